@@ -1,0 +1,1 @@
+"""The window (PySide6). This process never imports torch."""

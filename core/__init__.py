@@ -1,0 +1,1 @@
+"""Everything that is not the window: annotations, projects, images, networks, learning. No Qt below."""

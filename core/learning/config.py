@@ -1,0 +1,69 @@
+"""What a training run is told: one frozen configuration, the same for window, command line and tests.
+
+Torch-free: the window builds it, the engine obeys it, `runs/<run>/config.json` keeps it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+DeviceChoice: TypeAlias = Literal["auto", "cpu", "cuda"]
+Preset: TypeAlias = Literal["fast", "balanced", "best"]
+
+AUTO_MODEL: Final = "auto"
+DEFAULT_MODEL: Final = "unet"
+DEFAULT_ENCODER: Final = "tf_efficientnet_lite0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """Everything that decides a run, besides the labels.
+
+    Attributes:
+        model: a registry name; "auto" lets the program choose.
+        encoder: encoder name for models that take one; None means the model's default.
+        encoder_weights: "default" (what the registry names), "none", or a path to a file.
+        steps: optimizer steps to do in all; None when a time budget decides.
+        seconds: training time in seconds; with a resumed run, added to what it already had. When both are
+            None the run goes on until it is stopped.
+        seed: seeds weights, crops and augmentation.
+        crop: side of the square training crop, pixels, a multiple of 32.
+        batch: crops a step; shrinks on out-of-memory with gradient accumulation.
+        lr: peak learning rate of decoder and head; the encoder gets `encoder_lr_factor` of it.
+        warmup: share of the run with rising rate. freeze: share of the run with a frozen encoder.
+        schedule_steps: steps of one cosine; for time budgets it is estimated from the measured step time.
+        dice: weight of the Dice term beside cross-entropy.
+        weak_background: weight of undrawn pixels while the project has no background pixel.
+        ema: decay of the averaged weights, which are what is shown and saved.
+        validation: "auto" holds out done images from five on; "none" scores training images and says so.
+        threads: torch threads; None leaves it to torch.
+    """
+
+    model: str = AUTO_MODEL
+    encoder: str | None = None
+    encoder_weights: str = "default"
+    preset: Preset = "balanced"
+    device: DeviceChoice = "auto"
+    steps: int | None = None
+    seconds: float | None = None
+    seed: int = 0
+    crop: int = 256
+    batch: int = 4
+    lr: float = 1e-3
+    encoder_lr_factor: float = 0.1
+    weight_decay: float = 0.02
+    warmup: float = 0.05
+    freeze: float = 0.12
+    schedule_steps: int | None = None
+    clip_norm: float = 1.0
+    dice: float = 1.0
+    class_weight_cap: float = 5.0
+    weak_background: float = 0.1
+    ema: float = 0.99
+    augment: bool = True
+    validation: Literal["auto", "none"] = "auto"
+    validate_every_s: float = 15.0
+    checkpoint_every_s: float = 10.0
+    threads: int | None = None
+    model_options: tuple[tuple[str, str | int | float | bool], ...] = ()

@@ -1,0 +1,318 @@
+"""The messages between the window and the engine process. Frozen, picklable, torch-free.
+
+Arrays travel as `bytes` of C-contiguous uint8 with their size beside them: a 4-megapixel mask takes about
+10 ms through a pipe. Images never travel: the engine reads them from disk itself.
+
+::
+
+    window --Command--> engine:  OpenProject Train Pause Resume Stop LabelsChanged ImageRemoved
+                                 Watch Predict UseWeights Export Shutdown
+    engine --Event--> window:    EngineReady TrainingStarted StepDone Validated Prediction Checkpointed
+                                 Exported Notice Paused Resumed Failed Finished
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.annotation.model import AnnotationState, ClassList
+from core.learning.config import TrainConfig
+
+
+@dataclass(frozen=True, slots=True)
+class PackedMask:
+    """A uint8 map (H, W) as bytes."""
+
+    size_hw: tuple[int, int]
+    data: bytes
+
+    @classmethod
+    def pack(cls, array: NDArray[np.uint8]) -> PackedMask:
+        """Copy a (H, W) uint8 array."""
+        height, width = array.shape
+        return cls((height, width), np.ascontiguousarray(array, dtype=np.uint8).tobytes())
+
+    def unpack(self) -> NDArray[np.uint8]:
+        """The array (H, W), uint8, read-only."""
+        return np.frombuffer(self.data, dtype=np.uint8).reshape(self.size_hw)
+
+
+# --- window to engine -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenProject:
+    """Read this project's classes and labels; replaces whatever was open."""
+
+    root: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassesChanged:
+    """The project's classes were renamed, merged, added or removed."""
+
+    classes: ClassList
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelsChanged:
+    """One image's labels as they are now (the engine does not race the mask writer).
+
+    `mask` holds class indices with 255 for unlabelled; `revision` is the document's.
+    """
+
+    key: str
+    image_path: str
+    revision: int
+    state: AnnotationState
+    mask: PackedMask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRemoved:
+    """The image is gone from the project; forget its labels."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Train:
+    """Start (or with `resume_run` continue) a run. One run at a time."""
+
+    config: TrainConfig
+    resume_run: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Hold after the current step; predictions go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on after a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Finish the step, validate, save, answer `Finished`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Keep this image's prediction fresh: at once, then about every second while training; None ends it."""
+
+    key: str | None
+    image_path: str | None = None
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predict:
+    """Predict one image once, ahead of training steps (the next image, say)."""
+
+    key: str
+    image_path: str
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseWeights:
+    """Load weights from a safetensors file for prediction."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """Write the best weights as safetensors or ONNX to the folder `out`."""
+
+    format: Literal["weights", "onnx"]
+    out: str
+    run: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """Stop, save and leave the process."""
+
+
+Command: TypeAlias = (
+    OpenProject
+    | ClassesChanged
+    | LabelsChanged
+    | ImageRemoved
+    | Train
+    | Pause
+    | Resume
+    | Stop
+    | Watch
+    | Predict
+    | UseWeights
+    | Export
+    | Shutdown
+)
+
+# --- engine to window -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineReady:
+    """The engine is up. `device` reads like "NVIDIA RTX 4090" or "CPU, 2 threads"."""
+
+    pid: int
+    device: str
+    torch: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingStarted:
+    """A run has begun.
+
+    Attributes:
+        run: run folder. classes: what the network's channels mean, in order.
+        train_images, validation_images: their keys; empty validation means scores are on training images.
+        weak_background: undrawn pixels stand in for background until some is drawn.
+    """
+
+    run: str
+    model: str
+    encoder: str | None
+    device: str
+    classes: ClassList
+    train_images: tuple[str, ...]
+    validation_images: tuple[str, ...]
+    weak_background: bool
+    resumed_step: int | None = None
+    steps: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDone:
+    """Progress, a few times a second: `loss` is the mean over the steps since the last one.
+
+    `seconds` is training time so far, pauses left out. `memory_bytes` is device memory in use, None on a CPU.
+    """
+
+    step: int
+    seconds: float
+    loss: float
+    lr: float
+    steps: int | None
+    time_budget_s: float | None
+    images_per_s: float
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validated:
+    """Scores from one pooled confusion matrix. A class without a true pixel is None and not in the mean."""
+
+    step: int
+    seconds: float
+    miou: float | None
+    per_class_iou: Mapping[str, float | None]
+    pixel_accuracy: float | None
+    on: Literal["validation", "training"]
+    images: int
+    best: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What the network sees in one image.
+
+    Attributes:
+        classes: class indices (H, W); confidence: 0..255, the winning probability.
+        revision: revision of this image's labels the engine knew. weights_version: grows with the weights.
+        source: which learner and weights, for people: "U-Net, step 840".
+    """
+
+    key: str
+    revision: int
+    weights_version: int
+    classes: PackedMask
+    confidence: PackedMask
+    source: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpointed:
+    """`last.ckpt`, and with `best` also `best.safetensors`, are on disk."""
+
+    run: str
+    step: int
+    best: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """An export is written."""
+
+    format: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One line for the person: a download's progress, a smaller batch after out-of-memory, ..."""
+
+    text: str
+    level: Literal["info", "warning"] = "info"
+    progress: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Training holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Training goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A command could not be done. `text` is one sentence; `detail` a traceback for the log."""
+
+    during: str
+    text: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A run has ended, by its budget or by Stop; everything is saved."""
+
+    run: str
+    model: str
+    steps: int
+    seconds: float
+    best_miou: float | None
+    per_class_iou: Mapping[str, float | None]
+    resumed_step: int | None
+    reason: Literal["budget", "stopped"]
+
+
+Event: TypeAlias = (
+    EngineReady
+    | TrainingStarted
+    | StepDone
+    | Validated
+    | Prediction
+    | Checkpointed
+    | Exported
+    | Notice
+    | Paused
+    | Resumed
+    | Failed
+    | Finished
+)
