@@ -1,0 +1,30 @@
+"""What every test gets: an offscreen Qt, real data where it is at hand, few threads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import pytest
+
+REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real data sets (nerve, nuclei, camvid, labelme, ...); skips where there is none."""
+    if not REAL_DATA.is_dir():
+        pytest.skip("the real data sets are not beside this checkout")
+    return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def shared_weights() -> Path:
+    """Folder of pretrained weights for tests; skips where there is none."""
+    folder = REAL_DATA.parent / "weights"
+    if not folder.is_dir():
+        pytest.skip("no pretrained weights are beside this checkout")
+    return folder
