@@ -28,14 +28,19 @@ class TrainConfig:
         seconds: training time in seconds; with a resumed run, added to what it already had. When both are
             None the run goes on until it is stopped.
         seed: seeds weights, crops and augmentation.
-        crop: side of the square training crop, pixels, a multiple of 32.
-        batch: crops a step; shrinks on out-of-memory with gradient accumulation.
-        lr: peak learning rate of decoder and head; the encoder gets `encoder_lr_factor` of it.
+        preset: what `core.learning.preset.resolve` fills the fields below with that are None.
+        crop: side of the square training crop, pixels of the scaled image, a multiple of 32; None: by preset.
+        batch: crops a step; shrinks on out-of-memory with gradient accumulation; None: by preset.
+        image_scale: factor images are resized by before the network sees them, in training and prediction
+            alike (0.5 halves both sides); None: chosen from the sizes of images and labelled regions.
+        lr: peak learning rate of decoder and head; the encoder gets `encoder_lr_factor` of it; None: by preset.
         warmup: share of the run with rising rate. freeze: share of the run with a frozen encoder.
         schedule_steps: steps of one cosine; for time budgets it is estimated from the measured step time.
         dice: weight of the Dice term beside cross-entropy.
         weak_background: weight of undrawn pixels while the project has no background pixel.
         ema: decay of the averaged weights, which are what is shown and saved.
+        augment: vary the crops; `turns` also turns them by quarters and upside down, for pictures without an
+            up (microscope, satellite).
         validation: "auto" holds out done images from five on; "none" scores training images and says so.
         threads: torch threads; None leaves it to torch.
     """
@@ -48,9 +53,10 @@ class TrainConfig:
     steps: int | None = None
     seconds: float | None = None
     seed: int = 0
-    crop: int = 256
-    batch: int = 4
-    lr: float = 1e-3
+    crop: int | None = None
+    batch: int | None = None
+    image_scale: float | None = None
+    lr: float | None = None
     encoder_lr_factor: float = 0.1
     weight_decay: float = 0.02
     warmup: float = 0.05
@@ -62,6 +68,7 @@ class TrainConfig:
     weak_background: float = 0.1
     ema: float = 0.99
     augment: bool = True
+    turns: bool = False
     validation: Literal["auto", "none"] = "auto"
     validate_every_s: float = 15.0
     checkpoint_every_s: float = 10.0
