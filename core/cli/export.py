@@ -1,0 +1,46 @@
+"""`maskloop export`: masks, labelme files, weights or ONNX to a folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from core.cli.output import answer, say, say_problems
+from core.errors import MaskloopError
+from core.formats import labelme, masks
+from core.project.project import Project
+
+
+def export(arguments: argparse.Namespace) -> None:
+    """Export from a project; weights and ONNX take the run with the best validation mIoU."""
+    with Project.open(arguments.project, lock=False) as project:
+        for note in project.notes:
+            say(note)
+        for path in export_from(project, arguments.format, arguments.out):
+            answer(str(path))
+
+
+def export_from(project: Project, output_format: str, out: Path) -> tuple[Path, ...]:
+    """Write one format into the folder `out` and return the files written."""
+    if output_format in ("weights", "onnx"):
+        return (_export_network(project, output_format, out),)
+    write = {"masks": masks.export_from, "labelme": labelme.export_from}[output_format]
+    report = write(project, out)
+    say_problems(report.problems)
+    if not report.files:
+        raise MaskloopError(f"{project.root}: there is nothing labelled to export yet")
+    return tuple(report.files)
+
+
+def _export_network(project: Project, output_format: str, out: Path) -> Path:
+    from core.learning.export import export_onnx, export_weights
+    from core.learning.runs import best_run
+    from core.learning.weights import load_weights
+
+    run = best_run(project)
+    if run is None:
+        raise MaskloopError(f"{project.root}: no run has saved weights yet; train first")
+    if output_format == "weights":
+        return export_weights(run, out)
+    network, header = load_weights(run.best_weights)
+    return export_onnx(network, header, out / f"{run.path.name}.onnx")

@@ -1,0 +1,89 @@
+"""What the commands print: progress on standard error, answers on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.errors import FileProblem
+from core.learning.events import Event, Notice, StepDone, TrainingStarted, Validated
+
+
+def say(text: str) -> None:
+    """One line of progress or warning."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def answer(text: str) -> None:
+    """One line of the result."""
+    print(text, flush=True)
+
+
+def answer_json(fields: Mapping[str, Any]) -> None:
+    """The result as one JSON object."""
+    print(json.dumps(fields, ensure_ascii=False), flush=True)
+
+
+def say_problems(problems: Sequence[FileProblem]) -> None:
+    """Each file that was passed over, and why."""
+    for problem in problems:
+        say(f"warning: {problem}")
+
+
+def percent(value: float | None) -> str:
+    """An IoU for a table: `0.731`, or a dash where the class has no true pixel."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def class_table(per_class_iou: Mapping[str, float | None], miou: float | None) -> str:
+    """A per-class table, the mean last."""
+    width = max([len("class"), len("mean"), *(len(name) for name in per_class_iou)])
+    rows = [f"{'class':<{width}}  IoU"]
+    rows += [f"{name:<{width}}  {percent(value)}" for name, value in per_class_iou.items()]
+    rows.append(f"{'mean':<{width}}  {percent(miou)}")
+    return "\n".join(rows)
+
+
+class ProgressPrinter:
+    """Prints a training run's events as lines, at most one for each `every_s` of training."""
+
+    def __init__(self, every_s: float = 5.0) -> None:
+        self._every_s = every_s
+        self._next_s = 0.0
+
+    def on_event(self, event: Event) -> None:
+        """Print the event if it is worth a line now."""
+        match event:
+            case TrainingStarted():
+                self._started(event)
+            case StepDone() if event.seconds >= self._next_s:
+                self._next_s = event.seconds + self._every_s
+                total = f"/{event.steps}" if event.steps else ""
+                say(
+                    f"step {event.step}{total}  {event.seconds:.0f} s  loss {event.loss:.4f}  "
+                    f"{event.images_per_s:.1f} crops/s"
+                )
+            case Validated():
+                on = "validation" if event.on == "validation" else "training"
+                best = "  (best so far)" if event.best else ""
+                say(f"step {event.step}  mIoU {percent(event.miou)} on {event.images} {on} images{best}")
+            case Notice():
+                say(event.text if event.level == "info" else f"warning: {event.text}")
+            case _:
+                pass
+
+    def _started(self, event: TrainingStarted) -> None:
+        encoder = f" on {event.encoder}" if event.encoder else ""
+        resumed = f", resumed at step {event.resumed_step}" if event.resumed_step is not None else ""
+        say(f"{event.model}{encoder}, {event.device}{resumed}; run {event.run}")
+        if event.validation_images:
+            say(f"{len(event.train_images)} training, {len(event.validation_images)} validation images")
+        else:
+            say(
+                f"{len(event.train_images)} training images; too few done images to hold any out, "
+                "so scores are on the training images"
+            )
+        if event.weak_background:
+            say("no background is drawn yet: undrawn pixels count as weak background")

@@ -1,0 +1,118 @@
+"""The command line's grammar. Imports neither torch nor Qt, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import NoReturn
+
+from core.errors import UsageError
+
+EXPORT_FORMATS = ("masks", "labelme", "weights", "onnx")
+IMPORT_FORMATS = ("labelme", "masks")
+PREDICT_FORMATS = ("masks", "labelme", "overlay")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of leaving the process, so that one place decides about exit codes."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}\n{self.format_usage().strip()}")
+
+
+def positive_int(text: str) -> int:
+    """A whole number of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
+    return value
+
+
+def positive_seconds(text: str) -> float:
+    """A finite number above 0."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    return value
+
+
+def class_names(text: str) -> tuple[str, ...]:
+    """Comma-separated names, none empty, none twice."""
+    names = tuple(name.strip() for name in text.split(","))
+    if any(not name for name in names):
+        raise argparse.ArgumentTypeError("a class name is empty")
+    if len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError("a class name stands twice")
+    return names
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of every headless command; `maskloop [PATH]` alone is the window's."""
+    parser = _Parser(
+        prog="maskloop",
+        description="Draw, train, correct, export. Without a command: open the window, "
+        "on PATH (a project, a folder, an image or a labelme JSON) when one is given.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="open the sample project, train, predict, export")
+    demo.add_argument("--headless", action="store_true", help="no window, even where there is a display")
+    demo.add_argument("--seconds", type=positive_seconds, default=60.0, help="training time (default 60)")
+    demo.add_argument("--out", type=Path, default=None, help="folder for project, masks, weights, onnx")
+    demo.add_argument("--seed", type=int, default=0)
+
+    init = commands.add_parser("init", help="make a project")
+    init.add_argument("directory", type=Path, metavar="DIR")
+    init.add_argument("--images", type=Path, default=None, help="folder of images (default: DIR/images)")
+    init.add_argument("--classes", type=class_names, default=None, help="exactly these, comma-separated")
+
+    bring = commands.add_parser("import", help="bring annotations of another program into a project")
+    bring.add_argument("project", type=Path)
+    bring.add_argument("source", type=Path, metavar="SRC")
+    bring.add_argument("--format", required=True, choices=IMPORT_FORMATS)
+
+    train = commands.add_parser("train", help="train on everything labelled so far")
+    train.add_argument("project", type=Path)
+    train.add_argument("--model", default="auto", help="auto, or a name of `maskloop models`")
+    train.add_argument("--encoder", default=None, help="for models that take one")
+    train.add_argument("--encoder-weights", default="default", help="default, none, or a file")
+    train.add_argument("--preset", choices=("fast", "balanced", "best"), default="balanced")
+    budget = train.add_mutually_exclusive_group()
+    budget.add_argument("--seconds", type=positive_seconds, default=None, help="training time")
+    budget.add_argument("--steps", type=positive_int, default=None, help="optimizer steps in all")
+    train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--resume", action="store_true", help="continue the newest run")
+    _json(train)
+
+    predict = commands.add_parser("predict", help="segment images with a project's best run or a weights file")
+    predict.add_argument("source", type=Path, metavar="PROJECT|WEIGHTS")
+    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="images, or folders of images")
+    predict.add_argument("--out", type=Path, required=True)
+    predict.add_argument("--format", choices=PREDICT_FORMATS, default="masks")
+    _device(predict)
+    _json(predict)
+
+    evaluate = commands.add_parser("evaluate", help="score predictions against masks")
+    evaluate.add_argument("source", type=Path, metavar="PROJECT|WEIGHTS")
+    evaluate.add_argument("--images", type=Path, required=True)
+    evaluate.add_argument("--masks", type=Path, required=True, help="index masks, matched by stem")
+    _device(evaluate)
+    _json(evaluate)
+
+    export = commands.add_parser("export", help="write masks, labelme files, weights or ONNX")
+    export.add_argument("project", type=Path)
+    export.add_argument("--format", required=True, choices=EXPORT_FORMATS)
+    export.add_argument("--out", type=Path, required=True)
+
+    models = commands.add_parser("models", help="list every model")
+    _json(models)
+    return parser
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def _device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

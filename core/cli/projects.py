@@ -1,0 +1,46 @@
+"""`maskloop init` and `maskloop import`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from core.annotation.model import BACKGROUND_LABEL
+from core.cli.output import answer, say, say_problems
+from core.errors import MaskloopError, UsageError
+from core.formats import labelme, masks
+from core.project.project import Project
+
+BACKGROUND_NAMES = ("background", BACKGROUND_LABEL)
+
+
+def init(arguments: argparse.Namespace) -> None:
+    """Make a project with exactly the classes given; without any, background alone."""
+    names: tuple[str, ...] = arguments.classes or ("background",)
+    background = next((name for name in names if name in BACKGROUND_NAMES), None)
+    root: Path = arguments.directory
+    if arguments.images is None:
+        image_roots: tuple[str, ...] = ("images",)
+    elif not arguments.images.is_dir():
+        raise UsageError(f"{arguments.images} is not a folder of images")
+    else:
+        image_roots = (Path(os.path.relpath(arguments.images.resolve(), root.resolve())).as_posix(),)
+    with Project.create(root, classes=names, background=background, image_roots=image_roots) as project:
+        answer(f"{root}: {len(project.images())} images, classes {', '.join(project.classes.names)}")
+
+
+def import_(arguments: argparse.Namespace) -> None:
+    """Bring another program's annotations into a project."""
+    if not arguments.source.is_dir():
+        raise UsageError(f"{arguments.source} is not a folder")
+    bring = {"labelme": labelme.import_into, "masks": masks.import_into}[arguments.format]
+    with Project.open(arguments.project) as project:
+        for note in project.notes:
+            say(note)
+        report = bring(project, arguments.source)
+    say_problems(report.problems)
+    if report.problems and not report.images:
+        raise MaskloopError(f"{arguments.source}: nothing could be imported; the lines above say why")
+    added = f", new classes {', '.join(report.new_classes)}" if report.new_classes else ""
+    answer(f"{report.images} images, {report.shapes} shapes{added}")

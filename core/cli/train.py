@@ -1,0 +1,102 @@
+"""`maskloop train`: the window's training loop, in this process."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from types import FrameType
+from typing import Any
+
+from core.cli.output import ProgressPrinter, answer, answer_json, class_table, percent, say, say_problems
+from core.errors import MaskloopError, TrainingError
+from core.learning.config import TrainConfig
+from core.learning.data import LabelStore
+from core.learning.events import Finished
+from core.learning.fit import TrainState, fit
+from core.project.project import Project
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Train, or with `--resume` continue the newest run, and print its summary."""
+    config = TrainConfig(
+        model=arguments.model,
+        encoder=arguments.encoder,
+        encoder_weights=arguments.encoder_weights,
+        preset=arguments.preset,
+        device=arguments.device,
+        seconds=arguments.seconds,
+        steps=arguments.steps,
+        seed=arguments.seed,
+    )
+    with Project.open(arguments.project, lock=False) as project:
+        for note in project.notes:
+            say(note)
+        finished = run_training(project, config, resume=arguments.resume)
+    if arguments.json:
+        answer_json(summary(finished))
+    else:
+        answer(class_table(finished.per_class_iou, finished.best_miou))
+        answer(
+            f"{finished.steps} steps in {finished.seconds:.0f} s, best mIoU {percent(finished.best_miou)}; "
+            f"run {finished.run}"
+        )
+
+
+def run_training(project: Project, config: TrainConfig, *, resume: bool = False) -> Finished:
+    """Train on the project's labels, printing progress to standard error."""
+    store = LabelStore.from_project(project)
+    say_problems(project.problems)
+    printer = ProgressPrinter()
+    if resume:
+        runs = project.layout.runs_by_time()
+        unfinished = [run for run in runs if (run / "last.ckpt").is_file()]
+        if not unfinished:
+            raise MaskloopError(f"{project.root}: there is no run to resume; train without --resume first")
+        state = TrainState.resume(unfinished[-1], store, config, notify=printer.on_event)
+    else:
+        run_dir = project.layout.new_run(config.model, datetime.now().astimezone())
+        state = TrainState.create(config, store, run_dir, notify=printer.on_event)
+    finished: Finished | None = None
+    with _stopping_on_signals(state):
+        for event in fit(state):
+            printer.on_event(event)
+            if isinstance(event, Finished):
+                finished = event
+    if finished is None:
+        raise TrainingError("training ended without a result; the run's log.txt says more")
+    return finished
+
+
+def summary(finished: Finished) -> dict[str, Any]:
+    """The fields of `train --json`."""
+    return {
+        "run": finished.run,
+        "model": finished.model,
+        "steps": finished.steps,
+        "seconds": round(finished.seconds, 3),
+        "best_miou": finished.best_miou,
+        "per_class_iou": dict(finished.per_class_iou),
+        "resumed_step": finished.resumed_step,
+    }
+
+
+@contextmanager
+def _stopping_on_signals(state: TrainState) -> Iterator[None]:
+    """Ctrl+C and SIGTERM finish the step, save and end the run; a second one ends the process."""
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        say("stopping after this step; everything is saved")
+        state.request_stop()
+        signal.signal(number, previous[signal.Signals(number)])
+
+    for number in previous:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
