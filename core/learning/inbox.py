@@ -1,0 +1,107 @@
+"""Commands on their way into the engine: read at once, kept in order, superseded ones dropped.
+
+A thread of its own empties the pipe while the engine computes. Without it two processes that both send
+something large (a mask this way, a prediction that way) would each wait for the other to read.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from core.learning.events import Command, ImageRemoved, LabelsChanged, Predict, Shutdown, Stop, Watch
+
+
+class Inbox:
+    """A queue of commands, fed by a connection or by `put`.
+
+    Attributes:
+        closed: the other side is gone; nothing more will come.
+
+    Args:
+        on_closed: called once, in the reading thread, when the other side is gone.
+    """
+
+    def __init__(self, on_closed: Callable[[], None] | None = None) -> None:
+        self.closed = False
+        self._on_closed = on_closed
+        self._commands: list[Command] = []
+        self._lock = threading.Lock()
+        # SimpleQueue.put is reentrant, so that a signal handler may wake the engine; a Condition is not.
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def read_from(self, connection: Connection[Any, Any]) -> None:
+        """Start to read commands from this pipe, until it ends."""
+        threading.Thread(target=self._read, args=(connection,), name="inbox", daemon=True).start()
+
+    def put(self, command: Command) -> None:
+        """Add one command; from any thread."""
+        with self._lock:
+            self._commands = superseded_dropped(self._commands, command)
+        self.wake()
+
+    def drain(self) -> list[Command]:
+        """Take everything that is there, oldest first."""
+        with self._lock:
+            commands, self._commands = self._commands, []
+        return commands
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Return as soon as there is something to do: a command, a wake-up, the end of the pipe."""
+        with self._lock:
+            if self._commands or self.closed:
+                return
+        try:
+            self._bell.get(timeout=timeout_s)
+            while True:
+                self._bell.get_nowait()
+        except queue.Empty:
+            return
+
+    def wake(self) -> None:
+        """End a `wait`. May be called by a signal handler."""
+        self._bell.put(None)
+
+    @property
+    def wants_stop(self) -> bool:
+        """A Stop or Shutdown waits, or nobody listens any more: long work should end early."""
+        with self._lock:
+            return self.closed or any(isinstance(command, Stop | Shutdown) for command in self._commands)
+
+    def _read(self, connection: Connection[Any, Any]) -> None:
+        while True:
+            try:
+                command: Command = connection.recv()
+            except (OSError, EOFError):
+                break
+            self.put(command)
+        self.closed = True
+        self.wake()
+        if self._on_closed is not None:
+            self._on_closed()
+
+
+def superseded_dropped(waiting: list[Command], newer: Command) -> list[Command]:
+    """`waiting` with `newer` at its end, without what `newer` makes pointless.
+
+    - LabelsChanged replaces an earlier one of the same image, which a removal of the image also does, back to
+      the last command that is not about labels or views: a Train in between must see what it was to see.
+    - Watch replaces every earlier Watch; Predict an earlier Predict of the same image.
+    """
+    kept = list(waiting)
+    if isinstance(newer, LabelsChanged | ImageRemoved):
+        for position in range(len(kept) - 1, -1, -1):
+            earlier = kept[position]
+            if isinstance(earlier, LabelsChanged) and earlier.key == newer.key:
+                del kept[position]
+            elif not isinstance(earlier, LabelsChanged | ImageRemoved | Watch | Predict):
+                break
+    elif isinstance(newer, Watch):
+        kept = [command for command in kept if not isinstance(command, Watch)]
+    elif isinstance(newer, Predict):
+        kept = [c for c in kept if not (isinstance(c, Predict) and c.key == newer.key)]
+    kept.append(newer)
+    return kept
