@@ -85,7 +85,9 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", action="store_true", help="continue the newest run")
     _json(train)
 
-    predict = commands.add_parser("predict", help="segment images with a project's best run or a weights file")
+    predict = commands.add_parser(
+        "predict", help="segment images with a project's best run or a weights file"
+    )
     predict.add_argument("source", type=Path, metavar="PROJECT|WEIGHTS")
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="images, or folders of images")
     predict.add_argument("--out", type=Path, required=True)
