@@ -93,9 +93,7 @@ def main() -> None:
             bound = images_per_s_of_bound(state, options.steps)
             real = images_per_s_of_fit(state, options.steps)
             ratios.append(real / bound)
-            print(
-                f"round {number + 1}: fit {real:.2f} crops/s, bound {bound:.2f} crops/s, ratio {ratios[-1]:.3f}"
-            )
+            print(f"round {number + 1}: fit {real:.2f}, bound {bound:.2f} crops/s, ratio {ratios[-1]:.3f}")
     print(f"median ratio {quantile(ratios, 0.5):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
 
 

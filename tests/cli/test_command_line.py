@@ -115,7 +115,10 @@ def test_images_of_one_stem_get_a_prediction_each(trained: Path, tmp_path: Path)
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
-@pytest.mark.parametrize("output_format, pattern", [("masks", "*.png"), ("labelme", "*.json"), ("weights", "*.safetensors"), ("onnx", "*.onnx")])  # fmt: skip
+@pytest.mark.parametrize(
+    "output_format, pattern",
+    [("masks", "*.png"), ("labelme", "*.json"), ("weights", "*.safetensors"), ("onnx", "*.onnx")],
+)
 def test_export_writes_its_files(trained: Path, tmp_path: Path, output_format: str, pattern: str) -> None:
     assert main(["export", str(trained), "--format", output_format, "--out", str(tmp_path)]) == 0
 
@@ -250,9 +253,9 @@ class TestFailuresAreOneSentence:
 
 
 def test_no_command_imports_qt(trained: Path, discs: Path, tmp_path: Path) -> None:
+    arguments = ["predict", str(trained), str(discs / "images" / "0.png"), "--out", str(tmp_path)]
     script = (
-        "import sys; from app.__main__ import main; "
-        f"code = main(['predict', {str(trained)!r}, {str(discs / 'images' / '0.png')!r}, '--out', {str(tmp_path)!r}]); "
+        f"import sys; from app.__main__ import main; code = main({arguments!r}); "
         "assert not any(name.startswith('PySide6') for name in sys.modules); sys.exit(code)"
     )
 
