@@ -1,0 +1,179 @@
+"""Shapes to a class mask, drawn as labelme draws them.
+
+Pillow's `ImageDraw` decides which pixels a shape covers: polygons with their boundary, lines ten pixels
+wide, points as discs of radius five. It cuts coordinates down to whole pixels, so that any point of the
+square [x, x + 1) x [y, y + 1) stands for pixel (x, y).
+
+A polygon with holes is drawn as the one seamed ring that is written to its file: another reader of the file
+gets the same pixels, and inside a hole one sees what lies below. The hole's own outline belongs to the
+polygon, as its outer boundary does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from core.annotation.model import UNLABELLED, Annotation, AnnotationState, ClassList, Points, Shape, ShapeType
+from core.geometry import bounding_box, seam_holes
+
+LINE_WIDTH: Final = 10
+POINT_RADIUS: Final = 5
+
+PixelBox: TypeAlias = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in pixels; the last column and row are not part of it."""
+
+_FARTHEST: Final = 2.0**29  # Pillow reckons in 32-bit integers, and with differences of them
+
+
+def rasterize(
+    annotation: Annotation,
+    classes: ClassList,
+    size_hw: tuple[int, int] | None = None,
+    *,
+    box: PixelBox | None = None,
+) -> NDArray[np.uint8]:
+    """Draw the shapes in order, later ones on top.
+
+    Where nothing is drawn a DONE image is background, if the project has one; else UNLABELLED. A shape of the
+    label `_background_` draws the background's index, `__ignore__` draws UNLABELLED over whatever is below.
+    A shape whose label is no class is left out.
+
+    Args:
+        annotation: what to draw.
+        classes: the labels' indices.
+        size_hw: height and width of the mask; None takes the annotation's.
+        box: draw only what lies in this part of the mask; it must lie inside. Equal to cutting the part out
+            of the whole mask, at the price of the shapes that touch it.
+
+    Returns:
+        Mask (H, W), or (y1 - y0, x1 - x0) for a box, uint8: class index, or UNLABELLED.
+
+    Raises:
+        ValueError: no size is known, or `box` does not lie inside it.
+    """
+    height, width = _size(annotation, size_hw)
+    x0, y0, x1, y1 = box or (0, 0, width, height)
+    if not (0 <= x0 <= x1 <= width and 0 <= y0 <= y1 <= height):
+        raise ValueError(f"the box {box} does not lie inside a mask of {width} x {height} pixels")
+    # Drawing on the whole canvas in either case: in a frame of its own Pillow would round edges otherwise.
+    canvas = Image.new("L", (width, height), _bottom(annotation.state, classes))
+    for shape in annotation.shapes if box is None else touching(annotation.shapes, box):
+        value = classes.mask_value(shape.label)
+        if value is not None:
+            draw_shape(canvas, shape, value)
+    return np.array(canvas if box is None else canvas.crop((x0, y0, x1, y1)), dtype=np.uint8)
+
+
+def shape_mask(shape: Shape, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
+    """The pixels of one shape (H, W)."""
+    canvas = Image.new("L", (size_hw[1], size_hw[0]), 0)
+    draw_shape(canvas, shape, 1)
+    return np.asarray(np.asarray(canvas) != 0)
+
+
+def draw_shape(canvas: Image.Image, shape: Shape, value: int) -> None:
+    """Paint one shape onto an "L" image in place; what lies outside is cut off."""
+    points = np.clip(shape.points, -_FARTHEST, _FARTHEST)
+    pen = ImageDraw.Draw(canvas)
+    match shape.shape_type:
+        case ShapeType.POLYGON | ShapeType.ORIENTED_RECTANGLE:
+            pen.polygon(_flat(_ring(shape, points)), fill=value)
+        case ShapeType.RECTANGLE:
+            pen.rectangle([*points.min(axis=0).tolist(), *points.max(axis=0).tolist()], fill=value)
+        case ShapeType.CIRCLE:
+            _disc(pen, points[0], float(np.hypot(*(points[1] - points[0]))), value)
+        case ShapeType.LINE | ShapeType.LINESTRIP:
+            pen.line(_flat(points), fill=value, width=LINE_WIDTH)
+        case ShapeType.POINT | ShapeType.POINTS:
+            for point in points:
+                _disc(pen, point, POINT_RADIUS, value)
+        case ShapeType.MASK:
+            _paste(canvas, shape, value)
+
+
+def painted_box(shape: Shape, size_hw: tuple[int, int]) -> PixelBox | None:
+    """A box around every pixel a shape paints on a mask of this size; None if it paints none there."""
+    return _clipped(bounding_box(shape), _reach(shape), size_hw)
+
+
+def changed_box(shapes: Iterable[Shape], size_hw: tuple[int, int]) -> PixelBox | None:
+    """One box around all that these shapes (before and after an edit) paint; None if that is nothing."""
+    boxes = [box for shape in shapes if (box := painted_box(shape, size_hw)) is not None]
+    if not boxes:
+        return None
+    x0, y0, x1, y1 = zip(*boxes, strict=True)
+    return min(x0), min(y0), max(x1), max(y1)
+
+
+def touching(shapes: Iterable[Shape], box: PixelBox) -> list[Shape]:
+    """The shapes, in their order, that may paint a pixel of the box."""
+    x0, y0, x1, y1 = box
+    found: list[Shape] = []
+    for shape in shapes:
+        left, top, right, bottom = bounding_box(shape)
+        reach = _reach(shape)
+        if left - reach <= x1 and right + reach >= x0 and top - reach <= y1 and bottom + reach >= y0:
+            found.append(shape)
+    return found
+
+
+# --- inside -----------------------------------------------------------------------------------------------
+
+
+def _size(annotation: Annotation, size_hw: tuple[int, int] | None) -> tuple[int, int]:
+    size = size_hw or annotation.size_hw
+    if size is None:
+        raise ValueError(f"the size of {annotation.image_path} is not known; pass size_hw")
+    return size
+
+
+def _bottom(state: AnnotationState, classes: ClassList) -> int:
+    if state is AnnotationState.DONE and classes.background is not None:
+        return classes.background
+    return UNLABELLED
+
+
+def _ring(shape: Shape, points: Points) -> Points:
+    if not shape.holes:
+        return points
+    return np.clip(seam_holes(shape.points, shape.holes)[0], -_FARTHEST, _FARTHEST)
+
+
+def _flat(points: Points) -> list[float]:
+    return list(points.ravel().tolist())
+
+
+def _disc(pen: ImageDraw.ImageDraw, centre: Points, radius: float, value: int) -> None:
+    x, y = centre.tolist()
+    pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=value)
+
+
+def _paste(canvas: Image.Image, shape: Shape, value: int) -> None:
+    if shape.mask is None:
+        raise ValueError("a mask shape needs its mask")
+    x, y = (math.floor(corner) for corner in shape.points.min(axis=0).tolist())
+    canvas.paste(value, (x, y), Image.fromarray(shape.mask))
+
+
+def _reach(shape: Shape) -> int:
+    """How far beyond its geometry a shape may paint, pixels: its pen, and a pixel for rounding."""
+    if shape.shape_type in (ShapeType.LINE, ShapeType.LINESTRIP):
+        return LINE_WIDTH + 1
+    if shape.shape_type in (ShapeType.POINT, ShapeType.POINTS):
+        return POINT_RADIUS + 1
+    return 1
+
+
+def _clipped(
+    bounds: tuple[float, float, float, float], reach: int, size_hw: tuple[int, int]
+) -> PixelBox | None:
+    left, top, right, bottom = bounds
+    x0, y0 = max(0, math.floor(left) - reach), max(0, math.floor(top) - reach)
+    x1, y1 = min(size_hw[1], math.floor(right) + 1 + reach), min(size_hw[0], math.floor(bottom) + 1 + reach)
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
