@@ -12,7 +12,7 @@ polygon, as its outer boundary does.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -28,6 +28,8 @@ POINT_RADIUS: Final = 5
 PixelBox: TypeAlias = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels; the last column and row are not part of it."""
 
+_LARGEST_ELLIPSE: Final = 100_000.0
+"""Radius in pixels up to which Pillow draws in milliseconds; from a million on it takes half a minute."""
 _FARTHEST: Final = 2.0**29  # Pillow reckons in 32-bit integers, and with differences of them
 
 
@@ -63,8 +65,10 @@ def rasterize(
         raise ValueError(f"the box {box} does not lie inside a mask of {width} x {height} pixels")
     # Drawing on the whole canvas in either case: in a frame of its own Pillow would round edges otherwise.
     canvas = Image.new("L", (width, height), _bottom(annotation.state, classes))
-    for shape in annotation.shapes if box is None else touching(annotation.shapes, box):
-        value = classes.mask_value(shape.label)
+    shapes = annotation.shapes if box is None else touching(annotation.shapes, (x0, y0, x1, y1))
+    values = {label: classes.mask_value(label) for label in {shape.label for shape in shapes}}
+    for shape in shapes:
+        value = values[shape.label]
         if value is not None:
             draw_shape(canvas, shape, value)
     return np.array(canvas if box is None else canvas.crop((x0, y0, x1, y1)), dtype=np.uint8)
@@ -87,19 +91,22 @@ def draw_shape(canvas: Image.Image, shape: Shape, value: int) -> None:
         case ShapeType.RECTANGLE:
             pen.rectangle([*points.min(axis=0).tolist(), *points.max(axis=0).tolist()], fill=value)
         case ShapeType.CIRCLE:
-            _disc(pen, points[0], float(np.hypot(*(points[1] - points[0]))), value)
+            _disc(canvas, points[0], float(np.hypot(*(points[1] - points[0]))), value)
         case ShapeType.LINE | ShapeType.LINESTRIP:
             pen.line(_flat(points), fill=value, width=LINE_WIDTH)
         case ShapeType.POINT | ShapeType.POINTS:
             for point in points:
-                _disc(pen, point, POINT_RADIUS, value)
+                _disc(canvas, point, POINT_RADIUS, value)
         case ShapeType.MASK:
             _paste(canvas, shape, value)
 
 
 def painted_box(shape: Shape, size_hw: tuple[int, int]) -> PixelBox | None:
     """A box around every pixel a shape paints on a mask of this size; None if it paints none there."""
-    return _clipped(bounding_box(shape), _reach(shape), size_hw)
+    left, top, right, bottom = np.floor(_painted_bounds([shape])[0])
+    x0, y0 = max(0, int(left)), max(0, int(top))
+    x1, y1 = min(size_hw[1], int(right) + 1), min(size_hw[0], int(bottom) + 1)
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
 def changed_box(shapes: Iterable[Shape], size_hw: tuple[int, int]) -> PixelBox | None:
@@ -111,16 +118,14 @@ def changed_box(shapes: Iterable[Shape], size_hw: tuple[int, int]) -> PixelBox |
     return min(x0), min(y0), max(x1), max(y1)
 
 
-def touching(shapes: Iterable[Shape], box: PixelBox) -> list[Shape]:
+def touching(shapes: Sequence[Shape], box: PixelBox) -> list[Shape]:
     """The shapes, in their order, that may paint a pixel of the box."""
+    if not shapes:
+        return []
     x0, y0, x1, y1 = box
-    found: list[Shape] = []
-    for shape in shapes:
-        left, top, right, bottom = bounding_box(shape)
-        reach = _reach(shape)
-        if left - reach <= x1 and right + reach >= x0 and top - reach <= y1 and bottom + reach >= y0:
-            found.append(shape)
-    return found
+    left, top, right, bottom = _painted_bounds(shapes).T
+    near = (left <= x1) & (top <= y1) & (right >= x0) & (bottom >= y0)
+    return [shapes[index] for index in np.flatnonzero(near).tolist()]
 
 
 # --- inside -----------------------------------------------------------------------------------------------
@@ -149,9 +154,15 @@ def _flat(points: Points) -> list[float]:
     return list(points.ravel().tolist())
 
 
-def _disc(pen: ImageDraw.ImageDraw, centre: Points, radius: float, value: int) -> None:
+def _disc(canvas: Image.Image, centre: Points, radius: float, value: int) -> None:
     x, y = centre.tolist()
-    pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=value)
+    if radius > _LARGEST_ELLIPSE:
+        height, width = canvas.height, canvas.width
+        down, across = np.ogrid[:height, :width]
+        inside = np.asarray((across - x) ** 2 + (down - y) ** 2 <= radius**2)
+        canvas.paste(value, (0, 0), Image.fromarray(inside))
+        return
+    ImageDraw.Draw(canvas).ellipse([x - radius, y - radius, x + radius, y + radius], fill=value)
 
 
 def _paste(canvas: Image.Image, shape: Shape, value: int) -> None:
@@ -170,10 +181,16 @@ def _reach(shape: Shape) -> int:
     return 1
 
 
-def _clipped(
-    bounds: tuple[float, float, float, float], reach: int, size_hw: tuple[int, int]
-) -> PixelBox | None:
-    left, top, right, bottom = bounds
-    x0, y0 = max(0, math.floor(left) - reach), max(0, math.floor(top) - reach)
-    x1, y1 = min(size_hw[1], math.floor(right) + 1 + reach), min(size_hw[0], math.floor(bottom) + 1 + reach)
-    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+def _painted_bounds(shapes: Sequence[Shape]) -> NDArray[np.float64]:
+    """Boxes (N, 4) around what shapes may paint; all at once, because there may be ten thousand."""
+    counts = np.array([len(shape.points) for shape in shapes])
+    points = np.concatenate([shape.points for shape in shapes])
+    first = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    reach = np.array([_reach(shape) for shape in shapes], dtype=np.float64)[:, None]
+    bounds = np.hstack(
+        [np.minimum.reduceat(points, first) - reach, np.maximum.reduceat(points, first) + reach]
+    )
+    for index, shape in enumerate(shapes):
+        if shape.shape_type is ShapeType.CIRCLE:  # the rim is not between its two points
+            bounds[index] = bounding_box(shape) + reach[index] * (-1, -1, 1, 1)
+    return bounds
