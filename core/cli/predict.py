@@ -10,11 +10,11 @@ from core.annotation.model import ClassList
 from core.cli.output import answer, answer_json, class_table, percent, say
 from core.cli.writers import PredictionWriter
 from core.errors import FileProblem, ImageFileError, MaskloopError, UsageError
-from core.formats.masks import read_index_mask
 from core.images.reader import IMAGE_SUFFIXES, read_image
 from core.learning.evaluate import LabelledPixels, evaluate_pairs
 from core.learning.predict import Predictor, open_predictor
 from core.learning.runs import best_run
+from core.project.index_mask import read_index_mask
 from core.project.project import Project
 
 
