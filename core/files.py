@@ -132,9 +132,10 @@ class LockNote:
     @classmethod
     def of_this_process(cls, holder: str | None = None) -> LockNote:
         """The note this process leaves."""
-        program = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] else "python"
+        name = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] else "python"
+        program = "maskloop" if name == "__main__" else name
         now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-        return cls(holder or _user_at_host(), os.getpid(), "maskloop" if program == "__main__" else program, now)
+        return cls(holder or _user_at_host(), os.getpid(), program, now)
 
     @classmethod
     def read(cls, path: Path) -> LockNote | None:
