@@ -293,7 +293,7 @@ def _visible_on_the_left(ring: Ring, point: Ring) -> int:
     if len(blockers) == 0:
         return candidate
     offsets = ring[blockers] - point
-    slopes = np.abs(offsets[:, 1]) / np.maximum(-offsets[:, 0], np.finfo(np.float64).tiny)
+    slopes = np.arctan2(np.abs(offsets[:, 1]), -offsets[:, 0])
     return int(blockers[np.lexsort((-offsets[:, 0], slopes))[0]])
 
 

@@ -4,9 +4,9 @@ Pillow's `ImageDraw` decides which pixels a shape covers: polygons with their bo
 wide, points as discs of radius five. It cuts coordinates down to whole pixels, so that any point of the
 square [x, x + 1) x [y, y + 1) stands for pixel (x, y).
 
-A polygon with holes is drawn as the one seamed ring that is written to its file: another reader of the file
-gets the same pixels, and inside a hole one sees what lies below. The hole's own outline belongs to the
-polygon, as its outer boundary does.
+Inside a hole one sees what lies below; the hole's own outline belongs to the polygon, as its outer boundary
+does. (Another reader draws the seamed ring of the file and gets the same, save for single pixels where Pillow
+rounds the two edges of a slanted seam.)
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from core.annotation.model import UNLABELLED, Annotation, AnnotationState, ClassList, Points, Shape, ShapeType
-from core.geometry import bounding_box, seam_holes
+from core.geometry import bounding_box
 
 LINE_WIDTH: Final = 10
 POINT_RADIUS: Final = 5
@@ -87,7 +87,10 @@ def draw_shape(canvas: Image.Image, shape: Shape, value: int) -> None:
     pen = ImageDraw.Draw(canvas)
     match shape.shape_type:
         case ShapeType.POLYGON | ShapeType.ORIENTED_RECTANGLE:
-            pen.polygon(_flat(_ring(shape, points)), fill=value)
+            if shape.holes:
+                _perforated(canvas, [points, *shape.holes], value)
+            else:
+                pen.polygon(_flat(points), fill=value)
         case ShapeType.RECTANGLE:
             pen.rectangle([*points.min(axis=0).tolist(), *points.max(axis=0).tolist()], fill=value)
         case ShapeType.CIRCLE:
@@ -144,10 +147,21 @@ def _bottom(state: AnnotationState, classes: ClassList) -> int:
     return UNLABELLED
 
 
-def _ring(shape: Shape, points: Points) -> Points:
-    if not shape.holes:
-        return points
-    return np.clip(seam_holes(shape.points, shape.holes)[0], -_FARTHEST, _FARTHEST)
+def _perforated(canvas: Image.Image, rings: Sequence[Points], value: int) -> None:
+    """Paint an outer ring less its holes, by way of a mask of its own as small as its box."""
+    outer, *holes = (np.trunc(np.clip(ring, -_FARTHEST, _FARTHEST)) for ring in rings)
+    x0, y0 = np.maximum(outer.min(axis=0), 0).astype(int).tolist()
+    x1, y1 = np.minimum(outer.max(axis=0) + 1, (canvas.width, canvas.height)).astype(int).tolist()
+    if x0 >= x1 or y0 >= y1:
+        return
+    inside = Image.new("L", (x1 - x0, y1 - y0), 0)
+    pen = ImageDraw.Draw(inside)
+    pen.polygon(_flat(outer - (x0, y0)), fill=255)
+    for hole in holes:
+        pen.polygon(_flat(hole - (x0, y0)), fill=0)
+    for hole in holes:  # after all fills: two holes may meet at a pixel of both outlines
+        pen.polygon(_flat(hole - (x0, y0)), outline=255)
+    canvas.paste(value, (x0, y0), inside)
 
 
 def _flat(points: Points) -> list[float]:
