@@ -27,8 +27,8 @@ from core.project.project import ImageEntry, Project
 def import_into(project: Project, source: Path) -> ImportReport:
     """Bring masks into the project; see the module for the folders it understands.
 
-    Every mask is read and checked before its image is touched. An image that has labels already keeps them and
-    is reported, unless they are the mask's own.
+    Every mask is read and checked before its image is touched. An image that has labels already keeps them
+    and is reported, unless they are the mask's own.
     """
     report = ImportReport()
     masks = {

@@ -75,6 +75,6 @@ def read_index_mask(
             known = ", ".join(f"{c.index} {c.name}" for c in classes)
             raise MaskFileError(
                 path,
-                f"has index {unknown[0]}, which no class has ({known}); add the class or correct the mask",
+                f"has index {unknown[0]}, which no class has ({known}); add the class or mend the mask",
             )
     return mask
