@@ -1,0 +1,146 @@
+"""What a shape looks like as rings of points, whatever its type. numpy and OpenCV only, no Qt.
+
+Everything the canvas draws or hits goes through `Outline`, so that a new shape type is added here once.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core import geometry
+from core.annotation.model import Points, Shape, ShapeType
+
+CIRCLE_SEGMENTS: Final = 96
+"""Sides of the polygon that stands for a circle: under half a pixel off up to a radius of 900 screen pixels."""
+
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in image pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A shape as it is drawn.
+
+    Attributes:
+        rings: point arrays (N, 2), float64, image pixels. Of a closed outline the first is the outside and
+            inside is decided by the even-odd rule.
+        closed: the last point joins the first, and there is an inside.
+        dots: every point stands alone (types point and points).
+        box: bounding box of all rings.
+    """
+
+    rings: tuple[Points, ...]
+    closed: bool
+    dots: bool
+    box: Box
+
+
+def outline_of(shape: Shape) -> Outline:
+    """The rings of a shape.
+
+    A shape whose points do not fit its type (a hand-edited file) is drawn as an open line through what
+    points it has.
+    """
+    points = shape.points
+    match shape.shape_type:
+        case ShapeType.POLYGON:
+            return _outline((points, *shape.holes), closed=True)
+        case ShapeType.RECTANGLE if len(points) == 2:
+            return _outline((rectangle_corners(points),), closed=True)
+        case ShapeType.CIRCLE if len(points) == 2:
+            return _outline((circle_ring(points),), closed=True)
+        case ShapeType.ORIENTED_RECTANGLE:
+            return _outline((points,), closed=True)
+        case ShapeType.POINT | ShapeType.POINTS:
+            return _outline((points,), closed=False, dots=True)
+        case ShapeType.MASK if shape.mask is not None and len(points) > 0:
+            rings = tuple(ring + np.floor(points.min(axis=0)) for ring in mask_rings(shape.mask))
+            return _outline(rings or (points,), closed=bool(rings))
+        case ShapeType.LINE | ShapeType.LINESTRIP:
+            return _outline((points,), closed=False)
+        case ShapeType.RECTANGLE | ShapeType.CIRCLE | ShapeType.MASK:
+            return _outline((points,), closed=False)
+        case unknown:
+            assert_never(unknown)
+
+
+def rectangle_corners(points: Points) -> Points:
+    """Two opposite corners (2, 2) to all four (4, 2), starting with the first and going round."""
+    (x0, y0), (x1, y1) = points
+    return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+
+
+def circle_ring(points: Points) -> Points:
+    """Centre and rim point (2, 2) to a polygon (CIRCLE_SEGMENTS, 2)."""
+    (cx, cy), (rx, ry) = points
+    angle = np.linspace(0, 2 * math.pi, CIRCLE_SEGMENTS, endpoint=False) + math.atan2(ry - cy, rx - cx)
+    radius = math.hypot(rx - cx, ry - cy)
+    return np.stack([cx + radius * np.cos(angle), cy + radius * np.sin(angle)], axis=1)
+
+
+def mask_rings(mask: NDArray[np.bool_]) -> tuple[Points, ...]:
+    """Trace the borders of a bitmap (H, W) exactly along its pixels' edges.
+
+    OpenCV follows pixel centres. On the bitmap doubled in both directions a centre with an even coordinate
+    can only lie on a left or top border and an odd one on a right or bottom border, so halving the even ones
+    and halving the odd ones upwards lands on the true edge, inner corners included.
+
+    Returns:
+        Outer and inner borders alike, each (N, 2) in pixels from the bitmap's corner; even-odd gives the bitmap.
+    """
+    doubled = np.repeat(np.repeat(mask.astype(np.uint8), 2, axis=0), 2, axis=1)
+    contours, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    rings = (_corners((contour[:, 0, :] + 1) // 2) for contour in contours)
+    return tuple(ring for ring in rings if len(ring) >= 4)
+
+
+def _corners(ring: NDArray[np.int32]) -> Points:
+    """Drop repeated points, then points on the straight line between their neighbours."""
+    ring = ring[np.any(ring != np.roll(ring, 1, axis=0), axis=1)]
+    before = ring - np.roll(ring, 1, axis=0)
+    after = np.roll(ring, -1, axis=0) - ring
+    turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
+    reverses = (before * after).sum(axis=1) < 0
+    return ring[turns | reverses].astype(np.float64)
+
+
+def _outline(rings: tuple[Points, ...], *, closed: bool, dots: bool = False) -> Outline:
+    filled = [ring for ring in rings if len(ring)]
+    if not filled:
+        return Outline((), closed=False, dots=dots, box=(math.inf, math.inf, -math.inf, -math.inf))
+    low = np.min([ring.min(axis=0) for ring in filled], axis=0)
+    high = np.max([ring.max(axis=0) for ring in filled], axis=0)
+    return Outline(
+        tuple(filled),
+        closed=closed and len(filled[0]) >= 3,
+        dots=dots,
+        box=(float(low[0]), float(low[1]), float(high[0]), float(high[1])),
+    )
+
+
+def contains(outline: Outline, x: float, y: float) -> bool:
+    """Is the point inside a closed outline (even-odd over all rings)? Open outlines have no inside."""
+    x0, y0, x1, y1 = outline.box
+    if not (outline.closed and x0 <= x <= x1 and y0 <= y <= y1):
+        return False
+    return sum(geometry.contains(ring, (), (x, y)) for ring in outline.rings) % 2 == 1
+
+
+def edge_distance(outline: Outline, x: float, y: float) -> float:
+    """Distance from the point to the nearest edge or lone point of an outline, pixels."""
+    if outline.dots:
+        return min((geometry.nearest_vertex(ring, (x, y))[1] for ring in outline.rings), default=math.inf)
+    return min(
+        (
+            geometry.nearest_edge(ring, (x, y), outline.closed)[1]
+            for ring in outline.rings
+            if len(ring) > 1
+        ),
+        default=math.inf,
+    )

@@ -1,0 +1,215 @@
+"""All shapes that are not being edited, drawn in one go.
+
+OpenCV draws 10,000 polygons of 20 vertices (fill and smooth outline) in about 30 ms; a `QPainterPath` each takes
+45 to 110, and one path of all of them over a second. Fills replace one another as the classes of a mask
+do (later shapes on top); outlines come after all fills, so that a covered shape still shows.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from PySide6.QtCore import QRect
+from PySide6.QtGui import QColor, QImage
+
+from app.canvas.layer_cache import Frame, image_pixels
+from app.canvas.outlines import Outline
+from app.canvas.shape_index import ShapeIndex
+from app.canvas.style import FILL_ALPHA, HALO, SELECTED_FILL_ALPHA, visible_line
+from core.annotation.model import Points
+
+_SHIFT: Final = 4
+"""Fraction bits of the coordinates OpenCV is given: a sixteenth of a pixel."""
+_RICH_VERTICES: Final = 6000
+"""With fewer vertices in view lines get a dark halo, which costs three times the line."""
+_FAR: Final = 8192.0
+"""Rings that reach further out of the view (device pixels) are cut first: OpenCV walks every scan line."""
+_DOT_RADIUS: Final = 4.0
+
+_Ints = NDArray[np.int32]
+_Color = tuple[int, int, int, int]
+"""Blue, green, red, alpha, the colours multiplied by alpha, as `image_pixels` stores them."""
+
+
+@dataclass(slots=True)
+class _Drawn:
+    """One shape in device coordinates, and again in OpenCV's fixed-point ones."""
+
+    outline: Outline
+    rings: list[Points]
+    fixed: list[_Ints]
+    far: bool
+    color: QColor
+    selected: bool
+
+
+class ShapeLayer:
+    """Draws a `ShapeIndex`.
+
+    Args:
+        index: outlines and order.
+        color_of: colour of a shape by uid.
+    """
+
+    margin = 10.0
+
+    def __init__(self, index: ShapeIndex, color_of: Callable[[int], QColor]) -> None:
+        self._index = index
+        self._color_of = color_of
+        self.visible = True
+        self.live: Collection[int] = frozenset()
+        """Shapes left out because they are drawn live on top."""
+        self.selected: Collection[int] = frozenset()
+        """Selected shapes that are too many to be drawn live."""
+        self._rich = True  # as the last whole picture was drawn, so that a redrawn part does not stand out
+
+    def render(self, target: QImage, rect: QRect, frame: Frame) -> None:
+        """Draw what meets `rect`; see `layer_cache.Layer`."""
+        if not self.visible:
+            return
+        grow = round(self.margin * frame.ratio)
+        found = self._index.near(frame.to_image(rect.adjusted(-grow, -grow, grow, grow)))
+        uids = [uid for uid in found if uid not in self.live]
+        if not uids:
+            return
+        pixels = image_pixels(target)[rect.y() : rect.y() + rect.height(), rect.x() : rect.x() + rect.width()]
+        drawn = self._placed(uids, rect, frame)
+        if rect.size() == target.size():
+            self._rich = sum(len(ring) for shape in drawn for ring in shape.rings) <= _RICH_VERTICES
+        _fill_all(pixels, drawn)
+        _stroke_all(pixels, drawn, frame.ratio, rich=self._rich)
+
+    def _placed(self, uids: Sequence[int], rect: QRect, frame: Frame) -> list[_Drawn]:
+        """The shapes in coordinates of `rect`; all their points are transformed in one multiplication."""
+        outlines = [self._index[uid] for uid in uids]
+        # OpenCV's coordinates name pixel centres.
+        offset_x, offset_y = frame.dx - rect.x() - 0.5, frame.dy - rect.y() - 0.5
+        rings = [ring for outline in outlines for ring in outline.rings]
+        placed = np.concatenate(rings) * frame.scale + (offset_x, offset_y)
+        fixed = np.rint(np.clip(placed, -_FAR - 1, 4 * _FAR) * (1 << _SHIFT)).astype(np.int32)
+        view = frame.to_image(rect)
+        reach = _FAR / frame.scale
+        result = []
+        start = 0
+        for uid, outline in zip(uids, outlines, strict=True):
+            x0, y0, x1, y1 = outline.box
+            far = x0 < view[0] - reach or y0 < view[1] - reach or x1 > view[2] + reach or y1 > view[3] + reach
+            ends = [start := start + len(ring) for ring in outline.rings]
+            spans = [
+                slice(end - len(ring), end) for ring, end in zip(outline.rings, ends, strict=True)
+            ]
+            result.append(
+                _Drawn(
+                    outline,
+                    [placed[span] for span in spans],
+                    [fixed[span] for span in spans],
+                    far,
+                    self._color_of(uid),
+                    uid in self.selected,
+                )
+            )
+        return result
+
+
+def _fill_all(pixels: NDArray[np.uint8], drawn: Iterable[_Drawn]) -> None:
+    height, width = pixels.shape[:2]
+    for shape in drawn:
+        if not shape.outline.closed:
+            continue
+        rings = shape.fixed
+        if shape.far:
+            cut = (cut_ring(ring, width, height) for ring in shape.rings)
+            rings = [_fixed(ring) for ring in cut if len(ring) >= 3]
+        if rings:
+            alpha = SELECTED_FILL_ALPHA if shape.selected else FILL_ALPHA
+            cv2.fillPoly(pixels, rings, _premultiplied(shape.color, alpha), cv2.LINE_8, _SHIFT)
+
+
+def _stroke_all(pixels: NDArray[np.uint8], drawn: Sequence[_Drawn], ratio: float, *, rich: bool) -> None:
+    height, width = pixels.shape[:2]
+    batches: dict[tuple[_Color, bool, bool], list[_Ints]] = {}
+    for shape in drawn:
+        color = _premultiplied(visible_line(shape.color), 255)
+        closed = shape.outline.closed
+        if shape.outline.dots:
+            _draw_dots(pixels, shape, color, ratio)
+        elif shape.far:
+            pieces = [piece for ring in shape.rings for piece in cut_line(ring, width, height, closed=closed)]
+            batches.setdefault((color, False, shape.selected), []).extend(map(_fixed, pieces))
+        else:
+            batches.setdefault((color, closed, shape.selected), []).extend(shape.fixed)
+    if rich:
+        halo = _premultiplied(HALO, HALO.alpha())
+        for (_, closed, _), lines in batches.items():
+            cv2.polylines(pixels, lines, closed, halo, round(3 * ratio), cv2.LINE_AA, _SHIFT)
+    for (color, closed, selected), lines in batches.items():
+        thickness = max(1, round(ratio * (2 if selected and rich else 1)))
+        cv2.polylines(pixels, lines, closed, color, thickness, cv2.LINE_AA, _SHIFT)
+
+
+def _draw_dots(pixels: NDArray[np.uint8], shape: _Drawn, color: _Color, ratio: float) -> None:
+    rim = _premultiplied(HALO, 200)
+    one = 1 << _SHIFT
+    height, width = pixels.shape[:2]
+    for ring, fixed in zip(shape.rings, shape.fixed, strict=True):
+        inside = ((ring > -64) & (ring < (width + 64, height + 64))).all(axis=1)
+        for x, y in fixed[inside].tolist():
+            cv2.circle(pixels, (x, y), int((_DOT_RADIUS + 1.2) * ratio * one), rim, -1, cv2.LINE_AA, _SHIFT)
+            cv2.circle(pixels, (x, y), int(_DOT_RADIUS * ratio * one), color, -1, cv2.LINE_AA, _SHIFT)
+
+
+def _fixed(points: Points) -> _Ints:
+    return np.rint(points * (1 << _SHIFT)).astype(np.int32)
+
+
+@functools.lru_cache(maxsize=1024)
+def _multiplied(rgb: int, alpha: int) -> _Color:
+    return (rgb & 255) * alpha // 255, (rgb >> 8 & 255) * alpha // 255, (rgb >> 16 & 255) * alpha // 255, alpha
+
+
+def _premultiplied(color: QColor, alpha: int) -> _Color:
+    return _multiplied(color.rgb(), alpha)
+
+
+# --- cutting what reaches far out of the view -------------------------------------------------------------
+
+
+def cut_ring(ring: Points, width: int, height: int) -> Points:
+    """Cut a ring to the view and a rim around it (Sutherland-Hodgman).
+
+    Inside the view the filled area stays the same; the edges along the cut lie outside it.
+    """
+    low, high = -64.0, (width + 64.0, height + 64.0)
+    for axis in (0, 1):
+        ring = _cut_half(ring, axis, low, keep_above=True)
+        ring = _cut_half(ring, axis, high[axis], keep_above=False)
+    return ring
+
+
+def _cut_half(ring: Points, axis: int, bound: float, *, keep_above: bool) -> Points:
+    if len(ring) == 0:
+        return ring
+    inside = ring[:, axis] >= bound if keep_above else ring[:, axis] <= bound
+    following = np.roll(ring, -1, axis=0)
+    crosses = inside != np.roll(inside, -1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = (bound - ring[:, axis]) / (following[:, axis] - ring[:, axis])
+        crossing = ring + share[:, None] * (following - ring)
+    pairs = np.stack([ring, crossing], axis=1).reshape(-1, 2)
+    return pairs[np.stack([inside, crosses], axis=1).reshape(-1)]
+
+
+def cut_line(ring: Points, width: int, height: int, *, closed: bool) -> list[Points]:
+    """The pieces of an outline inside the view and a rim around it, as open lines."""
+    path = np.concatenate([ring, ring[:1]]) if closed else ring
+    if len(path) < 2:
+        return []
+    pieces = shapely.clip_by_rect(shapely.LineString(path), -64.0, -64.0, width + 64.0, height + 64.0)
+    return [shapely.get_coordinates(part) for part in shapely.get_parts(pieces)]
