@@ -14,7 +14,7 @@ from core.images.reader import IMAGE_SUFFIXES, read_image
 from core.learning.evaluate import LabelledPixels, evaluate_pairs
 from core.learning.predict import Predictor, open_predictor
 from core.learning.runs import best_run
-from core.project.index_mask import read_index_mask
+from core.project.mask_file import read_index_mask
 from core.project.project import Project
 
 

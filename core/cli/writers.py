@@ -16,7 +16,7 @@ from core.annotation.vectorize import vectorize
 from core.errors import StorageError
 from core.files import write_atomic
 from core.learning.predict import PredictedMap
-from core.project.index_mask import encode_index_mask
+from core.project.mask_file import encode_index_mask
 
 OVERLAY_OPACITY = 0.5
 POLYGON_TOLERANCE_PX = 1.0

@@ -20,7 +20,7 @@ from core.files import write_atomic
 from core.formats.intake import bring_images, image_files
 from core.formats.report import ExportReport, ImportReport
 from core.images.reader import image_size
-from core.project.index_mask import encode_index_mask, read_index_mask
+from core.project.mask_file import encode_index_mask, read_index_mask
 from core.project.project import ImageEntry, Project
 
 
