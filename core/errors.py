@@ -13,6 +13,7 @@
     │   ├── WeightsFileError            weights or a checkpoint that do not fit, or are damaged
     │   └── StorageError                cannot write: read-only, full disk, no permission
     ├── ProjectLockedError              another window has the project open (holder's name in the message)
+    ├── EncoderDownloadError            pretrained weights could not be fetched; what works without a network
     ├── NothingToLearnError             no labelled pixel, a single class, ...: training cannot start
     ├── TrainingError                   training started and cannot go on
     └── EngineError                     the engine process died or does not answer
@@ -87,6 +88,10 @@ class StorageError(FileProblem):
 
 class ProjectLockedError(MaskloopError):
     """Another process holds the project; the message says who."""
+
+
+class EncoderDownloadError(MaskloopError):
+    """Pretrained weights could not be fetched; the message says what works without a network."""
 
 
 class NothingToLearnError(MaskloopError):

