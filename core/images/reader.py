@@ -1,8 +1,8 @@
 """Image files to RGB pixels: one decode, the same for the window, the engine and the command line.
 
 What every file becomes: RGB, 8 bits, EXIF orientation applied. Palettes and CMYK are converted, alpha is laid
-over white, 16-bit, integer and float pixels are stretched to their own 0.1 and 99.9 percentiles, of a multi-page
-file the first page is taken.
+over white, 16-bit, integer and float pixels are stretched to their own 0.1 and 99.9 percentiles; of a
+multi-page file the first page is taken.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def _migrated(raw: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _sentence(message: str) -> str:
-    """The sentence of msgspec, "Expected `int`, got `str` - at `$.classes[0].index`", with the field in front."""
+    """The sentence of msgspec ("Expected `int`, got `str` - at `$.name`") with the field in front."""
     problem, _, where = message.partition(" - at ")
     if missing := re.fullmatch(r"Object missing required field `(\w+)`", problem):
         inside = where.strip("`").removeprefix("$").removeprefix(".")
