@@ -1,0 +1,153 @@
+"""Reading an image and its annotation in a worker, and keeping a few decoded images."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+from PySide6.QtGui import QImage
+
+from core.errors import AnnotationFileError, FileProblem, ImageFileError
+from core.files import file_digest
+from core.images.reader import read_image
+
+if TYPE_CHECKING:
+    from core.project.project import ImageEntry, Loaded, Project
+
+CACHE_BYTES: Final = 512 * 2**20
+
+Stamp: TypeAlias = tuple[int, int]
+"""Modification time (ns) and size of a file: tells whether decoded pixels are still those on disk."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedImage:
+    """What a worker found for one image.
+
+    Attributes:
+        image: decoded pixels; None when they are unchanged (then `stamp` says so) or unreadable.
+        loaded: the annotation; None when it is unchanged or unreadable.
+        problem: one sentence when the image cannot be shown or edited.
+    """
+
+    entry: ImageEntry
+    stamp: Stamp | None
+    image: QImage | None = None
+    loaded: Loaded | None = None
+    problem: str = ""
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """The file's stamp, None when it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def decode(path: Path) -> QImage:
+    """The image as Qt paints it fastest (Format_RGB32). Raises ImageFileError."""
+    pixels = np.ascontiguousarray(read_image(path))
+    height, width = pixels.shape[:2]
+    if height == 0 or width == 0:
+        raise ImageFileError(path, "the image has no pixels; replace it or remove it from the folder")
+    shared = QImage(pixels.data, width, height, pixels.strides[0], QImage.Format.Format_RGB888)
+    return shared.convertToFormat(QImage.Format.Format_RGB32)  # a copy: `shared` only borrows the array
+
+
+def load_image(
+    project: Project,
+    entry: ImageEntry,
+    known_stamp: Stamp | None,
+    known_size_hw: tuple[int, int] | None,
+    known_digest: tuple[str | None] | None,
+    annotation_too: bool,
+) -> LoadedImage:
+    """Read what changed of one image since it was last read. Runs in a worker.
+
+    Args:
+        project: the open project.
+        entry: the image.
+        known_stamp: stamp of the pixels at hand; None to read them.
+        known_size_hw: size of the pixels at hand.
+        known_digest: digest of the annotation at hand, in a tuple because None means "no file"; None when
+            there is none at hand.
+        annotation_too: whether the annotation may be read (not while it has unsaved edits).
+    """
+    stamp = stamp_of(entry.image_path)
+    if stamp is None:
+        return LoadedImage(entry, None, problem=vanished(entry))
+    image: QImage | None = None
+    size_hw = known_size_hw
+    try:
+        if stamp != known_stamp:
+            image = decode(entry.image_path)
+            size_hw = (image.height(), image.width())
+        if not annotation_too:
+            return LoadedImage(entry, stamp, image)
+        if known_digest is not None and file_digest(entry.annotation_path) == known_digest[0]:
+            return LoadedImage(entry, stamp, image)
+        loaded = project.load(entry)
+        if loaded.annotation.size_hw not in (None, size_hw):
+            assert loaded.annotation.size_hw is not None
+            assert size_hw is not None
+            wrong, right = loaded.annotation.size_hw, size_hw
+            raise AnnotationFileError(
+                entry.annotation_path,
+                f"imageWidth and imageHeight are {wrong[1]} x {wrong[0]}, but {entry.image_path.name} has "
+                f"{right[1]} x {right[0]} pixels; put the right image or the right JSON in place",
+            )
+    except FileProblem as error:
+        return LoadedImage(entry, stamp, problem=str(error))
+    return LoadedImage(entry, stamp, image, loaded)
+
+
+def prefetch_image(entry: ImageEntry) -> LoadedImage:
+    """Decode one image ahead of its being asked for; what is wrong with it is said when it is."""
+    stamp = stamp_of(entry.image_path)
+    try:
+        return LoadedImage(entry, stamp, decode(entry.image_path))
+    except ImageFileError as error:
+        return LoadedImage(entry, None, problem=str(error))
+
+
+def vanished(entry: ImageEntry) -> str:
+    """The sentence for an image that is no longer on disk."""
+    return (
+        f"{entry.image_path}: the image was moved or deleted; "
+        "its annotation is kept and comes back with it, or choose another image"
+    )
+
+
+class ImageCache:
+    """The most recently used decoded images, bounded by bytes; the newest is always kept."""
+
+    def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
+        self._limit = limit_bytes
+        self._images: OrderedDict[str, tuple[Stamp, QImage]] = OrderedDict()
+
+    def get(self, key: str) -> tuple[Stamp, QImage] | None:
+        """Stamp and pixels of an image, now the most recently used."""
+        if key in self._images:
+            self._images.move_to_end(key)
+        return self._images.get(key)
+
+    def put(self, key: str, stamp: Stamp, image: QImage) -> None:
+        """Keep an image, dropping the least recently used beyond the limit."""
+        self._images[key] = (stamp, image)
+        self._images.move_to_end(key)
+        while len(self._images) > 1 and self.size_bytes > self._limit:
+            self._images.popitem(last=False)
+
+    def drop(self, key: str) -> None:
+        """Forget an image."""
+        self._images.pop(key, None)
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of all kept images, bytes."""
+        return sum(image.sizeInBytes() for _, image in self._images.values())

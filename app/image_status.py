@@ -1,0 +1,105 @@
+"""How far each image is, for the list: state, number of shapes, what is wrong with it.
+
+Reading thousands of annotations takes a while, so it happens in a worker, in small portions, and arrives as it
+goes; what is edited in the window is known at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import QObject, Signal
+
+from app.workers.tasks import TaskRunner
+from core.annotation.document import AnnotationDocument
+from core.annotation.model import AnnotationState
+from core.errors import FileProblem
+
+if TYPE_CHECKING:
+    from core.project.project import ImageEntry, Project
+
+PORTION: Final = 32
+SCAN_PRIORITY: Final = -10
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStatus:
+    """State, number of shapes, and a sentence when the image cannot be used."""
+
+    state: AnnotationState = AnnotationState.UNLABELLED
+    shapes: int = 0
+    problem: str = ""
+
+
+def status_of(document: AnnotationDocument) -> ImageStatus:
+    """The status of a document that is open. Nothing drawn on an image in progress says nothing yet."""
+    count = len(document)
+    state = document.state
+    if state is not AnnotationState.DONE:
+        state = AnnotationState.IN_PROGRESS if count else AnnotationState.UNLABELLED
+    return ImageStatus(state, count)
+
+
+def read_statuses(project: Project, entries: tuple[ImageEntry, ...]) -> dict[str, ImageStatus]:
+    """Worker: the status of each image from its annotation file."""
+    return {entry.key: _read_status(project, entry) for entry in entries}
+
+
+def _read_status(project: Project, entry: ImageEntry) -> ImageStatus:
+    try:
+        return status_of(AnnotationDocument(project.load(entry).annotation))
+    except FileProblem as error:
+        return ImageStatus(problem=str(error))
+
+
+class StatusBoard(QObject):
+    """The status of every image of one project."""
+
+    changed = Signal(object)  # tuple of keys
+
+    def __init__(self, project: Project, worker: TaskRunner, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._project = project
+        self._worker = worker
+        self._statuses: dict[str, ImageStatus] = {}
+        self._image_problems: dict[str, str] = {}
+        self._live: set[str] = set()
+
+    def get(self, key: str) -> ImageStatus:
+        """What is known of an image now."""
+        status = self._statuses.get(key, ImageStatus())
+        problem = status.problem or self._image_problems.get(key, "")
+        return ImageStatus(status.state, status.shapes, problem)
+
+    def scan(self, entries: Iterable[ImageEntry]) -> None:
+        """Read these images' annotations, later ones later."""
+        entries = tuple(entries)
+        self._live.difference_update(entry.key for entry in entries)
+        for start in range(0, len(entries), PORTION):
+            portion = entries[start : start + PORTION]
+            task = self._worker.run(
+                read_statuses, self._project, portion, doing="reading annotations", priority=SCAN_PRIORITY
+            )
+            task.done.connect(self._on_read)
+
+    def set_live(self, key: str, status: ImageStatus) -> None:
+        """The image is open: this is newer than any file."""
+        self._live.add(key)
+        self._image_problems.pop(key, None)
+        if self._statuses.get(key) != status:
+            self._statuses[key] = status
+            self.changed.emit((key,))
+
+    def set_image_problem(self, key: str, sentence: str) -> None:
+        """The image itself cannot be read (its thumbnail showed)."""
+        if self._image_problems.get(key) != sentence:
+            self._image_problems[key] = sentence
+            self.changed.emit((key,))
+
+    def _on_read(self, statuses: dict[str, ImageStatus]) -> None:
+        fresh = {key: status for key, status in statuses.items() if key not in self._live}
+        self._statuses.update(fresh)
+        if fresh:
+            self.changed.emit(tuple(fresh))

@@ -1,0 +1,355 @@
+"""Everything that lives as long as one project is open: its worker, autosaver, documents, watcher, classes.
+
+The worker is one thread for all that writes or must stay in order (JSON, masks, class changes, rescans), so a
+class change never races a save. The session shows one image of it at a time.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal
+
+from app.class_changes import ClassesChanged, Operation, change_classes
+from app.conflicts import ConflictChoice, Theirs, only_in, read_theirs
+from app.image_loading import ImageCache, LoadedImage, load_image, prefetch_image, vanished
+from app.image_status import StatusBoard, status_of
+from app.open_documents import OpenDocuments
+from app.session_state import CurrentImage
+from app.watching import ProjectWatcher
+from app.workers.autosaver import Autosaver
+from app.workers.tasks import Task, TaskRunner
+from core.annotation.commands import AddShapes
+from core.annotation.document import Change
+from core.annotation.model import ClassList
+from core.files import file_digest
+
+if TYPE_CHECKING:
+    from core.project.project import ImageEntry, Loaded, Project, ScanChange
+
+CHANGE_PRIORITY = 10
+"""As the autosaver's JSON: what was edited before a class change is saved before it."""
+SCAN_PRIORITY = 0
+
+
+class OpenProject(QObject):
+    """One open project and its workers. Lives in the GUI thread.
+
+    Signals:
+        document_changed(str key, object Change): any open document changed.
+        document_reloaded(str key): it was read again from disk; its history is empty.
+        images_changed(object ScanChange): images appeared or vanished.
+        classes_changed(): see `classes`.
+        busy_changed(str): what editing has to wait for, "" when nothing.
+    """
+
+    document_changed = Signal(str, object)
+    document_reloaded = Signal(str)
+    images_changed = Signal(object)
+    classes_changed = Signal()
+    busy_changed = Signal(str)
+    message = Signal(str, str)
+
+    def __init__(self, project: Project, reader: TaskRunner, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.project = project
+        self.worker = TaskRunner(1, self)
+        self.autosaver = Autosaver(project, self.worker, self)
+        self.board = StatusBoard(project, self.worker, self)
+        self.documents = OpenDocuments(self._on_document_changed)
+        self.classes: ClassList = project.classes
+        self.entries: dict[str, ImageEntry] = {}
+        self._reader = reader
+        self._images = ImageCache()
+        self._prefetching: str | None = None
+        self._watched: str | None = None
+        self._busy = ""
+        self._rescanning = False
+        self._closed = False
+        self._watcher = ProjectWatcher(self)
+        self._watcher.annotation_touched.connect(self._on_annotation_touched)
+        self._watcher.folders_touched.connect(self.rescan)
+        self._take_entries()
+        self.board.scan(self.entries.values())
+
+    def close(self, *, discard: bool = False) -> bool:
+        """Save everything, wait for it, give the project back.
+
+        Returns:
+            False when something could not be saved: the project stays open then, unless `discard` gives that up.
+        """
+        if not self.autosaver.flush() and not discard:
+            return False
+        self._closed = True
+        self._watcher.watch_annotation(None)
+        self._watcher.watch_folders(())
+        self.worker.close()
+        for opened in self.documents:
+            self.autosaver.forget(opened.entry.key)
+        self.documents.clear()
+        self.project.close()
+        return True
+
+    def key_of(self, image_path: Path) -> str | None:
+        """The key of the image at this path, None when the project does not have it."""
+        path = image_path.resolve()
+        return next((key for key, entry in self.entries.items() if entry.image_path.resolve() == path), None)
+
+    # --- images and their documents -----------------------------------------------------------------------
+
+    def load(self, key: str) -> Task:
+        """Read what is new of an image; hand the task's `LoadedImage` to `take`."""
+        entry = self.entries[key]
+        cached = self._images.get(key)
+        opened = self.documents.get(key)
+        return self._reader.run(
+            load_image,
+            self.project,
+            entry,
+            None if cached is None else cached[0],
+            None if cached is None else (cached[1].height(), cached[1].width()),
+            None if opened is None else (self.autosaver.digest_of(key),),
+            # What is not saved yet must not be replaced; saving it will notice a foreign change.
+            opened is None or self.autosaver.is_settled(key),
+            doing=f"reading {entry.image_path}",
+            priority=10,
+        )
+
+    def take(self, found: LoadedImage) -> CurrentImage:
+        """Turn what was read into something to show and edit, or into the reason why not."""
+        entry = found.entry
+        if found.problem:
+            return self._unusable(entry, found.problem)
+        if found.image is not None:
+            assert found.stamp is not None
+            self._images.put(entry.key, found.stamp, found.image)
+        cached = self._images.get(entry.key)
+        assert cached is not None
+        image = cached[1]
+        opened = self.documents.get(entry.key)
+        if opened is None:
+            assert found.loaded is not None
+            opened = self.documents.open(entry, found.loaded.annotation, (image.height(), image.width()))
+            self.autosaver.track(entry, opened.document, found.loaded.digest)
+        elif opened.document.snapshot().size_hw != (image.height(), image.width()):
+            return self._unusable(
+                entry,
+                f"{entry.image_path}: the image was replaced by one of another size while its annotation was "
+                "open; put the old image back, or close the project and open it again",
+            )
+        elif found.loaded is not None:
+            self._reload(entry.key, found.loaded)
+        self.board.set_live(entry.key, status_of(opened.document))
+        for key in self.documents.droppable(keep=entry.key):
+            if self.autosaver.is_settled(key):
+                self.autosaver.forget(key)
+                self.documents.drop(key)
+        return CurrentImage(entry, image, opened.document, opened.history)
+
+    def _unusable(self, entry: ImageEntry, problem: str) -> CurrentImage:
+        self._images.drop(entry.key)
+        self.board.set_image_problem(entry.key, problem)
+        return CurrentImage(entry, problem=problem)
+
+    def prefetch(self, key: str | None) -> None:
+        """Decode an image that will probably be asked for next."""
+        if key is None or key == self._prefetching or key not in self.entries or self._images.get(key):
+            return
+        self._prefetching = key
+        entry = self.entries[key]
+        task = self._reader.run(prefetch_image, entry, doing=f"reading {entry.image_path}", priority=-5)
+        task.done.connect(self._on_prefetched)
+
+    def _on_prefetched(self, found: LoadedImage) -> None:
+        self._prefetching = None
+        if found.image is not None and found.stamp is not None and not self._closed:
+            self._images.put(found.entry.key, found.stamp, found.image)
+
+    def watch(self, key: str | None) -> None:
+        """Notice when another program changes the annotation of this image."""
+        self._watched = key
+        entry = None if key is None else self.entries.get(key)
+        self._watcher.watch_annotation(None if entry is None else entry.annotation_path)
+
+    def check_disk(self) -> None:
+        """Look now for what other programs did (the window came to the front)."""
+        self._watcher.check()
+
+    def _on_document_changed(self, key: str, change: Change) -> None:
+        opened = self.documents.get(key)
+        if opened is not None and change.kind in ("inserted", "removed", "state", "reset"):
+            self.board.set_live(key, status_of(opened.document))
+        self.document_changed.emit(key, change)
+
+    # --- what others do to the files ----------------------------------------------------------------------
+
+    def _on_annotation_touched(self) -> None:
+        key = self._watched
+        if key is None or key not in self.entries:
+            return
+        entry = self.entries[key]
+        # Behind our own saves in the same queue: their digests are known when the answer comes.
+        task = self.worker.run(
+            file_digest, entry.annotation_path, doing=f"reading {entry.annotation_path}", priority=SCAN_PRIORITY
+        )
+        task.done.connect(partial(self._on_digest, key))
+
+    def _on_digest(self, key: str, digest: str | None) -> None:
+        opened = self.documents.get(key)
+        if self._closed or opened is None:
+            self.document_reloaded.emit(key)  # it could not be read before; perhaps now
+        elif digest != self.autosaver.digest_of(key) and self.autosaver.is_settled(key):
+            task = self._reader.run(
+                read_theirs, self.project, opened.entry, doing=f"reading {opened.entry.annotation_path}"
+            )
+            task.done.connect(partial(self._on_foreign_change, key))
+
+    def _on_foreign_change(self, key: str, theirs: Theirs) -> None:
+        opened = self.documents.get(key)
+        if self._closed or opened is None or theirs.digest == self.autosaver.digest_of(key):
+            return
+        path = opened.entry.annotation_path
+        if not self.autosaver.is_settled(key):
+            self.autosaver.note_conflict(key, f"{path}: another program changed this file while you edited it")
+        elif theirs.annotation is None:
+            self.autosaver.note_conflict(key, f"{theirs.problem}; what you see is the last good state")
+        else:
+            self.documents.reset(key, theirs.annotation)
+            self.autosaver.resolve(key, theirs.digest, written=True)
+            self.message.emit(f"{path.name} was changed by another program and has been read again.", "info")
+            self.document_reloaded.emit(key)
+
+    def _reload(self, key: str, loaded: Loaded) -> None:
+        if not self.autosaver.is_settled(key):
+            return  # edited while it was read: saving will find the foreign change and ask
+        self.documents.reset(key, loaded.annotation)
+        self.autosaver.resolve(key, loaded.digest, written=True)
+        self.message.emit(f"{self.entries[key].annotation_path.name} was changed by another program.", "info")
+
+    def resolve_conflict(self, key: str, choice: ConflictChoice) -> None:
+        """Do what the person chose about a file that another program changed."""
+        opened = self.documents.get(key)
+        if opened is None:
+            return
+        task = self._reader.run(
+            read_theirs, self.project, opened.entry, doing=f"reading {opened.entry.annotation_path}"
+        )
+        task.done.connect(partial(self._on_choice, key, choice))
+
+    def _on_choice(self, key: str, choice: ConflictChoice, theirs: Theirs) -> None:
+        opened = self.documents.get(key)
+        if self._closed or opened is None:
+            return
+        if choice == "mine":
+            self.autosaver.resolve(key, theirs.digest, written=False)
+        elif theirs.annotation is None:
+            self.message.emit(theirs.problem, "error")
+            self.autosaver.ask_again(key)
+        elif choice == "reload":
+            self.documents.reset(key, theirs.annotation)
+            self.autosaver.resolve(key, theirs.digest, written=True)
+            self.document_reloaded.emit(key)
+        else:
+            added = only_in(theirs.annotation, opened.document.shapes)
+            if added:
+                opened.history.push(AddShapes(added))
+            self.autosaver.resolve(key, theirs.digest, written=False)
+            self.document_reloaded.emit(key)
+
+    def rescan(self) -> None:
+        """Look for images that appeared or vanished."""
+        if self._rescanning or self._closed:
+            return
+        self._rescanning = True
+        task = self.worker.run(
+            self.project.rescan, doing=f"looking for images in {self.project.root}", priority=SCAN_PRIORITY
+        )
+        task.done.connect(self._on_rescanned)
+        task.failed.connect(self._on_rescan_failed)
+
+    def _on_rescan_failed(self, sentence: str) -> None:
+        self._rescanning = False
+        self.message.emit(sentence, "warning")
+
+    def _on_rescanned(self, change: ScanChange) -> None:
+        self._rescanning = False
+        if self._closed or not (change.added or change.removed):
+            return
+        before = self.entries
+        self._take_entries()
+        for key in set(before) - set(self.entries):
+            self._images.drop(key)
+        self.board.scan(self.entries[key] for key in self.entries if key not in before)
+        if self.project.classes != self.classes:
+            self.classes = self.project.classes
+            self.classes_changed.emit()
+        self.images_changed.emit(change)
+
+    def _take_entries(self) -> None:
+        self.entries = {entry.key: entry for entry in self.project.images()}
+        folders = [self.project.root, *(entry.image_path.parent for entry in self.entries.values())]
+        self._watcher.watch_folders(dict.fromkeys(folders))
+
+    # --- classes ------------------------------------------------------------------------------------------
+
+    def change_classes(self, doing: str, affected_labels: set[str], operation: Operation) -> None:
+        """Run a class change in the worker, after all saves; editing waits meanwhile.
+
+        Args:
+            doing: for the person: "renaming nerve".
+            affected_labels: labels whose shapes it rewrites; undo histories that hold them are emptied.
+            operation: called with the project.
+        """
+        if self._busy:
+            self.message.emit(f"Please wait: {self._busy}.", "warning")
+            return
+        self.autosaver.save_now()
+        state = self.autosaver.state
+        if state.kind in ("failed", "conflict"):
+            self.message.emit(f"{state.text} Solve this before {doing}.", "error")
+            return
+        self._set_busy(doing)
+        task = self.worker.run(
+            change_classes,
+            self.project,
+            operation,
+            frozenset(affected_labels),
+            tuple(opened.entry for opened in self.documents),
+            doing=doing,
+            priority=CHANGE_PRIORITY,
+        )
+        task.done.connect(self._on_classes_changed)
+        task.failed.connect(self._on_class_change_failed)
+
+    def _on_class_change_failed(self, sentence: str) -> None:
+        self._set_busy("")
+        self.message.emit(sentence, "error")
+
+    def _on_classes_changed(self, result: ClassesChanged) -> None:
+        self._set_busy("")
+        if self._closed:
+            return
+        for opened in self.documents:
+            key = opened.entry.key
+            if key in result.reloaded:
+                loaded = result.reloaded[key]
+                self.documents.reset(key, loaded.annotation)
+                self.autosaver.resolve(key, loaded.digest, written=True)
+            elif opened.labels_seen & result.affected_labels:
+                # Its history could bring back a label that no class has any more.
+                self.documents.reset(key, opened.document.snapshot())
+                self.autosaver.resolve(key, self.autosaver.digest_of(key), written=True)
+        self.classes = self.project.classes
+        self.board.scan(e for e in self.entries.values() if self.documents.get(e.key) is None)
+        self.classes_changed.emit()
+
+    def _set_busy(self, doing: str) -> None:
+        self._busy = doing
+        self.busy_changed.emit(doing)
+
+
+def vanished_image(entry: ImageEntry) -> CurrentImage:
+    """What is shown in place of an image that was moved or deleted."""
+    return CurrentImage(entry, problem=vanished(entry))

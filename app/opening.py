@@ -1,0 +1,99 @@
+"""From what a person names or drops to the project it belongs to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from core.errors import AnnotationFileError, UsageError
+from core.images.reader import IMAGE_SUFFIXES
+from core.project.layout import ProjectLayout
+from core.project.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to open: a project folder, and the image to show first (None: the first one)."""
+
+    root: Path
+    image: Path | None = None
+
+
+def locate(path: Path) -> Target:
+    """Find the project of a folder, a project.json, an image or a labelme JSON.
+
+    Raises:
+        UsageError: there is no such path, or it is none of these.
+        AnnotationFileError: a JSON that names no image that exists.
+    """
+    path = Path(path).expanduser().absolute()
+    if not path.exists():
+        raise UsageError(f"{path} does not exist (any more); choose another folder")
+    if path.is_dir():
+        return Target(_project_around(path) or path)
+    if path.name == ProjectLayout(path.parent).project_file.name:
+        return Target(path.parent)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return Target(_project_around(path.parent) or path.parent, path)
+    if path.suffix.lower() == ".json":
+        image = _image_of_annotation(path)
+        return Target(_project_around(image.parent) or image.parent, image)
+    raise UsageError(f"{path} is neither a folder, an image nor a labelme JSON; open one of these")
+
+
+def _project_around(folder: Path) -> Path | None:
+    """The project that has this folder among its images, or is this folder; None when there is none."""
+    if ProjectLayout(folder).project_file.is_file():
+        return folder
+    for root in folder.parents:
+        project_file = ProjectLayout(root).project_file
+        if project_file.is_file():
+            roots = _image_roots(project_file)
+            inside = any(folder.is_relative_to(root / image_root) for image_root in roots)
+            return root if inside else None
+    return None
+
+
+def _image_roots(project_file: Path) -> list[str]:
+    """The image folders a project.json names; none from a broken file, which opening it will explain."""
+    try:
+        roots = json.loads(project_file.read_bytes())["image_roots"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [root for root in roots if isinstance(root, str)] if isinstance(roots, list) else []
+
+
+def _image_of_annotation(path: Path) -> Path:
+    try:
+        content = json.loads(path.read_bytes())
+        image_path = content["imagePath"]
+        image = path.parent / PurePosixPath(image_path.replace("\\", "/"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AnnotationFileError(
+            path, "this is no labelme JSON with an imagePath; open its image or folder instead"
+        ) from error
+    for candidate in (image, path.parent / image.name):
+        if candidate.is_file():
+            return candidate
+    raise AnnotationFileError(path, f"imagePath names {image_path}, which is not there; open the image itself")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What came of opening: the project (None: it is the one that is open already) and the wanted image."""
+
+    target: Target
+    project: Project | None
+
+
+def open_target(path: Path, open_root: Path | None) -> Opened:
+    """Worker: open what `path` names, unless it is in the project at `open_root`, whose lock we hold.
+
+    Raises:
+        MaskloopError: one sentence; nothing is open then.
+    """
+    target = locate(path)
+    if open_root is not None and target.root.resolve() == open_root.resolve():
+        return Opened(target, None)
+    return Opened(target, Project.open(target.root))

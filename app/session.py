@@ -1,0 +1,536 @@
+"""What the window works on: the open project, its current image, the selection, the active class.
+
+Panels, canvas and actions talk to the session; the session knows no widget. The current image changes only
+when the wanted one has been read whole: until then the person goes on with the one that is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from PySide6.QtCore import QObject, Signal
+
+from app.conflicts import ConflictChoice
+from app.image_loading import LoadedImage
+from app.image_status import StatusBoard
+from app.open_project import OpenProject, vanished_image
+from app.opening import Opened, open_target
+from app.saved_copy import save_copy
+from app.session_state import CurrentImage
+from app.workers.autosaver import SaveState
+from app.workers.tasks import Task, TaskRunner
+from core.annotation.commands import Command, Composite, Relabel, RemoveShapes, SetState, drawing
+from core.annotation.document import Change
+from core.annotation.model import AnnotationState, ClassList, LabelClass, Shape
+
+if TYPE_CHECKING:
+    from core.project.project import ImageEntry, Project, ScanChange
+
+
+class Session(QObject):
+    """The open project and everything about it that is not on disk. Lives in the GUI thread."""
+
+    project_changed = Signal()
+    images_changed = Signal(object)
+    statuses_changed = Signal(object)
+    current_changed = Signal(object)
+    document_changed = Signal(object)
+    classes_changed = Signal()
+    selection_changed = Signal(object)
+    active_class_changed = Signal(object)
+    saved_changed = Signal(object)
+    history_changed = Signal()
+    labels_written = Signal(object)
+    conflict_found = Signal(str, str)
+    open_failed = Signal(object, str)
+    busy_changed = Signal(str)
+    message = Signal(str, str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._reader = TaskRunner(2, self)
+        self._opened: OpenProject | None = None
+        self._order: tuple[str, ...] = ()
+        self._current: CurrentImage | None = None
+        self._wanted: str | None = None
+        self._shapes_to_copy: tuple[Shape, ...] = ()
+        self._selection: frozenset[int] = frozenset()
+        self._active_class: LabelClass | None = None
+        self._known_indices: frozenset[int] = frozenset()
+        self._busy = ""
+        self._open_task: Task | None = None
+        self._load_task: Task | None = None
+        self.keep_previous = False
+        """Put the shapes of the image that is left on the next one, if that has none (labelme's Ctrl+P)."""
+        self.preferred_image: Callable[[Path], str | None] = lambda _root: None
+        """Which image of a project to show first, by its root (the window remembers the last one)."""
+
+    # --- what is open -------------------------------------------------------------------------------------
+
+    @property
+    def project(self) -> Project | None:
+        """The open project."""
+        return None if self._opened is None else self._opened.project
+
+    @property
+    def classes(self) -> ClassList:
+        """The project's classes; none without a project."""
+        return ClassList() if self._opened is None else self._opened.classes
+
+    @property
+    def current(self) -> CurrentImage | None:
+        """The image in the canvas."""
+        return self._current
+
+    @property
+    def selection(self) -> frozenset[int]:
+        """Uids of the selected shapes of the current image."""
+        return self._selection
+
+    @property
+    def active_class(self) -> LabelClass | None:
+        """The class that new shapes get."""
+        return self._active_class
+
+    @property
+    def statuses(self) -> StatusBoard | None:
+        """State, shape count and problem of every image."""
+        return None if self._opened is None else self._opened.board
+
+    @property
+    def save_state(self) -> SaveState:
+        """How safe the work is."""
+        return SaveState("saved") if self._opened is None else self._opened.autosaver.state
+
+    @property
+    def editable(self) -> bool:
+        """Whether there is a document that may be edited now."""
+        return self._current is not None and self._current.document is not None and not self._busy
+
+    def keys(self) -> tuple[str, ...]:
+        """Keys of all images, in the project's order."""
+        return () if self._opened is None else tuple(self._opened.entries)
+
+    def entry(self, key: str) -> ImageEntry | None:
+        """The image of this key, if the project has it."""
+        return None if self._opened is None else self._opened.entries.get(key)
+
+    # --- projects -----------------------------------------------------------------------------------------
+
+    def open_project(self, path: Path | str) -> None:
+        """Open a folder, project.json, image or labelme JSON. Returns at once; see `project_changed`.
+
+        What is open stays open until the new project is, and when that fails (`open_failed`).
+        """
+        path = Path(path)
+        open_root = None if self.project is None else self.project.root
+        self._set_busy(f"opening {path.name or path}")
+        self._open_task = task = self._reader.run(open_target, path, open_root, doing=f"opening {path}")
+        task.done.connect(partial(self._on_opened, task))
+        task.failed.connect(partial(self._on_open_failed, task))
+
+    def _on_open_failed(self, task: Task, sentence: str) -> None:
+        if task is self._open_task:
+            self._open_task = None
+            self._set_busy("")
+            self.open_failed.emit(task.error, sentence)
+
+    def _on_opened(self, task: Task, opened: Opened) -> None:
+        if task is not self._open_task:  # the person has asked for something else meanwhile
+            if opened.project is not None:
+                opened.project.close()
+            return
+        self._open_task = None
+        self._set_busy("")
+        if opened.project is not None:
+            if not self.close():
+                opened.project.close()
+                self.message.emit(f"{self.save_state.text} The other project was not opened.", "error")
+                return
+            self._adopt(opened.project)
+        self._show_first(opened)
+
+    def _adopt(self, project: Project) -> None:
+        self._opened = opened = OpenProject(project, self._reader, self)
+        opened.autosaver.saved_changed.connect(self.saved_changed)
+        opened.autosaver.labels_written.connect(self.labels_written)
+        opened.autosaver.conflict_found.connect(self.conflict_found)
+        opened.board.changed.connect(self.statuses_changed)
+        opened.message.connect(self.message)
+        opened.busy_changed.connect(self._set_busy)
+        opened.document_changed.connect(self._on_document_changed)
+        opened.document_reloaded.connect(self._on_document_reloaded)
+        opened.images_changed.connect(self._on_images_changed)
+        opened.classes_changed.connect(self._on_classes_changed)
+        self._order = tuple(opened.entries)
+        self._known_indices = frozenset(self.classes.indices)
+        self._active_class = self._default_class()
+        self.project_changed.emit()
+        self.classes_changed.emit()
+        self.active_class_changed.emit(self._active_class)
+        self.images_changed.emit(None)
+        self.saved_changed.emit(self.save_state)
+        for note in project.notes:
+            self.message.emit(note, "info")
+
+    def _show_first(self, opened: Opened) -> None:
+        assert self._opened is not None
+        key: str | None = None
+        if opened.target.image is not None:
+            key = self._opened.key_of(opened.target.image)
+            if key is None:
+                root = self._opened.project.root
+                self.message.emit(f"{opened.target.image} is not among the images of {root}.", "warning")
+        if key is None and self._current is None:
+            key = self.preferred_image(self._opened.project.root)
+            if key not in self._opened.entries:
+                key = next(iter(self._opened.entries), None)
+        if key is not None:
+            self.open_image(key)
+
+    def close(self, *, discard: bool = False) -> bool:
+        """Save everything and close the project; waits for the disk.
+
+        Returns:
+            False when something could not be saved (see `save_state`): the project stays open then, unless
+            `discard` gives that up.
+        """
+        opened = self._opened
+        if opened is None:
+            return True
+        if not opened.close(discard=discard):
+            return False
+        self._drop_load()
+        self._wanted = None
+        self._set_current(None)
+        self._opened = None
+        self._order = ()
+        self._active_class = None
+        self._set_busy("")
+        opened.deleteLater()
+        self.project_changed.emit()
+        self.classes_changed.emit()
+        self.active_class_changed.emit(None)
+        self.images_changed.emit(None)
+        return True
+
+    def shut_down(self) -> None:
+        """End the worker threads; the session is of no further use."""
+        self._open_task = None
+        self._reader.close()
+
+    def flush(self) -> bool:
+        """Save everything now and wait for it; False when something could not be saved (see `save_state`)."""
+        return self._opened is None or self._opened.autosaver.flush()
+
+    def save_now(self) -> None:
+        """Save everything as soon as the worker can; returns at once."""
+        if self._opened is not None:
+            self._opened.autosaver.save_now()
+
+    def check_disk(self) -> None:
+        """Look for what other programs did (the window came to the front)."""
+        if self._opened is not None:
+            self._opened.check_disk()
+
+    # --- the current image --------------------------------------------------------------------------------
+
+    def open_image(self, key: str, *, copy_shapes: bool = False) -> None:
+        """Show this image as soon as it is read; the latest request wins.
+
+        `copy_shapes` puts the shapes of the image that is left on it, if it has none of its own.
+        """
+        opened = self._opened
+        if opened is None or key not in opened.entries:
+            return
+        document = None if self._current is None else self._current.document
+        copies = document is not None and (copy_shapes or self.keep_previous)
+        self._shapes_to_copy = document.shapes if copies and document is not None else ()
+        opened.autosaver.save_now()
+        self._drop_load()
+        self._wanted = key
+        self._load_task = task = opened.load(key)
+        task.done.connect(self._on_image_loaded)
+        task.failed.connect(partial(self._on_image_failed, opened.entries[key]))
+
+    def set_browse_order(self, keys: Iterable[str]) -> None:
+        """The order in which next and previous go: what the image list shows."""
+        self._order = tuple(keys)
+
+    def next_image(self, *, copy_shapes: bool = False) -> None:
+        """Go to the next image of the list; `copy_shapes` puts this one's shapes on it if it has none."""
+        self._step(1, copy_shapes=copy_shapes)
+
+    def previous_image(self, *, copy_shapes: bool = False) -> None:
+        """Go to the previous image of the list."""
+        self._step(-1, copy_shapes=copy_shapes)
+
+    def neighbour(self, step: int) -> str | None:
+        """The image `step` places on in the list's order, None beyond its ends."""
+        here = self._wanted
+        order = self._order
+        if here is None:
+            return order[0] if order else None
+        if here in order:
+            index = order.index(here) + step
+        else:  # filtered away: go on from where it stood
+            place = {key: index for index, key in enumerate(self.keys())}
+            before = sum(place.get(key, 0) < place.get(here, 0) for key in order)
+            index = before if step > 0 else before - 1
+        return order[index] if 0 <= index < len(order) else None
+
+    def _step(self, step: int, *, copy_shapes: bool) -> None:
+        key = self.neighbour(step)
+        if key is None:
+            if self._opened is not None and self._order:
+                self.message.emit(f"This is the {'last' if step > 0 else 'first'} image.", "info")
+            return
+        self.open_image(key, copy_shapes=copy_shapes)
+
+    def _drop_load(self) -> None:
+        if self._load_task is not None:
+            self._load_task.cancel()
+            self._load_task = None
+
+    def _on_image_loaded(self, found: LoadedImage) -> None:
+        self._load_task = None
+        opened = self._opened
+        if opened is None or found.entry.key != self._wanted:
+            return
+        self._set_current(opened.take(found))
+        copied, self._shapes_to_copy = self._shapes_to_copy, ()
+        document = None if self._current is None else self._current.document
+        if copied and document is not None and not document.shapes:
+            self.execute(drawing(document, [shape.copy() for shape in copied]))
+        opened.prefetch(self.neighbour(1))
+
+    def _on_image_failed(self, entry: ImageEntry, sentence: str) -> None:
+        self._load_task = None
+        if entry.key == self._wanted:
+            self._set_current(CurrentImage(entry, problem=sentence))
+
+    def _set_current(self, current: CurrentImage | None) -> None:
+        self.set_selection(frozenset())
+        self._current = current
+        if self._opened is not None:
+            self._opened.watch(None if current is None else current.entry.key)
+        self.current_changed.emit(current)
+        self.history_changed.emit()
+
+    # --- editing ------------------------------------------------------------------------------------------
+
+    def execute(self, command: Command) -> bool:
+        """Do a command on the current image. False: it was refused, and a message says why."""
+        if self._busy:
+            self.message.emit(f"Please wait: {self._busy}.", "warning")
+            return False
+        if self._current is None or self._current.history is None:
+            return False
+        try:
+            self._current.history.push(command)
+        except ValueError as error:
+            text = str(error)
+            self.message.emit(f"{text[:1].upper()}{text[1:]}.", "warning")
+            return False
+        self.history_changed.emit()
+        return True
+
+    def end_drag(self) -> None:
+        """The mouse was released: the next command is an entry of its own in the history."""
+        if self._current is not None and self._current.history is not None:
+            self._current.history.break_merge()
+
+    def undo(self) -> None:
+        """Take the last edit of this image back."""
+        if self.editable and self._current is not None and self._current.history is not None:
+            self._current.history.undo()
+            self.history_changed.emit()
+
+    def redo(self) -> None:
+        """Do the last undone edit of this image again."""
+        if self.editable and self._current is not None and self._current.history is not None:
+            self._current.history.redo()
+            self.history_changed.emit()
+
+    def set_selection(self, uids: Iterable[int]) -> None:
+        """Select shapes; uids the image does not have are left out."""
+        document = None if self._current is None else self._current.document
+        selection = frozenset() if document is None else frozenset(uid for uid in uids if uid in document)
+        if selection != self._selection:
+            self._selection = selection
+            self.selection_changed.emit(selection)
+
+    def set_active_class(self, label_class: LabelClass | None) -> None:
+        """Choose what new shapes are."""
+        if label_class != self._active_class:
+            self._active_class = label_class
+            self.active_class_changed.emit(label_class)
+
+    def choose_class(self, label_class: LabelClass) -> None:
+        """Choose what new shapes are; selected shapes become that, too."""
+        self.set_active_class(label_class)
+        self.relabel_selection(label_class.name)
+
+    def relabel_selection(self, label: str) -> None:
+        """Give the selected shapes another label."""
+        document = None if self._current is None else self._current.document
+        if document is None:
+            return
+        changed = [uid for uid in self._selection if document.get(uid).label != label]
+        if changed:
+            self.execute(Relabel.of(document, changed, label))
+
+    def delete_selection(self) -> None:
+        """Delete the selected shapes."""
+        if self._current is not None and self._current.document is not None and self._selection:
+            self.execute(RemoveShapes.of(self._current.document, self._selection))
+
+    def set_image_state(self, state: AnnotationState) -> None:
+        """Say how much of the image is labelled; undoable."""
+        document = None if self._current is None else self._current.document
+        if document is not None and document.state is not state:
+            self.execute(SetState.of(document, state))
+
+    def clear_annotation(self) -> None:
+        """Delete all shapes of the image and its state; undoable."""
+        document = None if self._current is None else self._current.document
+        if document is None or (not document.shapes and document.state is AnnotationState.UNLABELLED):
+            return
+        everything = RemoveShapes.of(document, [shape.uid for shape in document.shapes])
+        state = SetState.of(document, AnnotationState.UNLABELLED)
+        self.execute(Composite("Delete annotation", (everything, state)))
+
+    def save_copy(self, target: Path) -> None:
+        """Write the current annotation as a labelme JSON elsewhere."""
+        if self._current is None or self._current.document is None:
+            return
+        snapshot, image_path = self._current.document.snapshot(), self._current.entry.image_path
+        task = self._reader.run(save_copy, snapshot, image_path, target, doing=f"saving {target}")
+        task.done.connect(self._on_copy_saved)
+        task.failed.connect(self._on_copy_failed)
+
+    def _on_copy_saved(self, target: Path) -> None:
+        self.message.emit(f"A copy was saved as {target}.", "info")
+
+    def _on_copy_failed(self, sentence: str) -> None:
+        self.message.emit(sentence, "error")
+
+    def resolve_conflict(self, key: str, choice: ConflictChoice) -> None:
+        """Answer `conflict_found`: "reload" theirs, keep "mine", or "both" (their shapes are added)."""
+        if self._opened is not None:
+            self._opened.resolve_conflict(key, choice)
+
+    def ask_about_conflicts(self) -> None:
+        """Send `conflict_found` again for what was put off."""
+        if self._opened is not None:
+            for key in self._opened.autosaver.conflicts:
+                self._opened.autosaver.ask_again(key)
+
+    # --- classes ------------------------------------------------------------------------------------------
+
+    def add_class(self, name: str, color: str | None = None) -> None:
+        """Add a class; `classes_changed` follows."""
+        self._change_classes(f"adding the class {name}", set(), lambda p: p.add_class(name, color))
+
+    def rename_class(self, index: int, name: str) -> None:
+        """Rename a class and the labels of all its shapes."""
+        old = self._class_name(index)
+        self._change_classes(f"renaming {old} to {name}", {old}, lambda p: p.rename_class(index, name))
+
+    def recolor_class(self, index: int, color: str) -> None:
+        """Give a class another colour "#rrggbb"."""
+        doing = f"changing the colour of {self._class_name(index)}"
+        self._change_classes(doing, set(), lambda p: p.recolor_class(index, color))
+
+    def reorder_classes(self, indices: tuple[int, ...]) -> None:
+        """Show the classes in this order."""
+        self._change_classes("reordering the classes", set(), lambda p: p.reorder_classes(indices))
+
+    def merge_classes(self, source: int, into: int) -> None:
+        """Make all shapes of one class shapes of another; the first class is gone then."""
+        old = self._class_name(source)
+        doing = f"merging {old} into {self._class_name(into)}"
+        self._change_classes(doing, {old}, lambda p: p.merge_classes(source, into))
+
+    def delete_class(self, index: int, shapes: Literal["delete", "ignore"] | int = "delete") -> None:
+        """Delete a class; its shapes go, are ignored, or become those of another class."""
+        old = self._class_name(index)
+        self._change_classes(f"deleting {old}", {old}, lambda p: p.delete_class(index, shapes))
+
+    def count_shapes(self, index: int) -> Task | None:
+        """A task that counts a class's shapes in all images."""
+        if self._opened is None:
+            return None
+        self._opened.autosaver.save_now()
+        project = self._opened.project
+        return self._opened.worker.run(
+            project.usage, index, doing=f"counting the shapes of {self._class_name(index)}"
+        )
+
+    def _change_classes(
+        self, doing: str, affected_labels: set[str], operation: Callable[[Project], object]
+    ) -> None:
+        if self._opened is not None:
+            self._opened.change_classes(doing, affected_labels, operation)
+
+    def _class_name(self, index: int) -> str:
+        found = self.classes.by_index(index)
+        return f"class {index}" if found is None else found.name
+
+    def _default_class(self) -> LabelClass | None:
+        foreground = [c for c in self.classes if c.index != self.classes.background]
+        return (foreground or list(self.classes) or [None])[0]
+
+    # --- what the open project tells ----------------------------------------------------------------------
+
+    def _on_classes_changed(self) -> None:
+        before, known = self._active_class, self._known_indices
+        self._known_indices = frozenset(self.classes.indices)
+        added = self._known_indices - known
+        if len(added) == 1 and known:  # who adds a class wants to draw it
+            self._active_class = self.classes.by_index(*added)
+        elif before is not None:
+            self._active_class = self.classes.by_index(before.index)
+        self._active_class = self._active_class or self._default_class()
+        self.classes_changed.emit()
+        if self._active_class != before:
+            self.active_class_changed.emit(self._active_class)
+
+    def _on_document_changed(self, key: str, change: Change) -> None:
+        if self._current is None or key != self._current.entry.key:
+            return
+        if change.kind in ("removed", "reset"):
+            self.set_selection(self._selection)
+        self.document_changed.emit(change)
+        if change.kind == "reset":
+            self.history_changed.emit()
+
+    def _on_document_reloaded(self, key: str) -> None:
+        if self._current is None or key != self._current.entry.key:
+            return
+        if self._current.document is None and self._load_task is None:
+            self.open_image(key)
+        self.history_changed.emit()
+
+    def _on_images_changed(self, change: ScanChange) -> None:
+        assert self._opened is not None
+        self._order = tuple(key for key in self._order if key in self._opened.entries)
+        self.images_changed.emit(change)
+        here = self._wanted
+        if here is None:
+            if first := next(iter(self._opened.entries), None):
+                self.open_image(first)
+        elif here not in self._opened.entries:
+            self._drop_load()
+            if self._current is not None and self._current.problem is None:
+                self._set_current(vanished_image(self._current.entry))
+        elif self._current is None or self._current.problem is not None:
+            self.open_image(here)
+
+    def _set_busy(self, doing: str) -> None:
+        if doing != self._busy:
+            self._busy = doing
+            self.busy_changed.emit(doing)

@@ -1,0 +1,130 @@
+"""What the program remembers between starts: window layout, recent projects, keys, view choices.
+
+One INI or registry entry per thing, behind typed properties; a damaged value gives its default. A `Settings`
+made from a path keeps everything in that file (tests, portable use).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final, get_args
+
+from PySide6.QtCore import QByteArray, QSettings
+
+from app.theme import ThemeMode
+
+MAX_RECENT: Final = 8
+LAYOUT_VERSION: Final = 1
+"""Raised when docks change, so that an old layout is not forced on new docks."""
+
+
+class Settings:
+    """Typed access to QSettings."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        if path is None:
+            self._store = QSettings("Maskloop", "Maskloop")
+        else:
+            self._store = QSettings(str(path), QSettings.Format.IniFormat)
+
+    def sync(self) -> None:
+        """Write now."""
+        self._store.sync()
+
+    # --- window -------------------------------------------------------------------------------------------
+
+    @property
+    def geometry(self) -> QByteArray | None:
+        """Size and place of the window."""
+        return self._bytes("window/geometry")
+
+    @geometry.setter
+    def geometry(self, value: QByteArray) -> None:
+        self._store.setValue("window/geometry", value)
+
+    @property
+    def layout(self) -> QByteArray | None:
+        """Docks and tool bars."""
+        return self._bytes(f"window/layout{LAYOUT_VERSION}")
+
+    @layout.setter
+    def layout(self, value: QByteArray) -> None:
+        self._store.setValue(f"window/layout{LAYOUT_VERSION}", value)
+
+    @property
+    def theme(self) -> ThemeMode:
+        """Dark, light, or what the desktop has."""
+        value = self._store.value("view/theme", "system")
+        return next((mode for mode in get_args(ThemeMode) if mode == value), "system")
+
+    @theme.setter
+    def theme(self, value: ThemeMode) -> None:
+        self._store.setValue("view/theme", value)
+
+    @property
+    def prediction_opacity(self) -> float:
+        """0..1."""
+        try:
+            return min(1.0, max(0.0, float(str(self._store.value("view/prediction_opacity", 0.5)))))
+        except ValueError:
+            return 0.5
+
+    @prediction_opacity.setter
+    def prediction_opacity(self, value: float) -> None:
+        self._store.setValue("view/prediction_opacity", value)
+
+    # --- keys ---------------------------------------------------------------------------------------------
+
+    @property
+    def shortcuts(self) -> dict[str, str]:
+        """Keys the person changed: action name to portable text, "" for none."""
+        return self._json_dict("keys/shortcuts")
+
+    @shortcuts.setter
+    def shortcuts(self, value: dict[str, str]) -> None:
+        self._store.setValue("keys/shortcuts", json.dumps(value))
+
+    # --- projects -----------------------------------------------------------------------------------------
+
+    @property
+    def recent(self) -> list[str]:
+        """Project folders, the latest first; those that are gone are left out."""
+        try:
+            paths = json.loads(str(self._store.value("projects/recent", "[]")))
+        except ValueError:
+            return []
+        return [p for p in paths if isinstance(p, str) and Path(p).is_dir()] if isinstance(paths, list) else []
+
+    def add_recent(self, root: Path) -> None:
+        """This project was opened."""
+        path = str(root)
+        recent = [path, *(other for other in self.recent if other != path)]
+        self._store.setValue("projects/recent", json.dumps(recent[:MAX_RECENT]))
+
+    def last_image(self, root: Path) -> str | None:
+        """The image of this project that was shown last."""
+        return self._json_dict("projects/last_images").get(str(root))
+
+    def set_last_image(self, root: Path, key: str) -> None:
+        """Show this image of the project first next time."""
+        images = self._json_dict("projects/last_images")
+        images.pop(str(root), None)
+        images[str(root)] = key
+        kept = dict(list(images.items())[-50:])
+        self._store.setValue("projects/last_images", json.dumps(kept))
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _bytes(self, name: str) -> QByteArray | None:
+        value = self._store.value(name)
+        return value if isinstance(value, QByteArray) else None
+
+    def _json_dict(self, name: str) -> dict[str, str]:
+        try:
+            value = json.loads(str(self._store.value(name, "{}")))
+        except ValueError:
+            return {}
+        if not isinstance(value, dict):
+            return {}
+        return {k: v for k, v in value.items() if isinstance(k, str) and isinstance(v, str)}

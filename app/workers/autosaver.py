@@ -1,0 +1,312 @@
+"""Every edit reaches the disk by itself: the JSON within half a second, its mask right after.
+
+::
+
+    edit -> (at most DELAY_MS) -> snapshot, GUI thread -> worker: JSON -> GUI thread -> worker: mask
+                                                                |                          |
+                                                           saved_changed            labels_written
+
+The worker is a `TaskRunner` with one thread, so writes happen in order. At most one write of a document is
+under way; edits that come meanwhile are written together afterwards. What cannot be written stays in memory,
+is said in `saved_changed`, and is tried again every RETRY_MS. A document whose file another program changed is
+not written until `resolve` says what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.workers.tasks import Task, TaskRunner
+from core.annotation.document import AnnotationDocument, Change
+from core.annotation.model import Annotation, AnnotationState
+from core.errors import ForeignChangeError
+
+if TYPE_CHECKING:
+    from core.project.project import ImageEntry, Project
+
+DELAY_MS: Final = 250
+RETRY_MS: Final = 3000
+JSON_PRIORITY: Final = 10
+MASK_PRIORITY: Final = 5
+
+SaveKind: TypeAlias = Literal["saved", "unsaved", "saving", "failed", "conflict"]
+
+
+@dataclass(frozen=True, slots=True)
+class SaveState:
+    """How safe the work is, and a sentence where there is something to say."""
+
+    kind: SaveKind
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelsWritten:
+    """One image's labels as they now are on disk. `mask` is (H, W) uint8, 255 where nothing is known."""
+
+    entry: ImageEntry
+    revision: int
+    state: AnnotationState
+    mask: NDArray[np.uint8]
+
+
+@dataclass(slots=True, eq=False)
+class _Tracked:
+    """A document and how far it is saved. Touched in the GUI thread only."""
+
+    entry: ImageEntry
+    document: AnnotationDocument
+    digest: str | None
+    written_revision: int
+    unsubscribe: Callable[[], None]
+    writing: bool = False
+    conflict: str = ""
+    failure: str = ""
+    mask_due: tuple[Annotation, int] | None = None
+    mask_running: bool = False
+
+    @property
+    def dirty(self) -> bool:
+        return self.document.revision != self.written_revision
+
+
+class Autosaver(QObject):
+    """Saves the documents of one project. Lives in the GUI thread."""
+
+    saved_changed = Signal(object)
+    labels_written = Signal(object)
+    conflict_found = Signal(str, str)
+
+    def __init__(
+        self,
+        project: Project,
+        worker: TaskRunner,
+        parent: QObject | None = None,
+        *,
+        delay_ms: int = DELAY_MS,
+        retry_ms: int = RETRY_MS,
+    ) -> None:
+        super().__init__(parent)
+        self._project = project
+        self._worker = worker
+        self._tracked: dict[str, _Tracked] = {}
+        self._state = SaveState("saved")
+        self._delay = QTimer(self, singleShot=True, interval=delay_ms)
+        self._delay.timeout.connect(self.save_now)
+        self._retry = QTimer(self, singleShot=True, interval=retry_ms)
+        self._retry.timeout.connect(self._on_retry)
+
+    # --- what is watched ----------------------------------------------------------------------------------
+
+    def track(self, entry: ImageEntry, document: AnnotationDocument, digest: str | None) -> None:
+        """Save this document from now on; `digest` is of the file it was read from, None for no file."""
+        self.forget(entry.key)
+        unsubscribe = document.subscribe(self._on_document_changed)
+        self._tracked[entry.key] = _Tracked(entry, document, digest, document.revision, unsubscribe)
+
+    def forget(self, key: str) -> None:
+        """Stop watching; what was not yet written is lost, so look at `is_dirty` first."""
+        tracked = self._tracked.pop(key, None)
+        if tracked is not None:
+            tracked.unsubscribe()
+
+    def is_dirty(self, key: str) -> bool:
+        """Something of this document is not in its file yet."""
+        tracked = self._tracked.get(key)
+        return tracked is not None and (tracked.dirty or tracked.writing)
+
+    def is_settled(self, key: str) -> bool:
+        """Neither JSON nor mask of this document is due."""
+        tracked = self._tracked.get(key)
+        return tracked is None or not (
+            tracked.dirty or tracked.writing or tracked.mask_running or tracked.mask_due or tracked.conflict
+        )
+
+    def digest_of(self, key: str) -> str | None:
+        """Digest of the file as we last read or wrote it; None when there was none."""
+        tracked = self._tracked.get(key)
+        return None if tracked is None else tracked.digest
+
+    @property
+    def state(self) -> SaveState:
+        """The worst state of all documents."""
+        return self._state
+
+    # --- saving -------------------------------------------------------------------------------------------
+
+    def save_now(self) -> None:
+        """Hand every changed document to the worker without waiting; returns at once."""
+        self._delay.stop()
+        for tracked in self._tracked.values():
+            self._start_write(tracked)
+        self._update_state()
+
+    def flush(self, timeout_ms: int = 5000) -> bool:
+        """Write everything and wait for it. False: something could not be written (see `state`)."""
+        for _ in range(4):  # JSON, then mask, then what was edited while the first JSON was on its way
+            self.save_now()
+            if not self._worker.busy:
+                break
+            if not self._worker.wait(timeout_ms):
+                return False
+        return self._state.kind == "saved"
+
+    def note_conflict(self, key: str, sentence: str) -> None:
+        """Someone else noticed a foreign change: hold this document back and ask."""
+        tracked = self._tracked.get(key)
+        if tracked is not None and not tracked.conflict:
+            tracked.conflict = sentence
+            self._update_state()
+            self.conflict_found.emit(key, sentence)
+
+    def ask_again(self, key: str) -> None:
+        """The person put the question off, or the answer did not work."""
+        tracked = self._tracked.get(key)
+        if tracked is not None and tracked.conflict:
+            self.conflict_found.emit(key, tracked.conflict)
+
+    @property
+    def conflicts(self) -> tuple[str, ...]:
+        """Images whose files other programs changed, unanswered."""
+        return tuple(key for key, tracked in self._tracked.items() if tracked.conflict)
+
+    def resolve(self, key: str, digest: str | None, *, written: bool) -> None:
+        """End a conflict.
+
+        Args:
+            key: the image.
+            digest: of the file on disk as it is now.
+            written: the document now equals that file (it was reloaded); False: the document is to replace it.
+        """
+        tracked = self._tracked.get(key)
+        if tracked is None:
+            return
+        tracked.conflict = ""
+        tracked.digest = digest
+        tracked.written_revision = tracked.document.revision if written else -1
+        if written:
+            # The mask on disk belongs to the old labels.
+            tracked.mask_due = (tracked.document.snapshot(), tracked.document.revision)
+            self._start_mask(tracked)
+        else:
+            self._start_write(tracked)
+        self._update_state()
+
+    # --- on the way ---------------------------------------------------------------------------------------
+
+    def _on_document_changed(self, _change: Change) -> None:
+        if not self._delay.isActive():
+            self._delay.start()
+        if self._state.kind in ("saved", "saving"):
+            self._set_state(SaveState("unsaved"))
+
+    def _start_write(self, tracked: _Tracked) -> None:
+        if tracked.writing or tracked.conflict or not tracked.dirty:
+            return
+        snapshot, revision = tracked.document.snapshot(), tracked.document.revision
+        tracked.writing = True
+        task = self._worker.run(
+            self._project.save,
+            tracked.entry,
+            snapshot,
+            tracked.digest,
+            doing=f"saving {tracked.entry.annotation_path}",
+            priority=JSON_PRIORITY,
+        )
+        task.done.connect(partial(self._on_written, tracked, snapshot, revision))
+        task.failed.connect(partial(self._on_write_failed, tracked, task))
+
+    def _start_mask(self, tracked: _Tracked) -> None:
+        if tracked.mask_running or tracked.mask_due is None:
+            return
+        (snapshot, revision), tracked.mask_due = tracked.mask_due, None
+        tracked.mask_running = True
+        task = self._worker.run(
+            _render_and_write,
+            self._project,
+            tracked.entry,
+            snapshot,
+            doing=f"writing {tracked.entry.mask_path}",
+            priority=MASK_PRIORITY,
+        )
+        task.done.connect(partial(self._on_mask_written, tracked, snapshot, revision))
+        task.failed.connect(partial(self._on_mask_failed, tracked, (snapshot, revision)))
+
+    def _on_written(self, tracked: _Tracked, snapshot: Annotation, revision: int, digest: str) -> None:
+        """The JSON is on disk; its mask is next."""
+        tracked.writing = False
+        tracked.failure = ""
+        tracked.digest = digest
+        tracked.written_revision = revision
+        tracked.mask_due = (snapshot, revision)
+        self._start_mask(tracked)
+        if tracked.dirty and not self._delay.isActive():
+            self._delay.start()
+        self._update_state()
+
+    def _on_write_failed(self, tracked: _Tracked, task: Task, sentence: str) -> None:
+        """The work stays in memory: ask about a foreign change, try anything else again later."""
+        tracked.writing = False
+        if isinstance(task.error, ForeignChangeError):
+            self.note_conflict(tracked.entry.key, sentence)
+        else:
+            self._fail(tracked, sentence)
+
+    def _on_mask_written(
+        self, tracked: _Tracked, snapshot: Annotation, revision: int, mask: NDArray[np.uint8]
+    ) -> None:
+        """The mask is on disk; the engine may learn from it."""
+        tracked.mask_running = False
+        tracked.failure = ""
+        self.labels_written.emit(LabelsWritten(tracked.entry, revision, snapshot.state, mask))
+        self._start_mask(tracked)
+        self._update_state()
+
+    def _on_mask_failed(self, tracked: _Tracked, due: tuple[Annotation, int], sentence: str) -> None:
+        tracked.mask_running = False
+        tracked.mask_due = tracked.mask_due or due
+        self._fail(tracked, sentence)
+
+    def _fail(self, tracked: _Tracked, sentence: str) -> None:
+        tracked.failure = sentence
+        self._retry.start()
+        self._update_state()
+
+    def _on_retry(self) -> None:
+        self.save_now()
+        for tracked in self._tracked.values():
+            self._start_mask(tracked)
+        self._update_state()
+
+    # --- what to show -------------------------------------------------------------------------------------
+
+    def _update_state(self) -> None:
+        documents = self._tracked.values()
+        if conflict := next((t.conflict for t in documents if t.conflict), ""):
+            self._set_state(SaveState("conflict", conflict))
+        elif failure := next((t.failure for t in documents if t.failure), ""):
+            self._set_state(SaveState("failed", failure))
+        elif any(t.writing or t.mask_running for t in documents):
+            self._set_state(SaveState("saving"))
+        elif any(t.dirty for t in documents):
+            self._set_state(SaveState("unsaved"))
+        else:
+            self._set_state(SaveState("saved"))
+
+    def _set_state(self, state: SaveState) -> None:
+        if state != self._state:
+            self._state = state
+            self.saved_changed.emit(state)
+
+
+def _render_and_write(project: Project, entry: ImageEntry, annotation: Annotation) -> NDArray[np.uint8]:
+    mask = project.render_mask(entry, annotation)
+    project.write_mask(entry, mask)
+    return mask
