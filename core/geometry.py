@@ -181,120 +181,114 @@ def simplify(points: ArrayLike, tolerance: float) -> Ring:
 #
 # A format without holes gets one ring: walk the outer ring to a vertex that can see the hole, cross over,
 # walk around the hole, return over the same edge, go on. The two crossings are the seam; it has no width.
-# `ring_starts[k]` says where in that ring vertex 0 of hole k stands.
+# In that ring `ring_starts[k]` is where the walk around hole k begins; it need not begin with vertex 0 of
+# the hole, which `first_vertices` tells.
 
 
 def seam_holes(outer: ArrayLike, holes: Sequence[ArrayLike]) -> tuple[Ring, list[int]]:
     """Join holes to their outer ring by zero-width seams, so that one ring draws the polygon.
 
-    Seams do not leave the polygon when it is valid: each runs from the leftmost vertex of a hole to a vertex
-    it sees on its left (D. Eberly, "Triangulation by Ear Clipping", section 5).
+    Seams do not leave the polygon when it is valid: each runs from the topmost vertex of a hole to a vertex
+    it sees above (D. Eberly, "Triangulation by Ear Clipping", section 5). Upwards because steep seams are
+    the ones that other programs draw right: Pillow widens the two edges of a flat one to runs of pixels.
 
     Returns:
-        The ring (N + sum of M + 2 per hole, 2), and for each hole the index of its first vertex in it;
-        `unseam` takes both apart again, exactly.
+        The ring (N + sum of M + 2 per hole, 2), and for each hole the index where its walk begins;
+        `unseam` takes it apart again.
     """
     ring = _ring(outer)
-    owner = np.full(len(ring), -1)  # which hole a vertex came from; -1 the outer ring and seam ends
-    vertex = np.full(len(ring), -1)  # its index there
+    owner = np.full(len(ring), -1)  # at the start of each walk the hole's number
     inner = [_ring(hole) for hole in holes]
     if any(len(hole) == 0 for hole in inner):
         raise ValueError("a hole needs vertices")
-    # From left to right, so that whatever a hole sees on its left is part of the ring already.
-    for number in sorted(range(len(inner)), key=lambda k: tuple(inner[k].min(axis=0))):
-        hole = inner[number]
-        first = int(np.lexsort((hole[:, 1], hole[:, 0]))[0])
-        order = np.roll(np.arange(len(hole)), -first)
-        at = _visible_on_the_left(ring, hole[first])
-        run = np.concatenate([hole[order], hole[first : first + 1], ring[at : at + 1]])
-        ring = np.insert(ring, at + 1, run, axis=0)
-        owner = np.insert(owner, at + 1, [number] * len(hole) + [-1, -1])
-        vertex = np.insert(vertex, at + 1, [*order, -1, -1])
+    tops = [int(np.lexsort((hole[:, 0], hole[:, 1]))[0]) for hole in inner]
+    # From the top down, so that whatever a hole sees above is part of the ring already.
+    for number in sorted(range(len(inner)), key=lambda k: tuple(inner[k][tops[k], ::-1])):
+        hole = np.roll(inner[number], -tops[number], axis=0)
+        at = _visible_above(ring, hole[0])
+        ring = np.insert(ring, at + 1, np.concatenate([hole, hole[:1], ring[at : at + 1]]), axis=0)
+        owner = np.insert(owner, at + 1, [number] + [-1] * (len(hole) + 1))
     starts = np.zeros(len(inner), dtype=np.int64)
-    heads = np.flatnonzero((owner >= 0) & (vertex == 0))
+    heads = np.flatnonzero(owner >= 0)
     starts[owner[heads]] = heads
     return ring, [int(start) for start in starts]
 
 
-def unseam(ring: ArrayLike, ring_starts: Sequence[int]) -> tuple[Ring, tuple[Ring, ...]] | None:
-    """Take a seamed ring apart into its outer ring and holes; the inverse of `seam_holes`.
+def first_vertices(ring: Ring, ring_starts: Sequence[int], holes: Sequence[Ring]) -> list[int]:
+    """For each hole the index of the vertex that its walk in the seamed ring begins with."""
+    return [
+        int((hole == ring[start]).all(axis=1).argmax())
+        for hole, start in zip(holes, ring_starts, strict=True)
+    ]
+
+
+def unseam(
+    ring: ArrayLike, ring_starts: Sequence[int], first: Sequence[int] = ()
+) -> tuple[Ring, tuple[Ring, ...]] | None:
+    """Take a seamed ring apart into its outer ring and holes.
+
+    With `first_vertices` this is the exact inverse of `seam_holes`; without, holes come back with another
+    vertex first.
 
     Returns:
         None when the seams no longer coincide, because somebody moved, added or removed a vertex: the ring
         must then be taken as it is.
     """
     points = _ring(ring)
-    if not ring_starts:
-        return points, ()
     if len(set(ring_starts)) != len(ring_starts) or not all(0 < s < len(points) for s in ring_starts):
         return None
-    runs = [_run_around(points, start) for start in ring_starts]
-    alive = np.ones(len(points), dtype=np.bool_)
+    left = np.arange(len(points))
     holes: dict[int, Ring] = {}
-    # Shortest first: a hole may hang on another hole, and is then inside that one's run.
-    for number in sorted(range(len(runs)), key=lambda k: _length(runs[k])):
-        run = runs[number]
-        if run is None:
+    # From the last walk to the first: a hole may hang on another hole, and lies within that one's walk.
+    for number in sorted(range(len(ring_starts)), key=lambda k: -ring_starts[k]):
+        begin = int(np.searchsorted(left, ring_starts[number]))
+        end = _end_of_walk(points[left], begin)
+        if end is None or end - begin < MIN_RING:
             return None
-        begin, end = run
-        members = begin + np.flatnonzero(alive[begin:end])
-        head = int(np.searchsorted(members, ring_starts[number]))
-        if len(members) < MIN_RING or head == len(members) or members[head] != ring_starts[number]:
-            return None
-        holes[number] = points[np.roll(members, -head)]
-        alive[begin : end + 1] = False
-        alive[end + 1 if end + 1 < len(points) else begin - 1] = False
-    outer = points[alive]
-    if len(outer) < MIN_RING:
+        shift = first[number] if len(first) == len(ring_starts) else 0
+        holes[number] = np.roll(points[left[begin:end]], shift, axis=0)
+        seam_back = begin - 1 if end + 1 == len(left) else begin
+        left = np.delete(left, np.s_[seam_back : seam_back + end - begin + 2])
+    if len(left) < MIN_RING:
         return None
-    return outer, tuple(holes[number] for number in range(len(runs)))
+    return points[left], tuple(holes[number] for number in range(len(ring_starts)))
 
 
-def _run_around(points: Ring, start: int) -> tuple[int, int] | None:
-    """First and last index of the shortest closed walk around `start` between two coinciding seam edges."""
-    count = len(points)
-    following = np.roll(points, -1, axis=0)
-    for begin in range(start, 0, -1):
-        ends = np.arange(start + 1, count)
-        same = (points[ends] == points[begin]).all(axis=1) & (following[ends] == points[begin - 1]).all(
-            axis=1
-        )
-        if same.any():
-            return begin, int(ends[int(same.argmax())])
-    return None
+def _end_of_walk(ring: Ring, begin: int) -> int | None:
+    """Index where a walk that begins at `begin` is back, about to return over the seam it came by."""
+    after = np.roll(ring, -1, axis=0)
+    back = (ring == ring[begin]).all(axis=1) & (after == ring[begin - 1]).all(axis=1)
+    ends = np.flatnonzero(back[begin + 1 :])
+    return begin + 1 + int(ends[0]) if len(ends) else None
 
 
-def _length(run: tuple[int, int] | None) -> int:
-    return -1 if run is None else run[1] - run[0]
-
-
-def _visible_on_the_left(ring: Ring, point: Ring) -> int:
-    """Index of a vertex of `ring` that `point` sees, looking to the left; the nearest one if it is blind."""
+def _visible_above(ring: Ring, point: Ring) -> int:
+    """Index of a vertex of `ring` that `point` sees, looking up; the nearest one if it is blind."""
     x, y = point
     starts, ends = ring, np.roll(ring, -1, axis=0)
     (ax, ay), (bx, by) = starts.T, ends.T
-    straddles = (np.minimum(ay, by) <= y) & (np.maximum(ay, by) >= y) & (ay != by)
+    straddles = (np.minimum(ax, bx) <= x) & (np.maximum(ax, bx) >= x) & (ax != bx)
     hits = np.full(len(ring), -np.inf)
-    hits[straddles] = ax[straddles] + (y - ay[straddles]) / (by - ay)[straddles] * (bx - ax)[straddles]
-    hits[hits > x] = -np.inf
+    hits[straddles] = ay[straddles] + (x - ax[straddles]) / (bx - ax)[straddles] * (by - ay)[straddles]
+    hits[hits > y] = -np.inf
     edge = int(hits.argmax())
     if hits[edge] == -np.inf:  # the hole is not inside the ring: any seam will do
         return nearest_vertex(ring, point)[0]
-    hit_x = hits[edge]
+    hit = np.array([x, hits[edge]])
     for end in (edge, (edge + 1) % len(ring)):
-        if ring[end, 0] == hit_x and ring[end, 1] == y:
+        if (ring[end] == hit).all():
             return end
-    # The ends of that edge on this side are candidates, unless another vertex stands between.
-    candidate = edge if ax[edge] > bx[edge] else (edge + 1) % len(ring)
+    # The lower end of that edge is the candidate, unless another vertex stands between.
+    candidate = edge if ay[edge] > by[edge] else (edge + 1) % len(ring)
     corner = ring[candidate]
-    inside = _in_triangle(ring, point, np.array([hit_x, y]), corner)
+    inside = _in_triangle(ring, point, hit, corner)
     inside[(ring == corner).all(axis=1)] = False
     blockers = np.flatnonzero(inside)
     if len(blockers) == 0:
         return candidate
     offsets = ring[blockers] - point
-    slopes = np.arctan2(np.abs(offsets[:, 1]), -offsets[:, 0])
-    return int(blockers[np.lexsort((-offsets[:, 0], slopes))[0]])
+    angles = np.arctan2(np.abs(offsets[:, 0]), -offsets[:, 1])
+    return int(blockers[np.lexsort((-offsets[:, 1], angles))[0]])
 
 
 def _in_triangle(points: Ring, a: Ring, b: Ring, c: Ring) -> NDArray[np.bool_]:

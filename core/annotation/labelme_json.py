@@ -11,8 +11,9 @@ every unknown key:
 - `maskloop` of the file: `{"schema": 1, "state": "in_progress" | "done"}`. A file that has shapes and no
   such key was made by labelme and counts as done.
 - `maskloop` of a polygon with holes: `{"ring_starts": [int, ...]}`. Its `points` are one ring joined by
-  seams of no width (`core.geometry.seam_holes`), so that other readers draw it right; ring k starts there.
-  Honoured only while the seams coincide: after an edit elsewhere the ring counts as it is.
+  seams of no width (`core.geometry.seam_holes`), so that other readers draw it right; the walk around hole k
+  starts there, with the hole's vertex `first_vertices[k]` (left out where all are 0). Honoured only while the
+  seams coincide: after an edit elsewhere the ring counts as it is.
 
 Lenient means: older versions, keys left out, `null` for an empty field, rectangles of four points, `\` in
 `imagePath`, a byte order mark. What cannot be read without loss is refused with the field and what to do;
@@ -47,7 +48,7 @@ from core.annotation.model import (
     frozen_points,
 )
 from core.errors import AnnotationFileError
-from core.geometry import seam_holes, unseam
+from core.geometry import first_vertices, seam_holes, unseam
 
 OUR_KEY: Final = "maskloop"
 SCHEMA: Final = 1
@@ -67,6 +68,7 @@ _EXACTLY: Final = {
     ShapeType.MASK: 2,
 }
 _AT_LEAST: Final = {ShapeType.POLYGON: 3, ShapeType.LINESTRIP: 2, ShapeType.POINTS: 1}
+_SEAM_KEYS: Final = ("ring_starts", "first_vertices")
 _NUMBERS: Final = frozenset((int, float))
 _NO_FLAGS: Final[Mapping[str, bool]] = MappingProxyType({})
 _NO_EXTRA: Final[Mapping[str, JsonValue]] = MappingProxyType({})
@@ -117,12 +119,14 @@ def dumps(annotation: Annotation) -> bytes:
 
 
 def _shape_record(shape: Shape, index: int) -> dict[str, object]:
-    ring, ours = shape.points, _without(_own(shape.extra), "ring_starts")
+    ring, ours = shape.points, _without(_own(shape.extra), *_SEAM_KEYS)
     if shape.holes:
         if shape.shape_type is not ShapeType.POLYGON:
             raise ValueError(f"shapes[{index}]: a {shape.shape_type} cannot have holes")
         ring, starts = seam_holes(shape.points, shape.holes)
         ours["ring_starts"] = list(starts)
+        if any(first := first_vertices(ring, starts, shape.holes)):
+            ours["first_vertices"] = list(first)
     if len(ring) == 0 or not np.isfinite(ring).all():
         raise ValueError(f"shapes[{index}].points: there must be points, and all of them numbers")
     if (shape.mask is None) != (shape.shape_type is not ShapeType.MASK):
@@ -276,7 +280,7 @@ class _Reader:
         holes: tuple[Points, ...] = ()
         ours = self._own_key(record, f"{field}.")
         if ours is not None and shape_type is ShapeType.POLYGON:
-            points, holes = _rings(points, ours.get("ring_starts"))
+            points, holes = _rings(points, *(ours.get(key) for key in _SEAM_KEYS))
         return Shape(
             label=label,
             shape_type=shape_type,
@@ -286,7 +290,7 @@ class _Reader:
             description=description or "",
             flags=self._flags(record.get("flags"), f"{field}.flags"),
             mask=mask,
-            extra=_extra(record, _SHAPE_KEYS, _without(ours or {}, "ring_starts")),
+            extra=_extra(record, _SHAPE_KEYS, _without(ours or {}, *_SEAM_KEYS)),
         )
 
     def _type(self, value: Any, field: str) -> ShapeType:
@@ -423,15 +427,21 @@ def _extra(
     return MappingProxyType(extra) if extra else _NO_EXTRA
 
 
-def _rings(points: Points, starts: JsonValue) -> tuple[Points, tuple[Points, ...]]:
+def _rings(points: Points, starts: JsonValue, first: JsonValue) -> tuple[Points, tuple[Points, ...]]:
     """Outer ring and holes, if the seams are as they were written; else the ring as it is."""
-    if not isinstance(starts, list) or not all(type(start) is int for start in starts):
-        return points, ()
-    apart = unseam(points, [start for start in starts if isinstance(start, int)])
+    apart = unseam(points, _whole_numbers(starts), _whole_numbers(first))
     if apart is None:
         return points, ()
     outer, holes = apart
     return frozen_points(outer), tuple(frozen_points(hole) for hole in holes)
+
+
+def _whole_numbers(value: JsonValue) -> list[int]:
+    """A list of whole numbers, or none at all: only a hint, and somebody may have edited it."""
+    if not isinstance(value, list):
+        return []
+    numbers = [number for number in value if type(number) is int and abs(number) < 2**31]
+    return numbers if len(numbers) == len(value) else []
 
 
 def _from_corners(points: Points) -> tuple[ShapeType, Points]:
