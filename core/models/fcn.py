@@ -51,7 +51,6 @@ class FCN(SegmentationNetwork):
         # copy keep their parameters when a stage is entered.
         self.score_skips = nn.ModuleList(_score_layer(pool, classes) for pool in (pool4, pool3)[:skips])
         self.up_skips = nn.ModuleList(_upsampling(classes) for _ in range(skips))
-        self.up_last = nn.ModuleList(_FixedUpsampling(classes, 32 >> level) for level in range(skips + 1))
 
     @property
     def options(self) -> dict[str, Option]:
@@ -78,8 +77,7 @@ class FCN(SegmentationNetwork):
         scales = (POOL4_SCALE, POOL3_SCALE) if self.at_once else (1.0, 1.0)
         for index, (pool, scale) in enumerate(zip((pool4, pool3)[:level], scales, strict=False)):
             scores = self.up_skips[index](scores) + self.score_skips[index](pool * scale)
-        scores = self.up_last[level](scores)
-        return scores  # (N, classes, H, W)
+        return _upsample(scores, factor=32 >> level)  # (N, classes, H, W)
 
     def load_encoder_weights(self, source: str, notify: Notify | None = None) -> None:
         """Fill the encoder, and fc6 and fc7 as well where they are VGG's own width and in the file."""
@@ -93,22 +91,11 @@ class FCN(SegmentationNetwork):
             own["bias"].copy_(bias)
 
 
-class _FixedUpsampling(nn.Module):
-    """Bilinear upsampling by a factor, as a transposed convolution per channel that does not learn."""
-
-    kernel: Tensor
-
-    def __init__(self, channels: int, factor: int) -> None:
-        super().__init__()
-        self.factor = factor
-        kernel = bilinear_kernel(factor).expand(channels, 1, -1, -1).contiguous()
-        self.register_buffer("kernel", kernel, persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        channels = self.kernel.shape[0]
-        return F.conv_transpose2d(
-            x, self.kernel.to(x.dtype), stride=self.factor, padding=self.factor // 2, groups=channels
-        )
+def _upsample(scores: Tensor, *, factor: int) -> Tensor:
+    """Bilinear upsampling as a transposed convolution, each class by itself, that does not learn."""
+    classes = scores.shape[1]
+    kernel = bilinear_kernel(factor).to(scores).expand(classes, 1, -1, -1)
+    return F.conv_transpose2d(scores, kernel, stride=factor, padding=factor // 2, groups=classes)
 
 
 def _he_initialised(layer: nn.Conv2d) -> nn.Conv2d:

@@ -174,12 +174,11 @@ def _fetch_torchvision(spec: EncoderSpec, notify: Notify) -> Path:
 def _fetch_timm(spec: EncoderSpec, notify: Notify) -> Path:
     """The weights of timm, from its hub's own cache or the network."""
     # Imported here: most people never leave the bundled encoder, and the hub's client takes a while.
-    import timm
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError  # type: ignore[attr-defined, unused-ignore]
 
     text = f"downloading the weights of {spec.title}"
-    repository = timm.get_pretrained_cfg(spec.origin).hf_hub_id
+    repository = f"timm/{spec.origin}"
     try:
         return Path(hf_hub_download(repository, TIMM_FILE, local_files_only=True))
     except LocalEntryNotFoundError:
@@ -192,7 +191,7 @@ def _fetch_timm(spec: EncoderSpec, notify: Notify) -> Path:
 
 def _progress_bar(text: str, notify: Notify) -> type[Any]:
     """A progress bar class for the hub's client that reports to `notify` instead of a terminal."""
-    from tqdm import tqdm
+    from tqdm import tqdm  # type: ignore[import-untyped, unused-ignore]
 
     class Reporter(tqdm):  # type: ignore[type-arg, misc, unused-ignore]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
