@@ -1,0 +1,239 @@
+"""Finding a project's images, and giving each its annotation and mask file."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from core.errors import FileProblem, ImageFileError
+from core.files import safe_name
+from core.images.reader import IMAGE_SUFFIXES
+from core.project.annotation_files import Glance, Glances, pair
+from core.project.layout import ProjectLayout
+from core.project.mask_file import is_own_mask
+
+_DIGITS: Final = re.compile(r"(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEntry:
+    """One image of a project and the files that go with it.
+
+    Attributes:
+        key: the image's path as the project names it, with `/`: "images/a.png", "../elsewhere/b.jpg".
+        annotation_path: where its labelme JSON is, or will be.
+        mask_path: where its index mask is, or will be.
+        source_path: a labelme JSON in a folder that is not ours to write to, read as long as there is nothing
+            at `annotation_path`.
+    """
+
+    key: str
+    image_path: Path
+    annotation_path: Path
+    mask_path: Path
+    source_path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScanChange:
+    """Keys of the images that appeared and vanished since the scan before."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """One folder with images.
+
+    Attributes:
+        key: the folder as the project names it; "" is the root.
+        slot: its place under `masks/` and `annotations/`.
+        inside: it lies in the project's folder.
+        images: names of image files. annotations: names of JSON files.
+        ours: annotations may be written beside the images.
+    """
+
+    path: Path
+    key: str
+    slot: PurePosixPath
+    inside: bool
+    images: tuple[str, ...]
+    annotations: tuple[str, ...]
+    ours: bool
+
+
+def scan(
+    layout: ProjectLayout,
+    image_roots: Sequence[str],
+    glances: Glances,
+    before: Mapping[str, ImageEntry],
+    problems: list[FileProblem],
+) -> dict[str, ImageEntry]:
+    """All images of the project by key, in natural order ("2" before "10").
+
+    A root that is missing is added to `problems`. `before` is the last scan's result: where files on disk do
+    not decide, an image keeps the annotation file it had.
+    """
+    entries = [
+        entry
+        for folder in _folders(layout, image_roots, problems)
+        for entry in _entries(layout, folder, glances, before)
+    ]
+    entries.sort(key=lambda entry: natural_order(entry.key))
+    return {entry.key: entry for entry in entries}
+
+
+def natural_order(text: str) -> list[tuple[int, int, str]]:
+    """A sort key by which "2" comes before "10"."""
+    return [
+        (0, int(part), part) if part.isdecimal() else (1, 0, part.casefold()) for part in _DIGITS.split(text)
+    ]
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is taken for an image."""
+    return not name.startswith(".") and PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+# --- folders ----------------------------------------------------------------------------------------------
+
+
+def _folders(
+    layout: ProjectLayout, image_roots: Sequence[str], problems: list[FileProblem]
+) -> Iterator[_Folder]:
+    seen: set[str] = set()
+    root_is_writable = os.access(layout.root, os.W_OK)
+    for spec, (base, slot) in _bases(layout, image_roots).items():
+        if not base.is_dir():
+            problems.append(
+                ImageFileError(base, "this folder of images is not there; bring it back or remove it")
+            )
+            continue
+        inside = base.is_relative_to(layout.root)
+        for path, names in _walk(base, layout, seen):
+            relative = path.relative_to(base)
+            key = PurePosixPath(
+                path.relative_to(layout.root).as_posix() if inside else f"{spec}/{relative.as_posix()}"
+            )
+            yield _Folder(
+                path=path,
+                key="" if str(key) == "." else str(key),
+                slot=key if inside else PurePosixPath(slot, relative.as_posix()),
+                inside=inside,
+                images=tuple(name for name in names if is_image_name(name)),
+                annotations=tuple(name for name in names if name.endswith(".json")),
+                ours=inside and (not root_is_writable or os.access(path, os.W_OK)),
+            )
+
+
+def _bases(layout: ProjectLayout, image_roots: Sequence[str]) -> dict[str, tuple[Path, str]]:
+    """For each root its folder and, for those outside the project, a name of its own under `annotations/`."""
+    bases: dict[str, tuple[Path, str]] = {}
+    taken = {PurePosixPath(spec).parts[0].casefold() for spec in image_roots if PurePosixPath(spec).parts}
+    for spec in image_roots:
+        folder = Path(os.path.normpath(layout.root / spec))
+        slot = ""
+        if not folder.is_relative_to(layout.root):
+            name = slot = safe_name(folder.name)
+            number = 2
+            while slot.casefold() in taken:
+                slot = f"{name}-{number}"
+                number += 1
+            taken.add(slot.casefold())
+        bases[spec] = folder, slot
+    return bases
+
+
+def _walk(base: Path, layout: ProjectLayout, seen: set[str]) -> Iterator[tuple[Path, list[str]]]:
+    """Every folder from `base` down with its file names; each real folder once, whatever links lead to it."""
+    for top, folders, files in os.walk(base, followlinks=True):
+        real = os.path.realpath(top)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        path = Path(top)
+        skipped = ProjectLayout.SKIPPED if path == layout.root else frozenset()
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in skipped)
+        yield path, files
+
+
+# --- entries ----------------------------------------------------------------------------------------------
+
+
+def _entries(
+    layout: ProjectLayout, folder: _Folder, glances: Glances, before: Mapping[str, ImageEntry]
+) -> Iterator[ImageEntry]:
+    if not folder.images:
+        return
+    elsewhere = layout.annotations / folder.slot
+    beside = _paired(folder, folder.path, folder.annotations, glances, before)
+    kept = _json_names(elsewhere)
+    away = _paired(folder, elsewhere, kept, glances, before) if kept or not folder.ours else {}
+    for image in folder.images:
+        key = f"{folder.key}/{image}" if folder.key else image
+        there = folder.path / beside[image]
+        source = None
+        if folder.ours and (beside[image] in folder.annotations or away.get(image) not in kept):
+            path = there
+        else:
+            path = elsewhere / away[image]
+            if away[image] not in kept and beside[image] in folder.annotations:
+                source = there
+        old = before.get(key)
+        mask = (
+            old.mask_path
+            if old is not None and old.annotation_path == path
+            else _mask_path(layout, folder, path.name)
+        )
+        yield ImageEntry(key, folder.path / image, path, mask, source)
+
+
+def _paired(
+    folder: _Folder,
+    annotations_in: Path,
+    names: Sequence[str],
+    glances: Glances,
+    before: Mapping[str, ImageEntry],
+) -> dict[str, str]:
+    # Only files that could be some image's: a folder may hold JSON of other kinds, in any number and size.
+    stems = {PurePosixPath(image).stem for image in folder.images} | set(folder.images)
+    found: dict[str, Glance] = {}
+    for name in names:
+        if name.removesuffix(".json") in stems:
+            glance = glances.at(annotations_in / name)
+            if glance is not None:
+                found[name] = glance
+    earlier: dict[str, str] = {}
+    for image in folder.images:
+        old = before.get(f"{folder.key}/{image}" if folder.key else image)
+        if old is not None and old.annotation_path.parent == annotations_in:
+            earlier[image] = old.annotation_path.name
+    return pair(annotations_in, folder.images, found, before=earlier, images_in=folder.path)
+
+
+def _json_names(folder: Path) -> tuple[str, ...]:
+    try:
+        return tuple(path.name for path in folder.iterdir() if path.name.endswith(".json"))
+    except OSError:
+        return ()
+
+
+def _mask_path(layout: ProjectLayout, folder: _Folder, annotation_name: str) -> Path:
+    """`masks/<same path>.png`, or a name beside it where somebody else's file has that one."""
+    stem = annotation_name.removesuffix(".json")
+    slot = folder.slot
+    if not folder.inside and (layout.root / slot.parts[0]).is_dir():
+        slot = PurePosixPath(f"{slot.parts[0]}.outside", *slot.parts[1:])
+    path = layout.masks / slot / f"{stem}.png"
+    if path.exists() and not is_own_mask(path):
+        return path.with_name(f"{stem}.maskloop.png")
+    return path
