@@ -112,14 +112,14 @@ class TrainerThread(QThread):
         self._wake()
 
     def send(self, command: Command) -> None:
-        """Queue a command for the engine. What needs an engine (Train, Predict, ...) starts one."""
+        """Queue a command for the engine. What cannot be done without one (Train, Export) starts it."""
         with self._lock:
             if self._closing:
                 return
             self._memory.note(command)
-            if self._engine is not None or not isinstance(command, REMEMBERED):
+            if self._engine is not None or not isinstance(command, (*REMEMBERED, Predict)):
                 self._outbox.append(command)
-        if isinstance(command, Train | Predict | Export | UseWeights):
+        if isinstance(command, Train | Export | UseWeights):
             self.start_engine()
         else:
             self._wake()
