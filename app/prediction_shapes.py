@@ -27,8 +27,8 @@ from core.annotation.rasterize import draw_shape
 from core.annotation.vectorize import connected_region, region_shapes
 from core.errors import MaskloopError
 
-TOLERANCE_PX: Final = 1.0
-"""Outlines may leave the predicted boundary by this much: fewer vertices to edit, none of them visible."""
+TOLERANCE_PX: Final = 0.7
+"""Outlines may leave the predicted boundary by this much: far fewer vertices, corners of a pixel survive."""
 SMALLEST_PX: Final = 20
 """Predicted regions with fewer pixels are specks."""
 RIM_PX: Final = 5
