@@ -1,0 +1,750 @@
+"""A project on disk: its images, annotations, masks and classes.
+
+A project is a folder with a `project.json`; opening any other folder of images, labelled with labelme or
+not, makes it one and changes nothing that was there. `load`, `save` and everything about masks may be called
+from any thread; what changes the classes or the list of images takes turns with `save`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType, TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from core.annotation.labelme_json import dumps, loads
+from core.annotation.model import (
+    IGNORE_LABEL,
+    Annotation,
+    AnnotationState,
+    ClassList,
+    LabelClass,
+)
+from core.annotation.rasterize import rasterize
+from core.errors import (
+    AnnotationFileError,
+    FileProblem,
+    ForeignChangeError,
+    MaskFileError,
+    ProjectFileError,
+    StorageError,
+    UsageError,
+)
+from core.files import ProjectLock, digest, file_digest, write_atomic
+from core.images.reader import image_size
+from core.project import class_edits, label_list, schema
+from core.project.annotation_files import Glance, Glances, belongs_to_another
+from core.project.class_edits import ClassEdit, ShapesOfDeleted
+from core.project.layout import ProjectLayout
+from core.project.mask_file import is_own_mask, read_index_mask, write_index_mask
+from core.project.palette import palette_color, unused_color
+from core.project.scan import ImageEntry, ScanChange, scan
+from core.project.schema import ProjectFile
+from core.project.transaction import recover, replace_all
+
+__all__ = ["ImageEntry", "LabelledImage", "Loaded", "Project", "ScanChange"]
+
+DEFAULT_BACKGROUND: Final = "background"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An annotation as read, and the digest of its file (None: there is no file yet)."""
+
+    annotation: Annotation
+    digest: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledImage:
+    """An image someone has labelled: what is drawn, and its mask (H, W), uint8."""
+
+    entry: ImageEntry
+    annotation: Annotation
+    mask: NDArray[np.uint8]
+
+
+class Project:
+    """An open project. Make one with `create` or `open`; close it when done.
+
+    Attributes:
+        layout: its paths.
+        notes: sentences about what opening it found and did, for the person.
+        problems: files that `images` and `labelled` had to pass over, as of their last call.
+        writable: whether anything may be saved; `read_only_reason` says why not.
+    """
+
+    def __init__(self, layout: ProjectLayout, file: ProjectFile, lock: ProjectLock | None) -> None:
+        self.layout = layout
+        self.notes: list[str] = []
+        self.problems: list[FileProblem] = []
+        self.read_only_reason = "" if lock is not None else "it was opened for reading only"
+        self._file = file
+        self._file_digest: str | None = None
+        self._lock = lock
+        self._turn = threading.RLock()
+        self._glances = Glances()
+        self._entries: Mapping[str, ImageEntry] = MappingProxyType({})
+        self._scan_problems: list[FileProblem] = []
+
+    # --- open and close -----------------------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        root: Path,
+        *,
+        classes: Sequence[str | LabelClass] = (),
+        background: str | None = DEFAULT_BACKGROUND,
+        image_roots: Sequence[str | Path] = ("images",),
+        holder: str | None = None,
+    ) -> Self:
+        """Make a new project and open it.
+
+        Args:
+            root: its folder, made if missing.
+            classes: exactly these, in this order from index 0; none means the background alone.
+            background: the name of the class that is the background, if it is among them; None for none.
+            image_roots: folders of images, relative to `root` or absolute. If they are "images" alone, and
+                there is no such folder but images elsewhere in `root`, the root itself is taken.
+            holder: who holds the lock, for the message another window shows.
+
+        Raises:
+            UsageError: there is a project already, or the classes are unfit.
+            StorageError: the folder cannot be written.
+        """
+        layout = ProjectLayout(root.resolve())
+        if layout.project_file.exists():
+            raise UsageError(f"{layout.root}: there is a project already; open it")
+        class_list = _class_list(classes, background)
+        lock = ProjectLock(layout.lock_file, holder)
+        lock.acquire()
+        try:
+            roots = _image_roots(layout.root, image_roots)
+            file = ProjectFile(
+                name=layout.root.name or "project", classes=(), background=None, image_roots=roots
+            )
+            project = cls(layout, file.with_classes(class_list), lock)
+            for spec in roots:
+                folder = Path(os.path.normpath(layout.root / spec))
+                if folder.is_relative_to(layout.root):
+                    folder.mkdir(parents=True, exist_ok=True)
+            project._scan()
+            if not classes:
+                project._adopt_found_labels(first=True)
+            project._write_file(project._file)
+        except OSError as error:
+            lock.release()
+            raise StorageError.from_os_error(layout.root, error) from error
+        except BaseException:
+            lock.release()
+            raise
+        return project
+
+    @classmethod
+    def open(cls, root: Path, *, lock: bool = True, holder: str | None = None) -> Self:
+        """Open a project, or make a folder of images one.
+
+        Args:
+            root: the folder, or its project.json, or an image or annotation in it.
+            lock: False opens for reading only, beside whoever holds the project; nothing is written then.
+            holder: who holds the lock, for the message another window shows.
+
+        Raises:
+            ProjectLockedError: it is open elsewhere.
+            ProjectFileError: there is no such folder, or its project.json cannot be understood.
+        """
+        layout = ProjectLayout(project_root(root))
+        if not layout.root.is_dir():
+            raise ProjectFileError(root, "there is no such folder; it was moved or its disk is not connected")
+        holding, notes = _lock(layout, holder) if lock else (None, [])
+        try:
+            file, file_digest_ = _read_file(layout)
+            first = file is None
+            project = cls(layout, file or _new_file(layout), holding)
+            project._file_digest = file_digest_
+            project.notes += notes
+            if lock and holding is None:
+                project.read_only_reason = "its folder is read-only"
+            project._scan()
+            added = project._adopt_found_labels(first=first)
+            if project.writable and (first or added):
+                project._save_opened()
+        except BaseException:
+            if holding is not None:
+                holding.release()
+            raise
+        return project
+
+    def close(self) -> None:
+        """Let others open the project. A second call does nothing."""
+        if self._lock is not None:
+            self._lock.release()
+        self.read_only_reason = self.read_only_reason or "it was closed"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def root(self) -> Path:
+        """The project's folder."""
+        return self.layout.root
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self._file.name
+
+    @property
+    def classes(self) -> ClassList:
+        """The classes in display order."""
+        return self._file.class_list
+
+    @property
+    def image_roots(self) -> tuple[str, ...]:
+        """The folders of images, as project.json has them."""
+        return self._file.image_roots
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The project's settings; change them with `set_setting`."""
+        return MappingProxyType(self._file.settings)
+
+    @property
+    def writable(self) -> bool:
+        """Whether annotations, masks and classes can be saved."""
+        return not self.read_only_reason
+
+    def set_setting(self, key: str, value: Any) -> None:
+        """Keep a JSON value in project.json. Raises StorageError."""
+        with self._turn:
+            self._write_file(
+                msgspec.structs.replace(self._file, settings={**self._file.settings, key: value})
+            )
+
+    # --- images -------------------------------------------------------------------------------------------
+
+    def images(self) -> tuple[ImageEntry, ...]:
+        """The images as of the last scan, in natural order."""
+        return tuple(self._entries.values())
+
+    def entry(self, key: str) -> ImageEntry:
+        """The image of this key. Raises UsageError if the project has none."""
+        try:
+            return self._entries[key]
+        except KeyError as error:
+            raise UsageError(f"{self.root}: the project has no image {key!r}") from error
+
+    def rescan(self) -> ScanChange:
+        """Look again for images, and for labels other programs added; those become classes."""
+        with self._turn:
+            before = self._entries
+            self._scan()
+            if self._adopt_found_labels(first=False) and self.writable:
+                self._write_file(self._file)
+            return ScanChange(
+                added=tuple(key for key in self._entries if key not in before),
+                removed=tuple(key for key in before if key not in self._entries),
+            )
+
+    def add_image_root(self, folder: Path) -> ScanChange:
+        """Take another folder of images into the project. Raises UsageError, StorageError."""
+        if not folder.is_dir():
+            raise UsageError(f"{folder}: there is no such folder")
+        with self._turn:
+            spec = _relative(self.root, folder)
+            if spec not in self._file.image_roots:
+                roots = (*self._file.image_roots, spec)
+                self._write_file(msgspec.structs.replace(self._file, image_roots=roots))
+            return self.rescan()
+
+    def import_folder(self) -> Path:
+        """Where images from elsewhere are copied to: the first image folder inside the project."""
+        for spec in self._file.image_roots:
+            folder = Path(os.path.normpath(self.root / spec))
+            if folder.is_relative_to(self.root):
+                return folder
+        folder = self.root / "images"
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StorageError.from_os_error(folder, error) from error
+        self.add_image_root(folder)
+        return folder
+
+    def state_of(self, entry: ImageEntry) -> AnnotationState:
+        """How far an image is labelled; UNLABELLED too where the annotation cannot be read."""
+        glance = self._glance(entry)
+        return AnnotationState.UNLABELLED if glance is None else glance.state
+
+    def labelled(self) -> list[LabelledImage]:
+        """Every image that is in progress or done, with its mask; `problems` says what was passed over."""
+        found: list[LabelledImage] = []
+        problems = list(self._scan_problems)
+        for entry in self.images():
+            glance = self._glance(entry)
+            if glance is None or (glance.problem is None and glance.state is AnnotationState.UNLABELLED):
+                continue
+            try:
+                annotation = self.load(entry).annotation
+                if annotation.state is not AnnotationState.UNLABELLED:
+                    found.append(LabelledImage(entry, annotation, self.render_mask(entry, annotation)))
+            except FileProblem as problem:
+                problems.append(problem)
+        self.problems = problems
+        return found
+
+    # --- annotations --------------------------------------------------------------------------------------
+
+    def load(self, entry: ImageEntry) -> Loaded:
+        """Read an image's annotation; an image without one gets an empty one.
+
+        Raises:
+            AnnotationFileError: the file is broken, of another image, or of an image of another size.
+            ImageFileError: the image is missing or broken.
+        """
+        size_hw = image_size(entry.image_path)
+        path, data = _annotation_bytes(entry)
+        if data is None:
+            return Loaded(Annotation(image_path=_image_path_for(entry), size_hw=size_hw), None)
+        annotation = loads(data, path)
+        if belongs_to_another(
+            Glance((0, 0), annotation.image_path), path.parent, entry.image_path
+        ):  # written since the last scan
+            raise AnnotationFileError(
+                path, f"imagePath: is {annotation.image_path}, another image than {entry.image_path.name}"
+            )
+        if annotation.size_hw not in (None, size_hw):
+            height, width = annotation.size_hw or (0, 0)
+            raise AnnotationFileError(
+                path,
+                f"imageWidth and imageHeight are {width} x {height}, but {entry.image_path.name} has "
+                f"{size_hw[1]} x {size_hw[0]} pixels; put the right image or the right JSON in place",
+            )
+        annotation = replace(annotation, size_hw=size_hw)
+        if path != entry.annotation_path:
+            return Loaded(replace(annotation, image_path=_image_path_for(entry)), None)
+        return Loaded(annotation, digest(data))
+
+    def save(
+        self, entry: ImageEntry, annotation: Annotation, expected_digest: str | None, force: bool = False
+    ) -> str:
+        """Write an image's annotation, if its file is still the one that was read.
+
+        Args:
+            entry: the image.
+            annotation: what to write; a size or image path that is missing or wrong is filled in.
+            expected_digest: the digest that `load` or the last `save` gave.
+            force: write over a foreign change. A file nobody can read is kept beside even then.
+
+        Returns:
+            The file's new digest.
+
+        Raises:
+            ForeignChangeError: another program wrote the file meanwhile.
+            StorageError: it cannot be written; what was there is untouched.
+        """
+        path = entry.annotation_path
+        self._require_writable(path)
+        data = dumps(_fitting(annotation, entry))
+        with self._turn:
+            current = file_digest(path)
+            if current == digest(data):
+                return current
+            if current != expected_digest:
+                if not force:
+                    what = "was removed" if current is None else "was changed"
+                    raise ForeignChangeError(
+                        path, f"{what} by another program; read it again, keep yours, or keep both"
+                    )
+                glance = self._glances.at(path)
+                if glance is not None and glance.problem is not None:
+                    self.keep_theirs(entry)
+            write_atomic(path, data)
+            self._glances.forget(path)
+        return digest(data)
+
+    def keep_theirs(self, entry: ImageEntry) -> Path | None:
+        """Copy the annotation file as it is now to `<stem>.theirs-<n>.json`, which no image is given.
+
+        Returns:
+            The copy; None if there is no file.
+        """
+        self._require_writable(entry.annotation_path)
+        path = entry.annotation_path
+        try:
+            data = path.read_bytes()
+            # Case is ignored, and an image of that stem would make the copy its annotation.
+            names = {PurePosixPath(file.name.casefold()).stem for file in path.parent.iterdir()}
+            names |= {entry.image_path.stem.casefold() for entry in self.images()}
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageError(path, f"cannot be read ({error.strerror or error})") from error
+        number = 1
+        while f"{path.stem}.theirs-{number}".casefold() in names:
+            number += 1
+        copy = path.with_name(f"{path.stem}.theirs-{number}.json")
+        write_atomic(copy, data)
+        return copy
+
+    # --- masks --------------------------------------------------------------------------------------------
+
+    def render_mask(self, entry: ImageEntry, annotation: Annotation) -> NDArray[np.uint8]:
+        """Draw an annotation of this image: mask (H, W), uint8, 255 where nothing is known."""
+        return rasterize(annotation, self.classes, annotation.size_hw or image_size(entry.image_path))
+
+    def write_mask(self, entry: ImageEntry, mask: NDArray[np.uint8]) -> None:
+        """Write an image's index mask (H, W), uint8, atomically.
+
+        Raises:
+            MaskFileError: a value is no class's index, or somebody else's mask is in the way.
+            StorageError: it cannot be written.
+        """
+        path = entry.mask_path
+        self._require_writable(path)
+        if path.exists() and not is_own_mask(path):
+            raise MaskFileError(path, "was not made by this project; move it away, or import it as masks")
+        write_index_mask(path, mask, self.classes)
+
+    def read_mask(self, entry: ImageEntry) -> NDArray[np.uint8]:
+        """Read an image's index mask (H, W), uint8. Raises MaskFileError, ImageFileError."""
+        return read_index_mask(entry.mask_path, size_hw=image_size(entry.image_path), classes=self.classes)
+
+    def refresh_masks(self, entries: Iterable[ImageEntry] | None = None) -> list[FileProblem]:
+        """Write the masks of annotated images anew; None takes all. Returns what could not be written."""
+        problems: list[FileProblem] = []
+        for entry in self.images() if entries is None else entries:
+            if self._glance(entry) is None:
+                continue
+            try:
+                self.write_mask(entry, self.render_mask(entry, self.load(entry).annotation))
+            except FileProblem as problem:
+                problems.append(problem)
+        return problems
+
+    # --- classes ------------------------------------------------------------------------------------------
+
+    def add_class(self, name: str, color: str | None = None) -> LabelClass:
+        """Add a class with the next index that no class ever had.
+
+        Raises:
+            UsageError: the name is empty, taken or reserved, the colour is none, or all indices are used up.
+        """
+        with self._turn:
+            file, added = _with_class(self._file, name, color)
+            self._write_file(file)
+            return added
+
+    def adopt_labels(self, labels: Iterable[str]) -> tuple[LabelClass, ...]:
+        """Make classes of labels that are none yet; `__ignore__` and `_background_` keep their meaning."""
+        with self._turn:
+            added = self._adopt(labels)
+            if added:
+                self._write_file(self._file)
+            return added
+
+    def rename_class(self, index: int, name: str) -> None:
+        """Rename a class; the labels of its shapes follow. Whole or not at all."""
+        self._edit_classes(class_edits.renamed(self.classes, index, name))
+
+    def recolor_class(self, index: int, color: str) -> None:
+        """Give a class another colour ("#rrggbb"). `refresh_masks` brings it into the masks' palettes."""
+        self._edit_classes(class_edits.recolored(self.classes, index, color))
+
+    def reorder_classes(self, indices: Sequence[int]) -> None:
+        """Put the classes into another display order, given by their indices, which they keep."""
+        self._edit_classes(class_edits.reordered(self.classes, indices))
+
+    def merge_classes(self, source: int, into: int) -> None:
+        """Give the shapes of one class to another; the emptied class goes. Whole or not at all."""
+        self._edit_classes(class_edits.merged(self.classes, source, into))
+
+    def delete_class(self, index: int, shapes: ShapesOfDeleted = "delete") -> None:
+        """Remove a class; `shapes` says what becomes of its shapes. Whole or not at all."""
+        self._edit_classes(class_edits.deleted(self.classes, index, shapes))
+
+    def usage(self, index: int) -> int:
+        """How many shapes carry this class's label."""
+        labels = class_edits.labels_of(self.classes, class_edits.found(self.classes, index))
+        counts = self._label_counts()
+        return sum(counts[label] for label in labels)
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _glance(self, entry: ImageEntry) -> Glance | None:
+        glance = self._glances.at(entry.annotation_path)
+        if glance is None and entry.source_path is not None:
+            return self._glances.at(entry.source_path)
+        return glance
+
+    def _label_counts(self) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        for entry in self.images():
+            glance = self._glance(entry)
+            if glance is not None:
+                counts.update(glance.labels)
+        return counts
+
+    def _scan(self) -> None:
+        problems: list[FileProblem] = []
+        self._entries = MappingProxyType(
+            scan(self.layout, self._file.image_roots, self._glances, self._entries, problems)
+        )
+        self.problems = self._scan_problems = problems
+
+    def _require_writable(self, path: Path) -> None:
+        if self.read_only_reason:
+            raise StorageError(
+                path, f"cannot be saved: the project {self.root.name} is read-only ({self.read_only_reason})"
+            )
+
+    def _write_file(self, file: ProjectFile) -> None:
+        """Replace project.json and, once it is written, what we hold of it."""
+        path = self.layout.project_file
+        self._require_writable(path)
+        data = self._file_bytes(file)
+        write_atomic(path, data)
+        self._file, self._file_digest = file, digest(data)
+
+    def _file_bytes(self, file: ProjectFile) -> bytes:
+        path = self.layout.project_file
+        if file_digest(path) != self._file_digest:
+            raise ForeignChangeError(
+                path, "was changed by another program; close the project and open it again"
+            )
+        return schema.dumps(file)
+
+    def _save_opened(self) -> None:
+        try:
+            self._write_file(self._file)
+        except StorageError as problem:
+            self.read_only_reason = "its folder is read-only"
+            self.notes.append(f"{problem}; what you draw here cannot be saved")
+
+    def _adopt_found_labels(self, *, first: bool) -> tuple[LabelClass, ...]:
+        """Make classes of labels in the annotations; on the first opening also of those labels.txt lists."""
+        used = self._label_counts()
+        added: list[LabelClass] = []
+        if first:
+            folders = dict.fromkeys([self.root, *(entry.image_path.parent for entry in self.images())])
+            added += self._adopt(label_list.listed_labels(folders, used))
+        added += self._adopt(used)
+        if added:
+            names = ", ".join(label_class.name for label_class in added)
+            count = f"{len(added)} classes were" if len(added) > 1 else "The class was"
+            self.notes.append(f"{count} taken from the annotations: {names}.")
+        return tuple(added)
+
+    def _adopt(self, labels: Iterable[str]) -> tuple[LabelClass, ...]:
+        added: list[LabelClass] = []
+        for label in labels:
+            if label == IGNORE_LABEL or self.classes.by_name(label) is not None:
+                continue
+            try:
+                self._file, label_class = _with_class(self._file, label, None, as_is=True)
+            except UsageError as error:
+                self.notes.append(f"Shapes labelled {label!r} are left out: {error}.")
+                continue
+            added.append(label_class)
+        return tuple(added)
+
+    def _edit_classes(self, edit: ClassEdit) -> None:
+        """Rewrite project.json and every annotation with an affected label, all or none of them."""
+        with self._turn:
+            self._require_writable(self.layout.project_file)
+            file = self._file.with_classes(edit.classes, retired=edit.retired)
+            contents: dict[Path, bytes] = {}
+            touched: list[ImageEntry] = []
+            for entry in self.images() if edit.labels else ():
+                data = self._rewritten(entry, edit)
+                if data is not None:
+                    contents[entry.annotation_path] = data
+                    touched.append(entry)
+            contents[self.layout.project_file] = project_data = self._file_bytes(file)
+            replace_all(contents, self.layout.journal)
+            self._file, self._file_digest = file, digest(project_data)
+            for entry in touched:
+                self._glances.forget(entry.annotation_path)
+            if edit.retired:  # indices have changed; masks are derived, so this may fail without harm
+                self.problems = self.refresh_masks(entry for entry in touched if entry.mask_path.exists())
+
+    def _rewritten(self, entry: ImageEntry, edit: ClassEdit) -> bytes | None:
+        """The annotation file after the edit; None if it is not touched."""
+        glance = self._glance(entry)
+        if glance is None or (glance.problem is None and not edit.labels & glance.labels.keys()):
+            return None
+        path, data = _annotation_bytes(entry)
+        if data is None:
+            return None
+        if glance.problem is not None:
+            # Nobody can tell which shapes it has, unless the label does not occur in it at all.
+            if not any(label.encode() in data for label in edit.labels):
+                return None
+            raise glance.problem
+        return dumps(_fitting(edit.applied(loads(data, path)), entry))
+
+
+# --- helpers ----------------------------------------------------------------------------------------------
+
+
+def project_root(path: Path) -> Path:
+    """The folder of the project that a path means: a folder itself, or the project a file belongs to."""
+    path = path.resolve()
+    if not path.is_file():
+        return path
+    for folder in path.parents:
+        if (folder / "project.json").is_file():
+            return folder
+    return path.parent
+
+
+def _lock(layout: ProjectLayout, holder: str | None) -> tuple[ProjectLock | None, list[str]]:
+    """The lock, or None where nothing can be written, and what to tell the person about it."""
+    lock = ProjectLock(layout.lock_file, holder)
+    try:
+        lock.acquire()
+    except StorageError:
+        if os.access(layout.root, os.W_OK):
+            raise
+        return None, [
+            f"{layout.root} is read-only: you can look at it, but what you draw cannot be saved. "
+            "Copy the folder to a place of your own to work on it."
+        ]
+    notes: list[str] = []
+    try:
+        if lock.stale_holder is not None:
+            notes.append(
+                f"The project was not closed properly by {lock.stale_holder}; its lock was taken over, and "
+                "everything that had been saved is here."
+            )
+        if recover(layout.journal):
+            notes.append("A change of classes that was cut short has been completed.")
+    except BaseException:
+        lock.release()
+        raise
+    return lock, notes
+
+
+def _read_file(layout: ProjectLayout) -> tuple[ProjectFile | None, str | None]:
+    path = layout.project_file
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None, None
+    except OSError as error:
+        raise ProjectFileError(path, f"cannot be read ({error.strerror or error})") from error
+    return schema.loads(data, path), digest(data)
+
+
+def _new_file(layout: ProjectLayout) -> ProjectFile:
+    file = ProjectFile(name=layout.root.name or "project", classes=(), background=None, image_roots=(".",))
+    return file.with_classes(_class_list((), DEFAULT_BACKGROUND))
+
+
+def _class_list(classes: Sequence[str | LabelClass], background: str | None) -> ClassList:
+    """Checked classes with indices and colours; the background is the one of that name."""
+    if not classes and background is not None:
+        classes = (background,)
+    names = [c if isinstance(c, str) else c.name for c in classes]
+    background_index: int | None = None
+    if background in names:
+        named = classes[names.index(background)]
+        background_index = names.index(background) if isinstance(named, str) else named.index
+    result = ClassList((), None)
+    for position, given in enumerate(classes):
+        if isinstance(given, str):
+            color = palette_color(position, background=background_index)
+            given = LabelClass(position, given, color)
+        name = class_edits.checked_name(result, given.name)
+        if result.by_index(given.index) is not None:
+            raise UsageError(f"the class index {given.index} is given twice")
+        checked = LabelClass(given.index, name, class_edits.checked_color(given.color))
+        result = ClassList((*result.classes, checked), None)
+    return ClassList(result.classes, background_index)
+
+
+def _with_class(
+    file: ProjectFile, name: str, color: str | None, *, as_is: bool = False
+) -> tuple[ProjectFile, LabelClass]:
+    """The project with one class more. `as_is` takes a label from a file letter by letter."""
+    classes = file.class_list
+    checked = class_edits.checked_name(classes, name)
+    index = file.next_index()
+    if index is None:
+        raise UsageError("all 255 class indices are used up")
+    if color is None:
+        used = [label_class.color for label_class in classes]
+        color = unused_color(index, used, background=classes.background)
+    added = LabelClass(index, name if as_is else checked, class_edits.checked_color(color))
+    return file.with_classes(replace(classes, classes=(*classes.classes, added))), added
+
+
+def _relative(root: Path, folder: str | Path) -> str:
+    """A folder as project.json names it: relative to the project where that is possible, with `/`."""
+    path = Path(os.path.normpath(root / folder))
+    if not path.is_relative_to(root) and path.resolve().is_relative_to(root):
+        path = path.resolve()
+    try:
+        return Path(os.path.relpath(path, root)).as_posix()
+    except ValueError:  # another drive on Windows
+        return path.as_posix()
+
+
+def _image_roots(root: Path, given: Sequence[str | Path]) -> tuple[str, ...]:
+    roots = tuple(dict.fromkeys(_relative(root, folder) for folder in given))
+    if roots == ("images",) and not (root / "images").is_dir() and _holds_images(root):
+        return (".",)
+    return roots
+
+
+def _holds_images(root: Path) -> bool:
+    layout = ProjectLayout(root)
+    file = ProjectFile(name="", classes=(), background=None, image_roots=(".",))
+    return bool(scan(layout, file.image_roots, Glances(), {}, []))
+
+
+def _annotation_bytes(entry: ImageEntry) -> tuple[Path, bytes | None]:
+    """Where an image's annotation is read from, and its content; None if there is none."""
+    for path in (entry.annotation_path, entry.source_path):
+        if path is None:
+            continue
+        try:
+            return path, path.read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise AnnotationFileError(path, f"cannot be read ({error.strerror or error})") from error
+    return entry.annotation_path, None
+
+
+def _image_path_for(entry: ImageEntry) -> str:
+    """The image as its annotation names it: relative to the JSON's folder."""
+    return _relative(entry.annotation_path.parent, entry.image_path)
+
+
+def _fitting(annotation: Annotation, entry: ImageEntry) -> Annotation:
+    """The annotation with a size, and with a path that leads to its image."""
+    if annotation.size_hw is None:
+        annotation = replace(annotation, size_hw=image_size(entry.image_path))
+    try:
+        leads_there = (entry.annotation_path.parent / annotation.image_path).samefile(entry.image_path)
+    except (OSError, ValueError):
+        leads_there = False
+    return annotation if leads_there else replace(annotation, image_path=_image_path_for(entry))
