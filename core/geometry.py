@@ -278,8 +278,8 @@ def _visible_above(ring: Ring, point: Ring) -> int:
     for end in (edge, (edge + 1) % len(ring)):
         if (ring[end] == hit).all():
             return end
-    # The lower end of that edge is the candidate, unless another vertex stands between.
-    candidate = edge if ay[edge] > by[edge] else (edge + 1) % len(ring)
+    # The upper end of that edge is the candidate, unless another vertex stands between.
+    candidate = edge if ay[edge] < by[edge] else (edge + 1) % len(ring)
     corner = ring[candidate]
     inside = _in_triangle(ring, point, hit, corner)
     inside[(ring == corner).all(axis=1)] = False
