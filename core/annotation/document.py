@@ -203,8 +203,11 @@ class AnnotationDocument:
         try:
             yield
         except BaseException:
-            for undo in reversed(self._journals.pop()):
+            undone = self._journals.pop()
+            outer, self._journals = self._journals, []  # an outer block has nothing to take back of this
+            for undo in reversed(undone):
                 undo()
+            self._journals = outer
             raise
         done = self._journals.pop()
         if self._journals:
