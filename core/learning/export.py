@@ -1,0 +1,173 @@
+"""Weights and ONNX files for other programs. What is exported is checked before it is called exported."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from core.errors import MaskloopError, StorageError, WeightsFileError
+from core.files import write_atomic
+from core.learning.header import METADATA_KEY, WeightsHeader, read_header
+from core.learning.runs import RunFolder
+from core.models.network import Normalize, SegmentationNetwork
+
+MIN_SAME_CLASS: Final = 0.999
+"""Share of pixels that onnxruntime must give torch's class."""
+MAX_LOGIT_DIFFERENCE: Final = 1e-3
+"""Largest difference of a logit, as a share of the largest logit where that is above 1."""
+CHECKED_BATCH: Final = 2
+
+
+class _WithNormalization(nn.Module):
+    """Raw RGB in, logits out: users of the ONNX file need not know how the encoder was trained."""
+
+    def __init__(self, network: SegmentationNetwork, header: WeightsHeader) -> None:
+        super().__init__()
+        self.normalize = Normalize(header.normalization)
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        logits: Tensor = self.network(self.normalize(pixels))
+        return logits
+
+
+def export_weights(run: RunFolder, out: Path) -> Path:
+    """Copy a run's best weights, after checking them, into a folder (or to a `.safetensors` path).
+
+    Raises:
+        WeightsFileError: there are none, or they are damaged.
+        StorageError: the copy cannot be written.
+    """
+    source = run.best_weights
+    read_header(source)
+    target = out if out.suffix == ".safetensors" else out / f"{run.path.name}.safetensors"
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        raise WeightsFileError(source, f"cannot be read ({error.strerror or error})") from error
+    write_atomic(target, data)
+    return target
+
+
+def export_onnx(network: SegmentationNetwork, header: WeightsHeader, path: Path) -> Path:
+    """Write the network as one ONNX file, once onnxruntime has given the same classes as torch.
+
+    Input `pixels` (N, 3, T, T) float32: RGB 0..255, resized by the header's `scale`, T the header's tile;
+    N is free. Output `logits` (N, C, T, T). Classes and all the rest of the header are in the file's
+    metadata. The tile is fixed because graphs with free height and width have been wrong away from the size
+    they were traced at.
+
+    Raises:
+        MaskloopError: the network cannot be expressed, or onnxruntime computes something else.
+        StorageError: the file cannot be written.
+    """
+    network.to("cpu").eval()
+    module = _WithNormalization(network, header).eval()
+    side = -(-header.tile // network.size_multiple) * network.size_multiple
+    example = _test_image(side)
+    try:
+        model = _onnx_bytes(module, torch.from_numpy(example), header, side)
+        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        found = session.run(["logits"], {"pixels": example})[0]
+    except StorageError:
+        raise
+    except Exception as error:  # exporter and runtime raise dozens of types of their own
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise MaskloopError(
+            f"{path}: {header.architecture} could not be exported to ONNX ({reason})"
+        ) from error
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(example))
+    _compare(path, np.asarray(expected), np.asarray(found))
+    write_atomic(path, model)
+    return path
+
+
+def _onnx_bytes(module: nn.Module, example: Tensor, header: WeightsHeader, side: int) -> bytes:
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    with _quiet(), torch.inference_mode():
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            input_names=["pixels"],
+            output_names=["logits"],
+            dynamic_shapes=({0: batch},),
+            external_data=False,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("the exporter gave nothing back")
+    model = program.model_proto
+    # The exporter notes the Python line of every node, with the paths of this computer.
+    for part in (model, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        part.ClearField("metadata_props")
+    for key, value in _metadata(header, side).items():
+        model.metadata_props.add(key=key, value=value)
+    data: bytes = model.SerializeToString()
+    return data
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's remarks to its own developers off the terminal."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def _metadata(header: WeightsHeader, side: int) -> dict[str, str]:
+    """What a program needs that has only the ONNX file."""
+    classes = [
+        {"channel": k, "index": c.index, "name": c.name, "color": c.color}
+        for k, c in enumerate(header.classes)
+    ]
+    return {
+        "classes": json.dumps(classes, ensure_ascii=False),
+        "input": f"RGB 0-255, float32 (N, 3, {side}, {side}), image resized by {header.scale:g}",
+        "output": "logits (N, C, H, W); argmax over C is a channel of classes",
+        "scale": f"{header.scale:g}",
+        "tile": str(side),
+        METADATA_KEY: header.to_json(),
+    }
+
+
+def _test_image(side: int) -> NDArray[np.float32]:
+    """Two images (2, 3, side, side), 0..255: smooth shades and edges, as pictures have, and some noise."""
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[0:side, 0:side] / side
+    phases = random.uniform(0, 6.28, size=(CHECKED_BATCH, 3, 1, 1))
+    waves = np.sin(9 * x + phases) + np.sin(7 * y + 2 * phases) + np.sign(np.sin(23 * (x + y) + phases))
+    pixels = 127.5 + 40 * waves + random.normal(0, 8, size=(CHECKED_BATCH, 3, side, side))
+    return np.asarray(pixels.clip(0, 255), dtype=np.float32)
+
+
+def _compare(path: Path, expected: NDArray[np.float32], found: NDArray[np.float32]) -> None:
+    """Raise MaskloopError unless both are the same network."""
+    if found.shape != expected.shape:
+        raise MaskloopError(f"{path}: onnxruntime gives {found.shape} where torch gives {expected.shape}")
+    same = float((expected.argmax(axis=1) == found.argmax(axis=1)).mean())
+    difference = float(np.abs(expected - found).max()) / max(1.0, float(np.abs(expected).max()))
+    if not (same >= MIN_SAME_CLASS and difference <= MAX_LOGIT_DIFFERENCE):
+        raise MaskloopError(
+            f"{path}: not written, because onnxruntime computes something else than torch:"
+            f" {same:.2%} of the pixels have the same class, logits differ by {difference:.2g}"
+        )
