@@ -160,7 +160,9 @@ def pair(
             found = annotations.get(existing.get(name.casefold(), ""))
             if name.casefold() in taken:
                 continue
-            if found is not None and belongs_to_another(found, folder, (images_in or folder) / image):
+            if found is not None and belongs_to_another(
+                found.image_path, folder, (images_in or folder) / image
+            ):
                 continue
             give(image, name)
             break
@@ -196,11 +198,11 @@ def image_named(glance: Glance, folder: Path, images_in: Path, images: Collectio
     return name if _same(target, images_in / name) or not target.is_file() else None
 
 
-def belongs_to_another(glance: Glance, folder: Path, image: Path) -> bool:
-    """Whether the annotation in `folder` names an image that exists and is not this one."""
-    if not glance.image_path:
+def belongs_to_another(image_path: str | None, folder: Path, image: Path) -> bool:
+    """Whether an annotation in `folder` with this `imagePath` is about another image, one that exists."""
+    if not image_path:
         return False
-    for target in (folder / glance.image_path, image.parent / PurePosixPath(glance.image_path).name):
+    for target in (folder / image_path, image.parent / PurePosixPath(image_path).name):
         if _same(target, image):
             return False
         if target.is_file():

@@ -11,26 +11,18 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from core.annotation.labelme_json import dumps, loads
-from core.annotation.model import (
-    IGNORE_LABEL,
-    Annotation,
-    AnnotationState,
-    ClassList,
-    LabelClass,
-)
+from core.annotation.model import IGNORE_LABEL, Annotation, AnnotationState, ClassList, LabelClass
 from core.annotation.rasterize import rasterize
 from core.errors import (
-    AnnotationFileError,
     FileProblem,
     ForeignChangeError,
     MaskFileError,
@@ -41,26 +33,33 @@ from core.errors import (
 from core.files import ProjectLock, digest, file_digest, write_atomic
 from core.images.reader import image_size
 from core.project import class_edits, label_list, schema
-from core.project.annotation_files import Glance, Glances, belongs_to_another
+from core.project.annotation_files import Glance, Glances
+from core.project.annotation_store import (
+    Loaded,
+    copy_beside,
+    load_annotation,
+    rewritten,
+    save_annotation,
+)
 from core.project.class_edits import ClassEdit, ShapesOfDeleted
 from core.project.layout import ProjectLayout
 from core.project.mask_file import is_own_mask, read_index_mask, write_index_mask
-from core.project.palette import palette_color, unused_color
+from core.project.opening import (
+    DEFAULT_BACKGROUND,
+    image_roots_for,
+    new_classes,
+    new_file,
+    project_root,
+    read_file,
+    relative_to_project,
+    take_lock,
+    with_class,
+)
 from core.project.scan import ImageEntry, ScanChange, scan
 from core.project.schema import ProjectFile
-from core.project.transaction import recover, replace_all
+from core.project.transaction import replace_all
 
 __all__ = ["ImageEntry", "LabelledImage", "Loaded", "Project", "ScanChange"]
-
-DEFAULT_BACKGROUND: Final = "background"
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """An annotation as read, and the digest of its file (None: there is no file yet)."""
-
-    annotation: Annotation
-    digest: str | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,11 +123,11 @@ class Project:
         layout = ProjectLayout(root.resolve())
         if layout.project_file.exists():
             raise UsageError(f"{layout.root}: there is a project already; open it")
-        class_list = _class_list(classes, background)
+        class_list = new_classes(classes, background)
         lock = ProjectLock(layout.lock_file, holder)
         lock.acquire()
         try:
-            roots = _image_roots(layout.root, image_roots)
+            roots = image_roots_for(layout.root, image_roots)
             file = ProjectFile(
                 name=layout.root.name or "project", classes=(), background=None, image_roots=roots
             )
@@ -165,11 +164,11 @@ class Project:
         layout = ProjectLayout(project_root(root))
         if not layout.root.is_dir():
             raise ProjectFileError(root, "there is no such folder; it was moved or its disk is not connected")
-        holding, notes = _lock(layout, holder) if lock else (None, [])
+        holding, notes = take_lock(layout, holder) if lock else (None, [])
         try:
-            file, file_digest_ = _read_file(layout)
+            file, file_digest_ = read_file(layout)
             first = file is None
-            project = cls(layout, file or _new_file(layout), holding)
+            project = cls(layout, file or new_file(layout), holding)
             project._file_digest = file_digest_
             project.notes += notes
             if lock and holding is None:
@@ -268,7 +267,7 @@ class Project:
         if not folder.is_dir():
             raise UsageError(f"{folder}: there is no such folder")
         with self._turn:
-            spec = _relative(self.root, folder)
+            spec = relative_to_project(self.root, folder)
             if spec not in self._file.image_roots:
                 roots = (*self._file.image_roots, spec)
                 self._write_file(msgspec.structs.replace(self._file, image_roots=roots))
@@ -319,28 +318,7 @@ class Project:
             AnnotationFileError: the file is broken, of another image, or of an image of another size.
             ImageFileError: the image is missing or broken.
         """
-        size_hw = image_size(entry.image_path)
-        path, data = _annotation_bytes(entry)
-        if data is None:
-            return Loaded(Annotation(image_path=_image_path_for(entry), size_hw=size_hw), None)
-        annotation = loads(data, path)
-        if belongs_to_another(
-            Glance((0, 0), annotation.image_path), path.parent, entry.image_path
-        ):  # written since the last scan
-            raise AnnotationFileError(
-                path, f"imagePath: is {annotation.image_path}, another image than {entry.image_path.name}"
-            )
-        if annotation.size_hw not in (None, size_hw):
-            height, width = annotation.size_hw or (0, 0)
-            raise AnnotationFileError(
-                path,
-                f"imageWidth and imageHeight are {width} x {height}, but {entry.image_path.name} has "
-                f"{size_hw[1]} x {size_hw[0]} pixels; put the right image or the right JSON in place",
-            )
-        annotation = replace(annotation, size_hw=size_hw)
-        if path != entry.annotation_path:
-            return Loaded(replace(annotation, image_path=_image_path_for(entry)), None)
-        return Loaded(annotation, digest(data))
+        return load_annotation(entry)
 
     def save(
         self, entry: ImageEntry, annotation: Annotation, expected_digest: str | None, force: bool = False
@@ -362,47 +340,21 @@ class Project:
         """
         path = entry.annotation_path
         self._require_writable(path)
-        data = dumps(_fitting(annotation, entry))
         with self._turn:
-            current = file_digest(path)
-            if current == digest(data):
-                return current
-            if current != expected_digest:
-                if not force:
-                    what = "was removed" if current is None else "was changed"
-                    raise ForeignChangeError(
-                        path, f"{what} by another program; read it again, keep yours, or keep both"
-                    )
-                glance = self._glances.at(path)
-                if glance is not None and glance.problem is not None:
-                    self.keep_theirs(entry)
-            write_atomic(path, data)
+            if force and (glance := self._glances.at(path)) is not None and glance.problem is not None:
+                self.keep_theirs(entry)
+            new_digest = save_annotation(entry, annotation, expected_digest, force=force)
             self._glances.forget(path)
-        return digest(data)
+        return new_digest
 
     def keep_theirs(self, entry: ImageEntry) -> Path | None:
-        """Copy the annotation file as it is now to `<stem>.theirs-<n>.json`, which no image is given.
+        """Copy the annotation file as it is on disk to `<stem>.theirs-<n>.json`, which no image is given.
 
         Returns:
             The copy; None if there is no file.
         """
         self._require_writable(entry.annotation_path)
-        path = entry.annotation_path
-        try:
-            data = path.read_bytes()
-            # Case is ignored, and an image of that stem would make the copy its annotation.
-            names = {PurePosixPath(file.name.casefold()).stem for file in path.parent.iterdir()}
-            names |= {entry.image_path.stem.casefold() for entry in self.images()}
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StorageError(path, f"cannot be read ({error.strerror or error})") from error
-        number = 1
-        while f"{path.stem}.theirs-{number}".casefold() in names:
-            number += 1
-        copy = path.with_name(f"{path.stem}.theirs-{number}.json")
-        write_atomic(copy, data)
-        return copy
+        return copy_beside(entry.annotation_path, {entry.image_path.stem for entry in self.images()})
 
     # --- masks --------------------------------------------------------------------------------------------
 
@@ -448,7 +400,7 @@ class Project:
             UsageError: the name is empty, taken or reserved, the colour is none, or all indices are used up.
         """
         with self._turn:
-            file, added = _with_class(self._file, name, color)
+            file, added = with_class(self._file, name, color)
             self._write_file(file)
             return added
 
@@ -558,7 +510,7 @@ class Project:
             if label == IGNORE_LABEL or self.classes.by_name(label) is not None:
                 continue
             try:
-                self._file, label_class = _with_class(self._file, label, None, as_is=True)
+                self._file, label_class = with_class(self._file, label, None, as_is=True)
             except UsageError as error:
                 self.notes.append(f"Shapes labelled {label!r} are left out: {error}.")
                 continue
@@ -573,7 +525,7 @@ class Project:
             contents: dict[Path, bytes] = {}
             touched: list[ImageEntry] = []
             for entry in self.images() if edit.labels else ():
-                data = self._rewritten(entry, edit)
+                data = rewritten(entry, edit, self._glance(entry))
                 if data is not None:
                     contents[entry.annotation_path] = data
                     touched.append(entry)
@@ -584,167 +536,3 @@ class Project:
                 self._glances.forget(entry.annotation_path)
             if edit.retired:  # indices have changed; masks are derived, so this may fail without harm
                 self.problems = self.refresh_masks(entry for entry in touched if entry.mask_path.exists())
-
-    def _rewritten(self, entry: ImageEntry, edit: ClassEdit) -> bytes | None:
-        """The annotation file after the edit; None if it is not touched."""
-        glance = self._glance(entry)
-        if glance is None or (glance.problem is None and not edit.labels & glance.labels.keys()):
-            return None
-        path, data = _annotation_bytes(entry)
-        if data is None:
-            return None
-        if glance.problem is not None:
-            # Nobody can tell which shapes it has, unless the label does not occur in it at all.
-            if not any(label.encode() in data for label in edit.labels):
-                return None
-            raise glance.problem
-        return dumps(_fitting(edit.applied(loads(data, path)), entry))
-
-
-# --- helpers ----------------------------------------------------------------------------------------------
-
-
-def project_root(path: Path) -> Path:
-    """The folder of the project that a path means: a folder itself, or the project a file belongs to."""
-    path = path.resolve()
-    if not path.is_file():
-        return path
-    for folder in path.parents:
-        if (folder / "project.json").is_file():
-            return folder
-    return path.parent
-
-
-def _lock(layout: ProjectLayout, holder: str | None) -> tuple[ProjectLock | None, list[str]]:
-    """The lock, or None where nothing can be written, and what to tell the person about it."""
-    lock = ProjectLock(layout.lock_file, holder)
-    try:
-        lock.acquire()
-    except StorageError:
-        if os.access(layout.root, os.W_OK):
-            raise
-        return None, [
-            f"{layout.root} is read-only: you can look at it, but what you draw cannot be saved. "
-            "Copy the folder to a place of your own to work on it."
-        ]
-    notes: list[str] = []
-    try:
-        if lock.stale_holder is not None:
-            notes.append(
-                f"The project was not closed properly by {lock.stale_holder}; its lock was taken over, and "
-                "everything that had been saved is here."
-            )
-        if recover(layout.journal):
-            notes.append("A change of classes that was cut short has been completed.")
-    except BaseException:
-        lock.release()
-        raise
-    return lock, notes
-
-
-def _read_file(layout: ProjectLayout) -> tuple[ProjectFile | None, str | None]:
-    path = layout.project_file
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None, None
-    except OSError as error:
-        raise ProjectFileError(path, f"cannot be read ({error.strerror or error})") from error
-    return schema.loads(data, path), digest(data)
-
-
-def _new_file(layout: ProjectLayout) -> ProjectFile:
-    file = ProjectFile(name=layout.root.name or "project", classes=(), background=None, image_roots=(".",))
-    return file.with_classes(_class_list((), DEFAULT_BACKGROUND))
-
-
-def _class_list(classes: Sequence[str | LabelClass], background: str | None) -> ClassList:
-    """Checked classes with indices and colours; the background is the one of that name."""
-    if not classes and background is not None:
-        classes = (background,)
-    names = [c if isinstance(c, str) else c.name for c in classes]
-    background_index: int | None = None
-    if background in names:
-        named = classes[names.index(background)]
-        background_index = names.index(background) if isinstance(named, str) else named.index
-    result = ClassList((), None)
-    for position, given in enumerate(classes):
-        if isinstance(given, str):
-            color = palette_color(position, background=background_index)
-            given = LabelClass(position, given, color)
-        name = class_edits.checked_name(result, given.name)
-        if result.by_index(given.index) is not None:
-            raise UsageError(f"the class index {given.index} is given twice")
-        checked = LabelClass(given.index, name, class_edits.checked_color(given.color))
-        result = ClassList((*result.classes, checked), None)
-    return ClassList(result.classes, background_index)
-
-
-def _with_class(
-    file: ProjectFile, name: str, color: str | None, *, as_is: bool = False
-) -> tuple[ProjectFile, LabelClass]:
-    """The project with one class more. `as_is` takes a label from a file letter by letter."""
-    classes = file.class_list
-    checked = class_edits.checked_name(classes, name)
-    index = file.next_index()
-    if index is None:
-        raise UsageError("all 255 class indices are used up")
-    if color is None:
-        used = [label_class.color for label_class in classes]
-        color = unused_color(index, used, background=classes.background)
-    added = LabelClass(index, name if as_is else checked, class_edits.checked_color(color))
-    return file.with_classes(replace(classes, classes=(*classes.classes, added))), added
-
-
-def _relative(root: Path, folder: str | Path) -> str:
-    """A folder as project.json names it: relative to the project where that is possible, with `/`."""
-    path = Path(os.path.normpath(root / folder))
-    if not path.is_relative_to(root) and path.resolve().is_relative_to(root):
-        path = path.resolve()
-    try:
-        return Path(os.path.relpath(path, root)).as_posix()
-    except ValueError:  # another drive on Windows
-        return path.as_posix()
-
-
-def _image_roots(root: Path, given: Sequence[str | Path]) -> tuple[str, ...]:
-    roots = tuple(dict.fromkeys(_relative(root, folder) for folder in given))
-    if roots == ("images",) and not (root / "images").is_dir() and _holds_images(root):
-        return (".",)
-    return roots
-
-
-def _holds_images(root: Path) -> bool:
-    layout = ProjectLayout(root)
-    file = ProjectFile(name="", classes=(), background=None, image_roots=(".",))
-    return bool(scan(layout, file.image_roots, Glances(), {}, []))
-
-
-def _annotation_bytes(entry: ImageEntry) -> tuple[Path, bytes | None]:
-    """Where an image's annotation is read from, and its content; None if there is none."""
-    for path in (entry.annotation_path, entry.source_path):
-        if path is None:
-            continue
-        try:
-            return path, path.read_bytes()
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise AnnotationFileError(path, f"cannot be read ({error.strerror or error})") from error
-    return entry.annotation_path, None
-
-
-def _image_path_for(entry: ImageEntry) -> str:
-    """The image as its annotation names it: relative to the JSON's folder."""
-    return _relative(entry.annotation_path.parent, entry.image_path)
-
-
-def _fitting(annotation: Annotation, entry: ImageEntry) -> Annotation:
-    """The annotation with a size, and with a path that leads to its image."""
-    if annotation.size_hw is None:
-        annotation = replace(annotation, size_hw=image_size(entry.image_path))
-    try:
-        leads_there = (entry.annotation_path.parent / annotation.image_path).samefile(entry.image_path)
-    except (OSError, ValueError):
-        leads_there = False
-    return annotation if leads_there else replace(annotation, image_path=_image_path_for(entry))

@@ -1,0 +1,142 @@
+"""Opening and making projects: what happens before there is a `Project`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from core.annotation.model import ClassList, LabelClass
+from core.errors import ProjectFileError, StorageError, UsageError
+from core.files import ProjectLock, digest
+from core.project import class_edits, schema
+from core.project.annotation_files import Glances
+from core.project.layout import PROJECT_FILE, ProjectLayout
+from core.project.palette import palette_color, unused_color
+from core.project.scan import scan
+from core.project.schema import ProjectFile
+from core.project.transaction import recover
+
+DEFAULT_BACKGROUND: Final = "background"
+
+
+def project_root(path: Path) -> Path:
+    """The folder of the project that a path means: a folder itself, or the project a file belongs to."""
+    path = path.resolve()
+    if not path.is_file():
+        return path
+    for folder in path.parents:
+        file = folder / PROJECT_FILE
+        if file.is_file() and b'"image_roots"' in file.read_bytes():  # other tools use that name too
+            return folder
+    return path.parent
+
+
+def take_lock(layout: ProjectLayout, holder: str | None) -> tuple[ProjectLock | None, list[str]]:
+    """The lock, or None where nothing can be written, and what to tell the person about it."""
+    lock = ProjectLock(layout.lock_file, holder)
+    try:
+        lock.acquire()
+    except StorageError:
+        if os.access(layout.root, os.W_OK):
+            raise
+        return None, [
+            f"{layout.root} is read-only: you can look at it, but what you draw cannot be saved. "
+            "Copy the folder to a place of your own to work on it."
+        ]
+    notes: list[str] = []
+    try:
+        if lock.stale_holder is not None:
+            notes.append(
+                f"The project was not closed properly by {lock.stale_holder}; its lock was taken over, and "
+                "everything that had been saved is here."
+            )
+        if recover(layout.journal):
+            notes.append("A change of classes that was cut short has been completed.")
+    except BaseException:
+        lock.release()
+        raise
+    return lock, notes
+
+
+def read_file(layout: ProjectLayout) -> tuple[ProjectFile | None, str | None]:
+    """project.json and its digest; None where there is none yet. Raises ProjectFileError."""
+    path = layout.project_file
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None, None
+    except OSError as error:
+        raise ProjectFileError(path, f"cannot be read ({error.strerror or error})") from error
+    return schema.loads(data, path), digest(data)
+
+
+def new_file(layout: ProjectLayout) -> ProjectFile:
+    """What a folder becomes when it is first opened: all images in it, background as the only class."""
+    file = ProjectFile(name=layout.root.name or "project", classes=(), background=None, image_roots=(".",))
+    return file.with_classes(new_classes((), DEFAULT_BACKGROUND))
+
+
+def new_classes(classes: Sequence[str | LabelClass], background: str | None) -> ClassList:
+    """Checked classes with indices and colours; the background is the one of that name."""
+    if not classes and background is not None:
+        classes = (background,)
+    names = [c if isinstance(c, str) else c.name for c in classes]
+    background_index: int | None = None
+    if background in names:
+        named = classes[names.index(background)]
+        background_index = names.index(background) if isinstance(named, str) else named.index
+    result = ClassList((), None)
+    for position, given in enumerate(classes):
+        if isinstance(given, str):
+            color = palette_color(position, background=background_index)
+            given = LabelClass(position, given, color)
+        name = class_edits.checked_name(result, given.name)
+        if result.by_index(given.index) is not None:
+            raise UsageError(f"the class index {given.index} is given twice")
+        checked = LabelClass(given.index, name, class_edits.checked_color(given.color))
+        result = ClassList((*result.classes, checked), None)
+    return ClassList(result.classes, background_index)
+
+
+def with_class(
+    file: ProjectFile, name: str, color: str | None, *, as_is: bool = False
+) -> tuple[ProjectFile, LabelClass]:
+    """The project with one class more. `as_is` takes a label from a file letter by letter."""
+    classes = file.class_list
+    checked = class_edits.checked_name(classes, name)
+    index = file.next_index()
+    if index is None:
+        raise UsageError("all 255 class indices are used up")
+    if color is None:
+        used = [label_class.color for label_class in classes]
+        color = unused_color(index, used, background=classes.background)
+    added = LabelClass(index, name if as_is else checked, class_edits.checked_color(color))
+    return file.with_classes(replace(classes, classes=(*classes.classes, added))), added
+
+
+def image_roots_for(root: Path, given: Sequence[str | Path]) -> tuple[str, ...]:
+    """Image folders as project.json names them; see `Project.create`."""
+    roots = tuple(dict.fromkeys(relative_to_project(root, folder) for folder in given))
+    if roots == ("images",) and not (root / "images").is_dir() and _holds_images(root):
+        return (".",)
+    return roots
+
+
+def relative_to_project(root: Path, folder: str | Path) -> str:
+    """A folder as project.json names it: relative to the project where that is possible, with `/`."""
+    path = Path(os.path.normpath(root / folder))
+    if not path.is_relative_to(root) and path.resolve().is_relative_to(root):
+        path = path.resolve()
+    try:
+        return Path(os.path.relpath(path, root)).as_posix()
+    except ValueError:  # another drive on Windows
+        return path.as_posix()
+
+
+def _holds_images(root: Path) -> bool:
+    layout = ProjectLayout(root)
+    file = ProjectFile(name="", classes=(), background=None, image_roots=(".",))
+    return bool(scan(layout, file.image_roots, Glances(), {}, []))
