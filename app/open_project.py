@@ -35,7 +35,7 @@ SCAN_PRIORITY = 0
 
 
 class OpenProject(QObject):
-    """One open project and its workers. Lives in the GUI thread.
+    """One open project and its workers. Lives in the GUI thread; `close` it, then `deleteLater`.
 
     Signals:
         document_changed(str key, object Change): any open document changed.
@@ -52,8 +52,8 @@ class OpenProject(QObject):
     busy_changed = Signal(str)
     message = Signal(str, str)
 
-    def __init__(self, project: Project, reader: TaskRunner, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, project: Project, reader: TaskRunner) -> None:
+        super().__init__()
         self.project = project
         self.worker = TaskRunner(1, self)
         self.autosaver = Autosaver(project, self.worker, self)

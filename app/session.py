@@ -154,7 +154,7 @@ class Session(QObject):
         self._show_first(opened)
 
     def _adopt(self, project: Project) -> None:
-        self._opened = opened = OpenProject(project, self._reader, self)
+        self._opened = opened = OpenProject(project, self._reader)
         opened.autosaver.saved_changed.connect(self.saved_changed)
         opened.autosaver.labels_written.connect(self.labels_written)
         opened.autosaver.conflict_found.connect(self.conflict_found)

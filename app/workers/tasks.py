@@ -6,10 +6,12 @@
     task.done.connect(self._on_image_read)
     task.failed.connect(self._on_image_failed)    # one sentence; the exception is in task.error
 
-`done` and `failed` are emitted in the thread that made the runner, so anything may be connected to them
-(`progress` is emitted in the worker: connect bound methods of QObjects only).
-A task that was cancelled delivers nothing. A runner with one thread is a queue: jobs of one priority run
-in the order they were given, which is what saving relies on.
+All signals of a task are emitted in the thread that made the runner, so anything may be connected to them. A
+task that was cancelled delivers nothing. A runner with one thread is a queue: jobs of one priority run in the
+order they were given, which is what saving relies on.
+
+Workers never touch a `Task`: its last reference must not be dropped, and so the QObject not be deleted, in
+another thread. They fill a plain `_Job` and tell the runner.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class TaskCancelledError(Exception):
-    """Raised inside a worker function, by `Task.report`, when nobody wants the result any more."""
+    """Raised inside a worker function, by its `report`, when nobody wants the result any more."""
 
 
 def sentence_for(error: BaseException, doing: str) -> str:
@@ -38,102 +40,103 @@ def sentence_for(error: BaseException, doing: str) -> str:
     return f"Unexpected problem while {doing} ({type(error).__name__}: {detail}); details are in the log."
 
 
-class Task(QObject):
-    """One function call on its way through a worker.
+class _Job:
+    """One function call and what came of it; shared by a worker and the GUI thread."""
 
-    Attributes:
-        error: the exception, once `failed` was sent.
-        outcome: True as soon as the function has returned or raised (set in the worker).
-    """
-
-    done = Signal(object)
-    failed = Signal(str)
-    progress = Signal(float, str)
-    _finished = Signal()
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        *,
-        doing: str,
-        reports: bool,
-        parent: TaskRunner,
-    ) -> None:
-        super().__init__(parent)
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], doing: str) -> None:
+        self.doing = doing
+        self.cancelled = threading.Event()
+        self.over = threading.Event()
+        self.result: Any = None
         self.error: BaseException | None = None
         self._function = function
         self._args = args
-        self._doing = doing
-        self._reports = reports
-        self._result: Any = None
-        self._cancelled = threading.Event()
-        self._over = threading.Event()
-        self._delivered = False
-        self._runner = parent
-        # Emitted in the worker, received in this object's thread: Qt queues the call.
-        self._finished.connect(self._deliver)
 
-    @property
-    def cancelled(self) -> bool:
-        """Nobody wants the result; a long function should look at this through `report`."""
-        return self._cancelled.is_set()
-
-    def cancel(self) -> None:
-        """Drop the result. A function that has not started will not; one that reports stops there."""
-        self._cancelled.set()
-
-    def report(self, share: float, text: str = "") -> None:
-        """Called by the function in the worker: `share` of the work, 0..1, is done.
-
-        Raises:
-            TaskCancelledError: the task was cancelled; let it through.
-        """
-        if self.cancelled:
-            raise TaskCancelledError
-        self.progress.emit(share, text)
-
-    def _run(self) -> None:
-        """Worker: call the function and keep what came of it. Never raises."""
+    def run(self, tell: Callable[[_Job], None], report: Callable[[_Job, float, str], None] | None) -> None:
+        """Worker: call the function, keep what came of it, tell. Never raises."""
         try:
-            if not self.cancelled:
-                arguments = {"report": self.report} if self._reports else {}
-                self._result = self._function(*self._args, **arguments)
+            if not self.cancelled.is_set():
+                self.result = self._call(report)
         except TaskCancelledError:
             pass
         except MaskloopError as error:
             self.error = error
         except Exception as error:
             # The boundary of a worker: an error here must reach the person, never end the thread.
-            log.exception("Unexpected problem while %s", self._doing)
+            log.exception("Unexpected problem while %s", self.doing)
             self.error = error
         finally:
-            self._over.set()
-            self._finished.emit()
+            self.over.set()
+            tell(self)
 
-    def _deliver(self) -> None:
-        """GUI thread: send the result on, once."""
-        if self._delivered or not self._over.is_set():
+    def _call(self, report: Callable[[_Job, float, str], None] | None) -> Any:
+        if report is None:
+            return self._function(*self._args)
+
+        def report_or_stop(share: float, text: str = "") -> None:
+            if self.cancelled.is_set():
+                raise TaskCancelledError
+            report(self, share, text)
+
+        return self._function(*self._args, report=report_or_stop)
+
+
+class Task(QObject):
+    """One function call on its way through a worker. Lives in the GUI thread.
+
+    Signals:
+        done(object): what the function returned.
+        failed(str): one sentence; `error` has the exception.
+        progress(float, str): the share done, 0..1, and what is being done.
+    """
+
+    done = Signal(object)
+    failed = Signal(str)
+    progress = Signal(float, str)
+
+    def __init__(self, job: _Job) -> None:
+        super().__init__()
+        self._job = job
+
+    @property
+    def error(self) -> BaseException | None:
+        """The exception the function raised."""
+        return self._job.error
+
+    @property
+    def cancelled(self) -> bool:
+        """Nobody wants the result."""
+        return self._job.cancelled.is_set()
+
+    def cancel(self) -> None:
+        """Drop the result. A function that has not started will not; one that reports stops there."""
+        self._job.cancelled.set()
+
+    def deliver(self) -> None:
+        """Called by the runner: send on what came of it."""
+        if self.cancelled:
             return
-        self._delivered = True
-        if not self.cancelled:
-            if self.error is not None:
-                self.failed.emit(sentence_for(self.error, self._doing))
-            else:
-                self.done.emit(self._result)
-        self._result = None
-        self._runner.forget(self)
+        if self._job.error is not None:
+            self.failed.emit(sentence_for(self._job.error, self._job.doing))
+        else:
+            self.done.emit(self._job.result)
 
 
 class TaskRunner(QObject):
-    """A few worker threads of one owner; created and used in the GUI thread."""
+    """A few worker threads of one owner; created, used and closed in the GUI thread."""
+
+    _job_over = Signal(object)
+    _job_progressed = Signal(object, float, str)
 
     def __init__(self, threads: int, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._pool = QThreadPool()
         self._pool.setMaxThreadCount(threads)
-        self._tasks: dict[Task, None] = {}  # ordered, and quick to remove from
+        self._tasks: dict[_Job, Task] = {}
         self._closed = False
+        # Emitted in workers, received in this object's thread: Qt queues the calls.
+        self._job_over.connect(self._on_job_over)
+        self._job_progressed.connect(self._on_job_progressed)
 
     def run(
         self,
@@ -150,14 +153,18 @@ class TaskRunner(QObject):
             args: handed over as they are; do not change them afterwards.
             doing: for the message of an unforeseen error, as in "reading a.png".
             priority: higher runs earlier.
-            reports: pass `report=Task.report` for progress and cancelling.
+            reports: pass `report=`, a function `(share, text="")` for progress; it raises
+                `TaskCancelledError` (let it through) once the task is cancelled.
         """
-        task = Task(function, args, doing=doing, reports=reports, parent=self)
+        job = _Job(function, args, doing)
+        task = Task(job)
         if self._closed:
             task.cancel()
             return task
-        self._tasks[task] = None
-        self._pool.start(task._run, priority)
+        self._tasks[job] = task
+        report = self._job_progressed.emit if reports else None
+        tell = self._job_over.emit
+        self._pool.start(lambda: job.run(tell, report), priority)
         return task
 
     @property
@@ -168,22 +175,27 @@ class TaskRunner(QObject):
     def wait(self, timeout_ms: int) -> bool:
         """Block until all jobs are over and deliver their results here; False when time ran out."""
         finished = self._pool.waitForDone(timeout_ms)
-        for task in list(self._tasks):
-            task._deliver()
+        for job in [job for job in self._tasks if job.over.is_set()]:
+            self._on_job_over(job)
         return finished
 
     def close(self, timeout_ms: int = 5000) -> bool:
         """Drop what waits and every result, wait for what runs. False: a job is still running."""
         self._closed = True
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
         self._pool.clear()
         finished = self._pool.waitForDone(timeout_ms)
         self._tasks.clear()
         return finished
 
-    def forget(self, task: Task) -> None:
-        """Called by a task that has been delivered."""
-        if task in self._tasks:
-            del self._tasks[task]
-            task.deleteLater()
+    def _on_job_over(self, job: _Job) -> None:
+        task = self._tasks.pop(job, None)
+        if task is not None:  # not delivered by `wait` before
+            task.deliver()
+            task.deleteLater()  # ends its connections, which may hold the task itself
+
+    def _on_job_progressed(self, job: _Job, share: float, text: str) -> None:
+        task = self._tasks.get(job)
+        if task is not None and not task.cancelled:
+            task.progress.emit(share, text)

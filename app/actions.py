@@ -1,0 +1,201 @@
+"""Every action of the window, from one table: name, text, keys, tip, icon, place in the menus.
+
+Names are "menu.verb" and are the objectNames of the QActions: settings keep changed keys under them, the command
+palette lists them. Keys are labelme's where labelme has one. The first key of an action is the one that menus
+show and that a person can change; the others are aliases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QMenu, QWidget
+
+from app.icons import icon
+from app.theme import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """One action.
+
+    Attributes:
+        name: "menu.verb".
+        text: in the menu; & marks the mnemonic.
+        keys: portable key texts, the changeable one first.
+        tip: one sentence for the status bar and the tooltip; "" repeats the text.
+        icon: name in resources/icons, "" for none.
+        group: a separator is drawn where it changes within a menu.
+        checkable: it is on or off.
+        canvas: its keys work only while the canvas has the focus (Enter, say, means other things elsewhere).
+    """
+
+    name: str
+    text: str
+    keys: tuple[str, ...] = ()
+    tip: str = ""
+    icon: str = ""
+    group: int = 0
+    checkable: bool = False
+    canvas: bool = False
+
+    @property
+    def menu(self) -> str:
+        """The menu it is in."""
+        return self.name.split(".", 1)[0]
+
+
+A = ActionSpec
+ACTIONS: Final[tuple[ActionSpec, ...]] = (
+    A("file.open_folder", "Open &folder ...", ("Ctrl+U",), "Open a folder of images or a project", "folder"),
+    A("file.open_file", "&Open image or annotation ...", ("Ctrl+O",), "Open its folder at this image", "image"),
+    A("file.open_sample", "Open the &sample project", (), "A copy of the ultrasound sample to try things on", "images"),
+    A("file.save", "&Save now", ("Ctrl+S",), "Edits are saved by themselves; this does it at once", "save", 1),
+    A("file.save_as", "Save &as ...", ("Ctrl+Shift+S",), "Write a copy of this annotation elsewhere", "copy", 1),
+    A("file.export", "&Export ...", ("Ctrl+Shift+E",), "Masks, labelme files, weights, ONNX", "export", 1),
+    A("file.delete_annotation", "&Delete annotation", ("Ctrl+Delete",), "Delete all shapes of this image", "trash", 2),
+    A("file.close", "&Close project", ("Ctrl+W",), "Save and close the project", "close", 3),
+    A("file.quit", "&Quit", ("Ctrl+Q",), "Save and leave", "", 3),
+    A("edit.undo", "&Undo", ("Ctrl+Z",), "Take the last edit back; while drawing, the last point", "undo"),
+    A("edit.redo", "&Redo", ("Ctrl+Y", "Ctrl+Shift+Z"), "Do the last undone edit again", "redo"),
+    A("edit.copy", "&Copy", ("Ctrl+C",), "Copy the selected shapes", "copy", 1),
+    A("edit.paste", "&Paste", ("Ctrl+V",), "Put the copied shapes on this image", "", 1),
+    A("edit.duplicate", "D&uplicate", ("Ctrl+D",), "Copy the selected shapes beside themselves", "", 1),
+    A("edit.delete", "&Delete", ("Delete",), "Delete the selected shapes", "trash", 1),
+    A("edit.remove_point", "Remove selected &point", ("Backspace",), "Remove the selected vertex", "", 1, canvas=True),
+    A("edit.select_all", "Select &all", ("Ctrl+A",), "Select all shapes of this image", "", 2),
+    A("edit.label", "Edit &label ...", ("Ctrl+E",), "Give the selected shapes another class", "edit", 2),
+    A("edit.keep_previous", "&Keep the previous image's shapes", ("Ctrl+P",),
+      "Put the shapes of the image you leave on the next one, if it has none", "", 3, checkable=True),
+    A("view.zoom_in", "Zoom &in", ("Ctrl++", "Ctrl+="), "", "zoom-in"),
+    A("view.zoom_out", "Zoom &out", ("Ctrl+-",), "", "zoom-out"),
+    A("view.zoom_actual", "&Actual size", ("Ctrl+0",), "One image pixel is one screen pixel", "zoom-actual"),
+    A("view.fit", "&Fit window", ("Ctrl+F",), "Show the whole image", "zoom-fit"),
+    A("view.fit_width", "Fit &width", ("Ctrl+Shift+F",), "Show the whole width", "zoom-fit-width"),
+    A("view.labels", "Show &labels", ("L", "T"), "Show or hide all shapes", "labels", 1, checkable=True),
+    A("view.prediction", "Show &prediction", ("P",), "Show or hide what the network sees", "prediction", 1,
+      checkable=True),
+    A("view.theme_dark", "&Dark", (), "Dark colours", "moon", 9, checkable=True),
+    A("view.theme_light", "&Light", (), "Light colours", "sun", 9, checkable=True),
+    A("view.theme_system", "As the &desktop", (), "The colours of the desktop", "", 9, checkable=True),
+    A("shape.select", "&Select and edit", ("Ctrl+J",), "Select, move and reshape", "select", checkable=True),
+    A("shape.polygon", "&Polygon", ("Ctrl+N",), "Click points; close with Enter, a double click, or the first point",
+      "polygon", checkable=True),
+    A("shape.rectangle", "&Rectangle", ("Ctrl+R",), "Two corners", "rectangle", checkable=True),
+    A("shape.circle", "&Circle", (), "Centre and rim", "circle", checkable=True),
+    A("shape.line", "&Line", (), "Two ends", "line", checkable=True),
+    A("shape.linestrip", "Line s&trip", (), "Click points; end with Enter or Ctrl+click", "linestrip",
+      checkable=True),
+    A("shape.point", "P&oint", (), "One click", "point", checkable=True),
+    A("shape.hole", "&Hole", ("H",), "Cut a hole into the selected polygon", "hole", checkable=True),
+    A("shape.finished_area", "&Finished area", ("B",),
+      "Drag a rectangle in which everything not drawn is background", "finished-area", checkable=True),
+    A("shape.done", "&Image is done", ("F",), "All is drawn: the rest of the image is background", "done", 1,
+      checkable=True),
+    A("shape.done_next", "Done, &next image", ("Shift+F",), "Mark the image as done and go to the next one", "", 1),
+    A("train.start", "&Train", ("Ctrl+T",), "Let the network learn from what is labelled", "play"),
+    A("train.pause", "&Pause or go on", ("Ctrl+Shift+T",), "Hold training; predictions go on", "pause"),
+    A("train.stop", "&Stop", ("Ctrl+.",), "End training; everything is saved", "stop"),
+    A("train.accept_region", "&Accept region", ("Return", "Enter"),
+      "Turn the predicted region under the cursor into a polygon", "check", 1, canvas=True),
+    A("train.accept_all", "Accept a&ll", ("Ctrl+Return", "Ctrl+Enter"),
+      "Turn the whole prediction of this image into polygons", "accept-all", 1),
+    A("window.next", "&Next image", ("D",), "", "next"),
+    A("window.previous", "&Previous image", ("A",), "", "previous"),
+    A("window.next_copy", "Next image, &copy shapes", ("Ctrl+Shift+D",),
+      "Go on and put these shapes on the next image"),
+    A("window.previous_copy", "Pre&vious image, copy shapes", ("Ctrl+Shift+A",),
+      "Go back and put these shapes on the previous image"),
+    A("window.reset_layout", "&Reset layout", (), "Put all panels back in their places", "", 8),
+    A("help.palette", "&Command palette", ("Ctrl+Shift+P",), "Find any action by its name", "command"),
+    A("help.shortcuts", "&Keyboard shortcuts ...", ("F1",), "See and change all keys", "keyboard"),
+    A("help.log", "Open &log folder", (), "Where the program writes what went wrong", "", 1),
+    A("help.about", "&About Maskloop", (), "", "info", 1),
+)  # fmt: skip
+
+MENUS: Final = {
+    "file": "&File",
+    "edit": "&Edit",
+    "view": "&View",
+    "shape": "&Shape",
+    "train": "&Train",
+    "window": "&Window",
+    "help": "&Help",
+}
+
+
+class Actions(QObject):
+    """The QActions of one window, by name. Who owns an action's meaning connects to it."""
+
+    def __init__(self, window: QWidget, canvas: QWidget) -> None:
+        super().__init__(window)
+        self._by_name: dict[str, QAction] = {}
+        for spec in ACTIONS:
+            action = QAction(spec.text, self)
+            action.setObjectName(spec.name)
+            action.setCheckable(spec.checkable)
+            action.setStatusTip(spec.tip)
+            if spec.canvas:
+                action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+                canvas.addAction(action)
+            else:
+                window.addAction(action)
+            self._by_name[spec.name] = action
+        self.apply_shortcuts({})
+
+    def __getitem__(self, name: str) -> QAction:
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[QAction]:
+        return iter(self._by_name.values())
+
+    def defaults(self) -> dict[str, str]:
+        """The first key of every action as shipped."""
+        return {spec.name: (spec.keys or ("",))[0] for spec in ACTIONS}
+
+    def apply_shortcuts(self, changed: Mapping[str, str]) -> None:
+        """Set all keys: as shipped, or as the person changed them ("" means no key)."""
+        taken = {_portable(key) for key in changed.values() if key}
+        for spec in ACTIONS:
+            action = self._by_name[spec.name]
+            if spec.name in changed:
+                keys: tuple[str, ...] = (changed[spec.name], *spec.keys[1:]) if changed[spec.name] else ()
+                keys = (keys[0], *(k for k in keys[1:] if _portable(k) not in taken)) if keys else ()
+            else:
+                keys = tuple(key for key in spec.keys if _portable(key) not in taken)
+            action.setShortcuts([QKeySequence(key) for key in keys])
+            action.setToolTip(_tooltip(spec, keys))
+
+    def fill_menu(self, menu: QMenu, name: str) -> None:
+        """Put the actions of one menu into it, separators between their groups."""
+        group: int | None = None
+        for spec in ACTIONS:
+            if spec.menu != name:
+                continue
+            if group is not None and spec.group != group:
+                menu.addSeparator()
+            group = spec.group
+            menu.addAction(self._by_name[spec.name])
+
+    def apply_tokens(self, theme: Tokens) -> None:
+        """Colour the icons."""
+        for spec in ACTIONS:
+            if spec.icon:
+                self._by_name[spec.name].setIcon(
+                    icon(spec.icon, theme.text, checked_color=theme.accent_text if spec.checkable else None)
+                )
+
+
+def _portable(key: str) -> str:
+    return QKeySequence(key).toString(QKeySequence.SequenceFormat.PortableText)
+
+
+def _tooltip(spec: ActionSpec, keys: tuple[str, ...]) -> str:
+    title = spec.text.replace("&", "").removesuffix(" ...")
+    key = QKeySequence(keys[0]).toString(QKeySequence.SequenceFormat.NativeText) if keys else ""
+    head = f"{title}  ({key})" if key else title
+    return f"{head}\n{spec.tip}" if spec.tip else head

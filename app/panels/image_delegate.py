@@ -1,0 +1,107 @@
+"""How one image of the list is painted: thumbnail, name, what is drawn, a badge of its state."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPainterPath, QPixmap
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
+
+from app.icons import icon_pixmap
+from app.image_status import ImageStatus
+from app.panels.image_model import STATUS_ROLE, describe
+from app.theme import SPACE, Tokens, tokens
+from core.annotation.model import AnnotationState
+
+THUMBNAIL: Final = QSize(60, 44)
+BADGE: Final = 16
+ROW_HEIGHT: Final = THUMBNAIL.height() + SPACE + 4
+
+_BADGES: Final = {
+    AnnotationState.UNLABELLED: ("unlabelled", "faint"),
+    AnnotationState.IN_PROGRESS: ("in-progress", "warning"),
+    AnnotationState.DONE: ("done", "success"),
+}
+
+
+def badge_of(status: ImageStatus) -> tuple[str, str]:
+    """Icon name and name of its colour token."""
+    return ("error", "danger_text") if status.problem else _BADGES[status.state]
+
+
+class ImageDelegate(QStyledItemDelegate):
+    """Paints rows of an `ImageListModel`."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
+        """All rows are alike, which keeps a list of ten thousand quick."""
+        return QSize(160, ROW_HEIGHT)
+
+    def paint(
+        self,
+        painter: QPainter,
+        option: QStyleOptionViewItem,
+        index: QModelIndex | QPersistentModelIndex,
+    ) -> None:
+        """Draw one row."""
+        theme = tokens()
+        rect: QRect = option.rect  # type: ignore[attr-defined]
+        state: QStyle.StateFlag = option.state  # type: ignore[attr-defined]
+        font: QFont = option.font  # type: ignore[attr-defined]
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        selected = bool(state & QStyle.StateFlag.State_Selected)
+        if selected or state & QStyle.StateFlag.State_MouseOver:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(theme.selection if selected else theme.hover))
+            painter.drawRoundedRect(QRectF(rect).adjusted(4, 1, -4, -1), 6, 6)
+        picture = QRect(rect.left() + 10, rect.top() + (rect.height() - THUMBNAIL.height()) // 2, 0, 0)
+        picture.setSize(THUMBNAIL)
+        _draw_thumbnail(painter, picture, index.data(Qt.ItemDataRole.DecorationRole), theme)
+        status = index.data(STATUS_ROLE) or ImageStatus()
+        name, token = badge_of(status)
+        badge = QRect(rect.right() - BADGE - 12, rect.center().y() - BADGE // 2 + 1, BADGE, BADGE)
+        ratio = painter.device().devicePixelRatioF() if painter.device() else 1.0
+        painter.drawPixmap(badge.topLeft(), icon_pixmap(name, getattr(theme, token), BADGE, ratio))
+        text = QRect(picture.right() + 11, rect.top(), badge.left() - picture.right() - 17, rect.height())
+        _draw_text(painter, text, str(index.data(Qt.ItemDataRole.DisplayRole)), status, font, theme)
+        painter.restore()
+
+
+def _draw_thumbnail(painter: QPainter, rect: QRect, pixmap: QPixmap | None, theme: Tokens) -> None:
+    """Fill the rectangle with the middle of the picture; a plain field until there is one."""
+    clip = QPainterPath()
+    clip.addRoundedRect(QRectF(rect), 4, 4)
+    painter.fillPath(clip, QColor(theme.raised))
+    if pixmap is None or pixmap.isNull():
+        side = 18
+        place = QRect(rect.center().x() - side // 2, rect.center().y() - side // 2, side, side)
+        painter.drawPixmap(place.topLeft(), icon_pixmap("image", theme.faint, side))
+        return
+    painter.save()
+    painter.setClipPath(clip)
+    size = pixmap.size().scaled(rect.size(), Qt.AspectRatioMode.KeepAspectRatioByExpanding)
+    place = QRect(rect.topLeft(), size)
+    place.moveCenter(rect.center())
+    painter.drawPixmap(place, pixmap)
+    painter.restore()
+
+
+def _draw_text(
+    painter: QPainter, rect: QRect, name: str, status: ImageStatus, font: QFont, theme: Tokens
+) -> None:
+    small = QFont(font)
+    small.setPointSizeF(font.pointSizeF() * 0.88)
+    metrics, small_metrics = QFontMetrics(font), QFontMetrics(small)
+    height = metrics.height() + 2 + small_metrics.height()
+    first = QRect(rect.left(), rect.top() + (rect.height() - height) // 2, rect.width(), metrics.height())
+    second = QRect(rect.left(), first.bottom() + 3, rect.width(), small_metrics.height())
+    painter.setFont(font)
+    painter.setPen(QColor(theme.text))
+    middle = Qt.TextElideMode.ElideMiddle
+    painter.drawText(first, Qt.AlignmentFlag.AlignVCenter, metrics.elidedText(name, middle, rect.width()))
+    painter.setFont(small)
+    painter.setPen(QColor(theme.danger_text if status.problem else theme.muted))
+    words = small_metrics.elidedText(describe(status), Qt.TextElideMode.ElideRight, rect.width())
+    painter.drawText(second, Qt.AlignmentFlag.AlignVCenter, words)

@@ -1,0 +1,199 @@
+"""The left panel: every image with thumbnail and state, searched, filtered and ordered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QActionGroup, QImage
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QListView, QMenu, QVBoxLayout, QWidget
+
+from app.icons import icon
+from app.image_status import ImageStatus
+from app.panels.image_delegate import ImageDelegate
+from app.panels.image_model import KEY_ROLE, ImageListModel, ImageOrder, StateFilter
+from app.panels.parts import IconButton, label
+from app.theme import SPACE, Themed, Tokens
+
+if TYPE_CHECKING:
+    from core.project.project import ImageEntry
+
+
+class ImageListPanel(Themed, QWidget):
+    """Knows no session: images in, requests out.
+
+    Signals:
+        image_requested(str key): the person chose an image.
+        order_changed(object): keys as listed; next and previous follow them.
+        thumbnail_needed(object ImageEntry): a row without a thumbnail came into view.
+    """
+
+    image_requested = Signal(str)
+    order_changed = Signal(object)
+    thumbnail_needed = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._current: str | None = None
+        self._marking = False
+        self.model = ImageListModel(self)
+        self.view = QListView(self)
+        self.search = QLineEdit(self)
+        self.filter_button = IconButton("filter", "Filter and order", self)
+        self._count = label("", "small", self)
+        self._empty = label("", "muted", self)
+        self._count_timer = QTimer(self, singleShot=True, interval=50)
+        self._count_timer.timeout.connect(self._update_count)
+        self._build()
+        self.model.thumbnail_needed.connect(self.thumbnail_needed)
+        self.model.rows_changed.connect(self._on_rows_changed)
+        self._on_rows_changed()
+
+    # --- in -----------------------------------------------------------------------------------------------
+
+    def set_entries(self, entries: Iterable[ImageEntry], status: Callable[[str], ImageStatus]) -> None:
+        """List these images."""
+        self.model.set_entries(entries, status)
+        self._on_rows_changed()
+
+    def update_statuses(self, keys: Sequence[str]) -> None:
+        """The status of these images changed."""
+        self.model.update_statuses(keys)
+        self._count_timer.start()
+
+    def set_thumbnail(self, key: str, image: QImage) -> None:
+        """The thumbnail that was asked for."""
+        self.model.set_thumbnail(key, image)
+
+    def set_current(self, key: str | None) -> None:
+        """Mark the image that is shown."""
+        self._current = key
+        if self.model.depends_on_status:
+            self.model.refresh()  # what was edited may have left the filter: now it may go
+        self._select_current()
+
+    def focus_search(self) -> None:
+        """Start searching."""
+        self.search.setFocus()
+        self.search.selectAll()
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.setProperty("kind", "panel")
+        self.search.setPlaceholderText("Search images")
+        self.search.setClearButtonEnabled(True)
+        self.search.textChanged.connect(self.model.set_search)
+        self.search.returnPressed.connect(self._on_search_entered)
+        self.filter_button.setProperty("kind", "outline")
+        self.filter_button.setMenu(self._filter_menu())
+        self.filter_button.setPopupMode(IconButton.ToolButtonPopupMode.InstantPopup)
+        self.view.setModel(self.model)
+        self.view.setItemDelegate(ImageDelegate(self.view))
+        self.view.setUniformItemSizes(True)
+        self.view.setMouseTracking(True)
+        self.view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
+        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.view.setAccessibleName("Images")
+        self.view.selectionModel().currentChanged.connect(self._on_current_row_changed)
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
+        self._empty.setWordWrap(True)
+        self._empty.setContentsMargins(2 * SPACE, 3 * SPACE, 2 * SPACE, 0)
+        top = QHBoxLayout()
+        top.setContentsMargins(SPACE, SPACE, SPACE, SPACE // 2)
+        top.setSpacing(SPACE // 2)
+        top.addWidget(self.search, 1)
+        top.addWidget(self.filter_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addLayout(top)
+        layout.addWidget(self._empty, 1)
+        layout.addWidget(self.view, 1)
+        self._count.setContentsMargins(SPACE + 4, SPACE // 2, SPACE, SPACE // 2)
+        layout.addWidget(self._count)
+
+    def _filter_menu(self) -> QMenu:
+        menu = QMenu(self)
+        states = QActionGroup(menu)
+        for state in StateFilter:
+            action = menu.addAction(state.value)
+            action.setCheckable(True)
+            action.setChecked(state is StateFilter.ALL)
+            action.setData(state)
+            states.addAction(action)
+        states.triggered.connect(self._on_filter_chosen)
+        menu.addSeparator()
+        orders = QActionGroup(menu)
+        for order in ImageOrder:
+            action = menu.addAction(order.value)
+            action.setCheckable(True)
+            action.setChecked(order is ImageOrder.NAME)
+            action.setData(order)
+            orders.addAction(action)
+        orders.triggered.connect(self._on_order_chosen)
+        return menu
+
+    def _on_filter_chosen(self, action: QAction) -> None:
+        state = action.data()
+        assert isinstance(state, StateFilter)
+        self.filter_button.setCheckable(True)
+        self.filter_button.setChecked(state is not StateFilter.ALL)
+        self.model.set_filter(state)
+
+    def _on_order_chosen(self, action: QAction) -> None:
+        order = action.data()
+        assert isinstance(order, ImageOrder)
+        self.model.set_order(order)
+
+    def _on_rows_changed(self) -> None:
+        self._select_current()
+        rows = self.model.rowCount()
+        self.view.setVisible(rows > 0)
+        self._empty.setVisible(rows == 0)
+        if self.model.total:
+            self._empty.setText("No image matches.")
+        else:
+            self._empty.setText("No images here yet.\nImages put into the folder appear by themselves.")
+        self._update_count()
+        self.order_changed.emit(self.model.keys())
+
+    def _update_count(self) -> None:
+        total, rows = self.model.total, self.model.rowCount()
+        listed = f"{rows} of {total} images" if rows != total else f"{total} images"
+        self._count.setText(f"{listed}, {self.model.done_count()} done" if total else "")
+
+    def _select_current(self) -> None:
+        index = self.model.index_of(self._current)
+        selection = self.view.selectionModel()
+        if index == selection.currentIndex() and index.isValid():
+            return
+        self._marking = True
+        self.view.setCurrentIndex(index)
+        self._marking = False
+        if index.isValid():
+            self.view.scrollTo(index, QListView.ScrollHint.EnsureVisible)
+        self.view.viewport().update()
+
+    def _on_current_row_changed(self, current: QModelIndex, _previous: QModelIndex) -> None:
+        key = current.data(KEY_ROLE)
+        if key is not None and key != self._current and not self._marking:
+            self._current = key
+            self.image_requested.emit(key)
+
+    def _on_search_entered(self) -> None:
+        if self.model.rowCount():
+            self.image_requested.emit(self.model.keys()[0])
+            self.view.setFocus()
+
+    def apply_tokens(self, theme: Tokens) -> None:
+        """Colour the search icon."""
+        for action in self.search.actions():
+            if action.objectName() == "search.icon":
+                self.search.removeAction(action)
+        action = self.search.addAction(icon("search", theme.muted), QLineEdit.ActionPosition.LeadingPosition)
+        action.setObjectName("search.icon")
+        self.view.viewport().update()
+
+

@@ -1,0 +1,205 @@
+"""The images of a project as a Qt list: filtered, searched and ordered, thumbnails on demand.
+
+Filtering is a list comprehension over the rows rather than a proxy model: ten thousand rows take a few
+milliseconds, and rows do not vanish under the person while she edits one of them.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
+from PySide6.QtGui import QImage, QPixmap
+
+from app.image_status import ImageStatus
+from core.annotation.model import AnnotationState
+
+if TYPE_CHECKING:
+    from core.project.project import ImageEntry
+
+KEY_ROLE: Final = Qt.ItemDataRole.UserRole
+STATUS_ROLE: Final = Qt.ItemDataRole.UserRole + 1
+MAX_PIXMAPS: Final = 1500
+
+_STATE_WORDS: Final = {
+    AnnotationState.UNLABELLED: "not labelled",
+    AnnotationState.IN_PROGRESS: "in progress",
+    AnnotationState.DONE: "done",
+}
+
+
+class StateFilter(Enum):
+    """Which images to list."""
+
+    ALL = "All images"
+    UNLABELLED = "Not labelled"
+    IN_PROGRESS = "In progress"
+    DONE = "Done"
+    PROBLEM = "With a problem"
+
+    def accepts(self, status: ImageStatus) -> bool:
+        """Whether an image of this status is listed."""
+        match self:
+            case StateFilter.ALL:
+                return True
+            case StateFilter.PROBLEM:
+                return bool(status.problem)
+            case _:
+                return not status.problem and status.state.name == self.name
+
+
+class ImageOrder(Enum):
+    """How to sort the list."""
+
+    NAME = "By name"
+    UNFINISHED = "Unfinished first"
+
+
+_RANK: Final = {AnnotationState.IN_PROGRESS: 0, AnnotationState.UNLABELLED: 1, AnnotationState.DONE: 2}
+
+
+def describe(status: ImageStatus) -> str:
+    """The status in words: "3 shapes, in progress"."""
+    if status.problem:
+        return "cannot be used"
+    words = _STATE_WORDS[status.state]
+    if status.shapes:
+        return f"{status.shapes} shape{'s' if status.shapes != 1 else ''}, {words}"
+    return words
+
+
+class ImageListModel(QAbstractListModel):
+    """Rows are the images that pass search and filter, in the chosen order."""
+
+    thumbnail_needed = Signal(object)  # ImageEntry
+    rows_changed = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._entries: tuple[ImageEntry, ...] = ()
+        self._rows: list[ImageEntry] = []
+        self._row_of: dict[str, int] = {}
+        self._status: Callable[[str], ImageStatus] = lambda _key: ImageStatus()
+        self._pixmaps: OrderedDict[str, QPixmap] = OrderedDict()
+        self._search = ""
+        self._filter = StateFilter.ALL
+        self._order = ImageOrder.NAME
+
+    # --- content ------------------------------------------------------------------------------------------
+
+    def set_entries(self, entries: Iterable[ImageEntry], status: Callable[[str], ImageStatus]) -> None:
+        """List these images; `status` is asked for what is known of one."""
+        self._entries = tuple(entries)
+        self._status = status
+        present = {entry.key for entry in self._entries}
+        for key in [key for key in self._pixmaps if key not in present]:
+            del self._pixmaps[key]
+        self.refresh()
+
+    def set_search(self, text: str) -> None:
+        """List images whose name contains every word of `text`."""
+        if text != self._search:
+            self._search = text
+            self.refresh()
+
+    def set_filter(self, state: StateFilter) -> None:
+        """List images of this state only."""
+        if state is not self._filter:
+            self._filter = state
+            self.refresh()
+
+    def set_order(self, order: ImageOrder) -> None:
+        """Sort the list."""
+        if order is not self._order:
+            self._order = order
+            self.refresh()
+
+    @property
+    def depends_on_status(self) -> bool:
+        """Whether what is listed, or its order, may be out of date after a status changed."""
+        return self._filter is not StateFilter.ALL or self._order is not ImageOrder.NAME
+
+    def refresh(self) -> None:
+        """Filter and sort anew."""
+        words = self._search.casefold().split()
+        rows = [
+            entry
+            for entry in self._entries
+            if all(word in entry.key.casefold() for word in words)
+            and (self._filter is StateFilter.ALL or self._filter.accepts(self._status(entry.key)))
+        ]
+        if self._order is ImageOrder.UNFINISHED:
+            rows.sort(key=lambda entry: _RANK[self._status(entry.key).state])
+        if rows == self._rows:
+            return
+        self.beginResetModel()
+        self._rows = rows
+        self._row_of = {entry.key: row for row, entry in enumerate(rows)}
+        self.endResetModel()
+        self.rows_changed.emit()
+
+    def update_statuses(self, keys: Sequence[str]) -> None:
+        """The status of these images changed: repaint their rows."""
+        for row in {self._row_of[key] for key in keys if key in self._row_of}:
+            index = self.index(row)
+            self.dataChanged.emit(index, index, [STATUS_ROLE])
+
+    def set_thumbnail(self, key: str, image: QImage) -> None:
+        """The thumbnail that was asked for."""
+        self._pixmaps[key] = QPixmap.fromImage(image)
+        while len(self._pixmaps) > MAX_PIXMAPS:
+            self._pixmaps.popitem(last=False)
+        if (row := self._row_of.get(key)) is not None:
+            index = self.index(row)
+            self.dataChanged.emit(index, index, [Qt.ItemDataRole.DecorationRole])
+
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the listed images, top to bottom."""
+        return tuple(entry.key for entry in self._rows)
+
+    @property
+    def total(self) -> int:
+        """Number of images, listed or not."""
+        return len(self._entries)
+
+    def done_count(self) -> int:
+        """Number of images that are done, listed or not."""
+        return sum(self._status(entry.key).state is AnnotationState.DONE for entry in self._entries)
+
+    def index_of(self, key: str | None) -> QModelIndex:
+        """Where an image is listed; invalid when it is not."""
+        row = None if key is None else self._row_of.get(key)
+        return QModelIndex() if row is None else self.index(row)
+
+    # --- QAbstractListModel -------------------------------------------------------------------------------
+
+    def rowCount(self, parent: QModelIndex | QPersistentModelIndex | None = None) -> int:
+        """Number of listed images."""
+        return 0 if parent is not None and parent.isValid() else len(self._rows)
+
+    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Name, thumbnail (asked for when it is not there), status, tooltip."""
+        if not index.isValid() or index.row() >= len(self._rows):
+            return None
+        entry = self._rows[index.row()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return Path(entry.key).name
+        if role == Qt.ItemDataRole.DecorationRole:
+            pixmap = self._pixmaps.get(entry.key)
+            if pixmap is None:
+                self.thumbnail_needed.emit(entry)
+            return pixmap
+        if role == KEY_ROLE:
+            return entry.key
+        status = self._status(entry.key)
+        if role == STATUS_ROLE:
+            return status
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return status.problem or f"{entry.key}\n{describe(status)}"
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return f"{entry.key}, {describe(status)}"
+        return None
