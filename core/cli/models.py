@@ -6,7 +6,8 @@ import argparse
 from typing import Any
 
 from core.cli.output import answer, answer_json
-from core.models.registry import ModelSpec, model_specs
+from core.models.registry import encoder_spec, model_specs
+from core.models.specs import ModelSpec
 
 
 def models(arguments: argparse.Namespace) -> None:
@@ -17,7 +18,7 @@ def models(arguments: argparse.Namespace) -> None:
         return
     width = max(len(spec.name) for spec in specs)
     for spec in specs:
-        encoders = ", ".join(f"{encoder.name} ({encoder.licence})" for encoder in spec.encoders)
+        encoders = ", ".join(f"{name} ({encoder_spec(name).licence})" for name in spec.encoders)
         answer(f"{spec.name:<{width}}  {spec.family}; {spec.parameters / 1e6:.1f} M parameters; {spec.paper}")
         answer(f"{'':<{width}}  encoders: {encoders or 'none'}")
 
@@ -30,6 +31,7 @@ def _fields(spec: ModelSpec) -> dict[str, Any]:
         "paper": spec.paper,
         "year": spec.year,
         "parameters": spec.parameters,
+        "licence": spec.licence,
         "encoders": [
             {
                 "name": encoder.name,
@@ -38,6 +40,6 @@ def _fields(spec: ModelSpec) -> dict[str, Any]:
                 "source": encoder.source,
                 "parameters": encoder.parameters,
             }
-            for encoder in spec.encoders
+            for encoder in map(encoder_spec, spec.encoders)
         ],
     }

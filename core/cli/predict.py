@@ -11,14 +11,16 @@ from core.cli.output import answer, answer_json, class_table, percent, say
 from core.cli.writers import PredictionWriter
 from core.errors import FileProblem, ImageFileError, MaskloopError, UsageError
 from core.images.reader import IMAGE_SUFFIXES, read_image
-from core.learning.evaluate import LabelledPixels, evaluate_pairs
+from core.learning import evaluate as scoring
+from core.learning.config import DeviceChoice
+from core.learning.evaluate import LabelledPixels
 from core.learning.predict import Predictor, open_predictor
 from core.learning.runs import best_run
 from core.project.mask_file import read_index_mask
 from core.project.project import Project
 
 
-def predictor_for(source: Path, device: str) -> tuple[Predictor, str | None]:
+def predictor_for(source: Path, device: DeviceChoice) -> tuple[Predictor, str | None]:
     """The network of a weights file, or of a project's run with the best validation mIoU.
 
     Returns:
@@ -39,7 +41,7 @@ def predict(arguments: argparse.Namespace) -> None:
     """Segment images into masks, labelme files or overlays."""
     images = collect_images(arguments.images)
     predictor, run = predictor_for(arguments.source, arguments.device)
-    writer = PredictionWriter(arguments.out, arguments.format, predictor.header.class_list)
+    writer = PredictionWriter(arguments.out, arguments.format, predictor.header.classes)
     written: list[str] = []
     problems: list[FileProblem] = []
     for number, path in enumerate(images, start=1):
@@ -81,8 +83,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """Score the network against index masks; 255 in the truth is left out."""
     pairs = _pairs(arguments.images, arguments.masks)
     predictor, run = predictor_for(arguments.source, arguments.device)
-    labelled = [_read_pair(image, mask, predictor.header.class_list) for image, mask in pairs]
-    result = evaluate_pairs(predictor, labelled, run=run)
+    labelled = (_read_pair(image, mask, predictor.header.classes) for image, mask in pairs)  # one at a time
+    result = scoring.evaluate(predictor, labelled, run=run)
     if arguments.json:
         answer_json(result.as_dict())
         return
