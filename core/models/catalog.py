@@ -17,7 +17,7 @@ ENCODERS: Final = (
         licence="Apache-2.0",
         source="embedded",
         parameters=2_958_848,
-        activation_bytes=0,
+        activation_bytes=1_587,
         origin="tf_efficientnet_lite0",
     ),
     EncoderSpec(
@@ -26,7 +26,7 @@ ENCODERS: Final = (
         licence="Apache-2.0",
         source="timm",
         parameters=6_422_016,
-        activation_bytes=0,
+        activation_bytes=2_803,
         origin="tf_efficientnet_lite3.in1k",
     ),
     EncoderSpec(
@@ -35,7 +35,7 @@ ENCODERS: Final = (
         licence="Apache-2.0",
         source="timm",
         parameters=3_595_388,
-        activation_bytes=0,
+        activation_bytes=1_754,
         origin="efficientnet_b0.ra_in1k",
     ),
     EncoderSpec(
@@ -44,7 +44,7 @@ ENCODERS: Final = (
         licence="Apache-2.0",
         source="timm",
         parameters=1_811_712,
-        activation_bytes=0,
+        activation_bytes=1_551,
         origin="mobilenetv2_100.ra_in1k",
     ),
     EncoderSpec(
@@ -53,7 +53,7 @@ ENCODERS: Final = (
         licence="Apache-2.0",
         source="timm",
         parameters=2_971_952,
-        activation_bytes=0,
+        activation_bytes=884,
         origin="mobilenetv3_large_100.ra_in1k",
     ),
     EncoderSpec(
@@ -62,7 +62,7 @@ ENCODERS: Final = (
         licence="Apache-2.0",
         source="timm",
         parameters=11_176_512,
-        activation_bytes=0,
+        activation_bytes=443,
         origin="resnet18.a1_in1k",
     ),
     EncoderSpec(
@@ -71,7 +71,7 @@ ENCODERS: Final = (
         licence="Apache-2.0",
         source="timm",
         parameters=21_284_672,
-        activation_bytes=0,
+        activation_bytes=644,
         origin="resnet34.a1_in1k",
     ),
     EncoderSpec(
@@ -80,7 +80,7 @@ ENCODERS: Final = (
         licence="Apache-2.0",
         source="timm",
         parameters=23_508_032,
-        activation_bytes=0,
+        activation_bytes=1_718,
         origin="resnet50.a1_in1k",
     ),
     EncoderSpec(
@@ -89,7 +89,7 @@ ENCODERS: Final = (
         licence="BSD-3-Clause",
         source="timm",
         parameters=10_313_430,
-        activation_bytes=0,
+        activation_bytes=1_441,
         origin="regnety_016.tv2_in1k",
     ),
     EncoderSpec(
@@ -98,7 +98,7 @@ ENCODERS: Final = (
         licence="BSD-3-Clause",
         source="torchvision",
         parameters=14_714_688,
-        activation_bytes=0,
+        activation_bytes=1_456,
         origin="vgg16",
     ),
     EncoderSpec(
@@ -107,7 +107,7 @@ ENCODERS: Final = (
         licence="BSD-3-Clause",
         source="torchvision",
         parameters=20_024_384,
-        activation_bytes=0,
+        activation_bytes=1_560,
         origin="vgg19",
     ),
     EncoderSpec(
@@ -115,8 +115,8 @@ ENCODERS: Final = (
         title="Plain convolutions (no pretraining)",
         licence="Apache-2.0",
         source="none",
-        parameters=0,
-        activation_bytes=0,
+        parameters=2_360_432,
+        activation_bytes=605,
     ),
 )
 
@@ -161,7 +161,7 @@ MODELS: Final = (
         paper="Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation,"
         " MICCAI 2015, arXiv:1505.04597",
         year=2015,
-        parameters=0,
+        parameters=5_198_482,
         encoders=(
             "tf_efficientnet_lite0",
             "tf_efficientnet_lite3",
@@ -176,7 +176,7 @@ MODELS: Final = (
         ),
         size_multiple=32,
         build_from="core.models.unet:unet",
-        activation_bytes=0,
+        activation_bytes=779,
         options=(
             OptionSpec(
                 name="width",
@@ -200,11 +200,11 @@ MODELS: Final = (
         family="FCN",
         paper=_FCN_PAPER,
         year=2015,
-        parameters=0,
+        parameters=41_459_142,
         encoders=_FCN_ENCODERS,
         size_multiple=32,
         build_from="core.models.fcn:fcn8s",
-        activation_bytes=0,
+        activation_bytes=50,
         options=(_FC, _TRAINING, _STAGE_8S, _ENCODER_WIDTH),
     ),
     ModelSpec(
@@ -213,11 +213,11 @@ MODELS: Final = (
         family="FCN",
         paper=_FCN_PAPER,
         year=2015,
-        parameters=0,
+        parameters=41_458_564,
         encoders=_FCN_ENCODERS,
         size_multiple=32,
         build_from="core.models.fcn:fcn16s",
-        activation_bytes=0,
+        activation_bytes=34,
         options=(_FC, _TRAINING, _STAGE_16S, _ENCODER_WIDTH),
     ),
     ModelSpec(
@@ -226,11 +226,11 @@ MODELS: Final = (
         family="FCN",
         paper=_FCN_PAPER,
         year=2015,
-        parameters=0,
+        parameters=41_457_474,
         encoders=_FCN_ENCODERS,
         size_multiple=32,
         build_from="core.models.fcn:fcn32s",
-        activation_bytes=0,
+        activation_bytes=27,
         options=(_FC, _ENCODER_WIDTH),
     ),
 )
