@@ -95,7 +95,9 @@ def connected_region(class_map: NDArray[np.uint8], x: int, y: int) -> NDArray[np
         raise ValueError(f"({x}, {y}) is outside the image of {width} x {height} pixels")
     filled = np.zeros((height + 2, width + 2), dtype=np.uint8)
     flags = 8 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | (1 << 8)
-    cv2.floodFill(np.ascontiguousarray(class_map, dtype=np.uint8), filled, (int(x), int(y)), 0, 0, 0, flags)
+    # OpenCV takes no read-only array, although it only writes the mask.
+    writable = np.require(class_map, np.uint8, ["C_CONTIGUOUS", "WRITEABLE"])
+    cv2.floodFill(writable, filled, (int(x), int(y)), 0, 0, 0, flags)
     return np.asarray(filled[1:-1, 1:-1] != 0)
 
 
