@@ -2,57 +2,85 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from core.errors import FileProblem, ImageFileError, StorageError
-from core.files import file_digest
-from core.images.reader import IMAGE_SUFFIXES, image_size
+from core.files import digest, file_digest, write_atomic
+from core.images.reader import image_size
+from core.project.layout import PROJECT_FILE, ProjectLayout
 from core.project.project import ImageEntry, Project
+from core.project.scan import is_image_name, natural_order
 
 
-def image_files(folder: Path) -> list[Path]:
-    """The image files directly in a folder, sorted by name."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file in a folder and its subfolders, in natural order.
+
+    Hidden folders, and in a Maskloop project those that hold its runs, masks and exports, are passed over.
+    """
+    for top, folders, names in os.walk(folder):
+        skipped = ProjectLayout.SKIPPED if PROJECT_FILE in names else frozenset()
+        folders[:] = sorted(
+            (name for name in folders if not name.startswith(".") and name not in skipped), key=natural_order
+        )
+        for name in sorted(names, key=natural_order):
+            if not name.startswith("."):
+                yield Path(top, name)
+
+
+def images_below(folder: Path) -> list[Path]:
+    """The image files in a folder and its subfolders, in natural order."""
+    return [path for path in files_below(folder) if is_image_name(path.name)]
 
 
 def bring_images(
-    project: Project, sources: Iterable[Path], problems: list[FileProblem]
+    project: Project, base: Path, sources: Iterable[Path], problems: list[FileProblem]
 ) -> dict[Path, ImageEntry]:
     """Make each image part of the project and say as which entry.
 
     An image that lies in the project already stays where it is. Any other is copied into the project's first
-    image folder; a name that is taken by other content gets a number, the same content is not copied again.
-    Broken images are added to `problems` and left out.
+    image folder, in the subfolder it has below `base`; a name that is taken by other content gets a number,
+    the same content is not copied again. Broken images are added to `problems` and left out.
     """
-    known = {entry.image_path.resolve(): entry for entry in project.images()}
-    targets: dict[Path, Path] = {}
-    for source in sources:
+    known = {entry.image_path.resolve() for entry in project.images()}
+    placed: dict[Path, Path] = {}
+    for source in dict.fromkeys(sources):
         try:
             image_size(source)
-        except ImageFileError as error:
-            problems.append(error)
-            continue
-        inside = source.resolve() in known
-        targets[source] = source.resolve() if inside else _copied(source, project.import_folder())
+            if source.resolve() in known:
+                placed[source] = source
+                continue
+            inside = source.is_relative_to(base)
+            folder = project.import_folder() / (source.relative_to(base).parent if inside else "")
+            placed[source] = place(folder, source.name, _content(source))
+        except ImageFileError as problem:
+            problems.append(problem)
     project.rescan()
-    known = {entry.image_path.resolve(): entry for entry in project.images()}
-    return {source: known[target.resolve()] for source, target in targets.items()}
+    entries = {entry.image_path.resolve(): entry for entry in project.images()}
+    return {source: entries[path.resolve()] for source, path in placed.items() if path.resolve() in entries}
 
 
-def _copied(source: Path, folder: Path) -> Path:
-    """Where the image now is in `folder`, copying it unless the same content is there under its name."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        target = folder / source.name
-        number = 2
-        while target.exists():
-            if file_digest(target) == file_digest(source):
-                return target
-            target = folder / f"{source.stem}_{number}{source.suffix}"
-            number += 1
-        shutil.copyfile(source, target)
-    except OSError as error:
-        raise StorageError.from_os_error(folder / source.name, error) from error
+def place(folder: Path, name: str, content: bytes) -> Path:
+    """Write a file under its name, or a numbered one if another content has that; the path it has now.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    wanted = Path(name)
+    target = folder / name
+    number = 2
+    while (there := file_digest(target)) is not None:
+        if there == digest(content):
+            return target
+        target = folder / f"{wanted.stem}_{number}{wanted.suffix}"
+        number += 1
+    write_atomic(target, content)
     return target
+
+
+def _content(source: Path) -> bytes:
+    try:
+        return source.read_bytes()
+    except OSError as error:
+        raise StorageError(source, f"cannot be read ({error.strerror or error})") from error

@@ -1,66 +1,98 @@
-"""labelme folders: a JSON beside each image.
+"""labelme folders: a JSON for each image, usually beside it.
 
-Import copies images and annotations into the project and overwrites nothing; a folder that belongs to the
-project already is left as it is. Export writes the project's annotations as labelme files of their own.
+Import copies images and annotations into the project and overwrites nothing; what belongs to the project
+already is left as it is. Export writes the project's annotations as labelme files of their own.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 
 from core.annotation.labelme_json import dumps, loads
-from core.annotation.model import BACKGROUND_LABEL, IGNORE_LABEL, Annotation
-from core.errors import AnnotationFileError, FileProblem, StorageError
-from core.files import write_atomic
-from core.formats.intake import bring_images, image_files
+from core.annotation.model import Annotation
+from core.errors import AnnotationFileError, FileProblem
+from core.formats.export_folder import ExportFolder
+from core.formats.intake import bring_images, files_below, images_below, place
 from core.formats.report import ExportReport, ImportReport
-from core.project.project import Project
+from core.project.label_list import FILE_NAME, listed_labels
+from core.project.layout import PROJECT_FILE
+from core.project.project import ImageEntry, Project
+from core.project.scan import is_image_name
+
+_NOT_ANNOTATIONS = frozenset({PROJECT_FILE, "classes.json"})
 
 
 def import_into(project: Project, source: Path) -> ImportReport:
-    """Bring a labelme folder (images and JSON files side by side, subfolders too) into the project.
+    """Bring a labelme folder (images and JSON files, subfolders too) into the project.
 
+    A JSON belongs to the image its `imagePath` names, else to one beside it under that name or its own stem;
+    where there is none, an image embedded in it is written out. Images without a JSON come too, unlabelled.
     Labels that are no class yet become classes, in the order of `labels.txt` where there is one, else as they
     are first met. An image that has labels in the project already keeps them and is reported.
     """
     report = ImportReport()
-    found = _annotated(source, report.problems)
-    if not found and not report.problems:
-        report.problems.append(AnnotationFileError(source, "there is no labelme JSON in this folder"))
-    entries = bring_images(project, [image for _, image, _ in found], report.problems)
+    source = source.resolve()
+    own = {path for entry in project.images() for path in (entry.annotation_path, entry.source_path) if path}
+    found = _annotated(project, source, own, report.problems)
+    images = [*(image for _, image, _ in found), *images_below(source)]
+    before = {entry.key for entry in project.images()}
+    entries = bring_images(project, source, images, report.problems)
+    new = {entry.key for entry in project.images()} - before
     _add_classes(project, source, [annotation for _, _, annotation in found], report)
+    labelled: set[str] = set()
     for json_path, image, annotation in found:
-        entry = entries.get(image)
-        if entry is None or json_path.resolve() == entry.annotation_path.resolve():
+        if (entry := entries.get(image)) is None:
             continue
         try:
-            loaded = project.load(entry)
-            if loaded.annotation.shapes or loaded.digest is not None:
-                raise AnnotationFileError(json_path, f"{entry.key} has labels already; they were kept")
-            path = Path(os.path.relpath(entry.image_path, entry.annotation_path.parent)).as_posix()
-            moved = replace(annotation, image_path=path)
-            project.save(entry, moved, loaded.digest)
-            project.write_mask(entry, project.render_mask(entry, moved))
+            if _put(project, entry, json_path, annotation):
+                report.shapes += len(annotation.shapes)
+                labelled.add(entry.key)
         except FileProblem as problem:
             report.problems.append(problem)
-            continue
-        report.images += 1
-        report.shapes += len(annotation.shapes)
+    report.images = len(new | labelled)
+    if not found and not entries and not report.problems:
+        report.problems.append(AnnotationFileError(source, "there is no labelme JSON and no image in it"))
     return report
 
 
-def _annotated(source: Path, problems: list[FileProblem]) -> list[tuple[Path, Path, Annotation]]:
-    """Every labelme JSON below `source` with its image."""
+def _put(project: Project, entry: ImageEntry, json_path: Path, annotation: Annotation) -> bool:
+    """Give an image of the project its imported annotation; False if it has the very same already."""
+    loaded = project.load(entry)
+    size_hw = loaded.annotation.size_hw
+    if annotation.size_hw not in (None, size_hw) and annotation.size_hw and size_hw:
+        (height, width), (real_height, real_width) = annotation.size_hw, size_hw
+        raise AnnotationFileError(
+            json_path,
+            f"imageWidth and imageHeight are {width} x {height}, but {entry.image_path.name} has "
+            f"{real_width} x {real_height} pixels; put the right image beside it and import again",
+        )
+    moved = replace(annotation, image_path=loaded.annotation.image_path, size_hw=size_hw)
+    if loaded.digest is not None:
+        if loaded.annotation.shapes == moved.shapes and loaded.annotation.state == moved.state:
+            return False
+        if loaded.annotation.shapes:
+            raise AnnotationFileError(json_path, f"{entry.key} has labels already; they were kept")
+    project.save(entry, moved, loaded.digest)
+    project.write_mask(entry, project.render_mask(entry, moved))
+    return True
+
+
+def _annotated(
+    project: Project, source: Path, own: set[Path], problems: list[FileProblem]
+) -> list[tuple[Path, Path, Annotation]]:
+    """Every labelme JSON below `source` that is not the project's already, with its image."""
     found = []
-    for path in sorted(source.rglob("*.json")):
-        if path.name in ("project.json", "classes.json"):
+    for path in files_below(source):
+        if path.suffix != ".json" or path.name in _NOT_ANNOTATIONS or path in own:
             continue
         try:
             annotation = loads(path.read_bytes(), path)
-            found.append((path, _image_of(path, annotation), annotation))
+            found.append((path, _image_of(project, path, annotation), annotation))
         except FileProblem as problem:
             problems.append(problem)
         except OSError as error:
@@ -68,54 +100,63 @@ def _annotated(source: Path, problems: list[FileProblem]) -> list[tuple[Path, Pa
     return found
 
 
-def _image_of(path: Path, annotation: Annotation) -> Path:
-    """The image an annotation is about: as its path says, or beside it under the name or stem."""
-    name = PureWindowsPath(annotation.image_path).name  # understands both kinds of slash
-    beside = [p for p in image_files(path.parent) if p.stem == path.stem]
-    as_written = path.parent / PurePosixPath(annotation.image_path.replace("\\", "/"))
-    for candidate in (as_written, path.parent / name, *beside):
-        if candidate.is_file():
-            return candidate
-    raise AnnotationFileError(
-        path, f"imagePath: {annotation.image_path} is not there; put the image beside it"
-    )
+def _image_of(project: Project, path: Path, annotation: Annotation) -> Path:
+    """The image an annotation is about; an embedded one is written into the project."""
+    name = PurePosixPath(annotation.image_path).name
+    beside = sorted(p for p in path.parent.iterdir() if p.stem == path.stem and is_image_name(p.name))
+    for candidate in (path.parent / annotation.image_path, path.parent / name, *beside):
+        if is_image_name(candidate.name) and candidate.is_file():
+            return Path(os.path.normpath(candidate))
+    if annotation.image_data is None:
+        raise AnnotationFileError(
+            path, f"imagePath: {annotation.image_path} is not there; put the image beside it and import again"
+        )
+    try:
+        content = base64.b64decode(annotation.image_data, validate=True)
+    except binascii.Error as error:
+        raise AnnotationFileError(
+            path, f"imageData: is not base64 ({error}), and there is no image"
+        ) from error
+    return place(project.import_folder(), name if is_image_name(name) else f"{path.stem}.png", content)
 
 
 def _add_classes(
     project: Project, source: Path, annotations: Iterable[Annotation], report: ImportReport
 ) -> None:
-    listed: list[str] = []
-    labels_file = next(
-        (p for p in (source / "labels.txt", source.parent / "labels.txt") if p.is_file()), None
-    )
-    if labels_file is not None:
-        lines = labels_file.read_text(encoding="utf-8", errors="replace").splitlines()
-        listed = [line.strip() for line in lines]
     used = dict.fromkeys(shape.label for annotation in annotations for shape in annotation.shapes)
-    wanted = [label for label in listed if label in used] + [label for label in used if label not in listed]
-    for label in wanted:
-        if label not in (BACKGROUND_LABEL, IGNORE_LABEL) and project.classes.by_name(label) is None:
-            project.add_class(label)
-            report.new_classes.append(label)
+    listed = listed_labels([source, *(p.parent for p in files_below(source) if p.name == FILE_NAME)], used)
+    # A project that has no classes of its own yet takes the whole list, as labelme's own tools would.
+    of_its_own = any(c.index != project.classes.background for c in project.classes)
+    wanted = [label for label in listed if label in used or not of_its_own]
+    report.new_classes += [added.name for added in project.adopt_labels([*wanted, *used])]
 
 
-def export_from(project: Project, out: Path) -> ExportReport:
-    """Write `<stem>.json` for every image that has labels, flat; the JSON points back to the image."""
+def export_from(project: Project, out: Path, *, with_images: bool = False) -> ExportReport:
+    """Write `<stem>.json` for every image that has labels, flat; equal stems get a number.
+
+    Args:
+        project: what to export.
+        out: the folder.
+        with_images: copy the images too; else each JSON points back to its image where it is.
+    """
     report = ExportReport()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError.from_os_error(out, error) from error
-    taken: set[str] = set()
-    for labelled in project.labelled():
-        stem = labelled.entry.image_path.stem
-        name, number = stem, 2
-        while name.lower() in taken:
-            name, number = f"{stem}_{number}", number + 1
-        taken.add(name.lower())
-        image = Path(os.path.relpath(labelled.entry.image_path.resolve(), out.resolve())).as_posix()
-        target = out / f"{name}.json"
-        write_atomic(target, dumps(replace(labelled.annotation, image_path=image)))
-        report.files.append(target)
+    with ExportFolder(project, out, report) as folder:
+        for labelled in project.labelled():
+            image = labelled.entry.image_path
+            stem = folder.free_stem(image.stem)
+            if with_images:
+                image_path = f"{stem}{image.suffix}"
+                folder.write(image_path, image.read_bytes())
+            else:
+                image_path = _path_from(out, image)
+            annotation = replace(labelled.annotation, image_path=image_path)
+            folder.write(f"{stem}.json", dumps(annotation))
     report.problems += project.problems
     return report
+
+
+def _path_from(out: Path, image: Path) -> str:
+    try:
+        return Path(os.path.relpath(image.resolve(), out.resolve())).as_posix()
+    except ValueError:  # another drive on Windows: no relative path exists
+        return image.resolve().as_posix()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from core.annotation.model import ClassList, LabelClass
+from core.annotation.model import MAX_CLASSES, ClassList, LabelClass
 from core.errors import ProjectFileError, StorageError, UsageError
 from core.files import ProjectLock, digest
 from core.project import class_edits, schema
@@ -102,14 +102,22 @@ def new_classes(classes: Sequence[str | LabelClass], background: str | None) -> 
 
 
 def with_class(
-    file: ProjectFile, name: str, color: str | None, *, as_is: bool = False
+    file: ProjectFile,
+    name: str,
+    color: str | None = None,
+    *,
+    index: int | None = None,
+    as_is: bool = False,
 ) -> tuple[ProjectFile, LabelClass]:
     """The project with one class more. `as_is` takes a label from a file letter by letter."""
     classes = file.class_list
     checked = class_edits.checked_name(classes, name)
-    index = file.next_index()
     if index is None:
-        raise UsageError("all 255 class indices are used up")
+        index = file.next_index()
+        if index is None:
+            raise UsageError("all 255 class indices are used up")
+    elif index in (*classes.indices, *file.retired_indices) or not 0 <= index < MAX_CLASSES:
+        raise UsageError(f"the class index {index} is taken, or was a deleted class's")
     if color is None:
         used = [label_class.color for label_class in classes]
         color = unused_color(index, used, background=classes.background)

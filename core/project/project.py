@@ -393,14 +393,15 @@ class Project:
 
     # --- classes ------------------------------------------------------------------------------------------
 
-    def add_class(self, name: str, color: str | None = None) -> LabelClass:
-        """Add a class with the next index that no class ever had.
+    def add_class(self, name: str, color: str | None = None, *, index: int | None = None) -> LabelClass:
+        """Add a class with this index, or the next that no class ever had.
 
         Raises:
-            UsageError: the name is empty, taken or reserved, the colour is none, or all indices are used up.
+            UsageError: the name is empty, taken or reserved, the colour is none, the index is taken, or all
+                are used up.
         """
         with self._turn:
-            file, added = with_class(self._file, name, color)
+            file, added = with_class(self._file, name, color, index=index)
             self._write_file(file)
             return added
 
@@ -510,7 +511,7 @@ class Project:
             if label == IGNORE_LABEL or self.classes.by_name(label) is not None:
                 continue
             try:
-                self._file, label_class = with_class(self._file, label, None, as_is=True)
+                self._file, label_class = with_class(self._file, label, as_is=True)
             except UsageError as error:
                 self.notes.append(f"Shapes labelled {label!r} are left out: {error}.")
                 continue

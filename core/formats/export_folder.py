@@ -1,0 +1,81 @@
+"""A folder exports are written to: nothing in it is overwritten but what was exported there before."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from core.errors import StorageError
+from core.files import digest, file_digest, write_atomic
+from core.formats.report import ExportReport
+from core.project.project import Project
+
+MANIFEST = "exports.json"
+"""In the project's cache: folder -> file name -> digest of what was exported."""
+
+
+class ExportFolder:
+    """Writes an export's files into one folder; use it as a context.
+
+    A file that is already there is replaced if it is as an earlier export left it; another one is somebody's
+    work and is reported instead.
+    """
+
+    def __init__(self, project: Project, out: Path, report: ExportReport) -> None:
+        self._out = out
+        self._report = report
+        self._manifest = project.layout.cache / MANIFEST
+        self._all = _read(self._manifest)
+        self._exported = self._all.setdefault(str(out.resolve()), {})
+        self._taken: set[str] = set()
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError.from_os_error(out, error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Without the manifest the next export asks for an empty folder: no reason to fail this one.
+        with contextlib.suppress(StorageError):
+            write_atomic(self._manifest, json.dumps(self._all, indent=1).encode())
+
+    def free_stem(self, stem: str) -> str:
+        """The stem, or with a number if this export has used it (upper and lower case alike)."""
+        name, number = stem, 2
+        while name.casefold() in self._taken:
+            name, number = f"{stem}_{number}", number + 1
+        self._taken.add(name.casefold())
+        return name
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write one file and note it in the report. Raises StorageError when the folder cannot be written."""
+        target = self._out / name
+        there = file_digest(target)
+        new = digest(data)
+        if there not in (None, new, self._exported.get(name)):
+            self._report.problems.append(
+                StorageError(target, "was there before and is not from an export; choose an empty folder")
+            )
+            return
+        if there != new:
+            write_atomic(target, data)
+        self._exported[name] = new
+        self._report.files.append(target)
+
+
+def _read(manifest: Path) -> dict[str, dict[str, str]]:
+    try:
+        folders = json.loads(manifest.read_bytes())
+        return {str(folder): dict(files) for folder, files in folders.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
