@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -103,7 +103,7 @@ def _rows(table: Any) -> Iterator[_Row]:
     """Rows of our own table, of a mapping of indices to names or records, or of a list of those."""
     background = table.get("background") if isinstance(table, dict) else None
     rows = table["classes"] if isinstance(table, dict) and "classes" in table else table
-    pairs = rows.items() if isinstance(rows, dict) else enumerate(rows)
+    pairs: Iterable[tuple[Any, Any]] = rows.items() if isinstance(rows, dict) else enumerate(rows)
     for key, row in pairs:
         record: dict[str, Any] = row if isinstance(row, dict) else {"name": row}
         index, name = int(record.get("index", key)), record["name"]

@@ -40,8 +40,8 @@ _SUFFIXES: Final = ("_mask", "-mask", "_masks", "_label", "_labels", "_seg", "_g
 def import_into(project: Project, source: Path) -> ImportReport:
     """Bring masks into the project; see the module for the folders it understands.
 
-    Every mask is read and checked before its image is touched. An image that has labels already keeps them
-    and is reported, unless they are the mask's own.
+    Every mask is read and checked before anything is written; what is wrong with one is reported, and the
+    others come in. An image that has labels already keeps them and is reported, unless they draw the mask.
     """
     report = ImportReport()
     source = source.resolve()
@@ -109,6 +109,7 @@ def _matched(
         by_stem.setdefault(image.stem, []).append(image)
         by_stem.setdefault(image.name, []).append(image)  # masks/a.jpg.png, for the second image of a stem
     matched: dict[Path, Path] = {}
+    taken: set[Path] = set()
     for mask in masks:
         found = by_stem.get(mask.stem) or _without_suffix(mask.stem, by_stem)
         if len(found) > 1:
@@ -121,10 +122,11 @@ def _matched(
             problem = (
                 f"belongs to more than one image ({names}); name the mask after one of them, with suffix"
             )
-        elif found[0] in matched.values():
+        elif found[0] in taken:
             problem = f"{choices[found[0]]} has another mask here already; only the first was taken"
         else:
             matched[mask] = found[0]
+            taken.add(found[0])
             continue
         problems.append(MaskFileError(mask, problem))
     return matched

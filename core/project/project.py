@@ -292,6 +292,10 @@ class Project:
         glance = self._glance(entry)
         return AnnotationState.UNLABELLED if glance is None else glance.state
 
+    def glance(self, entry: ImageEntry) -> Glance | None:
+        """What an image's annotation file holds, without its points; None if there is no file."""
+        return self._glance(entry)
+
     def labelled(self) -> list[LabelledImage]:
         """Every image that is in progress or done, with its mask; `problems` says what was passed over."""
         found: list[LabelledImage] = []

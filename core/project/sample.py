@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 from pathlib import Path
 
 from core.errors import MaskloopError, StorageError
@@ -25,7 +26,11 @@ def copy_sample(destination: Path) -> Path:
         StorageError: the folder exists already, or cannot be written.
     """
     try:
-        return Path(shutil.copytree(sample_folder(), destination))
+        # Contents only: an installed program may be read-only, and its permissions would come along.
+        shutil.copytree(sample_folder(), destination, copy_function=shutil.copyfile)
+        for folder in (destination, *(path for path in destination.rglob("*") if path.is_dir())):
+            folder.chmod(folder.stat().st_mode | stat.S_IRWXU)
+        return destination
     except FileExistsError as error:
         raise StorageError(destination, "exists already; choose another folder for the sample") from error
     except OSError as error:

@@ -1,7 +1,7 @@
 """A stable split into training and validation images.
 
 Which side an image falls on depends on a hash of its name (or of its group's), never on the others: adding an
-image moves none that was there before, except where a small set needs its first validation image.
+image moves none that was there before, except in small sets, where one side would be empty or too small.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def split(
 
     Returns:
         Training and validation keys, each sorted. Validation is empty below `SMALLEST_SPLIT` groups or with
-        share 0; from there on both sides have at least one group.
+        share 0; from there on it has at least one group, and where chance gives it more than half of a small
+        set, half.
     """
     groups: dict[str, list[str]] = {}
     for key in sorted(set(keys)):
@@ -35,10 +36,8 @@ def split(
     if len(groups) < SMALLEST_SPLIT or share <= 0:
         return tuple(sorted(everything)), ()
     ranked = sorted(groups, key=_position)
-    held_out = {group for group in ranked if _position(group) < share}
-    held_out = held_out or {ranked[0]}
-    if len(held_out) == len(ranked):
-        held_out.discard(ranked[-1])
+    count = sum(_position(group) < share for group in ranked)
+    held_out = set(ranked[: min(max(count, 1), max(1, len(ranked) // 2))])
     validation = sorted(key for group in held_out for key in groups[group])
     training = sorted(key for group in groups if group not in held_out for key in groups[group])
     return tuple(training), tuple(validation)
