@@ -29,22 +29,19 @@ import numpy as np
 
 from core.annotation.document import AnnotationDocument, by_index
 from core.annotation.model import AnnotationState, Points, Shape, ShapeType, frozen_points
-from core.geometry import polygon_area, repaired, rings_are_valid
+from core.annotation.shape_edits import (
+    GROWING,
+    check_points,
+    checked,
+    mended,
+    move_corner,
+    ring_of,
+    translated,
+    with_ring,
+)
+from core.geometry import rings_are_valid
 
 XY: TypeAlias = tuple[float, float]
-
-_FEWEST_POINTS = {
-    ShapeType.POLYGON: 3,
-    ShapeType.RECTANGLE: 2,
-    ShapeType.ORIENTED_RECTANGLE: 4,
-    ShapeType.CIRCLE: 2,
-    ShapeType.LINE: 2,
-    ShapeType.LINESTRIP: 2,
-    ShapeType.POINT: 1,
-    ShapeType.POINTS: 1,
-    ShapeType.MASK: 2,
-}
-_GROWING = (ShapeType.POLYGON, ShapeType.LINESTRIP, ShapeType.POINTS)
 
 
 class Command(ABC):
@@ -104,7 +101,7 @@ class AddShapes(Command):
     def apply(self, document: AnnotationDocument) -> None:
         """Insert them. Raises ValueError for a shape that is there already or lacks points."""
         for shape in self.shapes:
-            _check_points(shape)
+            check_points(shape)
         with document.atomic():
             base = len(document) if self.index is None else self.index
             for offset, shape in enumerate(self.shapes):
@@ -182,7 +179,7 @@ class ReplaceShapes(ShapeEdit):
 
     def pairs(self) -> Sequence[tuple[Shape, Shape]]:
         """The pairs as given, checked."""
-        return [_checked(before, after) for before, after in zip(self.before, self.after, strict=True)]
+        return [checked(before, after) for before, after in zip(self.before, self.after, strict=True)]
 
     def merge(self, newer: Command) -> Command | None:
         """Steps of one drag become one."""
@@ -224,14 +221,14 @@ class MoveVertex(ShapeEdit):
         """The shape with the vertex at its new place."""
         if self.before.shape_type is ShapeType.MASK:
             raise ValueError("a mask has no vertices to move; move the whole shape")
-        points = _ring_of(self.before, self.ring, self.vertex).copy()
+        points = ring_of(self.before, self.ring, self.vertex).copy()
         if self.before.shape_type is ShapeType.ORIENTED_RECTANGLE:
-            _move_corner(points, self.vertex, np.asarray(self.to, dtype=np.float64))
+            move_corner(points, self.vertex, np.asarray(self.to, dtype=np.float64))
         elif self.before.shape_type is ShapeType.CIRCLE and self.vertex == 0:
             points += np.asarray(self.to) - points[0]
         else:
             points[self.vertex] = self.to
-        return [_checked(self.before, _with_ring(self.before, self.ring, points))]
+        return [checked(self.before, with_ring(self.before, self.ring, points))]
 
     def merge(self, newer: Command) -> Command | None:
         """The last place of the same vertex."""
@@ -265,13 +262,13 @@ class InsertVertex(ShapeEdit):
 
     def pairs(self) -> Sequence[tuple[Shape, Shape]]:
         """The shape with one vertex more."""
-        if self.before.shape_type not in _GROWING:
+        if self.before.shape_type not in GROWING:
             raise ValueError(f"a {self.before.shape_type.replace('_', ' ')} takes no further vertices")
-        points = _ring_of(self.before, self.ring)
+        points = ring_of(self.before, self.ring)
         if not 0 <= self.vertex <= len(points):
             raise ValueError(f"vertex {self.vertex} cannot stand among {len(points)} vertices")
         points = np.insert(points, self.vertex, self.at, axis=0)
-        return [_checked(self.before, _with_ring(self.before, self.ring, points))]
+        return [checked(self.before, with_ring(self.before, self.ring, points))]
 
     def merge(self, newer: Command) -> Command | None:
         """Dragging the vertex that was just inserted inserts it there."""
@@ -300,8 +297,8 @@ class RemoveVertex(ShapeEdit):
 
     def pairs(self) -> Sequence[tuple[Shape, Shape]]:
         """The shape with one vertex less."""
-        points = np.delete(_ring_of(self.before, self.ring, self.vertex), self.vertex, axis=0)
-        return [_checked(self.before, _with_ring(self.before, self.ring, points))]
+        points = np.delete(ring_of(self.before, self.ring, self.vertex), self.vertex, axis=0)
+        return [checked(self.before, with_ring(self.before, self.ring, points))]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -489,9 +486,6 @@ class Composite(Command):
         return Composite(self.title, parts) if parts and len(parts) == len(merged) else None
 
 
-# --- making and changing shapes ---------------------------------------------------------------------------
-
-
 def drawing(document: AnnotationDocument, shapes: Iterable[Shape]) -> Command:
     """The command for shapes that a person (or a network) has just drawn.
 
@@ -507,98 +501,9 @@ def drawing(document: AnnotationDocument, shapes: Iterable[Shape]) -> Command:
     return Composite(add.name, (add, SetState.of(document, AnnotationState.IN_PROGRESS)))
 
 
-def mended(shape: Shape) -> tuple[Shape, ...]:
-    """The shape itself, or for a polygon that crosses itself the valid polygons that cover the same.
-
-    The largest keeps the shape's uid. Splinters of less than a pixel are left out. Raises ValueError when
-    nothing is enclosed.
-    """
-    if shape.shape_type is not ShapeType.POLYGON:
-        return (shape,)
-    parts = repaired(shape.points, shape.holes)
-    if not parts:
-        raise ValueError("the outline encloses nothing; a polygon needs three vertices that are not in line")
-    first, *others = [
-        shape.with_(points=frozen_points(outer), holes=tuple(frozen_points(hole) for hole in holes))
-        for outer, holes in parts
-    ]
-    return first, *(part.copy() for part in others if polygon_area(part.points, part.holes) >= 1.0)
-
-
-def translated(shape: Shape, offset: Points) -> Shape:
-    """The shape moved by an offset (2,) in pixels; a mask moves by whole pixels."""
-    step = np.round(offset) if shape.shape_type is ShapeType.MASK else offset
-    return shape.with_(
-        points=frozen_points(shape.points + step),
-        holes=tuple(frozen_points(hole + step) for hole in shape.holes),
-    )
-
-
-def _ring_of(shape: Shape, ring: int, vertex: int = 0) -> Points:
-    """The outline or a hole; ValueError when there is no such ring or vertex."""
-    rings = (shape.points, *shape.holes)
-    if not 0 <= ring < len(rings):
-        raise ValueError(f"this shape has no ring {ring}")
-    if not 0 <= vertex < len(rings[ring]):
-        raise ValueError(f"ring {ring} of this shape has no vertex {vertex}")
-    return rings[ring]
-
-
-def _with_ring(shape: Shape, ring: int, points: Points) -> Shape:
-    frozen = frozen_points(points)
-    if ring == 0:
-        return shape.with_(points=frozen)
-    holes = list(shape.holes)
-    holes[ring - 1] = frozen
-    return shape.with_(holes=tuple(holes))
-
-
-def _move_corner(points: Points, corner: int, to: Points) -> None:
-    """Move a corner of an oriented rectangle (4, 2) in place; the opposite corner and the angles stay."""
-    opposite = (corner + 2) % 4
-    reach = to - points[opposite]
-    for neighbour in ((corner + 1) % 4, (corner + 3) % 4):
-        side = points[neighbour] - points[opposite]
-        length = float(np.hypot(*side))
-        if length == 0:
-            raise ValueError("this rectangle has no width; draw it again")
-        direction = side / length
-        points[neighbour] = points[opposite] + (reach @ direction) * direction
-    points[corner] = to
-
-
-def _check_points(shape: Shape) -> None:
-    fewest = _FEWEST_POINTS[shape.shape_type]
-    kind = shape.shape_type.replace("_", " ")
-    if len(shape.points) < fewest:
-        raise ValueError(f"a {kind} needs at least {_numbered(fewest)}, not {len(shape.points)}")
-    if any(len(hole) < 3 for hole in shape.holes):
-        raise ValueError("a hole needs at least 3 points; fill it instead")
-    if not all(np.isfinite(ring).all() for ring in (shape.points, *shape.holes)):
-        raise ValueError(f"a {kind} has a coordinate that is not a number")
-    if shape.shape_type is ShapeType.MASK and shape.mask is None:
-        raise ValueError("a mask shape needs its mask")
-
-
-def _checked(before: Shape, after: Shape) -> tuple[Shape, Shape]:
-    """The pair, if the edit is allowed: a polygon that was valid must stay so (a foreign one may cross)."""
-    _check_points(after)
-    if (
-        after.shape_type is ShapeType.POLYGON
-        and not rings_are_valid(after.points, after.holes)
-        and (before.shape_type is not ShapeType.POLYGON or rings_are_valid(before.points, before.holes))
-    ):
-        raise ValueError("the polygon would cross itself or its holes")
-    return before, after
-
-
 def _uids(shapes: Sequence[Shape]) -> list[int]:
     return [shape.uid for shape in shapes]
 
 
 def _counted(verb: str, count: int) -> str:
     return f"{verb} shape" if count == 1 else f"{verb} {count} shapes"
-
-
-def _numbered(count: int) -> str:
-    return "1 point" if count == 1 else f"{count} points"
