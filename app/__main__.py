@@ -48,7 +48,7 @@ def has_display() -> bool:
 
 
 def _headless(arguments: Sequence[str]) -> int:
-    from core.cli import main as command_line
+    from core.cli.main import main as command_line
 
     return command_line(arguments)
 

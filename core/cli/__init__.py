@@ -4,7 +4,3 @@ Standard output carries the answer; progress and warnings go to standard error, 
 JSON object and nothing else. Exit code 0: done; 1: one sentence on standard error says what failed; 2: the
 command was not understood.
 """
-
-from core.cli.main import COMMANDS, main
-
-__all__ = ["COMMANDS", "main"]

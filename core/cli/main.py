@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from core.cli.parser import make_parser
 from core.errors import MaskloopError, UsageError
 
-COMMANDS = ("demo", "init", "import", "train", "predict", "evaluate", "export", "models")
-
 
 def main(argv: Sequence[str]) -> int:
     """Run one headless command.

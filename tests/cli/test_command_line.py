@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.cli import main
+from core.cli.main import main
 
 SIDE = 64
 
@@ -265,7 +265,7 @@ def test_no_command_imports_qt(trained: Path, discs: Path, tmp_path: Path) -> No
 
 
 def test_listing_models_does_not_wait_for_torch() -> None:
-    script = "import sys; from core.cli import main; main(['models']); assert 'torch' not in sys.modules"
+    script = "import sys; from core.cli.main import main; main(['models']); assert 'torch' not in sys.modules"
 
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
