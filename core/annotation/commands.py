@@ -36,9 +36,9 @@ from core.annotation.shape_edits import (
     mended,
     move_corner,
     ring_of,
-    translated,
     with_ring,
 )
+from core.annotation.shape_edits import translated as translated  # tools preview a drag with it
 from core.geometry import rings_are_valid
 
 XY: TypeAlias = tuple[float, float]
