@@ -1,0 +1,97 @@
+"""How long a run lasts, and how fast it learns when: budget, stages, warm-up and cosine.
+
+With `steps` everything depends on the step alone, so that an interrupted run can be repeated exactly; with
+`seconds` on the share of the time that is gone, so that the rate reaches its end whatever the machine.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+ENDLESS_STEPS: Final = 1500
+"""Steps until the rate of a run without a budget has come down."""
+ENDLESS_FLOOR: Final = 0.2
+"""Share of the peak rate at which it then goes on: new labels must still be learned, and the averaged weights
+take the noise of a constant rate away."""
+FLOOR: Final = 0.01
+FIRST_STAGE_SHARE: Final = 0.5
+LATER_STAGE_PEAK: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """When a run is over.
+
+    Attributes:
+        steps: in all; None: no limit.
+        seconds: in all, earlier sittings of a resumed run included; None: no limit.
+        schedule_steps: steps of one cosine, whatever the budget; None: the budget's.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+    schedule_steps: int | None = None
+
+    @property
+    def endless(self) -> bool:
+        """Whether only a person ends the run."""
+        return self.steps is None and self.seconds is None
+
+    def progress(self, step: int, seconds: float, reserve_s: float = 0.0) -> float:
+        """Share of the run that is done, 0..1; of an endless run it passes 1.
+
+        Args:
+            step: steps done. seconds: training time so far.
+            reserve_s: of the time, what is kept for the last validation.
+        """
+        if self.schedule_steps is not None:
+            return step / self.schedule_steps
+        shares = []
+        if self.steps is not None:
+            shares.append(step / max(self.steps, 1))
+        if self.seconds is not None:
+            shares.append(seconds / max(self.seconds - reserve_s, 1e-9))
+        return min(max(shares), 1.0) if shares else step / ENDLESS_STEPS
+
+    def spent(self, step: int, seconds: float, reserve_s: float = 0.0) -> bool:
+        """Whether it is time to finish."""
+        if self.steps is not None and step >= self.steps:
+            return True
+        return self.seconds is not None and seconds >= self.seconds - reserve_s
+
+
+def stage_at(progress: float, stages: int) -> tuple[int, float]:
+    """Which of a network's training stages it is, and how much of that stage is done, 0..1.
+
+    The first stage gets half of the run, the others share the rest: each starts from what the one before has
+    learned.
+    """
+    progress = max(progress, 0.0)
+    if stages == 1:
+        return 0, progress
+    if progress < FIRST_STAGE_SHARE:
+        return 0, progress / FIRST_STAGE_SHARE
+    share = (1.0 - FIRST_STAGE_SHARE) / (stages - 1)
+    stage = min(1 + int((progress - FIRST_STAGE_SHARE) / share), stages - 1)
+    return stage, (progress - FIRST_STAGE_SHARE) / share - (stage - 1)
+
+
+def rate_factor(progress: float, *, warmup: float, stages: int = 1, floor: float = FLOOR) -> float:
+    """Learning rate as a share of its peak: a linear rise, then half a cosine down to `floor`.
+
+    Every stage has its own rise and fall; later ones reach half the peak.
+    """
+    stage, done = stage_at(progress, stages)
+    peak = 1.0 if stage == 0 else LATER_STAGE_PEAK
+    if done < warmup:
+        # Not from zero: the first step of a resumed or a very short run must move, too.
+        return peak * max(done / warmup, 0.02)
+    fall = min((done - warmup) / max(1.0 - warmup, 1e-9), 1.0)
+    return peak * (floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * fall)))
+
+
+def frozen_at(progress: float, *, freeze: float, stages: int = 1) -> bool:
+    """Whether a pretrained encoder still waits for the decoder to make sense of it."""
+    return stage_at(progress, stages)[0] == 0 and progress < freeze

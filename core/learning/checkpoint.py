@@ -1,0 +1,46 @@
+"""`last.ckpt`: everything a run needs to go on as if nothing had happened.
+
+Written to a temporary file, synced and renamed, so that a kill at any moment leaves the old one or the new
+one. It holds tensors, numbers, texts, lists and dicts only and is read with `weights_only=True`.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import torch
+
+from core.errors import WeightsFileError
+from core.files import write_atomic
+
+Checkpoint: TypeAlias = dict[str, Any]
+"""What `TrainState.checkpoint` gives: see there."""
+
+FORMAT: Final = "maskloop checkpoint 1"
+
+
+def save_checkpoint(path: Path, state: Checkpoint) -> None:
+    """Replace the checkpoint as a whole. Raises StorageError; the old one is then untouched."""
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **state}, buffer)
+    write_atomic(path, buffer.getbuffer())
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU.
+
+    Raises:
+        WeightsFileError: there is none, it is damaged, or of another version of the program.
+    """
+    if not path.is_file():
+        raise WeightsFileError(path, "there is no checkpoint here; start a new run")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise WeightsFileError(path, "the checkpoint is damaged; start a new run") from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise WeightsFileError(path, "is no checkpoint of this version of the program; start a new run")
+    return state

@@ -1,0 +1,258 @@
+"""What the learner knows about the labels: masks, states and revisions, and the pixels they belong to.
+
+The store is filled once from a project and then kept up to date by `put` and `remove` while training runs;
+whoever reads it compares `revision` with the one seen last. It belongs to one thread: the engine applies the
+window's messages between two steps. No torch here.
+
+Masks hold class *indices* with 255 for unlabelled, as on disk. `ChannelMap` is the one place that turns them
+into a network's channels and back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.annotation.model import UNLABELLED, AnnotationState, ClassList
+from core.errors import MaskFileError
+from core.images.reader import read_image
+
+if TYPE_CHECKING:
+    from core.project.project import Project
+
+PIXEL_BUDGET_BYTES: Final = 2 << 30
+"""Decoded images kept in memory; what does not fit is read again when it is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelMap:
+    """Class index <-> network channel: channel k stands for `classes[k]`, whose mask value is its index."""
+
+    classes: ClassList
+
+    @property
+    def background(self) -> int | None:
+        """Channel of the background class; None if there is none."""
+        if self.classes.background is None:
+            return None
+        return self.classes.indices.index(self.classes.background)
+
+    def to_channels(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Class indices (any shape) to channels; UNLABELLED and indices of other classes become 255."""
+        table = np.full(256, UNLABELLED, np.uint8)
+        table[list(self.classes.indices)] = np.arange(len(self.classes), dtype=np.uint8)
+        return table[mask]
+
+    def to_indices(self, channels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Channels (any shape) to class indices; 255 stays."""
+        table = np.full(256, UNLABELLED, np.uint8)
+        table[: len(self.classes)] = self.classes.indices
+        return table[channels]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLabels:
+    """The labels of one image as the learner knows them.
+
+    Attributes:
+        mask: class indices (H, W), uint8, 255 unlabelled, read-only.
+        revision: the annotation document's, which predictions carry back to the window.
+        version: the store's revision when these labels came.
+        counts: pixels of each mask value, (256,), int64.
+        digest: of mask, state and size.
+    """
+
+    key: str
+    image_path: Path
+    mask: NDArray[np.uint8]
+    state: AnnotationState
+    revision: int
+    version: int
+    counts: NDArray[np.int64]
+    digest: str
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether any pixel is labelled."""
+        return int(self.counts[UNLABELLED]) < self.mask.size
+
+
+class LabelStore:
+    """All labels of a project, and its images on demand.
+
+    Attributes:
+        classes: the project's.
+        revision: grows by one with every change of labels or classes.
+    """
+
+    def __init__(self, classes: ClassList, *, pixel_budget_bytes: int = PIXEL_BUDGET_BYTES) -> None:
+        self.classes = classes
+        self.revision = 0
+        self._labels: dict[str, ImageLabels] = {}
+        self._pixels = _PixelCache(pixel_budget_bytes)
+
+    @classmethod
+    def from_project(cls, project: Project) -> LabelStore:
+        """Everything the project has labels for. Files with problems are in `project.problems`."""
+        store = cls(project.classes)
+        for labelled in project.labelled():
+            entry = labelled.entry
+            store.put(entry.key, entry.image_path, labelled.mask, labelled.annotation.state)
+        return store
+
+    def put(
+        self,
+        key: str,
+        image_path: Path | str,
+        mask: NDArray[np.uint8],
+        state: AnnotationState,
+        revision: int = 0,
+    ) -> None:
+        """Take over an image's labels: new ones, or instead of those it had.
+
+        Labels that say what is known already only bring their document's `revision`.
+        """
+        if mask.dtype != np.uint8 or mask.ndim != 2:
+            raise ValueError(f"{key}: a mask is (H, W) uint8, not {mask.shape} {mask.dtype}")
+        path = Path(image_path)
+        digest = hashlib.blake2b(f"{state} {mask.shape}".encode(), digest_size=16)
+        digest.update(np.ascontiguousarray(mask))
+        known = self._labels.get(key)
+        unchanged = known is not None and known.digest == digest.hexdigest() and known.image_path == path
+        if not unchanged:
+            self.revision += 1
+        frozen = known.mask if unchanged and known is not None else mask.copy()
+        frozen.flags.writeable = False
+        self._labels[key] = ImageLabels(
+            key=key,
+            image_path=path,
+            mask=frozen,
+            state=state,
+            revision=revision,
+            version=known.version if unchanged and known is not None else self.revision,
+            counts=np.bincount(frozen.ravel(), minlength=256),
+            digest=digest.hexdigest(),
+        )
+
+    def remove(self, key: str) -> None:
+        """Forget an image; one that is not there is no error."""
+        if self._labels.pop(key, None) is not None:
+            self._pixels.forget(key)
+            self.revision += 1
+
+    def set_classes(self, classes: ClassList) -> None:
+        """Take over the project's classes."""
+        if classes != self.classes:
+            self.classes = classes
+            self.revision += 1
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._labels
+
+    def get(self, key: str) -> ImageLabels:
+        """One image's labels. Raises KeyError for an image without."""
+        return self._labels[key]
+
+    def labelled_keys(self) -> tuple[str, ...]:
+        """Images with at least one labelled pixel, sorted."""
+        return tuple(sorted(key for key, labels in self._labels.items() if labels.has_labels))
+
+    def done_keys(self) -> tuple[str, ...]:
+        """Those of them that are completely labelled, sorted."""
+        return tuple(key for key in self.labelled_keys() if self._labels[key].state is AnnotationState.DONE)
+
+    def counts(self, keys: Iterable[str] | None = None) -> NDArray[np.int64]:
+        """Pixels of each mask value over these images (default: all), (256,), int64."""
+        chosen = self.labelled_keys() if keys is None else [key for key in keys if key in self._labels]
+        return sum((self._labels[key].counts for key in chosen), np.zeros(256, np.int64))
+
+    def pixels(self, key: str, scale: float = 1.0) -> NDArray[np.uint8]:
+        """The image resized by `scale`, RGB (h, w, 3), uint8, read-only.
+
+        Raises:
+            ImageFileError: it cannot be read.
+            MaskFileError: its labels are of another size.
+        """
+        labels = self._labels[key]
+        found = self._pixels.get(key, labels.image_path, scale)
+        if found is not None:
+            return found
+        image = read_image(labels.image_path)
+        if image.shape[:2] != labels.mask.shape:
+            (height, width), (mask_height, mask_width) = image.shape[:2], labels.mask.shape
+            raise MaskFileError(
+                labels.image_path,
+                f"the image is {width} x {height} pixels, its labels are {mask_width} x {mask_height};"
+                " open it and save its annotation again",
+            )
+        scaled = resized(image, scale)
+        scaled.flags.writeable = False
+        self._pixels.add(key, labels.image_path, scale, scaled)
+        return scaled
+
+    def digest(self, keys: Iterable[str] | None = None) -> str:
+        """Names the training data in a weights header: classes, and the labels of these images."""
+        whole = hashlib.blake2b(digest_size=16)
+        for label_class in self.classes:
+            whole.update(f"{label_class.index} {label_class.name}\n".encode())
+        for key in sorted(self.labelled_keys() if keys is None else keys):
+            if key in self._labels:
+                whole.update(f"{key} {self._labels[key].digest}\n".encode())
+        return whole.hexdigest()
+
+
+def scaled_size(size_hw: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Height and width after resizing by `scale`, at least one pixel each."""
+    return max(1, round(size_hw[0] * scale)), max(1, round(size_hw[1] * scale))
+
+
+def resized(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """Resize an image (H, W, 3) by averaging, or by interpolation where it grows; a copy."""
+    height, width = scaled_size(image.shape[:2], scale)  # type: ignore[arg-type]  # two numbers
+    if (height, width) == image.shape[:2]:
+        return image.copy()
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return cv2.resize(image, (width, height), interpolation=method)  # type: ignore[return-value]
+
+
+def resized_mask(mask: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """Resize a mask (H, W) without mixing its values."""
+    height, width = scaled_size(mask.shape, scale)
+    if (height, width) == mask.shape:
+        return mask
+    # The exact variant keeps pixel centres in place, as the image's resize does.
+    return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)  # type: ignore[return-value]
+
+
+class _PixelCache:
+    """The images used last, up to a number of bytes."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget = budget_bytes
+        self._used = 0
+        self._images: OrderedDict[tuple[str, Path, float], NDArray[np.uint8]] = OrderedDict()
+
+    def get(self, key: str, path: Path, scale: float) -> NDArray[np.uint8] | None:
+        found = self._images.get((key, path, scale))
+        if found is not None:
+            self._images.move_to_end((key, path, scale))
+        return found
+
+    def add(self, key: str, path: Path, scale: float, image: NDArray[np.uint8]) -> None:
+        self._images[key, path, scale] = image
+        self._used += image.nbytes
+        while self._used > self._budget and len(self._images) > 1:
+            _, dropped = self._images.popitem(last=False)
+            self._used -= dropped.nbytes
+
+    def forget(self, key: str) -> None:
+        for entry in [entry for entry in self._images if entry[0] == key]:
+            self._used -= self._images.pop(entry).nbytes

@@ -1,0 +1,171 @@
+"""The training loop: a generator of events that a command line, a test or the engine drives.
+
+::
+
+    state = TrainState.create(config, store, run_dir, notify)      or TrainState.resume(...)
+    for event in fit(state):
+        ...                         between two events the store may change, and state.request_stop() be called
+
+Training time runs only while the generator does: whoever stops asking for events has paused the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from core.errors import StorageError
+from core.learning.events import Checkpointed, Event, Finished, Notice, StepDone, Validated
+from core.learning.losses import segmentation_loss
+from core.learning.memory import is_out_of_memory
+from core.learning.state import TrainState
+
+__all__ = ["TrainState", "fit"]
+
+REPORT_S = 0.25
+"""Time between two StepDone events, at least."""
+
+
+def fit(state: TrainState) -> Iterator[Event]:
+    """Train until the budget is spent or a stop is requested.
+
+    Raises:
+        TrainingError: the loss stays not finite, memory is short even at the smallest size, or the last
+            label was removed; what was learned until then is saved.
+        StorageError: the last save of the run failed.
+    """
+    events = _run(state)
+    while True:
+        state.clock.start()
+        try:
+            event = next(events, None)
+        finally:
+            state.clock.stop()
+        if event is None:
+            return
+        if isinstance(event, Notice):
+            state.log(event.text)
+        yield event
+
+
+def _run(state: TrainState) -> Iterator[Event]:
+    yield state.started()
+    yield from _save(state)  # a run that exists can be resumed
+    while not state.over():
+        yield from state.keep_up()
+        shortage = None
+        try:
+            _step(state)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            shortage = str(error).partition("\n")[0]
+        if (
+            shortage is not None
+        ):  # outside the handler: the traceback holds the tensors that filled the memory
+            yield state.step_down(shortage)
+            continue
+        if state.report_due(REPORT_S) or state.over():
+            yield from _report(state)
+        if state.validator.due(state.clock.seconds) and not state.over():
+            yield from _validate(state)
+        if state.checkpoint_due():
+            yield from _save(state)
+    yield from _finish(state)
+
+
+def _step(state: TrainState) -> None:
+    """One optimizer step on one batch, in pieces if memory is short."""
+    windows = state.next_windows()
+    pieces = windows.pieces(state.load.piece)
+    loss_sum = torch.zeros((), device=state.device)
+    state.optimizer.zero_grad(set_to_none=True)
+    for piece in pieces:
+        crops = state.augment(piece, state.load.crop)
+        with state.autocast():
+            logits = state.network(state.normalize(crops.pixels))
+        loss = segmentation_loss(
+            logits, crops.targets, crops.weights, class_weights=state.class_weights, dice=state.config.dice
+        ).total * (len(piece.keys) / len(windows.keys))
+        loss.backward()  # type: ignore[no-untyped-call]
+        loss_sum += loss.detach()
+    norm = torch.nn.utils.clip_grad_norm_(state.learning_parameters(), state.config.clip_norm)
+    state.optimizer.step()
+    state.ema.update(state.network)
+    state.count_step(loss_sum, norm)
+
+
+def _report(state: TrainState) -> Iterator[Event]:
+    """Read the losses; after one that is not finite go back to what was saved last."""
+    crops = state.tally.steps * state.batch
+    loss, finite, rows = state.tally.read()
+    if not finite:
+        yield state.go_back()
+        return
+    state.write_rows(rows)
+    yield StepDone(
+        step=state.step,
+        seconds=state.clock.seconds,
+        loss=loss,
+        lr=state.lr,
+        steps=state.budget.steps,
+        time_budget_s=state.budget.seconds,
+        images_per_s=crops / state.seconds_since_report(),
+        memory_bytes=torch.cuda.max_memory_allocated(state.device) if state.device.type == "cuda" else None,
+    )
+    state.reported()
+
+
+def _validate(state: TrainState) -> Iterator[Event]:
+    if state.tally.steps:
+        yield from _report(state)
+    score = state.validator.score(state.predictor(), state.clock.seconds)
+    yield from _scored(state, state.note_score(score, comparable=score))
+    state.reported()
+
+
+def _scored(state: TrainState, validated: Validated) -> Iterator[Event]:
+    yield from state.problems()
+    yield validated
+    if validated.best:
+        yield from _save(state)
+
+
+def _save(state: TrainState) -> Iterator[Event]:
+    """Write the checkpoint, and the best weights where they are not on disk yet; training survives a full disk."""
+    if state.tally.steps:
+        yield from _report(state)  # only what is known to be finite is worth keeping
+    try:
+        best = state.save()
+    except StorageError as error:
+        if state.storage_ok:
+            state.storage_ok = False
+            yield Notice(text=f"{error}; training goes on, and saving is tried again", level="warning")
+        return
+    if not state.storage_ok:
+        state.storage_ok = True
+        yield Notice(text="the training state can be saved again")
+    yield Checkpointed(run=str(state.run.path), step=state.step, best=best)
+    state.reported()
+
+
+def _finish(state: TrainState) -> Iterator[Event]:
+    if state.tally.steps:
+        yield from _report(state)
+    if state.validator.plan.keys:
+        comparable, score = state.validator.final_score(state.predictor())
+        yield from _scored(state, state.note_score(score, comparable=comparable))
+    yield from _save(state)
+    if not state.storage_ok:
+        state.save()  # the last chance; its error is the run's
+    yield Finished(
+        run=str(state.run.path),
+        model=state.config.model,
+        steps=state.step,
+        seconds=state.clock.seconds,
+        best_miou=state.best.miou,
+        per_class_iou=state.best.per_class_iou,
+        resumed_step=state.resumed_step,
+        reason="stopped" if state.stop_requested else "budget",
+    )

@@ -1,0 +1,184 @@
+"""A run's folder: its configuration, its metrics, its log, its weights. Torch-free."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import msgspec
+
+from core.errors import ProjectFileError, StorageError
+from core.files import write_atomic
+from core.learning.config import TrainConfig
+
+if TYPE_CHECKING:
+    from core.project.project import Project
+
+Value: TypeAlias = float | str | None
+
+METRICS: Final = ("step", "seconds", "loss", "lr", "val_miou", "val_pixel_accuracy", "val_on", "val_images")
+"""First columns of metrics.csv; `val_iou:<class>` follow. Empty cells: not measured in that row."""
+
+
+class RunFolder:
+    """`runs/<date>-<model>/`. Reading takes what is there; a missing file is an empty one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._columns: list[str] | None = None
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    @property
+    def config_file(self) -> Path:
+        """How the run was configured, with everything the preset decided."""
+        return self.path / "config.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """One row every few steps and for every validation."""
+        return self.path / "metrics.csv"
+
+    @property
+    def log_file(self) -> Path:
+        """What the person was told, with times."""
+        return self.path / "log.txt"
+
+    @property
+    def best_weights(self) -> Path:
+        """The averaged weights that scored best."""
+        return self.path / "best.safetensors"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Where the run goes on from."""
+        return self.path / "last.ckpt"
+
+    @property
+    def config(self) -> TrainConfig:
+        """The configuration. Raises ProjectFileError when it cannot be read."""
+        try:
+            return msgspec.json.decode(self.config_file.read_bytes(), type=TrainConfig)
+        except OSError as error:
+            problem = f"cannot be read ({error.strerror or error}); start a new run"
+            raise ProjectFileError(self.config_file, problem) from error
+        except msgspec.DecodeError as error:
+            raise ProjectFileError(self.config_file, f"{error}; mend it or start a new run") from error
+
+    def write_config(self, config: TrainConfig) -> None:
+        """Keep the configuration. Raises StorageError."""
+        write_atomic(self.config_file, msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n")
+
+    def append_metrics(self, row: Mapping[str, Value]) -> None:
+        """Add one row; the first row of a file decides its columns. Raises StorageError."""
+        if self._columns is None:
+            self._columns = self._columns_on_disk()
+        starts = self._columns is None
+        columns = list(row) if self._columns is None else self._columns
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+        if starts:
+            writer.writeheader()
+        writer.writerow({name: "" if value is None else value for name, value in row.items()})
+        self._append(self.metrics_file, text.getvalue())
+        self._columns = columns
+
+    def read_metrics(self) -> list[dict[str, Value]]:
+        """All rows: numbers as float, empty cells as None, other text as it is."""
+        try:
+            text = self.metrics_file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            problem = f"cannot be read ({error.strerror or error})"
+            raise StorageError(self.metrics_file, problem) from error
+        return [
+            {name: _value(cell) for name, cell in row.items() if name is not None}
+            for row in csv.DictReader(io.StringIO(text))
+        ]
+
+    def forget_metrics_after(self, step: int) -> None:
+        """Drop rows of steps that a resumed run will do again. Raises StorageError."""
+        rows = self.read_metrics()
+        kept = [row for row in rows if isinstance(row.get("step"), float) and row["step"] <= step]  # type: ignore[operator]
+        if len(kept) == len(rows):
+            return
+        columns = self._columns_on_disk() or list(METRICS)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        for row in kept:
+            cells = {name: "" if value is None else value for name, value in row.items()}
+            writer.writerow({**cells, "step": int(row["step"])})  # type: ignore[arg-type]
+        write_atomic(self.metrics_file, text.getvalue().encode())
+
+    def log(self, line: str) -> None:
+        """Add a line with the time. Raises StorageError."""
+        now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+        self._append(self.log_file, f"{now}  {line}\n")
+
+    @property
+    def best_miou(self) -> float | None:
+        """The best validation mIoU; on training images where nothing was held out; None: no score yet."""
+        return self._best()[1]
+
+    @property
+    def was_held_out(self) -> bool:
+        """Whether `best_miou` comes from images the network has not seen."""
+        return self._best()[0]
+
+    def _best(self) -> tuple[bool, float | None]:
+        scores: dict[bool, float] = {}
+        for row in self.read_metrics():
+            miou = row.get("val_miou")
+            if isinstance(miou, float):
+                held_out = row.get("val_on") == "validation"
+                scores[held_out] = max(miou, scores.get(held_out, miou))
+        return (True, scores[True]) if True in scores else (False, scores.get(False))
+
+    def _columns_on_disk(self) -> list[str] | None:
+        try:
+            with self.metrics_file.open(encoding="utf-8", newline="") as file:
+                return next(csv.reader(file), None)
+        except OSError:
+            return None
+
+    def _append(self, file: Path, text: str) -> None:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("a", encoding="utf-8", newline="") as stream:
+                stream.write(text)
+        except OSError as error:
+            raise StorageError.from_os_error(file, error) from error
+
+
+def best_run(project: Project) -> RunFolder | None:
+    """The run with the best validation mIoU among those that have weights; of equals the newest.
+
+    Scores on held-out images go before scores on training images, whatever their height.
+    """
+    best: tuple[bool, float] | None = None
+    found: RunFolder | None = None
+    for path in project.layout.runs_by_time():
+        run = RunFolder(path)
+        if not run.best_weights.is_file():
+            continue
+        miou = run.best_miou
+        rank = run.was_held_out, -1.0 if miou is None else miou
+        if best is None or rank >= best:
+            best, found = rank, run
+    return found
+
+
+def _value(cell: str | None) -> Value:
+    if not cell:
+        return None
+    try:
+        return float(cell)
+    except ValueError:
+        return cell

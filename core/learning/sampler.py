@@ -1,0 +1,320 @@
+"""Where training looks: windows of source pixels around labelled pixels.
+
+Every window has a *seed*, a labelled pixel that the crop will contain, so that no crop comes without a target.
+Half of the seeds are any labelled pixel of any image; the other half go where learning lags: to images that
+were labelled while training runs, or else to rare classes. The other pixels of a window are what the
+augmentation turns and zooms into view.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.annotation.model import UNLABELLED, AnnotationState
+from core.errors import FileProblem
+from core.learning.data import ChannelMap, LabelStore, resized_mask
+
+SEEDS_KEPT: Final = 4096
+"""Labelled pixels remembered per class and image; more would add nothing but memory."""
+FRESH_SEEDS: Final = 48
+"""How many seeds an image gets ahead of others after its labels changed."""
+JITTER: Final = 0.35
+"""How far a window's centre moves from its seed at most, as a share of the crop's side."""
+WEAK_MARGIN: Final = 0.02
+"""Undrawn pixels nearer to a shape than this share of the image's diagonal may belong to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """A batch of source windows, square, of side W >= the crop's.
+
+    Attributes:
+        pixels: RGB (N, W, W, 3), uint8; beyond the image its mirror image.
+        targets: channels (N, W, W), uint8; 255 where nothing is known, so beyond the image.
+        weak: (N, W, W), bool: targets that only stand in for background; None if there are none.
+        seeds: (N, 2), float32: x, y from the window's centre to the centre of the seed pixel.
+        seed_targets: (N,), int64: the seeds' channels.
+        keys: the images, in order.
+    """
+
+    pixels: NDArray[np.uint8]
+    targets: NDArray[np.uint8]
+    weak: NDArray[np.bool_] | None
+    seeds: NDArray[np.float32]
+    seed_targets: NDArray[np.int64]
+    keys: tuple[str, ...]
+
+    def pieces(self, size: int) -> list[Windows]:
+        """The batch in parts of at most `size` windows."""
+        parts = [slice(start, start + size) for start in range(0, len(self.keys), size)]
+        return [
+            Windows(
+                self.pixels[part],
+                self.targets[part],
+                None if self.weak is None else self.weak[part],
+                self.seeds[part],
+                self.seed_targets[part],
+                self.keys[part],
+            )
+            for part in parts
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Indexed:
+    """One image at training scale: targets, and where its labelled pixels are."""
+
+    version: int
+    weak_wanted: bool
+    targets: NDArray[np.uint8]  # (h, w), channels
+    weak: NDArray[np.bool_] | None  # (h, w)
+    seeds: Mapping[int, NDArray[np.int64]]  # channel -> flat positions
+    counts: Mapping[int, int]  # channel -> pixels
+
+
+class CropSampler:
+    """Draws windows from the store's present labels, deterministically from its seed.
+
+    Args:
+        keys: images to draw from.
+        scale: factor between image pixels and training pixels.
+        crop: side of the crops, training pixels.
+        margin: side of the windows, as a multiple of the crop's.
+
+    Attributes:
+        weak_background: whether undrawn pixels stand in for background at present.
+        problems: what was wrong with images that had to be left out; whoever tells the person empties it.
+    """
+
+    def __init__(
+        self,
+        store: LabelStore,
+        channels: ChannelMap,
+        keys: Sequence[str],
+        *,
+        scale: float,
+        crop: int,
+        margin: float,
+        seed: int,
+        weak_background: bool,
+    ) -> None:
+        self.crop = crop
+        self.margin = margin
+        self._store = store
+        self._channels = channels
+        self._scale = scale
+        self._weak_allowed = weak_background
+        self._rng = np.random.default_rng(seed)
+        self._known = {key: store.get(key).digest for key in keys}
+        self._fresh: dict[str, int] = {}
+        self._index: dict[str, _Indexed] = {}
+        self._held_out: frozenset[str] = frozenset()
+        self._seen_revision = -1
+        self.weak_background = False
+        self.problems: list[FileProblem] = []
+        self._keys: tuple[str, ...] = ()
+        self._class_share: NDArray[np.float64] = np.zeros(0)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Images drawn from at present, sorted."""
+        self._refresh()
+        return self._keys
+
+    @property
+    def class_pixels(self) -> NDArray[np.int64]:
+        """Labelled training pixels of each channel, (C,), int64, at training scale."""
+        self._refresh()
+        totals = np.zeros(len(self._channels.classes), np.int64)
+        for key in self._keys:
+            for channel, count in self._index[key].counts.items():
+                totals[channel] += count
+        return totals
+
+    def hold_out(self, keys: Sequence[str]) -> None:
+        """Never draw from these images."""
+        self._held_out = frozenset(keys)
+        self._seen_revision = -1
+
+    def draw(self, count: int) -> Windows | None:
+        """The next windows; None when no image has a labelled pixel (any more).
+
+        An image that cannot be read leaves the store, and what was wrong with it joins `problems`.
+        """
+        while True:
+            self._refresh()
+            if not self._keys:
+                return None
+            seeds = [self._next_seed(n) for n in range(count)]
+            if self._readable({key for key, _ in seeds}):
+                return self._windows(seeds)
+
+    def _readable(self, keys: set[str]) -> bool:
+        for key in sorted(keys):
+            try:
+                self._store.pixels(key, self._scale)
+            except FileProblem as problem:
+                self._store.remove(key)
+                self.problems.append(problem)
+        return all(key in self._store for key in keys)
+
+    def _windows(self, chosen: Sequence[tuple[str, int]]) -> Windows:
+        count = len(chosen)
+        side = self._window_side()
+        pixels = np.empty((count, side, side, 3), np.uint8)
+        targets = np.empty((count, side, side), np.uint8)
+        weak = np.zeros((count, side, side), np.bool_) if self.weak_background else None
+        seeds = np.empty((count, 2), np.float32)
+        seed_targets = np.empty(count, np.int64)
+        for n, (key, channel) in enumerate(chosen):
+            image = self._index[key]
+            height, width = image.targets.shape
+            y, x = divmod(int(self._rng.choice(image.seeds[channel])), width)
+            left = self._window_start(x, width, side)
+            top = self._window_start(y, height, side)
+            pixels[n] = _cut(self._store.pixels(key, self._scale), top, left, side, mirror=True)
+            targets[n] = _cut(image.targets, top, left, side, mirror=False)
+            if weak is not None and image.weak is not None:
+                weak[n] = _cut(image.weak.view(np.uint8), top, left, side, mirror=False) == 1
+            seeds[n] = x + 0.5 - (left + side / 2), y + 0.5 - (top + side / 2)
+            seed_targets[n] = channel
+        return Windows(pixels, targets, weak, seeds, seed_targets, tuple(key for key, _ in chosen))
+
+    def state(self) -> dict[str, str]:
+        """What a checkpoint needs to draw the same windows again."""
+        return {
+            "rng": json.dumps(self._rng.bit_generator.state),
+            "fresh": json.dumps(self._fresh),
+            "known": json.dumps(self._known),
+        }
+
+    def restore(self, state: Mapping[str, str]) -> None:
+        """Go on from `state()`; labels that have changed since are drawn more often."""
+        self._rng.bit_generator.state = json.loads(state["rng"])
+        self._fresh = dict(json.loads(state["fresh"]))
+        self._known = dict(json.loads(state["known"]))
+        self._seen_revision = -1
+
+    # --- which pixel ---------------------------------------------------------------------------------------
+
+    def _next_seed(self, position: int) -> tuple[str, int]:
+        """Image and channel of a batch's next seed; every other one goes where learning lags."""
+        if position % 2 == 0:
+            key = self._keys[self._rng.integers(len(self._keys))]
+            counts = self._index[key].counts
+            channels = list(counts)
+            shares = np.array([counts[channel] for channel in channels], np.float64)
+            return key, int(self._rng.choice(channels, p=shares / shares.sum()))
+        fresh = [key for key in self._keys if self._fresh.get(key, 0) > 0]
+        if fresh and self._rng.random() < 0.5:
+            key = fresh[self._rng.integers(len(fresh))]
+            self._fresh[key] -= 1
+            channels = list(self._index[key].counts)
+            return key, int(self._rng.choice(channels))
+        channel = int(self._rng.choice(len(self._class_share), p=self._class_share))
+        having = [key for key in self._keys if channel in self._index[key].counts]
+        return having[self._rng.integers(len(having))], channel
+
+    def _window_side(self) -> int:
+        """Side of the windows: no larger than the largest image needs."""
+        longest = max(max(self._index[key].targets.shape) for key in self._keys)
+        return max(self.crop, min(round(self.crop * self.margin / 32) * 32, -(-longest // 32) * 32))
+
+    def _window_start(self, seed: int, extent: int, side: int) -> int:
+        """First row or column of a window whose central crop holds the seed, inside the image if it can be."""
+        reach = int(self.crop * JITTER)
+        centre = seed + int(self._rng.integers(-reach, reach + 1))
+        half = self.crop // 2
+        centre = extent // 2 if extent <= self.crop else min(max(centre, half), extent - half)
+        return centre - side // 2
+
+    # --- keeping up with the labels ------------------------------------------------------------------------
+
+    def _refresh(self) -> None:
+        if self._seen_revision == self._store.revision:
+            return
+        self._seen_revision = self._store.revision
+        background = self._channels.classes.background
+        wanted = [key for key in self._store.labelled_keys() if key not in self._held_out]
+        self.weak_background = (
+            self._weak_allowed and background is not None and not self._store.counts(wanted)[background]
+        )
+        self._index = {key: self._indexed(key) for key in wanted}
+        self._keys = tuple(key for key in wanted if self._index[key].counts)
+        for key in wanted:
+            digest = self._store.get(key).digest
+            if self._known.get(key) != digest:
+                self._known[key] = digest
+                self._fresh[key] = FRESH_SEEDS
+        totals = np.zeros(len(self._channels.classes))
+        for key in self._keys:
+            for channel, count in self._index[key].counts.items():
+                totals[channel] += count
+        # A class is drawn inversely to the square root of its share: rare ones often, but not only.
+        rarity = np.where(totals > 0, 1.0 / np.sqrt(np.maximum(totals, 1.0)), 0.0)
+        self._class_share = rarity / max(float(rarity.sum()), 1e-12)
+
+    def _indexed(self, key: str) -> _Indexed:
+        labels = self._store.get(key)
+        wants_weak = self.weak_background and labels.state is AnnotationState.IN_PROGRESS
+        known = self._index.get(key)
+        if known is not None and known.version == labels.version and known.weak_wanted == wants_weak:
+            return known
+        targets = self._channels.to_channels(resized_mask(labels.mask, self._scale))
+        weak = None
+        background = self._channels.background
+        if wants_weak and background is not None:
+            weak = undrawn(targets)
+            targets = np.where(weak, np.uint8(background), targets)
+        flat = targets.ravel()
+        counts = np.bincount(flat, minlength=256)[:UNLABELLED]
+        present = [int(channel) for channel in np.flatnonzero(counts)]
+        return _Indexed(
+            version=labels.version,
+            weak_wanted=wants_weak,
+            targets=targets,
+            weak=weak,
+            seeds={channel: _thinned(np.flatnonzero(flat == channel)) for channel in present},
+            counts={channel: int(counts[channel]) for channel in present},
+        )
+
+
+def undrawn(targets: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Unlabelled pixels well away from labelled ones, (H, W), bool; none where nothing is labelled."""
+    unlabelled = targets == UNLABELLED
+    if unlabelled.all():
+        return np.zeros(targets.shape, np.bool_)
+    distance = cv2.distanceTransform(unlabelled.astype(np.uint8), cv2.DIST_L2, 3)
+    return np.asarray(distance > max(3.0, WEAK_MARGIN * float(np.hypot(*targets.shape))))
+
+
+def _thinned(positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """At most SEEDS_KEPT of them, evenly; a function of the labels alone, so that resumed runs agree."""
+    if len(positions) <= SEEDS_KEPT:
+        return positions
+    return positions[np.linspace(0, len(positions) - 1, SEEDS_KEPT).astype(np.int64)]
+
+
+def _cut(array: NDArray[np.uint8], top: int, left: int, side: int, *, mirror: bool) -> NDArray[np.uint8]:
+    """A square of `array` (H, W[, 3]); what lies beyond it is mirrored, or 255."""
+    height, width = array.shape[:2]
+    y0, y1 = max(top, 0), min(top + side, height)
+    x0, x1 = max(left, 0), min(left + side, width)
+    inside = array[y0:y1, x0:x1]
+    around = (y0 - top, top + side - y1, x0 - left, left + side - x1)
+    if not any(around):
+        return inside
+    if not mirror:
+        return np.asarray(
+            cv2.copyMakeBorder(inside, *around, cv2.BORDER_CONSTANT, value=UNLABELLED), np.uint8
+        )
+    # A side of one pixel has nothing to mirror without repeating itself.
+    border = cv2.BORDER_REFLECT_101 if min(inside.shape[:2]) > 1 else cv2.BORDER_REPLICATE
+    return np.asarray(cv2.copyMakeBorder(inside, *around, border), np.uint8)

@@ -1,0 +1,660 @@
+"""Everything a training run consists of, and what happens to it between two steps."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from core.annotation.model import ClassList
+from core.errors import StorageError, TrainingError, WeightsFileError
+from core.learning.augment import Augmenter, AugmentSettings
+from core.learning.budget import ENDLESS_FLOOR, FLOOR, Budget, frozen_at, rate_factor, stage_at
+from core.learning.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from core.learning.clock import Clock
+from core.learning.config import TrainConfig
+from core.learning.data import ChannelMap, LabelStore
+from core.learning.ema import Ema
+from core.learning.events import Event, Notice, TrainingStarted, Validated
+from core.learning.header import WeightsHeader
+from core.learning.learnable import check_learnable
+from core.learning.losses import balanced_class_weights
+from core.learning.memory import Load
+from core.learning.predict import Predictor, choose_device
+from core.learning.preset import resolve
+from core.learning.runs import METRICS, RunFolder, Value
+from core.learning.sampler import CropSampler, Windows
+from core.learning.tally import Row, Tally
+from core.learning.validation import Plan, Score, Validator, plan_validation
+from core.learning.weights import header_for, save_weights
+from core.models.network import Normalize, SegmentationNetwork
+from core.models.normalization import Normalization
+from core.models.registry import build
+
+Notify = Callable[[Event], None]
+
+MOST_RETURNS: Final = 5
+"""How often a run goes back after a loss that is not finite, before it gives up."""
+MOST_NOTES: Final = 5
+"""Unreadable images told one by one; the rest are counted."""
+
+
+@dataclass(slots=True)
+class Best:
+    """The best score so far, and whether its weights are on disk."""
+
+    miou: float | None = None
+    per_class_iou: Mapping[str, float | None] = field(default_factory=dict)
+    pixel_accuracy: float | None = None
+    step: int | None = None
+    saved: bool = True
+
+
+class TrainState:
+    """One run. `create` or `resume` it, then hand it to `fit`.
+
+    Attributes:
+        config: with everything the preset decided filled in.
+        network, optimizer: what learns. ema: its average, which is shown, scored and saved.
+        channels: what the network's outputs mean; fixed for the run.
+        load: how much of a batch is computed at a time, and where.
+        step: optimizer steps done. lr: rate of the decoder in the last one.
+        resumed_step: where a resumed run went on from; None for a new one.
+        storage_ok: whether the last save worked.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        store: LabelStore,
+        run: RunFolder,
+        network: SegmentationNetwork,
+        classes: ClassList,
+        *,
+        plan: Plan,
+        budget: Budget,
+        device: torch.device,
+        notify: Notify,
+        pretrained: bool,
+    ) -> None:
+        """For `create` and `resume`; `config` has no None left that a preset decides."""
+        assert config.crop and config.batch and config.lr and config.image_scale  # resolve() has filled them
+        self.config = config
+        self.store = store
+        self.run = run
+        self.channels = ChannelMap(classes)
+        self.budget = budget
+        self.batch = config.batch
+        self.scale = config.image_scale
+        self.load = Load(config.crop, config.batch, "cuda" if device.type == "cuda" else "cpu")
+        self.device = device
+        self.network = network.to(device=device, memory_format=torch.channels_last)
+        self.ema = Ema(self.network, config.ema)
+        self.optimizer = self._new_optimizer()
+        self.normalize = Normalize(network.normalization).to(device)
+        self.augment_settings = AugmentSettings(turns=config.turns) if config.augment else None
+        self.augment = self._new_augmenter()
+        self.validator = Validator(store, self.channels, plan, config.validate_every_s, budget.seconds)
+        self.sampler = CropSampler(
+            store,
+            self.channels,
+            [key for key in store.labelled_keys() if key not in plan.held_out],
+            scale=self.scale,
+            crop=self.load.crop,
+            margin=1.0 if self.augment_settings is None else self.augment_settings.window_margin,
+            seed=config.seed,
+            weak_background=config.weak_background > 0,
+        )
+        self.sampler.hold_out(plan.held_out)
+        self.tally = Tally(device)
+        self.clock = Clock()
+        self.best = Best()
+        self.class_weights: Tensor | None = None
+        self.step = 0
+        self.lr = 0.0
+        self.resumed_step: int | None = None
+        self.stop_requested = False
+        self.storage_ok = True
+        self._notify = notify
+        self._pretrained = pretrained
+        self._stage = 0
+        self._rate_cut = 1.0
+        self._returns = 0
+        self._frozen: bool | None = None
+        self._label_revision = -1
+        self._told_classes = classes
+        self._step_s = 0.0
+        self._last_step_s = 0.0
+        self._last_report_s = 0.0
+        self._last_checkpoint_s = 0.0
+
+    @classmethod
+    def create(cls, config: TrainConfig, store: LabelStore, run_dir: Path, notify: Notify) -> TrainState:
+        """A new run in `run_dir`.
+
+        Args:
+            notify: told about downloads, which can take a while.
+
+        Raises:
+            NothingToLearnError: the labels do not tell two classes apart.
+            UsageError: an unknown model, encoder or option; a GPU that is not there.
+            EncoderDownloadError, WeightsFileError: of the encoder's weights.
+            StorageError: the run's folder cannot be written.
+        """
+        check_learnable(store, config)
+        device = choose_device(config.device)
+        _prepare_torch(config, device)
+        config = resolve(config, "cuda" if device.type == "cuda" else "cpu", store)
+        torch.manual_seed(config.seed)
+        network = build(
+            config.model, classes=len(store.classes), encoder=config.encoder, **dict(config.model_options)
+        )
+        network.load_encoder_weights(
+            config.encoder_weights, lambda text, progress: notify(Notice(text=text, progress=progress))
+        )
+        config = replace(config, encoder=network.encoder_name)
+        run = RunFolder(run_dir)
+        run.write_config(config)
+        state = cls(
+            config,
+            store,
+            run,
+            network,
+            store.classes,
+            plan=plan_validation(store, config),
+            budget=Budget(steps=config.steps, seconds=config.seconds, schedule_steps=config.schedule_steps),
+            device=device,
+            notify=notify,
+            pretrained=network.pretrained,
+        )
+        state._enter_stage(0)
+        return state
+
+    @classmethod
+    def resume(cls, run_dir: Path, store: LabelStore, config: TrainConfig, notify: Notify) -> TrainState:
+        """Go on with the run in `run_dir`, from its last checkpoint.
+
+        Of `config` count `steps` (in all), `seconds` (added to what the run has had), `device` and `threads`;
+        without a budget the run's own still holds. All else is as the run was started.
+
+        Raises:
+            WeightsFileError: no checkpoint, a damaged one, or one for other classes.
+            ProjectFileError: the run's config.json cannot be read.
+            UsageError, StorageError: as in `create`.
+        """
+        run = RunFolder(run_dir)
+        checkpoint = load_checkpoint(run.last_checkpoint)
+        saved = run.config
+        check_learnable(store, saved)
+        device = choose_device(config.device if config.device != "auto" else saved.device)
+        merged = replace(
+            saved,
+            device=config.device if config.device != "auto" else saved.device,
+            threads=saved.threads if config.threads is None else config.threads,
+        )
+        steps, seconds = checkpoint["budget"]
+        if config.steps is not None or config.seconds is not None:
+            steps = config.steps
+            seconds = None if config.seconds is None else checkpoint["seconds"] + config.seconds
+        merged = replace(merged, steps=steps, seconds=seconds)
+        _prepare_torch(merged, device)
+        classes = _resumed_classes(run.last_checkpoint, checkpoint, store.classes)
+        network = build(
+            merged.model, classes=len(classes), encoder=merged.encoder, **dict(merged.model_options)
+        )
+        network.normalization = Normalization.from_json(json.loads(checkpoint["normalization"]))
+        kept = tuple(key for key in checkpoint["held_out"] if key in store.done_keys())
+        plan = Plan(kept, "validation") if kept else plan_validation(store, merged)
+        state = cls(
+            merged,
+            store,
+            run,
+            network,
+            classes,
+            plan=plan,
+            budget=Budget(steps=steps, seconds=seconds, schedule_steps=merged.schedule_steps),
+            device=device,
+            notify=notify,
+            pretrained=checkpoint["pretrained"],
+        )
+        state._restore(checkpoint)
+        run.forget_metrics_after(state.step)
+        return state
+
+    # --- what the loop asks --------------------------------------------------------------------------------
+
+    def request_stop(self) -> None:
+        """Finish the step, score, save and end. Safe in a signal handler."""
+        self.stop_requested = True
+
+    def over(self) -> bool:
+        """Whether the run should finish."""
+        if self.stop_requested:
+            return True
+        return self.budget.spent(self.step, self.clock.seconds, self.validator.reserve_s)
+
+    def report_due(self, every_s: float) -> bool:
+        """Whether the last StepDone is long enough ago."""
+        return self.seconds_since_report() >= every_s
+
+    def seconds_since_report(self) -> float:
+        """Training time since the last StepDone, validation and saving left out; never 0."""
+        return max(self.clock.seconds - self._last_report_s, 1e-9)
+
+    def checkpoint_due(self) -> bool:
+        """Whether waiting for another step would put more than the allowed time at risk."""
+        since_s = self.clock.seconds - self._last_checkpoint_s
+        return since_s + self._step_s >= self.config.checkpoint_every_s
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """bf16 on CUDA; on a CPU without AMX it is two to three times slower than float32."""
+        if self.device.type == "cuda":
+            return torch.autocast("cuda", torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def learning_parameters(self) -> list[nn.Parameter]:
+        """Parameters that have a gradient in this step."""
+        return [parameter for parameter in self.network.parameters() if parameter.grad is not None]
+
+    def next_windows(self) -> Windows:
+        """The next batch. Raises TrainingError when there is nothing left to draw from."""
+        windows = self.sampler.draw(self.batch)
+        if windows is None:
+            raise TrainingError("no labelled pixel is left to learn from; draw some and train again")
+        return windows
+
+    def resident_batch(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """One batch on the device, as the network gets it: pixels, targets, weights."""
+        crops = self.augment(self.next_windows(), self.load.crop)
+        return crops.pixels, crops.targets, crops.weights
+
+    # --- for those who predict while it trains -------------------------------------------------------------
+
+    @property
+    def weights_version(self) -> int:
+        """Grows with the weights."""
+        return self.step
+
+    def network_for_prediction(self) -> SegmentationNetwork:
+        """The averaged network, in evaluation mode, on the run's device; it changes with every step."""
+        return self.ema.network
+
+    def header(self) -> WeightsHeader:
+        """What the averaged weights say about themselves when saved."""
+        return header_for(
+            self.ema.network,
+            classes=self.channels.classes,
+            tile=self.load.crop,
+            scale=self.scale,
+            metrics={
+                "miou": self.best.miou,
+                "per_class_iou": dict(self.best.per_class_iou),
+                "pixel_accuracy": self.best.pixel_accuracy,
+                "on": self.validator.plan.on,
+                "step": self.step,
+                "seconds": round(self.clock.seconds, 3),
+            },
+            data_digest=self.store.digest(self.sampler.keys),
+        )
+
+    def predictor(self) -> Predictor:
+        """Predicts with the averaged network as it is at the time."""
+        return Predictor(
+            self.ema.network,
+            self.header(),
+            self.device,
+            notify=lambda text, progress: self._notify(Notice(text=text, progress=progress)),
+        )
+
+    # --- events --------------------------------------------------------------------------------------------
+
+    def started(self) -> TrainingStarted:
+        """The run as it begins."""
+        event = TrainingStarted(
+            run=str(self.run.path),
+            model=self.config.model,
+            encoder=self.config.encoder,
+            device=device_name(self.device),
+            classes=self.channels.classes,
+            train_images=self.sampler.keys,
+            validation_images=self.validator.plan.held_out,
+            weak_background=self.sampler.weak_background,
+            resumed_step=self.resumed_step,
+            steps=self.budget.steps,
+            seconds=self.budget.seconds,
+        )
+        again = "" if self.resumed_step is None else f", resumed at step {self.resumed_step}"
+        self.log(
+            f"{event.model} on {event.encoder}, {event.device}{again}: {len(event.train_images)} images to learn"
+            f" from, {len(event.validation_images)} held out; crops of {self.load.crop} pixels at scale"
+            f" {self.scale:g}, batch {self.batch}, rate {self.config.lr:g}"
+        )
+        return event
+
+    def keep_up(self) -> Iterator[Event]:
+        """Before a step: take in changed labels and classes, and set stage, freezing and rate."""
+        if self._label_revision != self.store.revision:
+            yield from self._take_in_labels()
+        yield from self.problems()
+        progress = self.budget.progress(self.step, self.clock.seconds, self.validator.reserve_s)
+        stages = len(self.network.stages())
+        stage, _ = stage_at(progress, stages)
+        if stage > self._stage:
+            self._enter_stage(stage)
+            yield Notice(text=f"{self.config.model} goes on as {self.network.stages()[stage]}")
+        # An encoder that has been set free stays free, also where a longer budget moves the share back.
+        frozen = (
+            self._pretrained
+            and self._frozen is not False
+            and frozen_at(progress, freeze=self.config.freeze, stages=stages)
+        )
+        if frozen != self._frozen:
+            self._frozen = frozen
+            self._set_modes()
+        floor = ENDLESS_FLOOR if self.budget.endless else FLOOR
+        factor = self._rate_cut * rate_factor(progress, warmup=self.config.warmup, stages=stages, floor=floor)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * factor
+        self.lr = self.optimizer.param_groups[0]["lr"]
+
+    def problems(self) -> Iterator[Event]:
+        """Say which images were left out, and why."""
+        for problems in (self.sampler.problems, self.validator.problems):
+            for problem in problems[:MOST_NOTES]:
+                yield Notice(text=f"left out of training: {problem}", level="warning")
+            if len(problems) > MOST_NOTES:
+                text = f"{len(problems) - MOST_NOTES} more images were left out of training"
+                yield Notice(text=text, level="warning")
+            problems.clear()
+
+    def count_step(self, loss: Tensor, gradient_norm: Tensor) -> None:
+        """A step is done; its numbers stay on the device until they are reported."""
+        self.step += 1
+        now_s = self.clock.seconds
+        self._step_s = now_s - self._last_step_s
+        self._last_step_s = now_s
+        self.tally.add(loss, gradient_norm, step=self.step, seconds=now_s, lr=self.lr)
+
+    def write_rows(self, rows: list[Row]) -> None:
+        """Keep losses in metrics.csv; a full disk is told when the checkpoint meets it."""
+        for row in rows:
+            self._write_row(
+                {"step": row.step, "seconds": round(row.seconds, 3), "loss": row.loss, "lr": row.lr}
+            )
+
+    def reported(self) -> None:
+        """What follows counts for the next StepDone."""
+        self._last_report_s = self._last_step_s = self.clock.seconds
+
+    def note_score(self, score: Score, *, comparable: Score) -> Validated:
+        """Keep a score; `comparable` is the one on the images of earlier scores, which decides on "best"."""
+        first = self.best.step is None
+        best = first or (comparable.miou or 0.0) > (self.best.miou or 0.0)
+        if best:
+            self.best = Best(score.miou, score.per_class_iou, score.pixel_accuracy, self.step, saved=False)
+        self._write_row(
+            {
+                "step": self.step,
+                "seconds": round(self.clock.seconds, 3),
+                "lr": self.lr,
+                "val_miou": score.miou,
+                "val_pixel_accuracy": score.pixel_accuracy,
+                "val_on": self.validator.plan.on,
+                "val_images": score.images,
+                **{f"val_iou:{name}": value for name, value in score.per_class_iou.items()},
+            }
+        )
+        return Validated(
+            step=self.step,
+            seconds=self.clock.seconds,
+            miou=score.miou,
+            per_class_iou=score.per_class_iou,
+            pixel_accuracy=score.pixel_accuracy,
+            on=self.validator.plan.on,
+            images=score.images,
+            best=best,
+        )
+
+    def log(self, text: str) -> None:
+        """A line in the run's log, if the disk takes it."""
+        with contextlib.suppress(StorageError):
+            self.run.log(text)
+
+    # --- when things go wrong ------------------------------------------------------------------------------
+
+    def step_down(self, reason: str) -> Notice:
+        """After out-of-memory: compute less at a time. Raises TrainingError at the end of the ladder."""
+        self.optimizer.zero_grad(set_to_none=True)
+        lower = self.load.lighter()
+        if lower is None:
+            raise TrainingError(
+                f"there is not enough memory even for one crop of {self.load.crop} pixels ({reason});"
+                " close other programs or choose a smaller model; what was learned is saved"
+            )
+        text = self.load.step_down_text(lower)
+        self._carry(lower)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return Notice(text=text, level="warning")
+
+    def go_back(self) -> Notice:
+        """After a loss that is not finite: the weights saved last, at half the rate."""
+        self._returns += 1
+        self.tally.reset()
+        self.reported()
+        if self._returns > MOST_RETURNS or not self.run.last_checkpoint.is_file():
+            raise TrainingError(
+                "the loss is not a number any more, even at a lower rate; what was learned before is saved:"
+                " start a new run with a lower rate"
+            )
+        checkpoint = load_checkpoint(self.run.last_checkpoint)
+        self._restore_weights(checkpoint)
+        self._rate_cut *= 0.5
+        return Notice(
+            text=f"the loss was not a number: back to the weights of step {checkpoint['step']},"
+            " at half the learning rate",
+            level="warning",
+        )
+
+    # --- checkpoints ---------------------------------------------------------------------------------------
+
+    def save(self) -> bool:
+        """Write the checkpoint, and the best weights if they are new; returns whether they were.
+
+        Raises:
+            StorageError: what was on disk before is untouched.
+        """
+        self._last_checkpoint_s = self.clock.seconds
+        best = not self.best.saved
+        if best:
+            save_weights(self.run.best_weights, self.ema.network, self.header())
+            self.best.saved = True
+        save_checkpoint(self.run.last_checkpoint, self.checkpoint())
+        self._last_checkpoint_s = self.clock.seconds
+        return best
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything `resume` needs beside config.json: tensors, numbers and texts."""
+        rng = {"torch": torch.get_rng_state(), "augment": self.augment.generator.get_state()}
+        if self.device.type == "cuda":
+            rng["cuda"] = torch.cuda.get_rng_state(self.device)
+        return {
+            "step": self.step,
+            "seconds": self.clock.seconds,
+            "budget": [self.budget.steps, self.budget.seconds],
+            "network": self.network.state_dict(),
+            "ema": self.ema.network.state_dict(),
+            "ema_updates": self.ema.updates,
+            "optimizer": self.optimizer.state_dict(),
+            "normalization": json.dumps(self.network.normalization.to_json()),
+            "pretrained": self._pretrained,
+            "stage": self._stage,
+            "frozen": self._frozen,
+            "rate_cut": self._rate_cut,
+            "load": [self.load.crop, self.load.piece, self.load.device],
+            "rng": rng,
+            "sampler": self.sampler.state(),
+            "classes": [c.index for c in self.channels.classes],
+            "held_out": list(self.validator.plan.held_out),
+            "validation_few": self.validator.few,
+            "best": {
+                "miou": self.best.miou,
+                "per_class_iou": dict(self.best.per_class_iou),
+                "pixel_accuracy": self.best.pixel_accuracy,
+                "step": self.best.step,
+            },
+        }
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self.step = self.resumed_step = checkpoint["step"]
+        self.clock = Clock(checkpoint["seconds"])
+        self._enter_stage(checkpoint["stage"])
+        crop, piece, device = checkpoint["load"]
+        if device == self.device.type:
+            self._carry(Load(crop, piece, device))
+        self._restore_weights(checkpoint)
+        self._pretrained = checkpoint["pretrained"]
+        self._frozen = checkpoint["frozen"]
+        self._rate_cut = checkpoint["rate_cut"]
+        self._set_modes()
+        self.sampler.restore(checkpoint["sampler"])
+        self.best = Best(**checkpoint["best"])
+        self.validator.few = checkpoint["validation_few"]
+        self.validator.start_at(self.clock.seconds)
+        self._last_checkpoint_s = self.clock.seconds
+        self.reported()
+        rng = checkpoint["rng"]
+        torch.set_rng_state(rng["torch"])
+        if ("cuda" in rng) == (self.device.type == "cuda"):
+            self.augment.generator.set_state(rng["augment"])
+            if "cuda" in rng:
+                torch.cuda.set_rng_state(rng["cuda"], self.device)
+
+    def _restore_weights(self, checkpoint: Checkpoint) -> None:
+        path = self.run.last_checkpoint
+        try:
+            self.network.load_state_dict(checkpoint["network"])
+            self.ema.network.load_state_dict(checkpoint["ema"])
+            self.optimizer.load_state_dict(checkpoint["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            problem = "does not fit the run's config.json; start a new run"
+            raise WeightsFileError(path, problem) from error
+        self.ema.updates = checkpoint["ema_updates"]
+
+    # --- parts ---------------------------------------------------------------------------------------------
+
+    def _new_optimizer(self) -> torch.optim.AdamW:
+        lr = self.config.lr or 0.0
+        encoder_lr = lr * self.config.encoder_lr_factor
+        groups = [
+            {"params": list(self.network.decoder_parameters()), "lr": lr, "peak_lr": lr},
+            {"params": list(self.network.encoder_parameters()), "lr": encoder_lr, "peak_lr": encoder_lr},
+        ]
+        return torch.optim.AdamW(groups, weight_decay=self.config.weight_decay, fused=True)
+
+    def _new_augmenter(self) -> Augmenter:
+        return Augmenter(
+            self.augment_settings,
+            device=self.device,
+            seed=self.config.seed,
+            weak_weight=self.config.weak_background,
+        )
+
+    def _carry(self, load: Load) -> None:
+        """Compute this much at a time from now on, and where it says."""
+        moved = load.device != self.device.type
+        self.load = load
+        self.sampler.crop = load.crop
+        if moved:
+            self.device = torch.device(load.device)
+            optimizer_state = self.optimizer.state_dict()
+            self.network.to(self.device)
+            self.ema.network.to(self.device)
+            self.optimizer = self._new_optimizer()
+            self.optimizer.load_state_dict(optimizer_state)
+            self.normalize.to(self.device)
+            self.augment = self._new_augmenter()
+            self.tally = Tally(self.device)
+            self._label_revision = -1  # the class weights move, too
+        self._set_modes()
+
+    def _set_modes(self) -> None:
+        """Train, except what is frozen, and except batch statistics where a batch is a single crop.
+
+        With two crops or more every batch norm learns its statistics, an unfrozen encoder's as well: images
+        of other kinds than ImageNet's need their own. From one crop they would only be noise.
+        """
+        self.network.freeze_encoder(bool(self._frozen))
+        self.network.train()
+        if self.load.piece == 1:
+            for module in self.network.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+
+    def _enter_stage(self, stage: int) -> None:
+        self._stage = stage
+        name = self.network.stages()[stage]
+        self.network.enter_stage(name)
+        self.ema.enter_stage(name)
+
+    def _take_in_labels(self) -> Iterator[Event]:
+        self._label_revision = self.store.revision
+        weak_before = self.sampler.weak_background
+        pixels = self.sampler.class_pixels
+        weights = balanced_class_weights(pixels, self.config.class_weight_cap)
+        self.class_weights = torch.from_numpy(weights).to(self.device)
+        if weak_before and not self.sampler.weak_background:
+            yield Notice(text="background is labelled now: undrawn pixels no longer stand in for it")
+        if self.store.classes != self._told_classes:
+            self._told_classes = self.store.classes
+            yield from self._take_in_classes()
+
+    def _take_in_classes(self) -> Iterator[Event]:
+        """Names and colours follow the project; channels are the run's as long as it lasts."""
+        present = self.store.classes
+        renamed = tuple(present.by_index(c.index) or c for c in self.channels.classes)
+        self.channels = ChannelMap(ClassList(renamed, self.channels.classes.background))
+        self.validator.channels = self.channels
+        added = [c.name for c in present if self.channels.classes.by_index(c.index) is None]
+        if added:
+            names = ", ".join(added)
+            yield Notice(text=f"new classes ({names}) are learned from the next run on", level="warning")
+
+    def _write_row(self, row: Mapping[str, Value]) -> None:
+        columns = [*METRICS, *(f"val_iou:{name}" for name in self.channels.classes.names)]
+        with contextlib.suppress(StorageError):
+            self.run.append_metrics({name: row.get(name) for name in columns})
+
+
+def device_name(device: torch.device) -> str:
+    """What people call it: "NVIDIA RTX 4090", "CPU, 2 threads"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def _prepare_torch(config: TrainConfig, device: torch.device) -> None:
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")  # TF32
+        torch.backends.cudnn.benchmark = True
+
+
+def _resumed_classes(path: Path, checkpoint: Checkpoint, present: ClassList) -> ClassList:
+    """The run's channels with the project's present names. Raises WeightsFileError when classes came or went."""
+    indices: list[int] = checkpoint["classes"]
+    if set(indices) != set(present.indices):
+        gone = [str(index) for index in indices if present.by_index(index) is None]
+        new = [c.name for c in present if c.index not in indices]
+        changes = [f"{', '.join(new)} came"] if new else []
+        changes += [f"index {', '.join(gone)} went"] if gone else []
+        problem = f"the project's classes have changed since ({'; '.join(changes)}); start a new run"
+        raise WeightsFileError(path, problem)
+    return ClassList(tuple(present.by_index(index) for index in indices), present.background)  # type: ignore[misc]

@@ -1,0 +1,183 @@
+"""How good the network is: whole images, averaged weights, one pooled confusion matrix.
+
+Held-out images are those marked done, from five on; below that every label is needed for training, and the
+score is one on training images and says so. Validation may take a limited share of the time only: it is held
+less often where it is slow, and on the first few of the held-out images where these are many; the last one of
+a run is on all of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import FileProblem
+from core.learning.config import TrainConfig
+from core.learning.data import ChannelMap, LabelStore
+from core.learning.metrics import ConfusionMatrix
+from core.project.split import split
+
+HELD_OUT_SHARE: Final = 0.2
+TRAINING_IMAGES_SCORED: Final = 8
+TIME_SHARE: Final = 0.15
+"""Of the training time, what validation may take at most."""
+ALLOWANCE_S: Final = 3.0
+"""What one validation may take in any case; longer runs allow ALLOWANCE_SHARE of their budget."""
+ALLOWANCE_SHARE: Final = 0.03
+
+
+class PredictsImages(Protocol):
+    """What validation needs of `core.learning.predict.Predictor`."""
+
+    def predict(self, image: NDArray[np.uint8]) -> PredictsClasses:
+        """Class indices and more of an RGB image (H, W, 3)."""
+        ...
+
+
+class PredictsClasses(Protocol):
+    """A predicted map."""
+
+    @property
+    def classes(self) -> NDArray[np.uint8]:
+        """Class indices (H, W)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which images are scored, and what kind of score that is."""
+
+    keys: tuple[str, ...]
+    on: Literal["validation", "training"]
+
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """Images training must not see."""
+        return self.keys if self.on == "validation" else ()
+
+
+def plan_validation(store: LabelStore, config: TrainConfig) -> Plan:
+    """Hold out done images, but never the only training image of a class."""
+    if config.validation == "auto":
+        _, chosen = split(store.done_keys(), HELD_OUT_SHARE)
+        held_out = _without_only_examples(store, chosen)
+        if held_out:
+            return Plan(held_out, "validation")
+    keys = store.labelled_keys()
+    # Every n-th of the sorted names, so that a sample of a long folder is not its first day.
+    step = max(1, -(-len(keys) // TRAINING_IMAGES_SCORED))
+    return Plan(keys[::step], "training")
+
+
+def _without_only_examples(store: LabelStore, chosen: Sequence[str]) -> tuple[str, ...]:
+    held_out = list(chosen)
+    for index in store.classes.indices:
+        training = [key for key in store.labelled_keys() if key not in held_out]
+        if store.counts(training)[index] == 0:
+            having = [key for key in held_out if store.get(key).counts[index]]
+            if having:
+                held_out.remove(having[0])
+    return tuple(held_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What one validation found. A class without a true pixel is None and not in the mean."""
+
+    miou: float | None
+    per_class_iou: Mapping[str, float | None]
+    pixel_accuracy: float | None
+    images: int
+
+
+@dataclass(slots=True)
+class Validator:
+    """Scores a predictor on the planned images and keeps to its share of the time.
+
+    Attributes:
+        few: how many images the intermediate validations use; None until the first has measured their time.
+        image_s: seconds one image takes.
+        problems: of images that could not be read; whoever tells the person empties it.
+    """
+
+    store: LabelStore
+    channels: ChannelMap
+    plan: Plan
+    every_s: float
+    time_budget_s: float | None = None
+    few: int | None = None
+    image_s: float | None = None
+    problems: list[FileProblem] = field(default_factory=list)
+    _next_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        # The first score comes soon: it also brings the first weights to disk.
+        budget_s = self.time_budget_s or float("inf")
+        self._next_s = min(self.every_s / 2, budget_s / 4)
+
+    @property
+    def reserve_s(self) -> float:
+        """Time that the last validation will take, as far as the budget can spare it."""
+        if self.time_budget_s is None or self.image_s is None:
+            return 0.0
+        return min(self.image_s * len(self.plan.keys), 0.1 * self.time_budget_s)
+
+    def due(self, seconds: float) -> bool:
+        """Whether it is time for an intermediate validation."""
+        return bool(self.plan.keys) and seconds >= self._next_s
+
+    def start_at(self, seconds: float) -> None:
+        """A resumed run starts with this training time."""
+        self._next_s += seconds
+
+    def score(self, predictor: PredictsImages, seconds: float) -> Score:
+        """An intermediate score, on few images if all would take too long; plans the next one."""
+        started = time.perf_counter()
+        allowance_s = max(ALLOWANCE_S, ALLOWANCE_SHARE * (self.time_budget_s or 0.0))
+        confusion = ConfusionMatrix(len(self.channels.classes))
+        scored = 0
+        for key in self._keys()[: self.few]:
+            scored += self._add(confusion, predictor, key)
+            if self.few is None and time.perf_counter() - started > allowance_s:
+                self.few = scored
+                break
+        took_s = time.perf_counter() - started
+        self.few = max(scored, 1) if self.few is None else self.few
+        self.image_s = took_s / max(scored, 1)
+        self._next_s = seconds + took_s + max(self.every_s, took_s / TIME_SHARE)
+        return self._score(confusion, scored)
+
+    def final_score(self, predictor: PredictsImages) -> tuple[Score, Score]:
+        """Two scores: on the images of the intermediate ones, for comparison, and on all."""
+        confusion = ConfusionMatrix(len(self.channels.classes))
+        keys = self._keys()
+        few = len(keys) if self.few is None else self.few
+        scored = sum(self._add(confusion, predictor, key) for key in keys[:few])
+        comparable = self._score(confusion, scored)
+        scored += sum(self._add(confusion, predictor, key) for key in keys[few:])
+        return comparable, self._score(confusion, scored)
+
+    def _keys(self) -> list[str]:
+        return [key for key in self.plan.keys if key in self.store]
+
+    def _add(self, confusion: ConfusionMatrix, predictor: PredictsImages, key: str) -> int:
+        """Count one image in; 0 if it cannot be read."""
+        try:
+            image = self.store.pixels(key)
+        except FileProblem as problem:
+            self.store.remove(key)
+            self.problems.append(problem)
+            return 0
+        truth = self.channels.to_channels(self.store.get(key).mask)
+        confusion.update(truth, self.channels.to_channels(predictor.predict(image).classes))
+        return 1
+
+    def _score(self, confusion: ConfusionMatrix, images: int) -> Score:
+        names = self.channels.classes.names
+        per_class = dict(zip(names, confusion.iou(), strict=True))
+        return Score(confusion.miou(), per_class, confusion.pixel_accuracy(), images)
