@@ -1,8 +1,8 @@
 """Every action of the window, from one table: name, text, keys, tip, icon, place in the menus.
 
-Names are "menu.verb" and are the objectNames of the QActions: settings keep changed keys under them, the command
-palette lists them. Keys are labelme's where labelme has one. The first key of an action is the one that menus
-show and that a person can change; the others are aliases.
+Names are "menu.verb" and are the objectNames of the QActions: settings keep changed keys under them, the
+command palette lists them. Keys are labelme's where labelme has one. The first key of an action is the one
+that menus show and that a person can change; the others are aliases.
 """
 
 from __future__ import annotations
@@ -52,12 +52,18 @@ class ActionSpec:
 A = ActionSpec
 ACTIONS: Final[tuple[ActionSpec, ...]] = (
     A("file.open_folder", "Open &folder ...", ("Ctrl+U",), "Open a folder of images or a project", "folder"),
-    A("file.open_file", "&Open image or annotation ...", ("Ctrl+O",), "Open its folder at this image", "image"),
-    A("file.open_sample", "Open the &sample project", (), "A copy of the ultrasound sample to try things on", "images"),
-    A("file.save", "&Save now", ("Ctrl+S",), "Edits are saved by themselves; this does it at once", "save", 1),
-    A("file.save_as", "Save &as ...", ("Ctrl+Shift+S",), "Write a copy of this annotation elsewhere", "copy", 1),
+    A("file.open_file", "&Open image or annotation ...", ("Ctrl+O",), "Open its folder at this image",
+      "image"),
+    A("file.open_sample", "Open the &sample project", (), "A copy of the ultrasound sample to try things on",
+      "images"),
+    A("file.add_images", "Add a folder of &images ...", (), "Take another folder into this project", "plus"),
+    A("file.save", "&Save now", ("Ctrl+S",), "Edits are saved by themselves; this does it at once", "save",
+      1),
+    A("file.save_as", "Save &as ...", ("Ctrl+Shift+S",), "Write a copy of this annotation elsewhere", "copy",
+      1),
     A("file.export", "&Export ...", ("Ctrl+Shift+E",), "Masks, labelme files, weights, ONNX", "export", 1),
-    A("file.delete_annotation", "&Delete annotation", ("Ctrl+Delete",), "Delete all shapes of this image", "trash", 2),
+    A("file.delete_annotation", "&Delete annotation", ("Ctrl+Delete",), "Delete all shapes of this image",
+      "trash", 2),
     A("file.close", "&Close project", ("Ctrl+W",), "Save and close the project", "close", 3),
     A("file.quit", "&Quit", ("Ctrl+Q",), "Save and leave", "", 3),
     A("edit.undo", "&Undo", ("Ctrl+Z",), "Take the last edit back; while drawing, the last point", "undo"),
@@ -66,7 +72,6 @@ ACTIONS: Final[tuple[ActionSpec, ...]] = (
     A("edit.paste", "&Paste", ("Ctrl+V",), "Put the copied shapes on this image", "", 1),
     A("edit.duplicate", "D&uplicate", ("Ctrl+D",), "Copy the selected shapes beside themselves", "", 1),
     A("edit.delete", "&Delete", ("Delete",), "Delete the selected shapes", "trash", 1),
-    A("edit.remove_point", "Remove selected &point", ("Backspace",), "Remove the selected vertex", "", 1, canvas=True),
     A("edit.select_all", "Select &all", ("Ctrl+A",), "Select all shapes of this image", "", 2),
     A("edit.label", "Edit &label ...", ("Ctrl+E",), "Give the selected shapes another class", "edit", 2),
     A("edit.keep_previous", "&Keep the previous image's shapes", ("Ctrl+P",),
@@ -83,20 +88,26 @@ ACTIONS: Final[tuple[ActionSpec, ...]] = (
     A("view.theme_light", "&Light", (), "Light colours", "sun", 9, checkable=True),
     A("view.theme_system", "As the &desktop", (), "The colours of the desktop", "", 9, checkable=True),
     A("shape.select", "&Select and edit", ("Ctrl+J",), "Select, move and reshape", "select", checkable=True),
-    A("shape.polygon", "&Polygon", ("Ctrl+N",), "Click points; close with Enter, a double click, or the first point",
-      "polygon", checkable=True),
+    A("shape.polygon", "&Polygon", ("Ctrl+N",),
+      "Click points; close with Enter, a double click, or the first point", "polygon", checkable=True),
     A("shape.rectangle", "&Rectangle", ("Ctrl+R",), "Two corners", "rectangle", checkable=True),
     A("shape.circle", "&Circle", (), "Centre and rim", "circle", checkable=True),
     A("shape.line", "&Line", (), "Two ends", "line", checkable=True),
     A("shape.linestrip", "Line s&trip", (), "Click points; end with Enter or Ctrl+click", "linestrip",
       checkable=True),
     A("shape.point", "P&oint", (), "One click", "point", checkable=True),
-    A("shape.hole", "&Hole", ("H",), "Cut a hole into the selected polygon", "hole", checkable=True),
+    A("shape.region", "Predicted &region", ("R",), "Click a predicted region to make it a shape", "region",
+      checkable=True),
     A("shape.finished_area", "&Finished area", ("B",),
       "Drag a rectangle in which everything not drawn is background", "finished-area", checkable=True),
     A("shape.done", "&Image is done", ("F",), "All is drawn: the rest of the image is background", "done", 1,
       checkable=True),
-    A("shape.done_next", "Done, &next image", ("Shift+F",), "Mark the image as done and go to the next one", "", 1),
+    A("shape.done_next", "Done, &next image", ("Shift+F",), "Mark the image as done and go to the next one",
+      "", 1),
+    A("shape.cut_hole", "Make a &hole", ("H",), "Cut the selected polygon out of the one around it", "hole",
+      2),
+    A("shape.to_front", "Bring to &front", ("Shift+PgUp",), "Later shapes paint over earlier ones", "", 2),
+    A("shape.to_back", "Send to &back", ("Shift+PgDown",), "Earlier shapes are painted over", "", 2),
     A("train.start", "&Train", ("Ctrl+T",), "Let the network learn from what is labelled", "play"),
     A("train.pause", "&Pause or go on", ("Ctrl+Shift+T",), "Hold training; predictions go on", "pause"),
     A("train.stop", "&Stop", ("Ctrl+.",), "End training; everything is saved", "stop"),

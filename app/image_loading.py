@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 from PySide6.QtGui import QImage
 
-from core.errors import AnnotationFileError, FileProblem, ImageFileError
+from core.errors import FileProblem, ImageFileError
 from core.files import file_digest
 from core.images.reader import read_image
 
@@ -63,7 +63,6 @@ def load_image(
     project: Project,
     entry: ImageEntry,
     known_stamp: Stamp | None,
-    known_size_hw: tuple[int, int] | None,
     known_digest: tuple[str | None] | None,
     annotation_too: bool,
 ) -> LoadedImage:
@@ -73,7 +72,6 @@ def load_image(
         project: the open project.
         entry: the image.
         known_stamp: stamp of the pixels at hand; None to read them.
-        known_size_hw: size of the pixels at hand.
         known_digest: digest of the annotation at hand, in a tuple because None means "no file"; None when
             there is none at hand.
         annotation_too: whether the annotation may be read (not while it has unsaved edits).
@@ -82,25 +80,14 @@ def load_image(
     if stamp is None:
         return LoadedImage(entry, None, problem=vanished(entry))
     image: QImage | None = None
-    size_hw = known_size_hw
     try:
         if stamp != known_stamp:
             image = decode(entry.image_path)
-            size_hw = (image.height(), image.width())
         if not annotation_too:
             return LoadedImage(entry, stamp, image)
         if known_digest is not None and file_digest(entry.annotation_path) == known_digest[0]:
             return LoadedImage(entry, stamp, image)
         loaded = project.load(entry)
-        if loaded.annotation.size_hw not in (None, size_hw):
-            assert loaded.annotation.size_hw is not None
-            assert size_hw is not None
-            wrong, right = loaded.annotation.size_hw, size_hw
-            raise AnnotationFileError(
-                entry.annotation_path,
-                f"imageWidth and imageHeight are {wrong[1]} x {wrong[0]}, but {entry.image_path.name} has "
-                f"{right[1]} x {right[0]} pixels; put the right image or the right JSON in place",
-            )
     except FileProblem as error:
         return LoadedImage(entry, stamp, problem=str(error))
     return LoadedImage(entry, stamp, image, loaded)

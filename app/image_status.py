@@ -1,7 +1,7 @@
 """How far each image is, for the list: state, number of shapes, what is wrong with it.
 
-Reading thousands of annotations takes a while, so it happens in a worker, in small portions, and arrives as it
-goes; what is edited in the window is known at once.
+Reading thousands of annotations takes a while, so it happens in a worker, in small portions, and arrives as
+it goes; what is edited in the window is known at once.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from PySide6.QtCore import QObject, Signal
 from app.workers.tasks import TaskRunner
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import AnnotationState
-from core.errors import FileProblem
 
 if TYPE_CHECKING:
     from core.project.project import ImageEntry, Project
 
-PORTION: Final = 32
+PORTION: Final = 64
 SCAN_PRIORITY: Final = -10
 
 
@@ -35,11 +34,13 @@ class ImageStatus:
 
 def status_of(document: AnnotationDocument) -> ImageStatus:
     """The status of a document that is open. Nothing drawn on an image in progress says nothing yet."""
-    count = len(document)
-    state = document.state
+    return _status(document.state, len(document))
+
+
+def _status(state: AnnotationState, shapes: int) -> ImageStatus:
     if state is not AnnotationState.DONE:
-        state = AnnotationState.IN_PROGRESS if count else AnnotationState.UNLABELLED
-    return ImageStatus(state, count)
+        state = AnnotationState.IN_PROGRESS if shapes else AnnotationState.UNLABELLED
+    return ImageStatus(state, shapes)
 
 
 def read_statuses(project: Project, entries: tuple[ImageEntry, ...]) -> dict[str, ImageStatus]:
@@ -48,10 +49,12 @@ def read_statuses(project: Project, entries: tuple[ImageEntry, ...]) -> dict[str
 
 
 def _read_status(project: Project, entry: ImageEntry) -> ImageStatus:
-    try:
-        return status_of(AnnotationDocument(project.load(entry).annotation))
-    except FileProblem as error:
-        return ImageStatus(problem=str(error))
+    glance = project.glance(entry)
+    if glance is None:
+        return ImageStatus()
+    if glance.problem is not None:
+        return ImageStatus(problem=str(glance.problem))
+    return _status(glance.state, sum(glance.labels.values()))
 
 
 class StatusBoard(QObject):

@@ -6,22 +6,22 @@ class change never races a save. The session shows one image of it at a time.
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import QObject, Signal
 
 from app.class_changes import ClassesChanged, Operation, change_classes
-from app.conflicts import ConflictChoice, Theirs, only_in, read_theirs
+from app.conflicts import ConflictChoice, Theirs, read_theirs
 from app.image_loading import ImageCache, LoadedImage, load_image, prefetch_image, vanished
 from app.image_status import StatusBoard, status_of
 from app.open_documents import OpenDocuments
 from app.session_state import CurrentImage
-from app.watching import ProjectWatcher
+from app.watching import ProjectWatcher, image_names
 from app.workers.autosaver import Autosaver
 from app.workers.tasks import Task, TaskRunner
-from core.annotation.commands import AddShapes
 from core.annotation.document import Change
 from core.annotation.model import ClassList
 from core.files import file_digest
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 CHANGE_PRIORITY = 10
 """As the autosaver's JSON: what was edited before a class change is saved before it."""
 SCAN_PRIORITY = 0
+MASKS_PRIORITY = -20
+MASK_PORTION = 8
+RESCAN_EVERY_S = 20.0
+"""Between two rescans because the window came to the front."""
 
 
 class OpenProject(QObject):
@@ -67,18 +71,29 @@ class OpenProject(QObject):
         self._watched: str | None = None
         self._busy = ""
         self._rescanning = False
+        self._rescanned_at = time.monotonic()
+        self._names: frozenset[str] | None = None
+        self._notes_told = 0
         self._closed = False
         self._watcher = ProjectWatcher(self)
         self._watcher.annotation_touched.connect(self._on_annotation_touched)
-        self._watcher.folders_touched.connect(self.rescan)
+        self._watcher.folders_touched.connect(self._on_folders_touched)
         self._take_entries()
         self.board.scan(self.entries.values())
+        self._on_folders_touched()
+
+    def new_notes(self) -> list[str]:
+        """What the project has to say and was not asked for yet."""
+        notes = self.project.notes[self._notes_told :]
+        self._notes_told = len(self.project.notes)
+        return notes
 
     def close(self, *, discard: bool = False) -> bool:
         """Save everything, wait for it, give the project back.
 
         Returns:
-            False when something could not be saved: the project stays open then, unless `discard` gives that up.
+            False when something could not be saved: the project stays open then, unless `discard` gives
+            that up.
         """
         if not self.autosaver.flush() and not discard:
             return False
@@ -109,7 +124,6 @@ class OpenProject(QObject):
             self.project,
             entry,
             None if cached is None else cached[0],
-            None if cached is None else (cached[1].height(), cached[1].width()),
             None if opened is None else (self.autosaver.digest_of(key),),
             # What is not saved yet must not be replaced; saving it will notice a foreign change.
             opened is None or self.autosaver.is_settled(key),
@@ -176,6 +190,8 @@ class OpenProject(QObject):
     def check_disk(self) -> None:
         """Look now for what other programs did (the window came to the front)."""
         self._watcher.check()
+        if time.monotonic() - self._rescanned_at > RESCAN_EVERY_S:
+            self.rescan()
 
     def _on_document_changed(self, key: str, change: Change) -> None:
         opened = self.documents.get(key)
@@ -192,7 +208,10 @@ class OpenProject(QObject):
         entry = self.entries[key]
         # Behind our own saves in the same queue: their digests are known when the answer comes.
         task = self.worker.run(
-            file_digest, entry.annotation_path, doing=f"reading {entry.annotation_path}", priority=SCAN_PRIORITY
+            file_digest,
+            entry.annotation_path,
+            doing=f"reading {entry.annotation_path}",
+            priority=SCAN_PRIORITY,
         )
         task.done.connect(partial(self._on_digest, key))
 
@@ -201,9 +220,8 @@ class OpenProject(QObject):
         if self._closed or opened is None:
             self.document_reloaded.emit(key)  # it could not be read before; perhaps now
         elif digest != self.autosaver.digest_of(key) and self.autosaver.is_settled(key):
-            task = self._reader.run(
-                read_theirs, self.project, opened.entry, doing=f"reading {opened.entry.annotation_path}"
-            )
+            doing = f"reading {opened.entry.annotation_path}"
+            task = self._reader.run(read_theirs, self.project, opened.entry, "never", doing=doing)
             task.done.connect(partial(self._on_foreign_change, key))
 
     def _on_foreign_change(self, key: str, theirs: Theirs) -> None:
@@ -212,7 +230,9 @@ class OpenProject(QObject):
             return
         path = opened.entry.annotation_path
         if not self.autosaver.is_settled(key):
-            self.autosaver.note_conflict(key, f"{path}: another program changed this file while you edited it")
+            self.autosaver.note_conflict(
+                key, f"{path}: another program changed this file while you edited it"
+            )
         elif theirs.annotation is None:
             self.autosaver.note_conflict(key, f"{theirs.problem}; what you see is the last good state")
         else:
@@ -233,74 +253,107 @@ class OpenProject(QObject):
         opened = self.documents.get(key)
         if opened is None:
             return
-        task = self._reader.run(
-            read_theirs, self.project, opened.entry, doing=f"reading {opened.entry.annotation_path}"
-        )
+        keep: Literal["always", "unreadable", "never"] = "never" if choice == "reload" else "unreadable"
+        if choice == "both":
+            keep = "always"
+        doing = f"reading {opened.entry.annotation_path}"
+        task = self._reader.run(read_theirs, self.project, opened.entry, keep, doing=doing)
         task.done.connect(partial(self._on_choice, key, choice))
+        task.failed.connect(self._on_worker_failed)
 
     def _on_choice(self, key: str, choice: ConflictChoice, theirs: Theirs) -> None:
         opened = self.documents.get(key)
         if self._closed or opened is None:
             return
-        if choice == "mine":
+        if choice != "reload":
             self.autosaver.resolve(key, theirs.digest, written=False)
+            if theirs.copy is not None:
+                self.message.emit(f"The other program's version was kept as {theirs.copy.name}.", "info")
         elif theirs.annotation is None:
             self.message.emit(theirs.problem, "error")
             self.autosaver.ask_again(key)
-        elif choice == "reload":
+        else:
             self.documents.reset(key, theirs.annotation)
             self.autosaver.resolve(key, theirs.digest, written=True)
-            self.document_reloaded.emit(key)
-        else:
-            added = only_in(theirs.annotation, opened.document.shapes)
-            if added:
-                opened.history.push(AddShapes(added))
-            self.autosaver.resolve(key, theirs.digest, written=False)
-            self.document_reloaded.emit(key)
+        self.document_reloaded.emit(key)
+
+    # --- images come and go -------------------------------------------------------------------------------
+
+    def _on_folders_touched(self) -> None:
+        """Our own saves touch folders, too, and rescanning ten thousand images takes a second: look first."""
+        if self._rescanning or self._closed:
+            return
+        self._rescanning = True
+        task = self.worker.run(
+            image_names, self._watcher.folders, doing="looking for images", priority=SCAN_PRIORITY
+        )
+        task.done.connect(self._on_names)
+        task.failed.connect(self._on_worker_failed)
+
+    def _on_names(self, names: frozenset[str]) -> None:
+        self._rescanning = False
+        if self._names is not None and names != self._names:
+            self.rescan()
+        self._names = names
 
     def rescan(self) -> None:
         """Look for images that appeared or vanished."""
         if self._rescanning or self._closed:
             return
         self._rescanning = True
+        self._rescanned_at = time.monotonic()
         task = self.worker.run(
             self.project.rescan, doing=f"looking for images in {self.project.root}", priority=SCAN_PRIORITY
         )
         task.done.connect(self._on_rescanned)
-        task.failed.connect(self._on_rescan_failed)
+        task.failed.connect(self._on_worker_failed)
 
-    def _on_rescan_failed(self, sentence: str) -> None:
+    def _on_worker_failed(self, sentence: str) -> None:
         self._rescanning = False
         self.message.emit(sentence, "warning")
 
     def _on_rescanned(self, change: ScanChange) -> None:
         self._rescanning = False
-        if self._closed or not (change.added or change.removed):
+        if self._closed:
             return
-        before = self.entries
         self._take_entries()
-        for key in set(before) - set(self.entries):
+        for key in change.removed:
             self._images.drop(key)
-        self.board.scan(self.entries[key] for key in self.entries if key not in before)
+        self.board.scan(entry for entry in self.entries.values() if self.documents.get(entry.key) is None)
         if self.project.classes != self.classes:
             self.classes = self.project.classes
             self.classes_changed.emit()
-        self.images_changed.emit(change)
+        for note in self.new_notes():
+            self.message.emit(note, "info")
+        if change:
+            self.images_changed.emit(change)
 
     def _take_entries(self) -> None:
         self.entries = {entry.key: entry for entry in self.project.images()}
-        folders = [self.project.root, *(entry.image_path.parent for entry in self.entries.values())]
+        roots = [self.project.root / spec for spec in self.project.image_roots]
+        folders = [*roots, *(entry.image_path.parent for entry in self.entries.values())]
         self._watcher.watch_folders(dict.fromkeys(folders))
+
+    def add_image_folder(self, folder: Path) -> None:
+        """Take another folder of images into the project."""
+        task = self.worker.run(
+            self.project.add_image_root, folder, doing=f"adding {folder}", priority=CHANGE_PRIORITY
+        )
+        task.done.connect(self._on_rescanned)
+        task.failed.connect(self._on_worker_failed)
 
     # --- classes ------------------------------------------------------------------------------------------
 
-    def change_classes(self, doing: str, affected_labels: set[str], operation: Operation) -> None:
+    def change_classes(
+        self, doing: str, affected_labels: set[str], operation: Operation, *, refresh_masks: bool = False
+    ) -> None:
         """Run a class change in the worker, after all saves; editing waits meanwhile.
 
         Args:
             doing: for the person: "renaming nerve".
             affected_labels: labels whose shapes it rewrites; undo histories that hold them are emptied.
             operation: called with the project.
+            refresh_masks: write all masks anew afterwards, at leisure (their palettes changed).
         """
         if self._busy:
             self.message.emit(f"Please wait: {self._busy}.", "warning")
@@ -320,17 +373,23 @@ class OpenProject(QObject):
             doing=doing,
             priority=CHANGE_PRIORITY,
         )
-        task.done.connect(self._on_classes_changed)
+        task.done.connect(partial(self._on_classes_changed, refresh_masks))
         task.failed.connect(self._on_class_change_failed)
 
     def _on_class_change_failed(self, sentence: str) -> None:
         self._set_busy("")
         self.message.emit(sentence, "error")
 
-    def _on_classes_changed(self, result: ClassesChanged) -> None:
+    def _on_classes_changed(self, refresh_masks: bool, result: ClassesChanged) -> None:
         self._set_busy("")
         if self._closed:
             return
+        if refresh_masks:
+            entries = tuple(self.entries.values())
+            for start in range(0, len(entries), MASK_PORTION):
+                portion = entries[start : start + MASK_PORTION]
+                doing = "bringing the colours into the masks"
+                self.worker.run(self.project.refresh_masks, portion, doing=doing, priority=MASKS_PRIORITY)
         for opened in self.documents:
             key = opened.entry.key
             if key in result.reloaded:

@@ -106,6 +106,11 @@ class Session(QObject):
         return SaveState("saved") if self._opened is None else self._opened.autosaver.state
 
     @property
+    def busy(self) -> str:
+        """What editing has to wait for, "" when nothing."""
+        return self._busy
+
+    @property
     def editable(self) -> bool:
         """Whether there is a document that may be edited now."""
         return self._current is not None and self._current.document is not None and not self._busy
@@ -173,7 +178,7 @@ class Session(QObject):
         self.active_class_changed.emit(self._active_class)
         self.images_changed.emit(None)
         self.saved_changed.emit(self.save_state)
-        for note in project.notes:
+        for note in opened.new_notes():
             self.message.emit(note, "info")
 
     def _show_first(self, opened: Opened) -> None:
@@ -235,6 +240,11 @@ class Session(QObject):
         """Look for what other programs did (the window came to the front)."""
         if self._opened is not None:
             self._opened.check_disk()
+
+    def add_image_folder(self, folder: Path) -> None:
+        """Take another folder of images into the project."""
+        if self._opened is not None:
+            self._opened.add_image_folder(folder)
 
     # --- the current image --------------------------------------------------------------------------------
 
@@ -327,7 +337,12 @@ class Session(QObject):
         if self._busy:
             self.message.emit(f"Please wait: {self._busy}.", "warning")
             return False
-        if self._current is None or self._current.history is None:
+        if self._opened is None or self._current is None or self._current.history is None:
+            return False
+        if not self._opened.project.writable:
+            reason = self._opened.project.read_only_reason
+            text = f"{self._opened.project.root}: nothing can be changed here, because {reason}."
+            self.message.emit(text, "warning")
             return False
         try:
             self._current.history.push(command)
@@ -443,7 +458,7 @@ class Session(QObject):
     def recolor_class(self, index: int, color: str) -> None:
         """Give a class another colour "#rrggbb"."""
         doing = f"changing the colour of {self._class_name(index)}"
-        self._change_classes(doing, set(), lambda p: p.recolor_class(index, color))
+        self._change_classes(doing, set(), lambda p: p.recolor_class(index, color), refresh_masks=True)
 
     def reorder_classes(self, indices: tuple[int, ...]) -> None:
         """Show the classes in this order."""
@@ -471,10 +486,15 @@ class Session(QObject):
         )
 
     def _change_classes(
-        self, doing: str, affected_labels: set[str], operation: Callable[[Project], object]
+        self,
+        doing: str,
+        affected_labels: set[str],
+        operation: Callable[[Project], object],
+        *,
+        refresh_masks: bool = False,
     ) -> None:
         if self._opened is not None:
-            self._opened.change_classes(doing, affected_labels, operation)
+            self._opened.change_classes(doing, affected_labels, operation, refresh_masks=refresh_masks)
 
     def _class_name(self, index: int) -> str:
         found = self.classes.by_index(index)
@@ -482,7 +502,7 @@ class Session(QObject):
 
     def _default_class(self) -> LabelClass | None:
         foreground = [c for c in self.classes if c.index != self.classes.background]
-        return (foreground or list(self.classes) or [None])[0]
+        return next(iter(foreground or self.classes), None)
 
     # --- what the open project tells ----------------------------------------------------------------------
 

@@ -6,16 +6,34 @@ system gives no notifications (network drives), `check` is called when the windo
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QFileSystemWatcher, QObject, QTimer, Signal
 
+from core.images.reader import IMAGE_SUFFIXES
+from core.project.layout import ProjectLayout
+
 SETTLE_MS: Final = 300
 """Editors write in several steps; look once they are through."""
 MAX_FOLDERS: Final = 400
 """inotify watches are few (8192 for all programs of a user on some systems)."""
+
+
+def image_names(folders: tuple[Path, ...]) -> frozenset[str]:
+    """Worker: the paths of all image files directly in these folders, and of their subfolders."""
+    names: set[str] = set()
+    for folder in folders:
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES or (
+                    entry.is_dir() and entry.name not in ProjectLayout.SKIPPED
+                ):
+                    names.add(entry.path)
+    return frozenset(names)
 
 
 class ProjectWatcher(QObject):
@@ -30,6 +48,7 @@ class ProjectWatcher(QObject):
         self._files.fileChanged.connect(self._on_file_changed)
         self._files.directoryChanged.connect(self._on_folder_changed)
         self._annotation: Path | None = None
+        self.folders: tuple[Path, ...] = ()
         self._file_timer = QTimer(self, singleShot=True, interval=settle_ms)
         self._file_timer.timeout.connect(self._on_file_settled)
         self._folder_timer = QTimer(self, singleShot=True, interval=settle_ms)
@@ -37,7 +56,8 @@ class ProjectWatcher(QObject):
 
     def watch_folders(self, folders: Iterable[Path]) -> None:
         """Watch these folders instead of those before."""
-        wanted = {str(folder) for folder in list(folders)[:MAX_FOLDERS] if folder.is_dir()}
+        self.folders = tuple(folders)
+        wanted = {str(folder) for folder in self.folders[:MAX_FOLDERS] if folder.is_dir()}
         before = set(self._files.directories())
         if gone := before - wanted:
             self._files.removePaths(list(gone))

@@ -195,5 +195,3 @@ class ImageListPanel(Themed, QWidget):
         action = self.search.addAction(icon("search", theme.muted), QLineEdit.ActionPosition.LeadingPosition)
         action.setObjectName("search.icon")
         self.view.viewport().update()
-
-

@@ -181,7 +181,9 @@ class ImageListModel(QAbstractListModel):
         """Number of listed images."""
         return 0 if parent is not None and parent.isValid() else len(self._rows)
 
-    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def data(
+        self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
         """Name, thumbnail (asked for when it is not there), status, tooltip."""
         if not index.isValid() or index.row() >= len(self._rows):
             return None

@@ -8,8 +8,8 @@
 
 The worker is a `TaskRunner` with one thread, so writes happen in order. At most one write of a document is
 under way; edits that come meanwhile are written together afterwards. What cannot be written stays in memory,
-is said in `saved_changed`, and is tried again every RETRY_MS. A document whose file another program changed is
-not written until `resolve` says what to do.
+is said in `saved_changed`, and is tried again every RETRY_MS. A document whose file another program changed
+is not written until `resolve` says what to do.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class Autosaver(QObject):
         Args:
             key: the image.
             digest: of the file on disk as it is now.
-            written: the document now equals that file (it was reloaded); False: the document is to replace it.
+            written: the document now equals that file (it was reloaded); False: it is to replace the file.
         """
         tracked = self._tracked.get(key)
         if tracked is None:

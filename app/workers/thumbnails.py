@@ -83,7 +83,9 @@ def load_thumbnail(path: Path, cache: Path) -> QImage:
     try:
         status = path.stat()
     except OSError as error:
-        raise ImageFileError(path, "the image was moved or deleted; put it back or remove its entry") from error
+        raise ImageFileError(
+            path, "the image was moved or deleted; put it back or remove its entry"
+        ) from error
     name = digest(f"{path}|{status.st_mtime_ns}|{status.st_size}|{SIDE_PX}".encode())[:32]
     kept = cache / f"{name}.jpg"
     image = QImage(str(kept)) if kept.is_file() else QImage()
@@ -99,10 +101,10 @@ def load_thumbnail(path: Path, cache: Path) -> QImage:
 
 def _keep(image: QImage, kept: Path) -> None:
     """Write to the cache; without an fsync, for a lost thumbnail is made again. A full disk is no matter."""
-    temporary = kept.with_suffix(f".{os.getpid()}.tmp")
+    temporary = kept.with_suffix(f".{os.getpid()}.jpg")
     with contextlib.suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
-        if image.save(str(temporary), "JPG", 88):
+        if image.save(str(temporary), quality=88):
             temporary.replace(kept)
         else:
             temporary.unlink(missing_ok=True)
