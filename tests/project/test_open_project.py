@@ -1,0 +1,339 @@
+"""Opening: what a folder becomes, what stays untouched, who may write."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.annotation.model import AnnotationState, LabelClass
+from core.errors import ProjectFileError, ProjectLockedError, StorageError, UsageError
+from core.project.project import Project
+
+Maker = Callable[..., Path]
+
+
+def test_opening_a_labelme_folder_changes_nothing_that_was_there(
+    labelme_folder: Path, snapshot: Callable[[Path], dict[str, object]]
+) -> None:
+    before = snapshot(labelme_folder)
+
+    with Project.open(labelme_folder) as project:
+        for image in project.labelled():
+            project.write_mask(image.entry, image.mask)
+    with Project.open(labelme_folder) as project:
+        assert project.notes == []
+
+    after = snapshot(labelme_folder)
+    assert {name: after[name] for name in before} == before
+    new = {name.split("/")[0] for name in after.keys() - before.keys()}
+    assert new == {"project.json", "masks", ".maskloop"}
+
+
+def test_labels_become_classes_in_the_order_of_labels_txt_and_are_reported(labelme_folder: Path) -> None:
+    with Project.open(labelme_folder) as project:
+        assert project.classes.names == ("background", "stem", "leaf", "flower", "root")
+        assert project.classes.indices == (0, 1, 2, 3, 4)
+        assert project.classes.background == 0
+        assert [note for note in project.notes if "stem, leaf, flower, root" in note]
+
+
+def test_labels_become_classes_as_first_seen_without_a_list(labelme_folder: Path) -> None:
+    (labelme_folder / "labels.txt").unlink()
+
+    with Project.open(labelme_folder) as project:
+        assert project.classes.names == ("background", "leaf", "stem", "root")
+
+
+def test_a_labels_txt_about_something_else_is_not_taken(labelme_folder: Path) -> None:
+    (labelme_folder / "labels.txt").write_text("7\n8\n9\n")
+
+    with Project.open(labelme_folder) as project:
+        assert project.classes.names == ("background", "leaf", "stem", "root")
+
+
+def test_foreign_files_with_shapes_are_done_and_their_labels_keep_their_meaning(labelme_folder: Path) -> None:
+    with Project.open(labelme_folder) as project:
+        states = {entry.key: project.state_of(entry) for entry in project.images()}
+        masks = {image.entry.key: image.mask for image in project.labelled()}
+
+    assert states == {
+        "a.png": AnnotationState.DONE,
+        "b.png": AnnotationState.DONE,
+        "c.png": AnnotationState.UNLABELLED,
+    }
+    assert masks["a.png"][5, 5] == 1
+    assert masks["a.png"][0, 0] == 0
+    assert masks["b.png"][5, 5] == 4  # root was drawn last
+
+
+def test_a_new_project_has_background_at_index_0(tmp_path: Path) -> None:
+    with Project.create(tmp_path / "new") as project:
+        assert [(c.index, c.name) for c in project.classes] == [(0, "background")]
+        assert project.classes.background == 0
+        assert (project.root / "images").is_dir()
+        assert json.loads((project.root / "project.json").read_text()) == {
+            "schema": 1,
+            "name": "new",
+            "classes": [{"index": 0, "name": "background", "color": project.classes[0].color}],
+            "background": 0,
+            "image_roots": ["images"],
+            "settings": {},
+        }
+
+
+def test_a_project_gets_exactly_the_classes_it_is_given(tmp_path: Path) -> None:
+    classes = ["sky", "road", LabelClass(7, "car", "#AABBCC")]
+    with Project.create(tmp_path / "street", classes=classes, background=None) as project:
+        assert [(c.index, c.name) for c in project.classes] == [(0, "sky"), (1, "road"), (7, "car")]
+        assert project.classes.background is None
+        assert project.classes[2].color == "#aabbcc"
+        assert len({c.color for c in project.classes}) == 3
+
+
+@pytest.mark.parametrize("names", [["a", "a"], ["a", ""], ["__ignore__"]])
+def test_unfit_class_names_make_no_project(tmp_path: Path, names: list[str]) -> None:
+    with pytest.raises(UsageError):
+        Project.create(tmp_path / "p", classes=names)
+
+    assert not (tmp_path / "p").exists()
+
+
+def test_creating_over_a_project_is_refused(tmp_path: Path) -> None:
+    Project.create(tmp_path / "p").close()
+
+    with pytest.raises(UsageError, match="already"):
+        Project.create(tmp_path / "p")
+
+
+def test_creating_over_a_folder_of_images_takes_them(tmp_path: Path, new_image: Maker) -> None:
+    new_image(tmp_path / "p" / "left" / "a.png")
+
+    with Project.create(tmp_path / "p") as project:
+        assert [entry.key for entry in project.images()] == ["left/a.png"]
+
+
+def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ProjectFileError, match="no such folder"):
+        Project.open(tmp_path / "nothing")
+
+
+def test_a_file_of_the_project_opens_the_project(tmp_path: Path, new_image: Maker) -> None:
+    image = new_image(tmp_path / "p" / "images" / "a.png")
+    Project.create(tmp_path / "p").close()
+
+    for path in (image, tmp_path / "p" / "project.json"):
+        with Project.open(path) as project:
+            assert project.root == (tmp_path / "p").resolve()
+
+
+def test_folders_of_the_project_itself_are_not_scanned(tmp_path: Path, new_image: Maker) -> None:
+    for name in ("masks", "runs", "predictions", "exports", ".maskloop", "annotations", ".hidden"):
+        new_image(tmp_path / name / "x.png")
+    for name in ("image10.png", "image2.JPG", "deep/masks/y.png"):
+        new_image(tmp_path / name)
+    new_image(tmp_path / "photo.png").rename(tmp_path / ".photo.png")
+
+    with Project.open(tmp_path) as project:
+        assert [entry.key for entry in project.images()] == ["deep/masks/y.png", "image2.JPG", "image10.png"]
+
+
+def test_somebody_elses_masks_are_not_written_over(tmp_path: Path, new_image: Maker) -> None:
+    new_image(tmp_path / "a.png")
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(np.ones((12, 16), np.uint8)).save(tmp_path / "masks" / "a.png")
+    before = (tmp_path / "masks" / "a.png").read_bytes()
+
+    with Project.open(tmp_path) as project:
+        entry = project.entry("a.png")
+        project.write_mask(entry, np.zeros((12, 16), np.uint8))
+        assert project.read_mask(entry).max() == 0
+        assert project.rescan().added == ()
+        assert project.entry("a.png") == entry
+
+    assert (tmp_path / "masks" / "a.png").read_bytes() == before
+
+
+# --- images come and go -----------------------------------------------------------------------------------
+
+
+def test_images_that_appear_and_vanish_are_noticed(labelme_folder: Path, new_image: Maker) -> None:
+    with Project.open(labelme_folder) as project:
+        new_image(labelme_folder / "d.png")
+        (labelme_folder / "a.png").unlink()
+
+        change = project.rescan()
+
+        assert change.added == ("d.png",)
+        assert change.removed == ("a.png",)
+        assert [entry.key for entry in project.images()] == ["b.png", "c.png", "d.png"]
+        assert not project.rescan()
+        with pytest.raises(UsageError, match=r"a\.png"):
+            project.entry("a.png")
+    assert (labelme_folder / "a.json").exists()
+
+
+def test_a_label_that_labelme_adds_meanwhile_becomes_a_class(
+    labelme_folder: Path, new_labelme: Maker
+) -> None:
+    with Project.open(labelme_folder) as project:
+        new_labelme(labelme_folder / "c.json", "c.png", "thorn")
+        project.rescan()
+
+        assert project.classes.by_name("thorn") == project.classes.by_index(5)
+    with Project.open(labelme_folder) as project:
+        assert "thorn" in project.classes.names
+
+
+def test_a_missing_image_folder_is_a_problem_and_not_the_end(tmp_path: Path, new_image: Maker) -> None:
+    new_image(tmp_path / "p" / "here" / "a.png")
+    Project.create(tmp_path / "p", image_roots=("here", "../gone")).close()
+
+    with Project.open(tmp_path / "p") as project:
+        assert [entry.key for entry in project.images()] == ["here/a.png"]
+        assert ["gone" in str(problem) for problem in project.problems] == [True]
+
+
+def test_images_outside_keep_their_annotations_in_the_project(
+    tmp_path: Path, new_image: Maker, new_labelme: Maker, snapshot: Callable[[Path], dict[str, object]]
+) -> None:
+    outside = tmp_path / "camera"
+    new_image(outside / "day 1" / "a.png")
+    new_labelme(outside / "day 1" / "a.json", "a.png", "car")
+    new_image(outside / "b.png")
+    before = snapshot(outside)
+
+    with Project.create(tmp_path / "p", image_roots=(outside,)) as project:
+        entry = project.entry("../camera/day 1/a.png")
+        loaded = project.load(entry)
+        assert [shape.label for shape in loaded.annotation.shapes] == ["car"]
+        assert loaded.digest is None
+        project.save(entry, loaded.annotation, loaded.digest)
+        project.write_mask(entry, project.render_mask(entry, loaded.annotation))
+
+        saved = project.root / "annotations" / "camera" / "day 1" / "a.json"
+        assert json.loads(saved.read_text())["imagePath"] == "../../../../camera/day 1/a.png"
+        assert entry.mask_path == project.root / "masks" / "camera" / "day 1" / "a.png"
+        assert project.load(entry).digest is not None
+        project.rename_class(project.classes.by_name("car").index, "truck")
+        assert [s.label for s in project.load(entry).annotation.shapes] == ["truck"]
+
+    assert snapshot(outside) == before
+    with Project.open(tmp_path / "p") as project:
+        assert len(project.images()) == 2
+        assert project.classes.names == ("background", "truck")
+
+
+def test_two_outside_folders_of_one_name_do_not_share(tmp_path: Path, new_image: Maker) -> None:
+    new_image(tmp_path / "x" / "cam" / "a.png")
+    new_image(tmp_path / "y" / "cam" / "a.png")
+
+    with Project.create(tmp_path / "p", image_roots=("../x/cam", "../y/cam")) as project:
+        first, second = project.images()
+
+    assert first.annotation_path != second.annotation_path
+    assert first.mask_path != second.mask_path
+
+
+# --- locks ------------------------------------------------------------------------------------------------
+
+
+def test_a_second_window_is_told_who_has_the_project(tmp_path: Path) -> None:
+    with (
+        Project.create(tmp_path / "p", holder="anna@desk"),
+        pytest.raises(ProjectLockedError, match=f"anna@desk.*process {os.getpid()}"),
+    ):
+        Project.open(tmp_path / "p")
+
+    Project.open(tmp_path / "p").close()
+
+
+def test_reading_beside_an_open_window_writes_nothing(
+    labelme_folder: Path, snapshot: Callable[[Path], dict[str, object]]
+) -> None:
+    with Project.open(labelme_folder):
+        before = snapshot(labelme_folder)
+        with Project.open(labelme_folder, lock=False) as reader:
+            assert len(reader.labelled()) == 2
+            entry = reader.entry("a.png")
+            loaded = reader.load(entry)
+            with pytest.raises(StorageError, match="reading only"):
+                reader.save(entry, loaded.annotation, loaded.digest)
+            with pytest.raises(StorageError, match="reading only"):
+                reader.add_class("moss")
+        assert snapshot(labelme_folder) == before
+
+
+def test_a_holder_that_died_is_noticed_and_does_not_block(tmp_path: Path) -> None:
+    Project.create(tmp_path / "p").close()
+    code = (
+        "import os, pathlib, sys\n"
+        "from core.project.project import Project\n"
+        "Project.open(pathlib.Path(sys.argv[1]), holder='bert@lab')\n"
+        "os._exit(9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "p")], check=False)
+
+    with Project.open(tmp_path / "p") as project:
+        assert ["bert@lab" in note for note in project.notes] == [True]
+    with Project.open(tmp_path / "p") as project:
+        assert project.notes == []
+
+
+def test_an_error_while_opening_gives_the_lock_back(tmp_path: Path) -> None:
+    Project.create(tmp_path / "p").close()
+    good = (tmp_path / "p" / "project.json").read_bytes()
+    (tmp_path / "p" / "project.json").write_text("{")
+    with pytest.raises(ProjectFileError):
+        Project.open(tmp_path / "p")
+
+    (tmp_path / "p" / "project.json").write_bytes(good)
+    Project.open(tmp_path / "p").close()
+
+
+def test_a_read_only_folder_opens_with_a_note(
+    labelme_folder: Path, monkeypatch: pytest.MonkeyPatch, snapshot: Callable[[Path], dict[str, object]]
+) -> None:
+    before = snapshot(labelme_folder)
+    _make_read_only(monkeypatch, labelme_folder)
+
+    with Project.open(labelme_folder) as project:
+        assert len(project.labelled()) == 2
+        assert ["read-only" in note for note in project.notes if "taken from" not in note] == [True]
+        entry = project.entry("a.png")
+        loaded = project.load(entry)
+        with pytest.raises(StorageError, match="read-only"):
+            project.save(entry, loaded.annotation, loaded.digest)
+
+    assert snapshot(labelme_folder) == before
+
+
+def _make_read_only(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Permissions, and where they do not count (the tests run as root in some places) their effect."""
+    original = os.access
+
+    def access(path: Path, mode: int) -> bool:
+        return original(path, mode) and not (mode & os.W_OK and Path(path).is_relative_to(folder))
+
+    def mkdir(self: Path, *args: object, **kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(os, "access", access)
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+
+
+def test_importing_the_project_is_light() -> None:
+    code = (
+        "import sys, core.project.project, core.images.reader\n"
+        "print([n for n in ('torch', 'cv2', 'tifffile', 'filelock', 'PySide6') if n in sys.modules])"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert printed.stdout.strip() == "[]"
