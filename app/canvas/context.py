@@ -1,22 +1,215 @@
-"""What a tool may see and do: the document, the view's geometry, and a way to issue commands."""
+"""What a tool may see and do: the document, the view's geometry, previews, and a way to issue commands."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PySide6.QtCore import QPointF
+from PySide6.QtGui import QColor, QPainterPath
 
 from app.canvas.hits import Hit, HitTester
+from app.canvas.live_shapes import LiveShapes, Shift
 from app.canvas.overlay import Region
-from core.annotation.commands import Command, drawing
+from app.canvas.shape_index import ShapeIndex
+from app.canvas.style import FRESH_COLOR, PICK_RADIUS, visible_line
+from core.annotation.commands import XY, Command, ShapeEdit, drawing
 from core.annotation.document import AnnotationDocument
-from core.annotation.model import ClassList, LabelClass, Points, Shape, ShapeType, frozen_points
+from core.annotation.model import LabelClass, Points, Shape
 
 if TYPE_CHECKING:
-    from app.canvas.live_shapes import LiveShapes
-    from app.canvas.shape_index import ShapeIndex
     from app.canvas.view import CanvasView
 
-_log = logging.getLogger(__name__)
+
+class ToolContext:
+    """The canvas as tools know it. There is one for all tools of a view."""
+
+    def __init__(self, view: CanvasView, index: ShapeIndex, live: LiveShapes) -> None:
+        self._view = view
+        self._index = index
+        self._live = live
+        self.hits = HitTester(index)
+        self.document: AnnotationDocument | None = None
+        self.active_class: LabelClass | None = None
+
+    # --- geometry -----------------------------------------------------------------------------------------
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Width and height of the image, pixels; 0, 0 without one."""
+        size = self._view.content_size
+        return size.width(), size.height()
+
+    @property
+    def scale(self) -> float:
+        """Logical screen pixels per image pixel."""
+        return self._view.zoom
+
+    @property
+    def reach(self) -> float:
+        """How far from a vertex or edge a click may be, image pixels."""
+        return PICK_RADIUS / self.scale
+
+    def to_screen(self, xy: XY) -> QPointF:
+        """A point of the image in viewport coordinates."""
+        return self._view.to_viewport(QPointF(*xy))
+
+    def points_to_screen(self, points: Points) -> Points:
+        """Points (N, 2) of the image in viewport coordinates."""
+        origin = self.to_screen((0.0, 0.0))
+        return np.asarray(points) * self.scale + (origin.x(), origin.y())
+
+    def to_viewport_path(self, path: QPainterPath) -> QPainterPath:
+        """A path in image coordinates, in viewport coordinates."""
+        return self._view.viewportTransform().map(path)
+
+    def clamp(self, xy: XY) -> XY:
+        """The nearest point of the image, its border included."""
+        width, height = self.image_size
+        return min(max(xy[0], 0.0), float(width)), min(max(xy[1], 0.0), float(height))
+
+    def close_on_screen(self, a: XY, b: XY, pixels: float = PICK_RADIUS) -> bool:
+        """Are two points of the image within so many screen pixels?"""
+        return float(np.hypot(a[0] - b[0], a[1] - b[1])) * self.scale <= pixels
+
+    # --- the document -------------------------------------------------------------------------------------
+
+    @property
+    def index(self) -> ShapeIndex:
+        """Outlines and boxes of the shapes."""
+        return self._index
+
+    def issue(self, command: Command) -> None:
+        """Hand a command to whoever executes them."""
+        self._view.command_issued.emit(command)
+
+    def end_drag(self) -> None:
+        """Say that what follows is a step of its own in the history."""
+        self._view.drag_ended.emit()
+
+    def add_drawn(self, shape: Shape) -> None:
+        """A shape is finished: add it with the active class, or ask for a label where there is none."""
+        if self.document is None:
+            return
+        if self.active_class is None:
+            self._view.label_needed.emit(shape)
+            return
+        try:
+            command = drawing(self.document, [shape.with_(label=self.active_class.name)])
+        except ValueError as error:
+            self.say(f"Nothing was added: {error}.")
+            return
+        self.issue(command)
+        self.end_drag()
+
+    # --- selection ----------------------------------------------------------------------------------------
+
+    @property
+    def selection(self) -> frozenset[int]:
+        """Selected shapes that can be seen."""
+        return frozenset(uid for uid in self._live.selection if self._index.is_shown(uid))
+
+    def select(self, uids: Iterable[int]) -> None:
+        """Ask for a selection; whoever owns it answers by setting it."""
+        wanted = frozenset(uids)
+        if wanted != self._live.selection:
+            self._view.selection_requested.emit(wanted)
+
+    @property
+    def shapes_visible(self) -> bool:
+        """Are shapes shown at all? What cannot be seen cannot be hit."""
+        return self._live.visible
+
+    # --- what is shown before it is so --------------------------------------------------------------------
+
+    def preview(self, edit: ShapeEdit) -> bool:
+        """Show shapes as an edit would make them. False (and no change) when the edit is not allowed."""
+        try:
+            pairs = edit.pairs()
+        except ValueError as error:
+            self.say(f"Not possible here: {error}.")
+            return False
+        self._view.change_live(previews={after.uid: after for _, after in pairs})
+        self.say_hint()
+        return True
+
+    def preview_shift(self, uids: frozenset[int], dx: float, dy: float, *, copies: bool = False) -> None:
+        """Show shapes moved, or copies of them beside them."""
+        self._view.change_live(shift=Shift(uids, dx, dy, copies))
+
+    def clear_preview(self) -> None:
+        """Show the document as it is."""
+        self._view.change_live(previews={}, shift=None)
+
+    def hover(self, hit: Hit | None) -> None:
+        """Highlight what is under the mouse."""
+        if hit != self._live.hover:
+            self._view.change_live(hover=hit)
+
+    @property
+    def hovered(self) -> Hit | None:
+        """What is highlighted under the mouse."""
+        return self._live.hover
+
+    def select_vertex(self, hit: Hit | None) -> None:
+        """Mark one vertex as the one keys act on."""
+        if hit != self._live.vertex:
+            self._view.change_live(vertex=hit)
+
+    @property
+    def selected_vertex(self) -> Hit | None:
+        """The marked vertex."""
+        return self._live.vertex
+
+    # --- prediction ---------------------------------------------------------------------------------------
+
+    def region_at(self, xy: XY) -> Region | None:
+        """The predicted region under a point, while predictions are shown."""
+        return self._view.region_at(*xy)
+
+    @property
+    def has_prediction(self) -> bool:
+        """Is a prediction shown?"""
+        return self._view.has_prediction
+
+    def class_name(self, index: int) -> str:
+        """Name of the class with this mask value."""
+        found = self._view.classes.by_index(index)
+        return str(index) if found is None else found.name
+
+    def click_region(self, xy: XY) -> None:
+        """Tell that the predicted region under a point was clicked."""
+        self._view.region_clicked.emit(int(xy[0]), int(xy[1]))
+
+    # --- words and menus ----------------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        """Show a note where hints are shown, until the next press or key."""
+        self._view.show_note(text)
+
+    def say_hint(self) -> None:
+        """Take a note back: show the tool's own hint again."""
+        self._view.show_note(None)
+
+    def refresh(self) -> None:
+        """Tell the view that the tool's overlay, cursor or hint changed outside of an event."""
+        self._view.refresh_tool()
+
+    def request_menu(self, global_pos: QPointF) -> None:
+        """Ask for the context menu of the selection."""
+        self._view.context_menu_requested.emit(global_pos.toPoint())
+
+    def color_of(self, label: str) -> QColor:
+        """The colour shapes of a label are drawn in."""
+        return self._view.color_of(label)
+
+    @property
+    def drawing_color(self) -> QColor:
+        """The colour of what is being drawn: the active class's, else a neutral one."""
+        return FRESH_COLOR if self.active_class is None else visible_line(QColor(self.active_class.color))
+
+    @property
+    def view(self) -> CanvasView:
+        """The widget, as a parent for menus."""
+        return self._view

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ from core import geometry
 from core.annotation.model import Points, Shape, ShapeType
 
 CIRCLE_SEGMENTS: Final = 96
-"""Sides of the polygon that stands for a circle: under half a pixel off up to a radius of 900 screen pixels."""
+"""Sides of the polygon that stands for a circle: half a pixel off at a radius of 900 screen pixels."""
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in image pixels."""
@@ -92,7 +92,8 @@ def mask_rings(mask: NDArray[np.bool_]) -> tuple[Points, ...]:
     and halving the odd ones upwards lands on the true edge, inner corners included.
 
     Returns:
-        Outer and inner borders alike, each (N, 2) in pixels from the bitmap's corner; even-odd gives the bitmap.
+        Outer and inner borders alike, each (N, 2) in pixels from the bitmap's corner; by the even-odd rule
+        they give the bitmap again.
     """
     doubled = np.repeat(np.repeat(mask.astype(np.uint8), 2, axis=0), 2, axis=1)
     contours, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
@@ -100,14 +101,15 @@ def mask_rings(mask: NDArray[np.bool_]) -> tuple[Points, ...]:
     return tuple(ring for ring in rings if len(ring) >= 4)
 
 
-def _corners(ring: NDArray[np.int32]) -> Points:
+def _corners(ring: NDArray[Any]) -> Points:
     """Drop repeated points, then points on the straight line between their neighbours."""
     ring = ring[np.any(ring != np.roll(ring, 1, axis=0), axis=1)]
     before = ring - np.roll(ring, 1, axis=0)
     after = np.roll(ring, -1, axis=0) - ring
     turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
     reverses = (before * after).sum(axis=1) < 0
-    return ring[turns | reverses].astype(np.float64)
+    corners: Points = ring[turns | reverses].astype(np.float64)
+    return corners
 
 
 def _outline(rings: tuple[Points, ...], *, closed: bool, dots: bool = False) -> Outline:
@@ -137,10 +139,6 @@ def edge_distance(outline: Outline, x: float, y: float) -> float:
     if outline.dots:
         return min((geometry.nearest_vertex(ring, (x, y))[1] for ring in outline.rings), default=math.inf)
     return min(
-        (
-            geometry.nearest_edge(ring, (x, y), outline.closed)[1]
-            for ring in outline.rings
-            if len(ring) > 1
-        ),
+        (geometry.nearest_edge(ring, (x, y), outline.closed)[1] for ring in outline.rings if len(ring) > 1),
         default=math.inf,
     )

@@ -1,4 +1,4 @@
-"""The prediction over the image: tinted classes, fainter where the network doubts, and the region in reach."""
+"""The prediction over the image: tinted classes, fainter where the network doubts; and its regions."""
 
 from __future__ import annotations
 
@@ -145,7 +145,9 @@ class PredictionLayer:
         if self._codes is None or not self.visible or self._opacity == 0:
             return
         height, width = self._codes.shape
-        columns = np.floor((np.arange(rect.width()) + rect.x() + 0.5 - frame.dx) / frame.scale).astype(np.intp)
+        columns = np.floor((np.arange(rect.width()) + rect.x() + 0.5 - frame.dx) / frame.scale).astype(
+            np.intp
+        )
         rows = np.floor((np.arange(rect.height()) + rect.y() + 0.5 - frame.dy) / frame.scale).astype(np.intp)
         in_columns = np.flatnonzero((columns >= 0) & (columns < width))
         in_rows = np.flatnonzero((rows >= 0) & (rows < height))
@@ -166,7 +168,8 @@ class PredictionLayer:
     def region_at(self, x: float, y: float) -> Region | None:
         """The area of one class under a point; None on background, unlabelled and outside.
 
-        Diagonal neighbours are connected, as in `core.annotation.vectorize.connected_region`. The last one is remembered: moving within it costs nothing.
+        Diagonal neighbours are connected, as in `core.annotation.vectorize.connected_region`. The last
+        region is remembered: moving within it costs nothing.
         """
         if self._classes is None:
             return None
@@ -193,6 +196,6 @@ class PredictionLayer:
         marked = marks[top + 1 : top + 1 + high, left + 1 : left + 1 + wide]
         mask = marked.astype(np.bool_)
         marked.fill(0)  # not a new buffer for every region: it is as large as the image
-        rings = tuple(ring + (left, top) for ring in mask_rings(mask))
+        corner = np.array([left, top])
+        rings = tuple(ring + corner for ring in mask_rings(mask))
         return Region(value, (left, top, left + wide, top + high), mask, rings)
-

@@ -1,8 +1,8 @@
 """All shapes that are not being edited, drawn in one go.
 
-OpenCV draws 10,000 polygons of 20 vertices (fill and smooth outline) in about 30 ms; a `QPainterPath` each takes
-45 to 110, and one path of all of them over a second. Fills replace one another as the classes of a mask
-do (later shapes on top); outlines come after all fills, so that a covered shape still shows.
+OpenCV draws 10,000 polygons of 20 vertices (fill and smooth outline) in about 30 ms; a `QPainterPath` each
+takes 45 to 110, and one path of all of them over a second. Fills replace one another as the classes of a
+mask do (later shapes on top); outlines come after all fills, so that a covered shape still shows.
 """
 
 from __future__ import annotations
@@ -102,9 +102,7 @@ class ShapeLayer:
             x0, y0, x1, y1 = outline.box
             far = x0 < view[0] - reach or y0 < view[1] - reach or x1 > view[2] + reach or y1 > view[3] + reach
             ends = [start := start + len(ring) for ring in outline.rings]
-            spans = [
-                slice(end - len(ring), end) for ring, end in zip(outline.rings, ends, strict=True)
-            ]
+            spans = [slice(end - len(ring), end) for ring, end in zip(outline.rings, ends, strict=True)]
             result.append(
                 _Drawn(
                     outline,
@@ -148,7 +146,7 @@ def _stroke_all(pixels: NDArray[np.uint8], drawn: Sequence[_Drawn], ratio: float
     if rich:
         halo = _premultiplied(HALO, HALO.alpha())
         for (_, closed, _), lines in batches.items():
-            cv2.polylines(pixels, lines, closed, halo, round(3 * ratio), cv2.LINE_AA, _SHIFT)
+            cv2.polylines(pixels, lines, closed, halo, round(2 * ratio), cv2.LINE_AA, _SHIFT)
     for (color, closed, selected), lines in batches.items():
         thickness = max(1, round(ratio * (2 if selected and rich else 1)))
         cv2.polylines(pixels, lines, closed, color, thickness, cv2.LINE_AA, _SHIFT)
@@ -171,7 +169,12 @@ def _fixed(points: Points) -> _Ints:
 
 @functools.lru_cache(maxsize=1024)
 def _multiplied(rgb: int, alpha: int) -> _Color:
-    return (rgb & 255) * alpha // 255, (rgb >> 8 & 255) * alpha // 255, (rgb >> 16 & 255) * alpha // 255, alpha
+    return (
+        (rgb & 255) * alpha // 255,
+        (rgb >> 8 & 255) * alpha // 255,
+        (rgb >> 16 & 255) * alpha // 255,
+        alpha,
+    )
 
 
 def _premultiplied(color: QColor, alpha: int) -> _Color:
@@ -203,7 +206,8 @@ def _cut_half(ring: Points, axis: int, bound: float, *, keep_above: bool) -> Poi
         share = (bound - ring[:, axis]) / (following[:, axis] - ring[:, axis])
         crossing = ring + share[:, None] * (following - ring)
     pairs = np.stack([ring, crossing], axis=1).reshape(-1, 2)
-    return pairs[np.stack([inside, crosses], axis=1).reshape(-1)]
+    kept: Points = pairs[np.stack([inside, crosses], axis=1).reshape(-1)]
+    return kept
 
 
 def cut_line(ring: Points, width: int, height: int, *, closed: bool) -> list[Points]:

@@ -27,6 +27,8 @@ HANDLE_HOT: Final = QColor(255, 196, 0)
 """The vertex under the cursor, or selected."""
 
 UNKNOWN_COLOR: Final = QColor("#9aa0a6")
+FRESH_COLOR: Final = QColor("#35c2ff")
+"""What is drawn while no class is active."""
 IGNORE_COLOR: Final = QColor("#d0d0d0")
 
 

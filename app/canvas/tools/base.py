@@ -83,6 +83,8 @@ class Tool:
     """What `CanvasView.set_tool` is given."""
     title: ClassVar[str]
     """What menus call it."""
+    overlay_margin: ClassVar[float] = 24.0
+    """How far `paint_overlay` reaches past `overlay_box`, screen pixels."""
 
     def __init__(self, context: ToolContext) -> None:
         self.context = context
@@ -123,15 +125,15 @@ class Tool:
 
     # --- keys ---------------------------------------------------------------------------------------------
 
-    def claims(self, event: QKeyEvent) -> bool:  # noqa: ARG002 - most tools claim nothing
+    def claims(self, event: QKeyEvent) -> bool:
         """Must this key come here even if it is a shortcut of the window (Ctrl+Z while drawing)?"""
         return False
 
-    def key(self, event: QKeyEvent) -> bool:  # noqa: ARG002
+    def key(self, event: QKeyEvent) -> bool:
         """A key went down. True when the tool used it."""
         return False
 
-    def key_released(self, event: QKeyEvent) -> bool:  # noqa: ARG002
+    def key_released(self, event: QKeyEvent) -> bool:
         """A key went up. True when the tool used it."""
         return False
 

@@ -1,0 +1,271 @@
+"""Shapes that are being looked at or edited: selected, under the mouse, half-way through a drag.
+
+They are drawn anew at every paint, on top of the layer of all others, which therefore need not be drawn
+again while a vertex moves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QTransform
+
+from app.canvas.handles import handle_rings
+from app.canvas.hits import Hit
+from app.canvas.outlines import Box, Outline, outline_of
+from app.canvas.painting import draw_handle, draw_handles, draw_line, path_of
+from app.canvas.shape_index import ShapeIndex, union
+from app.canvas.style import (
+    HANDLE_FILL,
+    HANDLE_HOT,
+    HANDLE_RADIUS,
+    SELECTED_FILL_ALPHA,
+    line_pen,
+    visible_line,
+)
+from core.annotation.document import AnnotationDocument, Change
+from core.annotation.model import Shape
+
+FEW: Final = 64
+"""More selected shapes than this are drawn by the layer: drawing them anew at every paint would be felt."""
+_PLAIN_FROM: Final = 400
+"""More shapes than this are dragged as thin outlines: one path of hairlines, a native fast path of Qt."""
+_MAX_HANDLES: Final = 4000
+_HOVER_FILL_ALPHA: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """Shapes shown away from where they are: `copies` says that the originals stay."""
+
+    uids: frozenset[int]
+    dx: float
+    dy: float
+    copies: bool = False
+
+
+class LiveShapes:
+    """What is drawn live, and how.
+
+    Args:
+        index: outlines of the document.
+        color_of: colour of a label.
+    """
+
+    def __init__(self, index: ShapeIndex, color_of: Callable[[str], QColor]) -> None:
+        self._index = index
+        self._color_of = color_of
+        self._paths: dict[int, tuple[Outline, QPainterPath]] = {}
+        self.document: AnnotationDocument | None = None
+        self.selection: frozenset[int] = frozenset()
+        self.previews: dict[int, Shape] = {}
+        """Shapes shown differently from the document, by uid."""
+        self.shift: Shift | None = None
+        self.hover: Hit | None = None
+        self.vertex: Hit | None = None
+        """The selected vertex."""
+        self.visible = True
+
+    # --- who is live --------------------------------------------------------------------------------------
+
+    def uids(self) -> frozenset[int]:
+        """Shapes the layer leaves out."""
+        live = frozenset(self.previews)
+        if len(self.selection) <= FEW:
+            live |= self.selection
+        if self.shift is not None and not self.shift.copies:
+            live |= self.shift.uids
+        return live
+
+    def crowd(self) -> frozenset[int]:
+        """Selected shapes the layer draws, highlighted."""
+        return self.selection - self.uids()
+
+    def reset(self) -> None:
+        """Forget previews, hover and the selected vertex."""
+        self.previews = {}
+        self.shift = None
+        self.hover = None
+        self.vertex = None
+
+    def follow(self, change: Change) -> None:
+        """Drop what refers to shapes that the document no longer has, or vertices that are gone."""
+        if change.uid is None:
+            if change.kind == "reset":
+                self._paths = {}
+                self.reset()
+            return
+        if change.after is None:
+            self._paths.pop(change.uid, None)
+            self.previews.pop(change.uid, None)
+        self.hover = self._still_there(self.hover)
+        self.vertex = self._still_there(self.vertex)
+
+    def _still_there(self, hit: Hit | None) -> Hit | None:
+        if hit is None or self.document is None or hit.uid not in self._index:
+            return None
+        if hit.kind == "body":
+            return hit
+        rings = handle_rings(self.document.get(hit.uid))
+        there = hit.ring < len(rings) and hit.index < len(rings[hit.ring]) + (hit.kind == "edge")
+        return hit if there else None
+
+    def box(self) -> Box:
+        """The part of the image drawn on; empty (corners crossed) when nothing is live."""
+        return union(outline.box for _, outline in self._drawn())
+
+    def _drawn(self) -> Iterable[tuple[int, Outline]]:
+        """Live shapes with the outlines they have now; moved ones with moved boxes."""
+        if not self.visible or self.document is None:
+            return
+        shift = self.shift
+        uids = self.uids() | (shift.uids if shift is not None else frozenset())
+        if self.hover is not None:
+            uids |= {self.hover.uid}
+        for uid in uids:
+            if not self._index.is_shown(uid):
+                continue
+            outline = outline_of(self.previews[uid]) if uid in self.previews else self._index[uid]
+            if shift is not None and uid in shift.uids:
+                if shift.copies:
+                    yield uid, outline
+                outline = _moved(outline, shift.dx, shift.dy)
+            yield uid, outline
+
+    # --- drawing ------------------------------------------------------------------------------------------
+
+    def paint(self, painter: QPainter, to_viewport: QTransform, exposed: QRectF) -> None:
+        """Draw in viewport coordinates; `exposed` is the part of the viewport that is wanted."""
+        if not self.visible or self.document is None:
+            return
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        inverted, _ = to_viewport.inverted()
+        # Pens and handles reach past the geometry.
+        seen = inverted.mapRect(exposed.adjusted(-12, -12, 12, 12))
+        if self.shift is not None and len(self.shift.uids) > _PLAIN_FROM:
+            self._paint_plain(painter, to_viewport)
+        else:
+            self._paint_bodies(painter, to_viewport, seen)
+        self._paint_handles(painter, to_viewport, seen)
+        painter.restore()
+
+    def _paint_bodies(self, painter: QPainter, to_viewport: QTransform, seen: QRectF) -> None:
+        live = self.uids()
+        for uid, outline in sorted(self._drawn(), key=lambda pair: pair[0] in self.selection):
+            if not _meets(outline.box, seen):
+                continue
+            color = self._color_of(self._shape(uid).label)
+            strong = uid in live or uid in self.selection
+            if outline.dots:
+                for point in outline.rings[0]:
+                    center = to_viewport.map(QPointF(*point))
+                    if strong:
+                        draw_handle(painter, center, HANDLE_FILL, 7.5)
+                    draw_handle(painter, center, visible_line(color), 5.0)
+                continue
+            path = to_viewport.map(self._path(uid, outline))
+            if outline.closed:
+                fill = QColor(color)
+                fill.setAlpha(SELECTED_FILL_ALPHA if strong else _HOVER_FILL_ALPHA)
+                painter.fillPath(path, fill)
+            draw_line(painter, path, visible_line(color), 2.5 if strong else 2.0)
+
+    def _paint_plain(self, painter: QPainter, to_viewport: QTransform) -> None:
+        """Very many shapes under the mouse's drag: hairlines in one path."""
+        assert self.shift is not None
+        shift = self.shift
+        whole = QPainterPath()
+        for uid in shift.uids:
+            if self._index.is_shown(uid):
+                whole.addPath(self._path(uid, self._index[uid]))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, on=False)
+        painter.setPen(line_pen(HANDLE_FILL, 1))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawPath((QTransform.fromTranslate(shift.dx, shift.dy) * to_viewport).map(whole))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+
+    def _paint_handles(self, painter: QPainter, to_viewport: QTransform, seen: QRectF) -> None:
+        if self.shift is None:
+            shown = [uid for uid in self.uids() if self._index.is_shown(uid)]
+            if (
+                self.hover is not None
+                and self.hover.uid not in shown
+                and self._index.is_shown(self.hover.uid)
+            ):
+                shown.append(self.hover.uid)
+            for uid in shown:
+                if _meets(self._outline(uid).box, seen):
+                    self._paint_handles_of(painter, to_viewport, uid)
+        for hit, fill, radius in (
+            (self.vertex, HANDLE_HOT, HANDLE_RADIUS + 0.5),
+            (self.hover, HANDLE_HOT, HANDLE_RADIUS + 2),
+        ):
+            point = None if hit is None or hit.kind != "vertex" else self._vertex(hit)
+            if point is not None:
+                draw_handle(painter, to_viewport.map(point), fill, radius)
+
+    def _paint_handles_of(self, painter: QPainter, to_viewport: QTransform, uid: int) -> None:
+        shape = self._shape(uid)
+        rings = handle_rings(shape)
+        count = sum(len(ring) for ring in rings)
+        if count == 0 or count > _MAX_HANDLES or self._outline(uid).dots:
+            return
+        matrix = np.array([[to_viewport.m11(), to_viewport.m12()], [to_viewport.m21(), to_viewport.m22()]])
+        offset = (to_viewport.dx(), to_viewport.dy())
+        for ring in rings:
+            placed = ring @ matrix + offset
+            spacing = _spacing(placed)
+            # Handles that would touch each other shrink, then vanish: the outline says more.
+            radius = min(HANDLE_RADIUS, spacing * 0.45)
+            if radius >= 1.5:
+                draw_handles(painter, placed, radius)
+
+    def _vertex(self, hit: Hit) -> QPointF | None:
+        if not self._index.is_shown(hit.uid) or self.shift is not None:
+            return None
+        rings = handle_rings(self._shape(hit.uid))
+        if hit.ring >= len(rings) or hit.index >= len(rings[hit.ring]):
+            return None
+        return QPointF(*rings[hit.ring][hit.index])
+
+    def _shape(self, uid: int) -> Shape:
+        assert self.document is not None
+        return self.previews.get(uid) or self.document.get(uid)
+
+    def _outline(self, uid: int) -> Outline:
+        return outline_of(self.previews[uid]) if uid in self.previews else self._index[uid]
+
+    def _path(self, uid: int, outline: Outline) -> QPainterPath:
+        known = self._paths.get(uid)
+        if known is None or known[0] is not outline:
+            known = self._paths[uid] = outline, path_of(outline)
+        return known[1]
+
+
+def _moved(outline: Outline, dx: float, dy: float) -> Outline:
+    x0, y0, x1, y1 = outline.box
+    step = np.array([dx, dy])
+    return Outline(
+        tuple(ring + step for ring in outline.rings),
+        closed=outline.closed,
+        dots=outline.dots,
+        box=(x0 + dx, y0 + dy, x1 + dx, y1 + dy),
+    )
+
+
+def _meets(box: Box, rect: QRectF) -> bool:
+    x0, y0, x1, y1 = box
+    return x0 <= rect.right() and x1 >= rect.left() and y0 <= rect.bottom() and y1 >= rect.top()
+
+
+def _spacing(points: np.ndarray) -> float:
+    """Typical distance from one point to the next, viewport pixels."""
+    if len(points) < 2:
+        return math.inf
+    return float(np.median(np.hypot(*np.diff(points, axis=0, append=points[:1]).T)))

@@ -1,0 +1,256 @@
+"""What the select tool's mouse can be in the middle of. Each drag shows a preview and issues one command.
+
+Nothing is in the document before the button is released: Esc costs nothing, and neither the history, the
+autosaver nor the learner sees a shape that is still moving.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PySide6.QtCore import QPoint, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPen
+from PySide6.QtWidgets import QMenu
+
+from app.canvas.handles import handle_rings, moved_handle
+from app.canvas.hits import Hit
+from app.canvas.outlines import Box
+from app.canvas.shape_index import union
+from app.canvas.style import DRAG_START, HALO
+from app.canvas.tools.base import Pointer
+from core.annotation.commands import (
+    XY,
+    AddShapes,
+    InsertVertex,
+    ShapeEdit,
+    TranslateShapes,
+    translated,
+)
+from core.annotation.model import ShapeType
+
+if TYPE_CHECKING:
+    from app.canvas.context import ToolContext
+
+
+class Drag:
+    """Base: from a press on, `move` follows the mouse, then `finish` or `cancel`."""
+
+    hint = "Release to drop, Esc to cancel"
+
+    def __init__(self, context: ToolContext, start: Pointer) -> None:
+        self.context = context
+        self.start = start
+        self.started = False
+
+    def move(self, pointer: Pointer) -> None:
+        """Follow the mouse once it has gone far enough to mean a drag."""
+        if not self.started:
+            gone = pointer.screen - self.start.screen
+            if abs(gone.x()) + abs(gone.y()) < DRAG_START:
+                return
+            self.started = True
+        self.follow(pointer)
+
+    def follow(self, pointer: Pointer) -> None:
+        """Show what releasing here would do."""
+
+    def finish(self, pointer: Pointer) -> None:
+        """The button went up after a real drag."""
+
+    def cancel(self) -> None:
+        """Put back what was shown."""
+        self.context.clear_preview()
+
+    def overlay_box(self) -> Box | None:
+        """As `Tool.overlay_box`."""
+        return None
+
+    def paint(self, painter: QPainter) -> None:
+        """As `Tool.paint_overlay`."""
+
+
+class VertexDrag(Drag):
+    """A vertex, or another handle, follows the mouse; Shift keeps a rectangle square."""
+
+    def __init__(self, context: ToolContext, start: Pointer, hit: Hit) -> None:
+        super().__init__(context, start)
+        assert context.document is not None
+        self._hit = hit
+        at = handle_rings(context.document.get(hit.uid))[hit.ring][hit.index]
+        # A press beside the vertex must not make it jump by that much.
+        self._grip: XY = (float(at[0]) - start.x, float(at[1]) - start.y)
+        self._edit: ShapeEdit | None = None
+
+    def follow(self, pointer: Pointer) -> None:
+        """Show the shape with its vertex here, unless that would make it invalid."""
+        document = self.context.document
+        if document is None:
+            return
+        to = self.context.clamp((pointer.x + self._grip[0], pointer.y + self._grip[1]))
+        hit = self._hit
+        edit = moved_handle(document, hit.uid, hit.ring, hit.index, to, square=pointer.shift)
+        if self.context.preview(edit):
+            self._edit = edit
+
+    def finish(self, pointer: Pointer) -> None:
+        """Move the vertex to the last place that was possible."""
+        self.follow(pointer)
+        if self._edit is not None:
+            self.context.issue(self._edit)
+
+
+class InsertDrag(Drag):
+    """Alt and a press on an edge: a new vertex, dragged from there."""
+
+    def __init__(self, context: ToolContext, start: Pointer, hit: Hit) -> None:
+        super().__init__(context, start)
+        self._hit = hit
+        self._edit: ShapeEdit | None = None
+        self.started = True  # a click without a drag inserts as well
+        self.follow(start)
+        context.hover(self._inserted)
+
+    @property
+    def _inserted(self) -> Hit:
+        return Hit(self._hit.uid, "vertex", self._hit.ring, self._hit.index)
+
+    def cancel(self) -> None:
+        """Without the new vertex, another one has its number."""
+        self.context.hover(None)
+        super().cancel()
+
+    def follow(self, pointer: Pointer) -> None:
+        """Show the shape with the new vertex here."""
+        document = self.context.document
+        if document is None:
+            return
+        hit = self._hit
+        edit = InsertVertex.of(document, hit.uid, hit.index, self.context.clamp(pointer.xy), hit.ring)
+        if self.context.preview(edit):
+            self._edit = edit
+
+    def finish(self, pointer: Pointer) -> None:
+        """Insert it."""
+        self.follow(pointer)
+        if self._edit is not None:
+            self.context.issue(self._edit)
+            self.context.select_vertex(self._inserted)
+
+
+class MoveDrag(Drag):
+    """The selected shapes follow the mouse, as far as the image reaches."""
+
+    def __init__(self, context: ToolContext, start: Pointer, uids: frozenset[int]) -> None:
+        super().__init__(context, start)
+        self.uids = uids
+        self._box = union(context.index[uid].box for uid in uids)
+        document = context.document
+        self._whole_pixels = document is not None and any(
+            document.get(uid).shape_type is ShapeType.MASK for uid in uids
+        )
+
+    def offset(self, pointer: Pointer) -> XY:
+        """How far the shapes go: they stay inside the image, or as far outside as they were."""
+        width, height = self.context.image_size
+        x0, y0, x1, y1 = self._box
+        dx = min(max(pointer.x - self.start.x, min(0.0, -x0)), max(0.0, width - x1))
+        dy = min(max(pointer.y - self.start.y, min(0.0, -y0)), max(0.0, height - y1))
+        return (float(round(dx)), float(round(dy))) if self._whole_pixels else (dx, dy)
+
+    def follow(self, pointer: Pointer) -> None:
+        """Show them there."""
+        self.context.preview_shift(self.uids, *self.offset(pointer))
+
+    def finish(self, pointer: Pointer) -> None:
+        """Move them."""
+        document, offset = self.context.document, self.offset(pointer)
+        if document is not None and offset != (0.0, 0.0):
+            self.context.issue(TranslateShapes.of(document, self.uids, *offset))
+
+
+class CopyOrMoveDrag(MoveDrag):
+    """The right button: shows copies, and asks at the release whether to copy or to move."""
+
+    hint = "Release to copy or move here, Esc to cancel"
+
+    def follow(self, pointer: Pointer) -> None:
+        """Show the copies there, the originals where they are."""
+        self.context.preview_shift(self.uids, *self.offset(pointer), copies=True)
+
+    def finish(self, pointer: Pointer) -> None:
+        """Ask; the preview stays until the answer."""
+        offset = self.offset(pointer)
+        menu = QMenu(self.context.view)
+        menu.setObjectName("copy_or_move_menu")
+        menu.addAction("Copy here").triggered.connect(lambda: self._copy(offset))
+        menu.addAction("Move here").triggered.connect(lambda: self._move(offset))
+        menu.addSeparator()
+        menu.addAction("Cancel")
+        menu.aboutToHide.connect(self.context.clear_preview)
+        menu.aboutToHide.connect(menu.deleteLater)
+        menu.popup(QPoint(round(pointer.global_pos.x()), round(pointer.global_pos.y())))
+
+    def _copy(self, offset: XY) -> None:
+        document = self.context.document
+        if document is None:
+            return
+        order = sorted((uid for uid in self.uids if uid in document), key=document.index_of)
+        copies = tuple(translated(document.get(uid), np.array(offset)).copy() for uid in order)
+        self.context.issue(AddShapes(copies))
+        self.context.end_drag()
+        self.context.select(shape.uid for shape in copies)
+
+    def _move(self, offset: XY) -> None:
+        document = self.context.document
+        if document is not None and all(uid in document for uid in self.uids):
+            self.context.issue(TranslateShapes.of(document, self.uids, *offset))
+            self.context.end_drag()
+
+
+class BandDrag(Drag):
+    """A rectangle drawn from empty ground selects the shapes it encloses; Ctrl keeps what was selected."""
+
+    hint = "Release to select what is inside"
+
+    def __init__(self, context: ToolContext, start: Pointer) -> None:
+        super().__init__(context, start)
+        self._end: XY = start.xy
+
+    def overlay_box(self) -> Box | None:
+        """The rectangle."""
+        if not self.started:
+            return None
+        (x0, x1), (y0, y1) = (sorted(pair) for pair in zip(self.start.xy, self._end, strict=True))
+        return x0, y0, x1, y1
+
+    def follow(self, pointer: Pointer) -> None:
+        """Draw the rectangle to here."""
+        self._end = pointer.xy
+
+    def finish(self, pointer: Pointer) -> None:
+        """Select."""
+        self._end = pointer.xy
+        box = self.overlay_box()
+        if box is None:
+            return
+        index = self.context.index
+        inside = {uid for uid in index.near(box) if _encloses(box, index[uid].box)}
+        self.context.select(inside | self.context.selection if pointer.ctrl else inside)
+
+    def paint(self, painter: QPainter) -> None:
+        """A dashed rectangle, visible on light and dark."""
+        box = self.overlay_box()
+        if box is None:
+            return
+        rect = QRectF(self.context.to_screen(box[:2]), self.context.to_screen(box[2:]))
+        painter.setBrush(QColor(255, 255, 255, 28))
+        painter.setPen(QPen(HALO, 1))
+        painter.drawRect(rect)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(QColor(255, 255, 255), 1, Qt.PenStyle.DashLine))
+        painter.drawRect(rect)
+
+
+def _encloses(outer: Box, inner: Box) -> bool:
+    return outer[0] <= inner[0] and outer[1] <= inner[1] and outer[2] >= inner[2] and outer[3] >= inner[3]

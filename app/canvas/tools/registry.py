@@ -1,0 +1,35 @@
+"""Every tool of the canvas, in the order menus and tool bars show them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from app.canvas.tools.base import Tool
+from app.canvas.tools.boxes import CircleTool, LineTool, PointTool, RectangleTool
+from app.canvas.tools.paths import LinestripTool, PolygonTool
+from app.canvas.tools.region import RegionTool
+from app.canvas.tools.select import SelectTool
+
+TOOLS: Final[tuple[type[Tool], ...]] = (
+    SelectTool,
+    PolygonTool,
+    RectangleTool,
+    CircleTool,
+    LineTool,
+    LinestripTool,
+    PointTool,
+    RegionTool,
+)
+
+
+def tool_names() -> tuple[str, ...]:
+    """What `CanvasView.set_tool` takes."""
+    return tuple(tool.name for tool in TOOLS)
+
+
+def tool_class(name: str) -> type[Tool]:
+    """The tool of this name. Raises ValueError naming those there are."""
+    for tool in TOOLS:
+        if tool.name == name:
+            return tool
+    raise ValueError(f"there is no tool {name!r}; there are {', '.join(tool_names())}")

@@ -1,0 +1,370 @@
+"""Selecting and editing: labelme's edit mode."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeyEvent, QPainter
+
+from app.canvas.context import ToolContext
+from app.canvas.handles import handle_rings, moved_handle
+from app.canvas.hits import Hit
+from app.canvas.outlines import Box
+from app.canvas.style import DRAG_START
+from app.canvas.tools.base import Pointer, Tool
+from app.canvas.tools.drags import BandDrag, CopyOrMoveDrag, Drag, InsertDrag, MoveDrag, VertexDrag
+from core.annotation.commands import RemoveShapes, RemoveVertex, TranslateShapes
+from core.annotation.document import Change
+
+_ARROWS: Final = {
+    Qt.Key.Key_Left: (-1.0, 0.0),
+    Qt.Key.Key_Right: (1.0, 0.0),
+    Qt.Key.Key_Up: (0.0, -1.0),
+    Qt.Key.Key_Down: (0.0, 1.0),
+}
+_BIG_NUDGE: Final = 10.0
+_KEYPAD: Final = Qt.KeyboardModifier.KeypadModifier
+_NONE: Final = Qt.KeyboardModifier.NoModifier
+_SHIFT: Final = Qt.KeyboardModifier.ShiftModifier
+
+
+class SelectTool(Tool):
+    """Click selects, Ctrl+click adds or takes away, drag moves a vertex or the selected shapes.
+
+    - A click where the last one was picks the next shape below.
+    - Alt+press on an edge adds a vertex and drags it, Alt+Shift+click on a vertex removes it.
+    - A drag from empty ground selects what it encloses; a right-drag copies or moves.
+    - Arrows nudge the selected vertex or shapes by a pixel (Shift: ten), Backspace removes the vertex,
+      Delete the shapes, Ctrl+A selects all, Esc cancels a drag or clears the selection.
+    """
+
+    name: ClassVar[str] = "select"
+    title: ClassVar[str] = "Select and edit"
+
+    def __init__(self, context: ToolContext) -> None:
+        super().__init__(context)
+        self._drag: Drag | None = None
+        self._last_click: Pointer | None = None
+        self._picks_next = False
+        self._nudging = False
+
+    # --- state --------------------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Is something being dragged?"""
+        return self._drag is not None
+
+    def cancel(self) -> None:
+        """End a drag without effect; forget hover and vertex."""
+        self._cancel_drag()
+        self._last_click = None
+        self.context.hover(None)
+        self.context.select_vertex(None)
+
+    def document_changed(self, change: Change) -> None:
+        """A drag of a shape that changed under it (undo by a menu, say) ends."""
+        if self._drag is not None:
+            self._cancel_drag()
+
+    def _cancel_drag(self) -> None:
+        if self._drag is not None:
+            drag, self._drag = self._drag, None
+            drag.cancel()
+
+    # --- mouse --------------------------------------------------------------------------------------------
+
+    def press(self, pointer: Pointer) -> None:
+        """Select, and get ready to drag."""
+        if self.context.document is None or self._drag is not None:
+            return
+        if pointer.right:
+            self._press_right(pointer)
+        elif pointer.left:
+            self._press_left(pointer)
+
+    def _press_left(self, pointer: Pointer) -> None:
+        self._picks_next = False
+        if pointer.alt and self._press_alt(pointer):
+            return
+        if pointer.ctrl:
+            self._toggle(pointer)
+            return
+        vertex = self._vertex_at(pointer)
+        if vertex is not None:
+            if vertex.uid not in self.context.selection:
+                self.context.select([vertex.uid])
+            self.context.select_vertex(vertex)
+            self._drag = VertexDrag(self.context, pointer, vertex)
+            return
+        self.context.select_vertex(None)
+        below = self._bodies(pointer)
+        if not below:
+            self._drag = BandDrag(self.context, pointer)
+            return
+        selected = self.context.selection
+        if self._is_repeated(pointer) and selected.intersection(below):
+            self._picks_next = True  # decided at the release: a drag moves what is selected
+        elif below[0] not in selected:
+            self.context.select([below[0]])
+            selected = frozenset([below[0]])
+        self._drag = MoveDrag(self.context, pointer, selected)
+
+    def _press_alt(self, pointer: Pointer) -> bool:
+        """Add or remove a vertex. False when there is none to be had here."""
+        if pointer.shift:
+            vertex = self._vertex_at(pointer)
+            if vertex is None:
+                return False
+            self._remove_vertex(vertex)
+            return True
+        edge = self._edge_at(pointer)
+        if edge is None or self._vertex_at(pointer, share=0.4) is not None:
+            return False
+        if edge.uid not in self.context.selection:
+            self.context.select([edge.uid])
+        self._drag = InsertDrag(self.context, pointer, edge)
+        return True
+
+    def _toggle(self, pointer: Pointer) -> None:
+        vertex = self._vertex_at(pointer)
+        below = self._bodies(pointer) or ([] if vertex is None else [vertex.uid])
+        if below:
+            self.context.select(self.context.selection ^ {below[0]})
+        else:
+            self._drag = BandDrag(self.context, pointer)
+
+    def _press_right(self, pointer: Pointer) -> None:
+        below = self._bodies(pointer)
+        selected = self.context.selection
+        if below and not selected.intersection(below):
+            self.context.select([below[0]])
+            selected = frozenset([below[0]])
+        if selected.intersection(below):
+            self._drag = CopyOrMoveDrag(self.context, pointer, selected)
+
+    def move(self, pointer: Pointer) -> None:
+        """Drag, or highlight what a press would take."""
+        if self._drag is not None:
+            self._drag.move(pointer)
+            return
+        if pointer.buttons == Qt.MouseButton.NoButton:
+            self._hover(pointer)
+
+    def release(self, pointer: Pointer) -> None:
+        """Finish a drag; without one it was a click."""
+        if self._drag is not None and self._drag.start.button != pointer.button:
+            return
+        drag, self._drag = self._drag, None
+        if drag is not None and drag.started:
+            drag.finish(pointer)
+            if not isinstance(drag, CopyOrMoveDrag):
+                drag.cancel()  # the document has it now
+                self.context.end_drag()
+            self._last_click = None
+        elif pointer.right:
+            self.context.request_menu(pointer.global_pos)
+        elif pointer.left:
+            self._click(pointer, drag)
+        self._hover(pointer)
+
+    def _click(self, pointer: Pointer, drag: Drag | None) -> None:
+        if isinstance(drag, BandDrag):
+            if not pointer.ctrl:
+                self.context.select(())
+        elif isinstance(drag, MoveDrag):
+            below = self._bodies(pointer)
+            selected = self.context.selection
+            if self._picks_next:
+                place = max((below.index(uid) for uid in selected if uid in below), default=-1)
+                self.context.select([below[(place + 1) % len(below)]])
+            elif len(selected) > 1 and below:
+                self.context.select([below[0]])
+        self._last_click = pointer
+
+    def double_click(self, pointer: Pointer) -> None:
+        """Counts as another click."""
+        self.press(pointer)
+
+    def leave(self) -> None:
+        """Nothing is under the mouse."""
+        if self._drag is None:
+            self.context.hover(None)
+
+    # --- what is under the mouse --------------------------------------------------------------------------
+
+    def _vertex_at(self, pointer: Pointer, share: float = 1.0) -> Hit | None:
+        document = self.context.document
+        if document is None or not self.context.shapes_visible:
+            return None
+        reach = self.context.reach * share
+        return self.context.hits.vertex(document, *pointer.xy, reach, self.context.selection)
+
+    def _edge_at(self, pointer: Pointer) -> Hit | None:
+        document = self.context.document
+        if document is None or not self.context.shapes_visible:
+            return None
+        return self.context.hits.edge(document, *pointer.xy, self.context.reach, self.context.selection)
+
+    def _bodies(self, pointer: Pointer) -> list[int]:
+        if not self.context.shapes_visible:
+            return []
+        return self.context.hits.bodies(*pointer.xy, self.context.reach / 2)
+
+    def _is_repeated(self, pointer: Pointer) -> bool:
+        if self._last_click is None:
+            return False
+        gone = pointer.screen - self._last_click.screen
+        return abs(gone.x()) + abs(gone.y()) < DRAG_START
+
+    def _hover(self, pointer: Pointer) -> None:
+        adding = pointer.alt and not pointer.shift
+        hit = self._edge_at(pointer) if adding else self._vertex_at(pointer)
+        if hit is None:
+            below = self._bodies(pointer)
+            hit = Hit(below[0], "body") if below else None
+        self.context.hover(hit)
+
+    # --- keys ---------------------------------------------------------------------------------------------
+
+    def claims(self, event: QKeyEvent) -> bool:
+        """Esc while dragging, Backspace over a vertex, arrows with a selection."""
+        key, modifiers = event.key(), event.modifiers() & ~_KEYPAD
+        if key == Qt.Key.Key_Escape:
+            return self.busy
+        if key == Qt.Key.Key_Backspace:
+            return modifiers == _NONE and self._vertex_for_keys() is not None
+        return key in _ARROWS and modifiers in (_NONE, _SHIFT) and bool(self.context.selection)
+
+    def key(self, event: QKeyEvent) -> bool:
+        """Handle the keys named in the class's description."""
+        key, modifiers = event.key(), event.modifiers() & ~_KEYPAD
+        match key:
+            case Qt.Key.Key_Escape:
+                return self._escape()
+            case Qt.Key.Key_Backspace if modifiers == _NONE:
+                return self._remove_vertex(self._vertex_for_keys())
+            case Qt.Key.Key_Delete if modifiers == _NONE:
+                return self._delete()
+            case Qt.Key.Key_A if modifiers == Qt.KeyboardModifier.ControlModifier:
+                self.context.select(self.context.index.shown())
+                return True
+            case _ if key in _ARROWS and modifiers in (_NONE, _SHIFT):
+                dx, dy = _ARROWS[Qt.Key(key)]
+                step = _BIG_NUDGE if modifiers == _SHIFT else 1.0
+                return self._nudge(dx * step, dy * step)
+            case _:
+                return False
+
+    def key_released(self, event: QKeyEvent) -> bool:
+        """A held arrow is one step of the history."""
+        if event.key() in _ARROWS and self._nudging and not event.isAutoRepeat():
+            self._nudging = False
+            self.context.end_drag()
+            return True
+        return False
+
+    def _escape(self) -> bool:
+        if self._drag is not None:
+            self._cancel_drag()
+        elif self.context.selected_vertex is not None:
+            self.context.select_vertex(None)
+        elif self.context.selection:
+            self.context.select(())
+        else:
+            return False
+        return True
+
+    def _vertex_for_keys(self) -> Hit | None:
+        hovered = self.context.hovered
+        if hovered is not None and hovered.kind == "vertex":
+            return hovered
+        return self.context.selected_vertex
+
+    def _remove_vertex(self, hit: Hit | None) -> bool:
+        document = self.context.document
+        if hit is None or document is None or self.busy:
+            return False
+        edit = RemoveVertex.of(document, hit.uid, hit.index, hit.ring)
+        try:
+            edit.pairs()
+        except ValueError as error:
+            self.context.say(f"The vertex stays: {error}.")
+            return True
+        self.context.hover(None)
+        self.context.select_vertex(None)
+        self.context.issue(edit)
+        self.context.end_drag()
+        return True
+
+    def _delete(self) -> bool:
+        document, selected = self.context.document, self.context.selection
+        if document is None or not selected or self.busy:
+            return False
+        self.context.issue(RemoveShapes.of(document, selected))
+        self.context.end_drag()
+        self.context.select(())
+        return True
+
+    def _nudge(self, dx: float, dy: float) -> bool:
+        document, selected = self.context.document, self.context.selection
+        if document is None or not selected or self.busy:
+            return False
+        vertex = self.context.selected_vertex
+        if vertex is None:
+            self.context.issue(TranslateShapes.of(document, selected, dx, dy))
+        else:
+            x, y = handle_rings(document.get(vertex.uid))[vertex.ring][vertex.index].tolist()
+            self.context.issue(
+                moved_handle(document, vertex.uid, vertex.ring, vertex.index, (x + dx, y + dy))
+            )
+        self._nudging = True
+        return True
+
+    # --- looks --------------------------------------------------------------------------------------------
+
+    @property
+    def cursor(self) -> Qt.CursorShape:
+        """A hand over a vertex, arrows over a shape."""
+        if isinstance(self._drag, MoveDrag) and self._drag.started:
+            return Qt.CursorShape.ClosedHandCursor
+        hovered = self.context.hovered
+        if hovered is None:
+            return Qt.CursorShape.ArrowCursor
+        match hovered.kind:
+            case "vertex":
+                return Qt.CursorShape.PointingHandCursor
+            case "edge":
+                return Qt.CursorShape.CrossCursor
+            case "body":
+                return (
+                    Qt.CursorShape.SizeAllCursor
+                    if hovered.uid in self.context.selection
+                    else Qt.CursorShape.ArrowCursor
+                )
+
+    @property
+    def hint(self) -> str:
+        """What a press here would do."""
+        if self._drag is not None and self._drag.started:
+            return self._drag.hint
+        hovered = self.context.hovered
+        if hovered is None:
+            return "Click a shape to select it; drag over empty ground to select several"
+        match hovered.kind:
+            case "vertex":
+                return "Drag to move the vertex; Alt+Shift+click or Backspace removes it"
+            case "edge":
+                return "Press to add a vertex here and drag it"
+            case "body":
+                return "Click to select, Ctrl+click to add, drag to move; Alt+click on an edge adds a vertex"
+
+    def overlay_box(self) -> Box | None:
+        """That of the rubber band."""
+        return None if self._drag is None else self._drag.overlay_box()
+
+    def paint_overlay(self, painter: QPainter) -> None:
+        """The rubber band."""
+        if self._drag is not None:
+            self._drag.paint(painter)

@@ -1,0 +1,517 @@
+"""The canvas: the image, the prediction over it, the shapes, and the tools that edit them.
+
+It knows no session. What is shown is set; what a person wants goes out as signals: commands to execute,
+selections to make. The document is followed through its changes, so that undo, another view or a reload
+from disk show here by themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QColor,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+)
+from PySide6.QtWidgets import QWidget
+
+from app.canvas.context import ToolContext
+from app.canvas.image_layer import ImageLayer
+from app.canvas.layer_cache import Frame, LayerCache
+from app.canvas.live_shapes import LiveShapes
+from app.canvas.navigation import PannableView
+from app.canvas.outlines import Box
+from app.canvas.overlay import PredictionLayer, Region
+from app.canvas.placeholder import paint_placeholder
+from app.canvas.shape_index import ShapeIndex, union
+from app.canvas.shape_layer import ShapeLayer
+from app.canvas.style import ClassColors
+from app.canvas.tools.base import Pointer, Tool
+from app.canvas.tools.registry import TOOLS, tool_class
+from app.theme import Themed, Tokens, tokens
+from core.annotation.document import AnnotationDocument, Change
+from core.annotation.model import ClassList, LabelClass
+
+_SHARPEN_AFTER_MS: Final = 60
+_LIVE_MARGIN: Final = 14.0
+"""How far live shapes' pens and handles reach past their boxes, screen pixels."""
+
+
+class CanvasView(Themed, PannableView):
+    """One image with its shapes. Give it an image, a document and classes; connect its signals.
+
+    Shapes are drawn as one cached layer; only what is selected, hovered or dragged is drawn anew at every
+    paint (see `layer_cache` and `live_shapes`).
+    """
+
+    command_issued = Signal(object)
+    """A `core.annotation.commands.Command` to execute on the document."""
+    drag_ended = Signal()
+    """What comes next is a step of its own in the history."""
+    selection_requested = Signal(object)
+    """A frozenset of uids; answer with `set_selection`."""
+    label_needed = Signal(object)
+    """A finished shape (label "") while no class is active; the receiver labels and adds it, or drops it."""
+    cursor_moved = Signal(float, float)
+    """The mouse, in image pixels; may lie outside the image."""
+    cursor_left = Signal()
+    tool_changed = Signal(str)
+    region_clicked = Signal(int, int)
+    """Pixel x, y of a predicted region that was clicked with the region tool."""
+    hint_changed = Signal(str)
+    """What can be done now, for the status bar."""
+    context_menu_requested = Signal(QPoint)
+    """A right click, on the desktop; what is under it has been selected."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setInteractive(False)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        self.setAccessibleName("Image canvas")
+        self._classes = ClassList()
+        self._colors = ClassColors(self._classes)
+        self._document: AnnotationDocument | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+        self._has_image = False
+        self._placeholder = "Open a folder of images to begin"
+        self._exposed = QRect()
+        self._hint = ""
+        self._note: str | None = None
+        self._overlay_box: Box | None = None
+
+        self._index = ShapeIndex()
+        self._image_layer = ImageLayer()
+        self._prediction_layer = PredictionLayer()
+        self._shape_layer = ShapeLayer(self._index, self._color_of_uid)
+        self._image_cache = LayerCache(self._image_layer, self._on_stretched)
+        self._prediction_cache = LayerCache(self._prediction_layer, self._on_stretched)
+        self._shape_cache = LayerCache(self._shape_layer, self._on_stretched)
+        self._live = LiveShapes(self._index, self.color_of)
+        self._sharpen_timer = QTimer(self)
+        self._sharpen_timer.setSingleShot(True)
+        self._sharpen_timer.setInterval(_SHARPEN_AFTER_MS)
+        self._sharpen_timer.timeout.connect(self._on_zoom_rested)
+
+        self.context = ToolContext(self, self._index, self._live)
+        self._tools = {tool.name: tool(self.context) for tool in TOOLS}
+        self._tool: Tool = self._tools["select"]
+
+    # --- what is shown ------------------------------------------------------------------------------------
+
+    def set_image(self, image: QImage | None) -> None:
+        """Show an image (upright), or none. The zoom stays when the next image has the same size.
+
+        A prediction belongs to an image and goes with it.
+        """
+        self._tool.cancel()
+        self._note = None
+        self.clear_prediction()
+        self._has_image = image is not None and not image.isNull()
+        self._image_layer.set_image(image if self._has_image else None)
+        self._image_cache.invalidate()
+        self.set_content_size(self._image_layer.size)
+        self.viewport().update()
+        self.refresh_tool()
+
+    def set_placeholder(self, text: str) -> None:
+        """What to say where there is no image."""
+        self._placeholder = text
+        self.viewport().update()
+
+    def set_document(self, document: AnnotationDocument | None) -> None:
+        """Show and edit these shapes; None: nothing can be drawn. Nothing is selected or hidden then."""
+        self._tool.cancel()
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        self._document = document
+        self.context.document = document
+        self._live.document = document
+        self._live.reset()
+        self._live.selection = frozenset()
+        self._index.set_hidden(())
+        self._index.load(document)
+        if document is not None:
+            self._unsubscribe = document.subscribe(self._on_document_changed)
+        self._after_live_change(None)
+        self._shape_cache.invalidate()
+        self.viewport().update()
+        self.refresh_tool()
+
+    def set_classes(self, classes: ClassList) -> None:
+        """Draw labels and predictions in these classes' colours."""
+        self._classes = classes
+        self._colors = ClassColors(classes)
+        self._prediction_layer.set_classes(classes)
+        self._shape_cache.invalidate()
+        self._prediction_cache.invalidate()
+        self.viewport().update()
+
+    @property
+    def classes(self) -> ClassList:
+        """The classes last set."""
+        return self._classes
+
+    def set_active_class(self, label_class: LabelClass | None) -> None:
+        """Label new shapes so; without a class `label_needed` asks."""
+        self.context.active_class = label_class
+        self.refresh_tool()
+        self.viewport().update()
+
+    def set_selection(self, uids: Collection[int]) -> None:
+        """Highlight exactly these shapes."""
+        selection = frozenset(uids)
+        if selection != self._live.selection:
+            vertex = self._live.vertex
+            keep = vertex is not None and vertex.uid in selection
+            self.change_live(selection=selection, vertex=vertex if keep else None)
+
+    def set_hidden(self, uids: Collection[int]) -> None:
+        """Do not draw these shapes, and let the mouse pass through them."""
+        before = self._live.box()
+        changed = self._index.set_hidden(uids)
+        if changed is not None:
+            self._shape_cache.invalidate(changed)
+            self._update_box(union([changed, before]), _LIVE_MARGIN)
+
+    def set_labels_visible(self, visible: bool) -> None:
+        """Show or hide all shapes."""
+        if visible != self._live.visible:
+            self._tool.cancel()
+            self._live.visible = visible
+            self._shape_layer.visible = visible
+            self._shape_cache.invalidate()
+            self.viewport().update()
+            self.refresh_tool()
+
+    # --- prediction ---------------------------------------------------------------------------------------
+
+    def set_prediction(self, classes: NDArray[np.uint8], confidence: NDArray[np.uint8] | None = None) -> None:
+        """Show a class map (H, W), uint8 mask values, fainter where `confidence` (H, W), 0..255, is low.
+
+        Raises:
+            ValueError: the map does not have the image's size.
+        """
+        size = self.content_size
+        if classes.shape != (size.height(), size.width()):
+            raise ValueError(
+                f"the prediction is {classes.shape[1]} x {classes.shape[0]} and the image is"
+                f" {size.width()} x {size.height()} pixels; predict this image again"
+            )
+        self._prediction_layer.set_prediction(classes, confidence)
+        self._on_prediction_changed()
+
+    def clear_prediction(self) -> None:
+        """Show no prediction."""
+        if self._prediction_layer.classes is not None:
+            self._prediction_layer.set_prediction(None)
+            self._on_prediction_changed()
+
+    def set_prediction_visible(self, visible: bool) -> None:
+        """Show or hide the prediction."""
+        self._prediction_layer.visible = visible
+        self._on_prediction_changed()
+
+    def set_prediction_opacity(self, opacity: float) -> None:
+        """0 (invisible) to 1."""
+        self._prediction_layer.set_opacity(opacity)
+        self._prediction_cache.invalidate()
+        self.viewport().update()
+
+    @property
+    def has_prediction(self) -> bool:
+        """Is a prediction shown?"""
+        return self._prediction_layer.classes is not None and self._prediction_layer.visible
+
+    def region_at(self, x: float, y: float) -> Region | None:
+        """The predicted region under a point of the image, while predictions are shown."""
+        return self._prediction_layer.region_at(x, y) if self.has_prediction else None
+
+    def _on_prediction_changed(self) -> None:
+        self._prediction_cache.invalidate()
+        self._tools["region"].cancel()  # what it highlights is of the old map
+        self.viewport().update()
+        self.refresh_tool()
+
+    # --- tools --------------------------------------------------------------------------------------------
+
+    @property
+    def tool(self) -> str:
+        """Name of the active tool."""
+        return self._tool.name
+
+    @property
+    def busy(self) -> bool:
+        """Is something half drawn or being dragged?"""
+        return self._tool.busy
+
+    def set_tool(self, name: str) -> None:
+        """Choose a tool by its name (`tools.registry`). What is half drawn is dropped.
+
+        Raises:
+            ValueError: there is no such tool.
+        """
+        tool = self._tools[tool_class(name).name]
+        if tool is self._tool:
+            return
+        self._tool.cancel()
+        self._note = None
+        self._tool = tool
+        tool.activate()
+        self.refresh_tool()
+        self.tool_changed.emit(name)
+
+    def refresh_tool(self) -> None:
+        """Bring overlay, cursor and hint up to date with the tool."""
+        box = self._tool.overlay_box()
+        if box is not None or self._overlay_box is not None:
+            dirty = union(each for each in (box, self._overlay_box) if each is not None)
+            self._update_box(dirty, self._tool.overlay_margin)
+        self._overlay_box = box
+        self.update_cursor()
+        self._tell_hint()
+
+    def show_note(self, text: str | None) -> None:
+        """Tell something instead of the tool's hint, until the next press or key; None: no longer."""
+        self._note = text
+        self._tell_hint()
+
+    def _tell_hint(self) -> None:
+        usable = self._has_image and self._document is not None
+        text = self._note or (self._tool.hint if usable else "")
+        if text != self._hint:
+            self._hint = text
+            self.hint_changed.emit(text)
+
+    @property
+    def hint(self) -> str:
+        """The hint last told."""
+        return self._hint
+
+    def update_cursor(self) -> None:
+        """Show the cursor that fits what a press would do."""
+        shape = self.pan_cursor()
+        if shape is None:
+            usable = self._has_image and self._document is not None
+            shape = self._tool.cursor if usable else Qt.CursorShape.ArrowCursor
+        if self.viewport().cursor().shape() != shape:
+            self.viewport().setCursor(shape)
+
+    # --- live shapes --------------------------------------------------------------------------------------
+
+    def change_live(self, **changes: Any) -> None:
+        """Change attributes of `LiveShapes`; repaint what looks different then. For tools."""
+        before = self._live.box()
+        for name, value in changes.items():
+            setattr(self._live, name, value)
+        self._after_live_change(before)
+
+    def _after_live_change(self, before: Box | None) -> None:
+        """Move shapes between the cached layer and the live ones; repaint around both."""
+        live, crowd = self._live.uids(), self._live.crowd()
+        moved = (live ^ frozenset(self._shape_layer.live)) | (crowd ^ frozenset(self._shape_layer.selected))
+        self._shape_layer.live, self._shape_layer.selected = live, crowd
+        boxes = [self._index[uid].box for uid in moved if uid in self._index]
+        if boxes:
+            self._shape_cache.invalidate(union(boxes))
+        dirty = [*boxes, self._live.box(), *([] if before is None else [before])]
+        self._update_box(union(dirty), _LIVE_MARGIN)
+
+    def _on_document_changed(self, change: Change) -> None:
+        before = self._live.box()
+        touched = self._index.follow(change)
+        self._live.follow(change)
+        self._tool.document_changed(change)
+        if touched is not None:
+            self._shape_cache.invalidate(touched.box)
+            if touched.box is None:
+                self.viewport().update()
+            else:
+                self._update_box(touched.box, _LIVE_MARGIN)
+        self._after_live_change(before)
+
+    def color_of(self, label: str) -> QColor:
+        """The colour shapes of this label are drawn in."""
+        return self._colors.of(label)
+
+    def _color_of_uid(self, uid: int) -> QColor:
+        assert self._document is not None
+        return self._colors.of(self._document.get(uid).label)
+
+    def _update_box(self, box: Box, margin: float) -> None:
+        """Repaint a box of the image and so many screen pixels around it."""
+        x0, y0, x1, y1 = box
+        if not (x0 <= x1 and y0 <= y1):
+            return
+        rect = self.viewportTransform().mapRect(QRectF(x0, y0, x1 - x0, y1 - y0))
+        rect = rect.adjusted(-margin, -margin, margin, margin).intersected(QRectF(self.viewport().rect()))
+        if not rect.isEmpty():
+            self.viewport().update(rect.toAlignedRect())
+
+    # --- painting -----------------------------------------------------------------------------------------
+
+    def apply_tokens(self, theme: Tokens) -> None:
+        """Take the ground's colour from the theme."""
+        self._image_layer.ground = QColor(theme.canvas)
+        self._image_cache.invalidate()
+        self.viewport().update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Remember which part is wanted: the layers blit no more."""
+        self._exposed = event.rect()
+        super().paintEvent(event)
+
+    def drawBackground(self, painter: QPainter, _rect: QRectF | QRect) -> None:
+        """Image, prediction and shapes, from their caches."""
+        painter.save()
+        painter.resetTransform()
+        frame = self._frame()
+        ratio = frame.ratio
+        exposed = self._exposed
+        left, top = math.floor(exposed.x() * ratio), math.floor(exposed.y() * ratio)
+        right = min(frame.width, math.ceil((exposed.x() + exposed.width()) * ratio))
+        bottom = min(frame.height, math.ceil((exposed.y() + exposed.height()) * ratio))
+        device = QRect(left, top, right - left, bottom - top)
+        self._image_cache.paint(painter, frame, device)
+        if self._has_image:
+            if self.has_prediction:
+                self._prediction_cache.paint(painter, frame, device)
+            if len(self._index) and self._live.visible:
+                self._shape_cache.paint(painter, frame, device)
+        painter.restore()
+
+    def drawForeground(self, painter: QPainter, _rect: QRectF | QRect) -> None:
+        """What is live, and what the tool is in the middle of; the placeholder where there is no image."""
+        painter.save()
+        painter.resetTransform()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self._has_image:
+            self._live.paint(painter, self.viewportTransform(), QRectF(self._exposed))
+            self._tool.paint_overlay(painter)
+        else:
+            paint_placeholder(painter, self.viewport().rect(), self._placeholder, tokens())
+        painter.restore()
+
+    def _frame(self) -> Frame:
+        ratio = self.viewport().devicePixelRatioF()
+        transform = self.viewportTransform()
+        return Frame(
+            scale=transform.m11() * ratio,
+            dx=transform.dx() * ratio,
+            dy=transform.dy() * ratio,
+            width=math.ceil(self.viewport().width() * ratio),
+            height=math.ceil(self.viewport().height() * ratio),
+            ratio=ratio,
+        )
+
+    def scrollContentsBy(self, dx: int, dy: int) -> None:
+        """Repaint all: the caches shift what they have, and what floats above moves with the image."""
+        super().scrollContentsBy(dx, dy)
+        self.viewport().update()
+
+    def _on_stretched(self) -> None:
+        self._sharpen_timer.start()
+
+    def _on_zoom_rested(self) -> None:
+        for cache in (self._image_cache, self._prediction_cache, self._shape_cache):
+            cache.sharpen()
+        self.viewport().update()
+
+    # --- events -------------------------------------------------------------------------------------------
+
+    def _pointer(self, event: QMouseEvent) -> Pointer:
+        at = self.to_image(event.position())
+        return Pointer(
+            x=at.x(),
+            y=at.y(),
+            screen=event.position(),
+            button=event.button(),
+            buttons=event.buttons(),
+            modifiers=event.modifiers(),
+            global_pos=event.globalPosition(),
+        )
+
+    def _to_tool(self, method: Callable[[Pointer], None], event: QMouseEvent) -> None:
+        tool = self._tool
+        method(self._pointer(event))
+        if tool is self._tool:
+            self.refresh_tool()
+        event.accept()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Pan, or hand it to the tool."""
+        if self._has_image and not self.begins_pan(event) and _for_tools(event):
+            self._note = None
+            self._to_tool(self._tool.press, event)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """As a press."""
+        if self._has_image and not self.begins_pan(event) and _for_tools(event):
+            self._note = None
+            self._to_tool(self._tool.double_click, event)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Pan, or hand it to the tool; tell where the mouse is."""
+        if not self._has_image:
+            return
+        at = self.to_image(event.position())
+        self.cursor_moved.emit(at.x(), at.y())
+        if not self.continues_pan(event) and not self.panning:
+            self._to_tool(self._tool.move, event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Stop panning, or hand it to the tool."""
+        if self._has_image and not self.ends_pan() and _for_tools(event):
+            self._to_tool(self._tool.release, event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        """Nothing is under the mouse any more."""
+        self._tool.leave()
+        self.refresh_tool()
+        self.cursor_left.emit()
+        super().leaveEvent(event)
+
+    def event(self, event: QEvent) -> bool:
+        """Keys the tool needs come here even if the window has a shortcut on them."""
+        if (
+            event.type() == QEvent.Type.ShortcutOverride
+            and isinstance(event, QKeyEvent)
+            and self._has_image
+            and self._tool.claims(event)
+        ):
+            event.accept()
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Hand it to the tool; Space pans while nothing is drawn; the rest is the window's."""
+        self._note = None
+        if self._has_image and self._tool.key(event):
+            self.refresh_tool()
+            event.accept()
+        elif event.key() == Qt.Key.Key_Space and self._has_image:
+            if not event.isAutoRepeat():
+                self.hold_space(held=True)
+            event.accept()
+        else:
+            super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        """As above."""
+        if self._has_image and self._tool.key_released(event):
+            event.accept()
+            return
+        super().keyReleaseEvent(event)
+
+
+def _for_tools(event: QMouseEvent) -> bool:
+    return event.button() in (Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton)

@@ -1,0 +1,281 @@
+"""Drawing with mouse and keys, as labelme taught."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QKeySequence
+
+from core.annotation.model import AnnotationState, ShapeType
+
+KEY = Qt.Key
+ALT = Qt.KeyboardModifier.AltModifier
+CTRL = Qt.KeyboardModifier.ControlModifier
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+TRIANGLE = [[50.0, 50.0], [150.0, 50.0], [100.0, 150.0]]
+
+
+@pytest.fixture
+def desk(make_desk):
+    desk = make_desk()
+    desk.view.set_tool("polygon")
+    return desk
+
+
+def click_triangle(desk):
+    for x, y in TRIANGLE:
+        desk.click(x, y)
+
+
+def test_clicks_and_a_click_on_the_first_point_make_a_polygon_of_the_active_class(desk):
+    click_triangle(desk)
+    desk.click(52, 51)
+    (shape,) = desk.shapes
+    assert shape.shape_type is ShapeType.POLYGON
+    assert shape.label == "nerve"
+    assert desk.points() == TRIANGLE
+    assert desk.document.state is AnnotationState.IN_PROGRESS
+    assert not desk.view.busy
+
+
+@pytest.mark.parametrize("key", [KEY.Key_Return, KEY.Key_Enter, KEY.Key_Space])
+def test_enter_and_space_close_a_polygon(desk, key):
+    click_triangle(desk)
+    desk.key(key)
+    assert desk.points() == TRIANGLE
+
+
+def test_a_double_click_adds_its_point_and_closes(desk):
+    desk.click(50, 50)
+    desk.click(150, 50)
+    desk.double_click(100, 150)
+    assert desk.points() == TRIANGLE
+
+
+def test_a_double_click_on_the_last_point_adds_nothing(desk):
+    click_triangle(desk)
+    desk.double_click(100, 150)
+    assert desk.points() == TRIANGLE
+
+
+def test_a_double_click_with_too_few_points_closes_nothing(desk):
+    desk.double_click(50, 50)
+    assert desk.shapes == ()
+    assert desk.view.busy
+
+
+def test_two_points_are_no_polygon(desk):
+    desk.click(50, 50)
+    desk.click(150, 50)
+    desk.key(KEY.Key_Return)
+    assert desk.shapes == ()
+    desk.click(100, 150)
+    desk.key(KEY.Key_Return)
+    assert desk.points() == TRIANGLE
+
+
+def test_alt_suspends_closing_at_the_first_point(desk):
+    click_triangle(desk)
+    desk.click(53, 53, ALT)
+    assert desk.shapes == ()
+    desk.key(KEY.Key_Return)
+    assert len(desk.points()) == 4
+
+
+def test_the_first_point_catches_clicks_within_ten_screen_pixels_only(desk):
+    click_triangle(desk)
+    reach = 10 / desk.view.zoom
+    desk.click(50 - reach - 2, 50)
+    assert desk.shapes == ()
+    desk.click(50 - reach + 1, 50)
+    assert len(desk.shapes) == 1
+
+
+def test_escape_drops_what_is_half_drawn(desk):
+    click_triangle(desk)
+    desk.key(KEY.Key_Escape)
+    assert not desk.view.busy
+    desk.key(KEY.Key_Return)
+    assert desk.shapes == ()
+
+
+@pytest.mark.parametrize(("key", "keys"), [(KEY.Key_Z, CTRL), (KEY.Key_Backspace, Qt.NoModifier)])
+def test_ctrl_z_and_backspace_take_back_the_last_point(desk, key, keys):
+    desk.click(50, 50)
+    desk.click(150, 50)
+    desk.click(390, 290)
+    desk.key(key, keys)
+    desk.click(100, 150)
+    desk.key(KEY.Key_Return)
+    assert desk.points() == TRIANGLE
+
+
+def test_ctrl_z_while_drawing_does_not_reach_the_windows_undo(desk, qtbot):
+    undo = QAction("Undo", desk.view)
+    undo.setShortcut(QKeySequence("Ctrl+Z"))
+    undone = []
+    undo.triggered.connect(lambda: undone.append(1))
+    desk.view.addAction(undo)
+    desk.view.activateWindow()
+    qtbot.waitUntil(desk.view.hasFocus)
+    desk.click(50, 50)
+    desk.key(KEY.Key_Z, CTRL)
+    assert not desk.view.busy
+    assert undone == []
+    desk.key(KEY.Key_Z, CTRL)
+    assert undone == [1]
+
+
+def test_points_outside_the_image_land_on_its_border(desk):
+    for x, y in ((-6, 50), (150, -6), (100, 150)):
+        desk.click(x, y)
+    desk.key(KEY.Key_Return)
+    assert desk.points() == [[0, 50], [150, 0], [100, 150]]
+
+
+def test_without_an_active_class_the_label_is_asked_for(desk):
+    desk.view.set_active_class(None)
+    click_triangle(desk)
+    desk.key(KEY.Key_Return)
+    assert desk.shapes == ()
+    (shape,) = desk.unlabelled
+    assert shape.label == ""
+    assert len(shape.points) == 3
+
+
+def test_a_polygon_that_crosses_itself_is_mended(desk):
+    for x, y in ((50, 50), (150, 150), (150, 50), (50, 150)):
+        desk.click(x, y)
+    desk.key(KEY.Key_Return)
+    assert len(desk.shapes) == 2
+    assert desk.history.position == 1
+
+
+def test_points_in_one_line_add_nothing_and_say_so(desk):
+    for x in (50, 100, 150):
+        desk.click(x, 50)
+    desk.key(KEY.Key_Return)
+    assert desk.shapes == ()
+    assert desk.view.hint.startswith("Nothing was added")
+
+
+def test_changing_the_tool_or_the_image_drops_what_is_half_drawn(desk):
+    click_triangle(desk)
+    desk.view.set_tool("select")
+    desk.view.set_tool("polygon")
+    assert not desk.view.busy
+    click_triangle(desk)
+    desk.view.set_image(None)
+    assert not desk.view.busy
+
+
+def test_the_rubber_line_follows_the_mouse_and_snaps_to_the_first_point(desk):
+    desk.click(50, 50)
+    desk.move(150, 50)
+    assert desk.color(100, 50).red() > 180
+    desk.click(150, 50)
+    desk.click(100, 150)
+    desk.move(300, 150)
+    assert desk.color(200, 150).red() > 180
+    desk.move(51, 51)
+    assert desk.color(200, 150).red() == 128
+    assert desk.view.hint == "Click to close the polygon"
+
+
+def test_a_rectangle_by_two_clicks(desk):
+    desk.view.set_tool("rectangle")
+    desk.click(50, 60)
+    desk.move(100, 100)
+    desk.click(150, 120)
+    assert desk.shapes[0].shape_type is ShapeType.RECTANGLE
+    assert desk.points() == [[50, 60], [150, 120]]
+
+
+def test_a_rectangle_by_a_drag(desk):
+    desk.view.set_tool("rectangle")
+    desk.drag((150, 120), (50, 60))
+    assert desk.points() == [[150, 120], [50, 60]]
+
+
+def test_shift_makes_a_square_inside_the_image(desk):
+    desk.view.set_tool("rectangle")
+    desk.drag((50, 60), (150, 120), keys=SHIFT)
+    assert desk.points() == [[50, 60], [150, 160]]
+    desk.drag((200, 200), (380, 220), keys=SHIFT)
+    assert desk.points() == [[200, 200], [300, 300]]
+
+
+def test_a_rectangle_without_height_is_not_made(desk):
+    desk.view.set_tool("rectangle")
+    desk.click(50, 60)
+    desk.click(150, 60)
+    assert desk.shapes == ()
+    desk.click(150, 90)
+    assert desk.points() == [[50, 60], [150, 90]]
+
+
+def test_escape_takes_back_the_first_corner(desk):
+    desk.view.set_tool("rectangle")
+    desk.click(50, 60)
+    desk.key(KEY.Key_Escape)
+    assert not desk.view.busy
+    desk.click(100, 100)
+    desk.click(150, 150)
+    assert desk.points() == [[100, 100], [150, 150]]
+
+
+@pytest.mark.parametrize(("tool", "kind"), [("circle", ShapeType.CIRCLE), ("line", ShapeType.LINE)])
+def test_circle_and_line_by_two_clicks(desk, tool, kind):
+    desk.view.set_tool(tool)
+    desk.click(150, 150)
+    desk.click(200, 150)
+    assert desk.shapes[0].shape_type is kind
+    assert desk.points() == [[150, 150], [200, 150]]
+
+
+def test_a_line_strip_ends_with_ctrl_click(desk):
+    desk.view.set_tool("linestrip")
+    desk.click(50, 50)
+    desk.click(100, 100)
+    desk.click(150, 50, CTRL)
+    assert desk.shapes[0].shape_type is ShapeType.LINESTRIP
+    assert desk.points() == [[50, 50], [100, 100], [150, 50]]
+
+
+def test_a_line_strip_ends_with_a_double_click(desk):
+    desk.view.set_tool("linestrip")
+    desk.click(50, 50)
+    desk.double_click(150, 50)
+    assert desk.points() == [[50, 50], [150, 50]]
+
+
+def test_a_click_makes_a_point(desk):
+    desk.view.set_tool("point")
+    desk.click(70, 80)
+    assert desk.shapes[0].shape_type is ShapeType.POINT
+    assert desk.points() == [[70, 80]]
+
+
+def test_each_shape_is_one_step_to_undo(desk):
+    desk.view.set_tool("rectangle")
+    desk.drag((50, 60), (150, 120))
+    desk.drag((200, 60), (250, 120))
+    desk.history.undo()
+    assert len(desk.shapes) == 1
+    desk.history.undo()
+    assert desk.shapes == ()
+
+
+def test_hints_say_what_to_do_next(desk, qtbot):
+    with qtbot.waitSignal(desk.view.hint_changed) as told:
+        desk.click(50, 50)
+    assert "Click to add points" in told.args[0]
+    click_triangle(desk)
+    desk.move(300, 200)
+    assert "Enter" in desk.view.hint
+
+
+def test_an_unknown_tool_is_refused_by_name(desk):
+    with pytest.raises(ValueError, match="no tool 'lasso'; there are select, polygon"):
+        desk.view.set_tool("lasso")
+    assert desk.view.tool == "polygon"
