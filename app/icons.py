@@ -59,7 +59,7 @@ def app_icon() -> QIcon:
 
 
 def control_image(name: str, theme: str) -> str:
-    """Path of a style sheet image (check mark, chevron, ...), with forward slashes as style sheets want it."""
+    """Path of a style sheet image (check mark, chevron, ...), with the forward slashes it wants."""
     return (_ICONS / "controls" / f"{name}-{theme}.svg").as_posix()
 
 

@@ -1,8 +1,8 @@
 """Dark and light: one set of design tokens, one palette and one style sheet over Fusion, switchable live.
 
 No state is kept here: which tokens are in force is read back from the application's own palette, and the
-chosen mode lives in a `ThemeKeeper` that is a child of the application. Widgets that paint themselves or carry
-icons mix in `Themed`.
+chosen mode lives in a `ThemeKeeper` that is a child of the application. Widgets that paint themselves or
+carry icons mix in `Themed`.
 
 Colours meet WCAG AA: 4.5:1 for every text on every surface it is used on, 3:1 for focus rings and for what
 can be clicked (tests/app/test_theme.py computes them).
@@ -136,7 +136,7 @@ LIGHT: Final = Tokens(
 
 
 def tokens() -> Tokens:
-    """The tokens in force: told from the application's palette, so that nothing global can disagree with it."""
+    """The tokens in force: told from the application's palette, so that no second record can disagree."""
     return DARK if QGuiApplication.palette().color(QPalette.ColorRole.Window).lightness() < 128 else LIGHT
 
 
@@ -289,16 +289,15 @@ class Themed(_WidgetBase):
             self.apply_tokens(theme)
 
     def event(self, event: QEvent) -> bool:
-        """Follow a switch of the theme; be dressed when first laid out or shown."""
-        if event.type() in (
-            QEvent.Type.Polish,
-            QEvent.Type.Show,
-            QEvent.Type.StyleChange,
-            QEvent.Type.PaletteChange,
-            QEvent.Type.ApplicationPaletteChange,
-        ):
+        """Be dressed when polished or shown; from then on follow every switch of the theme."""
+        kind = event.type()
+        if kind in _DRESSING or (self._tokens_in_use is not None and kind in _CHANGING):
             self.refresh_tokens()
         return super().event(event)
+
+
+_DRESSING: Final = frozenset({QEvent.Type.Polish, QEvent.Type.Show})
+_CHANGING: Final = frozenset({QEvent.Type.StyleChange, QEvent.Type.PaletteChange})
 
 
 def set_property(widget: QWidget, name: str, value: object) -> None:

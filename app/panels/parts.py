@@ -1,0 +1,223 @@
+"""Small pieces the panels and dialogs share: icon buttons, elided labels, swatches, readable numbers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QIcon, QPainter, QPaintEvent, QPixmap, QResizeEvent
+from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
+
+from app.icons import icon, icon_pixmap
+from app.theme import Themed, Tokens, set_property
+
+ICON_SIZE: Final = QSize(16, 16)
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds as "0:07", "12:34" or "1:02:03"."""
+    whole = max(0, int(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def format_age(seconds: float) -> str:
+    """Seconds as "now", "12 s", "3 min" or "2 h"."""
+    if seconds < 1:
+        return "now"
+    if seconds < 90:
+        return f"{int(seconds)} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{round(seconds / 3600)} h"
+
+
+def format_bytes(count: int) -> str:
+    """Bytes as "830 MB" or "5.2 GB" (powers of 1024, as device tools count)."""
+    return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count / 2**20:.0f} MB"
+
+
+def format_share(share: float) -> str:
+    """A share 0..1 as a percentage that never rounds something away to nothing."""
+    percent = share * 100
+    if percent == 0:
+        return "0 %"
+    if percent < 0.1:
+        return "<0.1 %"
+    return f"{percent:.1f} %" if percent < 9.95 else f"{percent:.0f} %"
+
+
+def label(text: str = "", role: str = "", parent: QWidget | None = None) -> QLabel:
+    """A plain-text label in one of the style sheet's roles."""
+    result = QLabel(text, parent)
+    result.setTextFormat(Qt.TextFormat.PlainText)
+    if role:
+        result.setProperty("role", role)
+    return result
+
+
+def hairline(parent: QWidget | None = None) -> QFrame:
+    """A horizontal separator, one pixel high."""
+    line = QFrame(parent)
+    line.setProperty("kind", "line")
+    return line
+
+
+def draw_swatch(painter: QPainter, rect: QRectF, color: str, outline: str) -> None:
+    """A rounded square of a class colour; the outline keeps it visible on a ground of the same colour."""
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(QColor(outline))
+    painter.setBrush(QColor(color))
+    painter.drawRoundedRect(rect.adjusted(0.5, 0.5, -0.5, -0.5), 3, 3)
+    painter.restore()
+
+
+def swatch_icon(color: str, outline: str) -> QIcon:
+    """The swatch as an icon for menus and combo boxes."""
+    result = QIcon()
+    for side in (16, 32):
+        pixmap = QPixmap(side, side)
+        pixmap.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(pixmap)
+        painter.scale(side / 16, side / 16)
+        draw_swatch(painter, QRectF(2, 2, 12, 12), color, outline)
+        painter.end()
+        result.addPixmap(pixmap)
+    return result
+
+
+class IconButton(Themed, QToolButton):
+    """A tool button whose icon follows the theme, with its tooltip as accessible name."""
+
+    def __init__(
+        self, icon_name: str, tip: str, parent: QWidget | None = None, *, checkable: bool = False
+    ) -> None:
+        super().__init__(parent)
+        self._icon_name = icon_name
+        self.setIconSize(ICON_SIZE)
+        self.setCheckable(checkable)
+        # A click must not take the keyboard from the canvas.
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setToolTip(tip)
+        self.setAccessibleName(tip)
+
+    def set_icon_name(self, name: str) -> None:
+        """Show another icon."""
+        if name != self._icon_name:
+            self._icon_name = name
+            self._tokens_in_use = None
+            self.refresh_tokens()
+
+    def apply_tokens(self, theme: Tokens) -> None:
+        """Colour the icon."""
+        color = theme.text if self.property("kind") == "outline" else theme.muted
+        self.setIcon(icon(self._icon_name, color, checked_color=theme.accent_text))
+
+
+class IconPushButton(Themed, QPushButton):
+    """A push button with text and an icon that follows theme and `kind`."""
+
+    def __init__(self, icon_name: str, text: str, kind: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(text, parent)
+        self._icon_name = icon_name
+        self.setIconSize(ICON_SIZE)
+        self.setAutoDefault(False)
+        if kind:
+            self.setProperty("kind", kind)
+
+    def set_icon_name(self, name: str) -> None:
+        """Show another icon."""
+        if name != self._icon_name:
+            self._icon_name = name
+            self._tokens_in_use = None
+            self.refresh_tokens()
+
+    def apply_tokens(self, theme: Tokens) -> None:
+        """Colour the icon like the text."""
+        colors = {"primary": theme.on_accent, "danger": theme.on_danger, "link": theme.accent_text}
+        self.setIcon(icon(self._icon_name, colors.get(str(self.property("kind")), theme.text)))
+
+
+class IconLabel(Themed, QWidget):
+    """An icon by itself, coloured by the name of a token."""
+
+    def __init__(self, icon_name: str, token: str = "muted", side: int = 16, parent: QWidget | None = None):
+        super().__init__(parent)
+        self._icon_name, self._token, self._side = icon_name, token, side
+        self.setFixedSize(side, side)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+
+    def set_icon(self, icon_name: str, token: str) -> None:
+        """Show another icon in another colour."""
+        self._icon_name, self._token = icon_name, token
+        self.update()
+
+    def apply_tokens(self, theme: Tokens) -> None:
+        """Repaint in the theme's colour."""
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the icon."""
+        if self._tokens_in_use is None:
+            return
+        color = getattr(self._tokens_in_use, self._token)
+        pixmap = icon_pixmap(self._icon_name, color, self._side, self.devicePixelRatioF())
+        painter = QPainter(self)
+        painter.drawPixmap(0, 0, pixmap)
+
+
+class ElidedLabel(QLabel):
+    """A one-line label that shortens its text with an ellipsis and tells the whole of it as tooltip."""
+
+    def __init__(
+        self,
+        text: str = "",
+        role: str = "",
+        mode: Qt.TextElideMode = Qt.TextElideMode.ElideRight,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._whole = text
+        self._detail = ""
+        self._mode = mode
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        if role:
+            self.setProperty("role", role)
+        self._elide()
+
+    def set_text(self, text: str, detail: str = "") -> None:
+        """Show `text`; `detail`, if any, is the tooltip instead of the whole text."""
+        if (text, detail) != (self._whole, self._detail):
+            self._whole, self._detail = text, detail
+            self.updateGeometry()
+            self._elide()
+
+    def set_role(self, role: str) -> None:
+        """Take another of the style sheet's roles."""
+        set_property(self, "role", role)
+
+    @property
+    def whole_text(self) -> str:
+        """The text before it was shortened."""
+        return self._whole
+
+    def minimumSizeHint(self) -> QSize:
+        """Can be as narrow as an ellipsis."""
+        return QSize(self.fontMetrics().horizontalAdvance("…") + 4, super().minimumSizeHint().height())
+
+    def sizeHint(self) -> QSize:
+        """Wants room for the whole text."""
+        return QSize(self.fontMetrics().horizontalAdvance(self._whole) + 4, super().sizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Shorten anew."""
+        super().resizeEvent(event)
+        self._elide()
+
+    def _elide(self) -> None:
+        shown = self.fontMetrics().elidedText(self._whole, self._mode, max(0, self.width()))
+        super().setText(shown)
+        self.setToolTip(self._detail or (self._whole if shown != self._whole else ""))

@@ -1,0 +1,285 @@
+"""The bottom dock: start and steer training, and watch it learn.
+
+Knows neither session nor engine: it is told events and a state, and says what the person wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal, TypeAlias, get_args
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+
+from app.panels.charts import LiveChart, XAxis
+from app.panels.class_scores import ClassScores
+from app.panels.parts import IconButton, IconPushButton, format_duration
+from app.panels.run_history import RunHistory, RunSummary
+from app.panels.training_footer import TrainingFooter
+from app.panels.training_setup import TrainingSetup
+from app.theme import SPACE, set_property
+from core.annotation.model import ClassList
+from core.learning.config import TrainConfig
+from core.learning.events import (
+    EngineReady,
+    Event,
+    Failed,
+    Finished,
+    Notice,
+    Prediction,
+    StepDone,
+    TrainingStarted,
+    Validated,
+)
+from core.models.registry import encoder_specs, model_specs
+from core.models.specs import EncoderSpec, ModelSpec
+
+TrainingState: TypeAlias = Literal["idle", "starting", "training", "paused", "stopping"]
+_LOSS_SMOOTHING: Final = 0.9
+
+
+class TrainingPanel(QWidget):
+    """Train, Pause, Stop; the choices; live charts; scores; one line of facts.
+
+    Signals:
+        train_requested(TrainConfig), pause_requested, resume_requested, stop_requested,
+        run_resume_requested(str): folder of an earlier run to continue.
+    """
+
+    train_requested = Signal(object)
+    pause_requested = Signal()
+    resume_requested = Signal()
+    stop_requested = Signal()
+    run_resume_requested = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("kind", "panel")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._state: TrainingState = "idle"
+        self._run: str | None = None
+        self._classes = ClassList()
+
+        self.train_button = IconPushButton("play", "Train", "primary")
+        self.train_button.setToolTip("Train on everything labelled so far")
+        self.pause_button = IconButton("pause", "Pause: hold after this step; predictions go on")
+        self.stop_button = IconButton("stop", "Stop: finish the step, score, save")
+        self.history_button = IconButton("history", "Earlier runs")
+        for button in (self.pause_button, self.stop_button, self.history_button):
+            button.setProperty("kind", "outline")
+        self.setup = TrainingSetup()
+        self.loss = LiveChart(
+            "Loss", "chart_loss", "The loss appears here while training.", smoothing=_LOSS_SMOOTHING
+        )
+        self.miou = LiveChart(
+            "mIoU", "chart_miou", "The score appears here at each validation.", ceiling=1.0, mark_best=True
+        )
+        self.scores = ClassScores()
+        self.footer = TrainingFooter()
+        self.history = RunHistory(self)
+        self._axis_buttons = QButtonGroup(self)
+        self._lay_out()
+
+        self.train_button.clicked.connect(self._on_train_clicked)
+        self.pause_button.clicked.connect(self.pause_requested)
+        self.stop_button.clicked.connect(self.stop_requested)
+        self.history_button.clicked.connect(self._on_history_clicked)
+        self.history.run_resume_requested.connect(self.run_resume_requested)
+        self._axis_buttons.idClicked.connect(self._on_axis_clicked)
+        self.set_models(model_specs(), encoder_specs())
+        self.set_training_state("idle")
+
+    # --- what is told to the panel ----------------------------------------------------------------
+
+    def set_models(self, specs: Sequence[ModelSpec], encoders: Sequence[EncoderSpec]) -> None:
+        """Offer these networks."""
+        self.setup.set_models(specs, {encoder.name: encoder for encoder in encoders})
+
+    def set_config(self, config: TrainConfig) -> None:
+        """Choose what an earlier session chose."""
+        self.setup.set_config(config)
+
+    def config(self) -> TrainConfig:
+        """The run as it is chosen now."""
+        return self.setup.config()
+
+    def set_classes(self, classes: ClassList) -> None:
+        """Colours of the score bars; a run that starts brings its own."""
+        self._classes = classes
+
+    def set_runs(self, runs: Sequence[RunSummary]) -> None:
+        """Fill the history."""
+        self.history.set_runs(runs)
+
+    def set_training_state(self, state: TrainingState) -> None:
+        """Enable what can be done now. Raises ValueError for an unknown state."""
+        if state not in get_args(TrainingState):
+            raise ValueError(f"training state {state!r} is none of {', '.join(get_args(TrainingState))}")
+        self._state = state
+        words = {
+            "idle": "Train",
+            "starting": "Starting…",
+            "training": "Training…",
+            "paused": "Resume",
+            "stopping": "Stopping…",
+        }
+        self.train_button.setText(words[state])
+        self.train_button.setEnabled(state in ("idle", "paused"))
+        self.pause_button.setEnabled(state == "training")
+        self.stop_button.setEnabled(state in ("starting", "training", "paused"))
+        self.setup.setEnabled(state == "idle")
+        self.history.set_can_resume(state == "idle")
+        if state == "starting":
+            # The person has just clicked and waits for the engine anyway: the best moment for the half second
+            # that the plotting library takes to load.
+            self.loss.prepare()
+            self.miou.prepare()
+
+    def on_event(self, event: Event) -> None:
+        """Show what the engine reports; events that concern others are passed over."""
+        match event:
+            case StepDone():
+                self.loss.append(event.step, event.seconds, event.loss)
+                self.footer.set_step(event)
+            case Validated():
+                self._on_validated(event)
+            case Prediction():
+                self.footer.set_overlay(event.source)
+            case TrainingStarted():
+                self._on_started(event)
+            case Notice():
+                self.footer.set_notice(event.text, event.level, progress=event.progress)
+            case Failed():
+                self.footer.set_notice(event.text, "error", detail=event.text)
+            case EngineReady():
+                self.footer.set_device(event.device)
+                self.setup.set_gpu_available(not event.device.startswith("CPU"))
+            case Finished():
+                self._on_finished(event)
+            case _:
+                pass
+
+    def clear_overlay(self) -> None:
+        """The overlay is gone: another image, another project."""
+        self.footer.clear_overlay()
+
+    def clear(self) -> None:
+        """Another project: forget curves, scores and figures."""
+        self._run = None
+        self.loss.clear()
+        self.miou.clear()
+        self.scores.clear()
+        self.footer.start()
+        self.footer.clear_overlay()
+
+    # --- events -----------------------------------------------------------------------------------
+
+    def _on_started(self, event: TrainingStarted) -> None:
+        self._classes = event.classes
+        # Continuing the run on show extends its curves; any other run starts clean ones.
+        if event.resumed_step is None or event.run != self._run:
+            self.loss.clear()
+            self.miou.clear()
+            self.scores.clear()
+        self._run = event.run
+        self.footer.start()
+        self.footer.set_device(event.device)
+        if event.weak_background:
+            self.footer.set_notice(
+                "Undrawn pixels count weakly as background until some background is labelled"
+            )
+
+    def _on_validated(self, event: Validated) -> None:
+        if event.miou is not None:
+            self.miou.append(event.step, event.seconds, event.miou)
+        self.scores.set_scores(
+            event.miou,
+            event.per_class_iou,
+            self._classes,
+            images=event.images,
+            on_training=event.on == "training",
+        )
+
+    def _on_finished(self, event: Finished) -> None:
+        how = "Stopped" if event.reason == "stopped" else "Finished"
+        best = "" if event.best_miou is None else f", best mIoU {event.best_miou:.2f}"
+        self.footer.set_notice(
+            f"{how} after {event.steps:,} steps in {format_duration(event.seconds)}{best}: saved",
+            detail=event.run,
+        )
+
+    # --- clicks -----------------------------------------------------------------------------------
+
+    def _on_train_clicked(self) -> None:
+        if self._state == "paused":
+            self.resume_requested.emit()
+        else:
+            self.train_requested.emit(self.setup.config())
+
+    def _on_history_clicked(self) -> None:
+        self.history.popup_above(self.history_button)
+
+    def _on_axis_clicked(self, which: int) -> None:
+        axis: XAxis = "steps" if which == 0 else "time"
+        self.loss.set_axis(axis)
+        self.miou.set_axis(axis)
+
+    # --- layout -----------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        buttons = QHBoxLayout()
+        buttons.setSpacing(SPACE)
+        self.train_button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        buttons.addWidget(self.train_button)
+        buttons.addWidget(self.pause_button)
+        buttons.addWidget(self.stop_button)
+        buttons.addWidget(self.history_button)
+        left = QWidget()
+        left.setFixedWidth(352)
+        column = QVBoxLayout(left)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(SPACE)
+        column.addLayout(buttons)
+        column.addWidget(self.setup)
+        column.addStretch(1)
+
+        charts = QHBoxLayout()
+        charts.setSpacing(SPACE * 2)
+        charts.addWidget(self.loss, 1)
+        charts.addWidget(self.miou, 1)
+        body = QHBoxLayout()
+        body.setContentsMargins(SPACE * 3 // 2, SPACE, SPACE * 3 // 2, SPACE)
+        body.setSpacing(SPACE * 2)
+        body.addWidget(left)
+        body.addWidget(_upright())
+        body.addLayout(charts, 1)
+        body.addLayout(self._axis_column())
+        body.addWidget(_upright())
+        self.scores.setFixedWidth(248)
+        body.addWidget(self.scores)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addLayout(body, 1)
+        layout.addWidget(self.footer)
+        self.setMinimumHeight(196)
+
+    def _axis_column(self) -> QVBoxLayout:
+        column = QVBoxLayout()
+        column.setSpacing(2)
+        for which, (name, tip) in enumerate(
+            (("steps-axis", "Draw the curves over steps"), ("clock", "Draw the curves over training time"))
+        ):
+            button = IconButton(name, tip, checkable=True)
+            button.setChecked(which == 0)
+            self._axis_buttons.addButton(button, which)
+            column.addWidget(button)
+        column.addStretch(1)
+        return column
+
+
+def _upright() -> QFrame:
+    line = QFrame()
+    line.setFixedWidth(1)
+    set_property(line, "kind", "upright")
+    return line

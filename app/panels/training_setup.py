@@ -1,0 +1,274 @@
+"""What a run is told, chosen by hand: network, encoder, weights, preset, time, device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QAction, QActionGroup, QStandardItemModel
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QMenu,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.panels.parts import ElidedLabel, IconButton
+from app.theme import SPACE
+from core.learning.config import DEFAULT_MODEL, TrainConfig
+from core.models.specs import EncoderSpec, ModelSpec
+
+PRESETS: Final = (
+    ("fast", "Fast", "Fast: the first useful overlay soonest, coarser edges"),
+    ("balanced", "Balanced", "Balanced: good masks after a few minutes"),
+    ("best", "Best", "Best: the finest detail, slower and with more memory"),
+)
+TIME_BUDGETS: Final = (
+    (None, "Until stopped"),
+    (60.0, "1 minute"),
+    (300.0, "5 minutes"),
+    (900.0, "15 minutes"),
+    (3600.0, "60 minutes"),
+)
+DEVICES: Final = (("auto", "Auto device"), ("cpu", "CPU"), ("cuda", "CUDA GPU"))
+_TOOLTIP: Final = Qt.ItemDataRole.ToolTipRole
+_SUFFIXES: Final = "Weights (*.safetensors *.pth *.pt *.bin);;All files (*)"
+
+
+class TrainingSetup(QWidget):
+    """The choices of the training panel.
+
+    Signals:
+        config_changed: something else was chosen.
+    """
+
+    config_changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._base = TrainConfig(model=DEFAULT_MODEL, seconds=300.0)
+        self._specs: dict[str, ModelSpec] = {}
+        self._encoders: dict[str, EncoderSpec] = {}
+        self._weights = "default"
+
+        self.model = _combo("Network")
+        self.encoder = _combo("Encoder: what the network sees with")
+        self.preset = _combo("Preset")
+        self.budget = _combo("Training time")
+        self.device = _combo("Device")
+        for name, title, explanation in PRESETS:
+            self.preset.addItem(title, name)
+            self.preset.setItemData(self.preset.count() - 1, explanation, _TOOLTIP)
+        for seconds, title in TIME_BUDGETS:
+            self.budget.addItem(title, seconds)
+        for name, title in DEVICES:
+            self.device.addItem(title, name)
+        self.weights = IconButton("layers", "Encoder weights")
+        self.weights.setProperty("kind", "outline")
+        self.weights.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.weights.setMenu(self._weights_menu())
+        self._explanation = ElidedLabel("", "small")
+
+        networks = QHBoxLayout()
+        networks.setSpacing(SPACE)
+        networks.addWidget(self.model, 2)
+        networks.addWidget(self.encoder, 3)
+        networks.addWidget(self.weights)
+        choices = QGridLayout()
+        choices.setSpacing(SPACE)
+        for column, (combo, stretch) in enumerate(((self.preset, 5), (self.budget, 6), (self.device, 6))):
+            choices.addWidget(combo, 0, column)
+            choices.setColumnStretch(column, stretch)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addLayout(networks)
+        layout.addLayout(choices)
+        layout.addWidget(self._explanation)
+
+        self.model.currentIndexChanged.connect(self._on_model_changed)
+        self.encoder.currentIndexChanged.connect(self._on_encoder_changed)
+        self.preset.currentIndexChanged.connect(self._on_choice_changed)
+        self.budget.currentIndexChanged.connect(self._on_choice_changed)
+        self.device.currentIndexChanged.connect(self._on_choice_changed)
+        self.set_config(self._base)
+
+    @property
+    def explanation(self) -> str:
+        """The line under the choices."""
+        return self._explanation.whole_text
+
+    def set_models(self, specs: Sequence[ModelSpec], encoders: Mapping[str, EncoderSpec]) -> None:
+        """Offer these networks; `encoders` by name must hold every encoder they name."""
+        chosen = self.config()
+        self._specs = {spec.name: spec for spec in specs}
+        self._encoders = dict(encoders)
+        with QSignalBlocker(self.model):
+            self.model.clear()
+            for spec in specs:
+                self.model.addItem(spec.title, spec.name)
+                self.model.setItemData(self.model.count() - 1, spec.paper, _TOOLTIP)
+        self.set_config(chosen)
+
+    def title_of(self, model: str, encoder: str | None) -> str:
+        """How people call a network: "U-Net / EfficientNet-Lite0"."""
+        spec = self._specs.get(model)
+        if spec is None:
+            return model
+        found = self._encoders.get(encoder or spec.default_encoder)
+        return spec.title if found is None else f"{spec.title} / {_short(found)}"
+
+    def config(self) -> TrainConfig:
+        """The run as it is chosen now."""
+        return replace(
+            self._base,
+            model=self.model.currentData() or self._base.model,
+            encoder=self.encoder.currentData(),
+            encoder_weights=self._weights,
+            preset=self.preset.currentData(),
+            seconds=self.budget.currentData(),
+            device=self.device.currentData(),
+        )
+
+    def set_config(self, config: TrainConfig) -> None:
+        """Choose what a configuration says; what cannot be chosen here is kept for `config`."""
+        self._base = config
+        self._weights = config.encoder_weights
+        for combo, value in (
+            (self.model, config.model),
+            (self.preset, config.preset),
+            (self.budget, config.seconds),
+            (self.device, config.device),
+        ):
+            with QSignalBlocker(combo):
+                combo.setCurrentIndex(max(combo.findData(value), 0))
+        self._fill_encoders(config.encoder)
+        self._describe()
+
+    def set_gpu_available(self, available: bool) -> None:
+        """Grey the CUDA entry out on a machine that has none."""
+        items = self.device.model()
+        position = self.device.findData("cuda")
+        if isinstance(items, QStandardItemModel):
+            items.item(position).setEnabled(available)
+        tip = "" if available else "No CUDA GPU was found on this machine"
+        self.device.setItemData(position, tip, _TOOLTIP)
+        if not available and self.device.currentIndex() == position:
+            self.device.setCurrentIndex(0)
+
+    def use_weights_file(self, path: str) -> None:
+        """Start the encoder from this file."""
+        self._weights = path
+        self._on_choice_changed()
+
+    def _fill_encoders(self, wanted: str | None) -> None:
+        spec = self._specs.get(self.model.currentData() or "")
+        with QSignalBlocker(self.encoder):
+            self.encoder.clear()
+            for name in spec.encoders if spec else ():
+                encoder = self._encoders[name]
+                self.encoder.addItem(_short(encoder), name)
+                self.encoder.setItemData(self.encoder.count() - 1, _provenance(encoder), _TOOLTIP)
+            self.encoder.setCurrentIndex(max(self.encoder.findData(wanted), 0))
+        self.encoder.setVisible(self.encoder.count() > 1)
+
+    def _on_model_changed(self) -> None:
+        self._fill_encoders(None)
+        self._on_encoder_changed()
+
+    def _on_encoder_changed(self) -> None:
+        # A file belongs to one architecture: with another encoder it would be refused.
+        if self._weights not in ("default", "none"):
+            self._weights = "default"
+        self._on_choice_changed()
+
+    def _on_choice_changed(self) -> None:
+        self._describe()
+        self.config_changed.emit()
+
+    def _describe(self) -> None:
+        """Say in one line what the choice means: about the weights if they need saying, else the preset."""
+        encoder = self._encoders.get(self.encoder.currentData() or "")
+        for action in self._weights_actions.actions():
+            action.setChecked(action.data() == self._weights)
+        if self._weights not in ("default", "none"):
+            self._file_action.setChecked(True)
+            text = f"Encoder weights from {Path(self._weights).name}"
+            detail = self._weights
+        elif self._weights == "none":
+            text = "No pretraining: learns slower and needs more labels"
+            detail = ""
+        elif encoder is not None and encoder.source in ("timm", "torchvision"):
+            text = f"{_short(encoder)} weights are downloaded on first use"
+            detail = _provenance(encoder)
+        else:
+            text = {name: line for name, _, line in PRESETS}[self.preset.currentData()]
+            detail = ""
+        self._explanation.set_text(text, detail)
+        self.weights.setToolTip(f"Encoder weights: {self._weights_words()}")
+
+    def _weights_words(self) -> str:
+        words = {"default": "pretrained on ImageNet", "none": "random"}
+        return words.get(self._weights, f"file {self._weights}")
+
+    def _weights_menu(self) -> QMenu:
+        menu = QMenu(self)
+        self._weights_actions = QActionGroup(menu)
+        for value, text in (("default", "Pretrained encoder"), ("none", "No pretraining")):
+            self._add_weights_action(menu, text, value).triggered.connect(self._on_weights_chosen)
+        menu.addSeparator()
+        self._file_action = self._add_weights_action(menu, "From a weights file…", None)
+        self._file_action.triggered.connect(self._on_file_wanted)
+        return menu
+
+    def _add_weights_action(self, menu: QMenu, text: str, value: str | None) -> QAction:
+        action = menu.addAction(text)
+        action.setCheckable(True)
+        action.setData(value)
+        self._weights_actions.addAction(action)
+        return action
+
+    def _on_weights_chosen(self) -> None:
+        action = self._weights_actions.checkedAction()
+        if action is not None:
+            self._weights = action.data()
+            self._on_choice_changed()
+
+    def _on_file_wanted(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Weights for the encoder", "", _SUFFIXES)
+        if path:
+            self._weights = path
+        self._on_choice_changed()
+
+
+def _combo(name: str) -> QComboBox:
+    combo = QComboBox()
+    combo.setAccessibleName(name)
+    combo.setToolTip(name)
+    combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    combo.setMinimumWidth(84)
+    combo.view().setMinimumWidth(180)
+    return combo
+
+
+def _short(encoder: EncoderSpec) -> str:
+    """The title without what its parentheses explain."""
+    return encoder.title.partition(" (")[0]
+
+
+def _provenance(encoder: EncoderSpec) -> str:
+    sources = {
+        "embedded": "comes with the program, no download",
+        "torchvision": "downloaded from torchvision on first use",
+        "timm": "downloaded from the Hugging Face hub on first use",
+        "none": "starts from random weights",
+    }
+    return f"{encoder.title}: {sources.get(encoder.source, encoder.source)}; licence {encoder.licence}"

@@ -1,0 +1,226 @@
+"""The first page: open a folder, open the sample, or go on where you were."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QMimeData, QSize, Qt, Signal
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent, QKeySequence
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from app.icons import app_icon
+from app.panels.parts import ElidedLabel, IconLabel, label
+from app.theme import SPACE, set_property
+
+_MAX_RECENT = 6
+_DOOR_SIZE = QSize(296, 96)
+
+
+class Door(QPushButton):
+    """A large button: icon, title, a line that says what is behind it, and its key."""
+
+    def __init__(self, icon_name: str, title: str, explanation: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("kind", "card")
+        self.setFixedSize(_DOOR_SIZE)
+        self.setAccessibleName(title)
+        self.setAccessibleDescription(explanation)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        words = QVBoxLayout()
+        words.setSpacing(SPACE // 2)
+        words.addStretch(1)
+        for text, role in ((title, "heading"), (explanation, "small")):
+            line = label(text, role)
+            line.setWordWrap(True)
+            line.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+            words.addWidget(line)
+        words.addStretch(1)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(SPACE * 2, SPACE, SPACE * 2, SPACE)
+        layout.setSpacing(SPACE * 2)
+        layout.addWidget(IconLabel(icon_name, "accent_text", 28))
+        layout.addLayout(words, 1)
+
+
+class RecentRow(QPushButton):
+    """One recent project: its name and where it is; greyed when it is gone."""
+
+    def __init__(self, path: str, *, missing: bool, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.path = path
+        self.setProperty("kind", "ghost")
+        self.setFixedHeight(32)
+        self.setEnabled(not missing)
+        self.setAccessibleName(f"Open {path}")
+        place = Path(path)
+        where = f"{_tilde(place.parent)}  ·  not there any more" if missing else _tilde(place.parent)
+        name = label(place.name or path, "" if missing else "strong")
+        folder = ElidedLabel(where, "" if missing else "muted", Qt.TextElideMode.ElideMiddle)
+        for part in (name, folder):
+            part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setToolTip(f"{path} is not there any more" if missing else path)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(SPACE, 0, SPACE, 0)
+        layout.setSpacing(SPACE * 3 // 2)
+        layout.addWidget(IconLabel("folder", "faint" if missing else "muted"))
+        layout.addWidget(name)
+        layout.addWidget(folder, 1)
+
+
+class WelcomePage(QWidget):
+    """Shown while no project is open.
+
+    Signals:
+        open_folder_requested, open_sample_requested, recent_requested(str path),
+        path_dropped(str): a folder or file was dropped on the page.
+    """
+
+    open_folder_requested = Signal()
+    open_sample_requested = Signal()
+    recent_requested = Signal(str)
+    path_dropped = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("kind", "page")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setAcceptDrops(True)
+        key = QKeySequence("Ctrl+U").toString(QKeySequence.SequenceFormat.NativeText)
+        self.open_door = Door("folder", "Open a folder", f"Your images, or a labelme folder as it is ({key})")
+        self.sample_door = Door("images", "Open the sample", "Ultrasound nerves and vessels, some labelled")
+        self.open_door.clicked.connect(self.open_folder_requested)
+        self.sample_door.clicked.connect(self.open_sample_requested)
+        self._recent_rows: list[RecentRow] = []
+        self._recent = QVBoxLayout()
+        self._recent.setSpacing(2)
+        self._recent_title = label("Recent projects", "muted")
+        self._drop_hint = label("or drop a folder, an image or a labelme JSON anywhere here", "small")
+        self._drop_hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._lay_out()
+        self.set_recent([])
+
+    @property
+    def recent_rows(self) -> tuple[RecentRow, ...]:
+        """The buttons of the recent projects, newest first."""
+        return tuple(self._recent_rows)
+
+    def set_recent(self, paths: Sequence[str], missing: Collection[str] | None = None) -> None:
+        """List recent projects, newest first.
+
+        Args:
+            paths: folders.
+            missing: those of them that are gone; None looks on the disk.
+        """
+        for row in self._recent_rows:
+            self._recent.removeWidget(row)
+            row.deleteLater()
+        shown = list(paths)[:_MAX_RECENT]
+        gone = {path for path in shown if not Path(path).exists()} if missing is None else set(missing)
+        self._recent_rows = [RecentRow(path, missing=path in gone) for path in shown]
+        for row in self._recent_rows:
+            row.clicked.connect(self._on_recent_clicked)
+            self._recent.addWidget(row)
+        self._recent_title.setText("Recent projects" if shown else "Recent projects appear here.")
+
+    # --- dropping ---------------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take one local file or folder."""
+        if _local_path(event.mimeData()):
+            event.acceptProposedAction()
+            self._drop_hint.setText("Drop it to open it")
+            set_property(self._drop_hint, "role", "strong")
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        """Back to the hint."""
+        self._rest()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Tell what was dropped."""
+        self._rest()
+        path = _local_path(event.mimeData())
+        if path:
+            event.acceptProposedAction()
+            self.path_dropped.emit(path)
+
+    def _rest(self) -> None:
+        self._drop_hint.setText("or drop a folder, an image or a labelme JSON anywhere here")
+        set_property(self._drop_hint, "role", "small")
+
+    def _on_recent_clicked(self) -> None:
+        row = self.sender()
+        if isinstance(row, RecentRow):
+            self.recent_requested.emit(row.path)
+
+    def _lay_out(self) -> None:
+        logo = QLabel()
+        logo.setPixmap(app_icon().pixmap(QSize(56, 56)))
+        name = label("Maskloop", "title")
+        claim = label("Draw. Train. Correct. Export.", "muted")
+        words = QVBoxLayout()
+        words.setSpacing(0)
+        words.addWidget(name)
+        words.addWidget(claim)
+        head = QHBoxLayout()
+        head.setSpacing(SPACE * 2)
+        head.addWidget(logo)
+        head.addLayout(words, 1)
+        doors = QHBoxLayout()
+        doors.setSpacing(SPACE * 2)
+        doors.addWidget(self.open_door)
+        doors.addWidget(self.sample_door)
+
+        column = QWidget()
+        column.setFixedWidth(2 * _DOOR_SIZE.width() + SPACE * 2)
+        column.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
+        inner = QVBoxLayout(column)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.setSpacing(SPACE)
+        inner.addLayout(head)
+        inner.addSpacing(SPACE * 2)
+        inner.addLayout(doors)
+        inner.addWidget(self._drop_hint)
+        inner.addSpacing(SPACE * 2)
+        inner.addWidget(self._recent_title)
+        inner.addLayout(self._recent)
+        inner.addSpacing(SPACE * 2)
+        inner.addLayout(_steps())
+        centred = QHBoxLayout()
+        centred.addStretch(1)
+        centred.addWidget(column)
+        centred.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(SPACE * 3, SPACE * 3, SPACE * 3, SPACE * 3)
+        layout.addStretch(2)
+        layout.addLayout(centred)
+        layout.addStretch(3)
+
+
+def _steps() -> QHBoxLayout:
+    """What to do next, in one line of four small pictures."""
+    steps = (
+        ("polygon", "Draw a few shapes"),
+        ("play", "press Train"),
+        ("region", "accept and correct"),
+        ("export", "export masks and weights"),
+    )
+    line = QHBoxLayout()
+    line.setSpacing(SPACE)
+    for position, (icon_name, text) in enumerate(steps):
+        if position:
+            line.addWidget(IconLabel("chevron-right", "faint", 12))
+        line.addWidget(IconLabel(icon_name, "muted", 16))
+        line.addWidget(label(text, "small"))
+    line.addStretch(1)
+    return line
+
+
+def _tilde(path: Path) -> str:
+    home = Path.home()
+    return str(Path("~") / path.relative_to(home)) if path.is_relative_to(home) else str(path)
+
+
+def _local_path(data: QMimeData) -> str:
+    """The first dropped thing that lies on a disk, "" when none does."""
+    return next((url.toLocalFile() for url in data.urls() if url.isLocalFile()), "")
