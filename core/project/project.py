@@ -536,8 +536,10 @@ class Project:
                     touched.append(entry)
             contents[self.layout.project_file] = project_data = self._file_bytes(file)
             replace_all(contents, self.layout.journal)
+            undrawn_changes = file.background != self._file.background
             self._file, self._file_digest = file, digest(project_data)
             for entry in touched:
                 self._glances.forget(entry.annotation_path)
             if edit.retired:  # indices have changed; masks are derived, so this may fail without harm
-                self.problems = self.refresh_masks(entry for entry in touched if entry.mask_path.exists())
+                stale = self.images() if undrawn_changes else touched
+                self.problems = self.refresh_masks(entry for entry in stale if entry.mask_path.exists())

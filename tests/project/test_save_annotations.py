@@ -99,7 +99,9 @@ def test_both_versions_can_be_kept(project: Project, new_image: Maker, new_label
     assert project.keep_theirs(project.entry("c.png")) is None
 
 
-@pytest.mark.parametrize("content", [b"", b'{"shapes": [', b"[]", b'{"a": 1}', b"\x00\x01\x02", b"\xff\xfe\x00"])
+@pytest.mark.parametrize(
+    "content", [b"", b'{"shapes": [', b"[]", b'{"a": 1}', b"\x00\x01\x02", b"\xff\xfe\x00"]
+)
 def test_a_broken_json_blocks_its_image_and_is_not_overwritten(project: Project, content: bytes) -> None:
     entry = project.entry("a.png")
     old = project.load(entry)
@@ -240,9 +242,7 @@ def test_an_annotation_of_another_image_is_not_taken(
     assert json.loads((tmp_path / "x.json").read_text())["imagePath"] == "other.png"
 
 
-def test_an_annotation_that_changes_hands_while_open_is_refused(
-    project: Project, new_labelme: Maker
-) -> None:
+def test_an_annotation_that_changes_hands_while_open_is_refused(project: Project, new_labelme: Maker) -> None:
     entry = project.entry("a.png")
     new_labelme(entry.annotation_path, "b.png", "leaf")
 

@@ -1,0 +1,249 @@
+"""Changing classes with labels present: every file follows, or none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.annotation.model import AnnotationState
+from core.errors import AnnotationFileError, StorageError, UsageError
+from core.project import transaction
+from core.project.project import Project
+from core.project.transaction import recover
+
+Maker = Callable[..., Path]
+
+
+@pytest.fixture
+def project(labelme_folder: Path) -> Iterator[Project]:
+    """Classes: background 0, stem 1, leaf 2, flower 3, root 4."""
+    with Project.open(labelme_folder) as opened:
+        opened.refresh_masks()
+        yield opened
+
+
+def labels(project: Project) -> dict[str, list[str]]:
+    return {
+        entry.key: [shape.label for shape in project.load(entry).annotation.shapes]
+        for entry in project.images()
+    }
+
+
+def test_shapes_of_a_class_are_counted(project: Project) -> None:
+    assert [project.usage(index) for index in project.classes.indices] == [1, 1, 2, 0, 1]
+
+
+def test_renaming_takes_the_shapes_along_and_keeps_the_index(project: Project) -> None:
+    project.rename_class(2, "frond")
+
+    assert labels(project)["a.png"] == ["frond", "stem"]
+    assert labels(project)["b.png"] == ["frond", "__ignore__", "_background_", "root"]
+    assert project.classes.by_index(2).name == "frond"
+    assert project.usage(2) == 2
+    with Project.open(project.root, lock=False) as again:
+        assert again.classes == project.classes
+
+
+def test_renaming_keeps_what_labelme_wrote(project: Project, new_labelme: Maker) -> None:
+    entry = project.entry("a.png")
+    new_labelme(entry.annotation_path, "a.png", "leaf", camera={"iso": 200})
+
+    project.rename_class(2, "frond")
+
+    assert json.loads(entry.annotation_path.read_text())["camera"] == {"iso": 200}
+
+
+def test_renaming_the_background_keeps_customary_labels(project: Project) -> None:
+    project.rename_class(0, "soil")
+
+    assert "_background_" in labels(project)["b.png"]
+    assert project.classes.background == 0
+
+
+@pytest.mark.parametrize("name", ["", "  ", "stem", "__ignore__", "_background_"])
+def test_unfit_names_are_refused(project: Project, name: str) -> None:
+    before = project.classes
+
+    with pytest.raises(UsageError):
+        project.rename_class(2, name)
+    with pytest.raises(UsageError):
+        project.add_class(name)
+    assert project.classes == before
+
+
+def test_colours_and_order_change_without_touching_annotations(
+    project: Project, snapshot: Callable[[Path], dict[str, object]]
+) -> None:
+    before = {name: file for name, file in snapshot(project.root).items() if name != "project.json"}
+
+    project.recolor_class(2, "#00FF7f")
+    project.reorder_classes((4, 2, 0, 1, 3))
+
+    assert project.classes.by_index(2).color == "#00ff7f"
+    assert project.classes.indices == (4, 2, 0, 1, 3)
+    after = snapshot(project.root)
+    assert {name: after[name] for name in before} == before
+    with pytest.raises(UsageError, match="each class once"):
+        project.reorder_classes((4, 2, 0))
+    with pytest.raises(UsageError, match="#e69f00"):
+        project.recolor_class(2, "green")
+
+
+def test_merging_moves_shapes_and_masks(project: Project) -> None:
+    project.merge_classes(2, 4)
+
+    assert labels(project)["b.png"] == ["root", "__ignore__", "_background_", "root"]
+    assert project.classes.by_index(2) is None
+    assert project.usage(4) == 3
+    masks = [project.read_mask(project.entry(key)) for key in ("a.png", "b.png")]
+    assert sorted({int(value) for mask in masks for value in np.unique(mask)}) == [0, 1, 4]
+    assert project.problems == []
+
+
+def test_a_merged_background_hands_its_part_on(project: Project) -> None:
+    project.merge_classes(0, 3)
+
+    assert project.classes.background == 3
+    assert project.read_mask(project.entry("a.png"))[0, 0] == 3
+
+
+@pytest.mark.parametrize(
+    ("shapes", "left", "value"),
+    [("delete", ["stem"], 1), ("ignore", ["__ignore__", "stem"], 1), (3, ["flower", "stem"], 1)],
+)
+def test_deleting_asks_what_becomes_of_the_shapes(
+    project: Project, shapes: str | int, left: list[str], value: int
+) -> None:
+    project.delete_class(2, shapes)  # type: ignore[arg-type]
+
+    assert labels(project)["a.png"] == left
+    assert project.read_mask(project.entry("a.png"))[5, 5] == value
+    assert project.classes.by_index(2) is None
+
+
+def test_an_image_stays_done_when_its_last_shape_goes(project: Project, new_labelme: Maker) -> None:
+    new_labelme(project.root / "c.json", "c.png", "flower")
+
+    project.delete_class(3)
+
+    assert project.state_of(project.entry("c.png")) is AnnotationState.DONE
+    assert project.load(project.entry("c.png")).annotation.state is AnnotationState.DONE
+
+
+def test_an_index_is_never_given_twice(project: Project) -> None:
+    project.delete_class(4)
+    assert project.add_class("moss").index == 5
+    with pytest.raises(UsageError, match="4"):
+        project.add_class("fern", index=4)
+    with Project.open(project.root, lock=False) as again:
+        assert again._file.next_index() == 6
+    assert project.add_class("reed", index=9).index == 9
+
+
+def test_new_classes_have_colours_of_their_own(project: Project) -> None:
+    for number in range(40):
+        project.add_class(f"class {number}")
+
+    colors = [label_class.color for label_class in project.classes]
+    assert len(set(colors)) == len(colors)
+
+
+def test_more_classes_than_a_mask_can_hold_are_refused(tmp_path: Path) -> None:
+    with Project.create(tmp_path / "p", classes=[str(n) for n in range(255)], background=None) as project:
+        with pytest.raises(UsageError, match="255"):
+            project.add_class("one more")
+        assert len(project.classes) == 255
+
+
+@pytest.mark.parametrize("failing", ["first", "last"])
+def test_a_change_that_fails_leaves_everything_as_it_was(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    snapshot: Callable[[Path], dict[str, tuple[bytes, int]]],
+    failing: str,
+) -> None:
+    before = {name: content for name, (content, _) in snapshot(project.root).items()}
+    classes = project.classes
+    original = transaction.replace_file
+    failing_name = "a.json" if failing == "first" else "project.json"
+
+    def replace_file(temporary: Path, target: Path) -> None:
+        if target.name == failing_name:
+            raise PermissionError(13, "Permission denied")
+        original(temporary, target)
+
+    monkeypatch.setattr(transaction, "replace_file", replace_file)
+    with pytest.raises(StorageError, match=failing_name):
+        project.rename_class(2, "frond")
+
+    assert {name: content for name, (content, _) in snapshot(project.root).items()} == before
+    assert project.classes == classes
+    assert project.usage(2) == 2
+
+
+def test_a_change_cut_short_by_a_crash_is_completed_by_the_next_opening(
+    labelme_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(_temporary: Path, target: Path) -> None:
+        if target.name == "b.json":
+            raise Killed
+        original(_temporary, target)
+
+    original = transaction.replace_file
+    with Project.open(labelme_folder) as project:
+        monkeypatch.setattr(transaction, "replace_file", killed)
+        monkeypatch.setattr(Path, "unlink", lambda *_args, **_kwargs: None)  # a dead process tidies nothing
+        with pytest.raises(Killed):
+            project.rename_class(2, "frond")
+        monkeypatch.undo()
+        journal = project.layout.journal
+        assert journal.exists()
+
+    with Project.open(labelme_folder) as project:
+        assert project.classes.by_index(2).name == "frond"
+        assert labels(project)["a.png"] == ["frond", "stem"]
+        assert labels(project)["b.png"][0] == "frond"
+        assert any("completed" in note for note in project.notes)
+        assert not list(labelme_folder.glob(".maskloop-*"))
+        assert recover(journal) == 0
+
+
+def test_a_broken_annotation_with_the_label_stops_the_change(project: Project) -> None:
+    broken = b'{"shapes": [{"label": "leaf", '
+    (project.root / "a.json").write_bytes(broken)
+
+    with pytest.raises(AnnotationFileError, match=r"a\.json"):
+        project.rename_class(2, "frond")
+
+    assert (project.root / "a.json").read_bytes() == broken
+    assert labels_of_b(project)[0] == "leaf"
+    project.rename_class(3, "bloom")  # it does not occur in the broken file
+    assert project.classes.by_index(3).name == "bloom"
+
+
+def labels_of_b(project: Project) -> list[str]:
+    return [shape.label for shape in project.load(project.entry("b.png")).annotation.shapes]
+
+
+def test_a_foreign_edit_is_part_of_the_change_and_not_lost(project: Project, new_labelme: Maker) -> None:
+    new_labelme(project.root / "c.json", "c.png", "leaf", "stem")
+
+    project.rename_class(2, "frond")
+
+    assert labels(project)["c.png"] == ["frond", "stem"]
+
+
+def test_project_json_edited_by_hand_meanwhile_is_not_overwritten(project: Project) -> None:
+    path = project.root / "project.json"
+    path.write_text(path.read_text().replace('"flower"', '"bloom"'))
+
+    with pytest.raises(Exception, match=r"project\.json.*another program"):
+        project.add_class("moss")
+    assert '"bloom"' in path.read_text()
