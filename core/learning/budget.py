@@ -43,7 +43,8 @@ class Budget:
         """Share of the run that is done, 0..1; of an endless run it passes 1.
 
         Args:
-            step: steps done. seconds: training time so far.
+            step: steps done.
+            seconds: training time so far.
             reserve_s: of the time, what is kept for the last validation.
         """
         if self.schedule_steps is not None:

@@ -24,7 +24,8 @@ class Ema:
     """
 
     def __init__(self, network: SegmentationNetwork, decay: float) -> None:
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.network = copy.deepcopy(network).eval()
+        self.network.requires_grad_(requires_grad=False)
         self.decay = decay
         self.updates = 0
 

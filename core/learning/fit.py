@@ -4,7 +4,7 @@
 
     state = TrainState.create(config, store, run_dir, notify)      or TrainState.resume(...)
     for event in fit(state):
-        ...                         between two events the store may change, and state.request_stop() be called
+        ...                         between two events the store may change; state.request_stop() ends the run
 
 Training time runs only while the generator does: whoever stops asking for events has paused the run.
 """
@@ -21,7 +21,7 @@ from core.learning.losses import segmentation_loss
 from core.learning.memory import is_out_of_memory
 from core.learning.state import TrainState
 
-__all__ = ["TrainState", "fit"]
+__all__ = ["TrainState", "fit", "save_now"]
 
 REPORT_S = 0.25
 """Time between two StepDone events, at least."""
@@ -77,23 +77,20 @@ def _run(state: TrainState) -> Iterator[Event]:
 
 def _step(state: TrainState) -> None:
     """One optimizer step on one batch, in pieces if memory is short."""
+    learner = state.learner
     windows = state.next_windows()
-    pieces = windows.pieces(state.load.piece)
-    loss_sum = torch.zeros((), device=state.device)
-    state.optimizer.zero_grad(set_to_none=True)
-    for piece in pieces:
-        crops = state.augment(piece, state.load.crop)
-        with state.autocast():
-            logits = state.network(state.normalize(crops.pixels))
+    loss_sum = torch.zeros((), device=learner.device)
+    learner.optimizer.zero_grad(set_to_none=True)
+    for piece in windows.pieces(learner.load.piece):
+        crops = learner.crops(piece)
+        with learner.autocast():
+            logits = learner.network(learner.normalize(crops.pixels))
         loss = segmentation_loss(
             logits, crops.targets, crops.weights, class_weights=state.class_weights, dice=state.config.dice
         ).total * (len(piece.keys) / len(windows.keys))
         loss.backward()  # type: ignore[no-untyped-call]
         loss_sum += loss.detach()
-    norm = torch.nn.utils.clip_grad_norm_(state.learning_parameters(), state.config.clip_norm)
-    state.optimizer.step()
-    state.ema.update(state.network)
-    state.count_step(loss_sum, norm)
+    state.count_step(loss_sum, learner.apply_gradients())
 
 
 def _report(state: TrainState) -> Iterator[Event]:
@@ -108,7 +105,7 @@ def _report(state: TrainState) -> Iterator[Event]:
         step=state.step,
         seconds=state.clock.seconds,
         loss=loss,
-        lr=state.lr,
+        lr=state.learner.lr,
         steps=state.budget.steps,
         time_budget_s=state.budget.seconds,
         images_per_s=crops / state.seconds_since_report(),
@@ -133,7 +130,7 @@ def _scored(state: TrainState, validated: Validated) -> Iterator[Event]:
 
 
 def _save(state: TrainState) -> Iterator[Event]:
-    """Write the checkpoint, and the best weights where they are not on disk yet; training survives a full disk."""
+    """Write the checkpoint, and best weights that are not on disk yet; training survives a full disk."""
     if state.tally.steps:
         yield from _report(state)  # only what is known to be finite is worth keeping
     try:
@@ -169,3 +166,8 @@ def _finish(state: TrainState) -> Iterator[Event]:
         resumed_step=state.resumed_step,
         reason="stopped" if state.stop_requested else "budget",
     )
+
+
+def save_now(state: TrainState) -> Iterator[Event]:
+    """Keep what was learned so far, between two events of `fit`: for a program that has to leave at once."""
+    yield from _save(state)

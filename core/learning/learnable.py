@@ -10,7 +10,7 @@ from core.learning.sampler import undrawn
 
 
 def check_learnable(store: LabelStore, config: TrainConfig) -> None:
-    """Raise NothingToLearnError, with a sentence that says what to draw, unless two classes can be told apart."""
+    """Raise NothingToLearnError, which says what to draw, unless two classes can be told apart."""
     classes = store.classes
     if len(classes) < 2:
         has = f"only the class {classes[0].name!r}" if len(classes) else "no classes"
@@ -29,18 +29,19 @@ def check_learnable(store: LabelStore, config: TrainConfig) -> None:
     only = labelled[0]
     if only.index == classes.background:
         raise NothingToLearnError(
-            f"only {only.name!r} is labelled: draw at least one shape of another class; images that are marked"
-            " done and have no shapes are all background"
+            f"only {only.name!r} is labelled: draw at least one shape of another class; images that are"
+            " marked done and have no shapes are all background"
         )
     background = None if classes.background is None else classes.by_index(classes.background)
     if background is None:
         raise NothingToLearnError(
-            f"only {only.name!r} is labelled and the project has no background class: draw a second class as well"
+            f"only {only.name!r} is labelled and the project has no background class:"
+            " draw a second class as well"
         )
     if config.weak_background <= 0 or not _has_undrawn(store):
         raise NothingToLearnError(
-            f"only {only.name!r} is labelled and no background: draw some {background.name!r}, or mark an image"
-            " that is completely labelled as done"
+            f"only {only.name!r} is labelled and no background: draw some {background.name!r}, or mark an"
+            " image that is completely labelled as done"
         )
 
 

@@ -66,7 +66,9 @@ def choose_scale(store: LabelStore, crop: int, view: float) -> float:
     """The largest reduction that shows the wanted part of an image and keeps narrow regions wide enough.
 
     Args:
-        crop: side of the crops, pixels. view: see `Recipe`.
+        store: the labels.
+        crop: side of the crops, pixels.
+        view: see `Recipe`.
     """
     labels = [store.get(key) for key in store.labelled_keys()]
     if not labels:

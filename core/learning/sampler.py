@@ -1,6 +1,6 @@
 """Where training looks: windows of source pixels around labelled pixels.
 
-Every window has a *seed*, a labelled pixel that the crop will contain, so that no crop comes without a target.
+Every window has a *seed*, a labelled pixel that its crop will contain: no crop comes without a target.
 Half of the seeds are any labelled pixel of any image; the other half go where learning lags: to images that
 were labelled while training runs, or else to rare classes. The other pixels of a window are what the
 augmentation turns and zooms into view.
@@ -228,7 +228,7 @@ class CropSampler:
         return max(self.crop, min(round(self.crop * self.margin / 32) * 32, -(-longest // 32) * 32))
 
     def _window_start(self, seed: int, extent: int, side: int) -> int:
-        """First row or column of a window whose central crop holds the seed, inside the image if it can be."""
+        """First row or column of a window whose middle holds the seed, inside the image if it can be."""
         reach = int(self.crop * JITTER)
         centre = seed + int(self._rng.integers(-reach, reach + 1))
         half = self.crop // 2

@@ -10,22 +10,20 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from core.annotation.model import ClassList
 from core.errors import StorageError, TrainingError, WeightsFileError
-from core.learning.augment import Augmenter, AugmentSettings
-from core.learning.budget import ENDLESS_FLOOR, FLOOR, Budget, frozen_at, rate_factor, stage_at
+from core.learning.budget import Budget
 from core.learning.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.learning.clock import Clock
 from core.learning.config import TrainConfig
 from core.learning.data import ChannelMap, LabelStore
-from core.learning.ema import Ema
 from core.learning.events import Event, Notice, TrainingStarted, Validated
 from core.learning.header import WeightsHeader
 from core.learning.learnable import check_learnable
+from core.learning.learner import Learner
 from core.learning.losses import balanced_class_weights
-from core.learning.memory import Load
 from core.learning.predict import Predictor, choose_device
 from core.learning.preset import resolve
 from core.learning.runs import METRICS, RunFolder, Value
@@ -33,7 +31,7 @@ from core.learning.sampler import CropSampler, Windows
 from core.learning.tally import Row, Tally
 from core.learning.validation import Plan, Score, Validator, plan_validation
 from core.learning.weights import header_for, save_weights
-from core.models.network import Normalize, SegmentationNetwork
+from core.models.network import SegmentationNetwork
 from core.models.normalization import Normalization
 from core.models.registry import build
 
@@ -61,10 +59,9 @@ class TrainState:
 
     Attributes:
         config: with everything the preset decided filled in.
-        network, optimizer: what learns. ema: its average, which is shown, scored and saved.
+        learner: network, average, optimizer.
         channels: what the network's outputs mean; fixed for the run.
-        load: how much of a batch is computed at a time, and where.
-        step: optimizer steps done. lr: rate of the decoder in the last one.
+        step: optimizer steps done.
         resumed_step: where a resumed run went on from; None for a new one.
         storage_ok: whether the last save worked.
     """
@@ -84,30 +81,24 @@ class TrainState:
         pretrained: bool,
     ) -> None:
         """For `create` and `resume`; `config` has no None left that a preset decides."""
-        assert config.crop and config.batch and config.lr and config.image_scale  # resolve() has filled them
+        assert config.batch is not None
+        assert config.image_scale is not None
         self.config = config
         self.store = store
         self.run = run
+        self.learner = Learner(config, network, device, pretrained=pretrained)
         self.channels = ChannelMap(classes)
         self.budget = budget
         self.batch = config.batch
         self.scale = config.image_scale
-        self.load = Load(config.crop, config.batch, "cuda" if device.type == "cuda" else "cpu")
-        self.device = device
-        self.network = network.to(device=device, memory_format=torch.channels_last)
-        self.ema = Ema(self.network, config.ema)
-        self.optimizer = self._new_optimizer()
-        self.normalize = Normalize(network.normalization).to(device)
-        self.augment_settings = AugmentSettings(turns=config.turns) if config.augment else None
-        self.augment = self._new_augmenter()
         self.validator = Validator(store, self.channels, plan, config.validate_every_s, budget.seconds)
         self.sampler = CropSampler(
             store,
             self.channels,
             [key for key in store.labelled_keys() if key not in plan.held_out],
             scale=self.scale,
-            crop=self.load.crop,
-            margin=1.0 if self.augment_settings is None else self.augment_settings.window_margin,
+            crop=self.learner.load.crop,
+            margin=self.learner.window_margin,
             seed=config.seed,
             weak_background=config.weak_background > 0,
         )
@@ -117,16 +108,11 @@ class TrainState:
         self.best = Best()
         self.class_weights: Tensor | None = None
         self.step = 0
-        self.lr = 0.0
         self.resumed_step: int | None = None
         self.stop_requested = False
         self.storage_ok = True
         self._notify = notify
-        self._pretrained = pretrained
-        self._stage = 0
-        self._rate_cut = 1.0
         self._returns = 0
-        self._frozen: bool | None = None
         self._label_revision = -1
         self._told_classes = classes
         self._step_s = 0.0
@@ -136,10 +122,7 @@ class TrainState:
 
     @classmethod
     def create(cls, config: TrainConfig, store: LabelStore, run_dir: Path, notify: Notify) -> TrainState:
-        """A new run in `run_dir`.
-
-        Args:
-            notify: told about downloads, which can take a while.
+        """A new run in the folder `run_dir`; `notify` hears of downloads, which can take a while.
 
         Raises:
             NothingToLearnError: the labels do not tell two classes apart.
@@ -161,7 +144,7 @@ class TrainState:
         config = replace(config, encoder=network.encoder_name)
         run = RunFolder(run_dir)
         run.write_config(config)
-        state = cls(
+        return cls(
             config,
             store,
             run,
@@ -173,8 +156,6 @@ class TrainState:
             notify=notify,
             pretrained=network.pretrained,
         )
-        state._enter_stage(0)
-        return state
 
     @classmethod
     def resume(cls, run_dir: Path, store: LabelStore, config: TrainConfig, notify: Notify) -> TrainState:
@@ -208,7 +189,7 @@ class TrainState:
         network = build(
             merged.model, classes=len(classes), encoder=merged.encoder, **dict(merged.model_options)
         )
-        network.normalization = Normalization.from_json(json.loads(checkpoint["normalization"]))
+        network.normalization = Normalization.from_json(json.loads(checkpoint["learner"]["normalization"]))
         kept = tuple(key for key in checkpoint["held_out"] if key in store.done_keys())
         plan = Plan(kept, "validation") if kept else plan_validation(store, merged)
         state = cls(
@@ -221,7 +202,7 @@ class TrainState:
             budget=Budget(steps=steps, seconds=seconds, schedule_steps=merged.schedule_steps),
             device=device,
             notify=notify,
-            pretrained=checkpoint["pretrained"],
+            pretrained=checkpoint["learner"]["pretrained"],
         )
         state._restore(checkpoint)
         run.forget_metrics_after(state.step)
@@ -252,16 +233,6 @@ class TrainState:
         since_s = self.clock.seconds - self._last_checkpoint_s
         return since_s + self._step_s >= self.config.checkpoint_every_s
 
-    def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """bf16 on CUDA; on a CPU without AMX it is two to three times slower than float32."""
-        if self.device.type == "cuda":
-            return torch.autocast("cuda", torch.bfloat16)
-        return contextlib.nullcontext()
-
-    def learning_parameters(self) -> list[nn.Parameter]:
-        """Parameters that have a gradient in this step."""
-        return [parameter for parameter in self.network.parameters() if parameter.grad is not None]
-
     def next_windows(self) -> Windows:
         """The next batch. Raises TrainingError when there is nothing left to draw from."""
         windows = self.sampler.draw(self.batch)
@@ -271,8 +242,13 @@ class TrainState:
 
     def resident_batch(self) -> tuple[Tensor, Tensor, Tensor | None]:
         """One batch on the device, as the network gets it: pixels, targets, weights."""
-        crops = self.augment(self.next_windows(), self.load.crop)
+        crops = self.learner.crops(self.next_windows())
         return crops.pixels, crops.targets, crops.weights
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes at present."""
+        return self.learner.device
 
     # --- for those who predict while it trains -------------------------------------------------------------
 
@@ -283,14 +259,14 @@ class TrainState:
 
     def network_for_prediction(self) -> SegmentationNetwork:
         """The averaged network, in evaluation mode, on the run's device; it changes with every step."""
-        return self.ema.network
+        return self.learner.ema.network
 
     def header(self) -> WeightsHeader:
         """What the averaged weights say about themselves when saved."""
         return header_for(
-            self.ema.network,
+            self.learner.ema.network,
             classes=self.channels.classes,
-            tile=self.load.crop,
+            tile=self.learner.load.crop,
             scale=self.scale,
             metrics={
                 "miou": self.best.miou,
@@ -306,7 +282,7 @@ class TrainState:
     def predictor(self) -> Predictor:
         """Predicts with the averaged network as it is at the time."""
         return Predictor(
-            self.ema.network,
+            self.learner.ema.network,
             self.header(),
             self.device,
             notify=lambda text, progress: self._notify(Notice(text=text, progress=progress)),
@@ -330,11 +306,11 @@ class TrainState:
             seconds=self.budget.seconds,
         )
         again = "" if self.resumed_step is None else f", resumed at step {self.resumed_step}"
-        self.log(
-            f"{event.model} on {event.encoder}, {event.device}{again}: {len(event.train_images)} images to learn"
-            f" from, {len(event.validation_images)} held out; crops of {self.load.crop} pixels at scale"
-            f" {self.scale:g}, batch {self.batch}, rate {self.config.lr:g}"
-        )
+        held_out = len(event.validation_images)
+        self.log(f"{event.model} on {event.encoder}, {event.device}{again}")
+        self.log(f"{len(event.train_images)} images to learn from, {held_out} held out")
+        crop, scale = self.learner.load.crop, self.scale
+        self.log(f"crops of {crop} pixels at scale {scale:g}, batch {self.batch}, rate {self.config.lr:g}")
         return event
 
     def keep_up(self) -> Iterator[Event]:
@@ -343,25 +319,9 @@ class TrainState:
             yield from self._take_in_labels()
         yield from self.problems()
         progress = self.budget.progress(self.step, self.clock.seconds, self.validator.reserve_s)
-        stages = len(self.network.stages())
-        stage, _ = stage_at(progress, stages)
-        if stage > self._stage:
-            self._enter_stage(stage)
-            yield Notice(text=f"{self.config.model} goes on as {self.network.stages()[stage]}")
-        # An encoder that has been set free stays free, also where a longer budget moves the share back.
-        frozen = (
-            self._pretrained
-            and self._frozen is not False
-            and frozen_at(progress, freeze=self.config.freeze, stages=stages)
-        )
-        if frozen != self._frozen:
-            self._frozen = frozen
-            self._set_modes()
-        floor = ENDLESS_FLOOR if self.budget.endless else FLOOR
-        factor = self._rate_cut * rate_factor(progress, warmup=self.config.warmup, stages=stages, floor=floor)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak_lr"] * factor
-        self.lr = self.optimizer.param_groups[0]["lr"]
+        stage = self.learner.prepare(progress, endless=self.budget.endless)
+        if stage is not None:
+            yield Notice(text=f"{self.config.model} goes on as {stage}")
 
     def problems(self) -> Iterator[Event]:
         """Say which images were left out, and why."""
@@ -379,7 +339,7 @@ class TrainState:
         now_s = self.clock.seconds
         self._step_s = now_s - self._last_step_s
         self._last_step_s = now_s
-        self.tally.add(loss, gradient_norm, step=self.step, seconds=now_s, lr=self.lr)
+        self.tally.add(loss, gradient_norm, step=self.step, seconds=now_s, lr=self.learner.lr)
 
     def write_rows(self, rows: list[Row]) -> None:
         """Keep losses in metrics.csv; a full disk is told when the checkpoint meets it."""
@@ -402,7 +362,7 @@ class TrainState:
             {
                 "step": self.step,
                 "seconds": round(self.clock.seconds, 3),
-                "lr": self.lr,
+                "lr": self.learner.lr,
                 "val_miou": score.miou,
                 "val_pixel_accuracy": score.pixel_accuracy,
                 "val_on": self.validator.plan.on,
@@ -430,17 +390,16 @@ class TrainState:
 
     def step_down(self, reason: str) -> Notice:
         """After out-of-memory: compute less at a time. Raises TrainingError at the end of the ladder."""
-        self.optimizer.zero_grad(set_to_none=True)
-        lower = self.load.lighter()
-        if lower is None:
+        text = self.learner.step_down()
+        if text is None:
             raise TrainingError(
-                f"there is not enough memory even for one crop of {self.load.crop} pixels ({reason});"
+                f"there is not enough memory even for one crop of {self.learner.load.crop} pixels ({reason});"
                 " close other programs or choose a smaller model; what was learned is saved"
             )
-        text = self.load.step_down_text(lower)
-        self._carry(lower)
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        self.sampler.crop = self.learner.load.crop
+        if self.device != self.tally.device:
+            self.tally = Tally(self.device)
+            self._label_revision = -1  # the class weights move, too
         return Notice(text=text, level="warning")
 
     def go_back(self) -> Notice:
@@ -454,8 +413,7 @@ class TrainState:
                 " start a new run with a lower rate"
             )
         checkpoint = load_checkpoint(self.run.last_checkpoint)
-        self._restore_weights(checkpoint)
-        self._rate_cut *= 0.5
+        self.learner.go_back(checkpoint["learner"], self.run.last_checkpoint)
         return Notice(
             text=f"the loss was not a number: back to the weights of step {checkpoint['step']},"
             " at half the learning rate",
@@ -473,7 +431,7 @@ class TrainState:
         self._last_checkpoint_s = self.clock.seconds
         best = not self.best.saved
         if best:
-            save_weights(self.run.best_weights, self.ema.network, self.header())
+            save_weights(self.run.best_weights, self.learner.ema.network, self.header())
             self.best.saved = True
         save_checkpoint(self.run.last_checkpoint, self.checkpoint())
         self._last_checkpoint_s = self.clock.seconds
@@ -481,24 +439,11 @@ class TrainState:
 
     def checkpoint(self) -> Checkpoint:
         """Everything `resume` needs beside config.json: tensors, numbers and texts."""
-        rng = {"torch": torch.get_rng_state(), "augment": self.augment.generator.get_state()}
-        if self.device.type == "cuda":
-            rng["cuda"] = torch.cuda.get_rng_state(self.device)
         return {
             "step": self.step,
             "seconds": self.clock.seconds,
             "budget": [self.budget.steps, self.budget.seconds],
-            "network": self.network.state_dict(),
-            "ema": self.ema.network.state_dict(),
-            "ema_updates": self.ema.updates,
-            "optimizer": self.optimizer.state_dict(),
-            "normalization": json.dumps(self.network.normalization.to_json()),
-            "pretrained": self._pretrained,
-            "stage": self._stage,
-            "frozen": self._frozen,
-            "rate_cut": self._rate_cut,
-            "load": [self.load.crop, self.load.piece, self.load.device],
-            "rng": rng,
+            "learner": self.learner.state(),
             "sampler": self.sampler.state(),
             "classes": [c.index for c in self.channels.classes],
             "held_out": list(self.validator.plan.held_out),
@@ -514,94 +459,16 @@ class TrainState:
     def _restore(self, checkpoint: Checkpoint) -> None:
         self.step = self.resumed_step = checkpoint["step"]
         self.clock = Clock(checkpoint["seconds"])
-        self._enter_stage(checkpoint["stage"])
-        crop, piece, device = checkpoint["load"]
-        if device == self.device.type:
-            self._carry(Load(crop, piece, device))
-        self._restore_weights(checkpoint)
-        self._pretrained = checkpoint["pretrained"]
-        self._frozen = checkpoint["frozen"]
-        self._rate_cut = checkpoint["rate_cut"]
-        self._set_modes()
+        self.learner.restore(checkpoint["learner"], self.run.last_checkpoint)
         self.sampler.restore(checkpoint["sampler"])
+        self.sampler.crop = self.learner.load.crop
         self.best = Best(**checkpoint["best"])
         self.validator.few = checkpoint["validation_few"]
         self.validator.start_at(self.clock.seconds)
         self._last_checkpoint_s = self.clock.seconds
         self.reported()
-        rng = checkpoint["rng"]
-        torch.set_rng_state(rng["torch"])
-        if ("cuda" in rng) == (self.device.type == "cuda"):
-            self.augment.generator.set_state(rng["augment"])
-            if "cuda" in rng:
-                torch.cuda.set_rng_state(rng["cuda"], self.device)
-
-    def _restore_weights(self, checkpoint: Checkpoint) -> None:
-        path = self.run.last_checkpoint
-        try:
-            self.network.load_state_dict(checkpoint["network"])
-            self.ema.network.load_state_dict(checkpoint["ema"])
-            self.optimizer.load_state_dict(checkpoint["optimizer"])
-        except (RuntimeError, ValueError) as error:
-            problem = "does not fit the run's config.json; start a new run"
-            raise WeightsFileError(path, problem) from error
-        self.ema.updates = checkpoint["ema_updates"]
 
     # --- parts ---------------------------------------------------------------------------------------------
-
-    def _new_optimizer(self) -> torch.optim.AdamW:
-        lr = self.config.lr or 0.0
-        encoder_lr = lr * self.config.encoder_lr_factor
-        groups = [
-            {"params": list(self.network.decoder_parameters()), "lr": lr, "peak_lr": lr},
-            {"params": list(self.network.encoder_parameters()), "lr": encoder_lr, "peak_lr": encoder_lr},
-        ]
-        return torch.optim.AdamW(groups, weight_decay=self.config.weight_decay, fused=True)
-
-    def _new_augmenter(self) -> Augmenter:
-        return Augmenter(
-            self.augment_settings,
-            device=self.device,
-            seed=self.config.seed,
-            weak_weight=self.config.weak_background,
-        )
-
-    def _carry(self, load: Load) -> None:
-        """Compute this much at a time from now on, and where it says."""
-        moved = load.device != self.device.type
-        self.load = load
-        self.sampler.crop = load.crop
-        if moved:
-            self.device = torch.device(load.device)
-            optimizer_state = self.optimizer.state_dict()
-            self.network.to(self.device)
-            self.ema.network.to(self.device)
-            self.optimizer = self._new_optimizer()
-            self.optimizer.load_state_dict(optimizer_state)
-            self.normalize.to(self.device)
-            self.augment = self._new_augmenter()
-            self.tally = Tally(self.device)
-            self._label_revision = -1  # the class weights move, too
-        self._set_modes()
-
-    def _set_modes(self) -> None:
-        """Train, except what is frozen, and except batch statistics where a batch is a single crop.
-
-        With two crops or more every batch norm learns its statistics, an unfrozen encoder's as well: images
-        of other kinds than ImageNet's need their own. From one crop they would only be noise.
-        """
-        self.network.freeze_encoder(bool(self._frozen))
-        self.network.train()
-        if self.load.piece == 1:
-            for module in self.network.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
-
-    def _enter_stage(self, stage: int) -> None:
-        self._stage = stage
-        name = self.network.stages()[stage]
-        self.network.enter_stage(name)
-        self.ema.enter_stage(name)
 
     def _take_in_labels(self) -> Iterator[Event]:
         self._label_revision = self.store.revision
@@ -648,7 +515,7 @@ def _prepare_torch(config: TrainConfig, device: torch.device) -> None:
 
 
 def _resumed_classes(path: Path, checkpoint: Checkpoint, present: ClassList) -> ClassList:
-    """The run's channels with the project's present names. Raises WeightsFileError when classes came or went."""
+    """The run's channels by the project's present names. Raises WeightsFileError if classes came or went."""
     indices: list[int] = checkpoint["classes"]
     if set(indices) != set(present.indices):
         gone = [str(index) for index in indices if present.by_index(index) is None]

@@ -33,16 +33,16 @@ class Tally:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
+        self.device = device
         self.reset()
 
     def reset(self) -> None:
         """Forget what has not been read."""
         self.steps = 0
-        self._loss = torch.zeros((), device=self._device)
-        self._norm = torch.zeros((), device=self._device)
+        self._loss = torch.zeros((), device=self.device)
+        self._norm = torch.zeros((), device=self.device)
         self._rows: list[tuple[int, float, float, Tensor]] = []
-        self._row_loss = torch.zeros((), device=self._device)
+        self._row_loss = torch.zeros((), device=self.device)
         self._row_steps = 0
         self._row_started_s = math.nan
 

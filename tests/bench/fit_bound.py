@@ -37,20 +37,21 @@ def images_per_s_of_fit(state: TrainState, steps: int) -> float:
             last = event
             if last.step - first.step >= steps:
                 break
-    return (last.step - first.step) * state.config.batch / (time.perf_counter() - started)
+    return (last.step - first.step) * state.batch / (time.perf_counter() - started)
 
 
 def images_per_s_of_bound(state: TrainState, steps: int) -> float:
     """Crops a second of forward, loss, backward and step on one batch that is already there."""
     pixels, targets, weights = state.resident_batch()
-    network, optimizer = state.network, state.optimizer
+    learner = state.learner
+    network, optimizer = learner.network, learner.optimizer
     network.train()
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        with state.autocast():
-            logits = network(state.normalize(pixels))
-        segmentation_loss(logits.float(), targets, weights, dice=state.config.dice).backward()
+        with learner.autocast():
+            logits = network(learner.normalize(pixels))
+        segmentation_loss(logits, targets, weights, dice=state.config.dice).total.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), state.config.clip_norm)
         optimizer.step()
 
@@ -60,7 +61,7 @@ def images_per_s_of_bound(state: TrainState, steps: int) -> float:
     for _ in range(steps):
         step()
     _synchronize(state.device)
-    return steps * state.config.batch / (time.perf_counter() - started)
+    return steps * state.batch / (time.perf_counter() - started)
 
 
 def _synchronize(device: torch.device) -> None:

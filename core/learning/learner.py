@@ -1,0 +1,234 @@
+"""The part of a run that computes: network, average, optimizer, augmentation, and the device they are on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core.errors import WeightsFileError
+from core.learning.augment import Augmenter, AugmentSettings, Crops
+from core.learning.budget import ENDLESS_FLOOR, FLOOR, frozen_at, rate_factor, stage_at
+from core.learning.checkpoint import Checkpoint
+from core.learning.config import TrainConfig
+from core.learning.ema import Ema
+from core.learning.memory import Load
+from core.learning.sampler import Windows
+from core.models.network import Normalize, SegmentationNetwork
+
+
+class Learner:
+    """Trains one network, as far as its memory allows.
+
+    Args:
+        config: with everything the preset decides filled in.
+        pretrained: whether the encoder has learned weights, so that it waits for the decoder at first.
+
+    Attributes:
+        network, optimizer: what learns. ema: its average, which is shown, scored and saved.
+        normalize: pixels 0..255 as the network wants them.
+        load: how much of a batch is computed at a time, and where.
+        lr: rate of the decoder at present.
+        stage: of the network's `stages()`, by position.
+    """
+
+    def __init__(
+        self, config: TrainConfig, network: SegmentationNetwork, device: torch.device, *, pretrained: bool
+    ) -> None:
+        self.config = config
+        self.device = device
+        self.load = Load(config.crop or 0, config.batch or 0, "cuda" if device.type == "cuda" else "cpu")
+        self.network = network.to(device=device, memory_format=torch.channels_last)
+        self.ema = Ema(self.network, config.ema)
+        self.optimizer = self._new_optimizer()
+        self.normalize = Normalize(network.normalization).to(device)
+        self.augment_settings = AugmentSettings(turns=config.turns) if config.augment else None
+        self.augment = self._new_augmenter()
+        self.lr = 0.0
+        self.stage = 0
+        self._pretrained = pretrained
+        self._frozen: bool | None = None
+        self._rate_cut = 1.0
+        self._enter_stage(0)
+
+    @property
+    def window_margin(self) -> float:
+        """Side of the source windows the augmentation wants, as a multiple of the crop's."""
+        return 1.0 if self.augment_settings is None else self.augment_settings.window_margin
+
+    def crops(self, windows: Windows) -> Crops:
+        """A batch, or a piece of one, as the network gets it, but for the normalisation."""
+        return self.augment(windows, self.load.crop)
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """bf16 on CUDA; on a CPU without AMX it is two to three times slower than float32."""
+        if self.device.type == "cuda":
+            return torch.autocast("cuda", torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def apply_gradients(self) -> Tensor:
+        """Clip, step, average. Returns the gradient's norm, unread, on the device."""
+        learning = [parameter for parameter in self.network.parameters() if parameter.grad is not None]
+        norm = torch.nn.utils.clip_grad_norm_(learning, self.config.clip_norm)
+        self.optimizer.step()
+        self.ema.update(self.network)
+        return norm
+
+    # --- schedule ------------------------------------------------------------------------------------------
+
+    def prepare(self, progress: float, *, endless: bool) -> str | None:
+        """Set stage, freezing and rate for the next step; returns the name of a stage just entered.
+
+        Args:
+            progress: share of the run that is done.
+            endless: the run has no budget: the rate does not go to zero.
+        """
+        stages = self.network.stages()
+        stage, _ = stage_at(progress, len(stages))
+        entered = stage > self.stage
+        if entered:
+            self._enter_stage(stage)
+        # An encoder that has been set free stays free, also where a longer budget moves the share back.
+        frozen = (
+            self._pretrained
+            and self._frozen is not False
+            and frozen_at(progress, freeze=self.config.freeze, stages=len(stages))
+        )
+        if frozen != self._frozen:
+            self._frozen = frozen
+            self._set_modes()
+        factor = self._rate_cut * rate_factor(
+            progress,
+            warmup=self.config.warmup,
+            stages=len(stages),
+            floor=ENDLESS_FLOOR if endless else FLOOR,
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * factor
+        self.lr = self.optimizer.param_groups[0]["lr"]
+        return stages[stage] if entered else None
+
+    def _enter_stage(self, stage: int) -> None:
+        self.stage = stage
+        name = self.network.stages()[stage]
+        self.network.enter_stage(name)
+        self.ema.enter_stage(name)
+
+    def _set_modes(self) -> None:
+        """Train, except what is frozen, and except batch statistics where a batch is a single crop.
+
+        With two crops or more every batch norm learns its statistics, an unfrozen encoder's as well: images
+        of other kinds than ImageNet's need their own. From one crop they would only be noise.
+        """
+        self.network.freeze_encoder(bool(self._frozen))
+        self.network.train()
+        if self.load.piece == 1:
+            for module in self.network.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+
+    # --- memory --------------------------------------------------------------------------------------------
+
+    def step_down(self) -> str | None:
+        """After out-of-memory: compute less at a time. One line that says what, None at the ladder's end."""
+        self.optimizer.zero_grad(set_to_none=True)
+        lower = self.load.lighter()
+        if lower is None:
+            return None
+        text = self.load.step_down_text(lower)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self._carry(lower)
+        return text
+
+    def _carry(self, load: Load) -> None:
+        """Compute this much at a time from now on, and where it says."""
+        self.load = load
+        if load.device != self.device.type:
+            self.device = torch.device(load.device)
+            optimizer_state = self.optimizer.state_dict()
+            self.network.to(self.device)
+            self.ema.network.to(self.device)
+            self.normalize.to(self.device)
+            self.optimizer = self._new_optimizer()
+            self.optimizer.load_state_dict(optimizer_state)
+            self.augment = self._new_augmenter()
+        self._set_modes()
+
+    # --- checkpoints ---------------------------------------------------------------------------------------
+
+    def state(self) -> Checkpoint:
+        """What `restore` needs: tensors, numbers and texts."""
+        rng = {"torch": torch.get_rng_state(), "augment": self.augment.generator.get_state()}
+        if self.device.type == "cuda":
+            rng["cuda"] = torch.cuda.get_rng_state(self.device)
+        return {
+            "network": self.network.state_dict(),
+            "ema": self.ema.network.state_dict(),
+            "ema_updates": self.ema.updates,
+            "optimizer": self.optimizer.state_dict(),
+            "normalization": json.dumps(self.network.normalization.to_json()),
+            "pretrained": self._pretrained,
+            "stage": self.stage,
+            "frozen": self._frozen,
+            "rate_cut": self._rate_cut,
+            "load": [self.load.crop, self.load.piece, self.load.device],
+            "rng": rng,
+        }
+
+    def restore(self, state: Mapping[str, Any], path: Path) -> None:
+        """Go on from `state()`, which was read from `path`. Raises WeightsFileError when it does not fit."""
+        self._pretrained = state["pretrained"]
+        self._frozen = state["frozen"]
+        self._rate_cut = state["rate_cut"]
+        self._enter_stage(state["stage"])
+        crop, piece, device = state["load"]
+        if device == self.device.type:
+            self._carry(Load(crop, piece, device))
+        self._set_modes()
+        self._fill(state, path)
+        rng = state["rng"]
+        torch.set_rng_state(rng["torch"])
+        if ("cuda" in rng) == (self.device.type == "cuda"):
+            self.augment.generator.set_state(rng["augment"])
+            if "cuda" in rng:
+                torch.cuda.set_rng_state(rng["cuda"], self.device)
+
+    def go_back(self, state: Mapping[str, Any], path: Path) -> None:
+        """Take the weights of `state`, at half the rate; random numbers go on, so that other crops come."""
+        self._fill(state, path)
+        self._rate_cut *= 0.5
+
+    def _fill(self, state: Mapping[str, Any], path: Path) -> None:
+        try:
+            self.network.load_state_dict(state["network"])
+            self.ema.network.load_state_dict(state["ema"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            problem = "does not fit the run's config.json; start a new run"
+            raise WeightsFileError(path, problem) from error
+        self.ema.updates = state["ema_updates"]
+
+    # --- parts ---------------------------------------------------------------------------------------------
+
+    def _new_optimizer(self) -> torch.optim.AdamW:
+        lr = self.config.lr or 0.0
+        encoder_lr = lr * self.config.encoder_lr_factor
+        groups = [
+            {"params": list(self.network.decoder_parameters()), "lr": lr, "peak_lr": lr},
+            {"params": list(self.network.encoder_parameters()), "lr": encoder_lr, "peak_lr": encoder_lr},
+        ]
+        return torch.optim.AdamW(groups, weight_decay=self.config.weight_decay, fused=True)
+
+    def _new_augmenter(self) -> Augmenter:
+        return Augmenter(
+            self.augment_settings,
+            device=self.device,
+            seed=self.config.seed,
+            weak_weight=self.config.weak_background,
+        )
