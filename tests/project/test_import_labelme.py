@@ -1,0 +1,154 @@
+"""labelme folders in and out; nothing is overwritten."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.formats import labelme
+from core.project.project import Project
+
+Maker = Callable[..., Path]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    with Project.create(tmp_path / "project") as opened:
+        yield opened
+
+
+def test_a_folder_comes_in_with_images_labels_and_masks(
+    project: Project, labelme_folder: Path, snapshot: Callable[[Path], dict[str, object]]
+) -> None:
+    before = snapshot(labelme_folder)
+
+    report = labelme.import_into(project, labelme_folder)
+
+    assert snapshot(labelme_folder) == before
+    assert (report.images, report.shapes, report.problems) == (3, 6, [])
+    assert report.new_classes == ["stem", "leaf", "flower", "root"]
+    assert [entry.key for entry in project.images()] == ["images/a.png", "images/b.png", "images/c.png"]
+    for image in project.labelled():
+        assert np.array_equal(project.read_mask(image.entry), image.mask)
+    assert project.usage(2) == 2
+
+
+def test_importing_again_or_onto_itself_changes_nothing(
+    project: Project, labelme_folder: Path, snapshot: Callable[[Path], dict[str, object]]
+) -> None:
+    labelme.import_into(project, labelme_folder)
+    before = snapshot(project.root)
+
+    for source in (labelme_folder, project.root, project.root / "images"):
+        report = labelme.import_into(project, source)
+        assert (report.images, report.shapes, report.problems) == (0, 0, [])
+
+    assert snapshot(project.root) == before
+
+
+def test_a_folder_opened_in_place_can_be_imported_onto_itself(
+    labelme_folder: Path, snapshot: Callable[[Path], dict[str, object]]
+) -> None:
+    with Project.open(labelme_folder) as project:
+        before = snapshot(labelme_folder)
+        report = labelme.import_into(project, labelme_folder)
+
+        assert (report.images, report.problems) == (0, [])
+        assert snapshot(labelme_folder) == before
+
+
+def test_only_used_labels_are_added_to_a_list_that_exists(tmp_path: Path, labelme_folder: Path) -> None:
+    with Project.create(tmp_path / "p", classes=["background", "root"]) as project:
+        report = labelme.import_into(project, labelme_folder)
+
+        assert report.new_classes == ["stem", "leaf"]
+        assert project.classes.names == ("background", "root", "stem", "leaf")
+
+
+def test_other_images_of_the_same_name_are_kept_apart(
+    project: Project, labelme_folder: Path, new_image: Maker, new_labelme: Maker
+) -> None:
+    mine = new_image(project.root / "images" / "a.png", value=1)
+    new_labelme(mine.with_suffix(".json"), "a.png", "moss")
+    project.rescan()
+    before = (mine.read_bytes(), mine.with_suffix(".json").read_bytes())
+
+    report = labelme.import_into(project, labelme_folder)
+
+    assert report.problems == []
+    assert (mine.read_bytes(), mine.with_suffix(".json").read_bytes()) == before
+    copy = project.entry("images/a_2.png")
+    assert json.loads(copy.annotation_path.read_text())["imagePath"] == "a_2.png"
+
+
+def test_labels_an_image_has_already_are_kept_and_said(project: Project, labelme_folder: Path) -> None:
+    labelme.import_into(project, labelme_folder)
+    entry = project.entry("images/a.png")
+    before = entry.annotation_path.read_bytes()
+    theirs = labelme_folder / "a.json"
+    theirs.write_text(theirs.read_text().replace("stem", "leaf"))
+
+    report = labelme.import_into(project, labelme_folder)
+
+    assert [problem.path for problem in report.problems] == [theirs]
+    assert entry.annotation_path.read_bytes() == before
+
+
+def test_images_are_found_where_the_json_says_or_inside_it(
+    project: Project, tmp_path: Path, new_image: Maker, new_labelme: Maker
+) -> None:
+    source = tmp_path / "set"
+    new_image(source / "photos" / "day" / "x.png")
+    new_labelme(source / "labels" / "x.json", "..\\photos\\day\\x.png", "leaf")
+    embedded = new_image(tmp_path / "elsewhere.png", value=7).read_bytes()
+    data = base64.b64encode(embedded).decode()
+    new_labelme(source / "labels" / "y.json", "gone/y.png", "leaf", imageData=data)
+
+    report = labelme.import_into(project, source)
+
+    assert (report.images, report.shapes, report.problems) == (2, 2, [])
+    assert [entry.key for entry in project.images()] == ["images/photos/day/x.png", "images/y.png"]
+    assert (project.root / "images" / "y.png").read_bytes() == embedded
+
+
+def test_what_cannot_come_in_is_said_file_by_file(
+    project: Project, labelme_folder: Path, new_image: Maker, new_labelme: Maker
+) -> None:
+    (labelme_folder / "a.json").write_text('{"shapes": [')
+    new_labelme(labelme_folder / "c.json", "c.png", "leaf", imageHeight=13)
+    new_labelme(labelme_folder / "lost.json", "lost.png", "leaf")
+    (labelme_folder / "torn.png").write_bytes(b"")
+
+    report = labelme.import_into(project, labelme_folder)
+
+    assert sorted(problem.path.name for problem in report.problems) == [
+        "a.json",
+        "c.json",
+        "lost.json",
+        "torn.png",
+    ]
+    assert [image.entry.key for image in project.labelled()] == ["images/b.png"]
+
+
+@pytest.mark.parametrize("with_images", [False, True])
+def test_an_export_is_a_labelme_folder(labelme_folder: Path, tmp_path: Path, with_images: bool) -> None:
+    out = tmp_path / "out"
+    with Project.open(labelme_folder) as project:
+        report = labelme.export_from(project, out, with_images=with_images)
+        shapes = {image.entry.key: image.annotation.shapes for image in project.labelled()}
+        assert report.problems == []
+        assert len(report.files) == (4 if with_images else 2)
+
+    for stem in ("a", "b"):
+        record = json.loads((out / f"{stem}.json").read_text())
+        assert (out / record["imagePath"]).read_bytes() == (labelme_folder / f"{stem}.png").read_bytes()
+        assert (record["imagePath"] == f"{stem}.png") is with_images
+    with Project.create(tmp_path / "again") as again:
+        report2 = labelme.import_into(again, out)
+        assert report2.problems == []
+        assert {image.entry.image_path.name: image.annotation.shapes for image in again.labelled()} == shapes
