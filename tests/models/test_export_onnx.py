@@ -1,0 +1,140 @@
+"""What is exported can be used without this program, and is checked before it is called exported."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from core.annotation.model import ClassList
+from core.errors import MaskloopError, StorageError, WeightsFileError
+from core.learning import export
+from core.learning.export import export_onnx, export_weights
+from core.learning.header import WeightsHeader, read_header
+from core.learning.predict import Predictor
+from core.learning.runs import RunFolder
+from core.learning.weights import header_for, save_weights
+from core.models.network import SegmentationNetwork
+from core.models.normalization import Normalization
+from core.models.registry import build
+
+
+@pytest.fixture
+def network(narrow: Callable[..., SegmentationNetwork]) -> SegmentationNetwork:
+    network = narrow("fcn32s", fc=16, encoder_width=2).eval()
+    torch.nn.init.normal_(network.score.weight)
+    network.normalization = Normalization(order="bgr", scale=1.0, mean=(103.9, 116.8, 123.7), std=(1, 1, 1))
+    return network
+
+
+@pytest.fixture
+def header(network: SegmentationNetwork, classes: ClassList) -> WeightsHeader:
+    return header_for(network, classes=classes, tile=64)
+
+
+def test_the_default_network_runs_in_onnxruntime_to_the_same_classes(classes: ClassList, tmp_path: Path):
+    """Raw RGB in, the program's own classes out, with what the file's metadata say."""
+    network = build("unet", classes=3).eval()
+    network.load_encoder_weights("default")
+    header = header_for(network, classes=classes, tile=96)
+    path = export_onnx(network, header, tmp_path / "out" / "unet.onnx")
+    assert [entry.name for entry in path.parent.iterdir()] == ["unet.onnx"]  # one file, weights inside
+
+    y, x = np.mgrid[0:96, 0:96]
+    image = np.stack([2 * x, 2 * y, x + y], axis=-1).astype(np.uint8)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    metadata = session.get_modelmeta().custom_metadata_map
+    logits = session.run(None, {"pixels": image.transpose(2, 0, 1)[None].astype(np.float32)})[0]
+    indices = np.array([entry["index"] for entry in json.loads(metadata["classes"])], np.uint8)
+    expected = Predictor(network, header).predict(image).classes
+    assert (indices[logits.argmax(axis=1)[0]] == expected).mean() > 0.999
+
+
+def test_the_file_says_what_it_is_and_nothing_of_this_computer(
+    network: SegmentationNetwork, header: WeightsHeader, tmp_path: Path
+):
+    path = export_onnx(network, header, tmp_path / "network.onnx")
+    model = onnx.load(path)
+    onnx.checker.check_model(model)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(metadata["classes"])[1] == {
+        "channel": 1,
+        "index": 3,
+        "name": "nerve",
+        "color": "#ff4040",
+    }
+    assert WeightsHeader.from_json(metadata["maskloop"]) == header
+    assert metadata["tile"] == "64"
+    assert str(Path(export.__file__).parents[2]).encode() not in path.read_bytes()
+
+
+def test_the_batch_is_free_and_the_tile_is_fixed(
+    network: SegmentationNetwork, header: WeightsHeader, tmp_path: Path
+):
+    path = export_onnx(network, header, tmp_path / "network.onnx")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for count in (1, 5):
+        pixels = np.zeros((count, 3, 64, 64), np.float32)
+        assert session.run(None, {"pixels": pixels})[0].shape == (count, 3, 64, 64)
+    with pytest.raises(Exception, match=r"INVALID_ARGUMENT|invalid dimensions"):
+        session.run(None, {"pixels": np.zeros((1, 3, 96, 96), np.float32)})
+
+
+def test_a_file_that_computes_something_else_is_not_written(
+    network: SegmentationNetwork, header: WeightsHeader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Wrong(onnxruntime.InferenceSession):
+        def run(self, *args: object) -> list[np.ndarray]:
+            return [-output for output in super().run(*args)]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Wrong)
+    with pytest.raises(MaskloopError, match="not written, because onnxruntime computes something else"):
+        export_onnx(network, header, tmp_path / "network.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_that_cannot_be_expressed_gets_a_sentence(
+    network: SegmentationNetwork, header: WeightsHeader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(network, "logits", lambda x: torch.linalg.eigvals(x).real[:, :, None])
+    with pytest.raises(MaskloopError, match="fcn32s could not be exported to ONNX") as error:
+        export_onnx(network, header, tmp_path / "network.onnx")
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def run(network: SegmentationNetwork, header: WeightsHeader, tmp_path: Path) -> RunFolder:
+    run = RunFolder(tmp_path / "runs" / "2024-01-01-fcn32s")
+    save_weights(run.best_weights, network, header)
+    return run
+
+
+def test_weights_are_copied_under_the_runs_name(run: RunFolder, header: WeightsHeader, tmp_path: Path):
+    path = export_weights(run, tmp_path / "out")
+    assert path == tmp_path / "out" / "2024-01-01-fcn32s.safetensors"
+    assert read_header(path) == header
+    assert export_weights(run, tmp_path / "mine.safetensors").read_bytes() == run.best_weights.read_bytes()
+
+
+def test_weights_that_are_damaged_or_missing_are_not_exported(run: RunFolder, tmp_path: Path):
+    run.best_weights.write_bytes(run.best_weights.read_bytes()[:-7])
+    with pytest.raises(WeightsFileError, match="cut off"):
+        export_weights(run, tmp_path / "out")
+    shutil.rmtree(run.path)
+    with pytest.raises(WeightsFileError, match="there is no such file"):
+        export_weights(run, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_said(run: RunFolder, tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError):
+        export_weights(run, tmp_path / "file")

@@ -1,0 +1,335 @@
+"""Pretrained weights: the bundled ones, files, downloads, and what is said when they cannot be had."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import threading
+import urllib.error
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from core.annotation.model import ClassList
+from core.errors import EncoderDownloadError, WeightsFileError
+from core.learning.weights import header_for, save_weights
+from core.models import pretrained
+from core.models.encoders import build_encoder
+from core.models.network import Normalize
+from core.models.normalization import IMAGENET, SYMMETRIC, Normalization, parse_description
+from core.models.pretrained import download, embedded_file, load_encoder_weights, read_weights_file
+from core.models.registry import build
+
+BUSES = {654, 779, 874}
+"""ImageNet's minibus, school bus, trolleybus."""
+
+
+# --- the bundled encoder ----------------------------------------------------------------------------------
+
+
+def test_the_bundled_weights_fit_name_by_name():
+    """The package has other names in the same order: batch norms must meet batch norms."""
+    ours = timm.create_model("tf_efficientnet_lite0").state_dict()
+    theirs, _ = read_weights_file(embedded_file())
+    assert [t.shape for t in ours.values()] == [t.shape for t in theirs.values()]
+    assert [n.rsplit(".", 1)[-1] for n in ours] == [n.rsplit(".", 1)[-1] for n in theirs]
+
+
+def test_the_bundled_encoder_recognises_a_bus(shared_data: Path):
+    photo = shared_data / "labelme/semantic_segmentation/data_dataset_voc/JPEGImages/2011_000025.jpg"
+    image = np.asarray(Image.open(photo).convert("RGB").resize((224, 224)))
+    network = build("unet", classes=2).eval()
+    network.load_encoder_weights("default")
+    assert network.pretrained
+    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None]
+    x = Normalize(network.normalization)(pixels)
+    classifier = timm.create_model("tf_efficientnet_lite0").eval()
+    weights, _ = read_weights_file(embedded_file())
+    classifier.load_state_dict(dict(zip(classifier.state_dict(), weights.values(), strict=True)))
+    with torch.inference_mode():
+        coarsest = network.encoder(x)[-1]
+        torch.testing.assert_close(coarsest, classifier.blocks(classifier.bn1(classifier.conv_stem(x))))
+        assert classifier(x).argmax().item() in BUSES
+
+
+def test_none_leaves_random_weights():
+    network = build("unet", classes=2)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network.load_encoder_weights("none")
+    assert not network.pretrained
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_a_plain_encoder_has_no_default_weights():
+    network = build("unet", classes=2, encoder="plain", encoder_width=2)
+    network.load_encoder_weights("default")
+    assert not network.pretrained
+
+
+# --- files ------------------------------------------------------------------------------------------------
+
+
+def test_vgg_weights_of_caffe_bring_their_own_normalisation(shared_weights: Path):
+    network = build("fcn8s", classes=2, fc=16)
+    assert network.normalization == IMAGENET
+    network.load_encoder_weights(str(shared_weights / "vgg16_features_fp16.safetensors"))
+    assert network.pretrained
+    assert network.normalization == Normalization(
+        order="bgr", scale=1.0, mean=(103.939, 116.779, 123.68), std=(1.0, 1.0, 1.0)
+    )
+    orange = torch.tensor([255, 128, 0], dtype=torch.uint8).view(1, 3, 1, 1)
+    seen = Normalize(network.normalization)(orange).flatten()
+    torch.testing.assert_close(seen, torch.tensor([0 - 103.939, 128 - 116.779, 255 - 123.68]))
+
+
+def small_file(path: Path, extra: dict[str, torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
+    tensors = dict(build_encoder("plain", width=2).state_dict()) | (extra or {})
+    torch.save(tensors, path)
+    return tensors
+
+
+def test_a_pth_file_fills_the_encoder(tmp_path: Path):
+    tensors = small_file(tmp_path / "w.pth")
+    encoder = build_encoder("plain", width=2)
+    assert load_encoder_weights(encoder, str(tmp_path / "w.pth")) == {}
+    assert all(torch.equal(tensors[name], value) for name, value in encoder.state_dict().items())
+    assert encoder.normalization == SYMMETRIC
+
+
+def test_a_training_scripts_checkpoint_with_a_state_dict_inside(tmp_path: Path):
+    torch.save({"state_dict": build_encoder("plain", width=2).state_dict(), "epoch": 3}, tmp_path / "w.pth")
+    encoder = build_encoder("plain", width=2)
+    load_encoder_weights(encoder, str(tmp_path / "w.pth"))
+    assert encoder.pretrained
+
+
+def test_fcn_takes_fc6_and_fc7_from_a_classifier_of_its_width(tmp_path: Path):
+    classifier = {
+        "classifier.0.weight": torch.randn(16, 32 * 7 * 7),
+        "classifier.0.bias": torch.randn(16),
+        "classifier.3.weight": torch.randn(16, 16),
+        "classifier.3.bias": torch.randn(16),
+    }
+    small_file(tmp_path / "w.pth", classifier)
+    network = build("fcn8s", classes=2, encoder="plain", encoder_width=2, fc=16)
+    network.load_encoder_weights(str(tmp_path / "w.pth"))
+    state = network.state_dict()
+    assert torch.equal(state["fc6.weight"].flatten(1), classifier["classifier.0.weight"])
+    assert torch.equal(state["fc7.weight"].flatten(1), classifier["classifier.3.weight"])
+    # What a convolution does on a 7 x 7 map at its centre is what the linear layer does.
+    pool5 = torch.randn(1, 32, 7, 7)
+    linear = pool5.flatten(1) @ classifier["classifier.0.weight"].T + classifier["classifier.0.bias"]
+    torch.testing.assert_close(network.fc6(pool5)[0, :, 3, 3], linear[0], rtol=1e-3, atol=1e-3)
+
+    narrow = build("fcn8s", classes=2, encoder="plain", encoder_width=2, fc=17)
+    before = narrow.state_dict()["fc6.weight"].clone()
+    narrow.load_encoder_weights(str(tmp_path / "w.pth"))
+    assert torch.equal(narrow.state_dict()["fc6.weight"], before)
+
+
+def test_an_encoder_starts_from_a_network_this_program_saved(tmp_path: Path, classes: ClassList):
+    network = build("unet", classes=3, encoder="plain", encoder_width=2, width=2)
+    network.normalization = IMAGENET
+    save_weights(tmp_path / "w.safetensors", network, header_for(network, classes=classes, tile=64))
+    other = build("fcn8s", classes=2, encoder="plain", encoder_width=2, fc=16)
+    other.load_encoder_weights(str(tmp_path / "w.safetensors"))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(network.encoder.parameters(), other.encoder.parameters(), strict=True)
+    )
+    assert other.normalization == IMAGENET
+
+
+def _truncated(path: Path) -> None:
+    small_file(path)
+    path.write_bytes(path.read_bytes()[:500])
+
+
+def _other_width(path: Path) -> None:
+    torch.save(build_encoder("plain", width=4).state_dict(), path)
+
+
+def _other_encoder(path: Path) -> None:
+    torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, path)
+
+
+def _with_code(path: Path) -> None:
+    torch.save({"levels": print}, path)
+
+
+def _one_tensor(path: Path) -> None:
+    torch.save(torch.zeros(3), path)
+
+
+def _bad_safetensors(path: Path) -> None:
+    path.with_suffix(".safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0no json")
+
+
+def _odd_description(path: Path) -> None:
+    tensors = {name: t.contiguous() for name, t in build_encoder("plain", width=2).state_dict().items()}
+    save_file(tensors, path.with_suffix(".safetensors"), {"input": "YUV, somehow"})
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "there is no such file"),
+        (_truncated, "cannot be read as weights"),
+        (
+            _other_width,
+            "does not fit the encoder plain: levels.0.0.weight is (4, 3, 3, 3) there and (2, 3, 3, 3)",
+        ),
+        (_other_encoder, "does not fit the encoder plain: it has no tensor levels.0.0.weight"),
+        (_with_code, "holds more than numbers"),
+        (_one_tensor, "holds no table of named tensors"),
+        (_bad_safetensors, "is damaged or no safetensors file"),
+        (_odd_description, "the input description 'YUV, somehow' is not understood"),
+    ],
+)
+def test_a_bad_file_gets_one_sentence_and_changes_nothing(tmp_path: Path, make, message: str):
+    make(tmp_path / "w.pth")
+    path = next(tmp_path.iterdir(), tmp_path / "w.pth")
+    encoder = build_encoder("plain", width=2)
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    with pytest.raises(WeightsFileError) as error:
+        load_encoder_weights(encoder, str(path))
+    assert str(error.value).startswith(str(path))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not encoder.pretrained
+    assert all(torch.equal(before[name], value) for name, value in encoder.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("RGB 0-1", Normalization(scale=1 / 255, mean=(0, 0, 0), std=(1, 1, 1))),
+        (
+            "RGB 0-1 minus (0.485,0.456,0.406) over (0.229,0.224,0.225)",
+            Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+        ),
+        ("BGR 0-255 minus (1, 2, 3)", Normalization(order="bgr", scale=1.0, mean=(1, 2, 3), std=(1, 1, 1))),
+    ],
+)
+def test_input_descriptions_are_read(text: str, expected: Normalization):
+    assert parse_description(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"order": "gbr"}, "order is 'gbr'"),
+        ({"std": [1, 1, 0]}, "must be positive"),
+        ({"mean": [1, 2]}, "normalization.mean has 2 values"),
+        ({"scale": None}, "normalization.scale is not a number"),
+        ({"mean": "none"}, "normalization.mean is not a list of numbers"),
+    ],
+)
+def test_a_broken_normalisation_names_its_field(values: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        Normalization.from_json(IMAGENET.to_json() | values)
+
+
+# --- downloads --------------------------------------------------------------------------------------------
+
+CONTENT = bytes(range(256)) * 10_000
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """Address of a server that gives CONTENT under any name, and half of it under names with `cut`."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(CONTENT)))
+            self.end_headers()
+            self.wfile.write(CONTENT[: len(CONTENT) // 2] if "cut" in self.path else CONTENT)
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as found:
+        thread = threading.Thread(target=found.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{found.server_port}"
+        found.shutdown()
+        thread.join()
+
+
+def test_a_download_tells_its_progress_and_checks_its_digest(server: str, tmp_path: Path):
+    name = f"vgg-{hashlib.sha256(CONTENT).hexdigest()[:8]}.pth"
+    told: list[tuple[str, float | None]] = []
+    download(f"{server}/{name}", tmp_path / "cache" / name, "fetching", lambda *line: told.append(line))
+    assert (tmp_path / "cache" / name).read_bytes() == CONTENT
+    assert {text for text, _ in told} == {"fetching"}
+    progress = [share for _, share in told]
+    assert progress == sorted(progress)
+    assert progress[-1] == 1.0
+    assert len(progress) > 1
+
+
+@pytest.mark.parametrize("name", ["vgg-00000000.pth", "cut.pth"])
+def test_a_wrong_or_cut_off_download_leaves_nothing(server: str, tmp_path: Path, name: str):
+    with pytest.raises(ValueError, match="incomplete or not the file"):
+        download(f"{server}/{name}", tmp_path / name, "fetching", lambda *_: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_network_the_bundled_encoder_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def unreachable(*_: object, **__: object) -> None:
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setattr(pretrained, "download", unreachable)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(EncoderDownloadError) as error:
+        load_encoder_weights(build_encoder("vgg16"), "default")
+    assert "VGG16 could not be downloaded (Name or service not known)" in str(error.value)
+    assert "tf_efficientnet_lite0, which needs no download" in str(error.value)
+
+
+def test_timm_weights_come_with_progress_or_the_same_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    path = tmp_path / "model.safetensors"
+    tensors = {
+        k: v.contiguous() for k, v in build_encoder("mobilenetv3_large_100").published.state_dict().items()
+    }
+    online = True
+
+    def hub(
+        repository: str, filename: str, *, local_files_only: bool = False, tqdm_class: type | None = None
+    ) -> str:
+        assert (repository, filename) == ("timm/mobilenetv3_large_100.ra_in1k", "model.safetensors")
+        if local_files_only or not online:
+            raise LocalEntryNotFoundError("not cached; pages of advice follow") from OSError(
+                113, "No route to host"
+            )
+        assert tqdm_class is not None
+        with tqdm_class(total=10, unit="B", name="hub") as bar:
+            bar.update(4)
+            bar.update(6)
+        save_file(tensors, path)
+        return str(path)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub)
+    told: list[tuple[str, float | None]] = []
+    encoder = build_encoder("mobilenetv3_large_100")
+    load_encoder_weights(encoder, "default", lambda *line: told.append(line))
+    assert [share for _, share in told] == [None, 0.4, 1.0]
+    assert all(torch.equal(tensors[name], value) for name, value in encoder.published.state_dict().items())
+    assert encoder.normalization == IMAGENET
+
+    online = False
+    with pytest.raises(
+        EncoderDownloadError, match=r"MobileNetV3-Large could not be downloaded \(No route to host\)"
+    ):
+        load_encoder_weights(build_encoder("mobilenetv3_large_100"), "default")

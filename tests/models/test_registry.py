@@ -1,0 +1,109 @@
+"""The registry tells what can be trained, without torch, and refuses what makes no sense."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from core.errors import UsageError
+from core.models import registry
+from core.models.encoders import build_encoder
+from core.models.registry import build, encoder_specs, estimate_memory, model_spec, model_specs
+
+
+def test_the_window_can_list_models_and_read_headers_without_torch():
+    code = (
+        "import sys, core.models.registry, core.learning.header;"
+        "print([name for name in ('torch', 'timm', 'safetensors') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", [spec.name for spec in model_specs()])
+def test_the_number_of_parameters_shown_is_the_number_built(name: str):
+    with torch.device("meta"):
+        network = build(name, classes=2)
+    assert sum(p.numel() for p in network.parameters()) == model_spec(name).parameters
+
+
+@pytest.mark.parametrize("spec", encoder_specs(), ids=lambda spec: spec.name)
+def test_every_encoder_has_its_stated_size_and_six_strides(spec: registry.EncoderSpec):
+    with torch.device("meta"):
+        encoder = build_encoder(spec.name)
+        maps = encoder(torch.empty(1, 3, 64, 96))
+    assert sum(p.numel() for p in encoder.parameters()) == spec.parameters
+    assert [tuple(m.shape) for m in maps] == [
+        (1, channels, 64 // stride, 96 // stride)
+        for channels, stride in zip(encoder.channels, (1, 2, 4, 8, 16, 32), strict=True)
+    ]
+
+
+def test_fcn_on_vgg16_has_the_papers_size():
+    """Long et al. report 134 M parameters for 21 classes."""
+    with torch.device("meta"):
+        network = build("fcn8s", classes=21, fc=4096)
+    vgg = 14_714_688
+    fc6, fc7 = 512 * 49 * 4096 + 4096, 4096 * 4096 + 4096
+    scores = 21 * (4096 + 1) + 21 * (512 + 1) + 21 * (256 + 1)
+    upsampling = 2 * 21 * 21 * 4 * 4
+    assert sum(p.numel() for p in network.parameters()) == vgg + fc6 + fc7 + scores + upsampling
+
+
+@pytest.mark.parametrize("name", ["unet", "fcn8s"])
+def test_the_memory_estimate_is_near_what_training_keeps(name: str):
+    network = build(name, classes=2)
+    own = {t.untyped_storage().data_ptr() for t in [*network.parameters(), *network.buffers()]}
+    kept: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        logits = network(torch.randn(2, 3, 64, 64))
+    assert logits.requires_grad
+    weights = 5 * 4 * sum(p.numel() for p in network.parameters())
+    estimate = estimate_memory(model_spec(name), crop=64, batch=2)
+    assert weights + sum(kept.values()) <= estimate <= weights + 2 * sum(kept.values())
+
+
+def test_a_name_is_given_once():
+    with pytest.raises(ValueError, match="'unet' is registered already"):
+        registry.register(model_spec("unet"))
+    with pytest.raises(ValueError, match="'vgg16' is registered already"):
+        registry.register_encoder(registry.encoder_spec("vgg16"))
+    with pytest.raises(ValueError, match="unknown encoders: nothing"):
+        registry.register(replace(model_spec("unet"), name="other", encoders=("nothing",)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "unett"}, "there is no model 'unett'; known are unet"),
+        ({"encoder": "vgg16"}, "unet cannot stand on the encoder 'vgg16'; choose tf_efficientnet_lite0"),
+        ({"classes": 0}, "1 to 255 classes, not 0"),
+        ({"width": 1}, "option width is 1; it must be a whole number from 2 to 64"),
+        ({"width": "wide"}, "option width is 'wide'"),
+        ({"width": 4.5}, "option width is 4.5"),
+        ({"width": True}, "option width is True"),
+        ({"norm": "layer"}, "option norm is 'layer'; it can be batch, group"),
+        ({"depth": 4}, "unet has no option 'depth'; it has width, norm, encoder_width"),
+        ({"encoder_width": 8}, "belongs to the encoder plain, not to tf_efficientnet_lite0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_sentence(arguments: dict, message: str):
+    with pytest.raises(UsageError) as error:
+        build(**({"name": "unet", "classes": 2} | arguments))
+    assert message in str(error.value)
+
+
+def test_options_from_a_command_line_are_text():
+    network = build("unet", classes=2, encoder="plain", width="2", encoder_width="4")
+    assert network.options == {"width": 2, "norm": "batch", "encoder_width": 4}
