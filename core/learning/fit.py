@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import torch
 
 from core.errors import StorageError
-from core.learning.events import Checkpointed, Event, Finished, Notice, StepDone, Validated
+from core.learning.events import Checkpointed, Event, Finished, Notice, StepDone
 from core.learning.losses import segmentation_loss
 from core.learning.memory import is_out_of_memory
 from core.learning.state import TrainState
@@ -51,19 +51,11 @@ def fit(state: TrainState) -> Iterator[Event]:
 
 def _run(state: TrainState) -> Iterator[Event]:
     yield state.started()
-    yield from _save(state)  # a run that exists can be resumed
+    yield from save_now(state)  # a run that exists can be resumed
     while not state.over():
         yield from state.keep_up()
-        shortage = None
-        try:
-            _step(state)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            shortage = str(error).partition("\n")[0]
-        if (
-            shortage is not None
-        ):  # outside the handler: the traceback holds the tensors that filled the memory
+        shortage = _step(state)
+        if shortage is not None:
             yield state.step_down(shortage)
             continue
         if state.report_due(REPORT_S) or state.over():
@@ -71,12 +63,24 @@ def _run(state: TrainState) -> Iterator[Event]:
         if state.validator.due(state.clock.seconds) and not state.over():
             yield from _validate(state)
         if state.checkpoint_due():
-            yield from _save(state)
+            yield from save_now(state)
     yield from _finish(state)
 
 
-def _step(state: TrainState) -> None:
-    """One optimizer step on one batch, in pieces if memory is short."""
+def _step(state: TrainState) -> str | None:
+    """One optimizer step; or, where memory is short, none, and torch's words about it."""
+    try:
+        _learn(state)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        # Only the text leaves: the error's traceback holds the tensors that filled the memory.
+        return str(error).partition("\n")[0]
+    return None
+
+
+def _learn(state: TrainState) -> None:
+    """One batch, in pieces if memory has been short: gradients add up, then the weights move."""
     learner = state.learner
     windows = state.next_windows()
     loss_sum = torch.zeros((), device=learner.device)
@@ -115,22 +119,23 @@ def _report(state: TrainState) -> Iterator[Event]:
 
 
 def _validate(state: TrainState) -> Iterator[Event]:
+    """Score the averaged weights now and then; the best ones are saved at once."""
     if state.tally.steps:
         yield from _report(state)
     score = state.validator.score(state.predictor(), state.clock.seconds)
-    yield from _scored(state, state.note_score(score, comparable=score))
-    state.reported()
-
-
-def _scored(state: TrainState, validated: Validated) -> Iterator[Event]:
+    validated = state.note_score(score, comparable=score)
     yield from state.problems()
     yield validated
     if validated.best:
-        yield from _save(state)
+        yield from save_now(state)
+    state.reported()
 
 
-def _save(state: TrainState) -> Iterator[Event]:
-    """Write the checkpoint, and best weights that are not on disk yet; training survives a full disk."""
+def save_now(state: TrainState) -> Iterator[Event]:
+    """Write the checkpoint, and best weights that are not on disk yet; training survives a full disk.
+
+    Also for whoever holds a run between two of its events and may never go on.
+    """
     if state.tally.steps:
         yield from _report(state)  # only what is known to be finite is worth keeping
     try:
@@ -148,12 +153,14 @@ def _save(state: TrainState) -> Iterator[Event]:
 
 
 def _finish(state: TrainState) -> Iterator[Event]:
+    """The last score, on all validation images, and the last save."""
     if state.tally.steps:
         yield from _report(state)
-    if state.validator.plan.keys:
-        comparable, score = state.validator.final_score(state.predictor())
-        yield from _scored(state, state.note_score(score, comparable=comparable))
-    yield from _save(state)
+    comparable, score = state.validator.final_score(state.predictor())
+    validated = state.note_score(score, comparable=comparable)
+    yield from state.problems()
+    yield validated
+    yield from save_now(state)
     if not state.storage_ok:
         state.save()  # the last chance; its error is the run's
     yield Finished(
@@ -166,8 +173,3 @@ def _finish(state: TrainState) -> Iterator[Event]:
         resumed_step=state.resumed_step,
         reason="stopped" if state.stop_requested else "budget",
     )
-
-
-def save_now(state: TrainState) -> Iterator[Event]:
-    """Keep what was learned so far, between two events of `fit`: for a program that has to leave at once."""
-    yield from _save(state)
