@@ -84,9 +84,8 @@ def export_onnx(network: SegmentationNetwork, header: WeightsHeader, path: Path)
     except StorageError:
         raise
     except Exception as error:  # exporter and runtime raise dozens of types of their own
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise MaskloopError(
-            f"{path}: {header.architecture} could not be exported to ONNX ({reason})"
+            f"{path}: {header.architecture} could not be exported to ONNX ({_reason(error)})"
         ) from error
     with torch.inference_mode():
         expected = module(torch.from_numpy(example))
@@ -118,6 +117,13 @@ def _onnx_bytes(module: nn.Module, example: Tensor, header: WeightsHeader, side:
         model.metadata_props.add(key=key, value=value)
     data: bytes = model.SerializeToString()
     return data
+
+
+def _reason(error: BaseException) -> str:
+    """First line of the innermost cause: the exporter wraps it in coloured advice for developers."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 @contextlib.contextmanager

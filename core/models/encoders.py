@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, Final
 
-import timm
 from torch import Tensor, nn
 
 from core.models.layers import Norm, double_conv
@@ -53,6 +52,8 @@ class TimmEncoder(Encoder):
     """A classification network of timm without its head."""
 
     def __init__(self, spec: EncoderSpec) -> None:
+        import timm  # takes seconds to import, which networks without it need not wait for
+
         body: Any = timm.create_model(spec.origin, pretrained=False, features_only=True)
         config = body.pretrained_cfg
         super().__init__(

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import torch
-import torchvision
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -161,6 +160,8 @@ def _fill(encoder: Encoder, tensors: Mapping[str, Tensor], path: Path) -> dict[s
 
 def _fetch_torchvision(spec: EncoderSpec, notify: Notify) -> Path:
     """The weights of torchvision, from torch's own cache or the network."""
+    import torchvision  # takes seconds to import, and only VGG's address is wanted
+
     url: str = torchvision.models.get_model_weights(spec.origin).DEFAULT.url
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
     if not path.is_file():
