@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -85,7 +85,7 @@ def scan(
     entries = [
         entry
         for folder in _folders(layout, image_roots, problems)
-        for entry in _entries(layout, folder, glances, before)
+        for entry in _entries(layout, _nameable(folder, problems), glances, before)
     ]
     entries.sort(key=lambda entry: natural_order(entry.key))
     return {entry.key: entry for entry in entries}
@@ -164,6 +164,23 @@ def _walk(base: Path, layout: ProjectLayout, seen: set[str]) -> Iterator[tuple[P
         skipped = ProjectLayout.SKIPPED if path == layout.root else frozenset()
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in skipped)
         yield path, files
+
+
+def _nameable(folder: _Folder, problems: list[FileProblem]) -> _Folder:
+    """The folder without images whose names are no text: JSON could not name them."""
+    images = tuple(name for name in folder.images if _is_text(f"{folder.key}/{name}"))
+    for name in set(folder.images) - set(images):
+        readable = os.fsencode(folder.path / name).decode("utf-8", "replace")
+        problems.append(ImageFileError(readable, "the file's name is not valid UTF-8; rename it"))
+    return replace(folder, images=images)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 # --- entries ----------------------------------------------------------------------------------------------

@@ -242,6 +242,17 @@ def test_two_outside_folders_of_one_name_do_not_share(tmp_path: Path, new_image:
     assert first.mask_path != second.mask_path
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are always text")
+def test_an_image_whose_name_is_no_text_is_said(tmp_path: Path, new_image: Maker) -> None:
+    new_image(tmp_path / "good.png")
+    image = new_image(tmp_path / "bad.png")
+    image.rename(os.fsdecode(os.fsencode(tmp_path) + b"/b\xe4d.png"))
+
+    with Project.open(tmp_path) as project:
+        assert [entry.key for entry in project.images()] == ["good.png"]
+        assert ["rename" in str(problem).encode().decode() for problem in project.problems] == [True]
+
+
 # --- locks ------------------------------------------------------------------------------------------------
 
 
