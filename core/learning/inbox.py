@@ -12,7 +12,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from core.learning.events import Command, ImageRemoved, LabelsChanged, Predict, Shutdown, Stop, Watch
+from core.learning.events import Command, ImageRemoved, LabelsChanged, Predict, Watch
 
 
 class Inbox:
@@ -43,11 +43,15 @@ class Inbox:
             self._commands = superseded_dropped(self._commands, command)
         self.wake()
 
-    def drain(self) -> list[Command]:
-        """Take everything that is there, oldest first."""
+    def take(self) -> Command | None:
+        """Take the oldest command; None when there is none."""
         with self._lock:
-            commands, self._commands = self._commands, []
-        return commands
+            return self._commands.pop(0) if self._commands else None
+
+    def waiting(self) -> tuple[Command, ...]:
+        """What is there, oldest first, without taking it."""
+        with self._lock:
+            return tuple(self._commands)
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Return as soon as there is something to do: a command, a wake-up, the end of the pipe."""
@@ -64,12 +68,6 @@ class Inbox:
     def wake(self) -> None:
         """End a `wait`. May be called by a signal handler."""
         self._bell.put(None)
-
-    @property
-    def wants_stop(self) -> bool:
-        """A Stop or Shutdown waits, or nobody listens any more: long work should end early."""
-        with self._lock:
-            return self.closed or any(isinstance(command, Stop | Shutdown) for command in self._commands)
 
     def _read(self, connection: Connection[Any, Any]) -> None:
         while True:

@@ -19,13 +19,16 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
+import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import EngineError
-from core.learning.events import Command, Event, Shutdown
+from core.learning.events import Command, Event, Failed, Shutdown
+from core.learning.inbox import Inbox
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
@@ -37,6 +40,10 @@ KILL_LIMIT_S: Final = 2.0
 EXIT_PARENT_GONE: Final = 64
 EXIT_DEVICE_LOST: Final = 65
 EXIT_NO_ENGINE: Final = 66
+EXIT_TERMINATED: Final = 143
+"""As a shell reports SIGTERM: the engine saves before it obeys, so it is not the signal that ends it."""
+LEAVE_LIMIT_S: Final = 20.0
+"""For an engine whose parent is gone, to save and leave by itself."""
 
 _SENTENCES: Final = {
     0: "The engine has ended.",
@@ -44,6 +51,7 @@ _SENTENCES: Final = {
     EXIT_PARENT_GONE: "The engine left because its window was gone.",
     EXIT_DEVICE_LOST: "The engine left because the graphics card reported an error it cannot recover from.",
     EXIT_NO_ENGINE: "The engine could not start: a library it needs cannot be loaded; see the log.",
+    EXIT_TERMINATED: "The engine was ended from outside (SIGTERM).",
 }
 
 
@@ -220,9 +228,23 @@ def _run_child(connection: Connection[Any, Any], niceness: int, threads: int | N
     # Ctrl+C in a terminal reaches both processes; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _lower_priority(niceness)
-    from core.learning.engine import engine_main
+    inbox = Inbox(on_closed=_leave_in_time)
+    inbox.read_from(connection)
+    try:
+        from core.learning.engine import engine_main
+    except ImportError as error:
+        with contextlib.suppress(OSError):
+            text = f"The engine cannot load a library it needs: {error}."
+            connection.send(Failed(during="Start", text=text, detail=traceback.format_exc()))
+        sys.exit(EXIT_NO_ENGINE)
+    sys.exit(engine_main(connection, inbox, threads=threads))
 
-    sys.exit(engine_main(connection, threads=threads))
+
+def _leave_in_time() -> None:
+    """The parent is gone: whatever the engine is in the middle of (a long export, a hung driver) must end."""
+    timer = threading.Timer(LEAVE_LIMIT_S, os._exit, (EXIT_PARENT_GONE,))
+    timer.daemon = True
+    timer.start()
 
 
 def _lower_priority(niceness: int) -> None:

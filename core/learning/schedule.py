@@ -82,7 +82,6 @@ class PredictionSchedule:
     def weights_replaced(self) -> None:
         """Other weights altogether: whatever is shown is out of date at once."""
         self._shown_version = None
-        self._broken = False
 
     def next(self, now_s: float, version: int | None, *, training: bool) -> Target | None:
         """The image to predict now, if any.

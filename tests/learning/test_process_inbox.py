@@ -15,7 +15,6 @@ from core.learning.events import (
     Pause,
     Predict,
     Resume,
-    Shutdown,
     Stop,
     Train,
     Watch,
@@ -42,36 +41,30 @@ def filled(*commands: object) -> Inbox:
 
 def test_only_the_newest_labels_of_an_image_wait() -> None:
     inbox = filled(labels("a", 1), labels("b", 1), labels("a", 2))
-    assert inbox.drain() == [labels("b", 1), labels("a", 2)]
-    assert inbox.drain() == []
+    assert inbox.waiting() == (labels("b", 1), labels("a", 2))
+    assert [inbox.take(), inbox.take(), inbox.take()] == [labels("b", 1), labels("a", 2), None]
 
 
 def test_labels_sent_before_train_are_still_there_before_train() -> None:
     train = Train(config=TrainConfig())
     inbox = filled(labels("a", 1), train, labels("a", 2), Watch(key="a"), labels("a", 3))
-    assert inbox.drain() == [labels("a", 1), train, Watch(key="a"), labels("a", 3)]
+    assert inbox.waiting() == (labels("a", 1), train, Watch(key="a"), labels("a", 3))
 
 
 def test_a_removed_image_needs_no_labels() -> None:
-    assert filled(labels("a", 1), ImageRemoved(key="a")).drain() == [ImageRemoved(key="a")]
+    assert filled(labels("a", 1), ImageRemoved(key="a")).waiting() == (ImageRemoved(key="a"),)
 
 
 def test_only_the_last_watched_image_and_one_request_per_image_wait() -> None:
     first, again = Predict(key="n", image_path="n.png"), Predict(key="n", image_path="n.png", revision=2)
     inbox = filled(Watch(key="a"), first, Pause(), Watch(key="b"), again, Resume())
-    assert inbox.drain() == [Pause(), Watch(key="b"), again, Resume()]
-
-
-def test_a_waiting_stop_is_seen_before_it_is_taken() -> None:
-    assert not filled(Pause()).wants_stop
-    assert filled(Pause(), Stop()).wants_stop
-    assert filled(Shutdown()).wants_stop
+    assert inbox.waiting() == (Pause(), Watch(key="b"), again, Resume())
 
 
 def test_wait_returns_at_once_for_commands_and_for_a_wake_up_that_came_before() -> None:
     inbox = filled(Pause())
     inbox.wait()
-    inbox.drain()
+    inbox.take()
     inbox.wake()
     inbox.wait()
     started = time.monotonic()
@@ -89,8 +82,7 @@ def test_the_pipe_is_emptied_while_the_engine_is_busy_and_its_end_is_noticed() -
     ours.send(Stop())
     ours.close()
     assert gone.wait(10)
-    assert [type(command) for command in inbox.drain()] == [LabelsChanged, Stop]
+    assert [type(command) for command in inbox.waiting()] == [LabelsChanged, Stop]
     assert inbox.closed
-    assert inbox.wants_stop
     inbox.wait()
     theirs.close()

@@ -1,0 +1,430 @@
+"""The engine: one process that trains and predicts, obeying the commands in its inbox.
+
+::
+
+    loop:  take commands, oldest first
+           predict what is due (the watched image, a request)      core.learning.schedule says what and when
+           else, while a run is on, ask `fit` for its next event
+           else sleep until a command comes
+
+A command that cannot be done is answered with `Failed`, one sentence, and the loop goes on. The engine saves
+and leaves on Shutdown, on SIGTERM and when its window is gone; at once when the graphics card is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Final, assert_never
+
+import torch
+
+from core.errors import MaskloopError, WeightsFileError
+from core.learning.data import LabelStore
+from core.learning.events import (
+    ClassesChanged,
+    Command,
+    EngineReady,
+    Event,
+    Export,
+    Exported,
+    Failed,
+    ImageRemoved,
+    LabelsChanged,
+    Notice,
+    OpenProject,
+    Pause,
+    Paused,
+    Predict,
+    Resume,
+    Resumed,
+    Shutdown,
+    Stop,
+    Train,
+    UseWeights,
+    Watch,
+)
+from core.learning.export import export_onnx, export_weights
+from core.learning.header import check_classes, read_header
+from core.learning.inbox import Inbox
+from core.learning.memory import is_out_of_memory
+from core.learning.overlay import InterruptedPredictionError, OverlayWeights
+from core.learning.predict import choose_device
+from core.learning.process import EXIT_DEVICE_LOST, EXIT_PARENT_GONE, EXIT_TERMINATED
+from core.learning.run_host import CancelledStartError, RunHost
+from core.learning.runs import RunFolder, best_run
+from core.learning.schedule import PredictionSchedule, Target
+from core.learning.state import device_name
+from core.learning.weights import load_weights
+from core.project.project import Project
+
+MOST_PROBLEMS_TOLD: Final = 3
+_DEVICE_LOST: Final = (
+    "CUDA error",
+    "device-side assert",
+    "CUDNN_STATUS_EXECUTION_FAILED",
+    "unspecified launch",
+)
+
+
+class DeviceLostError(Exception):
+    """The graphics card reported an error after which this process cannot use it any more."""
+
+
+class Engine:
+    """Does what the commands say. `handle` and `tick` belong to one thread.
+
+    Attributes:
+        leaving: Shutdown was handled; the loop ends.
+
+    Args:
+        send: passes an event to the window.
+        inbox: where commands wait: long work looks into it and gives way to what is more urgent.
+    """
+
+    def __init__(
+        self, send: Callable[[Event], None], inbox: Inbox, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.leaving = False
+        self._send = send
+        self._inbox = inbox
+        self._clock = clock
+        self._root: Path | None = None
+        self._store: LabelStore | None = None
+        self._host = RunHost(send, lambda: self._inbox.closed or self._waits(Stop, Shutdown, OpenProject))
+        self._schedule = PredictionSchedule()
+        self._overlay = OverlayWeights(send)
+
+    @property
+    def training(self) -> bool:
+        """A run is going on and not held."""
+        return self._host.busy
+
+    def handle(self, command: Command) -> None:
+        """Do one command; what goes wrong is answered with `Failed`.
+
+        Raises:
+            DeviceLostError: this process is of no further use.
+        """
+        try:
+            self._dispatch(command)
+        except Exception as error:  # noqa: BLE001 - a boundary: the next command must find the engine alive
+            self._answer_failure(type(command).__name__, error)
+
+    def tick(self) -> bool:
+        """Do one piece of work; False when there is none until the next command.
+
+        Raises:
+            DeviceLostError: this process is of no further use.
+        """
+        target = self._schedule.next(self._clock(), self._overlay.version, training=self.training)
+        if target is not None:
+            self._predict(target)
+            return True
+        if self.training:
+            self._advance()
+            return True
+        return False
+
+    def keep_run(self) -> None:
+        """Save the run, without scoring it, because the process must leave at once."""
+        self._host.keep()
+
+    # --- commands -----------------------------------------------------------------------------------------
+
+    def _dispatch(self, command: Command) -> None:
+        match command:
+            case OpenProject():
+                self._open(Path(command.root))
+            case ClassesChanged():
+                self._take_classes(command)
+            case LabelsChanged():
+                self._take_labels(command)
+            case ImageRemoved():
+                self._forget(command.key)
+            case Train():
+                self._train(command)
+            case Pause():
+                if self._host.busy:
+                    self._host.pause()
+                    self._send(Paused())
+            case Resume():
+                if self._host.paused:
+                    self._host.resume()
+                    self._send(Resumed())
+            case Stop():
+                self._host.request_stop()
+            case Watch():
+                self._watch(command)
+            case Predict():
+                self._schedule.request(Target(command.key, command.image_path, command.revision))
+            case UseWeights():
+                self._use_weights(Path(command.path))
+            case Export():
+                self._export(command)
+            case Shutdown():
+                self.leaving = True
+                self._host.leave()
+            case _:
+                assert_never(command)
+
+    def _open(self, root: Path) -> None:
+        self._end_run()
+        self._root = self._store = None
+        self._schedule = PredictionSchedule()
+        self._overlay.use_file(None)
+        self._store = self._read_labels(root)
+        self._root = root
+        self._predict_with_best_run()
+
+    def _read_labels(self, root: Path) -> LabelStore:
+        with Project.open(root, lock=False) as project:
+            store = LabelStore.from_project(project)
+            problems = list(project.problems)
+        for problem in problems[:MOST_PROBLEMS_TOLD]:
+            self._send(Notice(text=f"Not learned from: {problem}", level="warning"))
+        if len(problems) > MOST_PROBLEMS_TOLD:
+            text = f"{len(problems) - MOST_PROBLEMS_TOLD} more files cannot be learned from."
+            self._send(Notice(text=text, level="warning"))
+        return store
+
+    def _take_classes(self, command: ClassesChanged) -> None:
+        store = self._store
+        if store is None or store.classes == command.classes:
+            return
+        gone = set(store.classes.indices) - set(command.classes.indices)
+        other_background = store.classes.background != command.classes.background
+        if not gone and not other_background:
+            # New names and colours apply at once; a new class is learned from the next run on.
+            store.set_classes(command.classes)
+            return
+        if self._host.state is not None:
+            self._end_run()
+            text = "The classes are others now: the run was saved and has ended. Train again to learn them."
+            self._send(Notice(text=text, level="warning"))
+        # Pixels of merged and deleted classes mean something else now: only the files know what.
+        assert self._root is not None
+        self._store = self._read_labels(self._root)
+        known = self._overlay.file_classes
+        if known is not None and not set(known.indices) <= set(command.classes.indices):
+            self._predict_with_best_run()
+
+    def _take_labels(self, command: LabelsChanged) -> None:
+        store = self._store
+        if store is None or (command.key in store and command.revision < store.get(command.key).revision):
+            return
+        mask = command.mask.unpack()
+        store.put(command.key, command.image_path, mask, command.state, command.revision)
+        self._schedule.labels_changed(command.key)
+
+    def _forget(self, key: str) -> None:
+        if self._store is not None:
+            self._store.remove(key)
+        self._schedule.forget(key)
+        self._overlay.forget_image(key)
+
+    def _watch(self, command: Watch) -> None:
+        if command.key is None or command.image_path is None:
+            self._schedule.watch(None)
+        else:
+            self._schedule.watch(Target(command.key, command.image_path, command.revision))
+
+    def _use_weights(self, path: Path) -> None:
+        if self._host.state is not None:
+            raise MaskloopError(f"{path}: a run is going on and shows its own weights; stop it first")
+        header = read_header(path)
+        if self._store is not None:
+            check_classes(path, header, self._store.classes)
+        self._overlay.use_file(path, path.name)
+        self._schedule.weights_replaced()
+
+    def _export(self, command: Export) -> None:
+        run = RunFolder(Path(command.run)) if command.run is not None else self._best_run()
+        if run is None:
+            raise MaskloopError("no run has saved weights yet; train first, then export")
+        out = Path(command.out)
+        if command.format == "weights":
+            path = export_weights(run, out)
+        else:
+            network, header = load_weights(run.best_weights)
+            path = export_onnx(network, header, out / f"{run.path.name}.onnx")
+        self._send(Exported(format=command.format, path=str(path)))
+
+    # --- training -----------------------------------------------------------------------------------------
+
+    def _train(self, command: Train) -> None:
+        if self._host.state is not None:
+            self._send(Notice(text="A run is going on; stop it before starting another.", level="warning"))
+            return
+        if self._store is None or self._root is None:
+            raise MaskloopError("no project is open; open a folder of images first")
+        try:
+            state = self._host.start(command, self._store, self._root)
+        except CancelledStartError:
+            self._send(Failed(during="Train", text="Training was stopped before it began."))
+            return
+        self._overlay.use_run(state)
+
+    def _advance(self) -> None:
+        """Ask the run for its next event, and see to its end."""
+        state = self._host.state
+        if state is None:
+            return
+        try:
+            ended = self._host.advance()
+        except Exception as error:  # noqa: BLE001 - a run may fail in unforeseen ways; the engine goes on
+            self._answer_failure("Train", error)
+            ended = state.run
+        if ended is not None:
+            self._show_what_is_kept(ended)
+
+    def _end_run(self) -> None:
+        """Stop the run, if there is one: score, save, `Finished`."""
+        self._host.request_stop()
+        while self._host.state is not None:
+            self._advance()
+
+    def _show_what_is_kept(self, folder: RunFolder) -> None:
+        """After a run its best weights predict: what is seen is what is exported."""
+        if folder.best_weights.is_file():
+            self._overlay.use_file(folder.best_weights, "best of this run")
+            self._schedule.weights_replaced()
+        else:
+            self._predict_with_best_run()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    # --- predictions --------------------------------------------------------------------------------------
+
+    def _predict_with_best_run(self) -> None:
+        self._schedule.weights_replaced()
+        self._overlay.use_file(None)
+        run = self._best_run()
+        if run is None or self._store is None:
+            return
+        try:
+            trained_for = read_header(run.best_weights).classes
+        except MaskloopError as error:
+            self._send(Notice(text=f"Earlier weights cannot be shown: {error}", level="warning"))
+            return
+        gone = [c.name for c in trained_for if self._store.classes.by_index(c.index) is None]
+        if gone:
+            names = ", ".join(gone)
+            text = f"The best run knows classes that are gone ({names}): train again to see predictions."
+            self._send(Notice(text=text))
+            return
+        self._overlay.use_file(run.best_weights, "best run")
+
+    def _best_run(self) -> RunFolder | None:
+        if self._root is None:
+            return None
+        with Project.open(self._root, lock=False) as project:
+            return best_run(project)
+
+    def _predict(self, target: Target) -> None:
+        started_s, version = self._clock(), self._overlay.version
+        store = self._store
+        revision = store.get(target.key).revision if store is not None and target.key in store else 0
+        try:
+            prediction = self._overlay.predict(target, revision, lambda: self._must_give_way(target))
+        except InterruptedPredictionError:
+            return
+        except WeightsFileError as error:
+            self._overlay.use_file(None)
+            self._answer_failure("Predict", error)
+            return
+        except Exception as error:  # noqa: BLE001 - one bad image must not end training
+            self._schedule.failed(target)
+            self._answer_failure("Predict", error)
+            return
+        assert version is not None
+        self._schedule.done(target, version, started_s=started_s, ended_s=self._clock())
+        self._send(prediction)
+
+    def _must_give_way(self, target: Target) -> bool:
+        """Whether something waits that should not wait for a slow prediction."""
+        if self._inbox.closed or self._waits(Stop, Shutdown, OpenProject, Train):
+            return True
+        return any(isinstance(c, Watch) and c.key != target.key for c in self._inbox.waiting())
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _waits(self, *kinds: type) -> bool:
+        return any(isinstance(command, kinds) for command in self._inbox.waiting())
+
+    def _answer_failure(self, during: str, error: Exception) -> None:
+        """Tell the window, in one sentence. Raises DeviceLostError when there is no going on."""
+        detail = "".join(traceback.format_exception(error))
+        if _device_is_lost(error):
+            text = f"The graphics card reported an error: {str(error).partition(chr(10))[0]}"
+            self._send(Notice(text=text, level="warning"))
+            raise DeviceLostError(text) from error
+        if isinstance(error, MaskloopError):
+            text = str(error)
+            detail = "" if error.__cause__ is None else detail
+        else:
+            text = f"Unexpected problem ({type(error).__name__}: {error or 'no further detail'})."
+        self._send(Failed(during=during, text=text, detail=detail))
+
+
+def engine_main(
+    connection: Connection[Any, Any], inbox: Inbox | None = None, *, threads: int | None = None
+) -> int:
+    """Main loop of the engine's process.
+
+    Args:
+        connection: events go out here; commands come in here, unless an `inbox` is read from it already.
+        inbox: where commands wait.
+        threads: torch threads; None uses every core.
+
+    Returns:
+        The process's exit code.
+    """
+    if inbox is None:
+        inbox = Inbox()
+        inbox.read_from(connection)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    terminated = False
+
+    def on_terminate(_number: int, _frame: object) -> None:
+        nonlocal terminated
+        terminated = True
+        inbox.wake()
+
+    signal.signal(signal.SIGTERM, on_terminate)
+
+    def send(event: Event) -> None:
+        try:
+            connection.send(event)
+        except OSError:
+            inbox.closed = True  # the loop leaves as it does when the pipe ends
+
+    engine = Engine(send, inbox)
+    send(EngineReady(pid=os.getpid(), device=device_name(choose_device()), torch=torch.__version__))
+    try:
+        while not engine.leaving:
+            if inbox.closed or terminated:
+                engine.keep_run()
+                return EXIT_TERMINATED if terminated else EXIT_PARENT_GONE
+            command = inbox.take()
+            if command is not None:
+                engine.handle(command)
+            elif not engine.tick():
+                inbox.wait()
+    except DeviceLostError as error:
+        print(f"maskloop engine: {error}", file=sys.stderr)
+        return EXIT_DEVICE_LOST
+    return 0
+
+
+def _device_is_lost(error: BaseException) -> bool:
+    if not isinstance(error, RuntimeError) or is_out_of_memory(error):
+        return False
+    return any(sign in str(error) for sign in _DEVICE_LOST)

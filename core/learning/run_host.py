@@ -1,0 +1,159 @@
+"""The engine's one run: prepared, asked for its events, held, stopped, saved."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from core.learning.config import AUTO_MODEL, DEFAULT_MODEL
+from core.learning.data import LabelStore
+from core.learning.events import Event, Finished, Train
+from core.learning.fit import TrainState, fit, save_now
+from core.learning.runs import RunFolder
+from core.project.project import Project
+
+
+class CancelledStartError(Exception):
+    """Nobody wants the run any more that is being prepared."""
+
+
+class RunHost:
+    """Holds at most one run.
+
+    Args:
+        send: passes an event to the window.
+        cancelled: asked while a run is prepared (an encoder may be downloaded); True gives it up.
+    """
+
+    def __init__(self, send: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
+        self._send = send
+        self._cancelled = cancelled
+        self._state: TrainState | None = None
+        self._events: Iterator[Event] = iter(())
+        self._paused = False
+
+    @property
+    def state(self) -> TrainState | None:
+        """The run, None when there is none."""
+        return self._state
+
+    @property
+    def busy(self) -> bool:
+        """There is a run, and it is not held."""
+        return self._state is not None and not self._paused
+
+    @property
+    def paused(self) -> bool:
+        """There is a run, and it is held."""
+        return self._state is not None and self._paused
+
+    def start(self, command: Train, store: LabelStore, root: Path) -> TrainState:
+        """Prepare the run a command asks for; `advance` then trains.
+
+        Raises:
+            CancelledStartError: `cancelled()` while it was prepared.
+            MaskloopError: see `TrainState.create` and `TrainState.resume`.
+        """
+        if command.resume_run is not None:
+            state = TrainState.resume(Path(command.resume_run), store, command.config, self._tell)
+        else:
+            state = self._create(command, store, root)
+        self._state, self._events, self._paused = state, fit(state), False
+        return state
+
+    def advance(self) -> RunFolder | None:
+        """Send the run's next event; its folder when that was the last one.
+
+        Raises:
+            Exception: whatever ends a run early; there is none any more then.
+        """
+        state = self._state
+        if state is None:
+            return None
+        try:
+            event = next(self._events, None)
+        except BaseException:
+            self._drop()
+            raise
+        over = event is None or isinstance(event, Finished)
+        if over:
+            self._drop()
+        if event is not None:
+            self._send(event)
+        return state.run if over else None
+
+    def request_stop(self) -> None:
+        """The next `advance`s score, save and end the run."""
+        if self._state is not None:
+            self._paused = False
+            self._state.request_stop()
+
+    def pause(self) -> None:
+        """Hold, with everything saved: a held run may be killed without loss."""
+        if self._state is not None:
+            self._paused = True
+            self._save(self._state)
+
+    def resume(self) -> None:
+        """Go on."""
+        self._paused = False
+
+    def leave(self) -> None:
+        """End the run because the process ends: saved, to be resumed.
+
+        It is scored only if it never was: without a score there would be no weights to predict with.
+        """
+        state = self._state
+        if state is None:
+            return
+        if state.best.step is None:
+            self.request_stop()
+            while self._state is not None:
+                self.advance()
+        else:
+            self.keep()
+
+    def keep(self) -> None:
+        """Save as quickly as possible and let go of the run."""
+        state = self._state
+        self._drop()
+        if state is not None:
+            self._save(state)
+
+    def _create(self, command: Train, store: LabelStore, root: Path) -> TrainState:
+        config = command.config
+        if config.model == AUTO_MODEL:
+            config = replace(config, model=DEFAULT_MODEL)
+        with Project.open(root, lock=False) as project:
+            folder = project.layout.new_run(config.model, datetime.now().astimezone())
+        try:
+            return TrainState.create(config, store, folder, self._tell)
+        except BaseException:
+            _remove_unused(RunFolder(folder))
+            raise
+
+    def _tell(self, event: Event) -> None:
+        """Pass on what a run says while it is prepared, and later while it predicts."""
+        self._send(event)
+        if self._state is None and self._cancelled():
+            raise CancelledStartError
+
+    def _save(self, state: TrainState) -> None:
+        for event in save_now(state):
+            self._send(event)
+
+    def _drop(self) -> None:
+        self._state, self._events, self._paused = None, iter(()), False
+
+
+def _remove_unused(run: RunFolder) -> None:
+    """Take away the folder of a run that never began: nothing but its description is in it."""
+    if run.last_checkpoint.exists() or run.best_weights.exists():
+        return
+    with contextlib.suppress(OSError):
+        run.config_file.unlink(missing_ok=True)
+        run.log_file.unlink(missing_ok=True)
+        run.path.rmdir()

@@ -1,0 +1,486 @@
+"""The engine in this process: every command, with a tiny network on a real project."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.annotation.model import (
+    Annotation,
+    AnnotationState,
+    ClassList,
+    LabelClass,
+    Shape,
+    ShapeType,
+    frozen_points,
+)
+from core.learning import run_host
+from core.learning.config import TrainConfig
+from core.learning.engine import DeviceLostError, Engine
+from core.learning.events import (
+    Checkpointed,
+    ClassesChanged,
+    Command,
+    Event,
+    Export,
+    Exported,
+    Failed,
+    Finished,
+    ImageRemoved,
+    LabelsChanged,
+    Notice,
+    OpenProject,
+    PackedMask,
+    Pause,
+    Paused,
+    Predict,
+    Prediction,
+    Resume,
+    Resumed,
+    Shutdown,
+    StepDone,
+    Stop,
+    Train,
+    TrainingStarted,
+    UseWeights,
+    Watch,
+)
+from core.learning.inbox import Inbox
+from core.project.project import ImageEntry, Project
+
+E = TypeVar("E")
+
+TINY = TrainConfig(
+    model="unet",
+    encoder="plain",
+    encoder_weights="none",
+    model_options=(("encoder_width", 4), ("width", 4)),
+    device="cpu",
+    threads=1,
+    crop=64,
+    batch=2,
+    image_scale=1.0,
+    steps=6,
+)
+ENDLESS = replace(TINY, steps=None)
+SIZE = (64, 64)
+
+
+@dataclass
+class Bench:
+    """An engine, the project it works on, and what it said."""
+
+    root: Path
+    entries: list[ImageEntry]
+    inbox: Inbox = field(default_factory=Inbox)
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.seconds = itertools.count()
+        # Every look at the clock is a second later: the watched image is refreshed after every event.
+        self.engine = Engine(self.events.append, self.inbox, clock=lambda: float(next(self.seconds)))
+
+    def do(self, *commands: Command) -> None:
+        for command in commands:
+            self.engine.handle(command)
+
+    def open(self) -> None:
+        self.do(OpenProject(root=str(self.root)))
+
+    def run(self, until: Callable[[], bool] | None = None, most: int = 400) -> None:
+        """Tick until something holds, or until there is nothing to do."""
+        for _ in range(most):
+            if until is not None and until():
+                return
+            if not self.engine.tick():
+                assert until is None or until(), f"idle too early: {self.events[-3:]}"
+                return
+        raise AssertionError(f"no end in sight: {self.events[-3:]}")
+
+    def got(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def watch(self, number: int) -> Watch:
+        entry = self.entries[number]
+        return Watch(key=entry.key, image_path=str(entry.image_path))
+
+    def labels(self, number: int, mask: NDArray[np.uint8], revision: int) -> LabelsChanged:
+        entry = self.entries[number]
+        return LabelsChanged(
+            key=entry.key,
+            image_path=str(entry.image_path),
+            revision=revision,
+            state=AnnotationState.DONE,
+            mask=PackedMask.pack(mask),
+        )
+
+
+@pytest.fixture(autouse=True)
+def few_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """Four images with a bright square each; three are labelled."""
+    root = tmp_path / "squares"
+    (root / "images").mkdir(parents=True)
+    for number in range(4):
+        pixels = np.full((*SIZE, 3), 40, np.uint8)
+        pixels[10 + number : 40, 10:40] = 220
+        Image.fromarray(pixels).save(root / "images" / f"{number}.png")
+    with Project.create(root, classes=("background", "square")) as project:
+        entries = list(project.images())
+        for number, entry in enumerate(entries[:3]):
+            square = Shape("square", ShapeType.RECTANGLE, frozen_points([(10, 10 + number), (39, 39)]))
+            annotation = Annotation(entry.image_path.name, SIZE, (square,), AnnotationState.DONE)
+            project.save(entry, annotation, None)
+    return Bench(root, entries)
+
+
+def test_a_run_trains_and_ends_with_weights_that_predict(bench: Bench) -> None:
+    bench.open()
+    bench.do(bench.watch(3))
+    bench.run()
+    assert bench.events == []  # no weights yet: nothing to show, nothing to say
+    bench.do(Train(config=TINY))
+    bench.run()
+    assert bench.got(Failed) == []
+    (started,) = bench.got(TrainingStarted)
+    (finished,) = bench.got(Finished)
+    assert (finished.run, finished.steps, finished.reason) == (started.run, 6, "budget")
+    assert (Path(started.run) / "best.safetensors").is_file()
+    last = bench.got(Prediction)[-1]
+    assert bench.events[-1] is last
+    assert last.source == "U-Net, best of this run"
+    assert last.key == bench.entries[3].key
+    assert last.classes.size_hw == SIZE
+    assert set(np.unique(last.classes.unpack())) <= {0, 1}
+    live = [p.source for p in bench.got(Prediction)[:-1]]
+    assert live
+    assert all(source.startswith("U-Net, step ") for source in live)
+    versions = [p.weights_version for p in bench.got(Prediction)]
+    assert versions == sorted(versions)
+
+
+def test_stop_ends_an_endless_run_with_everything_saved(bench: Bench) -> None:
+    bench.open()
+    bench.do(Train(config=ENDLESS))
+    bench.run(lambda: bool(bench.got(StepDone)))
+    bench.do(Stop())
+    bench.run()
+    (finished,) = bench.got(Finished)
+    assert finished.reason == "stopped"
+    assert (Path(finished.run) / "last.ckpt").is_file()
+    assert not bench.engine.training
+    bench.do(Stop(), Pause(), Resume())
+    assert isinstance(bench.events[-1], Finished)
+
+
+def test_a_paused_run_is_saved_and_predicts_but_does_not_train(bench: Bench) -> None:
+    bench.open()
+    bench.do(Train(config=ENDLESS))
+    bench.run(lambda: bool(bench.got(StepDone)))
+    bench.do(Pause(), Pause())
+    assert len(bench.got(Paused)) == 1
+    saved = bench.got(Checkpointed)[-1].step
+    bench.do(bench.watch(0))
+    bench.run()
+    assert bench.got(Prediction)[-1].source == f"U-Net, step {saved}"
+    steps = len(bench.got(StepDone))
+    bench.do(Resume())
+    assert len(bench.got(Resumed)) == 1
+    bench.run(lambda: len(bench.got(StepDone)) > steps)
+    bench.do(Pause(), Stop())
+    bench.run()
+    assert len(bench.got(Finished)) == 1
+
+
+def test_a_stopped_run_can_be_resumed(bench: Bench) -> None:
+    bench.open()
+    bench.do(Train(config=TINY))
+    bench.run()
+    run = bench.got(Finished)[0].run
+    bench.do(Train(config=replace(TINY, steps=9), resume_run=run))
+    bench.run()
+    assert bench.got(TrainingStarted)[1].resumed_step == 6
+    assert (bench.got(Finished)[1].run, bench.got(Finished)[1].steps) == (run, 9)
+
+
+def test_the_overlay_is_there_after_reopening(bench: Bench) -> None:
+    bench.open()
+    bench.do(Train(config=TINY))
+    bench.run()
+    again = Bench(bench.root, bench.entries)
+    again.open()
+    again.do(again.watch(3), Predict(key="0", image_path=str(bench.entries[0].image_path)))
+    again.run()
+    assert [p.key for p in again.got(Prediction)] == [bench.entries[3].key, "0"]
+    assert again.got(Prediction)[0].source == "U-Net, best run"
+
+
+def test_new_labels_are_learned_without_a_restart_and_late_ones_are_dropped(bench: Bench) -> None:
+    bench.open()
+    bench.do(bench.watch(0), Train(config=ENDLESS))
+    bench.run(lambda: bool(bench.got(Prediction)))
+    assert bench.got(Prediction)[-1].revision == 0
+    mask = np.zeros(SIZE, np.uint8)
+    bench.do(bench.labels(0, mask, 7), bench.labels(0, mask + 1, 5))
+    seen = len(bench.got(Prediction))
+    bench.run(lambda: len(bench.got(Prediction)) > seen)
+    assert bench.got(Prediction)[-1].revision == 7
+    assert bench.engine._store is not None
+    assert not bench.engine._store.get(bench.entries[0].key).mask.any()
+    bench.do(Stop())
+    bench.run()
+
+
+def test_an_image_that_is_gone_is_neither_learned_nor_predicted(bench: Bench) -> None:
+    bench.open()
+    key = bench.entries[0].key
+    bench.do(bench.watch(0), ImageRemoved(key=key), ImageRemoved(key="never there"))
+    assert bench.engine._store is not None
+    assert key not in bench.engine._store
+    bench.do(Train(config=TINY))
+    bench.run()
+    assert key not in bench.got(TrainingStarted)[0].train_images
+    assert bench.got(Prediction) == []
+
+
+def classes(*names: str) -> ClassList:
+    indices = {"background": 0, "square": 1, "box": 1, "ring": 2}
+    return ClassList(tuple(LabelClass(indices[n], n, "#102030") for n in names), background=0)
+
+
+def test_renamed_and_added_classes_do_not_end_a_run(bench: Bench) -> None:
+    bench.open()
+    bench.do(Train(config=ENDLESS))
+    bench.run(lambda: bool(bench.got(StepDone)))
+    bench.do(ClassesChanged(classes=classes("background", "box", "ring")))
+    steps = len(bench.got(StepDone))
+    bench.run(lambda: len(bench.got(StepDone)) > steps)
+    assert bench.engine.training
+    assert any("ring" in notice.text for notice in bench.got(Notice))
+    bench.do(Stop())
+    bench.run()
+    assert set(bench.got(Finished)[0].per_class_iou) == {"background", "box"}
+
+
+def test_a_deleted_class_ends_the_run_saved_and_says_to_train_again(bench: Bench) -> None:
+    bench.open()
+    bench.do(bench.watch(0), Train(config=ENDLESS))
+    bench.run(lambda: bool(bench.got(StepDone)))
+    with Project.open(bench.root) as project:
+        project.add_class("ring")
+        project.delete_class(1, "delete")
+        now = project.classes
+    bench.do(ClassesChanged(classes=now))
+    assert len(bench.got(Finished)) == 1
+    assert "Train again" in bench.got(Notice)[-2].text
+    assert "square" in bench.got(Notice)[-1].text  # the weights know a class that is gone
+    predictions = len(bench.got(Prediction))
+    bench.run()
+    assert len(bench.got(Prediction)) == predictions
+
+
+def test_opening_another_project_saves_the_run_first(bench: Bench, tmp_path: Path) -> None:
+    bench.open()
+    bench.do(bench.watch(0), Train(config=ENDLESS))
+    bench.run(lambda: bool(bench.got(StepDone)))
+    other = tmp_path / "other"
+    with Project.create(other, classes=("background",)):
+        pass
+    bench.do(OpenProject(root=str(other)))
+    assert len(bench.got(Finished)) == 1
+    said = len(bench.events)
+    bench.run()
+    assert len(bench.events) == said  # nothing of the old project is shown
+
+
+def test_what_cannot_be_done_is_said_in_one_sentence_and_the_engine_goes_on(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bench.do(Train(config=TINY))
+    assert bench.got(Failed)[-1].during == "Train"
+    assert "no project is open" in bench.got(Failed)[-1].text
+    bench.do(OpenProject(root=str(tmp_path / "nowhere")))
+    assert bench.got(Failed)[-1].during == "OpenProject"
+    bench.open()
+    bench.do(Export(format="onnx", out=str(tmp_path)))
+    assert "train first" in bench.got(Failed)[-1].text
+    bench.do(UseWeights(path=str(tmp_path / "none.safetensors")))
+    assert "none.safetensors" in bench.got(Failed)[-1].text
+    bench.do(Train(config=replace(TINY, model="no such model")))
+    assert "no such model" in bench.got(Failed)[-1].text
+    assert list((bench.root / "runs").iterdir()) == []  # a run that never began leaves no folder
+    assert len(bench.got(Failed)) == 5
+    bench.do(Train(config=TINY))
+    bench.run()
+    assert len(bench.got(Finished)) == 1
+
+
+def test_a_run_that_fails_unexpectedly_keeps_its_folder(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(state: run_host.TrainState) -> Iterator[Event]:
+        yield state.started()
+        raise ZeroDivisionError("no such luck")
+
+    monkeypatch.setattr(run_host, "fit", failing)
+    bench.open()
+    bench.do(Train(config=TINY))
+    bench.run()
+    (failed,) = bench.got(Failed)
+    assert failed.during == "Train"
+    assert "no such luck" in failed.text
+    assert "Traceback" in failed.detail
+    assert Path(bench.got(TrainingStarted)[0].run).is_dir()
+    monkeypatch.undo()
+    bench.do(Train(config=TINY))
+    bench.run()
+    assert len(bench.got(Finished)) == 1
+
+
+def test_a_lost_graphics_card_ends_the_engine(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_state: run_host.TrainState) -> Iterator[Event]:
+        raise RuntimeError("CUDA error: device-side assert triggered\nCUDA kernel errors might be ...")
+        yield
+
+    monkeypatch.setattr(run_host, "fit", failing)
+    bench.open()
+    bench.do(Train(config=TINY))
+    with pytest.raises(DeviceLostError, match=r"device-side assert triggered$"):
+        bench.run()
+    assert bench.got(Failed) == []  # the run is not over: a new engine resumes it
+
+
+def test_an_image_that_vanished_is_told_once_and_training_goes_on(bench: Bench) -> None:
+    bench.open()
+    bench.do(bench.watch(3), Train(config=TINY))
+    bench.entries[3].image_path.unlink()
+    bench.run()
+    (failed,) = bench.got(Failed)
+    assert failed.during == "Predict"
+    assert "3.png" in failed.text
+    assert len(bench.got(Finished)) == 1
+
+
+def test_damaged_weights_are_told_once_and_the_next_run_shows_its_own(bench: Bench) -> None:
+    bench.open()
+    bench.do(Train(config=TINY))
+    bench.run()
+    run = Path(bench.got(Finished)[0].run)
+    again = Bench(bench.root, bench.entries)
+    again.open()
+    (run / "best.safetensors").write_bytes(b"cut off")
+    again.do(again.watch(0))
+    again.run()
+    (failed,) = again.got(Failed)
+    assert "best.safetensors" in failed.text
+    again.do(Train(config=TINY))
+    again.run()
+    assert again.got(Prediction)[-1].source == "U-Net, best of this run"
+
+
+def test_a_second_run_is_refused_while_one_is_going_on(bench: Bench) -> None:
+    bench.open()
+    bench.do(Train(config=TINY), Train(config=TINY))
+    assert "stop it before" in bench.got(Notice)[-1].text
+    bench.run()
+    assert len(bench.got(TrainingStarted)) == 1
+
+
+def test_a_stop_that_waits_gives_up_a_run_in_preparation(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def downloading(
+        _config: TrainConfig, _store: object, _folder: Path, notify: Callable[[Event], None]
+    ) -> None:
+        bench.inbox.put(Stop())
+        notify(Notice(text="downloading", progress=0.1))
+        raise AssertionError("the download should have been given up")
+
+    monkeypatch.setattr(run_host.TrainState, "create", downloading)
+    bench.open()
+    bench.do(Train(config=TINY))
+    assert "stopped before it began" in bench.got(Failed)[-1].text
+    assert not bench.engine.training
+    assert list((bench.root / "runs").iterdir()) == []
+
+
+def test_a_slow_prediction_gives_way_to_another_image_and_is_done_later(bench: Bench) -> None:
+    bench.open()
+    bench.do(Train(config=TINY))
+    bench.run()
+    bench.do(bench.watch(0))
+    bench.inbox.put(bench.watch(1))
+    assert bench.engine.tick()  # gives way before the network has run
+    assert bench.got(Prediction) == []
+    waiting = bench.inbox.take()
+    assert waiting is not None
+    bench.do(waiting)
+    bench.run()
+    assert [p.key for p in bench.got(Prediction)] == [bench.entries[1].key]
+
+
+def test_exports_are_written_and_weights_can_be_used_again(bench: Bench, tmp_path: Path) -> None:
+    bench.open()
+    bench.do(Train(config=TINY))
+    bench.run()
+    run = bench.got(Finished)[0].run
+    bench.do(
+        Export(format="weights", out=str(tmp_path / "out")),
+        Export(format="onnx", out=str(tmp_path / "out"), run=run),
+    )
+    weights, onnx = (Path(event.path) for event in bench.got(Exported))
+    assert weights.suffix == ".safetensors"
+    assert weights.is_file()
+    assert onnx.suffix == ".onnx"
+    assert onnx.is_file()
+    bench.do(UseWeights(path=str(weights)), bench.watch(0))
+    bench.run()
+    assert bench.got(Prediction)[-1].source == f"U-Net, {weights.name}"
+
+
+def test_weights_for_other_classes_are_refused(bench: Bench) -> None:
+    bench.open()
+    bench.do(Train(config=TINY))
+    bench.run()
+    weights = Path(bench.got(Finished)[0].run) / "best.safetensors"
+    bench.do(ClassesChanged(classes=classes("background", "square", "ring")), UseWeights(path=str(weights)))
+    assert "ring" in bench.got(Failed)[-1].text
+
+
+def test_shutdown_saves_a_run_that_can_go_on_and_predict_next_time(bench: Bench) -> None:
+    bench.open()
+    bench.do(Train(config=ENDLESS))
+    bench.run(lambda: bool(bench.got(StepDone)))
+    bench.do(Shutdown())
+    assert bench.engine.leaving
+    run = Path(bench.got(TrainingStarted)[0].run)
+    assert (run / "last.ckpt").is_file()
+    assert (run / "best.safetensors").is_file()
+
+
+def test_a_quick_leave_costs_no_step(bench: Bench) -> None:
+    bench.open()
+    bench.do(Train(config=ENDLESS))
+    bench.run(lambda: len(bench.got(StepDone)) > 1)
+    bench.engine.keep_run()
+    step = bench.got(Checkpointed)[-1].step
+    assert step >= bench.got(StepDone)[-1].step
+    run = bench.got(TrainingStarted)[0].run
+    bench.do(Train(config=replace(TINY, steps=step + 1), resume_run=run))
+    bench.run()
+    assert bench.got(Finished)[-1].resumed_step == step
