@@ -1,0 +1,180 @@
+"""Which windows training sees."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from core.annotation.model import UNLABELLED, AnnotationState
+from core.learning.data import ChannelMap
+from core.learning.sampler import FRESH_SEEDS, CropSampler, Windows, undrawn
+
+DISC, BACKGROUND, SQUARE = 0, 1, 2
+"""Channels of the test world's classes."""
+
+
+def _sampler(world, crop: int = 48, margin: float = 1.5, seed: int = 0, **settings) -> CropSampler:
+    return CropSampler(
+        world.store,
+        ChannelMap(world.store.classes),
+        world.store.labelled_keys(),
+        **{"scale": 1.0, "crop": crop, "margin": margin, "seed": seed, "weak_background": True} | settings,
+    )
+
+
+def _at_seeds(windows: Windows) -> list[int]:
+    """The targets found where the seeds are said to be."""
+    middle = windows.targets.shape[1] / 2
+    return [
+        int(targets[int(middle + y), int(middle + x)])
+        for targets, (x, y) in zip(windows.targets, windows.seeds, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("crop", [32, 64, 128])
+def test_every_seed_is_a_labelled_pixel_inside_its_crop(world, crop) -> None:
+    world.put_done(1)
+    world.put_drawn(2, 3)
+    sampler = _sampler(world, crop=crop, weak_background=False)
+    for _ in range(20):
+        windows = sampler.draw(4)
+        assert windows.pixels.shape[:3] == windows.targets.shape
+        assert _at_seeds(windows) == windows.seed_targets.tolist()
+        assert UNLABELLED not in windows.seed_targets
+        assert np.abs(windows.seeds).max() < max(crop / 2, 48)  # an image has 96 x 72 pixels
+
+
+def test_beyond_a_small_image_there_are_mirrored_pixels_and_no_targets(world) -> None:
+    picture = world.picture(1, size_hw=(20, 30))
+    world.store.put(picture.key, picture.path, picture.mask, AnnotationState.DONE)
+    windows = _sampler(world, crop=64).draw(2)
+    assert windows.targets.shape == (2, 64, 64)
+    assert (windows.targets != UNLABELLED).sum() == 2 * 20 * 30
+    outside = windows.pixels[windows.targets == UNLABELLED]
+    assert outside.min() >= 10
+    assert outside.std() > 1
+
+
+def test_half_of_the_seeds_go_to_rare_classes(world) -> None:
+    world.put_done(1, 2, 3)
+    counts = Counter(np.concatenate([_sampler(world, seed=s).draw(40).seed_targets for s in range(5)]).tolist())
+    pixels = _sampler(world).class_pixels
+    for rare in (DISC, SQUARE):
+        assert counts[rare] / 200 > 2 * pixels[rare] / pixels.sum()
+    assert counts[BACKGROUND] > 60
+
+
+def test_an_image_that_was_just_labelled_is_drawn_more_often_for_a_while(world) -> None:
+    world.put_done(*range(1, 11))
+    sampler = _sampler(world)
+    assert "11.png" not in sampler.draw(100).keys
+    world.put_done(11)
+    drawn = Counter(sampler.draw(200).keys)
+    assert drawn["11.png"] > 2 * 200 / 11
+    sampler.draw(20 * FRESH_SEEDS)
+    assert Counter(sampler.draw(200).keys)["11.png"] < 2 * 200 / 11
+
+
+def test_changed_labels_are_in_the_next_batch(world) -> None:
+    world.put_drawn(1, 3)
+    sampler = _sampler(world, weak_background=False)
+    assert set(sampler.draw(8).seed_targets.tolist()) == {DISC}
+    world.put_drawn(1, 7)
+    assert set(sampler.draw(8).seed_targets.tolist()) == {SQUARE}
+    world.store.remove("1.png")
+    assert sampler.draw(8) is None
+
+
+def test_held_out_images_are_never_drawn(world) -> None:
+    world.put_done(1, 2, 3)
+    sampler = _sampler(world)
+    sampler.hold_out(["2.png"])
+    assert set(sampler.draw(60).keys) == {"1.png", "3.png"}
+
+
+def test_a_restored_sampler_draws_the_same_windows(world) -> None:
+    world.put_done(1, 2, 3)
+    sampler = _sampler(world)
+    world.put_done(4)
+    sampler.draw(7)
+    state = sampler.state()
+    expected = sampler.draw(6)
+    other = _sampler(world, seed=99)
+    other.restore(state)
+    found = other.draw(6)
+    assert found.keys == expected.keys
+    np.testing.assert_array_equal(found.pixels, expected.pixels)
+    np.testing.assert_array_equal(found.targets, expected.targets)
+
+
+def test_labels_that_changed_while_a_run_was_down_count_as_fresh(world) -> None:
+    world.put_done(*range(1, 11))
+    state = _sampler(world).state()
+    world.put_drawn(5, 3, 7)
+    sampler = _sampler(world)
+    sampler.restore(state)
+    assert Counter(sampler.draw(200).keys)["5.png"] > 2 * 200 / 10
+
+
+def test_undrawn_pixels_away_from_shapes_stand_in_for_background(world) -> None:
+    world.put_drawn(1, 3)
+    sampler = _sampler(world, crop=96)
+    windows = sampler.draw(4)
+    assert sampler.weak_background
+    assert (windows.targets[windows.weak] == BACKGROUND).all()
+    assert not windows.weak[windows.targets == DISC].any()
+    near = undrawn(np.where(world.store.get("1.png").mask == 3, DISC, UNLABELLED).astype(np.uint8))
+    assert 0.5 < near.mean() < 0.98
+
+
+def test_weak_background_ends_with_the_first_real_background(world) -> None:
+    world.put_drawn(1, 3)
+    world.put_drawn(2, 7)
+    sampler = _sampler(world)
+    assert sampler.draw(2).weak is not None
+    world.put_drawn(2, 7, 0)
+    windows = sampler.draw(20)
+    assert windows.weak is None
+    assert not sampler.weak_background
+    for targets, key in zip(windows.targets, windows.keys, strict=True):
+        if key == "1.png":
+            assert BACKGROUND not in targets
+
+
+def test_done_images_never_give_weak_background(world) -> None:
+    picture = world.picture(1)
+    mask = np.where(picture.mask == 3, picture.mask, UNLABELLED).astype(np.uint8)
+    world.store.put(picture.key, picture.path, mask, AnnotationState.DONE)
+    windows = _sampler(world).draw(2)
+    assert not windows.weak.any()
+    assert BACKGROUND not in windows.targets
+
+
+def test_a_project_without_a_background_class_has_no_weak_background(world) -> None:
+    world.store.set_classes(type(world.store.classes)(world.store.classes.classes[::2]))
+    world.put_drawn(1, 3)
+    sampler = _sampler(world)
+    assert sampler.draw(2).weak is None
+    assert not sampler.weak_background
+
+
+def test_an_image_that_cannot_be_read_is_left_out_and_told(world) -> None:
+    world.put_done(1, 2)
+    (world.folder / "1.png").write_bytes(b"not an image")
+    sampler = _sampler(world)
+    assert set(sampler.draw(30).keys) == {"2.png"}
+    assert [problem.path.name for problem in sampler.problems] == ["1.png"]
+    (world.folder / "2.png").unlink()
+    fresh = _sampler(world, scale=0.5)
+    assert fresh.draw(4) is None
+
+
+def test_a_batch_falls_into_pieces(world) -> None:
+    world.put_drawn(1, 3)
+    windows = _sampler(world).draw(5)
+    pieces = windows.pieces(2)
+    assert [len(piece.keys) for piece in pieces] == [2, 2, 1]
+    np.testing.assert_array_equal(np.concatenate([piece.weak for piece in pieces]), windows.weak)
+    np.testing.assert_array_equal(np.concatenate([piece.pixels for piece in pieces]), windows.pixels)
