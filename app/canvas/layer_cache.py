@@ -84,6 +84,7 @@ class LayerCache:
         self._frame: Frame | None = None
         self._dirty: list[QRect] = []
         self._cost_s = 0.0
+        self._stretched_to = 0.0
         self._stale_whole = True
 
     def invalidate(self, box: Box | None = None) -> None:
@@ -106,8 +107,11 @@ class LayerCache:
         """
         if self._may_stretch(frame):
             self._paint_stretched(painter, frame)
-            self._on_stretched()
+            if frame.scale != self._stretched_to:  # other repaints must not put the sharp picture off
+                self._stretched_to = frame.scale
+                self._on_stretched()
             return
+        self._stretched_to = 0.0
         self._update(frame)
         ratio = frame.ratio
         target = QRectF(

@@ -61,6 +61,7 @@ class LiveShapes:
         self._index = index
         self._color_of = color_of
         self._paths: dict[int, tuple[Outline, QPainterPath]] = {}
+        self._plain: tuple[frozenset[int], QPainterPath] | None = None
         self.document: AnnotationDocument | None = None
         self.selection: frozenset[int] = frozenset()
         self.previews: dict[int, Shape] = {}
@@ -117,10 +118,14 @@ class LiveShapes:
 
     def box(self) -> Box:
         """The part of the image drawn on; empty (corners crossed) when nothing is live."""
-        return union(outline.box for _, outline in self._drawn())
+        return union(
+            (x0 + dx, y0 + dy, x1 + dx, y1 + dy)
+            for _, outline, dx, dy in self._drawn()
+            for x0, y0, x1, y1 in (outline.box,)
+        )
 
-    def _drawn(self) -> Iterable[tuple[int, Outline]]:
-        """Live shapes with the outlines they have now; moved ones with moved boxes."""
+    def _drawn(self) -> Iterable[tuple[int, Outline, float, float]]:
+        """Live shapes, the outlines they have now, and how far away they are shown."""
         if not self.visible or self.document is None:
             return
         shift = self.shift
@@ -130,12 +135,13 @@ class LiveShapes:
         for uid in uids:
             if not self._index.is_shown(uid):
                 continue
-            outline = outline_of(self.previews[uid]) if uid in self.previews else self._index[uid]
+            outline = self._outline(uid)
             if shift is not None and uid in shift.uids:
                 if shift.copies:
-                    yield uid, outline
-                outline = _moved(outline, shift.dx, shift.dy)
-            yield uid, outline
+                    yield uid, outline, 0.0, 0.0
+                yield uid, outline, shift.dx, shift.dy
+            else:
+                yield uid, outline, 0.0, 0.0
 
     # --- drawing ------------------------------------------------------------------------------------------
 
@@ -157,19 +163,20 @@ class LiveShapes:
 
     def _paint_bodies(self, painter: QPainter, to_viewport: QTransform, seen: QRectF) -> None:
         live = self.uids()
-        for uid, outline in sorted(self._drawn(), key=lambda pair: pair[0] in self.selection):
-            if not _meets(outline.box, seen):
+        for uid, outline, dx, dy in sorted(self._drawn(), key=lambda drawn: drawn[0] in self.selection):
+            if not _meets(outline.box, seen.translated(-dx, -dy)):
                 continue
+            placing = QTransform.fromTranslate(dx, dy) * to_viewport
             color = self._color_of(self._shape(uid).label)
             strong = uid in live or uid in self.selection
             if outline.dots:
                 for point in outline.rings[0]:
-                    center = to_viewport.map(QPointF(*point))
+                    center = placing.map(QPointF(*point))
                     if strong:
                         draw_handle(painter, center, HANDLE_FILL, 7.5)
                     draw_handle(painter, center, visible_line(color), 5.0)
                 continue
-            path = to_viewport.map(self._path(uid, outline))
+            path = placing.map(self._path(uid, outline))
             if outline.closed:
                 fill = QColor(color)
                 fill.setAlpha(SELECTED_FILL_ALPHA if strong else _HOVER_FILL_ALPHA)
@@ -180,14 +187,16 @@ class LiveShapes:
         """Very many shapes under the mouse's drag: hairlines in one path."""
         assert self.shift is not None
         shift = self.shift
-        whole = QPainterPath()
-        for uid in shift.uids:
-            if self._index.is_shown(uid):
-                whole.addPath(self._path(uid, self._index[uid]))
+        if self._plain is None or self._plain[0] is not shift.uids:
+            whole = QPainterPath()
+            for uid in shift.uids:
+                if self._index.is_shown(uid):
+                    whole.addPath(path_of(self._index[uid]))
+            self._plain = shift.uids, whole
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, on=False)
         painter.setPen(line_pen(HANDLE_FILL, 1))
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawPath((QTransform.fromTranslate(shift.dx, shift.dy) * to_viewport).map(whole))
+        painter.drawPath((QTransform.fromTranslate(shift.dx, shift.dy) * to_viewport).map(self._plain[1]))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
 
     def _paint_handles(self, painter: QPainter, to_viewport: QTransform, seen: QRectF) -> None:
@@ -246,17 +255,6 @@ class LiveShapes:
         if known is None or known[0] is not outline:
             known = self._paths[uid] = outline, path_of(outline)
         return known[1]
-
-
-def _moved(outline: Outline, dx: float, dy: float) -> Outline:
-    x0, y0, x1, y1 = outline.box
-    step = np.array([dx, dy])
-    return Outline(
-        tuple(ring + step for ring in outline.rings),
-        closed=outline.closed,
-        dots=outline.dots,
-        box=(x0 + dx, y0 + dy, x1 + dx, y1 + dy),
-    )
 
 
 def _meets(box: Box, rect: QRectF) -> bool:

@@ -116,13 +116,13 @@ def _outline(rings: tuple[Points, ...], *, closed: bool, dots: bool = False) -> 
     filled = [ring for ring in rings if len(ring)]
     if not filled:
         return Outline((), closed=False, dots=dots, box=(math.inf, math.inf, -math.inf, -math.inf))
-    low = np.min([ring.min(axis=0) for ring in filled], axis=0)
-    high = np.max([ring.max(axis=0) for ring in filled], axis=0)
+    spread = filled[0] if len(filled) == 1 else np.concatenate(filled)
+    x, y = spread[:, 0], spread[:, 1]
     return Outline(
         tuple(filled),
         closed=closed and len(filled[0]) >= 3,
         dots=dots,
-        box=(float(low[0]), float(low[1]), float(high[0]), float(high[1])),
+        box=(float(x.min()), float(y.min()), float(x.max()), float(y.max())),
     )
 
 

@@ -8,6 +8,7 @@ mask do (later shapes on top); outlines come after all fills, so that a covered 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -31,6 +32,7 @@ _RICH_VERTICES: Final = 6000
 """With fewer vertices in view lines get a dark halo, which costs three times the line."""
 _FAR: Final = 8192.0
 """Rings that reach further out of the view (device pixels) are cut first: OpenCV walks every scan line."""
+_FEW_VERTICES: Final = 8
 _DOT_RADIUS: Final = 4.0
 
 _Ints = NDArray[np.int32]
@@ -40,12 +42,14 @@ _Color = tuple[int, int, int, int]
 
 @dataclass(slots=True)
 class _Drawn:
-    """One shape in device coordinates, and again in OpenCV's fixed-point ones."""
+    """One shape in OpenCV's fixed-point coordinates.
+
+    `floats` holds the same in device pixels for shapes that reach far out of the view; else None.
+    """
 
     outline: Outline
-    rings: list[Points]
     fixed: list[_Ints]
-    far: bool
+    floats: list[Points] | None
     color: QColor
     selected: bool
 
@@ -82,38 +86,42 @@ class ShapeLayer:
         pixels = image_pixels(target)[rect.y() : rect.y() + rect.height(), rect.x() : rect.x() + rect.width()]
         drawn = self._placed(uids, rect, frame)
         if rect.size() == target.size():
-            self._rich = sum(len(ring) for shape in drawn for ring in shape.rings) <= _RICH_VERTICES
+            self._rich = sum(len(ring) for shape in drawn for ring in shape.fixed) <= _RICH_VERTICES
         _fill_all(pixels, drawn)
         _stroke_all(pixels, drawn, frame.ratio, rich=self._rich)
 
     def _placed(self, uids: Sequence[int], rect: QRect, frame: Frame) -> list[_Drawn]:
-        """The shapes in coordinates of `rect`; all their points are transformed in one multiplication."""
+        """The shapes in coordinates of `rect`; all their points are transformed together."""
         outlines = [self._index[uid] for uid in uids]
+        rings = [_thinned(ring, outline, frame.scale) for outline in outlines for ring in outline.rings]
         # OpenCV's coordinates name pixel centres.
-        offset_x, offset_y = frame.dx - rect.x() - 0.5, frame.dy - rect.y() - 0.5
-        rings = [ring for outline in outlines for ring in outline.rings]
-        placed = np.concatenate(rings) * frame.scale + (offset_x, offset_y)
-        fixed = np.rint(np.clip(placed, -_FAR - 1, 4 * _FAR) * (1 << _SHIFT)).astype(np.int32)
-        view = frame.to_image(rect)
-        reach = _FAR / frame.scale
+        offset = np.array([frame.dx - rect.x() - 0.5, frame.dy - rect.y() - 0.5])
+        placed = np.concatenate(rings)
+        placed *= frame.scale
+        placed += offset
+        any_far = placed.min() < -_FAR or placed.max() > _FAR
+        if any_far:
+            np.clip(placed, -_FAR - 1, _FAR + 1, out=placed)
+        fixed = _fixed(placed)
+        ends = itertools.accumulate(map(len, rings))
+        pieces = iter([fixed[end - len(ring) : end] for ring, end in zip(rings, ends, strict=True)])
         result = []
-        start = 0
         for uid, outline in zip(uids, outlines, strict=True):
-            x0, y0, x1, y1 = outline.box
-            far = x0 < view[0] - reach or y0 < view[1] - reach or x1 > view[2] + reach or y1 > view[3] + reach
-            ends = [start := start + len(ring) for ring in outline.rings]
-            spans = [slice(end - len(ring), end) for ring, end in zip(outline.rings, ends, strict=True)]
-            result.append(
-                _Drawn(
-                    outline,
-                    [placed[span] for span in spans],
-                    [fixed[span] for span in spans],
-                    far,
-                    self._color_of(uid),
-                    uid in self.selected,
-                )
-            )
+            mine = [next(pieces) for _ in outline.rings]
+            floats = None
+            if any_far and any(np.abs(piece).max() > _FAR * (1 << _SHIFT) for piece in mine):
+                floats = [ring * frame.scale + offset for ring in outline.rings]
+            result.append(_Drawn(outline, mine, floats, self._color_of(uid), uid in self.selected))
         return result
+
+
+def _thinned(ring: Points, outline: Outline, scale: float) -> Points:
+    """Leave out vertices closer than a pixel or two to the next: nobody sees them, all cost the same."""
+    if len(ring) <= _FEW_VERTICES:
+        return ring
+    x0, y0, x1, y1 = outline.box
+    stride = len(ring) // max(_FEW_VERTICES, int(1.5 * scale * max(x1 - x0, y1 - y0)))
+    return ring[::stride] if stride > 1 and not outline.dots else ring
 
 
 def _fill_all(pixels: NDArray[np.uint8], drawn: Iterable[_Drawn]) -> None:
@@ -122,8 +130,8 @@ def _fill_all(pixels: NDArray[np.uint8], drawn: Iterable[_Drawn]) -> None:
         if not shape.outline.closed:
             continue
         rings = shape.fixed
-        if shape.far:
-            cut = (cut_ring(ring, width, height) for ring in shape.rings)
+        if shape.floats is not None:
+            cut = (cut_ring(ring, width, height) for ring in shape.floats)
             rings = [_fixed(ring) for ring in cut if len(ring) >= 3]
         if rings:
             alpha = SELECTED_FILL_ALPHA if shape.selected else FILL_ALPHA
@@ -134,15 +142,19 @@ def _stroke_all(pixels: NDArray[np.uint8], drawn: Sequence[_Drawn], ratio: float
     height, width = pixels.shape[:2]
     batches: dict[tuple[_Color, bool, bool], list[_Ints]] = {}
     for shape in drawn:
-        color = _premultiplied(visible_line(shape.color), 255)
+        color = _line_color(shape.color.rgb())
         closed = shape.outline.closed
         if shape.outline.dots:
             _draw_dots(pixels, shape, color, ratio)
-        elif shape.far:
-            pieces = [piece for ring in shape.rings for piece in cut_line(ring, width, height, closed=closed)]
+        elif shape.floats is not None:
+            pieces = [
+                piece for ring in shape.floats for piece in cut_line(ring, width, height, closed=closed)
+            ]
             batches.setdefault((color, False, shape.selected), []).extend(map(_fixed, pieces))
         else:
             batches.setdefault((color, closed, shape.selected), []).extend(shape.fixed)
+    # By colour, not by what came first: a part drawn anew must look like the whole.
+    batches = dict(sorted(batches.items()))
     if rich:
         halo = _premultiplied(HALO, HALO.alpha())
         for (_, closed, _), lines in batches.items():
@@ -156,8 +168,8 @@ def _draw_dots(pixels: NDArray[np.uint8], shape: _Drawn, color: _Color, ratio: f
     rim = _premultiplied(HALO, 200)
     one = 1 << _SHIFT
     height, width = pixels.shape[:2]
-    for ring, fixed in zip(shape.rings, shape.fixed, strict=True):
-        inside = ((ring > -64) & (ring < (width + 64, height + 64))).all(axis=1)
+    for fixed in shape.fixed:
+        inside = ((fixed > -64 * one) & (fixed < ((width + 64) * one, (height + 64) * one))).all(axis=1)
         for x, y in fixed[inside].tolist():
             cv2.circle(pixels, (x, y), int((_DOT_RADIUS + 1.2) * ratio * one), rim, -1, cv2.LINE_AA, _SHIFT)
             cv2.circle(pixels, (x, y), int(_DOT_RADIUS * ratio * one), color, -1, cv2.LINE_AA, _SHIFT)
@@ -167,7 +179,7 @@ def _fixed(points: Points) -> _Ints:
     return np.rint(points * (1 << _SHIFT)).astype(np.int32)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=4096)
 def _multiplied(rgb: int, alpha: int) -> _Color:
     return (
         (rgb & 255) * alpha // 255,
@@ -175,6 +187,11 @@ def _multiplied(rgb: int, alpha: int) -> _Color:
         (rgb >> 16 & 255) * alpha // 255,
         alpha,
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _line_color(rgb: int) -> _Color:
+    return _premultiplied(visible_line(QColor.fromRgb(rgb)), 255)
 
 
 def _premultiplied(color: QColor, alpha: int) -> _Color:

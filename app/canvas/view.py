@@ -42,6 +42,8 @@ from core.annotation.document import AnnotationDocument, Change
 from core.annotation.model import ClassList, LabelClass
 
 _SHARPEN_AFTER_MS: Final = 60
+_BURST: Final = 64
+"""After so many changes without a paint all is repainted: keeping a region of the rest would cost more."""
 _LIVE_MARGIN: Final = 14.0
 """How far live shapes' pens and handles reach past their boxes, screen pixels."""
 
@@ -87,6 +89,7 @@ class CanvasView(Themed, PannableView):
         self._hint = ""
         self._note: str | None = None
         self._overlay_box: Box | None = None
+        self._changes_unpainted = 0
 
         self._index = ShapeIndex()
         self._image_layer = ImageLayer()
@@ -327,17 +330,21 @@ class CanvasView(Themed, PannableView):
         self._update_box(union(dirty), _LIVE_MARGIN)
 
     def _on_document_changed(self, change: Change) -> None:
-        before = self._live.box()
+        # A command may change ten thousand shapes one by one: nothing here may depend on how many there are.
         touched = self._index.follow(change)
         self._live.follow(change)
         self._tool.document_changed(change)
-        if touched is not None:
-            self._shape_cache.invalidate(touched.box)
-            if touched.box is None:
-                self.viewport().update()
-            else:
-                self._update_box(touched.box, _LIVE_MARGIN)
-        self._after_live_change(before)
+        if touched is None:
+            return
+        self._shape_cache.invalidate(touched.box)
+        self._changes_unpainted += 1
+        if touched.box is None:
+            self._after_live_change(None)
+            self.viewport().update()
+        elif self._changes_unpainted < _BURST:
+            self._update_box(touched.box, _LIVE_MARGIN)
+        elif self._changes_unpainted == _BURST:
+            self.viewport().update()
 
     def color_of(self, label: str) -> QColor:
         """The colour shapes of this label are drawn in."""
@@ -368,6 +375,7 @@ class CanvasView(Themed, PannableView):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Remember which part is wanted: the layers blit no more."""
         self._exposed = event.rect()
+        self._changes_unpainted = 0
         super().paintEvent(event)
 
     def drawBackground(self, painter: QPainter, _rect: QRectF | QRect) -> None:

@@ -1,7 +1,8 @@
-"""A canvas with a hand on the mouse: what a session does, in twenty lines, and events as a person sends them."""
+"""A canvas with a hand on the mouse: a session in a few lines, and events as a person sends them."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -109,7 +110,7 @@ class Desk:
     ) -> None:
         """Press at the first stop, pass through all, release at the last."""
         self.press(*stops[0], keys, button)
-        for before, after in zip(stops, stops[1:], strict=False):
+        for before, after in itertools.pairwise(stops):
             middle = ((before[0] + after[0]) / 2, (before[1] + after[1]) / 2)
             self.move(*middle, keys, held=button)
             self.move(*after, keys, held=button)

@@ -209,7 +209,7 @@ def test_scrolling_shows_the_same_as_drawing_anew(make_desk, square, make_shape)
 
 
 def difference(a: QImage, b: QImage) -> float:
-    """Share of pixels that differ plainly: lines cut at a strip's border are smoothed a little differently."""
+    """Share of pixels that differ plainly: lines are smoothed a little differently at a strip's end."""
 
     def pixels(image: QImage) -> np.ndarray:
         image = image.convertToFormat(QImage.Format.Format_RGB32)

@@ -93,7 +93,7 @@ def test_the_index_answers_like_a_walk_over_all_shapes_after_any_edits(edits):
                 history.push(RemoveShapes.of(document, [uid]))
             else:
                 history.push(Reorder.of(document, [uid], number % (len(uids) + 1)))
-        for x, y in ((20, 20), (50, 40), (75, 60)):
+        for x, y in ((20.5, 20.5), (50.5, 40.5), (75.5, 60.5)):
             assert index.under(x, y, 0.0) == boxes_under(document, x, y)
         assert index.shown() == [shape.uid for shape in document.shapes]
 
