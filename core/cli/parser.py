@@ -36,6 +36,14 @@ def positive_seconds(text: str) -> float:
     return value
 
 
+def option(text: str) -> tuple[str, str | int]:
+    """`name=value`, the value a whole number where it looks like one."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
+    return name, int(value) if value.lstrip("-").isdigit() else value
+
+
 def class_names(text: str) -> tuple[str, ...]:
     """Comma-separated names, none empty, none twice."""
     names = tuple(name.strip() for name in text.split(","))
@@ -77,6 +85,16 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument("--encoder", default=None, help="for models that take one")
     train.add_argument("--encoder-weights", default="default", help="default, none, or a file")
     train.add_argument("--preset", choices=("fast", "balanced", "best"), default="balanced")
+    train.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        type=option,
+        metavar="NAME=VALUE",
+        help="an option of the network, such as width=16; may be given several times",
+    )
+    train.add_argument("--crop", type=positive_int, default=None, help="side of a training crop, pixels")
+    train.add_argument("--batch", type=positive_int, default=None, help="crops a step")
     budget = train.add_mutually_exclusive_group()
     budget.add_argument("--seconds", type=positive_seconds, default=None, help="training time")
     budget.add_argument("--steps", type=positive_int, default=None, help="optimizer steps in all")

@@ -30,6 +30,9 @@ def train(arguments: argparse.Namespace) -> None:
         seconds=arguments.seconds,
         steps=arguments.steps,
         seed=arguments.seed,
+        crop=arguments.crop,
+        batch=arguments.batch,
+        model_options=tuple(arguments.option),
     )
     with Project.open(arguments.project, lock=False) as project:
         for note in project.notes:

@@ -39,8 +39,8 @@ def trained(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("trained") / "project"
     assert main(["init", str(root), "--classes", "background,disc"]) == 0
     assert main(["import", str(root), str(discs), "--format", "masks"]) == 0
-    train = ["train", str(root), "--encoder", "plain", "--preset", "fast", "--steps", "30", "--device", "cpu"]
-    assert main(train) == 0
+    tiny = ["--encoder", "plain", "--option", "width=8", "--crop", "64", "--batch", "4"]
+    assert main(["train", str(root), *tiny, "--steps", "60", "--device", "cpu"]) == 0
     return root
 
 
@@ -66,12 +66,12 @@ def test_train_json_prints_one_object_and_nothing_else(
 ) -> None:
     capsys.readouterr()
 
-    code = main(["train", str(trained), "--resume", "--steps", "32", "--device", "cpu", "--json"])
+    code = main(["train", str(trained), "--resume", "--steps", "62", "--device", "cpu", "--json"])
 
     summary = json.loads(capsys.readouterr().out)
     assert code == 0
-    assert summary["resumed_step"] == 30
-    assert summary["steps"] == 32
+    assert summary["resumed_step"] == 60
+    assert summary["steps"] == 62
     assert Path(summary["run"]).is_dir()
     assert set(summary) == {
         "run", "model", "steps", "seconds", "best_miou", "per_class_iou", "resumed_step",
