@@ -407,7 +407,8 @@ def engine_main(
             inbox.closed = True  # the loop leaves as it does when the pipe ends
 
     engine = Engine(send, inbox)
-    send(EngineReady(pid=os.getpid(), device=device_name(choose_device()), torch=torch.__version__))
+    # Plain text: torch's own version type would make the window import torch to read it.
+    send(EngineReady(pid=os.getpid(), device=device_name(choose_device()), torch=str(torch.__version__)))
     try:
         while not engine.leaving:
             if inbox.closed or terminated:
