@@ -35,7 +35,10 @@ def icon(name: str, color: str, *, checked_color: str | None = None) -> QIcon:
     for state, tint in ((QIcon.State.Off, color), (QIcon.State.On, checked_color or color)):
         renderer = _renderer(name, tint)
         for side in _SIDES_PX:
-            result.addPixmap(_render(renderer, side, 1.0), QIcon.Mode.Normal, state)
+            whole = _render(renderer, side, 1.0)
+            # Without a pixmap for selected rows Qt would tint this one.
+            result.addPixmap(whole, QIcon.Mode.Normal, state)
+            result.addPixmap(whole, QIcon.Mode.Selected, state)
             result.addPixmap(_render(renderer, side, _DISABLED_OPACITY), QIcon.Mode.Disabled, state)
         if checked_color is None:
             break

@@ -18,7 +18,6 @@ _WIDTH: Final = 264
 _MAX_ROWS: Final = 8
 _ROW_HEIGHT: Final = 28
 _NameRole: Final = Qt.ItemDataRole.UserRole
-_DigitRole: Final = Qt.ItemDataRole.UserRole + 1
 
 
 def matching_names(names: tuple[str, ...], typed: str) -> list[str]:
@@ -101,7 +100,6 @@ class LabelDialog(QDialog):
             item = QListWidgetItem(swatch_icon(found.color, outline), name)
             digit = self._digits.get(found.index)
             item.setData(_NameRole, name)
-            item.setData(_DigitRole, digit)
             item.setToolTip("" if digit is None else f"Key {digit}")
             self.list.addItem(item)
         new = typed.strip()
@@ -110,7 +108,9 @@ class LabelDialog(QDialog):
             item.setData(_NameRole, new)
             self.list.addItem(item)
         names = [self.list.item(row).data(_NameRole) for row in range(self.list.count())]
-        wanted = marked or new
+        # Exactly what is typed, else the best completion, else the new class.
+        known = [name for name in names if name in self._classes.names]
+        wanted = marked or (new if new in known else "")
         self.list.setCurrentRow(names.index(wanted) if wanted in names else 0)
         rows = max(1, min(_MAX_ROWS, self.list.count()))
         self.list.setFixedHeight(rows * _ROW_HEIGHT)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from app.panels.parts import IconButton, IconLabel, label
@@ -92,6 +93,8 @@ class MessageDialog(QDialog):
             if choice.kind:
                 button.setProperty("kind", choice.kind)
             button.setToolTip(choice.explanation)
+            if choice.kind == "primary":
+                button.setFocus()
             button.clicked.connect(lambda _=False, key=choice.key: self._choose(key))
             self.buttons[choice.key] = button
             row.addWidget(button)
@@ -99,6 +102,7 @@ class MessageDialog(QDialog):
         words.setSpacing(SPACE // 2)
         words.addWidget(heading)
         words.addWidget(self._text)
+        words.addStretch(1)
         head = QHBoxLayout()
         head.setSpacing(SPACE * 2)
         head.addWidget(IconLabel(icon_name, token, 24), 0, Qt.AlignmentFlag.AlignTop)
@@ -109,8 +113,7 @@ class MessageDialog(QDialog):
         layout.addLayout(head)
         layout.addWidget(self.detail)
         layout.addLayout(row)
-        self.setMinimumWidth(_WIDTH)
-        self.setMaximumWidth(640)
+        self._layout = layout
         self.finished.connect(self._on_finished)
 
     @property
@@ -128,7 +131,17 @@ class MessageDialog(QDialog):
     def _on_unfold(self) -> None:
         self.detail.setVisible(self.detail.isHidden())
         self._unfold.setText("Details" if self.detail.isHidden() else "Hide details")
-        self.adjustSize()
+        self._fit()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Take the height the wrapped sentence needs."""
+        super().showEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        # adjustSize would wrap the sentence at the width of the size hint and leave a gap.
+        self._layout.activate()
+        self.setFixedSize(_WIDTH, self._layout.totalHeightForWidth(_WIDTH))
 
 
 def show_error(parent: QWidget | None, title: str, text: str, detail: str = "") -> MessageDialog:
@@ -152,6 +165,7 @@ class Toast(QFrame):
 
     def __init__(self, host: QWidget) -> None:
         super().__init__(host)
+        self._host = host
         self.setProperty("kind", "floating")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._icon = IconLabel("info")
@@ -159,14 +173,15 @@ class Toast(QFrame):
         self._text.setWordWrap(True)
         self._action = QPushButton()
         self._action.setProperty("kind", "link")
+        self._action.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self._close = IconButton("close", "Close")
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(SPACE * 3 // 2, SPACE // 2, SPACE // 2, SPACE // 2)
-        layout.setSpacing(SPACE)
-        layout.addWidget(self._icon)
-        layout.addWidget(self._text, 1)
-        layout.addWidget(self._action)
-        layout.addWidget(self._close)
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(SPACE * 3 // 2, SPACE // 2, SPACE // 2, SPACE // 2)
+        self._row.setSpacing(SPACE)
+        self._row.addWidget(self._icon)
+        self._row.addWidget(self._text, 1)
+        self._row.addWidget(self._action)
+        self._row.addWidget(self._close)
         self._leave = QTimer(self, singleShot=True)
         self._leave.timeout.connect(self.hide)
         self._close.clicked.connect(self.hide)
@@ -200,11 +215,9 @@ class Toast(QFrame):
         return False
 
     def _place(self) -> None:
-        host = self.parentWidget()
-        room = max(120, min(560, host.width() - 4 * SPACE))
-        beside = self.layout().sizeHint().width() - self._text.sizeHint().width()
+        room = max(120, min(560, self._host.width() - 4 * SPACE))
+        beside = self._row.sizeHint().width() - self._text.sizeHint().width()
         wanted = self._text.fontMetrics().horizontalAdvance(self._text.text()) + 4
-        self._text.setMinimumWidth(max(40, min(wanted, room - beside)))
         self.setFixedWidth(min(room, wanted + beside))
-        self.setFixedHeight(max(40, self.layout().heightForWidth(self.width())))
-        self.move((host.width() - self.width()) // 2, host.height() - self.height() - 2 * SPACE)
+        self.setFixedHeight(max(40, self._row.heightForWidth(self.width())))
+        self.move((self._host.width() - self.width()) // 2, self._host.height() - self.height() - 2 * SPACE)

@@ -85,6 +85,8 @@ def swatch_icon(color: str, outline: str) -> QIcon:
         draw_swatch(painter, QRectF(2, 2, 12, 12), color, outline)
         painter.end()
         result.addPixmap(pixmap)
+        # Without one of its own, a selected row would tint the class' colour.
+        result.addPixmap(pixmap, QIcon.Mode.Selected)
     return result
 
 

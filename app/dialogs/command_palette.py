@@ -1,0 +1,319 @@
+"""Find any action by a few of its letters and run it (Ctrl+Shift+P)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from PySide6.QtCore import (
+    QEvent,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QPoint,
+    QRect,
+    QRectF,
+    QSize,
+    Qt,
+)
+from PySide6.QtGui import (
+    QAction,
+    QColor,
+    QFont,
+    QKeyEvent,
+    QKeySequence,
+    QPainter,
+    QStandardItem,
+    QStandardItemModel,
+)
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QDialog,
+    QFrame,
+    QHBoxLayout,
+    QLineEdit,
+    QListView,
+    QMenu,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.panels.parts import IconLabel, hairline, label
+from app.theme import SPACE, tokens
+
+_INDEX = QModelIndex | QPersistentModelIndex
+_WIDTH: Final = 560
+_ROW_HEIGHT: Final = 34
+_MAX_ROWS: Final = 9
+_MatchRole: Final = Qt.ItemDataRole.UserRole
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An action that fits what is typed.
+
+    Attributes:
+        title: of the action, without its "&". group: menu it lives in, "" for none.
+        positions: letters of `title` that were typed. score: higher fits better.
+    """
+
+    action: QAction
+    title: str
+    group: str
+    positions: tuple[int, ...]
+    score: float
+
+
+def fuzzy(title: str, typed: str) -> tuple[float, tuple[int, ...]] | None:
+    """How well the letters typed, in their order, fit a title; None when one is missing.
+
+    Letters at the start of a word and letters in a row count most; of the ways to place the letters the best
+    one is found by dynamic programming over (letter, position).
+    """
+    text, wanted = title.casefold(), "".join(typed.casefold().split())
+    if not wanted:
+        return 0.0, ()
+    if len(text) != len(title):  # a letter that case folding spells out: positions would be off
+        text = title.lower()
+    best: dict[int, tuple[float, tuple[int, ...]]] = {-1: (0.0, ())}
+    for letter in wanted:
+        following: dict[int, tuple[float, tuple[int, ...]]] = {}
+        for position, found in enumerate(text):
+            if found != letter:
+                continue
+            starts_word = position == 0 or not text[position - 1].isalnum()
+            for before, (score, path) in best.items():
+                if before >= position:
+                    continue
+                gained = (
+                    1.0 + (2.0 if starts_word else 0.0) + (1.5 if path and before == position - 1 else 0.0)
+                )
+                candidate = score + gained - 0.02 * position / len(text)
+                if position not in following or candidate > following[position][0]:
+                    following[position] = (candidate, (*path, position))
+        if not following:
+            return None
+        best = following
+    score, positions = max(best.values(), key=lambda entry: entry[0])
+    return score - 0.01 * len(title), positions
+
+
+def matches(actions: Iterable[QAction], typed: str) -> list[Match]:
+    """Actions that fit, best first; those that cannot run now come last. No menus, no separators."""
+    found = []
+    for action in actions:
+        title = action.text().replace("&", "").rstrip(".…")
+        if not title or action.isSeparator() or action.menu() is not None or not action.isVisible():
+            continue
+        group = _group(action)
+        fit = fuzzy(title, typed)
+        if fit is None and group:
+            # "file open" finds Open in the menu File; the letters of the group are not marked.
+            whole = fuzzy(f"{group} {title}", typed)
+            fit = None if whole is None else (whole[0] - 1.0, ())
+        if fit is not None:
+            found.append(Match(action, title, group, fit[1], fit[0]))
+    return sorted(found, key=lambda match: (not match.action.isEnabled(), -match.score))
+
+
+def _group(action: QAction) -> str:
+    menus = [owner for owner in action.associatedObjects() if isinstance(owner, QMenu)]
+    return menus[0].title().replace("&", "") if menus else ""
+
+
+class _RowDelegate(QStyledItemDelegate):
+    """Icon, title with the typed letters marked, menu, keys."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: _INDEX) -> QSize:
+        return QSize(200, _ROW_HEIGHT)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _INDEX) -> None:
+        theme = tokens()
+        match: Match = index.data(_MatchRole)
+        enabled = match.action.isEnabled()
+        row = option.rect.adjusted(SPACE // 2, 1, -SPACE // 2, -1)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if option.state & QStyle.StateFlag.State_Selected:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(theme.selection))
+            painter.drawRoundedRect(QRectF(row), 6, 6)
+        match.action.icon().paint(painter, QRect(row.left() + SPACE, row.center().y() - 8, 16, 16))
+        right = self._paint_keys(painter, row, option.font, match.action.shortcut())
+        small = QFont(option.font)
+        small.setPointSizeF(option.font.pointSizeF() * 0.88)
+        painter.setFont(small)
+        painter.setPen(QColor(theme.muted))
+        group_width = painter.fontMetrics().horizontalAdvance(match.group)
+        painter.drawText(
+            QRect(right - group_width, row.top(), group_width, row.height()),
+            Qt.AlignmentFlag.AlignVCenter,
+            match.group,
+        )
+        x = row.left() + SPACE * 4 + 2
+        strong = QFont(option.font)
+        strong.setBold(True)
+        plain = QColor(theme.text if enabled else theme.faint)
+        marked = QColor(theme.accent_text) if enabled else plain
+        limit = right - group_width - SPACE
+        for position, letter in enumerate(match.title):
+            is_marked = position in match.positions
+            painter.setFont(strong if is_marked else option.font)
+            painter.setPen(marked if is_marked else plain)
+            advance = painter.fontMetrics().horizontalAdvance(letter)
+            if x + advance > limit:
+                break
+            painter.drawText(
+                QRect(x, row.top(), advance + 2, row.height()), Qt.AlignmentFlag.AlignVCenter, letter
+            )
+            x += advance
+        painter.restore()
+
+    @staticmethod
+    def _paint_keys(painter: QPainter, row: QRect, font: QFont, keys: QKeySequence) -> int:
+        """Draw each key as a cap, right-aligned; returns where the free room ends."""
+        theme = tokens()
+        x = row.right() - SPACE
+        text = keys.toString(QKeySequence.SequenceFormat.NativeText)
+        if not text:
+            return x
+        small = QFont(font)
+        small.setPointSizeF(font.pointSizeF() * 0.85)
+        painter.setFont(small)
+        for key in reversed(text.replace("++", "+\0").split("+")):
+            cap = key.replace("\0", "+") or "+"
+            width = max(20, painter.fontMetrics().horizontalAdvance(cap) + 10)
+            box = QRectF(x - width + 0.5, row.center().y() - 9.5, width - 1, 20)
+            painter.setPen(QColor(theme.border_strong))
+            painter.setBrush(QColor(theme.hover))
+            painter.drawRoundedRect(box, 4, 4)
+            painter.setPen(QColor(theme.muted))
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, cap)
+            x -= width + 4
+        return x - SPACE
+
+
+class CommandPalette(QDialog):
+    """A field over a list of actions. Enter runs the marked one; Esc or a click elsewhere closes."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent, Qt.WindowType.Popup)
+        self.setWindowTitle("Find an action")
+        self.setAttribute(Qt.WidgetAttribute.WA_TranslucentBackground)
+        self.setFixedWidth(_WIDTH)
+        self._actions: list[QAction] = []
+        self._model = QStandardItemModel(self)
+        self.field = QLineEdit()
+        self.field.setProperty("kind", "bare")
+        self.field.setPlaceholderText("Find an action")
+        self.field.installEventFilter(self)
+        self.list = QListView()
+        self.list.setModel(self._model)
+        self.list.setItemDelegate(_RowDelegate(self.list))
+        self.list.setUniformItemSizes(True)
+        self.list.setMouseTracking(True)
+        self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._nothing = label("No action has these letters.", "muted")
+        self._nothing.setContentsMargins(SPACE * 2, SPACE, SPACE * 2, SPACE)
+        frame = QFrame()
+        frame.setProperty("kind", "floating")
+        head = QHBoxLayout()
+        head.setContentsMargins(SPACE * 3 // 2, SPACE, SPACE * 3 // 2, SPACE)
+        head.setSpacing(SPACE // 2)
+        head.addWidget(IconLabel("search"))
+        head.addWidget(self.field, 1)
+        inner = QVBoxLayout(frame)
+        inner.setContentsMargins(1, 1, 1, SPACE // 2)
+        inner.setSpacing(SPACE // 2)
+        inner.addLayout(head)
+        inner.addWidget(hairline())
+        inner.addWidget(self.list)
+        inner.addWidget(self._nothing)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(frame)
+        self.field.textChanged.connect(self._fill)
+        self.list.clicked.connect(self._on_clicked)
+
+    @property
+    def titles(self) -> list[str]:
+        """Titles on offer, best first."""
+        return [self._match(row).title for row in range(self._model.rowCount())]
+
+    def open_with(self, actions: Sequence[QAction]) -> None:
+        """Open over the upper part of the parent window, offering these actions."""
+        self._actions = list(actions)
+        self.field.clear()
+        self._fill("")
+        parent = self.parentWidget()
+        if parent is not None:
+            window = parent.window()
+            top = window.mapToGlobal(
+                QPoint((window.width() - self.width()) // 2, min(96, window.height() // 8))
+            )
+            self.move(top)
+        self.show()
+        self.field.setFocus()
+
+    def _fill(self, typed: str) -> None:
+        self._model.clear()
+        for match in matches(self._actions, typed):
+            item = QStandardItem(match.title)
+            item.setData(match, _MatchRole)
+            item.setEnabled(match.action.isEnabled())
+            self._model.appendRow(item)
+        count = self._model.rowCount()
+        self.list.setFixedHeight(max(1, min(count, _MAX_ROWS)) * _ROW_HEIGHT + 2)
+        self.list.setVisible(count > 0)
+        self._nothing.setVisible(count == 0)
+        self._mark(0)
+        self.adjustSize()
+
+    def _mark(self, row: int) -> None:
+        if self._model.rowCount():
+            self.list.setCurrentIndex(self._model.index(row % self._model.rowCount(), 0))
+
+    def _match(self, row: int) -> Match:
+        match: Match = self._model.index(row, 0).data(_MatchRole)
+        return match
+
+    def _on_clicked(self, index: QModelIndex) -> None:
+        self._run(index.row())
+
+    def _run(self, row: int) -> None:
+        if not 0 <= row < self._model.rowCount():
+            return
+        action = self._match(row).action
+        if action.isEnabled():
+            # Closed first: the action may open a window of its own.
+            self.accept()
+            action.trigger()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Arrows and pages move the mark, Enter runs, while the field keeps the keyboard."""
+        if watched is not self.field or not isinstance(event, QKeyEvent):
+            return False
+        if event.type() != QEvent.Type.KeyPress:
+            return False
+        row = self.list.currentIndex().row()
+        last = self._model.rowCount() - 1
+        match event.key():
+            case Qt.Key.Key_Down:
+                self._mark(row + 1)
+            case Qt.Key.Key_Up:
+                self._mark(row - 1)
+            case Qt.Key.Key_PageDown:
+                self._mark(min(last, row + _MAX_ROWS))
+            case Qt.Key.Key_PageUp:
+                self._mark(max(0, row - _MAX_ROWS))
+            case Qt.Key.Key_Return | Qt.Key.Key_Enter:
+                self._run(row)
+            case _:
+                return False
+        return True
