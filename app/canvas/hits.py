@@ -15,7 +15,7 @@ from core.annotation.document import AnnotationDocument
 _VERTEX_SHARE: Final = 0.25
 """A vertex reaches at most this share of its shape's shorter side, so that small shapes can be dragged."""
 _LEAST_REACH: Final = 0.35
-"""... but never less than this share of the full reach."""
+"""... but never less than this share of the full reach on long thin ones, whose ends must be caught."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,9 @@ class HitTester:
     ) -> Iterator[tuple[float, Hit]]:
         """Nearest vertex of the shape with its distance, if it is in reach."""
         x0, y0, x1, y1 = self._index[uid].box
-        side = min(x1 - x0, y1 - y0) or max(x1 - x0, y1 - y0) or math.inf
-        reach = max(min(reach, side * _VERTEX_SHARE), reach * _LEAST_REACH)
+        short, long = sorted((x1 - x0, y1 - y0))
+        least = reach * _LEAST_REACH if long > 2 * reach else 0.0
+        reach = max(min(reach, (short or long or math.inf) * _VERTEX_SHARE), least)
         best: tuple[float, Hit] | None = None
         for ring, points in enumerate(handle_rings(document.get(uid))):
             if len(points):

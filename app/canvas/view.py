@@ -13,12 +13,10 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, Qt, QTimer, Signal
+from PySide6.QtCore import QPoint, QRect, QRectF, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
     QImage,
-    QKeyEvent,
-    QMouseEvent,
     QPainter,
     QPaintEvent,
 )
@@ -28,15 +26,14 @@ from app.canvas.context import ToolContext
 from app.canvas.image_layer import ImageLayer
 from app.canvas.layer_cache import Frame, LayerCache
 from app.canvas.live_shapes import LiveShapes
-from app.canvas.navigation import PannableView
 from app.canvas.outlines import Box
 from app.canvas.overlay import PredictionLayer, Region
 from app.canvas.placeholder import paint_placeholder
 from app.canvas.shape_index import ShapeIndex, union
 from app.canvas.shape_layer import ShapeLayer
 from app.canvas.style import ClassColors
-from app.canvas.tools.base import Pointer, Tool
-from app.canvas.tools.registry import TOOLS, tool_class
+from app.canvas.tool_view import ToolView
+from app.canvas.tools.registry import TOOLS
 from app.theme import Themed, Tokens, tokens
 from core.annotation.document import AnnotationDocument, Change
 from core.annotation.model import ClassList, LabelClass
@@ -48,7 +45,7 @@ _LIVE_MARGIN: Final = 14.0
 """How far live shapes' pens and handles reach past their boxes, screen pixels."""
 
 
-class CanvasView(Themed, PannableView):
+class CanvasView(Themed, ToolView):
     """One image with its shapes. Give it an image, a document and classes; connect its signals.
 
     Shapes are drawn as one cached layer; only what is selected, hovered or dragged is drawn anew at every
@@ -63,21 +60,13 @@ class CanvasView(Themed, PannableView):
     """A frozenset of uids; answer with `set_selection`."""
     label_needed = Signal(object)
     """A finished shape (label "") while no class is active; the receiver labels and adds it, or drops it."""
-    cursor_moved = Signal(float, float)
-    """The mouse, in image pixels; may lie outside the image."""
-    cursor_left = Signal()
-    tool_changed = Signal(str)
     region_clicked = Signal(int, int)
     """Pixel x, y of a predicted region that was clicked with the region tool."""
-    hint_changed = Signal(str)
-    """What can be done now, for the status bar."""
     context_menu_requested = Signal(QPoint)
     """A right click, on the desktop; what is under it has been selected."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setInteractive(False)
-        self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         self.setAccessibleName("Image canvas")
         self._classes = ClassList()
         self._colors = ClassColors(self._classes)
@@ -86,9 +75,6 @@ class CanvasView(Themed, PannableView):
         self._has_image = False
         self._placeholder = "Open a folder of images to begin"
         self._exposed = QRect()
-        self._hint = ""
-        self._note: str | None = None
-        self._overlay_box: Box | None = None
         self._changes_unpainted = 0
 
         self._index = ShapeIndex()
@@ -105,8 +91,17 @@ class CanvasView(Themed, PannableView):
         self._sharpen_timer.timeout.connect(self._on_zoom_rested)
 
         self.context = ToolContext(self, self._index, self._live)
-        self._tools = {tool.name: tool(self.context) for tool in TOOLS}
-        self._tool: Tool = self._tools["select"]
+        self.set_tools(tool(self.context) for tool in TOOLS)
+
+    @property
+    def has_image(self) -> bool:
+        """Is an image shown?"""
+        return self._has_image
+
+    @property
+    def usable(self) -> bool:
+        """Is there a document to draw in?"""
+        return self._has_image and self._document is not None
 
     # --- what is shown ------------------------------------------------------------------------------------
 
@@ -184,7 +179,7 @@ class CanvasView(Themed, PannableView):
         changed = self._index.set_hidden(uids)
         if changed is not None:
             self._shape_cache.invalidate(changed)
-            self._update_box(union([changed, before]), _LIVE_MARGIN)
+            self.update_box(union([changed, before]), _LIVE_MARGIN)
 
     def set_labels_visible(self, visible: bool) -> None:
         """Show or hide all shapes."""
@@ -245,70 +240,6 @@ class CanvasView(Themed, PannableView):
         self.viewport().update()
         self.refresh_tool()
 
-    # --- tools --------------------------------------------------------------------------------------------
-
-    @property
-    def tool(self) -> str:
-        """Name of the active tool."""
-        return self._tool.name
-
-    @property
-    def busy(self) -> bool:
-        """Is something half drawn or being dragged?"""
-        return self._tool.busy
-
-    def set_tool(self, name: str) -> None:
-        """Choose a tool by its name (`tools.registry`). What is half drawn is dropped.
-
-        Raises:
-            ValueError: there is no such tool.
-        """
-        tool = self._tools[tool_class(name).name]
-        if tool is self._tool:
-            return
-        self._tool.cancel()
-        self._note = None
-        self._tool = tool
-        tool.activate()
-        self.refresh_tool()
-        self.tool_changed.emit(name)
-
-    def refresh_tool(self) -> None:
-        """Bring overlay, cursor and hint up to date with the tool."""
-        box = self._tool.overlay_box()
-        if box is not None or self._overlay_box is not None:
-            dirty = union(each for each in (box, self._overlay_box) if each is not None)
-            self._update_box(dirty, self._tool.overlay_margin)
-        self._overlay_box = box
-        self.update_cursor()
-        self._tell_hint()
-
-    def show_note(self, text: str | None) -> None:
-        """Tell something instead of the tool's hint, until the next press or key; None: no longer."""
-        self._note = text
-        self._tell_hint()
-
-    def _tell_hint(self) -> None:
-        usable = self._has_image and self._document is not None
-        text = self._note or (self._tool.hint if usable else "")
-        if text != self._hint:
-            self._hint = text
-            self.hint_changed.emit(text)
-
-    @property
-    def hint(self) -> str:
-        """The hint last told."""
-        return self._hint
-
-    def update_cursor(self) -> None:
-        """Show the cursor that fits what a press would do."""
-        shape = self.pan_cursor()
-        if shape is None:
-            usable = self._has_image and self._document is not None
-            shape = self._tool.cursor if usable else Qt.CursorShape.ArrowCursor
-        if self.viewport().cursor().shape() != shape:
-            self.viewport().setCursor(shape)
-
     # --- live shapes --------------------------------------------------------------------------------------
 
     def change_live(self, **changes: Any) -> None:
@@ -327,7 +258,7 @@ class CanvasView(Themed, PannableView):
         if boxes:
             self._shape_cache.invalidate(union(boxes))
         dirty = [*boxes, self._live.box(), *([] if before is None else [before])]
-        self._update_box(union(dirty), _LIVE_MARGIN)
+        self.update_box(union(dirty), _LIVE_MARGIN)
 
     def _on_document_changed(self, change: Change) -> None:
         # A command may change ten thousand shapes one by one: nothing here may depend on how many there are.
@@ -342,7 +273,7 @@ class CanvasView(Themed, PannableView):
             self._after_live_change(None)
             self.viewport().update()
         elif self._changes_unpainted < _BURST:
-            self._update_box(touched.box, _LIVE_MARGIN)
+            self.update_box(touched.box, _LIVE_MARGIN)
         elif self._changes_unpainted == _BURST:
             self.viewport().update()
 
@@ -353,16 +284,6 @@ class CanvasView(Themed, PannableView):
     def _color_of_uid(self, uid: int) -> QColor:
         assert self._document is not None
         return self._colors.of(self._document.get(uid).label)
-
-    def _update_box(self, box: Box, margin: float) -> None:
-        """Repaint a box of the image and so many screen pixels around it."""
-        x0, y0, x1, y1 = box
-        if not (x0 <= x1 and y0 <= y1):
-            return
-        rect = self.viewportTransform().mapRect(QRectF(x0, y0, x1 - x0, y1 - y0))
-        rect = rect.adjusted(-margin, -margin, margin, margin).intersected(QRectF(self.viewport().rect()))
-        if not rect.isEmpty():
-            self.viewport().update(rect.toAlignedRect())
 
     # --- painting -----------------------------------------------------------------------------------------
 
@@ -433,93 +354,3 @@ class CanvasView(Themed, PannableView):
         for cache in (self._image_cache, self._prediction_cache, self._shape_cache):
             cache.sharpen()
         self.viewport().update()
-
-    # --- events -------------------------------------------------------------------------------------------
-
-    def _pointer(self, event: QMouseEvent) -> Pointer:
-        at = self.to_image(event.position())
-        return Pointer(
-            x=at.x(),
-            y=at.y(),
-            screen=event.position(),
-            button=event.button(),
-            buttons=event.buttons(),
-            modifiers=event.modifiers(),
-            global_pos=event.globalPosition(),
-        )
-
-    def _to_tool(self, method: Callable[[Pointer], None], event: QMouseEvent) -> None:
-        tool = self._tool
-        method(self._pointer(event))
-        if tool is self._tool:
-            self.refresh_tool()
-        event.accept()
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Pan, or hand it to the tool."""
-        if self._has_image and not self.begins_pan(event) and _for_tools(event):
-            self._note = None
-            self._to_tool(self._tool.press, event)
-
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        """As a press."""
-        if self._has_image and not self.begins_pan(event) and _for_tools(event):
-            self._note = None
-            self._to_tool(self._tool.double_click, event)
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Pan, or hand it to the tool; tell where the mouse is."""
-        if not self._has_image:
-            return
-        at = self.to_image(event.position())
-        self.cursor_moved.emit(at.x(), at.y())
-        if not self.continues_pan(event) and not self.panning:
-            self._to_tool(self._tool.move, event)
-
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """Stop panning, or hand it to the tool."""
-        if self._has_image and not self.ends_pan() and _for_tools(event):
-            self._to_tool(self._tool.release, event)
-
-    def leaveEvent(self, event: QEvent) -> None:
-        """Nothing is under the mouse any more."""
-        self._tool.leave()
-        self.refresh_tool()
-        self.cursor_left.emit()
-        super().leaveEvent(event)
-
-    def event(self, event: QEvent) -> bool:
-        """Keys the tool needs come here even if the window has a shortcut on them."""
-        if (
-            event.type() == QEvent.Type.ShortcutOverride
-            and isinstance(event, QKeyEvent)
-            and self._has_image
-            and self._tool.claims(event)
-        ):
-            event.accept()
-            return True
-        return super().event(event)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Hand it to the tool; Space pans while nothing is drawn; the rest is the window's."""
-        self._note = None
-        if self._has_image and self._tool.key(event):
-            self.refresh_tool()
-            event.accept()
-        elif event.key() == Qt.Key.Key_Space and self._has_image:
-            if not event.isAutoRepeat():
-                self.hold_space(held=True)
-            event.accept()
-        else:
-            super().keyPressEvent(event)
-
-    def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        """As above."""
-        if self._has_image and self._tool.key_released(event):
-            event.accept()
-            return
-        super().keyReleaseEvent(event)
-
-
-def _for_tools(event: QMouseEvent) -> bool:
-    return event.button() in (Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton)

@@ -1,0 +1,216 @@
+"""A view that hands mouse and keys to tools: everything between Qt's events and `Tool`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from PySide6.QtCore import QEvent, QRectF, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QMouseEvent
+from PySide6.QtWidgets import QWidget
+
+from app.canvas.navigation import PannableView
+from app.canvas.outlines import Box
+from app.canvas.shape_index import union
+from app.canvas.tools.base import Pointer, Tool
+from app.canvas.tools.registry import tool_class
+
+
+class ToolView(PannableView):
+    """Has one active tool. Panning and zooming come first, then the tool, then the window.
+
+    Subclasses call `set_tools` once and override `has_image` and `usable`.
+    """
+
+    cursor_moved = Signal(float, float)
+    """The mouse, in image pixels; may lie outside the image."""
+    cursor_left = Signal()
+    tool_changed = Signal(str)
+    hint_changed = Signal(str)
+    """What can be done now, for the status bar."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setInteractive(False)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        self._tools: dict[str, Tool] = {}
+        self._tool: Tool
+        self._hint = ""
+        self._note: str | None = None
+        self._overlay_box: Box | None = None
+
+    def set_tools(self, tools: Iterable[Tool]) -> None:
+        """Offer these tools; the first one is active."""
+        self._tools = {tool.name: tool for tool in tools}
+        self._tool = next(iter(self._tools.values()))
+
+    @property
+    def has_image(self) -> bool:
+        """Is there anything to zoom, pan and point at?"""
+        raise NotImplementedError
+
+    @property
+    def usable(self) -> bool:
+        """Can tools work: is there a document as well?"""
+        raise NotImplementedError
+
+    # --- tools --------------------------------------------------------------------------------------------
+
+    @property
+    def tool(self) -> str:
+        """Name of the active tool."""
+        return self._tool.name
+
+    @property
+    def busy(self) -> bool:
+        """Is something half drawn or being dragged?"""
+        return self._tool.busy
+
+    def set_tool(self, name: str) -> None:
+        """Choose a tool by its name (`tools.registry`). What is half drawn is dropped.
+
+        Raises:
+            ValueError: there is no such tool.
+        """
+        tool = self._tools[tool_class(name).name]
+        if tool is self._tool:
+            return
+        self._tool.cancel()
+        self._note = None
+        self._tool = tool
+        tool.activate()
+        self.refresh_tool()
+        self.tool_changed.emit(name)
+
+    def refresh_tool(self) -> None:
+        """Bring overlay, cursor and hint up to date with the tool."""
+        box = self._tool.overlay_box()
+        if box is not None or self._overlay_box is not None:
+            dirty = union(each for each in (box, self._overlay_box) if each is not None)
+            self.update_box(dirty, self._tool.overlay_margin)
+        self._overlay_box = box
+        self.update_cursor()
+        self._tell_hint()
+
+    def show_note(self, text: str | None) -> None:
+        """Tell something instead of the tool's hint, until the next press or key; None: no longer."""
+        self._note = text
+        self._tell_hint()
+
+    def _tell_hint(self) -> None:
+        text = self._note or (self._tool.hint if self.usable else "")
+        if text != self._hint:
+            self._hint = text
+            self.hint_changed.emit(text)
+
+    @property
+    def hint(self) -> str:
+        """The hint last told."""
+        return self._hint
+
+    def update_cursor(self) -> None:
+        """Show the cursor that fits what a press would do."""
+        shape = self.pan_cursor()
+        if shape is None:
+            shape = self._tool.cursor if self.usable else Qt.CursorShape.ArrowCursor
+        if self.viewport().cursor().shape() != shape:
+            self.viewport().setCursor(shape)
+
+    def update_box(self, box: Box, margin: float) -> None:
+        """Repaint a box of the image and so many screen pixels around it."""
+        x0, y0, x1, y1 = box
+        if not (x0 <= x1 and y0 <= y1):
+            return
+        rect = self.viewportTransform().mapRect(QRectF(x0, y0, x1 - x0, y1 - y0))
+        rect = rect.adjusted(-margin, -margin, margin, margin).intersected(QRectF(self.viewport().rect()))
+        if not rect.isEmpty():
+            self.viewport().update(rect.toAlignedRect())
+
+    # --- events -------------------------------------------------------------------------------------------
+
+    def _pointer(self, event: QMouseEvent) -> Pointer:
+        at = self.to_image(event.position())
+        return Pointer(
+            x=at.x(),
+            y=at.y(),
+            screen=event.position(),
+            button=event.button(),
+            buttons=event.buttons(),
+            modifiers=event.modifiers(),
+            global_pos=event.globalPosition(),
+        )
+
+    def _to_tool(self, method: Callable[[Pointer], None], event: QMouseEvent) -> None:
+        tool = self._tool
+        method(self._pointer(event))
+        if tool is self._tool:
+            self.refresh_tool()
+        event.accept()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Pan, or hand it to the tool."""
+        if self.has_image and not self.begins_pan(event) and _for_tools(event):
+            self._note = None
+            self._to_tool(self._tool.press, event)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """As a press."""
+        if self.has_image and not self.begins_pan(event) and _for_tools(event):
+            self._note = None
+            self._to_tool(self._tool.double_click, event)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Pan, or hand it to the tool; tell where the mouse is."""
+        if not self.has_image:
+            return
+        at = self.to_image(event.position())
+        self.cursor_moved.emit(at.x(), at.y())
+        if not self.continues_pan(event) and not self.panning:
+            self._to_tool(self._tool.move, event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Stop panning, or hand it to the tool."""
+        if self.has_image and not self.ends_pan() and _for_tools(event):
+            self._to_tool(self._tool.release, event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        """Nothing is under the mouse any more."""
+        self._tool.leave()
+        self.refresh_tool()
+        self.cursor_left.emit()
+        super().leaveEvent(event)
+
+    def event(self, event: QEvent) -> bool:
+        """Keys the tool needs come here even if the window has a shortcut on them."""
+        if (
+            event.type() == QEvent.Type.ShortcutOverride
+            and isinstance(event, QKeyEvent)
+            and self.has_image
+            and self._tool.claims(event)
+        ):
+            event.accept()
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Hand it to the tool; Space pans while nothing is drawn; the rest is the window's."""
+        self._note = None
+        if self.has_image and self._tool.key(event):
+            self.refresh_tool()
+            event.accept()
+        elif event.key() == Qt.Key.Key_Space and self.has_image:
+            if not event.isAutoRepeat():
+                self.hold_space(held=True)
+            event.accept()
+        else:
+            super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        """As above."""
+        if self.has_image and self._tool.key_released(event):
+            event.accept()
+            return
+        super().keyReleaseEvent(event)
+
+
+def _for_tools(event: QMouseEvent) -> bool:
+    return event.button() in (Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton)
