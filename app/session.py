@@ -119,6 +119,11 @@ class Session(QObject):
         """Keys of all images, in the project's order."""
         return () if self._opened is None else tuple(self._opened.entries)
 
+    @property
+    def entries(self) -> tuple[ImageEntry, ...]:
+        """All images, in the project's order."""
+        return () if self._opened is None else tuple(self._opened.entries.values())
+
     def entry(self, key: str) -> ImageEntry | None:
         """The image of this key, if the project has it."""
         return None if self._opened is None else self._opened.entries.get(key)

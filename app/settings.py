@@ -89,12 +89,14 @@ class Settings:
 
     @property
     def recent(self) -> list[str]:
-        """Project folders, the latest first; those that are gone are left out."""
+        """Project folders, the latest first; some may be gone."""
         try:
             paths = json.loads(str(self._store.value("projects/recent", "[]")))
         except ValueError:
             return []
-        return [p for p in paths if isinstance(p, str) and Path(p).is_dir()] if isinstance(paths, list) else []
+        return (
+            [p for p in paths if isinstance(p, str) and Path(p).is_dir()] if isinstance(paths, list) else []
+        )
 
     def add_recent(self, root: Path) -> None:
         """This project was opened."""

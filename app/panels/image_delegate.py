@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from app.icons import icon_pixmap
 from app.image_status import ImageStatus
-from app.panels.image_model import STATUS_ROLE, describe
+from app.panels.image_model import STATUS_ROLE, short_words
 from app.theme import SPACE, Tokens, tokens
 from core.annotation.model import AnnotationState
 
@@ -103,5 +103,5 @@ def _draw_text(
     painter.drawText(first, Qt.AlignmentFlag.AlignVCenter, metrics.elidedText(name, middle, rect.width()))
     painter.setFont(small)
     painter.setPen(QColor(theme.danger_text if status.problem else theme.muted))
-    words = small_metrics.elidedText(describe(status), Qt.TextElideMode.ElideRight, rect.width())
+    words = small_metrics.elidedText(short_words(status), Qt.TextElideMode.ElideRight, rect.width())
     painter.drawText(second, Qt.AlignmentFlag.AlignVCenter, words)

@@ -66,6 +66,10 @@ class ImageListPanel(Themed, QWidget):
         """The thumbnail that was asked for."""
         self.model.set_thumbnail(key, image)
 
+    def forget_thumbnails(self) -> None:
+        """Another project: its images may have the same names."""
+        self.model.forget_thumbnails()
+
     def set_current(self, key: str | None) -> None:
         """Mark the image that is shown."""
         self._current = key
@@ -82,11 +86,11 @@ class ImageListPanel(Themed, QWidget):
 
     def _build(self) -> None:
         self.setProperty("kind", "panel")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.search.setPlaceholderText("Search images")
         self.search.setClearButtonEnabled(True)
         self.search.textChanged.connect(self.model.set_search)
         self.search.returnPressed.connect(self._on_search_entered)
-        self.filter_button.setProperty("kind", "outline")
         self.filter_button.setMenu(self._filter_menu())
         self.filter_button.setPopupMode(IconButton.ToolButtonPopupMode.InstantPopup)
         self.view.setModel(self.model)
@@ -100,19 +104,23 @@ class ImageListPanel(Themed, QWidget):
         self._empty.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
         self._empty.setWordWrap(True)
         self._empty.setContentsMargins(2 * SPACE, 3 * SPACE, 2 * SPACE, 0)
-        top = QHBoxLayout()
-        top.setContentsMargins(SPACE, SPACE, SPACE, SPACE // 2)
-        top.setSpacing(SPACE // 2)
-        top.addWidget(self.search, 1)
-        top.addWidget(self.filter_button)
+        heading = QHBoxLayout()
+        heading.setContentsMargins(SPACE * 3 // 2, SPACE // 2, SPACE // 2, SPACE // 2)
+        heading.setSpacing(SPACE)
+        heading.addWidget(label("Images", "strong"))
+        heading.addWidget(self._count, 1)
+        heading.addWidget(self.filter_button)
+        field = QHBoxLayout()
+        field.setContentsMargins(SPACE, 0, SPACE, SPACE // 2)
+        field.addWidget(self.search)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addLayout(top)
+        layout.addLayout(heading)
+        layout.addLayout(field)
         layout.addWidget(self._empty, 1)
         layout.addWidget(self.view, 1)
-        self._count.setContentsMargins(SPACE + 4, SPACE // 2, SPACE, SPACE // 2)
-        layout.addWidget(self._count)
+        self.setMinimumWidth(200)
 
     def _filter_menu(self) -> QMenu:
         menu = QMenu(self)
@@ -161,7 +169,7 @@ class ImageListPanel(Themed, QWidget):
 
     def _update_count(self) -> None:
         total, rows = self.model.total, self.model.rowCount()
-        listed = f"{rows} of {total} images" if rows != total else f"{total} images"
+        listed = f"{rows} of {total}" if rows != total else f"{total}"
         self._count.setText(f"{listed}, {self.model.done_count()} done" if total else "")
 
     def _select_current(self) -> None:

@@ -64,12 +64,20 @@ _RANK: Final = {AnnotationState.IN_PROGRESS: 0, AnnotationState.UNLABELLED: 1, A
 
 def describe(status: ImageStatus) -> str:
     """The status in words: "3 shapes, in progress"."""
+    words = short_words(status)
+    in_progress = status.state is AnnotationState.IN_PROGRESS and not status.problem
+    return f"{words}, {_STATE_WORDS[status.state]}" if in_progress and status.shapes else words
+
+
+def short_words(status: ImageStatus) -> str:
+    """The status in a row, whose badge shows the state as well: "3 shapes"."""
     if status.problem:
         return "cannot be used"
     words = _STATE_WORDS[status.state]
-    if status.shapes:
-        return f"{status.shapes} shape{'s' if status.shapes != 1 else ''}, {words}"
-    return words
+    if not status.shapes:
+        return words
+    shapes = f"{status.shapes} shape{'s' if status.shapes != 1 else ''}"
+    return shapes if status.state is AnnotationState.IN_PROGRESS else f"{shapes}, {words}"
 
 
 class ImageListModel(QAbstractListModel):
@@ -156,6 +164,10 @@ class ImageListModel(QAbstractListModel):
         if (row := self._row_of.get(key)) is not None:
             index = self.index(row)
             self.dataChanged.emit(index, index, [Qt.ItemDataRole.DecorationRole])
+
+    def forget_thumbnails(self) -> None:
+        """Ask for all of them again."""
+        self._pixmaps.clear()
 
     def keys(self) -> tuple[str, ...]:
         """Keys of the listed images, top to bottom."""

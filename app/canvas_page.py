@@ -1,0 +1,42 @@
+"""The middle of the window: the canvas with the prediction bar under it, or the welcome page."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+
+from app.canvas.view import CanvasView
+from app.panels.prediction_bar import PredictionBar
+from app.panels.welcome import WelcomePage
+from app.theme import SPACE
+
+
+class CanvasPage(QStackedWidget):
+    """Shows one of two pages."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("central")
+        self.canvas = CanvasView()
+        self.canvas.setAcceptDrops(False)  # the window takes dropped files
+        self.prediction_bar = PredictionBar()
+        self.welcome = WelcomePage()
+        self._work = QWidget()
+        self._work.setProperty("kind", "page")
+        self._work.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        below = QVBoxLayout()
+        below.setContentsMargins(SPACE, SPACE // 2, SPACE, SPACE)
+        below.addWidget(self.prediction_bar)
+        layout = QVBoxLayout(self._work)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.canvas, 1)
+        layout.addLayout(below)
+        self.addWidget(self.welcome)
+        self.addWidget(self._work)
+
+    def show_project(self, shown: bool) -> None:
+        """The canvas, or without a project the welcome page."""
+        self.setCurrentWidget(self._work if shown else self.welcome)
+        if shown:
+            self.canvas.setFocus()

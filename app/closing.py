@@ -1,0 +1,91 @@
+"""Leaving: save the labels, let the engine finish its step and save, end every thread; never an orphan.
+
+::
+
+    close -> labels saved? --no--> ask: try again, leave without saving, stay
+                |yes
+             engine told to leave (hidden window, or "Saving ..." while a run is saved)
+                |finished, or killed after some seconds
+             project closed, threads ended, window closed
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import QObject, Qt
+
+from app.dialogs.message import Choice, MessageDialog
+
+if TYPE_CHECKING:
+    from app.main_window import MainWindow
+
+ENGINE_LIMIT_S: Final = 6.0
+
+_CHOICES: Final = (
+    Choice("discard", "Leave without saving", "danger"),
+    Choice("stay", "Stay"),
+    Choice("again", "Try again", "primary"),
+)
+
+
+class Closing(QObject):
+    """Takes one window through its end."""
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._window = window
+        self._begun = False
+        self.finished = False
+        window.trainer.finished.connect(self._on_engine_gone)
+
+    def begin(self) -> None:
+        """Start, or go on asking."""
+        if self._begun:
+            return
+        self._begun = True
+        if self._window.session.flush():
+            self._leave()
+        else:
+            self._ask()
+
+    def _ask(self) -> None:
+        text = f"{self._window.session.save_state.text}\n\nWhat is not saved is lost if you leave now."
+        dialog = MessageDialog(
+            "warning", "Not everything is saved", text, choices=_CHOICES, parent=self._window
+        )
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.chosen.connect(self._on_chosen)
+        dialog.open()
+
+    def _on_chosen(self, key: str) -> None:
+        self._begun = False
+        if key == "discard":
+            self._begun = True
+            self._leave()
+        elif key == "again":
+            self.begin()
+
+    def _leave(self) -> None:
+        window = self._window
+        if not window.trainer.isRunning():
+            window.controller.begin_shutdown()
+            self._finish()
+            return
+        if window.controller.training_state == "idle":
+            window.hide()  # nothing to wait for that a person would want to see
+        else:
+            window.setEnabled(False)
+            window.status.show_note("Saving the training run ...")
+        window.controller.begin_shutdown(ENGINE_LIMIT_S)
+
+    def _on_engine_gone(self) -> None:
+        if self._begun and not self.finished:
+            self._finish()
+
+    def _finish(self) -> None:
+        self.finished = True
+        self._window.controller.shutdown(ENGINE_LIMIT_S)
+        self._window.session.close(discard=True)
+        self._window.end_workers()
+        self._window.close()

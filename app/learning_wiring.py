@@ -1,0 +1,245 @@
+"""Training and predictions in the window: panel, overlay, prediction bar, actions and controller, joined."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject
+
+from app.actions import Actions
+from app.canvas.view import CanvasView
+from app.learning_controller import LearningController
+from app.panels.prediction_bar import PredictionBar
+from app.panels.run_history import RunSummary
+from app.panels.training_panel import TrainingPanel
+from app.session import Session
+from app.settings import Settings
+from app.status_bar import StatusBar
+from app.workers.tasks import TaskRunner
+from core.errors import MaskloopError
+from core.learning.config import TrainConfig
+from core.learning.events import Event, Finished, Prediction, StepDone, TrainingStarted
+from core.learning.runs import RunFolder
+
+if TYPE_CHECKING:
+    from core.project.layout import ProjectLayout
+
+log = logging.getLogger(__name__)
+
+
+class LearningWiring(QObject):
+    """Joins what learns with what shows it."""
+
+    def __init__(
+        self,
+        session: Session,
+        controller: LearningController,
+        actions: Actions,
+        settings: Settings,
+        *,
+        canvas: CanvasView,
+        panel: TrainingPanel,
+        bar: PredictionBar,
+        status: StatusBar,
+    ) -> None:
+        super().__init__(panel)
+        self._session = session
+        self._controller = controller
+        self._actions = actions
+        self._settings = settings
+        self._canvas = canvas
+        self._panel = panel
+        self._bar = bar
+        self._status = status
+        self._runner = TaskRunner(1, self)
+        self._cursor: tuple[int, int] | None = None
+        self._connect_training()
+        self._connect_prediction()
+        session.project_changed.connect(self._on_project_changed)
+        session.classes_changed.connect(self._on_classes_changed)
+        self._on_training_state("idle")
+
+    def close(self) -> None:
+        """End the worker."""
+        self._runner.close()
+
+    # --- training -----------------------------------------------------------------------------------------
+
+    def _connect_training(self) -> None:
+        panel, controller, actions = self._panel, self._controller, self._actions
+        panel.train_requested.connect(self.train)
+        panel.run_resume_requested.connect(self._on_run_resume)
+        panel.pause_requested.connect(controller.pause)
+        panel.resume_requested.connect(controller.resume)
+        panel.stop_requested.connect(controller.stop)
+        controller.event_received.connect(self._on_event)
+        controller.training_state_changed.connect(self._on_training_state)
+        actions["train.start"].triggered.connect(self._on_start)
+        actions["train.pause"].triggered.connect(self._on_pause)
+        actions["train.stop"].triggered.connect(self._on_stop)
+
+    def train(self, config: TrainConfig) -> None:
+        """Start a run on everything labelled so far."""
+        self._session.save_now()
+        self._controller.train(config)
+
+    def _on_run_resume(self, run: str) -> None:
+        try:
+            config = RunFolder(Path(run)).config
+        except MaskloopError as error:
+            self._session.message.emit(str(error), "error")
+            return
+        # How long to go on is chosen now; everything else is as it was.
+        config = replace(config, steps=None, seconds=self._panel.config().seconds)
+        self._session.save_now()
+        self._controller.train(config, resume_run=run)
+
+    def _on_start(self) -> None:
+        if self._controller.training_state == "paused":
+            self._controller.resume()
+        else:
+            self.train(self._panel.config())
+
+    def _on_pause(self) -> None:
+        if self._controller.training_state == "paused":
+            self._controller.resume()
+        else:
+            self._controller.pause()
+
+    def _on_stop(self) -> None:
+        self._controller.stop()
+
+    def _on_training_state(self, state: str) -> None:
+        self._panel.set_training_state(state)  # type: ignore[arg-type]  # one of the five words
+        opened = self._session.project is not None
+        self._actions["train.start"].setEnabled(opened and state in ("idle", "paused"))
+        self._actions["train.start"].setText("&Go on" if state == "paused" else "&Train")
+        self._actions["train.pause"].setEnabled(state in ("training", "paused"))
+        self._actions["train.stop"].setEnabled(state in ("starting", "training", "paused"))
+        if state == "idle":
+            self._status.set_training(None)
+
+    def _on_event(self, event: Event) -> None:
+        self._panel.on_event(event)
+        match event:
+            case StepDone():
+                self._status.set_training(event.step, event.seconds)
+            case TrainingStarted() | Finished():
+                self._read_runs()
+            case _:
+                pass
+
+    # --- runs ---------------------------------------------------------------------------------------------
+
+    def _read_runs(self) -> None:
+        project = self._session.project
+        if project is None:
+            self._panel.set_runs([])
+            return
+        task = self._runner.run(read_runs, project.layout, doing="reading the earlier runs")
+        task.done.connect(self._panel.set_runs)
+
+    # --- predictions --------------------------------------------------------------------------------------
+
+    def _connect_prediction(self) -> None:
+        controller, canvas, bar, actions = self._controller, self._canvas, self._bar, self._actions
+        controller.prediction_changed.connect(self._on_prediction_changed)
+        canvas.region_clicked.connect(controller.accept_region)
+        canvas.cursor_moved.connect(self._on_cursor_moved)
+        canvas.cursor_left.connect(self._on_cursor_left)
+        bar.accept_all_requested.connect(controller.accept_all)
+        bar.labels_toggled.connect(actions["view.labels"].setChecked)
+        bar.prediction_toggled.connect(actions["view.prediction"].setChecked)
+        bar.opacity_changed.connect(self._on_opacity_changed)
+        actions["view.labels"].toggled.connect(self._on_labels_toggled)
+        actions["view.prediction"].toggled.connect(self._on_prediction_toggled)
+        actions["train.accept_all"].triggered.connect(self._on_accept_all)
+        actions["train.accept_region"].triggered.connect(self._on_accept_region)
+        actions["view.labels"].setChecked(True)
+        actions["view.prediction"].setChecked(True)
+        opacity = self._settings.prediction_opacity
+        canvas.set_prediction_opacity(opacity)
+        bar.set_opacity(opacity)
+        self._on_prediction_changed(None)
+
+    def _on_prediction_changed(self, prediction: Prediction | None) -> None:
+        if prediction is not None:
+            try:
+                self._canvas.set_prediction(prediction.classes.unpack(), prediction.confidence.unpack())
+            except ValueError:
+                log.warning("A prediction of %s has another size than the image.", prediction.key)
+                prediction = None
+        if prediction is None:
+            self._canvas.clear_prediction()
+            self._panel.clear_overlay()
+        self._bar.set_prediction_available(prediction is not None)
+        self._bar.set_source("" if prediction is None else prediction.source)
+        self._actions["train.accept_all"].setEnabled(prediction is not None)
+        self._actions["train.accept_region"].setEnabled(prediction is not None)
+        self._actions["shape.region"].setEnabled(self._session.editable)
+
+    def _on_labels_toggled(self, visible: bool) -> None:
+        self._canvas.set_labels_visible(visible)
+        self._bar.set_labels_visible(visible)
+
+    def _on_prediction_toggled(self, visible: bool) -> None:
+        self._canvas.set_prediction_visible(visible)
+        self._bar.set_prediction_visible(visible)
+
+    def _on_opacity_changed(self, opacity: float) -> None:
+        self._canvas.set_prediction_opacity(opacity)
+        self._settings.prediction_opacity = opacity
+
+    def _on_cursor_moved(self, x: float, y: float) -> None:
+        self._cursor = (int(x), int(y))
+
+    def _on_cursor_left(self) -> None:
+        self._cursor = None
+
+    def _on_accept_all(self) -> None:
+        self._controller.accept_all()
+
+    def _on_accept_region(self) -> None:
+        if self._cursor is None or self._canvas.region_at(*self._cursor) is None:
+            self._session.message.emit("Move the mouse over a predicted region and press Enter.", "info")
+            return
+        self._controller.accept_region(*self._cursor)
+
+    # --- projects -----------------------------------------------------------------------------------------
+
+    def _on_project_changed(self) -> None:
+        self._panel.clear()
+        self._read_runs()
+        self._on_training_state(self._controller.training_state)
+
+    def _on_classes_changed(self) -> None:
+        self._panel.set_classes(self._session.classes)
+
+
+def read_runs(layout: ProjectLayout) -> list[RunSummary]:
+    """Worker: the project's runs, newest first; one that cannot be read is left out."""
+    summaries: list[RunSummary] = []
+    for path in reversed(layout.runs_by_time()):
+        run = RunFolder(path)
+        try:
+            config, rows = run.config, run.read_metrics()
+            started = datetime.strptime(path.name[:19], "%Y-%m-%d_%H-%M-%S")
+            best = run.best_miou
+        except (MaskloopError, ValueError):
+            continue
+        steps = max((int(step) for row in rows if isinstance(step := row.get("step"), float)), default=0)
+        summaries.append(
+            RunSummary(
+                path=str(path),
+                model=config.model,
+                started=started,
+                steps=steps,
+                best_miou=best,
+                has_weights=run.best_weights.is_file(),
+            )
+        )
+    return summaries

@@ -1,0 +1,341 @@
+"""The window: makes the parts, puts them in their places and joins them. What they do is theirs."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import QByteArray, QEvent, QMimeData, Qt
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QStatusTipEvent
+from PySide6.QtWidgets import QMainWindow, QSplitter
+
+from app.actions import Actions
+from app.canvas_page import CanvasPage
+from app.closing import Closing
+from app.dialogs.conflict import ask_about_conflict
+from app.dialogs.message import Toast, show_error
+from app.editing import Editing
+from app.exporting import Exporting
+from app.file_actions import FileActions
+from app.help_actions import HelpActions
+from app.icons import app_icon
+from app.label_mask import LabelMask
+from app.learning_controller import LearningController
+from app.learning_wiring import LearningWiring
+from app.panel_wiring import ClassPanelWiring, ImagePanelWiring, ShapePanelWiring
+from app.panels.class_list import ClassPanel
+from app.panels.image_list import ImageListPanel
+from app.panels.shape_list import ShapePanel
+from app.panels.training_panel import TrainingPanel
+from app.pointer_info import PointerInfo
+from app.session import Session
+from app.settings import Settings
+from app.status_bar import StatusBar
+from app.theme import Themed, Tokens
+from app.window_layout import add_dock, add_toolbar, fill_menus
+from app.workers.autosaver import SaveState
+from app.workers.trainer_thread import TrainerThread
+from core.errors import ProjectLockedError
+from core.learning.config import TrainConfig
+
+if TYPE_CHECKING:
+    from app.session_state import CurrentImage
+
+log = logging.getLogger(__name__)
+
+DEFAULT_SIZE: Final = (1360, 860)
+
+
+class MainWindow(Themed, QMainWindow):
+    """One window on one project.
+
+    Args:
+        settings: what is remembered between starts.
+        trainer: supervises the engine; a window makes its own unless a test brings one.
+    """
+
+    def __init__(self, settings: Settings, trainer: TrainerThread | None = None) -> None:
+        super().__init__()
+        self.setWindowTitle("Maskloop")
+        self.setWindowIcon(app_icon())
+        self.setAcceptDrops(True)
+        self.settings = settings
+        self._panels_shown = True
+        self._layout_state = QByteArray()
+        self.session = Session(self)
+        self.session.preferred_image = settings.last_image
+        self.trainer = TrainerThread() if trainer is None else trainer
+        self.controller = LearningController(self.session, self.trainer, self)
+        self.page = CanvasPage()
+        self.canvas = self.page.canvas
+        self.images = ImageListPanel()
+        self.classes = ClassPanel()
+        self.shapes = ShapePanel()
+        self.training = TrainingPanel()
+        self.status = StatusBar()
+        self.setCentralWidget(self.page)
+        self.setStatusBar(self.status)
+        self.toast = Toast(self.canvas)
+        self.actions_ = Actions(self, self.canvas)
+        self._lay_out()
+        self._join()
+        self._connect_actions()
+        self._connect_session()
+        self._restore()
+        self._on_project_changed()
+
+    # --- making -------------------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        labels = QSplitter(Qt.Orientation.Vertical)
+        labels.setChildrenCollapsible(False)
+        labels.addWidget(self.classes)
+        labels.addWidget(self.shapes)
+        labels.setSizes([300, 400])
+        area = Qt.DockWidgetArea
+        self.docks = {
+            "images": add_dock(self, "images", "Images", self.images, area.LeftDockWidgetArea),
+            "labels": add_dock(self, "labels", "Classes and shapes", labels, area.RightDockWidgetArea),
+            "training": add_dock(self, "training", "Training", self.training, area.BottomDockWidgetArea),
+        }
+        self._place_docks()
+
+    def _place_docks(self) -> None:
+        for dock in self.docks.values():
+            dock.show()
+        side = [self.docks["images"], self.docks["labels"]]
+        self.resizeDocks(side, [260, 260], Qt.Orientation.Horizontal)
+        self.resizeDocks([self.docks["training"]], [220], Qt.Orientation.Vertical)
+
+    def _join(self) -> None:
+        session, canvas = self.session, self.canvas
+        self.label_mask = LabelMask(session, self)
+        self._editing = Editing(session, canvas, self.actions_)
+        self._image_wiring = ImagePanelWiring(session, self.images)
+        self._class_wiring = ClassPanelWiring(session, self.classes, self.label_mask, self)
+        self._shape_wiring = ShapePanelWiring(session, self.shapes, self.classes, canvas)
+        self._learning = LearningWiring(
+            session,
+            self.controller,
+            self.actions_,
+            self.settings,
+            canvas=canvas,
+            panel=self.training,
+            bar=self.page.prediction_bar,
+            status=self.status,
+        )
+        self._files = FileActions(session, self.settings, self)
+        self._help = HelpActions(self.actions_, self.settings, self, self._class_wiring.digit_actions)
+        self._exporting = Exporting(session, self.controller, self)
+        self._pointer = PointerInfo(session, self.controller, canvas, self.label_mask, self.status)
+        self._closing = Closing(self)
+        canvas.hint_changed.connect(self.status.set_hint)
+        canvas.zoom_changed.connect(self.status.set_zoom)
+        self.shapes.label_edit_requested.connect(self._on_label_edit)
+        self.page.welcome.open_folder_requested.connect(self._files.open_folder)
+        self.page.welcome.open_sample_requested.connect(self._files.open_sample)
+        self.page.welcome.recent_requested.connect(session.open_project)
+        self.page.welcome.path_dropped.connect(session.open_project)
+        self.toolbar = add_toolbar(self, self.actions_)
+        self.menus = fill_menus(self, self.actions_, self.docks.values(), self._class_wiring.digit_actions)
+        self._files.fill_recent_menu(self.menus["recent"])
+
+    def _connect_actions(self) -> None:
+        actions, session, canvas = self.actions_, self.session, self.canvas
+        slots = {
+            "file.open_folder": self._files.open_folder,
+            "file.open_file": self._files.open_file,
+            "file.open_sample": self._files.open_sample,
+            "file.add_images": self._files.add_images,
+            "file.save": self._on_save,
+            "file.save_as": self._files.save_as,
+            "file.export": self._exporting.open_dialog,
+            "file.delete_annotation": session.clear_annotation,
+            "file.close": self._on_close_project,
+            "file.quit": self.close,
+            "view.zoom_in": canvas.zoom_in,
+            "view.zoom_out": canvas.zoom_out,
+            "view.zoom_actual": canvas.zoom_actual,
+            "view.fit": canvas.zoom_fit,
+            "view.fit_width": canvas.zoom_fit_width,
+            "window.next": session.next_image,
+            "window.previous": session.previous_image,
+            "window.next_copy": lambda: session.next_image(copy_shapes=True),
+            "window.previous_copy": lambda: session.previous_image(copy_shapes=True),
+            "window.reset_layout": self._place_docks,
+            "help.palette": self._help.open_palette,
+            "help.shortcuts": self._help.open_shortcuts,
+            "help.log": self._help.open_log,
+            "help.about": self._help.open_about,
+        }
+        for name, slot in slots.items():
+            actions[name].triggered.connect(lambda _checked=False, slot=slot: slot())
+        self.status.save_clicked.connect(session.ask_about_conflicts)
+
+    def _connect_session(self) -> None:
+        session = self.session
+        session.project_changed.connect(self._on_project_changed)
+        session.current_changed.connect(self._on_current_changed)
+        session.images_changed.connect(self._update_title)
+        session.saved_changed.connect(self._on_saved_changed)
+        session.busy_changed.connect(self._on_busy_changed)
+        session.message.connect(self.show_message)
+        session.open_failed.connect(self._on_open_failed)
+        session.conflict_found.connect(self._on_conflict)
+
+    def _restore(self) -> None:
+        self.resize(*DEFAULT_SIZE)
+        if self.settings.geometry is not None:
+            self.restoreGeometry(self.settings.geometry)
+        if self.settings.layout is not None:
+            self.restoreState(self.settings.layout)
+        self.actions_.apply_shortcuts(self.settings.shortcuts)
+        self.page.welcome.set_recent(self.settings.recent)
+
+    def apply_tokens(self, theme: Tokens) -> None:
+        """Colour the actions' icons."""
+        self.actions_.apply_tokens(theme)
+
+    # --- opening ------------------------------------------------------------------------------------------
+
+    def open_path(self, path: Path) -> None:
+        """Open a folder, project.json, image or labelme JSON."""
+        self.session.open_project(path)
+
+    def train(self, config: TrainConfig) -> None:
+        """Start training as if the person had."""
+        self._learning.train(config)
+
+    def _on_open_failed(self, error: object, sentence: str) -> None:
+        locked = isinstance(error, ProjectLockedError)
+        title = "This project is open elsewhere" if locked else "This could not be opened"
+        show_error(self, title, sentence)
+
+    def _on_close_project(self) -> None:
+        if not self.session.close():
+            self.show_message(self.session.save_state.text, "error")
+
+    # --- what the session says ----------------------------------------------------------------------------
+
+    def _on_project_changed(self) -> None:
+        project = self.session.project
+        opened = project is not None
+        self.page.show_project(opened)
+        self._show_panels(opened)
+        for name in ("file.save", "file.export", "file.close", "file.add_images"):
+            self.actions_[name].setEnabled(opened)
+        for name in ("window.next", "window.previous", "window.next_copy", "window.previous_copy"):
+            self.actions_[name].setEnabled(opened)
+        self.status.set_save_visible(opened)
+        self.status.clear_position()
+        if project is not None:
+            self.settings.add_recent(project.root)
+        self.page.welcome.set_recent(self.settings.recent)
+        self._update_title()
+
+    def _show_panels(self, shown: bool) -> None:
+        """The welcome page has the window for itself; the panels come back as they were."""
+        if not shown and self._panels_shown:
+            self._layout_state = self.saveState()
+            for dock in self.docks.values():
+                dock.hide()
+        elif shown and not self._panels_shown:
+            self.restoreState(self._layout_state)
+        self.toolbar.setVisible(shown)
+        for dock in self.docks.values():
+            dock.toggleViewAction().setEnabled(shown)
+        self.actions_["window.reset_layout"].setEnabled(shown)
+        self._panels_shown = shown
+
+    def _on_current_changed(self, current: CurrentImage | None) -> None:
+        project = self.session.project
+        if current is not None and project is not None:
+            self.settings.set_last_image(project.root, current.entry.key)
+        self.status.clear_position()
+        self._update_title()
+
+    def _update_title(self) -> None:
+        project, current = self.session.project, self.session.current
+        if project is None:
+            self.setWindowTitle("Maskloop")
+            return
+        parts = [project.name, "Maskloop"]
+        if current is not None:
+            parts.insert(0, f"{current.entry.key}[*]")
+        self.setWindowTitle(" — ".join(parts))
+        self._on_saved_changed(self.session.save_state)
+
+    def _on_saved_changed(self, state: SaveState) -> None:
+        self.status.set_save_state(state)
+        current = self.session.current
+        self.setWindowModified(current is not None and state.kind != "saved")
+
+    def _on_busy_changed(self, doing: str) -> None:
+        self.status.set_hint(f"{doing[:1].upper()}{doing[1:]} ..." if doing else self.canvas.hint)
+
+    def show_message(self, text: str, level: str) -> None:
+        """Information goes to the status bar, what matters more floats over the canvas."""
+        if level == "info" or not self.canvas.isVisible():
+            self.status.show_note(text)
+        if level != "info":
+            log.warning("%s", text)
+            self.toast.show_message("error" if level == "error" else "warning", text)
+
+    def _on_conflict(self, key: str, sentence: str) -> None:
+        ask_about_conflict(self, sentence, lambda choice: self.session.resolve_conflict(key, choice))
+
+    def _on_save(self) -> None:
+        self.session.save_now()
+        if self.session.save_state.kind == "saved":
+            self.status.show_note("Everything is saved.")
+
+    def _on_label_edit(self, uid: int) -> None:
+        self.session.set_selection([uid])
+        self._editing.edit_label()
+
+    # --- events -------------------------------------------------------------------------------------------
+
+    def event(self, event: QEvent) -> bool:
+        """Tips of menus share the status line; coming to the front looks at the disk."""
+        if isinstance(event, QStatusTipEvent):
+            self.status.set_tip(event.tip())
+            return True
+        if event.type() == QEvent.Type.WindowActivate:
+            self.session.check_disk()
+        return super().event(event)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take files and folders."""
+        if _dropped_path(event.mimeData()) is not None:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Open what was dropped."""
+        path = _dropped_path(event.mimeData())
+        if path is not None:
+            event.acceptProposedAction()
+            self.open_path(path)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Leave when everything is saved and the engine has ended; until then show that it goes on."""
+        if self._closing.finished:
+            super().closeEvent(event)
+            return
+        event.ignore()
+        self.settings.geometry = self.saveGeometry()
+        self.settings.layout = self.saveState() if self._panels_shown else self._layout_state
+        self.settings.sync()
+        self._closing.begin()
+
+    def end_workers(self) -> None:
+        """Called when everything is saved: end the threads of all parts."""
+        self._learning.close()
+        self._exporting.close()
+        self._image_wiring.close()
+        self.label_mask.close()
+        self.session.shut_down()
+
+
+def _dropped_path(data: QMimeData) -> Path | None:
+    return next((Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()), None)

@@ -1,0 +1,83 @@
+"""What is under the mouse, for the status bar: pixel, value, drawn class, predicted class."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject
+from PySide6.QtGui import QImage
+
+from app.canvas.view import CanvasView
+from app.label_mask import LabelMask
+from app.learning_controller import LearningController
+from app.session import Session
+from app.status_bar import StatusBar
+from core.learning.events import Prediction
+
+
+class PointerInfo(QObject):
+    """Follows the mouse over the canvas."""
+
+    def __init__(
+        self,
+        session: Session,
+        controller: LearningController,
+        canvas: CanvasView,
+        mask: LabelMask,
+        status: StatusBar,
+    ) -> None:
+        super().__init__(canvas)
+        self._session = session
+        self._mask = mask
+        self._status = status
+        self._pixel: tuple[int, int] | None = None
+        self._predicted: NDArray[np.uint8] | None = None
+        self._confidence: NDArray[np.uint8] | None = None
+        canvas.cursor_moved.connect(self._on_moved)
+        canvas.cursor_left.connect(self._on_left)
+        mask.changed.connect(self._refresh)
+        controller.prediction_changed.connect(self._on_prediction_changed)
+
+    def _on_moved(self, x: float, y: float) -> None:
+        self._pixel = int(np.floor(x)), int(np.floor(y))
+        self._refresh()
+
+    def _on_left(self) -> None:
+        self._pixel = None
+        self._refresh()
+
+    def _on_prediction_changed(self, prediction: Prediction | None) -> None:
+        self._predicted = None if prediction is None else prediction.classes.unpack()
+        self._confidence = None if prediction is None else prediction.confidence.unpack()
+        self._refresh()
+
+    def _refresh(self) -> None:
+        current = self._session.current
+        if self._pixel is None or current is None or current.image is None:
+            self._status.clear_position()
+            return
+        x, y = self._pixel
+        if not (0 <= x < current.image.width() and 0 <= y < current.image.height()):
+            self._status.clear_position()
+            return
+        classes = self._session.classes
+        self._status.set_position(x, y, pixel_value(current.image, x, y))
+        drawn = self._mask.class_at(x, y)
+        self._status.set_label(None if drawn is None else classes.by_index(drawn))
+        if self._predicted is None or self._confidence is None or not _inside(self._predicted, x, y):
+            self._status.set_predicted(None)
+        else:
+            found = classes.by_index(int(self._predicted[y, x]))
+            self._status.set_predicted(found, int(self._confidence[y, x]) / 255)
+
+
+def pixel_value(image: QImage, x: int, y: int) -> str:
+    """Grey as one number, colours as three."""
+    color = image.pixelColor(x, y)
+    red, green, blue = color.red(), color.green(), color.blue()
+    return f"value {red}" if red == green == blue else f"value {red}, {green}, {blue}"
+
+
+def _inside(array: NDArray[np.uint8], x: int, y: int) -> bool:
+    height, width = array.shape
+    return bool(0 <= y < height and 0 <= x < width)
