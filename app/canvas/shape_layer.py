@@ -35,6 +35,8 @@ _FAR: Final = 8192.0
 _FEW_VERTICES: Final = 8
 _DOT_RADIUS: Final = 4.0
 
+_WHITE: Final = (255, 255, 255, 255)
+
 _Ints = NDArray[np.int32]
 _Color = tuple[int, int, int, int]
 """Blue, green, red, alpha, the colours multiplied by alpha, as `image_pixels` stores them."""
@@ -142,7 +144,8 @@ def _stroke_all(pixels: NDArray[np.uint8], drawn: Sequence[_Drawn], ratio: float
     height, width = pixels.shape[:2]
     batches: dict[tuple[_Color, bool, bool], list[_Ints]] = {}
     for shape in drawn:
-        color = _line_color(shape.color.rgb())
+        # A crowd of selected shapes has no room for handles: white outlines tell it apart.
+        color = _WHITE if shape.selected else _line_color(shape.color.rgb())
         closed = shape.outline.closed
         if shape.outline.dots:
             _draw_dots(pixels, shape, color, ratio)

@@ -163,7 +163,10 @@ def measure(count: int) -> None:
     report("select all or none, painted", timed(select_all, 6))
 
     view.set_selection(frozenset(s.uid for s in document.shapes))
-    grip = view.to_viewport(QPointF(*document.shapes[-1].points.mean(axis=0)))
+    tools = view.context
+    middles = (s.points.mean(axis=0) for s in document.shapes)
+    free = next(m for m in middles if tools.hits.vertex(document, *m, tools.reach, tools.selection) is None)
+    grip = view.to_viewport(QPointF(*free))
     send(QEvent.Type.MouseButtonPress, grip, left, left)
 
     def drag_all(number: int) -> None:

@@ -126,6 +126,13 @@ def test_a_drag_selects_and_moves_in_one_go(desk):
     assert desk.selection == {desk.shapes[0].uid}
 
 
+def test_a_shape_of_a_few_screen_pixels_can_still_be_moved(make_desk, make_shape):
+    desk = make_desk(make_shape([(100, 100), (105, 100), (105, 105), (100, 105)]))
+    desk.drag((102.5, 102.5), (122.5, 112.5))
+    np.testing.assert_allclose(desk.shapes[0].points.mean(axis=0), (122.5, 112.5), atol=1)
+    assert np.ptp(desk.shapes[0].points, axis=0).tolist() == [5, 5]
+
+
 def test_a_moved_shape_stays_in_the_image(desk):
     desk.drag((150, 150), (10, 10))
     assert desk.points() == [[0, 0], [100, 0], [100, 100], [0, 100]]
