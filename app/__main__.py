@@ -15,6 +15,7 @@ HELP_FLAGS = frozenset({"-h", "--help"})
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the console script. Returns the exit code."""
     freeze_support()
+    let_threads_sleep()
     arguments = list(sys.argv[1:] if argv is None else argv)
     first = arguments[0] if arguments else None
     if first == "--version":
@@ -36,6 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 1
     return _window(None if first is None else Path(first))
+
+
+def let_threads_sleep() -> None:
+    """Make torch's threads sleep, not spin, while they wait for each other; its processes inherit this.
+
+    Spinning threads take the processor from whatever shares it. With other programs at work on two cores the
+    same sixty training steps took 30 to 42 s spinning and 13 to 14 s sleeping.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch is loaded
 
 
 def has_display() -> bool:
