@@ -137,7 +137,10 @@ def save_now(state: TrainState) -> Iterator[Event]:
     Also for whoever holds a run between two of its events and may never go on.
     """
     if state.tally.steps:
-        yield from _report(state)  # only what is known to be finite is worth keeping
+        yield from _report(state)
+    if not state.learner.is_finite():
+        yield state.go_back()
+        return
     try:
         best = state.save()
     except StorageError as error:

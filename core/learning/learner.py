@@ -79,6 +79,11 @@ class Learner:
         self.ema.update(self.network)
         return norm
 
+    def is_finite(self) -> bool:
+        """Whether all weights are numbers; waits for the device."""
+        tensors = [value for value in self.network.state_dict().values() if value.is_floating_point()]
+        return bool(torch.stack(torch._foreach_norm(tensors)).isfinite().all())
+
     # --- schedule ------------------------------------------------------------------------------------------
 
     def prepare(self, progress: float, *, endless: bool) -> str | None:

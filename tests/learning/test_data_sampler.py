@@ -59,7 +59,9 @@ def test_beyond_a_small_image_there_are_mirrored_pixels_and_no_targets(world) ->
 
 def test_half_of_the_seeds_go_to_rare_classes(world) -> None:
     world.put_done(1, 2, 3)
-    counts = Counter(np.concatenate([_sampler(world, seed=s).draw(40).seed_targets for s in range(5)]).tolist())
+    counts = Counter(
+        np.concatenate([_sampler(world, seed=s).draw(40).seed_targets for s in range(5)]).tolist()
+    )
     pixels = _sampler(world).class_pixels
     for rare in (DISC, SQUARE):
         assert counts[rare] / 200 > 2 * pixels[rare] / pixels.sum()

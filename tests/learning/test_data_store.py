@@ -15,7 +15,11 @@ from core.learning.data import ChannelMap, LabelStore, resized, resized_mask
 
 def _classes() -> ClassList:
     return ClassList(
-        (LabelClass(9, "leaf", "#00ff00"), LabelClass(0, "background", "#000000"), LabelClass(4, "stem", "#ff0000")),
+        (
+            LabelClass(9, "leaf", "#00ff00"),
+            LabelClass(0, "background", "#000000"),
+            LabelClass(4, "stem", "#ff0000"),
+        ),
         background=0,
     )
 

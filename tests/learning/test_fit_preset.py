@@ -1,0 +1,61 @@
+"""What the presets decide, and the scale images are seen at."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from core.annotation.model import AnnotationState
+from core.learning.config import TrainConfig
+from core.learning.preset import RECIPES, choose_scale, narrowest_region, resolve
+
+
+def _put(world, name: str, size_hw: tuple[int, int], width: int) -> None:
+    """Labels of an image with one vertical strip."""
+    mask = np.zeros(size_hw, np.uint8)
+    mask[10:-10, 50 : 50 + width] = 3
+    world.store.put(name, world.folder / name, mask, AnnotationState.DONE)
+
+
+def test_the_preset_fills_in_what_was_left_open(world) -> None:
+    world.put_done(1)
+    filled = resolve(TrainConfig(), "cpu", world.store)
+    assert filled.model == "unet"
+    assert None not in (filled.crop, filled.batch, filled.lr, filled.image_scale)
+
+
+def test_what_a_person_chose_stays(world) -> None:
+    world.put_done(1)
+    chosen = TrainConfig(model="fcn8s", crop=96, batch=3, lr=0.5, image_scale=0.7)
+    assert resolve(chosen, "cuda", world.store) == chosen
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_better_preset_sees_at_least_as_much_detail(device) -> None:
+    fast, balanced, best = (RECIPES[device, name] for name in ("fast", "balanced", "best"))
+    assert fast.crop <= balanced.crop <= best.crop
+    assert all(recipe.crop % 32 == 0 for recipe in RECIPES.values())
+
+
+def test_the_width_of_a_strip_is_measured(world) -> None:
+    _put(world, "a", (200, 300), 30)
+    labels = [world.store.get("a")]
+    assert narrowest_region(world.store, labels) == pytest.approx(30, rel=0.15)
+
+
+def test_big_images_with_broad_regions_are_shrunk_so_that_a_crop_shows_them_whole(world) -> None:
+    _put(world, "a", (500, 530), 80)
+    assert choose_scale(world.store, 256, view=1.0) == 0.5
+
+
+def test_thin_regions_keep_their_resolution(world) -> None:
+    _put(world, "a", (500, 530), 6)
+    assert choose_scale(world.store, 256, view=1.0) == 1.0
+
+
+def test_small_images_are_never_enlarged(world) -> None:
+    mask = np.zeros((64, 64), np.uint8)
+    cv2.circle(mask, (32, 32), 28, 3, -1)
+    world.store.put("a", world.folder / "a", mask, AnnotationState.DONE)
+    assert choose_scale(world.store, 256, view=1.0) == 1.0

@@ -1,0 +1,298 @@
+"""Out of memory, full disks, losses that explode, images that vanish, labels that teach nothing."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+import torch
+
+from core.annotation.model import UNLABELLED, AnnotationState, ClassList
+from core.errors import NothingToLearnError, StorageError, TrainingError, UsageError
+from core.learning.events import Checkpointed, Finished, Notice, StepDone
+from core.learning.fit import fit
+from core.learning.memory import Load, is_out_of_memory
+
+BACKGROUND, DISC, SQUARE = 0, 3, 7
+
+
+def _notices(events) -> list[str]:
+    return [event.text for event in events if isinstance(event, Notice)]
+
+
+# --- memory ---------------------------------------------------------------------------------------------
+
+
+def _limit_memory(monkeypatch, state, pixels: int) -> list[tuple[int, ...]]:
+    """Let training run out of memory above this many pixels at once; returns the shapes that went through."""
+    kind = type(state.learner.network)
+    forward = kind.forward
+    seen: list[tuple[int, ...]] = []
+
+    def limited(network, x):
+        if network.training:
+            if x.shape[0] * x.shape[2] * x.shape[3] > pixels:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+            seen.append(tuple(x.shape))
+        return forward(network, x)
+
+    monkeypatch.setattr(kind, "forward", limited)
+    return seen
+
+
+def test_a_batch_that_does_not_fit_is_computed_in_pieces(world, start, run, monkeypatch) -> None:
+    world.put_done(1, 2)
+    state = start(steps=4, batch=4)
+    shapes = _limit_memory(monkeypatch, state, 2 * 64 * 64)
+    events = run(state)
+    assert _notices(events) == [
+        "the computer is out of memory: batches are computed 2 crops at a time from now on"
+    ]
+    assert events[-1].steps == 4
+    assert shapes == [(2, 3, 64, 64)] * 8  # four crops a step, still
+
+
+def test_pieces_learn_what_the_whole_batch_would(world, start) -> None:
+    world.put_done(1, 2)
+    gradients = []
+    for piece in (4, 1):
+        options = (("encoder_width", 4), ("width", 4), ("norm", "group"))
+        state = start(steps=4, batch=4, augment=False, model_options=options)
+        state.learner.load = Load(64, piece, "cpu")
+        events = fit(state)
+        while state.step < 1:
+            next(events)
+        gradients.append(torch.cat([p.grad.flatten() for p in state.learner.network.parameters()]))
+    # Dice is a ratio of a piece's sums, so pieces agree nearly, not exactly.
+    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.9
+
+
+def test_smaller_crops_follow_where_single_ones_do_not_fit(world, start, run, monkeypatch) -> None:
+    world.put_done(1, 2)
+    state = start(steps=3, crop=192, batch=2)
+    _limit_memory(monkeypatch, state, 128 * 128)
+    events = run(state)
+    assert _notices(events) == [
+        "the computer is out of memory: batches are computed 1 crop at a time from now on",
+        "the computer is out of memory: crops are 128 pixels from now on, instead of 192",
+    ]
+    assert events[-1].steps == 3
+
+
+def test_a_resumed_run_remembers_how_much_fits(world, start, resume, run, monkeypatch) -> None:
+    world.put_done(1, 2)
+    state = start(steps=3, batch=4)
+    _limit_memory(monkeypatch, state, 64 * 64)
+    run(state)
+    resumed = resume(steps=5)
+    assert resumed.learner.load.piece == 1
+    assert _notices(run(resumed)) == []
+
+
+def test_at_the_end_of_the_ladder_one_sentence_says_so(world, start, run, monkeypatch) -> None:
+    world.put_done(1, 2)
+    state = start(steps=3)
+    _limit_memory(monkeypatch, state, 0)
+    with pytest.raises(TrainingError, match="not enough memory even for one crop of 64 pixels"):
+        run(state)
+
+
+def test_the_ladder_ends_on_the_cpu() -> None:
+    rungs = [Load(384, 4, "cuda")]
+    while (lower := rungs[-1].lighter()) is not None:
+        rungs.append(lower)
+    assert [(load.crop, load.piece, load.device) for load in rungs] == [
+        (384, 4, "cuda"),
+        (384, 2, "cuda"),
+        (384, 1, "cuda"),
+        (192, 1, "cuda"),
+        (128, 1, "cuda"),
+        (128, 1, "cpu"),
+    ]
+    assert "CPU" in rungs[-2].step_down_text(rungs[-1])
+
+
+def test_other_errors_are_not_taken_for_memory(world, start, run, monkeypatch) -> None:
+    assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ..."))
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    world.put_done(1)
+    state = start(steps=3)
+
+    def broken(_network, _x):
+        raise RuntimeError("shapes cannot be multiplied")
+
+    monkeypatch.setattr(type(state.learner.network), "forward", broken)
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        run(state)
+
+
+# --- disk -----------------------------------------------------------------------------------------------
+
+
+def _full_disk(path, _state=None) -> None:
+    raise StorageError.from_os_error(path, OSError(errno.ENOSPC, "No space left on device"))
+
+
+def test_training_goes_on_while_the_disk_is_full_and_saves_when_it_can(world, start, monkeypatch) -> None:
+    world.put_done(1, 2)
+    state = start(steps=12, checkpoint_every_s=0.0)
+    with monkeypatch.context() as full:
+        full.setattr("core.learning.state.save_checkpoint", _full_disk)
+        events = []
+        run = fit(state)
+        while state.step < 6:
+            events.append(next(run))
+        assert len([text for text in _notices(events) if "the disk is full" in text]) == 1
+        assert not state.run.last_checkpoint.exists()
+    events = list(run)
+    assert "the training state can be saved again" in _notices(events)
+    assert events[-1].steps == 12
+    assert state.run.last_checkpoint.is_file()
+
+
+def test_a_run_that_could_never_save_does_not_pretend_it_did(world, start, run, monkeypatch) -> None:
+    world.put_done(1, 2)
+    state = start(steps=3)
+    monkeypatch.setattr("core.learning.state.save_checkpoint", _full_disk)
+    with pytest.raises(StorageError, match="the disk is full"):
+        run(state)
+
+
+def test_a_place_that_cannot_be_written_is_said_before_training(world, config, tmp_path) -> None:
+    from core.learning.fit import TrainState
+
+    world.put_done(1)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match="file"):
+        TrainState.create(config(steps=1), world.store, tmp_path / "file" / "run", print)
+
+
+# --- losses ---------------------------------------------------------------------------------------------
+
+
+def _poison(state) -> None:
+    with torch.no_grad():
+        next(state.learner.network.decoder_parameters()).fill_(float("nan"))
+
+
+def test_after_a_loss_that_is_no_number_it_goes_back_and_learns_more_slowly(world, start) -> None:
+    world.put_done(1, 2)
+    state = start(steps=20, checkpoint_every_s=0.0)
+    events = []
+    poisoned = False
+    for event in fit(state):
+        events.append(event)
+        if state.step >= 6 and not poisoned:
+            poisoned = True
+            _poison(state)
+    assert len([text for text in _notices(events) if "the loss was not a number: back to" in text]) == 1
+    assert isinstance(events[-1], Finished)
+    assert all(torch.isfinite(p).all() for p in state.learner.network.parameters())
+    assert all(torch.isfinite(p).all() for p in state.learner.ema.network.parameters())
+    assert all(event.loss == event.loss for event in events if isinstance(event, StepDone))
+
+
+def test_weights_that_are_no_numbers_are_never_saved(world, start) -> None:
+    world.put_done(1, 2)
+    state = start(steps=10, checkpoint_every_s=0.0)
+    for event in fit(state):
+        if isinstance(event, StepDone) and event.step == 3:
+            _poison(state)
+        if isinstance(event, Checkpointed):
+            saved = torch.load(state.run.last_checkpoint, weights_only=True)["learner"]["network"]
+            assert all(torch.isfinite(value).all() for value in saved.values())
+
+
+def test_a_loss_that_stays_no_number_ends_the_run_with_a_sentence(world, start) -> None:
+    world.put_done(1, 2)
+    state = start(steps=500)
+    with pytest.raises(TrainingError, match="a lower rate"):
+        for _event in fit(state):
+            _poison(state)
+
+
+# --- images ---------------------------------------------------------------------------------------------
+
+
+def test_an_image_that_vanishes_is_left_out_and_told_once(world, start, run) -> None:
+    world.put_done(1, 2, 3)
+    (world.folder / "2.png").unlink()
+    state = start(steps=10)
+    texts = _notices(run(state))
+    assert len(texts) == 1
+    assert texts[0].startswith("left out of training: ")
+    assert "2.png" in texts[0]
+    assert "2.png" in state.run.log_file.read_text()
+
+
+def test_when_the_last_label_is_removed_training_says_so(world, start) -> None:
+    world.put_done(1)
+    state = start(steps=500)
+    with pytest.raises(TrainingError, match="no labelled pixel is left"):
+        for event in fit(state):
+            if isinstance(event, StepDone):
+                world.store.remove("1.png")
+
+
+# --- labels that teach nothing --------------------------------------------------------------------------
+
+
+def _put_all(world, value: int, state: AnnotationState) -> None:
+    picture = world.picture(1)
+    mask = picture.mask.copy()
+    mask[:] = value
+    world.store.put(picture.key, picture.path, mask, state)
+
+
+def test_without_any_label_it_says_what_to_draw(world, start) -> None:
+    with pytest.raises(
+        NothingToLearnError, match=r"nothing is labelled yet: draw at least one shape \(disc, square\)"
+    ):
+        start()
+
+
+def test_pixels_that_are_all_ignored_are_no_labels(world, start) -> None:
+    _put_all(world, UNLABELLED, AnnotationState.DONE)
+    with pytest.raises(NothingToLearnError, match="nothing is labelled yet"):
+        start()
+
+
+def test_a_project_with_one_class_is_told_to_add_one(world, start) -> None:
+    world.store.set_classes(ClassList(world.store.classes.classes[1:2], BACKGROUND))
+    _put_all(world, BACKGROUND, AnnotationState.DONE)
+    with pytest.raises(NothingToLearnError, match="only the class 'background': add a class"):
+        start()
+
+
+def test_a_done_image_without_shapes_is_all_background(world, start) -> None:
+    _put_all(world, BACKGROUND, AnnotationState.DONE)
+    with pytest.raises(NothingToLearnError, match="only 'background' is labelled: draw at least one shape"):
+        start()
+
+
+def test_one_class_without_a_background_class_needs_a_second(world, start) -> None:
+    world.store.set_classes(ClassList(world.store.classes.classes[::2]))
+    world.put_drawn(1, DISC)
+    with pytest.raises(
+        NothingToLearnError, match="only 'disc' is labelled and the project has no background"
+    ):
+        start()
+
+
+def test_one_class_that_covers_everything_needs_background(world, start) -> None:
+    _put_all(world, DISC, AnnotationState.IN_PROGRESS)
+    with pytest.raises(NothingToLearnError, match="draw some 'background', or mark an image"):
+        start()
+
+
+def test_an_unknown_model_is_named(world, start) -> None:
+    world.put_done(1)
+    with pytest.raises(UsageError, match="there is no model 'unett'"):
+        start(model="unett")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_not_silently_replaced(world, start) -> None:
+    world.put_done(1)
+    with pytest.raises(UsageError, match="no CUDA GPU"):
+        start(device="cuda")
