@@ -39,7 +39,8 @@ def trained(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("trained") / "project"
     assert main(["init", str(root), "--classes", "background,disc"]) == 0
     assert main(["import", str(root), str(discs), "--format", "masks"]) == 0
-    tiny = ["--encoder", "plain", "--option", "width=8", "--option", "encoder_width=4", "--crop", "64", "--batch", "4"]
+    narrow = ["--encoder", "plain", "--option", "width=8", "--option", "encoder_width=4"]
+    tiny = [*narrow, "--crop", "64", "--batch", "4"]
     assert main(["train", str(root), *tiny, "--steps", "60", "--device", "cpu"]) == 0
     return root
 
