@@ -76,7 +76,9 @@ def _image_of_annotation(path: Path) -> Path:
     for candidate in (image, path.parent / image.name):
         if candidate.is_file():
             return candidate
-    raise AnnotationFileError(path, f"imagePath names {image_path}, which is not there; open the image itself")
+    raise AnnotationFileError(
+        path, f"imagePath names {image_path}, which is not there; open the image itself"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a person gets from an open project: images, edits that are safe on disk, classes, other programs' changes."""
+"""What a person gets from an open project: images, safe edits, classes, what other programs change."""
 
 from __future__ import annotations
 
