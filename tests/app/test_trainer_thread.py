@@ -253,6 +253,7 @@ def test_shutdown_lets_the_engine_say_its_last_words(qtbot: QtBot, make_bench: C
 
 
 @pytest.mark.expects_errors
+@pytest.mark.expects_errors
 def test_an_engine_that_does_not_leave_is_killed(
     qtbot: QtBot, make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,196 @@
+"""Tells the engine what is drawn, shortly after it was drawn and without waiting for the disk.
+
+An edit of the current image is rasterised in a worker at most DELAY_MS later. What the session has written
+for other images (left just now, changed on disk) is passed on when it is written.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.workers.autosaver import LabelsWritten
+from app.workers.tasks import TaskRunner
+from core.annotation.document import AnnotationDocument
+from core.annotation.model import Annotation, AnnotationState
+from core.learning.events import LabelsChanged, PackedMask
+
+if TYPE_CHECKING:
+    from app.session import Session
+    from core.project.project import ImageEntry, Project
+
+log = logging.getLogger(__name__)
+
+DELAY_MS: Final = 150
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A document of which the engine has not heard the newest."""
+
+    project: Project
+    entry: ImageEntry
+    document: AnnotationDocument
+
+
+class LabelFeed(QObject):
+    """Sends a `LabelsChanged` for every change of labels. Lives in the GUI thread.
+
+    Revisions are counted here: those of a document start over when the image is opened again.
+    """
+
+    labels_changed = Signal(object)
+
+    def __init__(self, session: Session, worker: TaskRunner, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._worker = worker
+        self._due: dict[str, _Drawn] = {}
+        self._under_way = 0
+        self._waiting: list[Callable[[], None]] = []
+        self._revisions = itertools.count(1)
+        self._revision_of: dict[str, int] = {}
+        self._told: dict[str, tuple[weakref.ref[AnnotationDocument], int]] = {}
+        self._delay = QTimer(self, singleShot=True, interval=DELAY_MS)
+        self._delay.timeout.connect(self.send_now)
+        session.document_changed.connect(self._on_document_changed)
+        session.current_changed.connect(self._on_current_changed)
+        session.labels_written.connect(self._on_labels_written)
+
+    def revision_of(self, key: str) -> int:
+        """Revision of the labels sent last for this image; 0 for what the engine read from disk."""
+        return self._revision_of.get(key, 0)
+
+    def send_now(self) -> None:
+        """Rasterise what is due; `labels_changed` follows."""
+        self._delay.stop()
+        if self._under_way:
+            return  # the next round starts when this one is through: work must not pile up
+        due, self._due = self._due, {}
+        for drawn in due.values():
+            # The revision after which the engine knows everything: the one of this very snapshot.
+            revision = drawn.document.revision
+            self._told[drawn.entry.key] = (weakref.ref(drawn.document), revision)
+            self._render(drawn.project, drawn.entry, drawn.document.snapshot())
+
+    def when_sent(self, then: Callable[[], None]) -> None:
+        """Call `then` as soon as everything drawn so far was sent: at once, or a few milliseconds later."""
+        if not self._due and not self._under_way:
+            then()
+            return
+        self._waiting.append(then)
+        self.send_now()
+
+    def send_from_disk(self, entries: Iterable[ImageEntry]) -> None:
+        """Images have appeared: send the labels that came with them."""
+        project = self._session.project
+        if project is None:
+            return
+        for entry in entries:
+            self._under_way += 1
+            task = self._worker.run(_read, project, entry, doing=f"reading {entry.annotation_path}")
+            task.done.connect(partial(self._on_read, project, entry))
+            task.failed.connect(self._on_failed)
+
+    def forget(self, key: str) -> None:
+        """The image is gone."""
+        self._due.pop(key, None)
+        self._told.pop(key, None)
+        self._revision_of.pop(key, None)
+
+    def clear(self) -> None:
+        """Another project: nothing of the last one is of interest."""
+        self._delay.stop()
+        self._due.clear()
+        self._told.clear()
+        self._revision_of.clear()
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _on_document_changed(self, _change: object) -> None:
+        project, current = self._session.project, self._session.current
+        if project is None or current is None or current.document is None:
+            return
+        self._due[current.entry.key] = _Drawn(project, current.entry, current.document)
+        if not self._delay.isActive():
+            self._delay.start()
+
+    def _on_current_changed(self, _current: object) -> None:
+        if self._due:
+            self.send_now()
+
+    def _on_labels_written(self, written: LabelsWritten) -> None:
+        key = written.entry.key
+        if key in self._due:
+            return  # something newer is about to be sent
+        told = self._told.get(key)
+        if told is not None and told[0]() is not None and written.revision <= told[1]:
+            return
+        self._send(written.entry, written.state, PackedMask.pack(written.mask))
+
+    def _render(self, project: Project, entry: ImageEntry, annotation: Annotation) -> None:
+        self._under_way += 1
+        task = self._worker.run(_render, project, entry, annotation, doing=f"drawing the mask of {entry.key}")
+        task.done.connect(partial(self._on_rendered, project, entry, annotation.state))
+        task.failed.connect(self._on_failed)
+
+    def _on_rendered(
+        self, project: Project, entry: ImageEntry, state: AnnotationState, mask: PackedMask
+    ) -> None:
+        if project is self._session.project:  # not when another was opened meanwhile
+            self._send(entry, state, mask)
+        self._round_done()
+
+    def _on_read(
+        self, project: Project, entry: ImageEntry, found: tuple[AnnotationState, PackedMask] | None
+    ) -> None:
+        if found is not None and project is self._session.project:
+            self._send(entry, *found)
+        self._round_done()
+
+    def _on_failed(self, sentence: str) -> None:
+        # Saving meets the same problem and tells the person.
+        log.warning("The engine does not learn of the newest labels: %s", sentence)
+        self._round_done()
+
+    def _round_done(self) -> None:
+        self._under_way -= 1
+        if self._under_way:
+            return
+        if self._due and not self._delay.isActive():
+            self.send_now()
+        if not self._under_way:
+            waiting, self._waiting = self._waiting, []
+            for then in waiting:
+                then()
+
+    def _send(self, entry: ImageEntry, state: AnnotationState, mask: PackedMask) -> None:
+        revision = next(self._revisions)
+        self._revision_of[entry.key] = revision
+        self.labels_changed.emit(
+            LabelsChanged(
+                key=entry.key,
+                image_path=str(entry.image_path),
+                revision=revision,
+                state=state,
+                mask=mask,
+            )
+        )
+
+
+def _render(project: Project, entry: ImageEntry, annotation: Annotation) -> PackedMask:
+    return PackedMask.pack(project.render_mask(entry, annotation))
+
+
+def _read(project: Project, entry: ImageEntry) -> tuple[AnnotationState, PackedMask] | None:
+    annotation = project.load(entry).annotation
+    if not annotation.shapes and annotation.state is AnnotationState.UNLABELLED:
+        return None
+    return annotation.state, _render(project, entry, annotation)
