@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 
@@ -202,7 +204,7 @@ def test_a_checkpoint_is_written_at_least_as_often_as_promised(world, start, mon
 
     monkeypatch.setattr(type(state.learner.network), "forward", slow_step)
     saved = [(event.step, state.clock.seconds) for event in fit(state) if isinstance(event, Checkpointed)]
-    gaps = [later[1] - earlier[1] for earlier, later in zip(saved, saved[1:], strict=False)]
+    gaps = [later[1] - earlier[1] for earlier, later in itertools.pairwise(saved)]
     assert max(gaps) <= 10.0
 
 

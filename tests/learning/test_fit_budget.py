@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from core.learning.budget import ENDLESS_FLOOR, ENDLESS_STEPS, Budget, frozen_at, rate_factor, stage_at
@@ -32,7 +34,7 @@ def test_the_rate_rises_then_falls_to_nearly_nothing() -> None:
     factors = [rate_factor(step / 100, warmup=0.05) for step in range(101)]
     assert factors[0] == pytest.approx(0.02)
     assert factors[5] == pytest.approx(1.0)
-    assert all(a >= b for a, b in zip(factors[5:], factors[6:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(factors[5:]))
     assert factors[100] == pytest.approx(0.01)
 
 

@@ -206,9 +206,13 @@ def test_weights_that_are_no_numbers_are_never_saved(world, start) -> None:
 def test_a_loss_that_stays_no_number_ends_the_run_with_a_sentence(world, start) -> None:
     world.put_done(1, 2)
     state = start(steps=500)
-    with pytest.raises(TrainingError, match="a lower rate"):
+
+    def poison_always() -> None:
         for _event in fit(state):
             _poison(state)
+
+    with pytest.raises(TrainingError, match="a lower rate"):
+        poison_always()
 
 
 # --- images ---------------------------------------------------------------------------------------------
@@ -228,10 +232,14 @@ def test_an_image_that_vanishes_is_left_out_and_told_once(world, start, run) -> 
 def test_when_the_last_label_is_removed_training_says_so(world, start) -> None:
     world.put_done(1)
     state = start(steps=500)
-    with pytest.raises(TrainingError, match="no labelled pixel is left"):
+
+    def remove_the_label() -> None:
         for event in fit(state):
             if isinstance(event, StepDone):
                 world.store.remove("1.png")
+
+    with pytest.raises(TrainingError, match="no labelled pixel is left"):
+        remove_the_label()
 
 
 # --- labels that teach nothing --------------------------------------------------------------------------
