@@ -27,6 +27,7 @@ import torch
 
 from core.errors import MaskloopError, WeightsFileError
 from core.learning.data import LabelStore
+from core.learning.engine_exit import EXIT_DEVICE_LOST, EXIT_PARENT_GONE, EXIT_TERMINATED
 from core.learning.events import (
     ClassesChanged,
     Command,
@@ -56,7 +57,6 @@ from core.learning.inbox import Inbox
 from core.learning.memory import is_out_of_memory
 from core.learning.overlay import InterruptedPredictionError, OverlayWeights
 from core.learning.predict import choose_device
-from core.learning.process import EXIT_DEVICE_LOST, EXIT_PARENT_GONE, EXIT_TERMINATED
 from core.learning.run_host import CancelledStartError, RunHost
 from core.learning.runs import RunFolder, best_run
 from core.learning.schedule import PredictionSchedule, Target
@@ -95,7 +95,7 @@ class Engine:
         self._send = send
         self._inbox = inbox
         self._clock = clock
-        self._root: Path | None = None
+        self._project: Project | None = None  # without its lock, which is the window's
         self._store: LabelStore | None = None
         self._host = RunHost(send, lambda: self._inbox.closed or self._waits(Stop, Shutdown, OpenProject))
         self._schedule = PredictionSchedule()
@@ -176,27 +176,26 @@ class Engine:
 
     def _open(self, root: Path) -> None:
         self._end_run()
-        self._root = self._store = None
+        self._project = self._store = None
         self._schedule = PredictionSchedule()
         self._overlay.use_file(None)
-        self._store = self._read_labels(root)
-        self._root = root
+        self._read_project(root)
         self._predict_with_best_run()
 
-    def _read_labels(self, root: Path) -> LabelStore:
-        with Project.open(root, lock=False) as project:
-            store = LabelStore.from_project(project)
-            problems = list(project.problems)
-        for problem in problems[:MOST_PROBLEMS_TOLD]:
+    def _read_project(self, root: Path) -> None:
+        """Read classes and labels; replaces what is known only when all of it is there."""
+        project = Project.open(root, lock=False)
+        store = LabelStore.from_project(project)
+        self._project, self._store = project, store
+        for problem in project.problems[:MOST_PROBLEMS_TOLD]:
             self._send(Notice(text=f"Not learned from: {problem}", level="warning"))
-        if len(problems) > MOST_PROBLEMS_TOLD:
-            text = f"{len(problems) - MOST_PROBLEMS_TOLD} more files cannot be learned from."
+        if len(project.problems) > MOST_PROBLEMS_TOLD:
+            text = f"{len(project.problems) - MOST_PROBLEMS_TOLD} more files cannot be learned from."
             self._send(Notice(text=text, level="warning"))
-        return store
 
     def _take_classes(self, command: ClassesChanged) -> None:
-        store = self._store
-        if store is None or store.classes == command.classes:
+        store, project = self._store, self._project
+        if store is None or project is None or store.classes == command.classes:
             return
         gone = set(store.classes.indices) - set(command.classes.indices)
         other_background = store.classes.background != command.classes.background
@@ -209,8 +208,7 @@ class Engine:
             text = "The classes are others now: the run was saved and has ended. Train again to learn them."
             self._send(Notice(text=text, level="warning"))
         # Pixels of merged and deleted classes mean something else now: only the files know what.
-        assert self._root is not None
-        self._store = self._read_labels(self._root)
+        self._read_project(project.root)
         known = self._overlay.file_classes
         if known is not None and not set(known.indices) <= set(command.classes.indices):
             self._predict_with_best_run()
@@ -262,10 +260,10 @@ class Engine:
         if self._host.state is not None:
             self._send(Notice(text="A run is going on; stop it before starting another.", level="warning"))
             return
-        if self._store is None or self._root is None:
+        if self._store is None or self._project is None:
             raise MaskloopError("no project is open; open a folder of images first")
         try:
-            state = self._host.start(command, self._store, self._root)
+            state = self._host.start(command, self._store, self._project.layout)
         except CancelledStartError:
             self._send(Failed(during="Train", text="Training was stopped before it began."))
             return
@@ -322,10 +320,7 @@ class Engine:
         self._overlay.use_file(run.best_weights, "best run")
 
     def _best_run(self) -> RunFolder | None:
-        if self._root is None:
-            return None
-        with Project.open(self._root, lock=False) as project:
-            return best_run(project)
+        return None if self._project is None else best_run(self._project)
 
     def _predict(self, target: Target) -> None:
         started_s, version = self._clock(), self._overlay.version

@@ -27,6 +27,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import EngineError
+from core.learning.engine_exit import EXIT_NO_ENGINE, EXIT_PARENT_GONE, sentence_for_exit
 from core.learning.events import Command, Event, Failed, Shutdown
 from core.learning.inbox import Inbox
 
@@ -37,22 +38,8 @@ NICENESS: Final = 10
 """Steps of POSIX niceness: the window's thread is always served first."""
 TERMINATE_LIMIT_S: Final = 3.0
 KILL_LIMIT_S: Final = 2.0
-EXIT_PARENT_GONE: Final = 64
-EXIT_DEVICE_LOST: Final = 65
-EXIT_NO_ENGINE: Final = 66
-EXIT_TERMINATED: Final = 143
-"""As a shell reports SIGTERM: the engine saves before it obeys, so it is not the signal that ends it."""
 LEAVE_LIMIT_S: Final = 20.0
 """For an engine whose parent is gone, to save and leave by itself."""
-
-_SENTENCES: Final = {
-    0: "The engine has ended.",
-    1: "The engine ended by an unexpected error; details are in the log.",
-    EXIT_PARENT_GONE: "The engine left because its window was gone.",
-    EXIT_DEVICE_LOST: "The engine left because the graphics card reported an error it cannot recover from.",
-    EXIT_NO_ENGINE: "The engine could not start: a library it needs cannot be loaded; see the log.",
-    EXIT_TERMINATED: "The engine was ended from outside (SIGTERM).",
-}
 
 
 class EngineProcess:
@@ -206,21 +193,6 @@ class EngineProcess:
         if self._connection is None:
             raise EngineError("The engine was not started.")
         return self._connection
-
-
-def sentence_for_exit(code: int) -> str:
-    """Turn an exit code (negative: a signal) into a sentence."""
-    if code >= 0:
-        return _SENTENCES.get(code, f"The engine ended with exit code {code}.")
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        return f"The engine was ended by signal {-code}."
-    if name == "SIGKILL":
-        return "The engine was killed by the system, most likely for want of memory."
-    if name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT"):
-        return f"The engine crashed ({name}) inside a library."
-    return f"The engine was ended from outside ({name})."
 
 
 def _run_child(connection: Connection[Any, Any], niceness: int, threads: int | None) -> None:

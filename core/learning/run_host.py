@@ -13,7 +13,7 @@ from core.learning.data import LabelStore
 from core.learning.events import Event, Finished, Train
 from core.learning.fit import TrainState, fit, save_now
 from core.learning.runs import RunFolder
-from core.project.project import Project
+from core.project.layout import ProjectLayout
 
 
 class CancelledStartError(Exception):
@@ -50,7 +50,7 @@ class RunHost:
         """There is a run, and it is held."""
         return self._state is not None and self._paused
 
-    def start(self, command: Train, store: LabelStore, root: Path) -> TrainState:
+    def start(self, command: Train, store: LabelStore, layout: ProjectLayout) -> TrainState:
         """Prepare the run a command asks for; `advance` then trains.
 
         Raises:
@@ -60,7 +60,7 @@ class RunHost:
         if command.resume_run is not None:
             state = TrainState.resume(Path(command.resume_run), store, command.config, self._tell)
         else:
-            state = self._create(command, store, root)
+            state = self._create(command, store, layout)
         self._state, self._events, self._paused = state, fit(state), False
         return state
 
@@ -123,12 +123,11 @@ class RunHost:
         if state is not None:
             self._save(state)
 
-    def _create(self, command: Train, store: LabelStore, root: Path) -> TrainState:
+    def _create(self, command: Train, store: LabelStore, layout: ProjectLayout) -> TrainState:
         config = command.config
         if config.model == AUTO_MODEL:
             config = replace(config, model=DEFAULT_MODEL)
-        with Project.open(root, lock=False) as project:
-            folder = project.layout.new_run(config.model, datetime.now().astimezone())
+        folder = layout.new_run(config.model, datetime.now().astimezone())
         try:
             return TrainState.create(config, store, folder, self._tell)
         except BaseException:

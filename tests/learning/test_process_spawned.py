@@ -21,6 +21,7 @@ from PIL import Image
 from core.annotation.model import Annotation, AnnotationState, Shape, ShapeType, frozen_points
 from core.errors import EngineError
 from core.learning.config import TrainConfig
+from core.learning.engine_exit import EXIT_DEVICE_LOST, EXIT_TERMINATED, sentence_for_exit
 from core.learning.events import (
     Checkpointed,
     EngineReady,
@@ -37,12 +38,7 @@ from core.learning.events import (
     TrainingStarted,
     Watch,
 )
-from core.learning.process import (
-    EXIT_DEVICE_LOST,
-    EXIT_TERMINATED,
-    EngineProcess,
-    sentence_for_exit,
-)
+from core.learning.process import EngineProcess
 from core.project.project import Project
 
 E = TypeVar("E")
