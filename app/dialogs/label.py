@@ -78,10 +78,11 @@ class LabelDialog(QDialog):
     def popup_at(self, where: QPoint) -> None:
         """Open beside a point of the desktop, wholly on its screen."""
         self.adjustSize()
-        screen = self.screen().availableGeometry()
+        margin = SPACE // 2
+        room = self.screen().availableGeometry().adjusted(margin, margin, -margin, -margin)
         corner = where + QPoint(SPACE, SPACE)
-        corner.setX(max(screen.left(), min(corner.x(), screen.right() - self.width())))
-        corner.setY(max(screen.top(), min(corner.y(), screen.bottom() - self.height())))
+        corner.setX(max(room.left(), min(corner.x(), room.right() + 1 - self.width())))
+        corner.setY(max(room.top(), min(corner.y(), room.bottom() + 1 - self.height())))
         self.move(corner)
         self.show()
         self.field.setFocus()

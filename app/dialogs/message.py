@@ -77,6 +77,7 @@ class MessageDialog(QDialog):
         self.detail.setFixedHeight(140)
         self.detail.hide()
         self.buttons: dict[str, QPushButton] = {}
+        self._first: QPushButton | None = None
         row = QHBoxLayout()
         row.setSpacing(SPACE)
         if detail:
@@ -94,12 +95,12 @@ class MessageDialog(QDialog):
                 button.setProperty("kind", choice.kind)
             button.setToolTip(choice.explanation)
             if choice.kind == "primary":
-                button.setFocus()
+                self._first = button
             button.clicked.connect(lambda _=False, key=choice.key: self._choose(key))
             self.buttons[choice.key] = button
             row.addWidget(button)
         words = QVBoxLayout()
-        words.setSpacing(SPACE // 2)
+        words.setSpacing(SPACE)
         words.addWidget(heading)
         words.addWidget(self._text)
         words.addStretch(1)
@@ -137,6 +138,8 @@ class MessageDialog(QDialog):
         """Take the height the wrapped sentence needs."""
         super().showEvent(event)
         self._fit()
+        if self._first is not None:
+            self._first.setFocus()
 
     def _fit(self) -> None:
         # adjustSize would wrap the sentence at the width of the size hint and leave a gap.

@@ -116,7 +116,7 @@ class RunHistory(QFrame):
         """Open over a button at the window's lower edge, kept on its screen."""
         corner = anchor.mapToGlobal(QPoint(0, -self.height() - SPACE // 2))
         room = anchor.screen().availableGeometry()
-        corner.setX(max(room.left(), min(corner.x(), room.right() - self.width())))
+        corner.setX(max(room.left(), min(corner.x(), room.right() + 1 - self.width())))
         corner.setY(max(room.top(), corner.y()))
         self.move(corner)
         self.show()
