@@ -24,6 +24,7 @@ from core.learning.events import LabelsChanged, PackedMask
 
 if TYPE_CHECKING:
     from app.session import Session
+    from app.session_state import CurrentImage
     from core.project.project import ImageEntry, Project
 
 log = logging.getLogger(__name__)
@@ -115,16 +116,30 @@ class LabelFeed(QObject):
     # --- inside -------------------------------------------------------------------------------------------
 
     def _on_document_changed(self, _change: object) -> None:
-        project, current = self._session.project, self._session.current
-        if project is None or current is None or current.document is None:
-            return
-        self._due[current.entry.key] = _Drawn(project, current.entry, current.document)
-        if not self._delay.isActive():
-            self._delay.start()
+        current = self._session.current
+        if current is not None and current.document is not None:
+            self._note(current.entry, current.document)
 
-    def _on_current_changed(self, _current: object) -> None:
+    def _on_current_changed(self, current: CurrentImage | None) -> None:
         if self._due:
             self.send_now()
+        document = None if current is None else current.document
+        if current is None or document is None:
+            return
+        told = self._told.get(current.entry.key)
+        if told is not None and told[0]() is document:
+            return
+        if document.shapes or document.state is not AnnotationState.UNLABELLED:
+            # Another program may have drawn this since the engine read it from disk.
+            self._note(current.entry, document)
+
+    def _note(self, entry: ImageEntry, document: AnnotationDocument) -> None:
+        project = self._session.project
+        if project is None:
+            return
+        self._due[entry.key] = _Drawn(project, entry, document)
+        if not self._delay.isActive():
+            self._delay.start()
 
     def _on_labels_written(self, written: LabelsWritten) -> None:
         key = written.entry.key

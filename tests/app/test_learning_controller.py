@@ -217,7 +217,8 @@ def prediction(key: str, version: int = 1, revision: int = 0, value: int = 1) ->
 
 def test_opening_a_project_tells_the_engine_what_to_read_and_what_is_looked_at(opened: Bench) -> None:
     assert opened.session.project is not None
-    assert opened.thread.sent[0] == Watch(key=None) or isinstance(opened.thread.sent[0], OpenProject)
+    kinds = [type(command) for command in opened.thread.sent]
+    assert kinds.index(OpenProject) < kinds.index(Watch)
     assert opened.thread.of(OpenProject) == [OpenProject(root=str(opened.session.project.root))]
     watched = opened.thread.of(Watch)[-1]
     assert (watched.key, Path(watched.image_path or "").name) == ("scan000.png", "scan000.png")
@@ -257,6 +258,20 @@ def test_an_edit_made_just_before_leaving_the_image_is_not_lost(opened: Bench) -
     assert opened.thread.of(Watch)[-1].key == "scan001.png"
     opened.show("scan000.png")
     assert opened.thread.of(Watch)[-1].revision == opened.thread.of(LabelsChanged)[-1].revision
+
+
+def test_labels_another_program_has_drawn_meanwhile_are_told_when_they_are_seen(opened: Bench) -> None:
+    opened.draw()
+    opened.wait_for(LabelsChanged)
+    assert opened.session.flush()
+    assert opened.session.project is not None
+    root = opened.session.project.root
+    foreign = (root / "scan000.json").read_text().replace("scan000", "scan002")
+    (root / "scan002.json").write_text(foreign)
+    opened.show("scan002.png")
+    labels = opened.wait_for(LabelsChanged, 2)
+    assert labels.key == "scan002.png"
+    assert (labels.mask.unpack()[5:21, 5:21] == 1).all()
 
 
 def test_train_waits_until_everything_drawn_was_told(opened: Bench) -> None:
