@@ -163,12 +163,12 @@ class ClassDelegate(QStyledItemDelegate):
     @staticmethod
     def swatch_rect(row: QRect) -> QRect:
         """Where the swatch is, with a margin that makes it easier to hit."""
-        return QRect(row.left() + SPACE, row.center().y() - 10, 20, 20)
+        return QRect(row.left() + SPACE, row.top() + (row.height() - 20) // 2, 20, 20)
 
     @staticmethod
     def eye_rect(row: QRect) -> QRect:
         """Where the eye is."""
-        return QRect(row.right() - 28, row.center().y() - 12, 24, 24)
+        return QRect(row.right() - 28, row.top() + (row.height() - 24) // 2, 24, 24)
 
     @staticmethod
     def name_rect(row: QRect) -> QRect:

@@ -159,7 +159,7 @@ class ClassScores(QWidget):
         self._heading.set_text("mIoU —" if miou is None else f"mIoU {miou:.2f}")
         if on_training:
             self._explanation.set_text(
-                "on training images (too few done to hold any out)",
+                "on training images: too few are done",
                 "Scores are on training images: too few done images to hold any out. "
                 "Mark five or more images as done to get scores on images the network has not seen.",
             )

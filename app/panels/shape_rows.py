@@ -191,7 +191,7 @@ class ShapeDelegate(QStyledItemDelegate):
     @staticmethod
     def box_rect(row: QRect) -> QRect:
         """Where the tick box is."""
-        return QRect(row.left() + SPACE + 2, row.center().y() - 7, 16, 16)
+        return QRect(row.left() + SPACE + 2, row.top() + (row.height() - 16) // 2, 16, 16)
 
     def sizeHint(self, option: QStyleOptionViewItem, index: _INDEX) -> QSize:
         """One line."""
@@ -219,7 +219,7 @@ class ShapeDelegate(QStyledItemDelegate):
         if shown:
             pixmap = icon_pixmap("check", theme.on_accent, 12, ratio)
             painter.drawPixmap(round(box.left() + 1.5), round(box.top() + 1.5), pixmap)
-        swatch = QRectF(row.left() + SPACE + 26, row.center().y() - 5, 11, 11)
+        swatch = QRectF(row.left() + SPACE + 26, QRectF(row).center().y() - 5.5, 11, 11)
         draw_swatch(painter, swatch, index.data(_ColorRole), theme.border_strong)
         small = QFont(option.font)
         small.setPointSizeF(option.font.pointSizeF() * 0.88)

@@ -264,7 +264,7 @@ def test_scores_say_what_they_are_measured_on(panel: TrainingPanel) -> None:
     assert [row.data() for row in rows] == ["background", "nerve"]
     assert "no true pixel" in rows[1].data(Qt.ItemDataRole.ToolTipRole)
     panel.on_event(validated(20, None, on="training", images=2))
-    assert panel.scores.heading_text == "mIoU — on training images (too few done to hold any out)"
+    assert panel.scores.heading_text == "mIoU — on training images: too few are done"
 
 
 def test_the_footer_tells_progress_device_and_speed(panel: TrainingPanel) -> None:
