@@ -24,6 +24,7 @@ from PySide6.QtCore import (
 )
 from PySide6.QtWidgets import QApplication
 
+from app.collector import GuiCollector
 from app.icons import app_icon
 from app.main_window import MainWindow
 from app.settings import Settings
@@ -54,12 +55,15 @@ def run_window(path: Path | None, *, train_seconds: float | None = None) -> int:
     window = MainWindow(settings)
     safety = SafetyNet(window)
     safety.install()
+    window.left.connect(app.quit)  # a window that was hidden while the engine left is no "last window closed"
     window.show()
     if path is not None:
         window.open_path(path)
     if train_seconds is not None:
         TrainOnceOpen(window, TrainConfig(seconds=train_seconds))
+    collector = GuiCollector(app)
     code = app.exec()
+    collector.stop()
     safety.remove()
     return code
 

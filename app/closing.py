@@ -89,3 +89,4 @@ class Closing(QObject):
         self._window.session.close(discard=True)
         self._window.end_workers()
         self._window.close()
+        self._window.left.emit()

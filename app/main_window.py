@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QByteArray, QEvent, QMimeData, Qt
+from PySide6.QtCore import QByteArray, QEvent, QMimeData, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QStatusTipEvent
 from PySide6.QtWidgets import QMainWindow, QSplitter
 
@@ -53,7 +53,12 @@ class MainWindow(Themed, QMainWindow):
     Args:
         settings: what is remembered between starts.
         trainer: supervises the engine; a window makes its own unless a test brings one.
+
+    Signals:
+        left(): everything is saved, every thread has ended, the window is gone.
     """
+
+    left = Signal()
 
     def __init__(self, settings: Settings, trainer: TrainerThread | None = None) -> None:
         super().__init__()
@@ -327,6 +332,12 @@ class MainWindow(Themed, QMainWindow):
         self.settings.layout = self.saveState() if self._panels_shown else self._layout_state
         self.settings.sync()
         self._closing.begin()
+        event.setAccepted(self._closing.finished)
+
+    @property
+    def closed(self) -> bool:
+        """Everything is saved and every thread has ended."""
+        return self._closing.finished
 
     def end_workers(self) -> None:
         """Called when everything is saved: end the threads of all parts."""

@@ -506,8 +506,8 @@ class Session(QObject):
         return f"class {index}" if found is None else found.name
 
     def _default_class(self) -> LabelClass | None:
-        foreground = [c for c in self.classes if c.index != self.classes.background]
-        return next(iter(foreground or self.classes), None)
+        """The first that is not the background; without one, drawing asks for a name."""
+        return next((c for c in self.classes if c.index != self.classes.background), None)
 
     # --- what the open project tells ----------------------------------------------------------------------
 

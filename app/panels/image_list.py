@@ -89,6 +89,8 @@ class ImageListPanel(Themed, QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.search.setPlaceholderText("Search images")
         self.search.setClearButtonEnabled(True)
+        self._search_icon = QAction(self)
+        self.search.addAction(self._search_icon, QLineEdit.ActionPosition.LeadingPosition)
         self.search.textChanged.connect(self.model.set_search)
         self.search.returnPressed.connect(self._on_search_entered)
         self.filter_button.setMenu(self._filter_menu())
@@ -196,10 +198,6 @@ class ImageListPanel(Themed, QWidget):
             self.view.setFocus()
 
     def apply_tokens(self, theme: Tokens) -> None:
-        """Colour the search icon."""
-        for action in self.search.actions():
-            if action.objectName() == "search.icon":
-                self.search.removeAction(action)
-        action = self.search.addAction(icon("search", theme.muted), QLineEdit.ActionPosition.LeadingPosition)
-        action.setObjectName("search.icon")
+        """Colour the search icon. No widget may come or go here: Qt is walking through all of them."""
+        self._search_icon.setIcon(icon("search", theme.muted))
         self.view.viewport().update()

@@ -14,7 +14,14 @@ import numpy as np
 import pytest
 import shiboken6
 from PIL import Image
-from PySide6.QtCore import QThread
+from PySide6.QtCore import QPoint, QPointF, Qt, QThread
+from PySide6.QtWidgets import QApplication
+
+from app.main_window import MainWindow
+from app.settings import Settings
+from app.theme import apply_theme
+from app.workers.trainer_thread import TrainerThread
+from core.learning.events import Command
 
 QT_NOISE = (
     r"This plugin does not support",  # the offscreen platform, of every window it shows
@@ -35,11 +42,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.qt_log_ignore(*QT_NOISE))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def collect_in_this_thread_only() -> Iterator[None]:
+    """As in the program (app/collector.py): a worker must not collect what an earlier test left behind."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @pytest.fixture(autouse=True)
-def nothing_left_running() -> Iterator[None]:
+def nothing_left_running(collect_in_this_thread_only: None) -> Iterator[None]:
     """Fail on threads and child processes that outlive their test."""
     before = set(threading.enumerate())
     yield
+    gc.collect(1)
     deadline = time.monotonic() + 3.0
     while (left := _left_running(before)) and time.monotonic() < deadline:
         gc.collect()
@@ -104,3 +120,126 @@ def image_folder(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+class QuietTrainer(TrainerThread):
+    """Remembers what the engine would be told, and never starts one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[Command] = []
+
+    def start_engine(self) -> None:
+        pass
+
+    def send(self, command: Command) -> None:
+        self.sent.append(command)
+
+
+class WindowBench:
+    """A window with a person in front of it."""
+
+    def __init__(self, window: MainWindow, trainer: QuietTrainer, qtbot) -> None:
+        self.window = window
+        self.trainer = trainer
+        self.session = window.session
+        self.canvas = window.canvas
+        self._qtbot = qtbot
+
+    def open(self, path: Path) -> None:
+        self.window.open_path(path)
+        self._qtbot.waitUntil(lambda: self.session.current is not None and not self.session.busy)
+
+    def add_class(self, name: str) -> None:
+        with self._qtbot.waitSignal(self.session.classes_changed):
+            self.session.add_class(name)
+
+    def at(self, x: float, y: float) -> QPoint:
+        """A point of the image in the viewport."""
+        return self.canvas.to_viewport(QPointF(x, y)).toPoint()
+
+    def click(self, x: float, y: float, modifier=Qt.KeyboardModifier.NoModifier) -> None:
+        viewport = self.canvas.viewport()
+        self._qtbot.mouseMove(viewport, self.at(x, y))
+        self._qtbot.mouseClick(viewport, Qt.MouseButton.LeftButton, modifier, self.at(x, y))
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        viewport = self.canvas.viewport()
+        middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+        self._qtbot.mouseMove(viewport, self.at(*start))
+        self._qtbot.mousePress(viewport, Qt.MouseButton.LeftButton, pos=self.at(*start))
+        for point in (middle, end):
+            self._qtbot.mouseMove(viewport, self.at(*point))
+        self._qtbot.mouseRelease(viewport, Qt.MouseButton.LeftButton, pos=self.at(*end))
+
+    def key(self, key: Qt.Key, modifier=Qt.KeyboardModifier.NoModifier) -> None:
+        self._qtbot.keyClick(self.canvas, key, modifier)
+
+    def draw_square(self, x: float, y: float, side: float = 10.0) -> None:
+        """Draw with the polygon tool: four clicks and Enter."""
+        self.key(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+        for corner in ((x, y), (x + side, y), (x + side, y + side), (x, y + side)):
+            self.click(*corner)
+        self.key(Qt.Key.Key_Return)
+
+    def labels(self) -> list[str]:
+        current = self.session.current
+        assert current is not None
+        assert current.document is not None
+        return [shape.label for shape in current.document.shapes]
+
+    def wait_for_image(self, key: str) -> None:
+        session = self.session
+        self._qtbot.waitUntil(lambda: session.current is not None and session.current.entry.key == key)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(tmp_path / "settings.ini")
+
+
+@pytest.fixture
+def make_window(qapp: QApplication, qtbot, settings: Settings) -> Iterator[Callable[[], WindowBench]]:
+    """Make a window without an engine, shown and active; it is closed after the test."""
+    apply_theme(qapp, "dark")
+    benches: list[WindowBench] = []
+
+    def make() -> WindowBench:
+        trainer = QuietTrainer()
+        window = MainWindow(settings, trainer)
+        window.resize(1200, 800)
+        window.show()
+        qtbot.waitExposed(window)
+        window.activateWindow()
+        benches.append(WindowBench(window, trainer, qtbot))
+        return benches[-1]
+
+    yield make
+    for bench in benches:
+        close_window(bench.window)
+    qapp.closeAllWindows()
+
+
+def close_window(window: MainWindow) -> None:
+    if not shiboken6.isValid(window) or window.closed:
+        return
+    window.session.close(discard=True)
+    window.close()
+    assert window.closed
+    window.deleteLater()
+
+
+@pytest.fixture
+def bench(make_window: Callable[[], WindowBench]) -> WindowBench:
+    return make_window()
+
+
+@pytest.fixture
+def opened(bench: WindowBench, image_folder: Callable[..., Path]) -> WindowBench:
+    """A window on a project of three images with the classes background, nerve and vessel."""
+    bench.open(image_folder(3))
+    for name in ("nerve", "vessel"):
+        bench.add_class(name)
+    nerve = bench.session.classes.by_name("nerve")
+    bench.session.set_active_class(nerve)
+    return bench
