@@ -12,6 +12,7 @@ Training time runs only while the generator does: whoever stops asking for event
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
 
@@ -40,12 +41,15 @@ def fit(state: TrainState) -> Iterator[Event]:
         state.clock.start()
         try:
             event = next(events, None)
+        except Exception as error:
+            state.record.log(f"ended at step {state.step}: {error}")
+            raise
         finally:
             state.clock.stop()
         if event is None:
             return
         if isinstance(event, Notice):
-            state.log(event.text)
+            state.record.log(event.text)
         yield event
 
 
@@ -104,7 +108,7 @@ def _report(state: TrainState) -> Iterator[Event]:
     if not finite:
         yield state.go_back()
         return
-    state.write_rows(rows)
+    state.record.losses(rows)
     yield StepDone(
         step=state.step,
         seconds=state.clock.seconds,
@@ -166,6 +170,8 @@ def _finish(state: TrainState) -> Iterator[Event]:
     yield from save_now(state)
     if not state.storage_ok:
         state.save()  # the last chance; its error is the run's
+    reason: Literal["budget", "stopped"] = "stopped" if state.stop_requested else "budget"
+    state.record.log(f"finished after {state.step} steps and {state.clock.seconds:.0f} s ({reason})")
     yield Finished(
         run=str(state.run.path),
         model=state.config.model,
@@ -174,5 +180,5 @@ def _finish(state: TrainState) -> Iterator[Event]:
         best_miou=state.best.miou,
         per_class_iou=state.best.per_class_iou,
         resumed_step=state.resumed_step,
-        reason="stopped" if state.stop_requested else "budget",
+        reason=reason,
     )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from core.annotation.model import ClassList
-from core.errors import StorageError, TrainingError, WeightsFileError
+from core.errors import TrainingError, WeightsFileError
 from core.learning.budget import Budget
 from core.learning.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.learning.clock import Clock
@@ -26,9 +25,10 @@ from core.learning.learner import Learner
 from core.learning.losses import balanced_class_weights
 from core.learning.predict import Predictor, choose_device
 from core.learning.preset import resolve
-from core.learning.runs import METRICS, RunFolder, Value
+from core.learning.record import Best, RunRecord
+from core.learning.runs import RunFolder
 from core.learning.sampler import CropSampler, Windows
-from core.learning.tally import Row, Tally
+from core.learning.tally import Tally
 from core.learning.validation import Plan, Score, Validator, plan_validation
 from core.learning.weights import header_for, save_weights
 from core.models.network import SegmentationNetwork
@@ -37,21 +37,12 @@ from core.models.registry import build
 
 Notify = Callable[[Event], None]
 
+FINAL_BALANCE: Final = 0.3
+"""Power of the class weights at the end of a run; 1 at its start."""
 MOST_RETURNS: Final = 5
 """How often a run goes back after a loss that is not finite, before it gives up."""
 MOST_NOTES: Final = 5
 """Unreadable images told one by one; the rest are counted."""
-
-
-@dataclass(slots=True)
-class Best:
-    """The best score so far, and whether its weights are on disk."""
-
-    miou: float | None = None
-    per_class_iou: Mapping[str, float | None] = field(default_factory=dict)
-    pixel_accuracy: float | None = None
-    step: int | None = None
-    saved: bool = True
 
 
 class TrainState:
@@ -59,7 +50,7 @@ class TrainState:
 
     Attributes:
         config: with everything the preset decided filled in.
-        learner: network, average, optimizer.
+        learner: network, average, optimizer. record: metrics and log.
         channels: what the network's outputs mean; fixed for the run.
         step: optimizer steps done.
         resumed_step: where a resumed run went on from; None for a new one.
@@ -86,6 +77,7 @@ class TrainState:
         self.config = config
         self.store = store
         self.run = run
+        self.record = RunRecord(run, classes.names)
         self.learner = Learner(config, network, device, pretrained=pretrained)
         self.channels = ChannelMap(classes)
         self.budget = budget
@@ -106,7 +98,7 @@ class TrainState:
         self.tally = Tally(device)
         self.clock = Clock()
         self.best = Best()
-        self.class_weights: Tensor | None = None
+        self.class_weights = self._balance = torch.ones(len(classes), device=device)
         self.step = 0
         self.resumed_step: int | None = None
         self.stop_requested = False
@@ -307,10 +299,12 @@ class TrainState:
         )
         again = "" if self.resumed_step is None else f", resumed at step {self.resumed_step}"
         held_out = len(event.validation_images)
-        self.log(f"{event.model} on {event.encoder}, {event.device}{again}")
-        self.log(f"{len(event.train_images)} images to learn from, {held_out} held out")
+        self.record.log(f"{event.model} on {event.encoder}, {event.device}{again}")
+        self.record.log(f"{len(event.train_images)} images to learn from, {held_out} held out")
         crop, scale = self.learner.load.crop, self.scale
-        self.log(f"crops of {crop} pixels at scale {scale:g}, batch {self.batch}, rate {self.config.lr:g}")
+        self.record.log(
+            f"crops of {crop} pixels at scale {scale:g}, batch {self.batch}, rate {self.config.lr:g}"
+        )
         return event
 
     def keep_up(self) -> Iterator[Event]:
@@ -319,6 +313,9 @@ class TrainState:
             yield from self._take_in_labels()
         yield from self.problems()
         progress = self.budget.progress(self.step, self.clock.seconds, self.validator.reserve_s)
+        # Rare classes weigh most at first, so that they are found at all; later that would paint them beyond
+        # their borders.
+        self.class_weights = self._balance ** (1.0 - (1.0 - FINAL_BALANCE) * min(progress, 1.0))
         stage = self.learner.prepare(progress, endless=self.budget.endless)
         if stage is not None:
             yield Notice(text=f"{self.config.model} goes on as {stage}")
@@ -341,50 +338,25 @@ class TrainState:
         self._last_step_s = now_s
         self.tally.add(loss, gradient_norm, step=self.step, seconds=now_s, lr=self.learner.lr)
 
-    def write_rows(self, rows: list[Row]) -> None:
-        """Keep losses in metrics.csv; a full disk is told when the checkpoint meets it."""
-        for row in rows:
-            self._write_row(
-                {"step": row.step, "seconds": round(row.seconds, 3), "loss": row.loss, "lr": row.lr}
-            )
-
     def reported(self) -> None:
         """What follows counts for the next StepDone."""
         self._last_report_s = self._last_step_s = self.clock.seconds
 
     def note_score(self, score: Score, *, comparable: Score) -> Validated:
         """Keep a score; `comparable` is the one on the images of earlier scores, which decides on "best"."""
-        first = self.best.step is None
-        best = first or (comparable.miou or 0.0) > (self.best.miou or 0.0)
-        if best:
-            self.best = Best(score.miou, score.per_class_iou, score.pixel_accuracy, self.step, saved=False)
-        self._write_row(
-            {
-                "step": self.step,
-                "seconds": round(self.clock.seconds, 3),
-                "lr": self.learner.lr,
-                "val_miou": score.miou,
-                "val_pixel_accuracy": score.pixel_accuracy,
-                "val_on": self.validator.plan.on,
-                "val_images": score.images,
-                **{f"val_iou:{name}": value for name, value in score.per_class_iou.items()},
-            }
-        )
+        best = self.best.note(score, comparable, self.step)
+        on, seconds = self.validator.plan.on, self.clock.seconds
+        self.record.score(score, on=on, step=self.step, seconds=seconds, lr=self.learner.lr)
         return Validated(
             step=self.step,
-            seconds=self.clock.seconds,
+            seconds=seconds,
             miou=score.miou,
             per_class_iou=score.per_class_iou,
             pixel_accuracy=score.pixel_accuracy,
-            on=self.validator.plan.on,
+            on=on,
             images=score.images,
             best=best,
         )
-
-    def log(self, text: str) -> None:
-        """A line in the run's log, if the disk takes it."""
-        with contextlib.suppress(StorageError):
-            self.run.log(text)
 
     # --- when things go wrong ------------------------------------------------------------------------------
 
@@ -448,12 +420,7 @@ class TrainState:
             "classes": [c.index for c in self.channels.classes],
             "held_out": list(self.validator.plan.held_out),
             "validation_few": self.validator.few,
-            "best": {
-                "miou": self.best.miou,
-                "per_class_iou": dict(self.best.per_class_iou),
-                "pixel_accuracy": self.best.pixel_accuracy,
-                "step": self.best.step,
-            },
+            "best": self.best.state(),
         }
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -475,7 +442,7 @@ class TrainState:
         weak_before = self.sampler.weak_background
         pixels = self.sampler.class_pixels
         weights = balanced_class_weights(pixels, self.config.class_weight_cap)
-        self.class_weights = torch.from_numpy(weights).to(self.device)
+        self._balance = torch.from_numpy(weights).to(self.device)
         if weak_before and not self.sampler.weak_background:
             yield Notice(text="background is labelled now: undrawn pixels no longer stand in for it")
         if self.store.classes != self._told_classes:
@@ -492,11 +459,6 @@ class TrainState:
         if added:
             names = ", ".join(added)
             yield Notice(text=f"new classes ({names}) are learned from the next run on", level="warning")
-
-    def _write_row(self, row: Mapping[str, Value]) -> None:
-        columns = [*METRICS, *(f"val_iou:{name}" for name in self.channels.classes.names)]
-        with contextlib.suppress(StorageError):
-            self.run.append_metrics({name: row.get(name) for name in columns})
 
 
 def device_name(device: torch.device) -> str:

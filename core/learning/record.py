@@ -1,0 +1,89 @@
+"""What a run notes down as it goes: rows of metrics.csv, lines of log.txt, and its best score."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from core.errors import StorageError
+from core.learning.runs import METRICS, RunFolder, Value
+from core.learning.tally import Row
+from core.learning.validation import Score
+
+
+@dataclass(slots=True)
+class Best:
+    """The best score so far.
+
+    Attributes:
+        compared: mIoU on the images of the intermediate validations, which decides what is better.
+        miou, per_class_iou, pixel_accuracy: of the same weights, on all images that were scored.
+        step: None before the first score.
+        saved: whether its weights are on disk.
+    """
+
+    compared: float | None = None
+    miou: float | None = None
+    per_class_iou: Mapping[str, float | None] = field(default_factory=dict)
+    pixel_accuracy: float | None = None
+    step: int | None = None
+    saved: bool = True
+
+    def note(self, score: Score, comparable: Score, step: int) -> bool:
+        """Take over a score that is better, or the first one; returns whether it was."""
+        if self.step is not None and (comparable.miou or 0.0) <= (self.compared or 0.0):
+            return False
+        self.compared, self.miou = comparable.miou, score.miou
+        self.per_class_iou, self.pixel_accuracy = score.per_class_iou, score.pixel_accuracy
+        self.step, self.saved = step, False
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint, whose best weights are on disk beside it."""
+        return {**asdict(self), "per_class_iou": dict(self.per_class_iou), "saved": True}
+
+
+class RunRecord:
+    """Writes to a run's folder. A full disk costs rows, not the run: it is told when a checkpoint meets it.
+
+    Args:
+        run: the folder.
+        class_names: of the network's channels; the columns of their scores.
+    """
+
+    def __init__(self, run: RunFolder, class_names: Iterable[str]) -> None:
+        self._run = run
+        self._columns = (*METRICS, *(f"val_iou:{name}" for name in class_names))
+
+    def losses(self, rows: Iterable[Row]) -> None:
+        """Note losses down."""
+        for row in rows:
+            self._write({"step": row.step, "seconds": round(row.seconds, 3), "loss": row.loss, "lr": row.lr})
+
+    def score(self, score: Score, *, on: str, step: int, seconds: float, lr: float) -> None:
+        """Note a validation down."""
+        miou = "none" if score.miou is None else f"{score.miou:.3f}"
+        self.log(f"step {step}: mIoU {miou} on {score.images} {on} images")
+        self._write(
+            {
+                "step": step,
+                "seconds": round(seconds, 3),
+                "lr": lr,
+                "val_miou": score.miou,
+                "val_pixel_accuracy": score.pixel_accuracy,
+                "val_on": on,
+                "val_images": score.images,
+                **{f"val_iou:{name}": value for name, value in score.per_class_iou.items()},
+            }
+        )
+
+    def log(self, text: str) -> None:
+        """A line with the time."""
+        with contextlib.suppress(StorageError):
+            self._run.log(text)
+
+    def _write(self, row: Mapping[str, Value]) -> None:
+        with contextlib.suppress(StorageError):
+            self._run.append_metrics({name: row.get(name) for name in self._columns})
