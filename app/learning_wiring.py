@@ -152,6 +152,7 @@ class LearningWiring(QObject):
         canvas.cursor_moved.connect(self._on_cursor_moved)
         canvas.cursor_left.connect(self._on_cursor_left)
         bar.accept_all_requested.connect(controller.accept_all)
+        bar.pick_requested.connect(actions["shape.region"].trigger)
         bar.labels_toggled.connect(actions["view.labels"].setChecked)
         bar.prediction_toggled.connect(actions["view.prediction"].setChecked)
         bar.opacity_changed.connect(self._on_opacity_changed)

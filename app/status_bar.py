@@ -1,4 +1,4 @@
-"""The line at the bottom: what is under the mouse, hints and messages, saved state, zoom, training."""
+"""The line at the bottom: hints and messages, what is under the mouse, saved state, zoom, training."""
 
 from __future__ import annotations
 
@@ -74,15 +74,16 @@ class StatusBar(QStatusBar):
         self._zoom = QLabel()
         self._zoom.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self._training = QLabel()
+        self._position.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self._position.setMinimumWidth(self.fontMetrics().horizontalAdvance("0000, 0000") + 12)
         self._zoom.setMinimumWidth(self.fontMetrics().horizontalAdvance("6400 %") + 12)
         line = QWidget()
         layout = QHBoxLayout(line)
         layout.setContentsMargins(SPACE // 2, 0, SPACE // 2, 0)
         layout.setSpacing(SPACE)
+        layout.addWidget(self._message, 1)
         for widget in (self._position, self._value, self._label, self._predicted):
             layout.addWidget(widget)
-        layout.addWidget(self._message, 1)
         layout.addWidget(self._save_icon)
         layout.addWidget(self._save)
         layout.addWidget(self._zoom)

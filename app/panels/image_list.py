@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QActionGroup, QImage
+from PySide6.QtGui import QAction, QActionGroup, QImage, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QListView, QMenu, QVBoxLayout, QWidget
 
 from app.icons import icon
@@ -93,6 +93,9 @@ class ImageListPanel(Themed, QWidget):
         self.search.addAction(self._search_icon, QLineEdit.ActionPosition.LeadingPosition)
         self.search.textChanged.connect(self.model.set_search)
         self.search.returnPressed.connect(self._on_search_entered)
+        escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self.search)
+        escape.setContext(Qt.ShortcutContext.WidgetShortcut)
+        escape.activated.connect(self._on_search_left)
         self.filter_button.setMenu(self._filter_menu())
         self.filter_button.setPopupMode(IconButton.ToolButtonPopupMode.InstantPopup)
         self.view.setModel(self.model)
@@ -196,6 +199,11 @@ class ImageListPanel(Themed, QWidget):
         if self.model.rowCount():
             self.image_requested.emit(self.model.keys()[0])
             self.view.setFocus()
+
+    def _on_search_left(self) -> None:
+        """The single-letter keys work again."""
+        self.search.clear()
+        self.view.setFocus()
 
     def apply_tokens(self, theme: Tokens) -> None:
         """Colour the search icon. No widget may come or go here: Qt is walking through all of them."""

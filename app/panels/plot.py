@@ -32,8 +32,9 @@ class _XAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph is untyped
         if self.shows_time:
             spacing: float = next((s for s in _TIME_STEPS_S if s >= least), _TIME_STEPS_S[-1])
         else:
+            least = max(1.0, least)  # there is no half step
             power = 10 ** math.floor(math.log10(least))
-            spacing = max(1.0, next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= least))
+            spacing = float(next(m * power for m in (1, 2, 5, 10) if m * power >= least))
         return [(spacing, 0)]
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:

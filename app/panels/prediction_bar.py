@@ -13,13 +13,15 @@ class PredictionBar(QFrame):
     """Show labels, show prediction, how strongly; accept it.
 
     Signals:
-        labels_toggled(bool), prediction_toggled(bool), opacity_changed(float): 0..1, accept_all_requested.
+        labels_toggled(bool), prediction_toggled(bool), opacity_changed(float): 0..1, accept_all_requested,
+        pick_requested: accept regions by clicking them.
     """
 
     labels_toggled = Signal(bool)
     prediction_toggled = Signal(bool)
     opacity_changed = Signal(float)
     accept_all_requested = Signal()
+    pick_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -38,8 +40,10 @@ class PredictionBar(QFrame):
         self._percent = label("", "small")
         self._percent.setMinimumWidth(self._percent.fontMetrics().horizontalAdvance("100 %"))
         self._source = ElidedLabel("", "small")
+        self.pick = IconPushButton("region", "Pick regions", "ghost")
+        self.pick.setToolTip("Click predicted regions to make them editable shapes (R)")
         self.accept_all = IconPushButton("accept-all", "Accept all", "ghost")
-        self.accept_all.setToolTip("Turn every predicted region into editable shapes")
+        self.accept_all.setToolTip("Turn every predicted region into editable shapes (Ctrl+Enter)")
         self._rule = QFrame()
         self._rule.setProperty("kind", "upright")
 
@@ -54,11 +58,13 @@ class PredictionBar(QFrame):
         layout.addWidget(self._rule)
         layout.addSpacing(SPACE // 2)
         layout.addWidget(self._source, 1)
+        layout.addWidget(self.pick)
         layout.addWidget(self.accept_all)
 
         self.labels.toggled.connect(self.labels_toggled)
         self.prediction.toggled.connect(self._on_prediction_toggled)
         self.opacity.valueChanged.connect(self._on_opacity_changed)
+        self.pick.clicked.connect(self.pick_requested)
         self.accept_all.clicked.connect(self.accept_all_requested)
         self.set_opacity(0.45)
         self.set_prediction_available(False)
@@ -93,12 +99,13 @@ class PredictionBar(QFrame):
 
     def set_source(self, text: str) -> None:
         """What there is to know beside the hint, for example where the prediction comes from."""
-        hint = "Click a region to accept it" if self._available else "Train to see a prediction"
+        hint = "Press Enter over a region to accept it" if self._available else "Train to see a prediction"
         self._source.set_text(f"{hint}  ·  {text}" if text else hint)
 
     def _enable(self) -> None:
         shown = self._available and self.prediction.isChecked()
         self.opacity.setEnabled(shown)
+        self.pick.setEnabled(shown)
         self.accept_all.setEnabled(shown)
 
     def _on_prediction_toggled(self, visible: bool) -> None:

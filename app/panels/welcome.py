@@ -23,6 +23,7 @@ class Door(QPushButton):
     def __init__(self, icon_name: str, title: str, explanation: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("kind", "card")
+        self.setAutoDefault(True)  # Enter presses it, as Space does
         self.setFixedSize(_DOOR_SIZE)
         self.setAccessibleName(title)
         self.setAccessibleDescription(explanation)
@@ -50,6 +51,7 @@ class RecentRow(QPushButton):
         super().__init__(parent)
         self.path = path
         self.setProperty("kind", "ghost")
+        self.setAutoDefault(True)
         self.setFixedHeight(32)
         self.setEnabled(not missing)
         self.setAccessibleName(f"Open {path}")
