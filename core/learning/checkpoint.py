@@ -26,7 +26,7 @@ def save_checkpoint(path: Path, state: Checkpoint) -> None:
     """Replace the checkpoint as a whole. Raises StorageError; the old one is then untouched."""
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **state}, buffer)
-    write_atomic(path, buffer.getbuffer())
+    write_atomic(path, buffer.getvalue())
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

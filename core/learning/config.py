@@ -33,7 +33,7 @@ class TrainConfig:
         batch: crops a step; shrinks on out-of-memory with gradient accumulation; None: by preset.
         image_scale: factor images are resized by before the network sees them, in training and prediction
             alike (0.5 halves both sides); None: chosen from the sizes of images and labelled regions.
-        lr: peak learning rate of decoder and head; the encoder gets `encoder_lr_factor` of it; None: by preset.
+        lr: peak learning rate of decoder and head; the encoder gets `encoder_lr_factor` of it; None: preset.
         warmup: share of the run with rising rate. freeze: share of the run with a frozen encoder.
         schedule_steps: steps of one cosine; for time budgets it is estimated from the measured step time.
         dice: weight of the Dice term beside cross-entropy.

@@ -124,7 +124,7 @@ class LabelStore:
             raise ValueError(f"{key}: a mask is (H, W) uint8, not {mask.shape} {mask.dtype}")
         path = Path(image_path)
         digest = hashlib.blake2b(f"{state} {mask.shape}".encode(), digest_size=16)
-        digest.update(np.ascontiguousarray(mask))
+        digest.update(np.ascontiguousarray(mask).data)
         known = self._labels.get(key)
         unchanged = known is not None and known.digest == digest.hexdigest() and known.image_path == path
         if not unchanged:
@@ -216,7 +216,7 @@ def scaled_size(size_hw: tuple[int, int], scale: float) -> tuple[int, int]:
 
 def resized(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     """Resize an image (H, W, 3) by averaging, or by interpolation where it grows; a copy."""
-    height, width = scaled_size(image.shape[:2], scale)  # type: ignore[arg-type]  # two numbers
+    height, width = scaled_size((image.shape[0], image.shape[1]), scale)
     if (height, width) == image.shape[:2]:
         return image.copy()
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

@@ -43,7 +43,7 @@ class Learner:
         self.config = config
         self.device = device
         self.load = Load(config.crop or 0, config.batch or 0, "cuda" if device.type == "cuda" else "cpu")
-        self.network = network.to(device=device, memory_format=torch.channels_last)
+        self.network = network.to(device).to(memory_format=torch.channels_last)
         self.ema = Ema(self.network, config.ema)
         self.optimizer = self._new_optimizer()
         self.normalize = Normalize(network.normalization).to(device)

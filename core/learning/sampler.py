@@ -224,7 +224,7 @@ class CropSampler:
 
     def _window_side(self) -> int:
         """Side of the windows: no larger than the largest image needs."""
-        longest = max(max(self._index[key].targets.shape) for key in self._keys)
+        longest = int(max(max(self._index[key].targets.shape) for key in self._keys))
         return max(self.crop, min(round(self.crop * self.margin / 32) * 32, -(-longest // 32) * 32))
 
     def _window_start(self, seed: int, extent: int, side: int) -> int:

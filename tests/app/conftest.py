@@ -71,7 +71,7 @@ def _left_running(before: set[threading.Thread]) -> list[str]:
     qthreads = [
         repr(found)
         for found in gc.get_objects()
-        if isinstance(found, QThread) and type(found) is not QThread
+        if issubclass(type(found), QThread) and type(found) is not QThread
         if shiboken6.isValid(found) and found.isRunning()
     ]
     children = [child.name for child in multiprocessing.active_children()]

@@ -498,14 +498,14 @@ def test_accept_all_is_one_step_and_leaves_the_person_s_shapes_on_top(opened: Be
 def test_nothing_is_accepted_when_the_labels_or_the_image_changed_meanwhile(opened: Bench) -> None:
     opened.thread.say(prediction("scan000.png"))
     slow = threading.Event()
-    opened.controller._worker.run(slow.wait, 10)
+    opened.controller._worker.run(slow.wait, 10, priority=2)
     opened.controller.accept_all()
     mine = opened.draw(x0=40, x1=50)
     slow.set()
     opened.qtbot.waitUntil(lambda: any("drawn meanwhile" in text for text, _ in opened.messages))
     assert [shape.uid for shape in opened.document.shapes] == [mine.uid]
     slow.clear()
-    opened.controller._worker.run(slow.wait, 10)
+    opened.controller._worker.run(slow.wait, 10, priority=2)
     opened.controller.accept_all()
     opened.show("scan001.png")
     slow.set()
