@@ -355,8 +355,9 @@ class LearningController(QObject):
             log.error("%s failed: %s\n%s", event.during, event.text, event.detail)
         level = "error"
         if event.during == "Train":
-            # Whoever has pressed Stop is not alarmed by a run that ends for another reason.
-            level = "info" if self._state == "stopping" else level
+            # Whoever has pressed Stop is not alarmed by a run that ends for another reason, and what was
+            # missing before it began (a class, a label) is soon mended: no line that has to be closed.
+            level = {"stopping": "info", "starting": "warning"}.get(self._state, level)
             self._set_state("idle")
         elif event.during == "Export":
             self._exports_under_way -= 1

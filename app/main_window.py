@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QByteArray, QEvent, QMimeData, Qt, Signal
+from PySide6.QtCore import QByteArray, QEvent, QMimeData, QSize, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QStatusTipEvent
 from PySide6.QtWidgets import QMainWindow, QSplitter
 
@@ -26,6 +26,7 @@ from app.learning_wiring import LearningWiring
 from app.panel_wiring import ClassPanelWiring, ImagePanelWiring, ShapePanelWiring
 from app.panels.class_list import ClassPanel
 from app.panels.image_list import ImageListPanel
+from app.panels.parts import sentence
 from app.panels.shape_list import ShapePanel
 from app.panels.training_panel import TrainingPanel
 from app.pointer_info import PointerInfo
@@ -190,7 +191,8 @@ class MainWindow(Themed, QMainWindow):
         session.conflict_found.connect(self._on_conflict)
 
     def _restore(self) -> None:
-        self.resize(*DEFAULT_SIZE)
+        room = self.screen().availableGeometry().size()
+        self.resize(QSize(*DEFAULT_SIZE).boundedTo(room))
         if self.settings.geometry is not None:
             self.restoreGeometry(self.settings.geometry)
         if self.settings.layout is not None:
@@ -281,6 +283,7 @@ class MainWindow(Themed, QMainWindow):
 
     def show_message(self, text: str, level: str) -> None:
         """Information goes to the status bar, what matters more floats over the canvas."""
+        text = sentence(text)
         if level == "info" or not self.canvas.isVisible():
             self.status.show_note(text)
         if level != "info":

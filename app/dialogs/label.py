@@ -49,7 +49,8 @@ class LabelDialog(QDialog):
         self._digits = {index: digit for digit, index in class_hotkeys(classes).items()}
         self._chosen = False
         self.field = QLineEdit()
-        self.field.setPlaceholderText("Class name" if len(classes) else "Name of the first class")
+        self._first = all(c.index == classes.background for c in classes)
+        self.field.setPlaceholderText("Name of the first class" if self._first else "Class name")
         self.field.setMaxLength(100)
         self.field.installEventFilter(self)
         self.list = QListWidget()
@@ -112,13 +113,18 @@ class LabelDialog(QDialog):
         # Exactly what is typed, else the best completion, else the new class.
         known = [name for name in names if name in self._classes.names]
         wanted = marked or (new if new in known else "")
-        self.list.setCurrentRow(names.index(wanted) if wanted in names else 0)
+        # Enter in a hurry must not make background of the very first shape.
+        best = -1 if self._first and not new else 0
+        self.list.setCurrentRow(names.index(wanted) if wanted in names else best)
         rows = max(1, min(_MAX_ROWS, self.list.count()))
         self.list.setFixedHeight(rows * _ROW_HEIGHT)
         self.list.setVisible(self.list.count() > 0)
         for row in range(self.list.count()):
             self.list.item(row).setSizeHint(QSize(0, _ROW_HEIGHT))
-        self._hint.setText("Enter takes the marked row, Esc cancels" if names else "Type a name, then Enter")
+        marked_row = self.list.currentRow() >= 0
+        self._hint.setText(
+            "Enter takes the marked row, Esc cancels" if marked_row else "Type a name, then Enter"
+        )
 
     def _on_text_changed(self, typed: str) -> None:
         self._fill(typed)
@@ -146,10 +152,10 @@ class LabelDialog(QDialog):
             case Qt.Key.Key_Down if rows:
                 self.list.setCurrentRow((self.list.currentRow() + 1) % rows)
             case Qt.Key.Key_Up if rows:
-                self.list.setCurrentRow((self.list.currentRow() - 1) % rows)
+                self.list.setCurrentRow((max(self.list.currentRow(), 0) - 1) % rows)
             case Qt.Key.Key_Return | Qt.Key.Key_Enter:
                 self._take(self.list.currentItem())
-            case Qt.Key.Key_Tab if rows:
+            case Qt.Key.Key_Tab if self.list.currentItem() is not None:
                 self.field.setText(self.list.currentItem().data(_NameRole))
             case _:
                 return False

@@ -48,6 +48,14 @@ def format_share(share: float) -> str:
     return f"{percent:.1f} %" if percent < 9.95 else f"{percent:.0f} %"
 
 
+def sentence(text: str) -> str:
+    """A message as a person writes it: a capital first unless it starts with a name, and a full stop."""
+    first = text.split(" ", 1)[0]
+    start = text[:1].upper() if first.isalpha() and first.islower() else text[:1]
+    end = "." if text and text[-1].isalnum() else ""
+    return start + text[1:] + end
+
+
 def label(text: str = "", role: str = "", parent: QWidget | None = None) -> QLabel:
     """A plain-text label in one of the style sheet's roles."""
     result = QLabel(text, parent)

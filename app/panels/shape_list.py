@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
 from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QMenu, QStackedWidget, QVBoxLayout, QWidget
@@ -13,6 +14,8 @@ from app.panels.reorder import ReorderListView
 from app.panels.shape_rows import ShapeDelegate, ShapesModel
 from app.theme import SPACE, tokens
 from core.annotation.model import ClassList, Shape
+
+_EMPTY_TEXT: Final = "Nothing drawn on this image yet.\nChoose a tool above and draw."
 
 
 class ShapePanel(QWidget):
@@ -46,7 +49,7 @@ class ShapePanel(QWidget):
         self.view.setAccessibleName("Shapes of this image, topmost first")
         self._count = label("", "small")
         self.eye_button = IconButton("eye", "Hide all shapes")
-        self._empty = label("Nothing drawn on this image yet.", "muted")
+        self._empty = label(_EMPTY_TEXT, "muted")
         self._empty.setWordWrap(True)
         self._empty.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignHCenter)
         self._empty.setContentsMargins(SPACE * 2, SPACE * 2, SPACE * 2, SPACE * 2)

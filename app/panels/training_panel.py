@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QSizePolicy, QV
 
 from app.panels.charts import LiveChart, XAxis
 from app.panels.class_scores import ClassScores
-from app.panels.parts import IconButton, IconPushButton, format_duration
+from app.panels.parts import IconButton, IconPushButton, format_duration, sentence
 from app.panels.run_history import RunHistory, RunSummary
 from app.panels.training_footer import TrainingFooter
 from app.panels.training_setup import TrainingSetup
@@ -150,7 +150,7 @@ class TrainingPanel(QWidget):
             case Notice():
                 self.footer.set_notice(event.text, event.level, progress=event.progress)
             case Failed():
-                self.footer.set_notice(event.text, "error", detail=event.text)
+                self.footer.set_notice(sentence(event.text), "error", detail=event.text)
             case EngineReady():
                 self.footer.set_device(event.device)
                 self.setup.set_gpu_available(not event.device.startswith("CPU"))

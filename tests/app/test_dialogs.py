@@ -128,6 +128,18 @@ def test_with_no_class_nothing_is_taken_before_a_name_is_typed(qtbot: QtBot) -> 
     dialog.close()
 
 
+def test_the_first_class_is_named_and_not_taken_for_background_by_mistake(qtbot: QtBot) -> None:
+    dialog = LabelDialog(ClassList((LabelClass(0, "background", "#101010"),), background=0))
+    qtbot.addWidget(dialog)
+    dialog.popup_at(QPoint(10, 10))
+    with qtbot.assertNotEmitted(dialog.label_chosen):
+        qtbot.keyClick(dialog.field, Qt.Key.Key_Return)
+    qtbot.keyClicks(dialog.field, "nerve")
+    with qtbot.waitSignal(dialog.label_chosen) as chosen:
+        qtbot.keyClick(dialog.field, Qt.Key.Key_Return)
+    assert chosen.args == ["nerve"]
+
+
 # --- export ---------------------------------------------------------------------------------------------
 
 RUNS = [

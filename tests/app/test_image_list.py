@@ -101,6 +101,14 @@ def test_enter_in_the_search_field_opens_the_first_hit(panel, qtbot):
     assert asked.args == ["right hip.png"]
 
 
+def test_escape_leaves_the_search_and_all_images_are_back(panel, qtbot):
+    panel.search.setFocus()
+    qtbot.keyClicks(panel.search, "right")
+    qtbot.keyClick(panel.search, Qt.Key.Key_Escape)
+    assert len(panel.model.keys()) == 4
+    assert panel.view.hasFocus()
+
+
 def test_rows_say_what_is_drawn_and_what_is_wrong(panel):
     def says(key: str, role: Qt.ItemDataRole) -> str:
         return str(panel.model.index_of(key).data(role))
@@ -179,6 +187,5 @@ def test_rows_scrolled_past_long_ago_are_not_made_any_more(loader, qtbot, image_
         (folder / f"{number}.png").symlink_to(folder / "scan000.png")
     for entry in entries(*(f"{number}.png" for number in range(count)), folder=folder):
         loader.request(entry)
-    qtbot.waitUntil(lambda: f"{count - 1}.png" in ready and f"{count - MAX_WAITING}.png" in ready)
-    qtbot.waitUntil(lambda: not loader._waiting)
-    assert MAX_WAITING <= len(ready) < count
+    qtbot.waitUntil(lambda: bool(ready) and not loader.busy)
+    assert ready == [f"{number}.png" for number in range(count - 1, count - 1 - MAX_WAITING, -1)]

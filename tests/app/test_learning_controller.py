@@ -349,7 +349,7 @@ def test_a_run_that_cannot_start_says_why(opened: Bench) -> None:
     opened.thread.ready()
     opened.thread.say(Failed(during="Train", text="nothing is labelled yet"))
     assert opened.states == ["starting", "idle"]
-    assert opened.messages[-1] == ("nothing is labelled yet", "error")
+    assert opened.messages[-1] == ("nothing is labelled yet", "warning")
 
 
 def test_a_run_that_was_stopped_before_it_began_is_no_error(opened: Bench) -> None:

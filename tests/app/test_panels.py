@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from app.panels.class_list import ClassPanel, class_hotkeys
 from app.panels.class_rows import ClassDelegate
+from app.panels.parts import sentence
 from app.panels.shape_list import ShapePanel
 from app.panels.shape_rows import ShapeDelegate, size_text
 from app.panels.welcome import WelcomePage
@@ -361,6 +362,19 @@ def test_ten_thousand_shapes_are_listed_edited_and_chosen(qtbot: QtBot, shapes: 
 # --- welcome --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("nothing is labelled yet", "Nothing is labelled yet."),
+        ("a.png: cannot be read", "a.png: cannot be read."),
+        ("Saved.", "Saved."),
+        ("", ""),
+    ],
+)
+def test_messages_are_sentences_and_file_names_stay_as_they_are(said: str, shown: str) -> None:
+    assert sentence(said) == shown
+
+
 @pytest.fixture
 def page(qtbot: QtBot) -> WelcomePage:
     page = WelcomePage()
@@ -377,6 +391,8 @@ def test_the_two_doors_open(qtbot: QtBot, page: WelcomePage) -> None:
     page.sample_door.setFocus()
     with qtbot.waitSignal(page.open_sample_requested):
         qtbot.keyClick(page.sample_door, Qt.Key.Key_Space)
+    with qtbot.waitSignal(page.open_sample_requested):
+        qtbot.keyClick(page.sample_door, Qt.Key.Key_Return)
 
 
 def test_recent_projects_open_and_missing_ones_are_grey(

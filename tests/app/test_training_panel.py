@@ -463,5 +463,7 @@ def test_accepting_needs_a_prediction(qtbot: QtBot, bar: PredictionBar) -> None:
     bar.set_prediction_available(True)
     bar.set_source("U-Net, step 840")
     assert bar.hint == "Press Enter over a region to accept it  ·  U-Net, step 840"
+    with qtbot.waitSignal(bar.pick_requested):
+        qtbot.mouseClick(bar.pick, LEFT)
     with qtbot.waitSignal(bar.accept_all_requested):
         qtbot.mouseClick(bar.accept_all, LEFT)

@@ -350,6 +350,8 @@ class SelectTool(Tool):
         if self._drag is not None and self._drag.started:
             return self._drag.hint
         hovered = self.context.hovered
+        if hovered is None and not self.context.document:
+            return "Nothing is drawn here yet: choose the polygon tool and click around an object"
         if hovered is None:
             return "Click a shape to select it; drag over empty ground to select several"
         match hovered.kind:
