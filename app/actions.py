@@ -139,6 +139,11 @@ MENUS: Final = {
 }
 
 
+TOOLS: Final = frozenset(
+    spec.name for spec in ACTIONS if spec.menu == "shape" and spec.group == 0 and spec.checkable
+)
+
+
 class Actions(QObject):
     """The QActions of one window, by name. Who owns an action's meaning connects to it."""
 
@@ -149,6 +154,8 @@ class Actions(QObject):
             action = QAction(spec.text, self)
             action.setObjectName(spec.name)
             action.setCheckable(spec.checkable)
+            # A menu has one place for icon and check mark; for what is on or off the mark matters more.
+            action.setIconVisibleInMenu(not spec.checkable or spec.name in TOOLS)
             action.setStatusTip(spec.tip)
             if spec.canvas:
                 action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)

@@ -6,6 +6,7 @@ class change never races a save. The session shows one image of it at a time.
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
 from pathlib import Path
@@ -331,8 +332,9 @@ class OpenProject(QObject):
     def _take_entries(self) -> None:
         self.entries = {entry.key: entry for entry in self.project.images()}
         roots = [self.project.root / spec for spec in self.project.image_roots]
-        folders = [*roots, *(entry.image_path.parent for entry in self.entries.values())]
-        self._watcher.watch_folders(dict.fromkeys(folders))
+        # On strings: ten thousand times Path.parent takes a fifth of a second in which the window stands.
+        folders = dict.fromkeys(os.path.dirname(e.image_path) for e in self.entries.values())  # noqa: PTH120
+        self._watcher.watch_folders(dict.fromkeys([*roots, *map(Path, folders)]))
 
     def add_image_folder(self, folder: Path) -> None:
         """Take another folder of images into the project."""

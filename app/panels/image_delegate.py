@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPainterPath, QPixmap
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QBrush, QColor, QFont, QFontMetrics, QPainter, QPixmap, QTransform
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from app.icons import icon_pixmap
@@ -16,6 +16,7 @@ from core.annotation.model import AnnotationState
 
 THUMBNAIL: Final = QSize(60, 44)
 BADGE: Final = 16
+PICTURE_ICON: Final = 18
 ROW_HEIGHT: Final = THUMBNAIL.height() + SPACE + 4
 
 _BADGES: Final = {
@@ -31,7 +32,18 @@ def badge_of(status: ImageStatus) -> tuple[str, str]:
 
 
 class ImageDelegate(QStyledItemDelegate):
-    """Paints rows of an `ImageListModel`."""
+    """Paints rows of an `ImageListModel`. Icons are rendered once: a row is painted at every scroll step."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._icons: dict[tuple[str, str, int, float], QPixmap] = {}
+
+    def _icon(self, painter: QPainter, name: str, color: str, side: int) -> QPixmap:
+        device = painter.device()
+        key = (name, color, side, device.devicePixelRatioF() if device else 1.0)
+        if key not in self._icons:
+            self._icons[key] = icon_pixmap(*key)
+        return self._icons[key]
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
         """All rows are alike, which keeps a list of ten thousand quick."""
@@ -58,34 +70,40 @@ class ImageDelegate(QStyledItemDelegate):
             painter.drawRoundedRect(QRectF(rect).adjusted(4, 1, -4, -1), 6, 6)
         picture = QRect(rect.left() + 10, rect.top() + (rect.height() - THUMBNAIL.height()) // 2, 0, 0)
         picture.setSize(THUMBNAIL)
-        _draw_thumbnail(painter, picture, index.data(Qt.ItemDataRole.DecorationRole), theme)
+        pixmap = index.data(Qt.ItemDataRole.DecorationRole)
+        if pixmap is None or pixmap.isNull():
+            self._draw_field(painter, picture, theme)
+        else:
+            _draw_thumbnail(painter, picture, pixmap)
         status = index.data(STATUS_ROLE) or ImageStatus()
         name, token = badge_of(status)
         badge = QRect(rect.right() - BADGE - 12, rect.center().y() - BADGE // 2 + 1, BADGE, BADGE)
-        ratio = painter.device().devicePixelRatioF() if painter.device() else 1.0
-        painter.drawPixmap(badge.topLeft(), icon_pixmap(name, getattr(theme, token), BADGE, ratio))
+        painter.drawPixmap(badge.topLeft(), self._icon(painter, name, getattr(theme, token), BADGE))
         text = QRect(picture.right() + 11, rect.top(), badge.left() - picture.right() - 17, rect.height())
         _draw_text(painter, text, str(index.data(Qt.ItemDataRole.DisplayRole)), status, font, theme)
         painter.restore()
 
+    def _draw_field(self, painter: QPainter, rect: QRect, theme: Tokens) -> None:
+        """What stands for a thumbnail until there is one."""
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(theme.raised))
+        painter.drawRoundedRect(rect, 4, 4)
+        corner = rect.center() - QPoint(PICTURE_ICON // 2, PICTURE_ICON // 2)
+        painter.drawPixmap(corner, self._icon(painter, "image", theme.faint, PICTURE_ICON))
 
-def _draw_thumbnail(painter: QPainter, rect: QRect, pixmap: QPixmap | None, theme: Tokens) -> None:
-    """Fill the rectangle with the middle of the picture; a plain field until there is one."""
-    clip = QPainterPath()
-    clip.addRoundedRect(QRectF(rect), 4, 4)
-    painter.fillPath(clip, QColor(theme.raised))
-    if pixmap is None or pixmap.isNull():
-        side = 18
-        place = QRect(rect.center().x() - side // 2, rect.center().y() - side // 2, side, side)
-        painter.drawPixmap(place.topLeft(), icon_pixmap("image", theme.faint, side))
-        return
-    painter.save()
-    painter.setClipPath(clip)
+
+def _draw_thumbnail(painter: QPainter, rect: QRect, pixmap: QPixmap) -> None:
+    """Fill the rounded rectangle with the middle of the picture."""
     size = pixmap.size().scaled(rect.size(), Qt.AspectRatioMode.KeepAspectRatioByExpanding)
     place = QRect(rect.topLeft(), size)
     place.moveCenter(rect.center())
-    painter.drawPixmap(place, pixmap)
-    painter.restore()
+    # A textured brush and not a clip: clips to curves are slow.
+    brush = QBrush(pixmap)
+    scale = size.width() / pixmap.width()
+    brush.setTransform(QTransform.fromTranslate(place.x(), place.y()).scale(scale, scale))
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(brush)
+    painter.drawRoundedRect(rect, 4, 4)
 
 
 def _draw_text(

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QImage
 
-from app.workers.tasks import Task, TaskRunner
+from app.workers.tasks import TaskRunner
 from core.errors import ImageFileError
 from core.files import digest
 from core.images.reader import thumbnail
@@ -23,12 +23,18 @@ if TYPE_CHECKING:
 
 SIDE_PX: Final = 128
 """Longer side: enough for a row at twice the pixel density."""
-MAX_WAITING: Final = 120
+MAX_WAITING: Final = 60
 """Rows that were scrolled past need no thumbnail any more."""
+REST_MS: Final = 30
+"""While the list is being scrolled nothing is made."""
 
 
 class ThumbnailLoader(QObject):
-    """Makes thumbnails, the latest request first."""
+    """Makes thumbnails one by one, the latest request first.
+
+    Requests come while a list is painted, so taking one must cost nothing: they wait in the GUI thread, and
+    the worker gets the next when it is through with the last.
+    """
 
     ready = Signal(str, object)  # key, QImage
     failed = Signal(str, str)  # key, sentence
@@ -37,40 +43,50 @@ class ThumbnailLoader(QObject):
         super().__init__(parent)
         self._cache = cache
         self._runner = TaskRunner(1, self)
-        self._serial = 0
-        self._waiting: OrderedDict[str, Task] = OrderedDict()
+        self._waiting: OrderedDict[str, ImageEntry] = OrderedDict()
+        self._making: str | None = None
+        self._timer = QTimer(self, singleShot=True, interval=REST_MS)
+        self._timer.timeout.connect(self._start_next)
 
     def request(self, entry: ImageEntry) -> None:
         """Ask for one thumbnail; `ready` or `failed` follows, unless too many later ones were asked for."""
-        key = entry.key
-        if key in self._waiting:
+        if entry.key == self._making:
             return
-        self._serial += 1
-        task = self._runner.run(
-            load_thumbnail,
-            entry.image_path,
-            self._cache,
-            doing=f"reading {entry.image_path}",
-            priority=self._serial,
-        )
-        self._waiting[key] = task
-        task.done.connect(partial(self._on_done, key))
-        task.failed.connect(partial(self._on_failed, key))
-        while len(self._waiting) > MAX_WAITING:
-            _, oldest = self._waiting.popitem(last=False)
-            oldest.cancel()
+        self._waiting[entry.key] = entry
+        self._waiting.move_to_end(entry.key)
+        if len(self._waiting) > MAX_WAITING:
+            self._waiting.popitem(last=False)
+        if self._making is None and not self._timer.isActive():
+            self._timer.start()
+
+    @property
+    def busy(self) -> bool:
+        """Something is asked for and not made yet."""
+        return bool(self._waiting) or self._making is not None
 
     def close(self) -> None:
         """End the worker."""
+        self._timer.stop()
         self._waiting.clear()
         self._runner.close()
 
+    def _start_next(self) -> None:
+        self._making = None
+        if not self._waiting:
+            return
+        key, entry = self._waiting.popitem()
+        self._making = key
+        doing = f"reading {entry.image_path}"
+        task = self._runner.run(load_thumbnail, entry.image_path, self._cache, doing=doing)
+        task.done.connect(partial(self._on_done, key))
+        task.failed.connect(partial(self._on_failed, key))
+
     def _on_done(self, key: str, image: QImage) -> None:
-        self._waiting.pop(key, None)
+        self._start_next()
         self.ready.emit(key, image)
 
     def _on_failed(self, key: str, sentence: str) -> None:
-        self._waiting.pop(key, None)
+        self._start_next()
         self.failed.emit(key, sentence)
 
 

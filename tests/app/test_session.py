@@ -357,6 +357,15 @@ def test_a_foreign_change_under_an_unsaved_edit_can_be_kept_beside(opened, confl
     assert opened.keys() == ("scan000.png", "scan001.png", "scan002.png")
 
 
+def test_a_read_only_project_can_be_looked_at_and_says_why_it_cannot_be_changed(opened, qtbot):
+    opened.project.read_only_reason = "its folder is read-only"
+    assert not opened.execute(AddShapes((square("nerve"),)))
+    assert "its folder is read-only" in opened.complaints[-1][1]
+    show(opened, qtbot, "scan001.png")
+    assert opened.current.image is not None
+    assert opened.close()
+
+
 def test_closing_saves_the_last_edit_at_once(opened):
     path = opened.current.entry.annotation_path
     draw(opened)
