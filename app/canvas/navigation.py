@@ -128,7 +128,7 @@ class PannableView(QGraphicsView):
 
     def _apply_zoom(self, zoom: float, anchor: QPointF) -> None:
         zoom = min(MAX_ZOOM, max(MIN_ZOOM, zoom))
-        if abs(zoom - 1.0) < 0.01:
+        if self._fitting is None and abs(zoom - 1.0) < 0.01:
             zoom = 1.0  # repeated steps in and out must not miss the exact pixels by rounding
         held = self.to_image(anchor)
         changed = zoom != self._zoom
