@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.canvas.view import CanvasView
@@ -34,6 +34,11 @@ class CanvasPage(QStackedWidget):
         layout.addLayout(below)
         self.addWidget(self.welcome)
         self.addWidget(self._work)
+
+    def minimumSizeHint(self) -> QSize:
+        """What the page on show needs, not the wider one behind it."""
+        shown = self.currentWidget()
+        return QSize(0, 0) if shown is None else shown.minimumSizeHint()
 
     def show_project(self, shown: bool) -> None:
         """The canvas, or without a project the welcome page."""
