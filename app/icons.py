@@ -26,20 +26,25 @@ def icon_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _ICONS.glob("*.svg")))
 
 
-def icon(name: str, color: str, *, checked_color: str | None = None) -> QIcon:
-    """The icon in `color` ("#rrggbb"), fainter when disabled, in `checked_color` while checked.
+def icon(
+    name: str, color: str, *, checked_color: str | None = None, disabled_color: str | None = None
+) -> QIcon:
+    """The icon in `color` ("#rrggbb"), fainter or in `disabled_color` when disabled, in `checked_color` while
+    checked.
 
     Raises KeyError naming the icon when there is none of that name.
     """
     result = QIcon()
     for state, tint in ((QIcon.State.Off, color), (QIcon.State.On, checked_color or color)):
         renderer = _renderer(name, tint)
+        dim = renderer if disabled_color is None else _renderer(name, disabled_color)
+        dim_opacity = _DISABLED_OPACITY if disabled_color is None else 1.0
         for side in _SIDES_PX:
             whole = _render(renderer, side, 1.0)
             # Without a pixmap for selected rows Qt would tint this one.
             result.addPixmap(whole, QIcon.Mode.Normal, state)
             result.addPixmap(whole, QIcon.Mode.Selected, state)
-            result.addPixmap(_render(renderer, side, _DISABLED_OPACITY), QIcon.Mode.Disabled, state)
+            result.addPixmap(_render(dim, side, dim_opacity), QIcon.Mode.Disabled, state)
         if checked_color is None:
             break
     return result

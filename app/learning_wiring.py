@@ -24,6 +24,7 @@ from core.errors import MaskloopError
 from core.learning.config import TrainConfig
 from core.learning.events import Event, Finished, Prediction, StepDone, TrainingStarted
 from core.learning.runs import RunFolder
+from core.models.registry import model_specs
 
 if TYPE_CHECKING:
     from core.project.layout import ProjectLayout
@@ -223,6 +224,7 @@ class LearningWiring(QObject):
 
 def read_runs(layout: ProjectLayout) -> list[RunSummary]:
     """Worker: the project's runs, newest first; one that cannot be read is left out."""
+    titles = {spec.name: spec.title for spec in model_specs()}
     summaries: list[RunSummary] = []
     for path in reversed(layout.runs_by_time()):
         run = RunFolder(path)
@@ -236,7 +238,7 @@ def read_runs(layout: ProjectLayout) -> list[RunSummary]:
         summaries.append(
             RunSummary(
                 path=str(path),
-                model=config.model,
+                model=titles.get(config.model, config.model),
                 started=started,
                 steps=steps,
                 best_miou=best,

@@ -30,7 +30,7 @@ from app.theme import SPACE, set_property
 
 ExportFormat: TypeAlias = Literal["masks", "labelme", "weights", "onnx"]
 _OFFERS: Final[tuple[tuple[ExportFormat, str, str], ...]] = (
-    ("masks", "Masks", "an indexed PNG for every image, and classes.json"),
+    ("masks", "Masks", "an indexed PNG for every labelled image, and classes.json"),
     ("labelme", "labelme JSON", "one file an image, as labelme reads it"),
     ("weights", "Weights", "one safetensors file that describes itself"),
     ("onnx", "ONNX", "the network for other programs, verified with ONNX Runtime"),

@@ -147,7 +147,9 @@ class IconPushButton(Themed, QPushButton):
     def apply_tokens(self, theme: Tokens) -> None:
         """Colour the icon like the text."""
         colors = {"primary": theme.on_accent, "danger": theme.on_danger, "link": theme.accent_text}
-        self.setIcon(icon(self._icon_name, colors.get(str(self.property("kind")), theme.text)))
+        color = colors.get(str(self.property("kind")), theme.text)
+        # What is white on the accent would vanish on the pale ground of a disabled button.
+        self.setIcon(icon(self._icon_name, color, disabled_color=theme.faint))
 
 
 class IconLabel(Themed, QWidget):

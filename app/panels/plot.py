@@ -56,6 +56,8 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph is untyped
     def __init__(self, parent: QWidget | None = None) -> None:
         self._x_axis = _XAxis()
         super().__init__(parent, background=None, axisItems={"bottom": self._x_axis})
+        # pyqtgraph keeps the background as a picture, which would stay that of the theme before.
+        self.setCacheMode(self.CacheModeFlag.CacheNone)
         self.setFrameShape(pg.QtWidgets.QFrame.Shape.NoFrame)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)

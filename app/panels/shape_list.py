@@ -15,7 +15,7 @@ from app.panels.shape_rows import ShapeDelegate, ShapesModel
 from app.theme import SPACE, tokens
 from core.annotation.model import ClassList, Shape
 
-_EMPTY_TEXT: Final = "Nothing drawn on this image yet.\nChoose a tool above and draw."
+_EMPTY_TEXT: Final = "Nothing drawn here yet.\nChoose a tool above and draw."
 
 
 class ShapePanel(QWidget):

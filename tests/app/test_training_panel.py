@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QModelIndex, QPoint, Qt
+from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication, QFileDialog
 from pytestqt.qtbot import QtBot
 
@@ -220,6 +221,22 @@ def test_loss_and_score_are_drawn_as_they_come(qtbot: QtBot, panel: TrainingPane
         if (c := image.pixelColor(x, y)).green() > 150 and c.red() < 140
     ]
     assert green, "the point of the score is painted"
+
+
+def test_charts_and_disabled_buttons_follow_the_theme(
+    qtbot: QtBot, qapp: QApplication, panel: TrainingPanel
+) -> None:
+    for number in range(1, 9):
+        panel.on_event(step(number, loss=1.0))
+    qtbot.waitUntil(lambda: panel.loss.value_text != "")
+    panel.set_training_state("training")
+    apply_theme(qapp, "light")
+    plot = panel.loss._plot
+    assert plot is not None
+    qtbot.waitUntil(lambda: plot.grab().toImage().pixelColor(2, 2).lightness() > 200)
+    play = panel.train_button.icon().pixmap(16, 16, QIcon.Mode.Disabled).toImage()
+    drawn = [play.pixelColor(x, y) for x in range(16) for y in range(16)]
+    assert any(color.alpha() > 200 and color.lightness() < 200 for color in drawn), "seen on a pale ground"
 
 
 def test_charts_can_run_over_time(qtbot: QtBot, panel: TrainingPanel) -> None:
