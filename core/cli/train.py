@@ -60,7 +60,7 @@ def run_training(project: Project, config: TrainConfig, *, resume: bool = False)
             raise MaskloopError(f"{project.root}: there is no run to resume; train without --resume first")
         state = TrainState.resume(unfinished[-1], store, config, notify=printer.on_event)
     else:
-        run_dir = project.layout.new_run(config.model, datetime.now().astimezone())
+        run_dir = project.layout.new_run(config.network, datetime.now().astimezone())
         state = TrainState.create(config, store, run_dir, notify=printer.on_event)
     finished: Finished | None = None
     with _stopping_on_signals(state):

@@ -74,3 +74,8 @@ class TrainConfig:
     checkpoint_every_s: float = 10.0
     threads: int | None = None
     model_options: tuple[tuple[str, str | int | float | bool], ...] = ()
+
+    @property
+    def network(self) -> str:
+        """The registry name that `model` stands for: "auto" is the default network."""
+        return DEFAULT_MODEL if self.model == AUTO_MODEL else self.model

@@ -14,7 +14,7 @@ from typing import Final, Literal
 import cv2
 import numpy as np
 
-from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, Preset, TrainConfig
+from core.learning.config import Preset, TrainConfig
 from core.learning.data import ImageLabels, LabelStore
 
 SCALES: Final = (1.0, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125)
@@ -54,7 +54,7 @@ def resolve(config: TrainConfig, device: Literal["cpu", "cuda"], store: LabelSto
     scale = choose_scale(store, crop, recipe.view) if config.image_scale is None else config.image_scale
     return replace(
         config,
-        model=DEFAULT_MODEL if config.model == AUTO_MODEL else config.model,
+        model=config.network,
         crop=crop,
         batch=recipe.batch if config.batch is None else config.batch,
         lr=recipe.lr if config.lr is None else config.lr,

@@ -127,7 +127,7 @@ class RunHost:
         config = command.config
         if config.model == AUTO_MODEL:
             config = replace(config, model=DEFAULT_MODEL)
-        folder = layout.new_run(config.model, datetime.now().astimezone())
+        folder = layout.new_run(config.network, datetime.now().astimezone())
         try:
             return TrainState.create(config, store, folder, self._tell)
         except BaseException:
