@@ -44,8 +44,8 @@ class PredictionBar(QFrame):
         self.pick.setToolTip("Click predicted regions to make them editable shapes (R)")
         self.accept_all = IconPushButton("accept-all", "Accept all", "ghost")
         self.accept_all.setToolTip("Turn every predicted region into editable shapes (Ctrl+Enter)")
-        for button in (self.pick, self.accept_all):
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # the canvas keeps the keyboard
+        for accepting in (self.pick, self.accept_all):
+            accepting.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # the canvas keeps the keyboard
         self._rule = QFrame()
         self._rule.setProperty("kind", "upright")
 
