@@ -37,7 +37,7 @@ from core.models.registry import build
 
 Notify = Callable[[Event], None]
 
-FINAL_BALANCE: Final = 0.3
+FINAL_BALANCE: Final = 0.5
 """Power of the class weights at the end of a run; 1 at its start."""
 MOST_RETURNS: Final = 5
 """How often a run goes back after a loss that is not finite, before it gives up."""
