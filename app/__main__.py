@@ -31,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"maskloop: {' '.join(arguments)} is not understood; see maskloop --help", file=sys.stderr)
         return 2
     if not has_display():
+        if first is not None and not Path(first).exists():
+            print(f"maskloop: {first} is no command, file or folder; see maskloop --help", file=sys.stderr)
+            return 1
         print(
             "maskloop: there is no display to open a window on; the commands of maskloop --help need none",
             file=sys.stderr,
@@ -70,8 +73,13 @@ def _demo(arguments: list[str]) -> int:
         print("no display: running the demo headless", file=sys.stderr)
         return _headless([*arguments, "--headless"])
     from app.demo import open_demo
+    from core.errors import MaskloopError
 
-    return open_demo(arguments[1:])
+    try:
+        return open_demo(arguments[1:])
+    except MaskloopError as error:  # before there is a window to say it in
+        print(f"maskloop: {error}", file=sys.stderr)
+        return 1
 
 
 def _window(path: Path | None) -> int:

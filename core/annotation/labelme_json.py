@@ -215,9 +215,7 @@ def _parse(data: bytes, path: Path | str) -> dict[str, Any]:
     except (RecursionError, ValueError) as error:
         raise AnnotationFileError(path, f"is JSON that cannot be read ({error}); {_RESTORE}") from error
     if not isinstance(file, dict):
-        raise AnnotationFileError(
-            path, f"holds {_kind(file)}, not a labelme annotation; move it away or {_RESTORE}"
-        )
+        raise AnnotationFileError(path, f"holds {_kind(file)}, not a labelme annotation; {_RESTORE}")
     if "shapes" not in file:
         raise AnnotationFileError(
             path, "is JSON but not labelme's: it has no `shapes`; move it away to label the image"

@@ -52,9 +52,9 @@ def _predict_unlabelled(project: Project, out: Path) -> int:
     if run is None:
         raise MaskloopError(f"{project.root}: the run saved no weights; its log.txt says why")
     predictor = open_predictor(run.best_weights)
-    writer = PredictionWriter(out, "overlay", project.classes)
     entries = [e for e in project.images() if project.state_of(e) is AnnotationState.UNLABELLED]
-    for entry in entries:
-        pixels = read_image(entry.image_path)
-        writer.write(entry.image_path, pixels, predictor.predict(pixels))
+    with PredictionWriter(out, "overlay", project.classes, project.root) as writer:
+        for entry in entries:
+            pixels = read_image(entry.image_path)
+            writer.write(entry.image_path, pixels, predictor.predict(pixels))
     return len(entries)

@@ -8,6 +8,7 @@ from pathlib import Path
 from core.cli.output import answer, say, say_problems
 from core.errors import MaskloopError
 from core.formats import labelme, masks
+from core.formats.report import ExportReport
 from core.project.project import Project
 
 
@@ -16,20 +17,23 @@ def export(arguments: argparse.Namespace) -> None:
     with Project.open(arguments.project, lock=False) as project:
         for note in project.notes:
             say(note)
-        for path in export_from(project, arguments.format, arguments.out):
-            answer(str(path))
+        report = export_from(project, arguments.format, arguments.out)
+    for path in report.files:
+        answer(str(path))
+    if report.problems:
+        raise MaskloopError(f"{arguments.out}: the export is not complete; the lines above say why")
 
 
-def export_from(project: Project, output_format: str, out: Path) -> tuple[Path, ...]:
-    """Write one format into the folder `out` and return the files written."""
+def export_from(project: Project, output_format: str, out: Path) -> ExportReport:
+    """Write one format into the folder `out`, and say what was left out."""
     if output_format in ("weights", "onnx"):
-        return (_export_network(project, output_format, out),)
+        return ExportReport(files=[_export_network(project, output_format, out)])
     write = {"masks": masks.export_from, "labelme": labelme.export_from}[output_format]
     report = write(project, out)
     say_problems(report.problems)
-    if not report.files:
+    if not report.files and not report.problems:
         raise MaskloopError(f"{project.root}: there is nothing labelled to export yet")
-    return tuple(report.files)
+    return report
 
 
 def _export_network(project: Project, output_format: str, out: Path) -> Path:

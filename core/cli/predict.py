@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.annotation.model import ClassList
-from core.cli.output import answer, answer_json, class_table, percent, say
+from core.cli.output import answer, answer_json, class_table, percent, say, say_problems
 from core.cli.writers import PredictionWriter
 from core.errors import FileProblem, ImageFileError, MaskloopError, UsageError
 from core.images.reader import IMAGE_SUFFIXES, read_image
@@ -17,6 +17,7 @@ from core.learning.evaluate import LabelledPixels
 from core.learning.predict import Predictor, open_predictor
 from core.learning.runs import best_run
 from core.project.mask_file import read_index_mask
+from core.project.opening import project_root
 from core.project.project import Project
 
 
@@ -41,26 +42,29 @@ def predict(arguments: argparse.Namespace) -> None:
     """Segment images into masks, labelme files or overlays."""
     images = collect_images(arguments.images)
     predictor, run = predictor_for(arguments.source, arguments.device)
-    writer = PredictionWriter(arguments.out, arguments.format, predictor.header.classes)
-    written: list[str] = []
     problems: list[FileProblem] = []
-    for number, path in enumerate(images, start=1):
-        try:
-            pixels = read_image(path)
-        except ImageFileError as error:
-            problems.append(error)
-            say(f"warning: {error}")
-            continue
-        written.append(str(writer.write(path, pixels, predictor.predict(pixels))))
-        say(f"{number}/{len(images)} {path.name}")
-    if not written:
-        raise MaskloopError("none of the images could be read; the lines above say why")
+    root = None if run is None else project_root(arguments.source)
+    with PredictionWriter(arguments.out, arguments.format, predictor.header.classes, root) as writer:
+        for number, path in enumerate(images, start=1):
+            try:
+                pixels = read_image(path)
+            except ImageFileError as error:
+                problems.append(error)
+                say(f"warning: {error}")
+                continue
+            writer.write(path, pixels, predictor.predict(pixels))
+            say(f"{number}/{len(images)} {path.name}")
+    say_problems(writer.problems)
+    problems += writer.problems
+    if not writer.files:
+        raise MaskloopError(f"{arguments.out}: nothing was written; the lines above say why")
     if arguments.json:
-        answer_json({"files": written, "problems": [str(problem) for problem in problems], "run": run})
+        files = [str(file) for file in writer.files]
+        answer_json({"files": files, "problems": [str(problem) for problem in problems], "run": run})
     else:
-        answer(f"{len(written)} files in {arguments.out}")
+        answer(f"{len(writer.files)} files in {arguments.out}")
     if problems:
-        raise MaskloopError(f"{len(problems)} of {len(images)} images could not be read")
+        raise MaskloopError(f"{len(problems)} of {len(images)} images were left out; the lines above say why")
 
 
 def collect_images(paths: Sequence[Path]) -> list[Path]:
@@ -84,7 +88,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
     pairs = _pairs(arguments.images, arguments.masks)
     predictor, run = predictor_for(arguments.source, arguments.device)
     labelled = (_read_pair(image, mask, predictor.header.classes) for image, mask in pairs)  # one at a time
-    result = scoring.evaluate(predictor, labelled, run=run)
+    try:
+        result = scoring.evaluate(predictor, labelled, run=run)
+    except UsageError as error:  # no pixel is labelled
+        raise MaskloopError(f"{arguments.masks}: {error}") from error
     if arguments.json:
         answer_json(result.as_dict())
         return
@@ -104,9 +111,11 @@ def _read_pair(image: Path, mask: Path, classes: ClassList) -> LabelledPixels:
 def _pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
     for folder in (images, masks):
         if not folder.is_dir():
-            raise UsageError(f"{folder} is not a folder")
+            raise MaskloopError(f"{folder}: there is no such folder")
     by_stem = {path.stem: path for path in masks.iterdir() if path.suffix.lower() == ".png"}
     found = sorted(path for path in images.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not found:
+        raise MaskloopError(f"{images}: there is no image in this folder")
     pairs = [(path, by_stem[path.stem]) for path in found if path.stem in by_stem]
     if not pairs:
         raise MaskloopError(f"{masks}: no PNG here has the stem of an image in {images}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.annotation.model import BACKGROUND_LABEL
 from core.cli.output import answer, say, say_problems
-from core.errors import MaskloopError, UsageError
+from core.errors import MaskloopError
 from core.formats import labelme, masks
 from core.project.project import Project
 
@@ -23,7 +23,7 @@ def init(arguments: argparse.Namespace) -> None:
     if arguments.images is None:
         image_roots: tuple[str, ...] = ("images",)
     elif not arguments.images.is_dir():
-        raise UsageError(f"{arguments.images} is not a folder of images")
+        raise MaskloopError(f"{arguments.images}: there is no such folder of images")
     else:
         image_roots = (Path(os.path.relpath(arguments.images.resolve(), root.resolve())).as_posix(),)
     with Project.create(root, classes=names, background=background, image_roots=image_roots) as project:
@@ -33,7 +33,7 @@ def init(arguments: argparse.Namespace) -> None:
 def import_(arguments: argparse.Namespace) -> None:
     """Bring another program's annotations into a project."""
     if not arguments.source.is_dir():
-        raise UsageError(f"{arguments.source} is not a folder")
+        raise MaskloopError(f"{arguments.source}: there is no such folder to import from")
     bring = {"labelme": labelme.import_into, "masks": masks.import_into}[arguments.format]
     with Project.open(arguments.project) as project:
         for note in project.notes:
@@ -44,3 +44,5 @@ def import_(arguments: argparse.Namespace) -> None:
         raise MaskloopError(f"{arguments.source}: nothing could be imported; the lines above say why")
     added = f", new classes {', '.join(report.new_classes)}" if report.new_classes else ""
     answer(f"{report.images} images, {report.shapes} shapes{added}")
+    if report.problems:
+        raise MaskloopError(f"{arguments.source}: not everything was imported; the lines above say why")

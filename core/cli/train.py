@@ -6,16 +6,17 @@ import argparse
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from types import FrameType
 from typing import Any
 
 from core.cli.output import ProgressPrinter, answer, answer_json, class_table, percent, say, say_problems
 from core.errors import MaskloopError, TrainingError
-from core.learning.config import TrainConfig
+from core.learning.config import AUTO_MODEL, TrainConfig
 from core.learning.data import LabelStore
 from core.learning.events import Finished
 from core.learning.fit import TrainState, fit
+from core.learning.run_host import start_run
+from core.learning.runs import RunFolder
 from core.project.project import Project
 
 
@@ -52,16 +53,18 @@ def run_training(project: Project, config: TrainConfig, *, resume: bool = False)
     """Train on the project's labels, printing progress to standard error."""
     store = LabelStore.from_project(project)
     say_problems(project.problems)
+    if project.problems and not store.labelled_keys():
+        raise MaskloopError(f"{project.root}: none of its labels could be read; the lines above say why")
     printer = ProgressPrinter()
     if resume:
         runs = project.layout.runs_by_time()
         unfinished = [run for run in runs if (run / "last.ckpt").is_file()]
         if not unfinished:
             raise MaskloopError(f"{project.root}: there is no run to resume; train without --resume first")
+        _check_same(RunFolder(unfinished[-1]), config)
         state = TrainState.resume(unfinished[-1], store, config, notify=printer.on_event)
     else:
-        run_dir = project.layout.new_run(config.network, datetime.now().astimezone())
-        state = TrainState.create(config, store, run_dir, notify=printer.on_event)
+        state = start_run(config, store, project.layout, printer.on_event)
     finished: Finished | None = None
     with _stopping_on_signals(state):
         for event in fit(state):
@@ -71,6 +74,25 @@ def run_training(project: Project, config: TrainConfig, *, resume: bool = False)
     if finished is None:
         raise TrainingError("training ended without a result; the run's log.txt says more")
     return finished
+
+
+def _check_same(run: RunFolder, asked: TrainConfig) -> None:
+    """Raise MaskloopError where the command line asks for another network than the run has."""
+    saved = run.config
+    options = dict(saved.model_options)
+    differences = [
+        ("model", None if asked.model == AUTO_MODEL else asked.model, saved.model),
+        ("encoder", asked.encoder, saved.encoder),
+        ("crop", asked.crop, saved.crop),
+        ("batch", asked.batch, saved.batch),
+        *((f"option {name}", value, options.get(name)) for name, value in asked.model_options),
+    ]
+    for name, wanted, has in differences:
+        if wanted is not None and wanted != has:
+            raise MaskloopError(
+                f"{run.path}: this run has {name} {has}, not {wanted}; leave that out to go on with it, or "
+                "train without --resume"
+            )
 
 
 def summary(finished: Finished) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +15,11 @@ from PIL import Image
 from core.annotation.labelme_json import dumps
 from core.annotation.model import Annotation, AnnotationState, ClassList
 from core.annotation.vectorize import vectorize
-from core.errors import StorageError
-from core.files import write_atomic
+from core.errors import FileProblem
+from core.formats.export_folder import ExportFolder
+from core.formats.report import ExportReport
 from core.learning.predict import PredictedMap
+from core.project.layout import ProjectLayout
 from core.project.mask_file import encode_index_mask
 
 OVERLAY_OPACITY = 0.5
@@ -23,21 +27,46 @@ POLYGON_TOLERANCE_PX = 1.0
 
 
 class PredictionWriter:
-    """Writes one file a prediction into a folder; equal stems get a number, nothing is written twice."""
+    """Writes one file a prediction into a folder; equal stems get a number, nothing is written twice.
 
-    def __init__(self, out: Path, output_format: str, classes: ClassList) -> None:
+    A file that was there and is not from an earlier prediction or export of the project is left as it is:
+    the folder may well be the one with the images or their annotations.
+
+    Use it as a context; leaving it remembers in the project what was written.
+    """
+
+    def __init__(self, out: Path, output_format: str, classes: ClassList, root: Path | None) -> None:
+        """`root` is the project the network comes from, None for a bare file of weights."""
         self._out = out
         self._format = output_format
         self._classes = classes
-        self._taken: set[str] = set()
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError.from_os_error(out, error) from error
+        self._report = ExportReport()
+        self._folder = ExportFolder(None if root is None else ProjectLayout(root), out, self._report)
 
-    def write(self, image_path: Path, pixels: NDArray[np.uint8], prediction: PredictedMap) -> Path:
-        """Write the prediction of the image (H, W, 3) and say where."""
-        target = self._target(image_path.stem, ".json" if self._format == "labelme" else ".png")
+    def __enter__(self) -> Self:
+        self._folder.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._folder.__exit__(kind, error, traceback)
+
+    @property
+    def files(self) -> list[Path]:
+        """The files written so far."""
+        return self._report.files
+
+    @property
+    def problems(self) -> list[FileProblem]:
+        """The files that were in the way and have been left as they were."""
+        return self._report.problems
+
+    def write(self, image_path: Path, pixels: NDArray[np.uint8], prediction: PredictedMap) -> None:
+        """Write the prediction of the image (H, W, 3). Raises StorageError when it cannot be written."""
         match self._format:
             case "masks":
                 data = encode_index_mask(prediction.classes, self._classes)
@@ -45,17 +74,8 @@ class PredictionWriter:
                 data = dumps(self._annotation(image_path, prediction.classes))
             case _:
                 data = _png(blend(pixels, prediction.classes, self._classes))
-        write_atomic(target, data)
-        return target
-
-    def _target(self, stem: str, suffix: str) -> Path:
-        name = stem
-        number = 2
-        while name.lower() in self._taken:
-            name = f"{stem}_{number}"
-            number += 1
-        self._taken.add(name.lower())
-        return self._out / f"{name}{suffix}"
+        suffix = ".json" if self._format == "labelme" else ".png"
+        self._folder.write(f"{self._folder.free_stem(image_path.stem)}{suffix}", data)
 
     def _annotation(self, image_path: Path, class_map: NDArray[np.uint8]) -> Annotation:
         shapes = tuple(

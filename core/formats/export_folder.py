@@ -1,4 +1,4 @@
-"""A folder exports are written to: nothing in it is overwritten but what was exported there before."""
+"""A folder exports and predictions are written to: only what was written there before is overwritten."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Self
 from core.errors import StorageError
 from core.files import digest, file_digest, write_atomic
 from core.formats.report import ExportReport
-from core.project.project import Project
+from core.project.layout import ProjectLayout
 
 MANIFEST = "exports.json"
 """In the project's cache: folder -> file name -> digest of what was exported."""
@@ -21,14 +21,15 @@ class ExportFolder:
     """Writes an export's files into one folder; use it as a context.
 
     A file that is already there is replaced if it is as an earlier export left it; another one is somebody's
-    work and is reported instead.
+    work and is reported instead. Without a project (`layout` None) nothing remembers what was exported, so
+    that no file is ever replaced by another one.
     """
 
-    def __init__(self, project: Project, out: Path, report: ExportReport) -> None:
+    def __init__(self, layout: ProjectLayout | None, out: Path, report: ExportReport) -> None:
         self._out = out
         self._report = report
-        self._manifest = project.layout.cache / MANIFEST
-        self._all = _read(self._manifest)
+        self._manifest = None if layout is None else layout.cache / MANIFEST
+        self._all = {} if self._manifest is None else _read(self._manifest)
         self._exported = self._all.setdefault(str(out.resolve()), {})
         self._taken: set[str] = set()
         try:
@@ -45,6 +46,8 @@ class ExportFolder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._manifest is None or not self._report.files:
+            return
         # Without the manifest the next export asks for an empty folder: no reason to fail this one.
         with contextlib.suppress(StorageError):
             write_atomic(self._manifest, json.dumps(self._all, indent=1).encode())

@@ -140,7 +140,7 @@ def export_from(project: Project, out: Path, *, with_images: bool = False) -> Ex
         with_images: copy the images too; else each JSON points back to its image where it is.
     """
     report = ExportReport()
-    with ExportFolder(project, out, report) as folder:
+    with ExportFolder(project.layout, out, report) as folder:
         for labelled in project.labelled():
             image = labelled.entry.image_path
             stem = folder.free_stem(image.stem)

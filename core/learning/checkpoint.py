@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -38,7 +39,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise WeightsFileError(path, "there is no checkpoint here; start a new run")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch wonders aloud about files that are not its own
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise WeightsFileError(path, "the checkpoint is damaged; start a new run") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:

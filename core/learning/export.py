@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from core.errors import MaskloopError, StorageError, WeightsFileError
 from core.files import write_atomic
-from core.learning.header import METADATA_KEY, WeightsHeader, read_header
+from core.learning.header import METADATA_KEY, WeightsHeader
 from core.learning.runs import RunFolder
+from core.learning.weights import load_weights
 from core.models.network import Normalize, SegmentationNetwork
 
 MIN_SAME_CLASS: Final = 0.999
@@ -51,7 +52,7 @@ def export_weights(run: RunFolder, out: Path) -> Path:
         StorageError: the copy cannot be written.
     """
     source = run.best_weights
-    read_header(source)
+    load_weights(source)
     target = out if out.suffix == ".safetensors" else out / f"{run.path.name}.safetensors"
     try:
         data = source.read_bytes()

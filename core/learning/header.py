@@ -136,7 +136,9 @@ def read_header(path: Path) -> WeightsHeader:
     text = _metadata(path).get(METADATA_KEY)
     if not isinstance(text, str):
         raise WeightsFileError(
-            path, "was not saved by this program: it does not say which network and classes it holds"
+            path,
+            "was not saved by this program: it does not say which network and classes "
+            "it holds; choose one that was exported here",
         )
     try:
         schema = msgspec.json.decode(text, type=_Version).schema
@@ -194,7 +196,11 @@ def _metadata(path: Path) -> Mapping[str, object]:
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise WeightsFileError(path, "is no safetensors file, or its header is damaged") from error
     if not complete:
-        raise WeightsFileError(path, "is cut off or damaged: it holds fewer or more numbers than it says")
+        raise WeightsFileError(
+            path,
+            "is cut off or damaged: it holds fewer or more numbers than "
+            "it says; use another file, or train again",
+        )
     if not isinstance(metadata, dict):
         raise WeightsFileError(path, "its header is damaged")
     return metadata

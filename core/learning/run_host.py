@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from core.learning.config import AUTO_MODEL, DEFAULT_MODEL
+from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, TrainConfig
 from core.learning.data import LabelStore
 from core.learning.events import Event, Finished, Train
 from core.learning.fit import TrainState, fit, save_now
@@ -124,15 +124,7 @@ class RunHost:
             self._save(state)
 
     def _create(self, command: Train, store: LabelStore, layout: ProjectLayout) -> TrainState:
-        config = command.config
-        if config.model == AUTO_MODEL:
-            config = replace(config, model=DEFAULT_MODEL)
-        folder = layout.new_run(config.network, datetime.now().astimezone())
-        try:
-            return TrainState.create(config, store, folder, self._tell)
-        except BaseException:
-            _remove_unused(RunFolder(folder))
-            raise
+        return start_run(command.config, store, layout, self._tell)
 
     def _tell(self, event: Event) -> None:
         """Pass on what a run says while it is prepared, and later while it predicts."""
@@ -146,6 +138,24 @@ class RunHost:
 
     def _drop(self) -> None:
         self._state, self._events, self._paused = None, iter(()), False
+
+
+def start_run(
+    config: TrainConfig, store: LabelStore, layout: ProjectLayout, notify: Callable[[Event], None]
+) -> TrainState:
+    """A new run in a folder of its own, which is taken away again if the run cannot begin.
+
+    Raises:
+        MaskloopError: as `TrainState.create`, or the folder cannot be made.
+    """
+    if config.model == AUTO_MODEL:
+        config = replace(config, model=DEFAULT_MODEL)
+    folder = layout.new_run(config.network, datetime.now().astimezone())
+    try:
+        return TrainState.create(config, store, folder, notify)
+    except BaseException:
+        _remove_unused(RunFolder(folder))
+        raise
 
 
 def _remove_unused(run: RunFolder) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import safetensors.torch
 from safetensors import SafetensorError
@@ -16,6 +17,8 @@ from core.files import write_atomic
 from core.learning.header import METADATA_KEY, WeightsHeader, check_classes, read_header
 from core.models.network import SegmentationNetwork
 from core.models.registry import build
+
+_REPLACE: Final = "use another file, or train again"
 
 __all__ = ["WeightsHeader", "header_for", "load_weights", "read_header", "save_weights"]
 
@@ -90,9 +93,11 @@ def _check_tensors(path: Path, wanted: Mapping[str, Tensor], found: Mapping[str,
     """Raise WeightsFileError naming the first tensor that does not fit."""
     for name in [*wanted, *found]:
         if name not in found:
-            raise WeightsFileError(path, f"is damaged: the tensor {name} is missing")
+            raise WeightsFileError(path, f"is damaged: the tensor {name} is missing; {_REPLACE}")
         if name not in wanted:
-            raise WeightsFileError(path, f"is damaged: its network has no tensor {name}")
+            raise WeightsFileError(path, f"is damaged: its network has no tensor {name}; {_REPLACE}")
         if wanted[name].shape != found[name].shape:
             here, there = tuple(wanted[name].shape), tuple(found[name].shape)
-            raise WeightsFileError(path, f"is damaged: the tensor {name} is {there}, it should be {here}")
+            raise WeightsFileError(
+                path, f"is damaged: the tensor {name} is {there}, it should be {here}; {_REPLACE}"
+            )

@@ -15,7 +15,7 @@ from core.project import class_edits, schema
 from core.project.annotation_files import Glances
 from core.project.layout import PROJECT_FILE, ProjectLayout
 from core.project.palette import palette_color, unused_color
-from core.project.scan import scan
+from core.project.scan import is_image_name, scan
 from core.project.schema import ProjectFile
 from core.project.transaction import recover
 
@@ -23,10 +23,16 @@ DEFAULT_BACKGROUND: Final = "background"
 
 
 def project_root(path: Path) -> Path:
-    """The folder of the project that a path means: a folder itself, or the project a file belongs to."""
-    path = path.resolve()
+    """The folder of the project that a path means: a folder itself, or the project a file belongs to.
+
+    Raises:
+        ProjectFileError: a file that is neither a project.json, an image nor a labelme JSON.
+    """
+    given, path = path, path.resolve()
     if not path.is_file():
         return path
+    if not is_image_name(path.name) and path.suffix.lower() != ".json":
+        raise ProjectFileError(given, "is no project: give its folder, its project.json, or an image in it")
     for folder in path.parents:
         file = folder / PROJECT_FILE
         if file.is_file() and b'"image_roots"' in file.read_bytes():  # other tools use that name too

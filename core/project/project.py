@@ -118,9 +118,12 @@ class Project:
 
         Raises:
             UsageError: there is a project already, or the classes are unfit.
+            ProjectFileError: there is a file of that name.
             StorageError: the folder cannot be written.
         """
         layout = ProjectLayout(root.resolve())
+        if layout.root.is_file():
+            raise ProjectFileError(root, "is a file; give a folder for the project")
         if layout.project_file.exists():
             raise UsageError(f"{layout.root}: there is a project already; open it")
         class_list = new_classes(classes, background)
@@ -159,7 +162,8 @@ class Project:
 
         Raises:
             ProjectLockedError: it is open elsewhere.
-            ProjectFileError: there is no such folder, or its project.json cannot be understood.
+            ProjectFileError: there is no such folder, the file is no part of a project, or its project.json
+                cannot be understood.
         """
         layout = ProjectLayout(project_root(root))
         if not layout.root.is_dir():

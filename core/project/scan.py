@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from core.errors import FileProblem, ImageFileError
+from core.errors import AnnotationFileError, FileProblem, ImageFileError
 from core.files import safe_name
 from core.images.reader import IMAGE_SUFFIXES
 from core.project.annotation_files import Glance, Glances, pair
@@ -79,14 +79,14 @@ def scan(
 ) -> dict[str, ImageEntry]:
     """All images of the project by key, in natural order ("2" before "10").
 
-    A root that is missing is added to `problems`. `before` is the last scan's result: where files on disk do
-    not decide, an image keeps the annotation file it had.
+    Roots that are missing and annotations whose image has vanished are added to `problems`. `before` is the
+    last scan's result: where files on disk do not decide, an image keeps the annotation file it had.
     """
-    entries = [
-        entry
-        for folder in _folders(layout, image_roots, problems)
-        for entry in _entries(layout, _nameable(folder, problems), glances, before)
-    ]
+    entries: list[ImageEntry] = []
+    for folder in _folders(layout, image_roots, problems):
+        found = list(_entries(layout, _nameable(folder, problems), glances, before))
+        problems += _vanished(layout, folder, found)
+        entries += found
     entries.sort(key=lambda entry: natural_order(entry.key))
     return {entry.key: entry for entry in entries}
 
@@ -212,6 +212,17 @@ def _entries(
             else _mask_path(layout, folder, path.name)
         )
         yield ImageEntry(key, folder.path / image, path, mask, source)
+
+
+def _vanished(layout: ProjectLayout, folder: _Folder, found: Sequence[ImageEntry]) -> Iterator[FileProblem]:
+    """Annotations that no image has any more: a mask of ours says that there was one."""
+    in_use = {path for entry in found for path in (entry.annotation_path, entry.source_path)}
+    for name in sorted(folder.annotations):
+        path = folder.path / name
+        if path not in in_use and is_own_mask(_mask_path(layout, folder, name)):
+            yield AnnotationFileError(
+                path, "its image is not there any more; bring it back, or move this file away as well"
+            )
 
 
 def _paired(
