@@ -22,7 +22,7 @@ SCALES: Final = (1.0, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125)
 NARROWEST: Final = 16.0
 """Regions are not shrunk below this width, in pixels: thinner ones lose their shape, and their IoU."""
 MEASURED_IMAGES: Final = 24
-FAMILY_RATES: Final = {"FCN": 0.15}
+FAMILY_RATES: Final = {"FCN": 0.3}
 """Learning rates of families without normalisation layers, as a share of the preset's."""
 
 
@@ -41,12 +41,12 @@ class Recipe:
 
 
 RECIPES: Final[dict[tuple[str, Preset], Recipe]] = {
-    ("cpu", "fast"): Recipe(crop=192, batch=4, lr=2e-3, view=1.0),
-    ("cpu", "balanced"): Recipe(crop=256, batch=4, lr=2e-3, view=1.0),
-    ("cpu", "best"): Recipe(crop=320, batch=6, lr=2e-3, view=0.75),
-    ("cuda", "fast"): Recipe(crop=256, batch=16, lr=2e-3, view=1.0),
-    ("cuda", "balanced"): Recipe(crop=384, batch=16, lr=2e-3, view=0.75),
-    ("cuda", "best"): Recipe(crop=512, batch=16, lr=2e-3, view=0.75),
+    ("cpu", "fast"): Recipe(crop=192, batch=4, lr=1e-3, view=1.0),
+    ("cpu", "balanced"): Recipe(crop=256, batch=4, lr=1e-3, view=1.0),
+    ("cpu", "best"): Recipe(crop=320, batch=6, lr=1e-3, view=0.75),
+    ("cuda", "fast"): Recipe(crop=256, batch=16, lr=1e-3, view=1.0),
+    ("cuda", "balanced"): Recipe(crop=384, batch=16, lr=1e-3, view=0.75),
+    ("cuda", "best"): Recipe(crop=512, batch=16, lr=1e-3, view=0.75),
 }
 
 
