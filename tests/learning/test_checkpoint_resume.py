@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
+import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from core.annotation.model import ClassList
 from core.errors import WeightsFileError
 from core.learning.checkpoint import load_checkpoint, save_checkpoint
+from core.learning.config import TrainConfig
 from core.learning.events import Checkpointed, Finished, Notice, StepDone, TrainingStarted
-from core.learning.fit import fit
+from core.learning.fit import TrainState, fit
+from core.learning.runs import RunFolder
 
 
 def _weights(state) -> dict[str, torch.Tensor]:
@@ -62,6 +69,57 @@ def test_a_resumed_run_has_the_weights_of_an_uninterrupted_one(world, start, res
     assert events[-1].resumed_step == step
     assert events[-1].steps == 12
     _assert_same(_weights(resumed), _weights(whole))
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+import numpy as np, torch
+from core.annotation.model import AnnotationState, ClassList, LabelClass
+from core.learning.data import LabelStore
+from core.learning.fit import TrainState, fit
+from core.learning.runs import RunFolder
+torch.set_num_threads(1)
+folder, template, run = map(Path, sys.argv[1:])
+store = LabelStore(ClassList((LabelClass(3, "disc", "#ff0000"), LabelClass(0, "background", "#000000"),
+                              LabelClass(7, "square", "#0000ff")), 0))
+for mask in sorted(folder.glob("*.npy")):
+    image = mask.with_suffix(".png")
+    store.put(image.name, image, np.load(mask), AnnotationState.DONE)
+for event in fit(TrainState.create(RunFolder(template).config, store, run, print)):
+    time.sleep(0.05)
+"""
+
+
+def test_a_process_killed_at_any_moment_loses_nothing_that_was_saved(world, config, run, tmp_path) -> None:
+    for number in (1, 2):
+        picture = world.picture(number)
+        np.save(picture.path.with_suffix(".npy"), picture.mask)
+    world.put_done(1, 2)
+    settings = config(steps=30, checkpoint_every_s=0.0)
+    RunFolder(tmp_path / "template").write_config(settings)
+    whole = TrainState.create(settings, world.store, tmp_path / "whole", print)
+    run(whole)
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-c", CHILD, str(world.folder), str(tmp_path / "template"), str(killed)]
+    child = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+    try:
+        _wait_for_step(killed / "last.ckpt", 5, child)
+    finally:
+        child.kill()  # SIGKILL: nothing is tidied up
+        child.wait()
+    resumed = TrainState.resume(killed, world.store, TrainConfig(), print)
+    assert 5 <= resumed.step < 30
+    run(resumed)
+    _assert_same(_weights(resumed), _weights(whole))
+
+
+def _wait_for_step(path: Path, step: int, child: subprocess.Popen[bytes]) -> None:
+    while child.poll() is None:
+        if path.is_file() and load_checkpoint(path)["step"] >= step:
+            return
+        time.sleep(0.02)
+    raise AssertionError("the child ended by itself")
 
 
 def test_more_steps_can_be_asked_for(world, start, resume, run) -> None:
