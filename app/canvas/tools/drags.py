@@ -25,9 +25,9 @@ from core.annotation.commands import (
     InsertVertex,
     ShapeEdit,
     TranslateShapes,
-    translated,
 )
 from core.annotation.model import ShapeType
+from core.annotation.shape_edits import translated
 
 if TYPE_CHECKING:
     from app.canvas.context import ToolContext

@@ -1,0 +1,121 @@
+"""Edits of whole shapes that keep their places: replaced, moved, relabelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from core.annotation.command import Command, ShapeEdit, counted, uids_of
+from core.annotation.document import AnnotationDocument
+from core.annotation.model import Shape
+from core.annotation.shape_edits import checked, translated
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ReplaceShapes(ShapeEdit):
+    """The general edit: shapes before and after, pairwise with the same uid.
+
+    `drag` says that it is one step of a mouse drag and merges with the next step.
+    """
+
+    before: tuple[Shape, ...]
+    after: tuple[Shape, ...]
+    title: str = "Edit shape"
+    drag: bool = False
+
+    def __post_init__(self) -> None:
+        if [shape.uid for shape in self.before] != [shape.uid for shape in self.after]:
+            raise ValueError("the shapes before and after must be the same ones, in the same order")
+
+    @classmethod
+    def of(
+        cls,
+        document: AnnotationDocument,
+        after: Iterable[Shape],
+        *,
+        title: str = "Edit shape",
+        drag: bool = False,
+    ) -> Self:
+        """Replace the shapes of the same uids by these."""
+        new = tuple(after)
+        return cls(tuple(document.get(shape.uid) for shape in new), new, title, drag)
+
+    @property
+    def name(self) -> str:
+        """For the menu."""
+        return self.title
+
+    def pairs(self) -> Sequence[tuple[Shape, Shape]]:
+        """The pairs as given, checked."""
+        return [checked(before, after) for before, after in zip(self.before, self.after, strict=True)]
+
+    def merge(self, newer: Command) -> Command | None:
+        """Steps of one drag become one."""
+        if (
+            isinstance(newer, ReplaceShapes)
+            and self.drag
+            and newer.drag
+            and newer.title == self.title
+            and uids_of(newer.before) == uids_of(self.before)
+        ):
+            return ReplaceShapes(self.before, newer.after, self.title, drag=True)
+        return None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TranslateShapes(ShapeEdit):
+    """Move whole shapes by an offset in pixels; masks stay on whole pixels."""
+
+    before: tuple[Shape, ...]
+    dx: float
+    dy: float
+
+    @classmethod
+    def of(cls, document: AnnotationDocument, uids: Iterable[int], dx: float, dy: float) -> Self:
+        """Move these shapes from where they are now."""
+        return cls(tuple(document.get(uid) for uid in dict.fromkeys(uids)), dx, dy)
+
+    @property
+    def name(self) -> str:
+        """For the menu."""
+        return counted("Move", len(self.before))
+
+    def pairs(self) -> Sequence[tuple[Shape, Shape]]:
+        """The shapes at their new places."""
+        offset = np.array([self.dx, self.dy])
+        if not np.isfinite(offset).all():
+            raise ValueError("shapes cannot be moved by an offset that is not a number")
+        return [(shape, translated(shape, offset)) for shape in self.before]
+
+    def merge(self, newer: Command) -> Command | None:
+        """Offsets of one drag add up."""
+        if isinstance(newer, TranslateShapes) and uids_of(newer.before) == uids_of(self.before):
+            return TranslateShapes(self.before, self.dx + newer.dx, self.dy + newer.dy)
+        return None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Relabel(ShapeEdit):
+    """Give shapes another label."""
+
+    before: tuple[Shape, ...]
+    label: str
+
+    @classmethod
+    def of(cls, document: AnnotationDocument, uids: Iterable[int], label: str) -> Self:
+        """Relabel these shapes."""
+        return cls(tuple(document.get(uid) for uid in dict.fromkeys(uids)), label)
+
+    @property
+    def name(self) -> str:
+        """For the menu."""
+        return counted("Relabel", len(self.before))
+
+    def pairs(self) -> Sequence[tuple[Shape, Shape]]:
+        """The shapes with their new label."""
+        if not self.label:
+            raise ValueError("a label needs at least one character")
+        return [(shape, shape.with_(label=self.label)) for shape in self.before]
