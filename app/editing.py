@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 TOOL_ACTIONS: Final = {
     "shape.select": "select",
     "shape.polygon": "polygon",
+    "shape.freehand": "freehand",
     "shape.rectangle": "rectangle",
+    "shape.oriented_rectangle": "oriented_rectangle",
     "shape.circle": "circle",
     "shape.line": "line",
     "shape.linestrip": "linestrip",
@@ -192,23 +194,23 @@ class Editing(QObject):
         before = next(n for n, tool in TOOL_ACTIONS.items() if tool == self._tool_before)
         self._actions[before].trigger()
 
-    def _on_label_needed(self, shape: Shape) -> None:
+    def _on_label_needed(self, shapes: tuple[Shape, ...]) -> None:
         document = self._document
         if document is None:
             return
         if self._finished_area:
-            self._session.execute(finished_area(document, shape))
+            self._session.execute(finished_area(document, shapes))
             self._session.end_drag()
             self._end_finished_area()
         else:
-            self._ask_label("", partial(self._draw, shape))
+            self._ask_label("", partial(self._draw, shapes))
 
-    def _draw(self, shape: Shape, label: str) -> None:
+    def _draw(self, shapes: tuple[Shape, ...], label: str) -> None:
         document = self._document
         if document is None:
             return
         try:
-            command = drawing(document, [shape.with_(label=label)])
+            command = drawing(document, [shape.with_(label=label) for shape in shapes])
         except ValueError as error:
             self._session.message.emit(f"Nothing was added: {error}.", "warning")
             return
@@ -365,9 +367,9 @@ class Editing(QObject):
         return menu
 
 
-def finished_area(document: AnnotationDocument, shape: Shape) -> Command:
+def finished_area(document: AnnotationDocument, shapes: tuple[Shape, ...]) -> Command:
     """The command for a rectangle in which everything that is not drawn is background."""
-    add = AddShapes((shape.with_(label=BACKGROUND_LABEL),), index=0)
+    add = AddShapes(tuple(shape.with_(label=BACKGROUND_LABEL) for shape in shapes), index=0)
     commands: tuple[Command, ...] = (add,)
     if document.state is AnnotationState.UNLABELLED:
         commands += (SetState.of(document, AnnotationState.IN_PROGRESS),)

@@ -88,15 +88,16 @@ class ToolContext:
         """Say that what follows is a step of its own in the history."""
         self._view.drag_ended.emit()
 
-    def add_drawn(self, shape: Shape) -> None:
-        """A shape is finished: add it with the active class, or ask for a label where there is none."""
-        if self.document is None:
+    def add_drawn(self, *shapes: Shape) -> None:
+        """Shapes are finished in one go: add them with the active class, or ask for a label."""
+        if self.document is None or not shapes:
             return
         if self.active_class is None:
-            self._view.label_needed.emit(shape)
+            self._view.label_needed.emit(shapes)
             return
+        label = self.active_class.name
         try:
-            command = drawing(self.document, [shape.with_(label=self.active_class.name)])
+            command = drawing(self.document, [shape.with_(label=label) for shape in shapes])
         except ValueError as error:
             self.say(f"Nothing was added: {error}.")
             return

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+import math
+from typing import Final, assert_never
+
+import numpy as np
 
 from app.canvas.outlines import rectangle_corners
 from core.annotation.commands import XY, MoveVertex, ReplaceShapes, ShapeEdit
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import Points, Shape, ShapeType, frozen_points
+
+GRIP_DISTANCE: Final = 22.0
+"""How far the handle that turns a rectangle stands off its side, screen pixels."""
 
 
 def handle_rings(shape: Shape) -> tuple[Points, ...]:
@@ -74,3 +80,67 @@ def square_corner(anchor: XY, to: XY, size: tuple[float, float] | None = None) -
         room_y = size[1] - anchor[1] if dy >= 0 else anchor[1]
         side = min(side, room_x, room_y)
     return anchor[0] + (side if dx >= 0 else -side), anchor[1] + (side if dy >= 0 else -side)
+
+
+# --- oriented rectangles ----------------------------------------------------------------------------------
+
+
+def rectangle_on_side(a: XY, b: XY, to: XY, size: tuple[float, float] | None = None) -> Points:
+    """The rectangle (4, 2) with the side a, b that reaches as far as `to`.
+
+    Args:
+        a: first end of the side.
+        b: its other end.
+        to: where the mouse is; only its distance from the side counts.
+        size: width and height of the image the corners must stay in, if any.
+
+    Raises:
+        ValueError: the side has no length.
+    """
+    start, end = np.array(a), np.array(b)
+    length = math.dist(a, b)
+    if length == 0:
+        raise ValueError("this side has no length; its ends must differ")
+    across = np.array([-(end - start)[1], (end - start)[0]]) / length
+    reach = float((np.array(to) - start) @ across)
+    if size is not None:
+        direction = across if reach >= 0 else -across
+        reach = math.copysign(min(abs(reach), *(_room(p, direction, size) for p in (start, end))), reach)
+    return np.stack([start, end, end + reach * across, start + reach * across])
+
+
+def _room(start: Points, direction: Points, size: tuple[float, float]) -> float:
+    """How far one can go from a point of the image before leaving it."""
+    ways = [
+        ((limit - at) if step > 0 else -at) / step
+        for at, step, limit in zip(start.tolist(), direction.tolist(), size, strict=True)
+        if abs(step) > 1e-9
+    ]
+    return max(0.0, min(ways, default=math.inf))
+
+
+def rotation_grip(shape: Shape, scale: float) -> XY | None:
+    """Where the handle that turns a shape stands, image pixels; None where a shape cannot be turned.
+
+    Args:
+        shape: an oriented rectangle has one, off the middle of its first side.
+        scale: screen pixels per image pixel.
+    """
+    if shape.shape_type is not ShapeType.ORIENTED_RECTANGLE or len(shape.points) != 4:
+        return None
+    middle = shape.points[:2].mean(axis=0)
+    outwards = middle - shape.points.mean(axis=0)
+    length = float(np.hypot(*outwards))
+    if length == 0:
+        return None
+    x, y = (middle + outwards / length * GRIP_DISTANCE / scale).tolist()
+    return x, y
+
+
+def rotated(document: AnnotationDocument, uid: int, angle: float) -> ShapeEdit:
+    """The command that turns a shape about its middle, `angle` in radians, clockwise on the screen."""
+    shape = document.get(uid)
+    centre = shape.points.mean(axis=0)
+    cos, sin = math.cos(angle), math.sin(angle)
+    points = (shape.points - centre) @ np.array([[cos, sin], [-sin, cos]]) + centre
+    return ReplaceShapes.of(document, [shape.with_(points=frozen_points(points))], title="Turn rectangle")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from app.canvas.handles import handle_rings, takes_vertices
+from app.canvas.handles import handle_rings, rotation_grip, takes_vertices
 from app.canvas.shape_index import ShapeIndex
 from core import geometry
 from core.annotation.document import AnnotationDocument
@@ -24,13 +24,13 @@ class Hit:
 
     Attributes:
         uid: the shape.
-        kind: a vertex (or another handle), an edge, or its inside or outline.
+        kind: a vertex (or another corner), an edge, its inside or outline, or the handle that turns it.
         ring: 0 the outline, k hole k - 1.
         index: the vertex, or for an edge the index a vertex put there would get.
     """
 
     uid: int
-    kind: Literal["vertex", "edge", "body"]
+    kind: Literal["vertex", "edge", "body", "grip"]
     ring: int = 0
     index: int = 0
 
@@ -63,6 +63,22 @@ class HitTester:
             found = self._edge_of(document, uid, x, y)
             if found is not None and found[0] <= reach:
                 return found[1]
+        return None
+
+    def grip(
+        self,
+        document: AnnotationDocument,
+        x: float,
+        y: float,
+        scale: float,
+        uids: Collection[int],
+        reach: float,
+    ) -> Hit | None:
+        """The handle that turns one of these (selected) shapes, if it is in reach; `scale` as in handles."""
+        for uid in uids:
+            at = rotation_grip(document.get(uid), scale)
+            if at is not None and math.dist(at, (x, y)) <= reach:
+                return Hit(uid, "grip")
         return None
 
     def bodies(self, x: float, y: float, reach: float) -> list[int]:

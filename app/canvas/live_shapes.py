@@ -15,7 +15,7 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QTransform
 
-from app.canvas.handles import handle_rings
+from app.canvas.handles import handle_rings, rotation_grip
 from app.canvas.hits import Hit
 from app.canvas.outlines import Box, Outline, outline_of
 from app.canvas.painting import draw_handle, draw_handles, draw_line, path_of
@@ -35,6 +35,8 @@ FEW: Final = 64
 """More selected shapes than this are drawn by the layer: drawing them anew at every paint would be felt."""
 _PLAIN_FROM: Final = 400
 """More shapes than this are dragged as thin outlines: one path of hairlines, a native fast path of Qt."""
+LIVE_MARGIN: Final = 32.0
+"""How far pens and handles reach past the shapes' boxes, screen pixels."""
 _MAX_HANDLES: Final = 4000
 _HOVER_FILL_ALPHA: Final = 40
 
@@ -110,7 +112,7 @@ class LiveShapes:
     def _still_there(self, hit: Hit | None) -> Hit | None:
         if hit is None or self.document is None or hit.uid not in self._index:
             return None
-        if hit.kind == "body":
+        if hit.kind in ("body", "grip"):
             return hit
         rings = handle_rings(self.document.get(hit.uid))
         there = hit.ring < len(rings) and hit.index < len(rings[hit.ring]) + (hit.kind == "edge")
@@ -153,7 +155,7 @@ class LiveShapes:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         inverted, _ = to_viewport.inverted()
         # Pens and handles reach past the geometry.
-        seen = inverted.mapRect(exposed.adjusted(-12, -12, 12, 12))
+        seen = inverted.mapRect(exposed.adjusted(-LIVE_MARGIN, -LIVE_MARGIN, LIVE_MARGIN, LIVE_MARGIN))
         if self.shift is not None and len(self.shift.uids) > _PLAIN_FROM:
             self._paint_plain(painter, to_viewport)
         else:
@@ -234,6 +236,18 @@ class LiveShapes:
             radius = min(HANDLE_RADIUS, spacing * 0.45)
             if radius >= 1.5:
                 draw_handles(painter, placed, radius)
+        if uid in self.selection:
+            self._paint_grip(painter, to_viewport, shape)
+
+    def _paint_grip(self, painter: QPainter, to_viewport: QTransform, shape: Shape) -> None:
+        grip = rotation_grip(shape, to_viewport.m11())
+        if grip is None:
+            return
+        stem = QPainterPath(to_viewport.map(QPointF(*shape.points[:2].mean(axis=0))))
+        stem.lineTo(to_viewport.map(QPointF(*grip)))
+        draw_line(painter, stem, HANDLE_FILL, 1.0)
+        hot = self.hover is not None and self.hover.kind == "grip" and self.hover.uid == shape.uid
+        draw_handle(painter, to_viewport.map(QPointF(*grip)), HANDLE_HOT if hot else HANDLE_FILL, 5.5)
 
     def _vertex(self, hit: Hit) -> QPointF | None:
         if not self._index.is_shown(hit.uid) or self.shift is not None:

@@ -25,7 +25,7 @@ from PySide6.QtWidgets import QWidget
 from app.canvas.context import ToolContext
 from app.canvas.image_layer import ImageLayer
 from app.canvas.layer_cache import Frame, LayerCache
-from app.canvas.live_shapes import LiveShapes
+from app.canvas.live_shapes import LIVE_MARGIN, LiveShapes
 from app.canvas.outlines import Box
 from app.canvas.overlay import PredictionLayer, Region
 from app.canvas.placeholder import paint_placeholder
@@ -41,8 +41,6 @@ from core.annotation.model import ClassList, LabelClass
 _SHARPEN_AFTER_MS: Final = 60
 _BURST: Final = 64
 """After so many changes without a paint all is repainted: keeping a region of the rest would cost more."""
-_LIVE_MARGIN: Final = 14.0
-"""How far live shapes' pens and handles reach past their boxes, screen pixels."""
 
 
 class CanvasView(Themed, ToolView):
@@ -59,7 +57,8 @@ class CanvasView(Themed, ToolView):
     selection_requested = Signal(object)
     """A frozenset of uids; answer with `set_selection`."""
     label_needed = Signal(object)
-    """A finished shape (label "") while no class is active; the receiver labels and adds it, or drops it."""
+    """Finished shapes (a tuple, label "") while no class is active; the receiver labels and adds them, or
+    drops them."""
     region_clicked = Signal(int, int)
     """Pixel x, y of a predicted region that was clicked with the region tool."""
     context_menu_requested = Signal(QPoint)
@@ -179,7 +178,7 @@ class CanvasView(Themed, ToolView):
         changed = self._index.set_hidden(uids)
         if changed is not None:
             self._shape_cache.invalidate(changed)
-            self.update_box(union([changed, before]), _LIVE_MARGIN)
+            self.update_box(union([changed, before]), LIVE_MARGIN)
 
     def set_labels_visible(self, visible: bool) -> None:
         """Show or hide all shapes."""
@@ -258,7 +257,7 @@ class CanvasView(Themed, ToolView):
         if boxes:
             self._shape_cache.invalidate(union(boxes))
         dirty = [*boxes, self._live.box(), *([] if before is None else [before])]
-        self.update_box(union(dirty), _LIVE_MARGIN)
+        self.update_box(union(dirty), LIVE_MARGIN)
 
     def _on_document_changed(self, change: Change) -> None:
         # A command may change ten thousand shapes one by one: nothing here may depend on how many there are.
@@ -273,7 +272,7 @@ class CanvasView(Themed, ToolView):
             self._after_live_change(None)
             self.viewport().update()
         elif self._changes_unpainted < _BURST:
-            self.update_box(touched.box, _LIVE_MARGIN)
+            self.update_box(touched.box, LIVE_MARGIN)
         elif self._changes_unpainted == _BURST:
             self.viewport().update()
 

@@ -209,7 +209,7 @@ def test_a_polygon_inside_another_becomes_its_hole(opened, qtbot):
 
 def test_a_finished_area_is_background_under_everything_and_the_tool_comes_back(opened, qtbot):
     opened.draw_square(20, 20, side=6)
-    opened.key(Qt.Key.Key_B)
+    opened.key(Qt.Key.Key_B, Qt.KeyboardModifier.ShiftModifier)
     opened.drag((5, 5), (40, 40))
     assert opened.labels() == ["_background_", "nerve"]
     assert opened.canvas.tool == "polygon"

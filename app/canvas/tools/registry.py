@@ -6,6 +6,8 @@ from typing import Final
 
 from app.canvas.tools.base import Tool
 from app.canvas.tools.boxes import CircleTool, LineTool, PointTool, RectangleTool
+from app.canvas.tools.freehand import FreehandTool
+from app.canvas.tools.oriented import OrientedRectangleTool
 from app.canvas.tools.paths import LinestripTool, PolygonTool
 from app.canvas.tools.region import RegionTool
 from app.canvas.tools.select import SelectTool
@@ -13,7 +15,9 @@ from app.canvas.tools.select import SelectTool
 TOOLS: Final[tuple[type[Tool], ...]] = (
     SelectTool,
     PolygonTool,
+    FreehandTool,
     RectangleTool,
+    OrientedRectangleTool,
     CircleTool,
     LineTool,
     LinestripTool,

@@ -10,10 +10,12 @@ from PySide6.QtGui import QKeyEvent, QPainter
 from app.canvas.context import ToolContext
 from app.canvas.handles import handle_rings, moved_handle
 from app.canvas.hits import Hit
+from app.canvas.live_shapes import FEW
 from app.canvas.outlines import Box
 from app.canvas.style import DRAG_START
 from app.canvas.tools.base import Pointer, Tool
 from app.canvas.tools.drags import BandDrag, CopyOrMoveDrag, Drag, InsertDrag, MoveDrag, VertexDrag
+from app.canvas.tools.oriented import RotateDrag
 from core.annotation.commands import RemoveShapes, RemoveVertex, TranslateShapes
 from core.annotation.document import Change
 
@@ -90,6 +92,10 @@ class SelectTool(Tool):
             return
         if pointer.ctrl:
             self._toggle(pointer)
+            return
+        grip = self._grip_at(pointer)
+        if grip is not None:
+            self._drag = RotateDrag(self.context, pointer, grip.uid)
             return
         vertex = self._vertex_at(pointer)
         if vertex is not None:
@@ -201,6 +207,13 @@ class SelectTool(Tool):
         reach = self.context.reach * share
         return self.context.hits.vertex(document, *pointer.xy, reach, self.context.selection)
 
+    def _grip_at(self, pointer: Pointer) -> Hit | None:
+        context = self.context
+        if context.document is None or not context.shapes_visible or len(context.selection) > FEW:
+            return None  # of very many shapes no handles are shown
+        reach = 0.8 * context.reach
+        return context.hits.grip(context.document, *pointer.xy, context.scale, context.selection, reach)
+
     def _edge_at(self, pointer: Pointer) -> Hit | None:
         document = self.context.document
         if document is None or not self.context.shapes_visible:
@@ -220,7 +233,7 @@ class SelectTool(Tool):
 
     def _hover(self, pointer: Pointer) -> None:
         adding = pointer.alt and not pointer.shift
-        hit = self._edge_at(pointer) if adding else self._vertex_at(pointer)
+        hit = self._edge_at(pointer) if adding else self._grip_at(pointer) or self._vertex_at(pointer)
         if hit is None:
             below = self._bodies(pointer)
             hit = Hit(below[0], "body") if below else None
@@ -333,7 +346,7 @@ class SelectTool(Tool):
         if hovered is None:
             return Qt.CursorShape.ArrowCursor
         match hovered.kind:
-            case "vertex":
+            case "vertex" | "grip":
                 return Qt.CursorShape.PointingHandCursor
             case "edge":
                 return Qt.CursorShape.CrossCursor
@@ -357,6 +370,8 @@ class SelectTool(Tool):
         match hovered.kind:
             case "vertex":
                 return "Drag to move the vertex; Alt+Shift+click or Backspace removes it"
+            case "grip":
+                return "Drag to turn the rectangle; Shift turns in steps of 15°"
             case "edge":
                 return "Press to add a vertex here and drag it"
             case "body":

@@ -47,7 +47,7 @@ class Desk:
         view.command_issued.connect(self._execute)
         view.drag_ended.connect(self.history.break_merge)
         view.selection_requested.connect(self.select)
-        view.label_needed.connect(self.unlabelled.append)
+        view.label_needed.connect(self.unlabelled.extend)
 
     def _execute(self, command: Command) -> None:
         try:
