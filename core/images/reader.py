@@ -1,8 +1,8 @@
 """Image files to RGB pixels: one decode, the same for the window, the engine and the command line.
 
 What every file becomes: RGB, 8 bits, EXIF orientation applied. Palettes and CMYK are converted, alpha is laid
-over white, 16-bit, integer and float pixels are stretched to their own 0.1 and 99.9 percentiles; of a
-multi-page file the first page is taken.
+over white, 16-bit, integer and float pixels are stretched to their own 0.1 and 99.9 percentiles (`stretch`).
+Of a multi-page TIFF, `stack.tif` is the first page and `stack.tif#2` the second (`pages`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from core.errors import ImageFileError
+from core.images.pages import TIFF_SUFFIXES, image_file, page_directory, split_page
+from core.images.stretch import Sampler
 
 IMAGE_SUFFIXES: Final = frozenset(
     {".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif"}
@@ -26,14 +28,18 @@ IMAGE_SUFFIXES: Final = frozenset(
 )
 """Suffixes, in lower case, of the files that are taken for images."""
 
+MOST_PIXELS: Final = 1 << 29
+"""Larger images (536 megapixels, a square of 23,170) are refused: masks of them would not fit into memory."""
+
+# Pillow warns above its limit and refuses above twice as much, 178 megapixels unless told otherwise. Images
+# up to MOST_PIXELS are wanted here; `_opened` refuses larger ones itself, with a sentence.
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+
 # Named, because Pillow would otherwise also try formats that run other programs (EPS runs Ghostscript).
 _FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP", "DIB", "WEBP", "GIF", "PPM", "AVIF")
-_TIFF_SUFFIXES: Final = frozenset({".tif", ".tiff"})
 _SIDEWAYS: Final = frozenset({5, 6, 7, 8})
 _ORIENTATION: Final = 0x0112
 _BITS_PER_SAMPLE: Final = 258
-_STRETCH_PERCENTILES: Final = (0.1, 99.9)
-_STRETCH_SAMPLE: Final = 1 << 20
 
 # Everything Pillow's, tifffile's and OpenCV's decoders were seen to raise on damaged files.
 _DECODER_ERRORS: Final = (
@@ -62,8 +68,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """
     with _as_image_file_error(path):
         with _opened(path) as image:
-            if image is not None and not _is_deep(image):
-                return _rgb8(_upright(image))
+            if image is not None and not is_deep(image):
+                return rgb8(_upright(image))
             if image is not None and image.format != "TIFF" and image.mode.startswith(("I", "F")):
                 return _stretched(np.asarray(_upright(image)))
         return _stretched(_read_deep(path))
@@ -80,12 +86,14 @@ def image_size(path: Path) -> tuple[int, int]:
             if image is not None:
                 width, height = image.size
                 # Pillow's size of a TIFF is already the rotated one.
-                sideways = image.format != "TIFF" and _orientation(image) in _SIDEWAYS
+                sideways = image.format != "TIFF" and exif_orientation(image) in _SIDEWAYS
                 return (width, height) if sideways else (height, width)
         import tifffile
 
-        with tifffile.TiffFile(path) as tiff:
-            page = _first_page(tiff)
+        file, number = split_page(path)
+        with tifffile.TiffFile(file) as tiff:
+            page = _page(tiff, page_directory(file, number))
+            check_size(path, (page.imagelength, page.imagewidth))
             height, width = page.imagelength, page.imagewidth
             return (width, height) if _tiff_orientation(page) in _SIDEWAYS else (height, width)
 
@@ -103,16 +111,16 @@ def thumbnail(path: Path, side: int) -> NDArray[np.uint8]:
     """
     with _as_image_file_error(path):
         with _opened(path) as image:
-            if image is not None and not _is_deep(image):
+            if image is not None and not is_deep(image):
                 image.draft("RGB", (side, side))
                 upright = _upright(image)
                 if upright.mode not in ("RGB", "L"):
-                    upright = Image.fromarray(_rgb8(upright))
+                    upright = Image.fromarray(rgb8(upright))
                 upright.thumbnail((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0)
-                return _rgb8(upright)
+                return rgb8(upright)
         small = Image.fromarray(read_image(path))
         small.thumbnail((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0)
-        return _rgb8(small)
+        return rgb8(small)
 
 
 # --- opening and what can go wrong ------------------------------------------------------------------------
@@ -135,7 +143,7 @@ def _as_image_file_error(path: Path) -> Iterator[None]:
         raise ImageFileError(path, _why_unidentified(path)) from error
     except Image.DecompressionBombError as error:
         raise ImageFileError(
-            path, f"is larger than {2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} megapixels; cut it into parts"
+            path, f"has more than {2 * MOST_PIXELS // 10**6} megapixels; cut it into parts"
         ) from error
     except MemoryError as error:
         raise ImageFileError(path, "does not fit into memory; cut it into parts") from error
@@ -146,7 +154,7 @@ def _as_image_file_error(path: Path) -> Iterator[None]:
 
 
 def _why_unidentified(path: Path) -> str:
-    if path.stat().st_size == 0:
+    if image_file(path).stat().st_size == 0:
         return "is empty (0 bytes); replace it by a good copy"
     kinds = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
     return f"is not an image of a known kind ({kinds}), whatever its name says"
@@ -160,20 +168,41 @@ def _brief(error: BaseException) -> str:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Image.Image | None]:
     """The image with its header read; None for a TIFF whose pixel format Pillow does not know."""
+    file, page = split_page(path)
     try:
-        image = Image.open(path, formats=_FORMATS)
+        image = Image.open(file, formats=_FORMATS)
+        if page:
+            image.seek(page_directory(file, page))
     except UnidentifiedImageError:
-        if path.suffix.lower() in _TIFF_SUFFIXES and path.read_bytes()[:2] in (b"II", b"MM"):
+        if file.suffix.lower() in TIFF_SUFFIXES and _starts_like_tiff(file):
             yield None
             return
         raise
     with image:
         if 0 in image.size:
             raise ImageFileError(path, "has no pixels (its width or height is 0); replace it by a good copy")
+        check_size(path, (image.height, image.width))
         yield image
 
 
-def _orientation(image: Image.Image) -> int:
+def check_size(path: Path, size_hw: tuple[int, int]) -> None:
+    """Refuse images of more than MOST_PIXELS with an ImageFileError."""
+    height, width = size_hw
+    if height * width > MOST_PIXELS:
+        raise ImageFileError(
+            path,
+            f"is {width} x {height} pixels; images of more than {MOST_PIXELS // 10**6} megapixels are not "
+            "opened, cut it into parts",
+        )
+
+
+def _starts_like_tiff(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(2) in (b"II", b"MM")
+
+
+def exif_orientation(image: Image.Image) -> int:
+    """How the pixels of a file (no TIFF, which Pillow turns itself) lie, 1..8."""
     # Not image.getexif(): for PNG that decodes all pixels to look for EXIF after them. Reading and measuring
     # must agree, so both only honour what stands before the pixels.
     return int(Image.Image.getexif(image).get(_ORIENTATION, 1))
@@ -181,7 +210,7 @@ def _orientation(image: Image.Image) -> int:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Decode and apply the EXIF orientation."""
-    orientation = 1 if image.format == "TIFF" else _orientation(image)
+    orientation = 1 if image.format == "TIFF" else exif_orientation(image)
     image.load()  # a TIFF is turned by Pillow here
     turn = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -198,7 +227,8 @@ def _upright(image: Image.Image) -> Image.Image:
 # --- eight bits -------------------------------------------------------------------------------------------
 
 
-def _rgb8(image: Image.Image) -> NDArray[np.uint8]:
+def rgb8(image: Image.Image) -> NDArray[np.uint8]:
+    """Pixels (H, W, 3), uint8, of an image of at most 8 bits a sample; what is transparent lies on white."""
     if image.mode == "RGB":
         return np.array(image)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
@@ -211,7 +241,7 @@ def _rgb8(image: Image.Image) -> NDArray[np.uint8]:
 # --- more than eight bits ---------------------------------------------------------------------------------
 
 
-def _is_deep(image: Image.Image) -> bool:
+def is_deep(image: Image.Image) -> bool:
     """Whether the file holds more than 8 bits a sample (Pillow would drop the lower ones of colour)."""
     if image.mode.startswith(("I", "F")):
         return True
@@ -223,27 +253,46 @@ def _is_deep(image: Image.Image) -> bool:
 
 def _read_deep(path: Path) -> NDArray[Any]:
     """Pixels (H, W) or (H, W, 3) in the file's own type, upright, of a deep TIFF or a 16-bit colour PNG."""
-    if path.suffix.lower() not in _TIFF_SUFFIXES:
+    file, number = split_page(path)
+    if file.suffix.lower() not in TIFF_SUFFIXES:
         return _read_with_opencv(path)
     import tifffile
 
-    with tifffile.TiffFile(path) as tiff:
-        page = _first_page(tiff)
+    directory = page_directory(file, number)
+    with tifffile.TiffFile(file) as tiff:
+        page = _page(tiff, directory)
+        check_size(path, (page.imagelength, page.imagewidth))
         try:
             pixels = page.asarray()
         except ValueError as error:
             if "imagecodecs" not in str(error):
                 raise
-            # LZW and its like: OpenCV's own libtiff knows them, and turns by the orientation tag itself.
-            return _read_with_opencv(path)
-        if pixels.ndim == 3 and "S" in page.axes and page.axes.index("S") == 0:
-            pixels = np.moveaxis(pixels, 0, -1)
-        while pixels.ndim > 3 or (pixels.ndim == 3 and "S" not in page.axes):
-            pixels = pixels[0]
-        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-            pixels = pixels.max() - pixels
-        pixels = _drop_extra_samples(pixels)
-        return _turned(pixels, _tiff_orientation(page))
+            pixels = _read_with_vips(file, directory)  # LZW, JPEG and their like
+        else:
+            if pixels.ndim == 3 and "S" in page.axes and page.axes.index("S") == 0:
+                pixels = np.moveaxis(pixels, 0, -1)
+            while pixels.ndim > 3 or (pixels.ndim == 3 and "S" not in page.axes):
+                pixels = pixels[0]
+            if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+                pixels = pixels.max() - pixels
+        return turned(_drop_extra_samples(pixels), _tiff_orientation(page))
+
+
+def _read_with_vips(file: Path, directory: int) -> NDArray[Any]:
+    """Pixels (H, W) or (H, W, C) as stored, of one directory of a TIFF."""
+    import pyvips
+
+    try:
+        pixels = pyvips.Image.tiffload(str(file), page=directory, fail_on="truncated").numpy()
+    except pyvips.Error as error:
+        raise OSError(vips_reason(error)) from error
+    return np.asarray(pixels)
+
+
+def vips_reason(error: Exception) -> str:
+    """What libvips has to say, in one line."""
+    detail = str(getattr(error, "detail", "") or error).strip()
+    return detail.splitlines()[0] if detail else "no decoder for it"
 
 
 def _read_with_opencv(path: Path) -> NDArray[Any]:
@@ -255,10 +304,8 @@ def _read_with_opencv(path: Path) -> NDArray[Any]:
     if pixels.ndim == 3:
         pixels = _drop_extra_samples(pixels)
         pixels = pixels[..., ::-1] if pixels.ndim == 3 else pixels
-    if path.suffix.lower() in _TIFF_SUFFIXES:
-        return pixels
     with Image.open(path, formats=_FORMATS) as image:  # IMREAD_UNCHANGED leaves the EXIF orientation
-        return _turned(pixels, _orientation(image))
+        return turned(pixels, exif_orientation(image))
 
 
 def _drop_extra_samples(pixels: NDArray[Any]) -> NDArray[Any]:
@@ -268,10 +315,10 @@ def _drop_extra_samples(pixels: NDArray[Any]) -> NDArray[Any]:
     return pixels[..., 0] if pixels.shape[-1] < 3 else pixels[..., :3]
 
 
-def _first_page(tiff: Any) -> Any:
+def _page(tiff: Any, directory: int) -> Any:
     if not tiff.pages:
         raise ValueError("it has no pages")
-    return tiff.pages[0]
+    return tiff.pages[directory]
 
 
 def _tiff_orientation(page: Any) -> int:
@@ -279,7 +326,7 @@ def _tiff_orientation(page: Any) -> int:
     return 1 if tag is None else int(tag.value)
 
 
-def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Apply an EXIF orientation, 1..8, to (H, W, ...) pixels."""
     if orientation in _SIDEWAYS:
         pixels = pixels.swapaxes(0, 1)
@@ -291,23 +338,10 @@ def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def _stretched(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Stretch (H, W) or (H, W, 3) of any number type to RGB (H, W, 3) uint8 between its outer percentiles.
-
-    Percentiles, because one hot pixel of a microscope's camera would leave the rest black. All channels
-    share one stretch, so that hues stay. NaN and minus infinity become black.
-    """
-    values = pixels.astype(np.float32)
-    sample = values.ravel()[:: max(1, values.size // _STRETCH_SAMPLE)]
-    finite = sample[np.isfinite(sample)]
-    if finite.size == 0:
-        return np.zeros((*pixels.shape[:2], 3), np.uint8)
-    low, high = (float(v) for v in np.percentile(finite, _STRETCH_PERCENTILES))
-    if high <= low:  # nearly everything has one value: what differs is all there is to see
-        low, high = float(finite.min()), float(finite.max())
-    if high <= low:
-        return np.zeros((*pixels.shape[:2], 3), np.uint8)
-    scaled = np.nan_to_num((values - low) * np.float32(255 / (high - low)), nan=0.0, posinf=255, neginf=0)
-    grey = np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
+    """Stretch (H, W) or (H, W, 3) of any number type to RGB (H, W, 3) uint8; see `core.images.stretch`."""
+    sampler = Sampler(pixels.size)
+    sampler.add(pixels)
+    grey = sampler.stretch().apply(pixels)
     if grey.ndim == 2:
         grey = np.repeat(grey[..., None], 3, axis=2)
     return np.ascontiguousarray(grey)
