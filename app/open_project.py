@@ -22,6 +22,7 @@ from app.open_documents import OpenDocuments
 from app.session_state import CurrentImage
 from app.watching import ProjectWatcher, image_names
 from app.workers.autosaver import Autosaver
+from app.workers.edit_log import EditLog
 from app.workers.tasks import Task, TaskRunner
 from core.annotation.document import Change
 from core.annotation.model import ClassList
@@ -61,7 +62,8 @@ class OpenProject(QObject):
         super().__init__()
         self.project = project
         self.worker = TaskRunner(1, self)
-        self.autosaver = Autosaver(project, self.worker, self)
+        self._edits = EditLog(project.layout.edits, self) if project.writable else None
+        self.autosaver = Autosaver(project, self.worker, self, edits=self._edits)
         self.board = StatusBoard(project, self.worker, self)
         self.documents = OpenDocuments(self._on_document_changed)
         self.classes: ClassList = project.classes
@@ -102,6 +104,8 @@ class OpenProject(QObject):
         self._watcher.watch_annotation(None)
         self._watcher.watch_folders(())
         self.worker.close()
+        if self._edits is not None:
+            self._edits.close(discard=discard)
         for opened in self.documents:
             self.autosaver.forget(opened.entry.key)
         self.documents.clear()

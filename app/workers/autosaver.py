@@ -3,13 +3,14 @@
 ::
 
     edit -> (at most DELAY_MS) -> snapshot, GUI thread -> worker: JSON -> GUI thread -> worker: mask
-                                                                |                          |
-                                                           saved_changed            labels_written
+      |                                                         |                          |
+    EditLog (at once)                                      saved_changed            labels_written
 
 The worker is a `TaskRunner` with one thread, so writes happen in order. At most one write of a document is
 under way; edits that come meanwhile are written together afterwards. What cannot be written stays in memory,
 is said in `saved_changed`, and is tried again every RETRY_MS. A document whose file another program changed
-is not written until `resolve` says what to do.
+is not written until `resolve` says what to do. Until JSON and mask are on disk every edit is in its image's
+journal, too: a JSON of ten thousand polygons takes a second to write.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from app.workers.edit_log import EditLog
 from app.workers.tasks import Task, TaskRunner
 from core.annotation.document import AnnotationDocument, Change
 from core.annotation.model import Annotation, AnnotationState
@@ -71,6 +73,8 @@ class _Tracked:
     failure: str = ""
     mask_due: tuple[Annotation, int] | None = None
     mask_running: bool = False
+    file_unwanted: int = -1
+    """The revision at which the person deleted the annotation file, -1 for none."""
 
     @property
     def dirty(self) -> bool:
@@ -90,12 +94,14 @@ class Autosaver(QObject):
         worker: TaskRunner,
         parent: QObject | None = None,
         *,
+        edits: EditLog | None = None,
         delay_ms: int = DELAY_MS,
         retry_ms: int = RETRY_MS,
     ) -> None:
         super().__init__(parent)
         self._project = project
         self._worker = worker
+        self._edits = edits
         self._tracked: dict[str, _Tracked] = {}
         self._state = SaveState("saved")
         self._delay = QTimer(self, singleShot=True, interval=delay_ms)
@@ -108,14 +114,18 @@ class Autosaver(QObject):
     def track(self, entry: ImageEntry, document: AnnotationDocument, digest: str | None) -> None:
         """Save this document from now on; `digest` is of the file it was read from, None for no file."""
         self.forget(entry.key)
-        unsubscribe = document.subscribe(self._on_document_changed)
+        unsubscribe = document.subscribe(partial(self._on_document_changed, entry.key))
         self._tracked[entry.key] = _Tracked(entry, document, digest, document.revision, unsubscribe)
+        if self._edits is not None:
+            self._edits.begin(entry.key, digest)
 
     def forget(self, key: str) -> None:
         """Stop watching; what was not yet written is lost, so look at `is_dirty` first."""
         tracked = self._tracked.pop(key, None)
         if tracked is not None:
             tracked.unsubscribe()
+            if self._edits is not None:
+                self._edits.forget(key)
 
     def is_dirty(self, key: str) -> bool:
         """Something of this document is not in its file yet."""
@@ -158,11 +168,20 @@ class Autosaver(QObject):
                 return False
         return self._state.kind == "saved"
 
+    def delete_file(self, key: str) -> None:
+        """The document, emptied just now, is to have no file at all; an edit or an undo makes one again."""
+        tracked = self._tracked.get(key)
+        if tracked is not None:
+            tracked.file_unwanted = tracked.document.revision
+            self.save_now()
+
     def note_conflict(self, key: str, sentence: str) -> None:
         """Someone else noticed a foreign change: hold this document back and ask."""
         tracked = self._tracked.get(key)
         if tracked is not None and not tracked.conflict:
             tracked.conflict = sentence
+            if self._edits is not None:
+                self._edits.note_whole(key, tracked.document)
             self._update_state()
             self.conflict_found.emit(key, sentence)
 
@@ -191,6 +210,8 @@ class Autosaver(QObject):
         tracked.conflict = ""
         tracked.digest = digest
         tracked.written_revision = tracked.document.revision if written else -1
+        if self._edits is not None:
+            self._edits.restart(key, digest, None if written else tracked.document)
         if written:
             # The mask on disk belongs to the old labels.
             tracked.mask_due = (tracked.document.snapshot(), tracked.document.revision)
@@ -201,7 +222,9 @@ class Autosaver(QObject):
 
     # --- on the way ---------------------------------------------------------------------------------------
 
-    def _on_document_changed(self, _change: Change) -> None:
+    def _on_document_changed(self, key: str, change: Change) -> None:
+        if self._edits is not None:
+            self._edits.note(key, change, self._tracked[key].document)
         if not self._delay.isActive():
             self._delay.start()
         if self._state.kind in ("saved", "saving"):
@@ -213,10 +236,13 @@ class Autosaver(QObject):
         snapshot, revision = tracked.document.snapshot(), tracked.document.revision
         tracked.writing = True
         task = self._worker.run(
-            self._project.save,
+            _write_or_delete,
+            self._project,
             tracked.entry,
             snapshot,
             tracked.digest,
+            tracked.file_unwanted == revision,
+            None if self._edits is None else self._edits.announcer(tracked.entry.key, revision),
             doing=f"saving {tracked.entry.annotation_path}",
             priority=JSON_PRIORITY,
         )
@@ -233,13 +259,14 @@ class Autosaver(QObject):
             self._project,
             tracked.entry,
             snapshot,
+            tracked.file_unwanted == revision,
             doing=f"writing {tracked.entry.mask_path}",
             priority=MASK_PRIORITY,
         )
         task.done.connect(partial(self._on_mask_written, tracked, snapshot, revision))
         task.failed.connect(partial(self._on_mask_failed, tracked, (snapshot, revision)))
 
-    def _on_written(self, tracked: _Tracked, snapshot: Annotation, revision: int, digest: str) -> None:
+    def _on_written(self, tracked: _Tracked, snapshot: Annotation, revision: int, digest: str | None) -> None:
         """The JSON is on disk; its mask is next."""
         tracked.writing = False
         tracked.failure = ""
@@ -267,6 +294,8 @@ class Autosaver(QObject):
         tracked.failure = ""
         self.labels_written.emit(LabelsWritten(tracked.entry, revision, snapshot.state, mask))
         self._start_mask(tracked)
+        if self._edits is not None and self.is_settled(tracked.entry.key):
+            self._edits.restart(tracked.entry.key, tracked.digest)
         self._update_state()
 
     def _on_mask_failed(self, tracked: _Tracked, due: tuple[Annotation, int], sentence: str) -> None:
@@ -306,7 +335,31 @@ class Autosaver(QObject):
             self.saved_changed.emit(state)
 
 
-def _render_and_write(project: Project, entry: ImageEntry, annotation: Annotation) -> NDArray[np.uint8]:
+def _write_or_delete(
+    project: Project,
+    entry: ImageEntry,
+    annotation: Annotation,
+    expected_digest: str | None,
+    unwanted: bool,
+    announce: Callable[[str | None], None] | None,
+) -> str | None:
+    """Worker: bring the annotation file up to date; its digest, None when there is none now."""
+    # Where the file cannot be deleted (labelme's in a folder that is not ours), an empty one hides it.
+    if unwanted and entry.source_path is None:
+        if announce is not None:
+            announce(None)
+        project.delete_annotation(entry, expected_digest)
+        return None
+    return project.save(entry, annotation, expected_digest, announce=announce)
+
+
+def _render_and_write(
+    project: Project, entry: ImageEntry, annotation: Annotation, unwanted: bool
+) -> NDArray[np.uint8]:
+    """Worker: bring the mask up to date."""
     mask = project.render_mask(entry, annotation)
-    project.write_mask(entry, mask)
+    if unwanted:
+        project.remove_mask(entry)
+    else:
+        project.write_mask(entry, mask)
     return mask

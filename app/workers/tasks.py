@@ -8,7 +8,8 @@
 
 All signals of a task are emitted in the thread that made the runner, so anything may be connected to them. A
 task that was cancelled delivers nothing. A runner with one thread is a queue: jobs of one priority run in the
-order they were given, which is what saving relies on.
+order they were given, which is what saving relies on. The queue is ours: QThreadPool forgets the priority of a
+job that wakes a waiting thread, and so lets a later one overtake it.
 
 Workers never touch a `Task`: its last reference must not be dropped, and so the QObject not be deleted, in
 another thread. They fill a plain `_Job` and tell the runner.
@@ -16,9 +17,12 @@ another thread. They fill a plain `_Job` and tell the runner.
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QObject, QThreadPool, Signal
@@ -38,6 +42,30 @@ def sentence_for(error: BaseException, doing: str) -> str:
         return str(error)
     detail = str(error) or "no further detail"
     return f"Unexpected problem while {doing} ({type(error).__name__}: {detail}); details are in the log."
+
+
+class _Queue:
+    """Calls that wait: the highest priority first, equal ones in the order they came."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+
+    def put(self, call: Callable[[], None], priority: int) -> None:
+        with self._lock:
+            heapq.heappush(self._heap, (-priority, next(self._numbers), call))
+
+    def clear(self) -> None:
+        with self._lock:
+            self._heap.clear()
+
+    def run_next(self) -> None:
+        """Worker: make the most urgent call, if any is left."""
+        with self._lock:
+            call = heapq.heappop(self._heap)[2] if self._heap else None
+        if call is not None:
+            call()
 
 
 class _Job:
@@ -132,6 +160,7 @@ class TaskRunner(QObject):
         super().__init__(parent)
         self._pool = QThreadPool()
         self._pool.setMaxThreadCount(threads)
+        self._queue = _Queue()
         self._tasks: dict[_Job, Task] = {}
         self._closed = False
         # Emitted in workers, received in this object's thread: Qt queues the calls.
@@ -163,8 +192,8 @@ class TaskRunner(QObject):
             return task
         self._tasks[job] = task
         report = self._job_progressed.emit if reports else None
-        tell = self._job_over.emit
-        self._pool.start(lambda: job.run(tell, report), priority)
+        self._queue.put(partial(job.run, self._job_over.emit, report), priority)
+        self._pool.start(self._queue.run_next)
         return task
 
     @property
@@ -184,6 +213,7 @@ class TaskRunner(QObject):
         self._closed = True
         for task in self._tasks.values():
             task.cancel()
+        self._queue.clear()
         self._pool.clear()
         finished = self._pool.waitForDone(timeout_ms)
         self._tasks.clear()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -55,11 +55,17 @@ def load_annotation(entry: ImageEntry) -> Loaded:
 
 
 def save_annotation(
-    entry: ImageEntry, annotation: Annotation, expected_digest: str | None, *, force: bool
+    entry: ImageEntry,
+    annotation: Annotation,
+    expected_digest: str | None,
+    *,
+    force: bool,
+    announce: Callable[[str], None] | None = None,
 ) -> str:
     """Write an image's annotation if its file still has the expected digest, or with `force` in any case.
 
-    A size or image path that is missing or wrong is filled in.
+    A size or image path that is missing or wrong is filled in. `announce` is told the new digest just before
+    the file is replaced.
 
     Returns:
         The file's new digest.
@@ -70,22 +76,44 @@ def save_annotation(
     """
     path = entry.annotation_path
     data = dumps(_fitting(annotation, entry))
+    new = digest(data)
     current = file_digest(path)
-    if current == digest(data):
+    if current == new:
         return current
-    if current != expected_digest and not force:
+    if not force:
+        _require_unchanged(path, current, expected_digest)
+    if announce is not None:
+        announce(new)
+    write_atomic(path, data)
+    return new
+
+
+def remove_annotation(entry: ImageEntry, expected_digest: str | None) -> None:
+    """Delete an image's annotation file if it still has the expected digest; no file is no error.
+
+    Raises:
+        ForeignChangeError: another program wrote the file meanwhile.
+        StorageError: it cannot be deleted.
+    """
+    path = entry.annotation_path
+    current = file_digest(path)
+    if current is None:
+        return
+    _require_unchanged(path, current, expected_digest)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError.from_os_error(path, error) from error
+
+
+def _require_unchanged(path: Path, current: str | None, expected: str | None) -> None:
+    if current != expected:
         what = "was removed" if current is None else "was changed"
         raise ForeignChangeError(path, f"{what} by another program; read it again, keep yours, or keep both")
-    write_atomic(path, data)
-    return digest(data)
 
 
 def copy_beside(path: Path, image_stems: Collection[str]) -> Path | None:
-    """Copy an annotation file to `<stem>.theirs-<n>.json`, a name that nothing has and no image is given.
-
-    Args:
-        path: the annotation file.
-        image_stems: stems of the project's images: a file named after one would become its annotation.
+    """Copy an annotation file to `<stem>.theirs-<n>.json`; see `name_beside`.
 
     Returns:
         The copy; None if there is no file.
@@ -95,19 +123,36 @@ def copy_beside(path: Path, image_stems: Collection[str]) -> Path | None:
     """
     try:
         data = path.read_bytes()
-        # Compared without case: on many disks two names that differ in case are one.
-        taken = {PurePosixPath(file.name.casefold()).stem for file in path.parent.iterdir()}
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StorageError(path, f"cannot be read ({error.strerror or error})") from error
-    taken |= {stem.casefold() for stem in image_stems}
-    number = 1
-    while f"{path.stem}.theirs-{number}".casefold() in taken:
-        number += 1
-    copy = path.with_name(f"{path.stem}.theirs-{number}.json")
+    copy = name_beside(path, "theirs", image_stems)
     write_atomic(copy, data)
     return copy
+
+
+def name_beside(path: Path, whose: str, image_stems: Collection[str]) -> Path:
+    """`<stem>.<whose>-<n>.json` beside an annotation file: a name that nothing has and no image is given.
+
+    Args:
+        path: the annotation file.
+        whose: "theirs" or "mine".
+        image_stems: stems of the project's images: a file named after one would become its annotation.
+
+    Raises:
+        StorageError: the folder cannot be read.
+    """
+    try:
+        # Compared without case: on many disks two names that differ in case are one.
+        taken = {PurePosixPath(file.name.casefold()).stem for file in path.parent.iterdir()}
+    except OSError as error:
+        raise StorageError(path, f"cannot be read ({error.strerror or error})") from error
+    taken |= {stem.casefold() for stem in image_stems}
+    number = 1
+    while f"{path.stem}.{whose}-{number}".casefold() in taken:
+        number += 1
+    return path.with_name(f"{path.stem}.{whose}-{number}.json")
 
 
 def rewritten(entry: ImageEntry, edit: ClassEdit, glance: Glance | None) -> bytes | None:

@@ -79,6 +79,11 @@ class ProjectLayout:
         """The list of files of a change of classes that is being put in place."""
         return self.private / "rewriting.json"
 
+    @property
+    def edits(self) -> Path:
+        """Journals of edits that are not in their annotation files yet, one file for each image."""
+        return self.private / "edits"
+
     def new_run(self, model: str, now: datetime) -> Path:
         """Make an empty folder `runs/<date>_<time>-<model>`; no two runs share one.
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -20,30 +19,22 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from core.annotation.model import IGNORE_LABEL, Annotation, AnnotationState, ClassList, LabelClass
-from core.annotation.rasterize import rasterize
-from core.errors import (
-    FileProblem,
-    ForeignChangeError,
-    MaskFileError,
-    ProjectFileError,
-    StorageError,
-    UsageError,
-)
-from core.files import ProjectLock, digest, file_digest, write_atomic
-from core.images.reader import image_size
-from core.project import class_edits, label_list, schema
-from core.project.annotation_files import Glance, Glances
+from core.annotation.model import Annotation, AnnotationState, ClassList, LabelClass
+from core.errors import FileProblem, ProjectFileError, StorageError, UsageError
+from core.files import ProjectLock
+from core.project import class_edits, mask_store
+from core.project.annotation_files import Glance
 from core.project.annotation_store import (
     Loaded,
     copy_beside,
     load_annotation,
-    rewritten,
+    remove_annotation,
     save_annotation,
 )
 from core.project.class_edits import ClassEdit, ShapesOfDeleted
+from core.project.edit_recovery import recover_edits
+from core.project.image_index import ImageIndex
 from core.project.layout import ProjectLayout
-from core.project.mask_file import is_own_mask, read_index_mask, write_index_mask
 from core.project.opening import (
     DEFAULT_BACKGROUND,
     image_roots_for,
@@ -53,11 +44,11 @@ from core.project.opening import (
     read_file,
     relative_to_project,
     take_lock,
-    with_class,
 )
-from core.project.scan import ImageEntry, ScanChange, scan
+from core.project.project_classes import ProjectClasses
+from core.project.project_json import ProjectJson
+from core.project.scan import ImageEntry, ScanChange
 from core.project.schema import ProjectFile
-from core.project.transaction import replace_all
 
 __all__ = ["ImageEntry", "LabelledImage", "Loaded", "Project", "ScanChange"]
 
@@ -81,18 +72,23 @@ class Project:
         writable: whether anything may be saved; `read_only_reason` says why not.
     """
 
-    def __init__(self, layout: ProjectLayout, file: ProjectFile, lock: ProjectLock | None) -> None:
+    def __init__(
+        self,
+        layout: ProjectLayout,
+        file: ProjectFile,
+        lock: ProjectLock | None,
+        *,
+        digest_on_disk: str | None = None,
+    ) -> None:
         self.layout = layout
         self.notes: list[str] = []
         self.problems: list[FileProblem] = []
         self.read_only_reason = "" if lock is not None else "it was opened for reading only"
-        self._file = file
-        self._file_digest: str | None = None
         self._lock = lock
         self._turn = threading.RLock()
-        self._glances = Glances()
-        self._entries: Mapping[str, ImageEntry] = MappingProxyType({})
-        self._scan_problems: list[FileProblem] = []
+        self._json = ProjectJson(layout.project_file, file, digest_on_disk)
+        self._index = ImageIndex(layout)
+        self._classes = ProjectClasses(layout, self._json, self._index, self.notes)
 
     # --- open and close -----------------------------------------------------------------------------------
 
@@ -141,8 +137,8 @@ class Project:
                     folder.mkdir(parents=True, exist_ok=True)
             project._scan()
             if not classes:
-                project._adopt_found_labels(first=True)
-            project._write_file(project._file)
+                project._classes.adopt_found(first=True)
+            project._write(project._json.content)
         except OSError as error:
             lock.release()
             raise StorageError.from_os_error(layout.root, error) from error
@@ -170,15 +166,16 @@ class Project:
             raise ProjectFileError(root, "there is no such folder; it was moved or its disk is not connected")
         holding, notes = take_lock(layout, holder) if lock else (None, [])
         try:
-            file, file_digest_ = read_file(layout)
+            file, digest_on_disk = read_file(layout)
             first = file is None
-            project = cls(layout, file or new_file(layout), holding)
-            project._file_digest = file_digest_
+            project = cls(layout, file or new_file(layout), holding, digest_on_disk=digest_on_disk)
             project.notes += notes
             if lock and holding is None:
                 project.read_only_reason = "its folder is read-only"
             project._scan()
-            added = project._adopt_found_labels(first=first)
+            if project.writable:
+                project._recover()
+            added = project._classes.adopt_found(first=first)
             if project.writable and (first or added):
                 project._save_opened()
         except BaseException:
@@ -212,22 +209,22 @@ class Project:
     @property
     def name(self) -> str:
         """What people call it."""
-        return self._file.name
+        return self._json.content.name
 
     @property
     def classes(self) -> ClassList:
         """The classes in display order."""
-        return self._file.class_list
+        return self._json.classes
 
     @property
     def image_roots(self) -> tuple[str, ...]:
         """The folders of images, as project.json has them."""
-        return self._file.image_roots
+        return self._json.content.image_roots
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """The project's settings; change them with `set_setting`."""
-        return MappingProxyType(self._file.settings)
+        return MappingProxyType(self._json.content.settings)
 
     @property
     def writable(self) -> bool:
@@ -237,34 +234,29 @@ class Project:
     def set_setting(self, key: str, value: Any) -> None:
         """Keep a JSON value in project.json. Raises StorageError."""
         with self._turn:
-            self._write_file(
-                msgspec.structs.replace(self._file, settings={**self._file.settings, key: value})
-            )
+            content = self._json.content
+            self._write(msgspec.structs.replace(content, settings={**content.settings, key: value}))
 
     # --- images -------------------------------------------------------------------------------------------
 
     def images(self) -> tuple[ImageEntry, ...]:
         """The images as of the last scan, in natural order."""
-        return tuple(self._entries.values())
+        return tuple(self._index.entries.values())
 
     def entry(self, key: str) -> ImageEntry:
         """The image of this key. Raises UsageError if the project has none."""
         try:
-            return self._entries[key]
+            return self._index.entries[key]
         except KeyError as error:
             raise UsageError(f"{self.root}: the project has no image {key!r}") from error
 
     def rescan(self) -> ScanChange:
         """Look again for images, and for labels other programs added; those become classes."""
         with self._turn:
-            before = self._entries
-            self._scan()
-            if self._adopt_found_labels(first=False) and self.writable:
-                self._write_file(self._file)
-            return ScanChange(
-                added=tuple(key for key in self._entries if key not in before),
-                removed=tuple(key for key in before if key not in self._entries),
-            )
+            change = self._scan()
+            if self._classes.adopt_found(first=False) and self.writable:
+                self._write(self._json.content)
+            return change
 
     def add_image_root(self, folder: Path) -> ScanChange:
         """Take another folder of images into the project. Raises UsageError, StorageError."""
@@ -272,14 +264,14 @@ class Project:
             raise UsageError(f"{folder}: there is no such folder")
         with self._turn:
             spec = relative_to_project(self.root, folder)
-            if spec not in self._file.image_roots:
-                roots = (*self._file.image_roots, spec)
-                self._write_file(msgspec.structs.replace(self._file, image_roots=roots))
+            if spec not in self._json.content.image_roots:
+                roots = (*self._json.content.image_roots, spec)
+                self._write(msgspec.structs.replace(self._json.content, image_roots=roots))
             return self.rescan()
 
     def import_folder(self) -> Path:
         """Where images from elsewhere are copied to: the first image folder inside the project."""
-        for spec in self._file.image_roots:
+        for spec in self._json.content.image_roots:
             folder = Path(os.path.normpath(self.root / spec))
             if folder.is_relative_to(self.root):
                 return folder
@@ -293,19 +285,18 @@ class Project:
 
     def state_of(self, entry: ImageEntry) -> AnnotationState:
         """How far an image is labelled; UNLABELLED too where the annotation cannot be read."""
-        glance = self._glance(entry)
-        return AnnotationState.UNLABELLED if glance is None else glance.state
+        return self._index.state_of(entry)
 
     def glance(self, entry: ImageEntry) -> Glance | None:
         """What an image's annotation file holds, without its points; None if there is no file."""
-        return self._glance(entry)
+        return self._index.glance(entry)
 
     def labelled(self) -> list[LabelledImage]:
         """Every image that is in progress or done, with its mask; `problems` says what was passed over."""
         found: list[LabelledImage] = []
-        problems = list(self._scan_problems)
+        problems = list(self._index.problems)
         for entry in self.images():
-            glance = self._glance(entry)
+            glance = self._index.glance(entry)
             if glance is None or (glance.problem is None and glance.state is AnnotationState.UNLABELLED):
                 continue
             try:
@@ -329,7 +320,12 @@ class Project:
         return load_annotation(entry)
 
     def save(
-        self, entry: ImageEntry, annotation: Annotation, expected_digest: str | None, force: bool = False
+        self,
+        entry: ImageEntry,
+        annotation: Annotation,
+        expected_digest: str | None,
+        force: bool = False,
+        announce: Callable[[str], None] | None = None,
     ) -> str:
         """Write an image's annotation, if its file is still the one that was read.
 
@@ -338,6 +334,7 @@ class Project:
             annotation: what to write; a size or image path that is missing or wrong is filled in.
             expected_digest: the digest that `load` or the last `save` gave.
             force: write over a foreign change. A file nobody can read is kept beside even then.
+            announce: told the new digest just before the file is replaced.
 
         Returns:
             The file's new digest.
@@ -346,14 +343,25 @@ class Project:
             ForeignChangeError: another program wrote the file meanwhile.
             StorageError: it cannot be written; what was there is untouched.
         """
-        path = entry.annotation_path
-        self._require_writable(path)
+        self._require_writable(entry.annotation_path)
         with self._turn:
-            if force and (glance := self._glances.at(path)) is not None and glance.problem is not None:
+            if force and (glance := self._index.own_glance(entry)) is not None and glance.problem is not None:
                 self.keep_theirs(entry)
-            new_digest = save_annotation(entry, annotation, expected_digest, force=force)
-            self._glances.forget(path)
+            new_digest = save_annotation(entry, annotation, expected_digest, force=force, announce=announce)
+            self._index.forget(entry)
         return new_digest
+
+    def delete_annotation(self, entry: ImageEntry, expected_digest: str | None) -> None:
+        """Delete an image's annotation file, if it is still the one that was read; its mask follows.
+
+        Raises:
+            ForeignChangeError: another program wrote the file meanwhile.
+            StorageError: it cannot be deleted.
+        """
+        self._require_writable(entry.annotation_path)
+        with self._turn:
+            remove_annotation(entry, expected_digest)
+            self._index.forget(entry)
 
     def keep_theirs(self, entry: ImageEntry) -> Path | None:
         """Copy the annotation file as it is on disk to `<stem>.theirs-<n>.json`, which no image is given.
@@ -368,7 +376,7 @@ class Project:
 
     def render_mask(self, entry: ImageEntry, annotation: Annotation) -> NDArray[np.uint8]:
         """Draw an annotation of this image: mask (H, W), uint8, 255 where nothing is known."""
-        return rasterize(annotation, self.classes, annotation.size_hw or image_size(entry.image_path))
+        return mask_store.render_mask(entry, annotation, self.classes)
 
     def write_mask(self, entry: ImageEntry, mask: NDArray[np.uint8]) -> None:
         """Write an image's index mask (H, W), uint8, atomically.
@@ -377,21 +385,23 @@ class Project:
             MaskFileError: a value is no class's index, or somebody else's mask is in the way.
             StorageError: it cannot be written.
         """
-        path = entry.mask_path
-        self._require_writable(path)
-        if path.exists() and not is_own_mask(path):
-            raise MaskFileError(path, "was not made by this project; move it away, or import it as masks")
-        write_index_mask(path, mask, self.classes)
+        self._require_writable(entry.mask_path)
+        mask_store.write_mask(entry, mask, self.classes)
+
+    def remove_mask(self, entry: ImageEntry) -> None:
+        """Delete an image's mask, if it is ours. Raises StorageError."""
+        self._require_writable(entry.mask_path)
+        mask_store.remove_mask(entry)
 
     def read_mask(self, entry: ImageEntry) -> NDArray[np.uint8]:
         """Read an image's index mask (H, W), uint8. Raises MaskFileError, ImageFileError."""
-        return read_index_mask(entry.mask_path, size_hw=image_size(entry.image_path), classes=self.classes)
+        return mask_store.read_mask(entry, self.classes)
 
     def refresh_masks(self, entries: Iterable[ImageEntry] | None = None) -> list[FileProblem]:
         """Write the masks of annotated images anew; None takes all. Returns what could not be written."""
         problems: list[FileProblem] = []
         for entry in self.images() if entries is None else entries:
-            if self._glance(entry) is None:
+            if self._index.glance(entry) is None:
                 continue
             try:
                 self.write_mask(entry, self.render_mask(entry, self.load(entry).annotation))
@@ -409,16 +419,15 @@ class Project:
                 are used up.
         """
         with self._turn:
-            file, added = with_class(self._file, name, color, index=index)
-            self._write_file(file)
-            return added
+            self._require_writable(self.layout.project_file)
+            return self._classes.add(name, color, index=index)
 
     def adopt_labels(self, labels: Iterable[str]) -> tuple[LabelClass, ...]:
         """Make classes of labels that are none yet; `__ignore__` and `_background_` keep their meaning."""
         with self._turn:
-            added = self._adopt(labels)
+            added = self._classes.adopt(labels)
             if added:
-                self._write_file(self._file)
+                self._write(self._json.content)
             return added
 
     def rename_class(self, index: int, name: str) -> None:
@@ -443,32 +452,22 @@ class Project:
 
     def usage(self, index: int) -> int:
         """How many shapes carry this class's label."""
-        labels = class_edits.labels_of(self.classes, class_edits.found(self.classes, index))
-        counts = self._label_counts()
-        return sum(counts[label] for label in labels)
+        return self._classes.usage(index)
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _glance(self, entry: ImageEntry) -> Glance | None:
-        glance = self._glances.at(entry.annotation_path)
-        if glance is None and entry.source_path is not None:
-            return self._glances.at(entry.source_path)
-        return glance
+    def _scan(self) -> ScanChange:
+        change = self._index.scan(self.image_roots)
+        self.problems = list(self._index.problems)
+        return change
 
-    def _label_counts(self) -> Counter[str]:
-        counts: Counter[str] = Counter()
-        for entry in self.images():
-            glance = self._glance(entry)
-            if glance is not None:
-                counts.update(glance.labels)
-        return counts
-
-    def _scan(self) -> None:
-        problems: list[FileProblem] = []
-        self._entries = MappingProxyType(
-            scan(self.layout, self._file.image_roots, self._glances, self._entries, problems)
-        )
-        self.problems = self._scan_problems = problems
+    def _recover(self) -> None:
+        """Put edits that a killed window had not yet saved into their files."""
+        recovered, notes = recover_edits(self.layout.edits, self._index.entries)
+        self.notes += notes
+        for entry in recovered:
+            self._index.forget(entry)
+        self.refresh_masks(recovered)
 
     def _require_writable(self, path: Path) -> None:
         if self.read_only_reason:
@@ -476,74 +475,20 @@ class Project:
                 path, f"cannot be saved: the project {self.root.name} is read-only ({self.read_only_reason})"
             )
 
-    def _write_file(self, file: ProjectFile) -> None:
-        """Replace project.json and, once it is written, what we hold of it."""
-        path = self.layout.project_file
-        self._require_writable(path)
-        data = self._file_bytes(file)
-        write_atomic(path, data)
-        self._file, self._file_digest = file, digest(data)
-
-    def _file_bytes(self, file: ProjectFile) -> bytes:
-        path = self.layout.project_file
-        if file_digest(path) != self._file_digest:
-            raise ForeignChangeError(
-                path, "was changed by another program; close the project and open it again"
-            )
-        return schema.dumps(file)
+    def _write(self, content: ProjectFile) -> None:
+        self._require_writable(self.layout.project_file)
+        self._json.write(content)
 
     def _save_opened(self) -> None:
         try:
-            self._write_file(self._file)
+            self._write(self._json.content)
         except StorageError as problem:
             self.read_only_reason = "its folder is read-only"
             self.notes.append(f"{problem}; what you draw here cannot be saved")
 
-    def _adopt_found_labels(self, *, first: bool) -> tuple[LabelClass, ...]:
-        """Make classes of labels in the annotations; on the first opening also of those labels.txt lists."""
-        used = self._label_counts()
-        added: list[LabelClass] = []
-        if first:
-            folders = dict.fromkeys([self.root, *(entry.image_path.parent for entry in self.images())])
-            added += self._adopt(label_list.listed_labels(folders, used))
-        added += self._adopt(used)
-        if added:
-            names = ", ".join(label_class.name for label_class in added)
-            count = f"{len(added)} classes were" if len(added) > 1 else "The class was"
-            self.notes.append(f"{count} taken from the annotations: {names}.")
-        return tuple(added)
-
-    def _adopt(self, labels: Iterable[str]) -> tuple[LabelClass, ...]:
-        added: list[LabelClass] = []
-        for label in labels:
-            if label == IGNORE_LABEL or self.classes.by_name(label) is not None:
-                continue
-            try:
-                self._file, label_class = with_class(self._file, label, as_is=True)
-            except UsageError as error:
-                self.notes.append(f"Shapes labelled {label!r} are left out: {error}.")
-                continue
-            added.append(label_class)
-        return tuple(added)
-
     def _edit_classes(self, edit: ClassEdit) -> None:
-        """Rewrite project.json and every annotation with an affected label, all or none of them."""
         with self._turn:
             self._require_writable(self.layout.project_file)
-            file = self._file.with_classes(edit.classes, retired=edit.retired)
-            contents: dict[Path, bytes] = {}
-            touched: list[ImageEntry] = []
-            for entry in self.images() if edit.labels else ():
-                data = rewritten(entry, edit, self._glance(entry))
-                if data is not None:
-                    contents[entry.annotation_path] = data
-                    touched.append(entry)
-            contents[self.layout.project_file] = project_data = self._file_bytes(file)
-            replace_all(contents, self.layout.journal)
-            undrawn_changes = file.background != self._file.background
-            self._file, self._file_digest = file, digest(project_data)
-            for entry in touched:
-                self._glances.forget(entry.annotation_path)
-            if edit.retired:  # indices have changed; masks are derived, so this may fail without harm
-                stale = self.images() if undrawn_changes else touched
-                self.problems = self.refresh_masks(entry for entry in stale if entry.mask_path.exists())
+            stale = self._classes.apply(edit)
+            if stale:  # masks are derived, so this may fail without harm
+                self.problems = self.refresh_masks(stale)

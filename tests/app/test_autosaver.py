@@ -31,7 +31,9 @@ class RecordingProject:
         self.gate.set()
         self.expected: list[str | None] = []
 
-    def save(self, entry: ImageEntry, annotation: Annotation, digest: str | None) -> str:
+    def save(
+        self, entry: ImageEntry, annotation: Annotation, digest: str | None, announce: object = None
+    ) -> str:
         self.gate.wait(5)
         self.expected.append(digest)
         if self.error is not None:

@@ -110,3 +110,13 @@ def test_closing_drops_what_waits(qapp, qtbot):
     late = runner.run(ran.append, 2)
     assert late.cancelled
     assert 2 not in ran
+
+
+def test_a_job_given_to_an_idle_runner_is_not_overtaken_by_the_next(runner, qtbot):
+    """Saving, then renaming a class: the file must be there when the class is renamed."""
+    order: list[int] = []
+    for start in range(0, 100, 2):
+        runner.run(order.append, start, priority=10)
+        runner.run(order.append, start + 1, priority=10)
+        assert runner.wait(5000)  # idle again: the next job wakes the thread
+    assert order == list(range(100))

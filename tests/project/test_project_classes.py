@@ -140,7 +140,7 @@ def test_an_index_is_never_given_twice(project: Project) -> None:
     with pytest.raises(UsageError, match="4"):
         project.add_class("fern", index=4)
     with Project.open(project.root, lock=False) as again:
-        assert again._file.next_index() == 6
+        assert again._json.content.next_index() == 6
     assert project.add_class("reed", index=9).index == 9
 
 
