@@ -6,6 +6,7 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.canvas.view import CanvasView
+from app.panels.fitting import FittingBar
 from app.panels.prediction_bar import PredictionBar
 from app.panels.welcome import WelcomePage
 from app.theme import SPACE
@@ -26,7 +27,7 @@ class CanvasPage(QStackedWidget):
         self._work.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         below = QVBoxLayout()
         below.setContentsMargins(SPACE, SPACE // 2, SPACE, SPACE)
-        below.addWidget(self.prediction_bar)
+        below.addWidget(FittingBar(self.prediction_bar))
         layout = QVBoxLayout(self._work)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)

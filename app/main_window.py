@@ -105,14 +105,16 @@ class MainWindow(Themed, QMainWindow):
             "labels": add_dock(self, "labels", "Classes and shapes", labels, area.RightDockWidgetArea),
             "training": add_dock(self, "training", "Training", self.training, area.BottomDockWidgetArea),
         }
-        self._place_docks()
 
     def _place_docks(self) -> None:
         for dock in self.docks.values():
             dock.show()
         side = [self.docks["images"], self.docks["labels"]]
-        self.resizeDocks(side, [260, 260], Qt.Orientation.Horizontal)
-        self.resizeDocks([self.docks["training"]], [220], Qt.Orientation.Vertical)
+        # A large font needs wider lists; a low window keeps most of its height for the image.
+        width = max(260, 32 * self.fontMetrics().horizontalAdvance("0"))
+        self.resizeDocks(side, [width, width], Qt.Orientation.Horizontal)
+        height = min(220, self.height() // 3)
+        self.resizeDocks([self.docks["training"]], [height], Qt.Orientation.Vertical)
 
     def _join(self) -> None:
         session, canvas = self.session, self.canvas
@@ -193,6 +195,7 @@ class MainWindow(Themed, QMainWindow):
     def _restore(self) -> None:
         room = self.screen().availableGeometry().size()
         self.resize(QSize(*DEFAULT_SIZE).boundedTo(room))
+        self._place_docks()
         if self.settings.geometry is not None:
             self.restoreGeometry(self.settings.geometry)
         if self.settings.layout is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QMouseEvent
+from PySide6.QtGui import QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStatusBar, QWidget
 
 from app.panels.parts import ElidedLabel, IconLabel, format_duration
@@ -14,6 +14,9 @@ from app.workers.autosaver import SaveState
 from core.annotation.model import LabelClass
 
 MESSAGE_MS: Final = 8000
+NARROW_WIDTH: Final = 960
+MIN_MESSAGE_WIDTH: Final = 140
+"""In a narrow window long class names give way to the message, logical pixels."""
 
 _SAVE_WORDS: Final = {
     "saved": ("Saved", "check", "success"),
@@ -31,9 +34,8 @@ class Swatch(QWidget):
         super().__init__(parent)
         self._dot = QLabel(self)
         self._dot.setFixedSize(9, 9)
-        self._name = QLabel(self)
-        self._name.setTextFormat(Qt.TextFormat.PlainText)
-        self.setToolTip(kind)
+        self._kind = kind
+        self._name = ElidedLabel(parent=self)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE // 2)
@@ -46,12 +48,13 @@ class Swatch(QWidget):
         self.setVisible(label_class is not None)
         if label_class is not None:
             self._dot.setStyleSheet(f"background: {label_class.color}; border-radius: 4px; padding: 0;")
-            self._name.setText(f"{label_class.name} {detail}".strip())
+            text = f"{label_class.name} {detail}".strip()
+            self._name.set_text(text, f"{self._kind}: {text}")
 
     @property
     def text(self) -> str:
         """What is shown, "" when nothing."""
-        return self._name.text() if not self.isHidden() else ""
+        return self._name.whole_text if not self.isHidden() else ""
 
 
 class StatusBar(QStatusBar):
@@ -63,12 +66,14 @@ class StatusBar(QStatusBar):
         super().__init__(parent)
         self.setSizeGripEnabled(False)
         self._hint = ""
+        self._training_step: int | None = None
         self._position = QLabel()
         self._value = QLabel()
         self._label = Swatch("What is drawn here")
         self._predicted = Swatch("What the network sees here")
         self._message = ElidedLabel()
         self._message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._message.setMinimumWidth(MIN_MESSAGE_WIDTH)
         self._save_icon = IconLabel("check", "success", 14)
         self._save = QLabel()
         self._zoom = QLabel()
@@ -115,7 +120,8 @@ class StatusBar(QStatusBar):
 
     def set_predicted(self, label_class: LabelClass | None, confidence: float = 0.0) -> None:
         """The class predicted under the mouse, and how sure the network is, 0..1."""
-        self._predicted.show_class(label_class, f"{confidence:.2f} (prediction)")
+        words = "" if self._narrow else " (prediction)"
+        self._predicted.show_class(label_class, f"{confidence:.2f}{words}")
 
     def set_hint(self, text: str) -> None:
         """What can be done now; shown while there is no message."""
@@ -158,7 +164,8 @@ class StatusBar(QStatusBar):
 
     def set_training(self, step: int | None, seconds: float = 0.0) -> None:
         """Where training is; None when there is none."""
-        self._training.setVisible(step is not None)
+        self._training_step = step
+        self._training.setVisible(step is not None and not self._narrow)
         if step is not None:
             self._training.setText(f"Step {step}, {format_duration(seconds)}")
 
@@ -178,6 +185,16 @@ class StatusBar(QStatusBar):
         return self._position.text(), self._value.text(), self._label.text, self._predicted.text
 
     # --- inside -------------------------------------------------------------------------------------------
+
+    @property
+    def _narrow(self) -> bool:
+        """What the training panel tells as well, and what the tooltip tells, gives way to the message."""
+        return self.width() < NARROW_WIDTH
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Say less in a narrow window."""
+        super().resizeEvent(event)
+        self._training.setVisible(self._training_step is not None and not self._narrow)
 
     def _show_hint(self) -> None:
         self._message.set_text(self._hint)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QAction, QActionGroup
+from PySide6.QtGui import QAction, QActionGroup, QResizeEvent
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from app.actions import MENUS, Actions
+from app.panels.fitting import WordFitter
 
 TOOLBAR: Sequence[str] = (
     "shape.select",
@@ -32,6 +33,19 @@ TOOLBAR: Sequence[str] = (
     "window.next",
     "shape.done",
 )
+
+
+class ToolBar(QToolBar):
+    """Keeps all its tools in sight as long as it can: words go before a tool moves behind the arrow."""
+
+    def __init__(self, title: str, window: QMainWindow) -> None:
+        super().__init__(title, window)
+        self._fitter = WordFitter(self, lambda: self.sizeHint().width())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fit anew."""
+        self._fitter.fit(event.size().width())
+        super().resizeEvent(event)
 
 
 def add_dock(
@@ -82,7 +96,7 @@ def fill_menus(
 
 def add_toolbar(window: QMainWindow, actions: Actions) -> QToolBar:
     """The tools, undo and redo, zoom, images, and the search for every action at the right."""
-    bar = QToolBar("Tools", window)
+    bar = ToolBar("Tools", window)
     bar.setObjectName("toolbar")
     bar.setMovable(False)
     bar.setIconSize(QSize(20, 20))
@@ -99,7 +113,8 @@ def add_toolbar(window: QMainWindow, actions: Actions) -> QToolBar:
     search.setDefaultAction(actions["help.palette"])
     search.setProperty("kind", "outline")
     search.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-    search.setText("Search every action")
+    # A tool button shows its action's icon text and takes it anew whenever the action changes.
+    actions["help.palette"].setIconText("Search every action")
     bar.addWidget(search)
     window.addToolBar(bar)
     return bar

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -13,15 +13,15 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QMenu,
-    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
 from app.icons import icon
 from app.panels.class_rows import ClassDelegate, ClassesModel, class_hotkeys
-from app.panels.parts import IconButton, label, swatch_icon
+from app.panels.parts import MIN_PANEL_WIDTH, IconButton, label, swatch_icon
 from app.panels.reorder import ReorderListView
+from app.panels.rows import ListOrNote, open_row_menus
 from app.theme import SPACE, tokens
 from core.annotation.model import BACKGROUND_LABEL, IGNORE_LABEL, MAX_CLASSES, ClassList
 
@@ -60,7 +60,6 @@ class ClassPanel(QWidget):
         self.view.setEditTriggers(
             QAbstractItemView.EditTrigger.DoubleClicked | QAbstractItemView.EditTrigger.EditKeyPressed
         )
-        self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.view.setMouseTracking(True)
         # Choosing a class in the middle of a polygon must leave the keyboard with the canvas.
         self.view.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -74,13 +73,7 @@ class ClassPanel(QWidget):
         self._message = label("", "warning")
         self._message.setWordWrap(True)
         self._message.hide()
-        self._empty = label(_EMPTY_TEXT, "muted")
-        self._empty.setWordWrap(True)
-        self._empty.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignHCenter)
-        self._empty.setContentsMargins(SPACE * 2, SPACE * 2, SPACE * 2, SPACE * 2)
-        self._stack = QStackedWidget()
-        self._stack.addWidget(self._empty)
-        self._stack.addWidget(self.view)
+        self._list = ListOrNote(self.view, _EMPTY_TEXT)
         self._lay_out()
 
         self.add_button.clicked.connect(self.start_adding)
@@ -89,10 +82,15 @@ class ClassPanel(QWidget):
         self.view.clicked.connect(self._on_clicked)
         self.view.activated.connect(self._on_clicked)
         self.view.row_moved.connect(self._on_row_moved)
-        self.view.customContextMenuRequested.connect(self._on_menu_requested)
+        open_row_menus(self.view, self.context_menu)
         self.view.spot_clicked.connect(self._on_spot_clicked)
         self.model.rename_wanted.connect(self._on_rename_wanted)
         self.view.space_pressed.connect(self._on_space_pressed)
+
+    @property
+    def empty_note(self) -> str:
+        """What stands in the place of the list while there is no class; "" while there is one."""
+        return self._list.note
 
     @property
     def message(self) -> str:
@@ -104,7 +102,7 @@ class ClassPanel(QWidget):
     def set_classes(self, classes: ClassList) -> None:
         """Show these classes; the active one stays active if it is still there."""
         self.model.set_classes(classes)
-        self._stack.setCurrentWidget(self.view if len(classes) else self._empty)
+        self._list.show_list(bool(len(classes)))
         self._say("")
         self.set_active(self._active)
 
@@ -226,13 +224,6 @@ class ClassPanel(QWidget):
 
     # --- context menu -----------------------------------------------------------------------------------
 
-    def _on_menu_requested(self, where: QPoint) -> None:
-        index = self.view.indexAt(where)
-        if index.isValid():
-            menu = self.context_menu(index.row())
-            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            menu.popup(self.view.viewport().mapToGlobal(where))
-
     def context_menu(self, row: int) -> QMenu:
         """What can be done with the class in a row."""
         theme = tokens()
@@ -278,6 +269,6 @@ class ClassPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addLayout(heading)
-        layout.addWidget(self._stack, 1)
+        layout.addWidget(self._list, 1)
         layout.addLayout(below)
-        self.setMinimumWidth(200)
+        self.setMinimumWidth(MIN_PANEL_WIDTH)

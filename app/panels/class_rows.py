@@ -22,7 +22,6 @@ from PySide6.QtGui import QColor, QFont, QHelpEvent, QPainter
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QLineEdit,
-    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QToolTip,
@@ -31,6 +30,7 @@ from PySide6.QtWidgets import (
 
 from app.icons import icon_pixmap
 from app.panels.parts import draw_swatch, format_share
+from app.panels.rows import is_hovered, is_selected, paint_elided, paint_ground, row_size, small_font
 from app.theme import SPACE, tokens
 from core.annotation.model import ClassList, LabelClass
 
@@ -178,27 +178,21 @@ class ClassDelegate(QStyledItemDelegate):
 
     def sizeHint(self, option: QStyleOptionViewItem, index: _INDEX) -> QSize:
         """One line."""
-        return QSize(160, ROW_HEIGHT)
+        return row_size(option, ROW_HEIGHT)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _INDEX) -> None:
         """Swatch, digit, name, share, eye."""
         theme = tokens()
         row: QRect = option.rect
-        selected = bool(option.state & QStyle.StateFlag.State_Selected)
-        hovered = bool(option.state & QStyle.StateFlag.State_MouseOver)
         visible = bool(index.data(_VisibleRole))
         found: LabelClass = index.data(_ClassRole)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if selected or hovered:
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(theme.selection if selected else theme.hover))
-            painter.drawRoundedRect(QRectF(row).adjusted(4, 1, -4, -1), 5, 5)
+        paint_ground(painter, option, theme, gap=1)
         swatch = QRectF(self.swatch_rect(row)).adjusted(3, 3, -3, -3)
         draw_swatch(painter, swatch, found.color, theme.border_strong)
         middle = Qt.AlignmentFlag.AlignVCenter
-        small = QFont(option.font)
-        small.setPointSizeF(option.font.pointSizeF() * 0.88)
+        small = small_font(option.font)
         painter.setPen(QColor(theme.muted))
         digit = index.data(_DigitRole)
         if digit is not None:
@@ -211,13 +205,11 @@ class ClassDelegate(QStyledItemDelegate):
             box = QRect(self.eye_rect(row).left() - 56, row.top(), 52, row.height())
             painter.drawText(box, middle | Qt.AlignmentFlag.AlignRight, format_share(share))
         font = QFont(option.font)
-        font.setBold(selected)
+        font.setBold(is_selected(option))
         painter.setFont(font)
         painter.setPen(QColor(theme.text if visible else theme.muted))
-        box = self.name_rect(row)
-        name = painter.fontMetrics().elidedText(found.name, Qt.TextElideMode.ElideRight, box.width())
-        painter.drawText(box, middle | Qt.AlignmentFlag.AlignLeft, name)
-        if not visible or hovered or selected:
+        paint_elided(painter, self.name_rect(row), found.name)
+        if not visible or is_hovered(option) or is_selected(option):
             eye = self.eye_rect(row)
             ratio = painter.device().devicePixelRatioF()
             pixmap = icon_pixmap("eye" if visible else "eye-off", theme.muted, 16, ratio)

@@ -17,11 +17,11 @@ from PySide6.QtWidgets import (
 )
 
 from app.panels.parts import ElidedLabel, draw_swatch
+from app.panels.rows import paint_elided, row_size
 from app.theme import SPACE, tokens
 from core.annotation.model import ClassList
 
 _ROW_HEIGHT: Final = 22
-_VALUE_WIDTH: Final = 38
 _INDEX = QModelIndex | QPersistentModelIndex
 _ColorRole: Final = Qt.ItemDataRole.UserRole
 _IouRole: Final = Qt.ItemDataRole.UserRole + 1
@@ -71,24 +71,23 @@ class _ScoreDelegate(QStyledItemDelegate):
 
     def sizeHint(self, option: QStyleOptionViewItem, index: _INDEX) -> QSize:
         """One line."""
-        return QSize(120, _ROW_HEIGHT)
+        return row_size(option, _ROW_HEIGHT)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _INDEX) -> None:
         """Swatch, name, bar, value, in columns that stay put while values change."""
         theme = tokens()
         row = QRectF(option.rect).adjusted(0, 0, -SPACE / 2, 0)
+        value_width = option.fontMetrics.horizontalAdvance("0.00") + SPACE
         name_width = min(110.0, row.width() * 0.36)
         color, iou = index.data(_ColorRole), index.data(_IouRole)
         draw_swatch(painter, QRectF(row.left(), row.center().y() - 5, 10, 10), color, theme.border_strong)
         painter.setPen(QColor(theme.text))
         name_rect = QRectF(row.left() + 18, row.top(), name_width, row.height())
-        metrics = painter.fontMetrics()
-        name = metrics.elidedText(index.data(), Qt.TextElideMode.ElideRight, int(name_width))
-        painter.drawText(name_rect, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, name)
+        paint_elided(painter, name_rect.toRect(), index.data())
         bar = QRectF(
             name_rect.right() + SPACE,
             row.center().y() - 3,
-            max(0.0, row.right() - _VALUE_WIDTH - name_rect.right() - SPACE),
+            max(0.0, row.right() - value_width - name_rect.right() - SPACE),
             6,
         )
         painter.save()
@@ -102,7 +101,7 @@ class _ScoreDelegate(QStyledItemDelegate):
             painter.drawRoundedRect(filled, 3, 3)
         painter.restore()
         painter.setPen(QColor(theme.muted if iou is None else theme.text))
-        value_rect = QRectF(row.right() - _VALUE_WIDTH, row.top(), _VALUE_WIDTH, row.height())
+        value_rect = QRectF(row.right() - value_width, row.top(), value_width, row.height())
         painter.drawText(
             value_rect,
             Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight,

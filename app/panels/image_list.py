@@ -13,13 +13,16 @@ from app.icons import icon
 from app.image_status import ImageStatus
 from app.panels.image_delegate import ImageDelegate
 from app.panels.image_model import KEY_ROLE, ImageListModel, ImageOrder, StateFilter
-from app.panels.parts import IconButton, label
+from app.panels.parts import MIN_PANEL_WIDTH, ElidedLabel, IconButton, label
+from app.panels.rows import ListOrNote
 from app.theme import SPACE, Themed, Tokens
 
 if TYPE_CHECKING:
     from core.project.project import ImageEntry
 
 
+NO_IMAGES: Final = "No images here yet.\nImages put into the folder appear by themselves."
+NOTHING_FOUND: Final = "No image matches.\nClear the search or the filter to see all."
 COUNT_DELAY_MS: Final = 200
 """Statuses arrive in portions; counting what is done among ten thousand takes some milliseconds."""
 
@@ -63,14 +66,19 @@ class ImageListPanel(Themed, QWidget):
         self.view = ImageView(self)
         self.search = QLineEdit(self)
         self.filter_button = IconButton("filter", "Filter and order", self)
-        self._count = label("", "small", self)
-        self._empty = label("", "muted", self)
+        self._count = ElidedLabel("", "small", parent=self)
+        self._list = ListOrNote(self.view, "")
         self._count_timer = QTimer(self, singleShot=True, interval=COUNT_DELAY_MS)
         self._count_timer.timeout.connect(self._update_count)
         self._build()
         self.model.thumbnail_needed.connect(self.thumbnail_needed)
         self.model.rows_changed.connect(self._on_rows_changed)
         self._on_rows_changed()
+
+    @property
+    def empty_note(self) -> str:
+        """What stands in the place of the list while nothing is listed; "" while something is."""
+        return self._list.note
 
     # --- in -----------------------------------------------------------------------------------------------
 
@@ -128,9 +136,6 @@ class ImageListPanel(Themed, QWidget):
         self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.view.setAccessibleName("Images")
         self.view.selectionModel().currentChanged.connect(self._on_current_row_changed)
-        self._empty.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
-        self._empty.setWordWrap(True)
-        self._empty.setContentsMargins(2 * SPACE, 3 * SPACE, 2 * SPACE, 0)
         heading = QHBoxLayout()
         heading.setContentsMargins(SPACE * 3 // 2, SPACE // 2, SPACE // 2, SPACE // 2)
         heading.setSpacing(SPACE)
@@ -145,9 +150,8 @@ class ImageListPanel(Themed, QWidget):
         layout.setSpacing(0)
         layout.addLayout(heading)
         layout.addLayout(field)
-        layout.addWidget(self._empty, 1)
-        layout.addWidget(self.view, 1)
-        self.setMinimumWidth(200)
+        layout.addWidget(self._list, 1)
+        self.setMinimumWidth(MIN_PANEL_WIDTH)
 
     def _filter_menu(self) -> QMenu:
         menu = QMenu(self)
@@ -185,12 +189,8 @@ class ImageListPanel(Themed, QWidget):
     def _on_rows_changed(self) -> None:
         self._select_current()
         rows = self.model.rowCount()
-        self.view.setVisible(rows > 0)
-        self._empty.setVisible(rows == 0)
-        if self.model.total:
-            self._empty.setText("No image matches.")
-        else:
-            self._empty.setText("No images here yet.\nImages put into the folder appear by themselves.")
+        self._list.show_list(rows > 0)
+        self._list.set_note(NOTHING_FOUND if self.model.total else NO_IMAGES)
         self._count_later()
         self.order_changed.emit(self.model.keys())
 
@@ -201,7 +201,7 @@ class ImageListPanel(Themed, QWidget):
     def _update_count(self) -> None:
         total, rows = self.model.total, self.model.rowCount()
         listed = f"{rows} of {total}" if rows != total else f"{total}"
-        self._count.setText(f"{listed}, {self.model.done_count()} done" if total else "")
+        self._count.set_text(f"{listed}, {self.model.done_count()} done" if total else "")
 
     def _select_current(self) -> None:
         index = self.model.index_of(self._current)

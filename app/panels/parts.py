@@ -12,6 +12,8 @@ from app.icons import icon, icon_pixmap
 from app.theme import Themed, Tokens, set_property
 
 ICON_SIZE: Final = QSize(16, 16)
+MIN_PANEL_WIDTH: Final = 168
+"""How narrow a side panel can be made, logical pixels: its rows elide."""
 
 
 def format_duration(seconds: float) -> str:
@@ -218,18 +220,23 @@ class ElidedLabel(QLabel):
 
     def minimumSizeHint(self) -> QSize:
         """Can be as narrow as an ellipsis."""
-        return QSize(self.fontMetrics().horizontalAdvance("…") + 4, super().minimumSizeHint().height())
+        return QSize(self._width_of("…"), super().minimumSizeHint().height())
 
     def sizeHint(self) -> QSize:
         """Wants room for the whole text."""
-        return QSize(self.fontMetrics().horizontalAdvance(self._whole) + 4, super().sizeHint().height())
+        return QSize(self._width_of(self._whole), super().sizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Shorten anew."""
         super().resizeEvent(event)
         self._elide()
 
+    def _width_of(self, text: str) -> int:
+        return self.fontMetrics().horizontalAdvance(text) + self.width() - self.contentsRect().width() + 4
+
     def _elide(self) -> None:
-        shown = self.fontMetrics().elidedText(self._whole, self._mode, max(0, self.width()))
+        # The style sheet's padding (the status bar has some) is no room for text.
+        room = max(0, self.contentsRect().width())
+        shown = self.fontMetrics().elidedText(self._whole, self._mode, room)
         super().setText(shown)
         self.setToolTip(self._detail or (self._whole if shown != self._whole else ""))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
-from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QMenu, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, Qt, Signal
+from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from app.icons import icon
-from app.panels.parts import IconButton, label
+from app.panels.parts import MIN_PANEL_WIDTH, ElidedLabel, IconButton, label
 from app.panels.reorder import ReorderListView
+from app.panels.rows import ListOrNote, open_row_menus
 from app.panels.shape_rows import ShapeDelegate, ShapesModel
 from app.theme import SPACE, tokens
 from core.annotation.model import ClassList, Shape
@@ -44,18 +45,11 @@ class ShapePanel(QWidget):
         self.view.setItemDelegate(ShapeDelegate(self.view))
         self.view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.view.setMouseTracking(True)
         self.view.setAccessibleName("Shapes of this image, topmost first")
-        self._count = label("", "small")
+        self._count = ElidedLabel("", "small")
         self.eye_button = IconButton("eye", "Hide all shapes")
-        self._empty = label(_EMPTY_TEXT, "muted")
-        self._empty.setWordWrap(True)
-        self._empty.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignHCenter)
-        self._empty.setContentsMargins(SPACE * 2, SPACE * 2, SPACE * 2, SPACE * 2)
-        self._stack = QStackedWidget()
-        self._stack.addWidget(self._empty)
-        self._stack.addWidget(self.view)
+        self._list = ListOrNote(self.view, _EMPTY_TEXT)
         heading = QHBoxLayout()
         heading.setContentsMargins(SPACE * 3 // 2, SPACE // 2, SPACE // 2, SPACE // 2)
         heading.setSpacing(SPACE)
@@ -66,15 +60,15 @@ class ShapePanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addLayout(heading)
-        layout.addWidget(self._stack, 1)
-        self.setMinimumWidth(200)
+        layout.addWidget(self._list, 1)
+        self.setMinimumWidth(MIN_PANEL_WIDTH)
 
         self.view.selectionModel().selectionChanged.connect(self._on_selection_changed)
         self.view.doubleClicked.connect(self._on_double_clicked)
         self.view.row_moved.connect(self._on_row_moved)
         self.view.space_pressed.connect(self._on_space_pressed)
         self.view.spot_clicked.connect(self._on_box_clicked)
-        self.view.customContextMenuRequested.connect(self._on_menu_requested)
+        open_row_menus(self.view, self.context_menu)
         self.model.hidden_changed.connect(self._on_hidden_changed)
         self.eye_button.clicked.connect(self._on_eye_clicked)
         self._refresh_heading()
@@ -95,7 +89,7 @@ class ShapePanel(QWidget):
         # A moved row left the list for a moment and its selection with it.
         if self.selection != self._told:
             self.set_selection(self._told)
-        self._stack.setCurrentWidget(self.view if len(shapes) else self._empty)
+        self._list.show_list(bool(len(shapes)))
         self._refresh_heading()
 
     def set_classes(self, classes: ClassList) -> None:
@@ -171,13 +165,6 @@ class ShapePanel(QWidget):
         self.set_hidden(hidden)
         self.visibility_changed.emit(hidden)
 
-    def _on_menu_requested(self, where: QPoint) -> None:
-        index = self.view.indexAt(where)
-        if index.isValid():
-            menu = self.context_menu(index.row())
-            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            menu.popup(self.view.viewport().mapToGlobal(where))
-
     def context_menu(self, row: int) -> QMenu:
         """What can be done with the shape in a row, or with all that are chosen."""
         theme = tokens()
@@ -207,7 +194,7 @@ class ShapePanel(QWidget):
     def _refresh_heading(self) -> None:
         count, hidden = self.model.rowCount(), len(self.model.hidden)
         text = f"{count:,}" if count else ""
-        self._count.setText(f"{text} · {hidden:,} hidden" if hidden else text)
+        self._count.set_text(f"{text} · {hidden:,} hidden" if hidden else text)
         self.eye_button.setEnabled(count > 0)
         self.eye_button.set_icon_name("eye-off" if hidden else "eye")
         self.eye_button.setToolTip("Show all shapes" if hidden else "Hide all shapes")

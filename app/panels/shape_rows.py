@@ -17,11 +17,12 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFont, QPainter
-from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
+from PySide6.QtGui import QColor, QPainter
+from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from app.icons import icon_pixmap
 from app.panels.parts import draw_swatch
+from app.panels.rows import paint_elided, paint_ground, row_size, small_font
 from app.theme import SPACE, tokens
 from core.annotation.model import IGNORE_LABEL, ClassList, Shape, ShapeType
 
@@ -195,7 +196,7 @@ class ShapeDelegate(QStyledItemDelegate):
 
     def sizeHint(self, option: QStyleOptionViewItem, index: _INDEX) -> QSize:
         """One line."""
-        return QSize(160, ROW_HEIGHT)
+        return row_size(option, ROW_HEIGHT)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _INDEX) -> None:
         """Draw the row."""
@@ -203,15 +204,10 @@ class ShapeDelegate(QStyledItemDelegate):
         row: QRect = option.rect
         shape: Shape = index.data(ShapeRole)
         shown = Qt.CheckState(index.data(Qt.ItemDataRole.CheckStateRole)) == Qt.CheckState.Checked
-        selected = bool(option.state & QStyle.StateFlag.State_Selected)
-        hovered = bool(option.state & QStyle.StateFlag.State_MouseOver)
         ratio = painter.device().devicePixelRatioF()
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if selected or hovered:
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(theme.selection if selected else theme.hover))
-            painter.drawRoundedRect(QRectF(row).adjusted(4, 0, -4, 0), 5, 5)
+        paint_ground(painter, option, theme)
         box = QRectF(self.box_rect(row)).adjusted(0.5, 0.5, -0.5, -0.5)
         painter.setPen(QColor(theme.accent if shown else theme.faint))
         painter.setBrush(QColor(theme.accent if shown else theme.sunken))
@@ -221,9 +217,7 @@ class ShapeDelegate(QStyledItemDelegate):
             painter.drawPixmap(round(box.left() + 1.5), round(box.top() + 1.5), pixmap)
         swatch = QRectF(row.left() + SPACE + 26, QRectF(row).center().y() - 5.5, 11, 11)
         draw_swatch(painter, swatch, index.data(_ColorRole), theme.border_strong)
-        small = QFont(option.font)
-        small.setPointSizeF(option.font.pointSizeF() * 0.88)
-        painter.setFont(small)
+        painter.setFont(small_font(option.font))
         painter.setPen(QColor(theme.muted))
         size = size_text(shape)
         size_width = painter.fontMetrics().horizontalAdvance(size)
@@ -238,6 +232,5 @@ class ShapeDelegate(QStyledItemDelegate):
         painter.setPen(QColor(theme.text if shown else theme.muted))
         left = row.left() + SPACE + 44
         room = max(0, right - size_width - 26 - left)
-        text = painter.fontMetrics().elidedText(shape.label, Qt.TextElideMode.ElideRight, room)
-        painter.drawText(QRect(left, row.top(), room, row.height()), middle, text)
+        paint_elided(painter, QRect(left, row.top(), room, row.height()), shape.label)
         painter.restore()

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, get_args
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from app.panels.charts import LiveChart, XAxis
@@ -35,7 +36,13 @@ from core.models.registry import encoder_specs, model_specs
 from core.models.specs import EncoderSpec, ModelSpec
 
 TrainingState: TypeAlias = Literal["idle", "starting", "training", "paused", "stopping"]
+QWIDGETSIZE_MAX: Final = 16777215
 _LOSS_SMOOTHING: Final = 0.9
+_SETUP_WIDTH: Final = 352
+_LEAST_SETUP_WIDTH: Final = 248
+_SCORES_WIDTH: Final = 248
+_CURVES_WIDTH: Final = 300
+"""Below so much room for both curves (logical pixels) the scores take turns with them."""
 
 
 class TrainingPanel(QWidget):
@@ -234,35 +241,70 @@ class TrainingPanel(QWidget):
         buttons.addWidget(self.pause_button)
         buttons.addWidget(self.stop_button)
         buttons.addWidget(self.history_button)
-        left = QWidget()
-        left.setFixedWidth(352)
-        column = QVBoxLayout(left)
+        self._left = QWidget()
+        column = QVBoxLayout(self._left)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(SPACE)
         column.addLayout(buttons)
         column.addWidget(self.setup)
         column.addStretch(1)
 
-        charts = QHBoxLayout()
+        self._curves = QWidget()
+        charts = QHBoxLayout(self._curves)
+        charts.setContentsMargins(0, 0, 0, 0)
         charts.setSpacing(SPACE * 2)
         charts.addWidget(self.loss, 1)
         charts.addWidget(self.miou, 1)
         body = QHBoxLayout()
         body.setContentsMargins(SPACE * 3 // 2, SPACE, SPACE * 3 // 2, SPACE)
         body.setSpacing(SPACE * 2)
-        body.addWidget(left)
+        self._scores_rule = _upright()
+        body.addWidget(self._left)
         body.addWidget(_upright())
-        body.addLayout(charts, 1)
+        body.addWidget(self._curves, 1)
         body.addLayout(self._axis_column())
-        body.addWidget(_upright())
-        self.scores.setFixedWidth(248)
+        body.addWidget(self._scores_rule)
         body.addWidget(self.scores)
+        self._body = body
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addLayout(body, 1)
         layout.addWidget(self.footer)
-        self.setMinimumHeight(196)
+        self._arrange(_SETUP_WIDTH + _CURVES_WIDTH + 2 * _SCORES_WIDTH)
+
+    def minimumSizeHint(self) -> QSize:
+        """As narrow as choices and curves can be; the scores then take turns with the curves."""
+        width = self._least_left() + self._curves.minimumSizeHint().width() + self._fixed_width()
+        return QSize(width, super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Share the room out anew."""
+        self._arrange(event.size().width())
+        super().resizeEvent(event)
+
+    def _least_left(self) -> int:
+        return max(self.setup.minimumSizeHint().width(), _LEAST_SETUP_WIDTH)
+
+    def _fixed_width(self) -> int:
+        """Margins, gaps, rules and the column of small buttons."""
+        return 2 * (SPACE * 3 // 2) + 5 * self._body.spacing() + 2 + self._axis_by_steps.sizeHint().width()
+
+    def _arrange(self, width: int) -> None:
+        """All side by side where there is room, else curves or scores, as the small button says."""
+        left = max(self._least_left(), min(_SETUP_WIDTH, width * 21 // 50))
+        side_by_side = width - left - self._fixed_width() - _SCORES_WIDTH >= _CURVES_WIDTH
+        self._left.setFixedWidth(left)
+        scores_only = self._scores_button.isChecked() and not side_by_side
+        self._scores_button.setVisible(not side_by_side)
+        self._scores_rule.setVisible(side_by_side)
+        self._curves.setVisible(not scores_only)
+        self.scores.setVisible(side_by_side or scores_only)
+        self.scores.setMinimumWidth(_SCORES_WIDTH if side_by_side else 0)
+        self.scores.setMaximumWidth(_SCORES_WIDTH if side_by_side else QWIDGETSIZE_MAX)
+
+    def _on_scores_toggled(self) -> None:
+        self._arrange(self.width())
 
     def _axis_column(self) -> QVBoxLayout:
         column = QVBoxLayout()
@@ -274,6 +316,10 @@ class TrainingPanel(QWidget):
             button.setChecked(which == 0)
             self._axis_buttons.addButton(button, which)
             column.addWidget(button)
+        self._axis_by_steps = self._axis_buttons.button(0)
+        self._scores_button = IconButton("scores", "Scores of the classes, not curves", checkable=True)
+        self._scores_button.toggled.connect(self._on_scores_toggled)
+        column.addWidget(self._scores_button)
         column.addStretch(1)
         return column
 

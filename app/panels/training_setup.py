@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QAction, QActionGroup, QStandardItemModel
+from PySide6.QtGui import QAction, QActionGroup, QPaintEvent, QStandardItemModel
 from PySide6.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -16,6 +16,9 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QMenu,
     QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -249,12 +252,29 @@ class TrainingSetup(QWidget):
         self._on_choice_changed()
 
 
+class ElidedComboBox(QComboBox):
+    """Shortens what is chosen with an ellipsis where Qt would cut a letter in two."""
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The frame, and as much of the text as there is room for."""
+        painter = QStylePainter(self)
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        field = QStyle.SubControl.SC_ComboBoxEditField
+        room = self.style().subControlRect(QStyle.ComplexControl.CC_ComboBox, option, field, self).width()
+        option.currentText = option.fontMetrics.elidedText(
+            option.currentText, Qt.TextElideMode.ElideRight, room - 2
+        )
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+
 def _combo(name: str) -> QComboBox:
-    combo = QComboBox()
+    combo = ElidedComboBox()
     combo.setAccessibleName(name)
     combo.setToolTip(name)
     combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    combo.setMinimumWidth(84)
+    combo.setMinimumWidth(76)
     combo.view().setMinimumWidth(180)
     return combo
 

@@ -120,10 +120,10 @@ def test_rows_say_what_is_drawn_and_what_is_wrong(panel):
 
 def test_an_empty_list_says_what_to_do(panel, qtbot):
     qtbot.keyClicks(panel.search, "ankle")
-    assert panel._empty.text() == "No image matches."
+    assert panel.empty_note.startswith("No image matches.")
     panel.search.clear()
     panel.set_entries([], lambda _key: ImageStatus())
-    assert "appear by themselves" in panel._empty.text()
+    assert "appear by themselves" in panel.empty_note
     assert not panel.view.isVisible()
 
 

@@ -1,0 +1,106 @@
+"""What the lists of the side panels have in common: a row's ground, fonts and text, and its menu."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QPainter
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QMenu,
+    QStackedWidget,
+    QStyle,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.panels.parts import label
+from app.theme import SPACE, Tokens
+
+
+def row_size(option: QStyleOptionViewItem, height: int) -> QSize:
+    """One line: `height` logical pixels, or more where a large font needs it. The view decides the width."""
+    return QSize(120, max(height, option.fontMetrics.height() + 6))
+
+
+def is_selected(option: QStyleOptionViewItem) -> bool:
+    """Is this row chosen?"""
+    return bool(option.state & QStyle.StateFlag.State_Selected)
+
+
+def is_hovered(option: QStyleOptionViewItem) -> bool:
+    """Is the mouse over this row?"""
+    return bool(option.state & QStyle.StateFlag.State_MouseOver)
+
+
+def paint_ground(painter: QPainter, option: QStyleOptionViewItem, theme: Tokens, gap: int = 0) -> None:
+    """The rounded ground of a chosen row or of the one under the mouse, `gap` px short above and below."""
+    if not is_selected(option) and not is_hovered(option):
+        return
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(theme.selection if is_selected(option) else theme.hover))
+    painter.drawRoundedRect(QRectF(option.rect).adjusted(4, gap, -4, -gap), 5, 5)
+
+
+def small_font(font: QFont) -> QFont:
+    """The font of what stands beside a name: as the style sheet's role "small"."""
+    small = QFont(font)
+    small.setPointSizeF(font.pointSizeF() * 0.88)
+    return small
+
+
+def paint_elided(painter: QPainter, box: QRect, text: str) -> None:
+    """A line of text, shortened with an ellipsis where the box ends."""
+    shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, box.width())
+    painter.drawText(box, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
+
+
+def open_row_menus(view: QAbstractItemView, menu_of: Callable[[int], QMenu]) -> None:
+    """A right click on a row opens the menu that `menu_of` makes for it."""
+
+    def open_menu(where: QPoint) -> None:
+        index = view.indexAt(where)
+        if index.isValid():
+            menu = menu_of(index.row())
+            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            menu.popup(view.viewport().mapToGlobal(where))
+
+    view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+    view.customContextMenuRequested.connect(open_menu)
+
+
+class ListOrNote(QStackedWidget):
+    """A list, or while it is empty a note that says what to do."""
+
+    def __init__(self, view: QAbstractItemView, note: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._view = view
+        self._note = label(note, "muted")
+        self._note.setWordWrap(True)
+        self._note.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignHCenter)
+        # The first line stands where a first row would stand, whatever the panel's height.
+        page = QWidget()
+        layout = QVBoxLayout(page)
+        layout.setContentsMargins(SPACE * 2, SPACE * 2, SPACE * 2, SPACE)
+        layout.addWidget(self._note, 1)
+        self.addWidget(page)
+        self.addWidget(view)
+
+    def show_list(self, shown: bool) -> None:
+        """The list, or the note."""
+        self.setCurrentIndex(1 if shown else 0)
+
+    def set_note(self, note: str) -> None:
+        """Say something else while there is no list."""
+        self._note.setText(note)
+
+    @property
+    def note(self) -> str:
+        """The note while it is on show, else ""."""
+        return self._note.text() if self.currentIndex() == 0 else ""
+
+    def minimumSizeHint(self) -> QSize:
+        """Both can be small: the list scrolls, and the note is not worth a tall panel."""
+        return QSize(80, 48)
