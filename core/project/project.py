@@ -173,11 +173,12 @@ class Project:
             if lock and holding is None:
                 project.read_only_reason = "its folder is read-only"
             project._scan()
-            if project.writable:
-                project._recover()
+            recovered = project._recover() if project.writable else []
             added = project._classes.adopt_found(first=first)
             if project.writable and (first or added):
                 project._save_opened()
+            if project.writable:
+                project.refresh_masks(recovered)
         except BaseException:
             if holding is not None:
                 holding.release()
@@ -461,13 +462,13 @@ class Project:
         self.problems = list(self._index.problems)
         return change
 
-    def _recover(self) -> None:
-        """Put edits that a killed window had not yet saved into their files."""
+    def _recover(self) -> list[ImageEntry]:
+        """Put edits that a killed window had not yet saved into their files; masks are still to follow."""
         recovered, notes = recover_edits(self.layout.edits, self._index.entries)
         self.notes += notes
         for entry in recovered:
             self._index.forget(entry)
-        self.refresh_masks(recovered)
+        return recovered
 
     def _require_writable(self, path: Path) -> None:
         if self.read_only_reason:
