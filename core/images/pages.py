@@ -21,7 +21,7 @@ _SUBFILE_TYPE: Final = 254
 _OLD_SUBFILE_TYPE: Final = 255
 _REDUCED_OR_MASK: Final = 0b101
 _OLD_REDUCED: Final = 2
-_WIDTH, _HEIGHT = 256, 257
+_WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274
 _MOST_DIRECTORIES: Final = 100_000
 
 
@@ -33,11 +33,13 @@ class Directory:
         number: its place in the file, from 0; what decoders call the page.
         size_hw: stored height and width, before any rotation.
         reduced: a smaller copy of another page, or a mask: not a page to label.
+        orientation: how the stored pixels lie, 1..8 as in EXIF.
     """
 
     number: int
     size_hw: tuple[int, int]
     reduced: bool
+    orientation: int = 1
 
 
 def image_file(path: Path) -> Path:
@@ -131,11 +133,13 @@ def _directory(number: int, tags: bytes, order: str, *, wide: bool) -> Directory
     values: dict[int, int] = {}
     for start in range(0, len(tags) - entry_bytes + 1, entry_bytes):
         tag, kind = struct.unpack_from(f"{order}HH", tags, start)
-        if tag > _HEIGHT:  # in ascending order
+        if tag > _ORIENTATION:  # in ascending order
             break
         layout = {3: "H", 4: "I", 16: "Q"}.get(kind)
         if layout is not None:
             values[tag] = struct.unpack_from(f"{order}{layout}", tags, start + value_at)[0]
     reduced = bool(values.get(_SUBFILE_TYPE, 0) & _REDUCED_OR_MASK)
     reduced = reduced or values.get(_OLD_SUBFILE_TYPE) == _OLD_REDUCED
-    return Directory(number, (values.get(_HEIGHT, 0), values.get(_WIDTH, 0)), reduced and number > 0)
+    size_hw = values.get(_HEIGHT, 0), values.get(_WIDTH, 0)
+    orientation = values.get(_ORIENTATION, 1)
+    return Directory(number, size_hw, reduced and number > 0, orientation if 1 <= orientation <= 8 else 1)

@@ -32,7 +32,7 @@ MOST_PIXELS: Final = 1 << 29
 """Larger images (536 megapixels, a square of 23,170) are refused: masks of them would not fit into memory."""
 
 # Pillow warns above its limit and refuses above twice as much, 178 megapixels unless told otherwise. Images
-# up to MOST_PIXELS are wanted here; `_opened` refuses larger ones itself, with a sentence.
+# up to MOST_PIXELS are wanted here; `opened_image` refuses larger ones itself, with a sentence.
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 
 # Named, because Pillow would otherwise also try formats that run other programs (EPS runs Ghostscript).
@@ -66,8 +66,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         ImageFileError: missing, empty, truncated, not an image, or of an unsupported kind.
     """
-    with _as_image_file_error(path):
-        with _opened(path) as image:
+    with as_image_file_error(path):
+        with opened_image(path) as image:
             if image is not None and not is_deep(image):
                 return rgb8(_upright(image))
             if image is not None and image.format != "TIFF" and image.mode.startswith(("I", "F")):
@@ -81,8 +81,8 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageFileError: as `read_image`, as far as the header shows it.
     """
-    with _as_image_file_error(path):
-        with _opened(path) as image:
+    with as_image_file_error(path):
+        with opened_image(path) as image:
             if image is not None:
                 width, height = image.size
                 # Pillow's size of a TIFF is already the rotated one.
@@ -109,8 +109,8 @@ def thumbnail(path: Path, side: int) -> NDArray[np.uint8]:
     Raises:
         ImageFileError: as `read_image`.
     """
-    with _as_image_file_error(path):
-        with _opened(path) as image:
+    with as_image_file_error(path):
+        with opened_image(path) as image:
             if image is not None and not is_deep(image):
                 image.draft("RGB", (side, side))
                 upright = _upright(image)
@@ -123,11 +123,27 @@ def thumbnail(path: Path, side: int) -> NDArray[np.uint8]:
         return rgb8(small)
 
 
+def decoded_small(path: Path, at_least_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """A JPEG decoded at 1/2, 1/4 or 1/8, but not below a size, and not turned.
+
+    Returns:
+        Pixels (h, w, 3), uint8, RGB, as they lie in the file.
+
+    Raises:
+        ImageFileError: as `read_image`.
+    """
+    with as_image_file_error(path), opened_image(path) as image:
+        if image is None:
+            raise ImageFileError(path, "is no JPEG")
+        image.draft(None, (at_least_hw[1], at_least_hw[0]))
+        return rgb8(image)
+
+
 # --- opening and what can go wrong ------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def _as_image_file_error(path: Path) -> Iterator[None]:
+def as_image_file_error(path: Path) -> Iterator[None]:
     """Turn whatever a decoder raises into one sentence."""
     try:
         yield
@@ -166,7 +182,7 @@ def _brief(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image | None]:
+def opened_image(path: Path) -> Iterator[Image.Image | None]:
     """The image with its header read; None for a TIFF whose pixel format Pillow does not know."""
     file, page = split_page(path)
     try:

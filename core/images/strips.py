@@ -1,0 +1,238 @@
+"""An image file read in strips or boxes, for images that should not be decoded whole.
+
+libvips decodes PNG, JPEG and TIFF from top to bottom holding a few hundred rows, and of a tiled TIFF only the
+tiles that are asked for. What comes out is what `reader.read_image` gives, before the EXIF rotation: 8 bits,
+transparent pixels on white, deep images stretched between their percentiles.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.errors import ImageFileError
+from core.images.pages import Directory, directories, page_directory, split_page
+from core.images.reader import (
+    as_image_file_error,
+    exif_orientation,
+    image_size,
+    is_deep,
+    opened_image,
+    read_image,
+    rgb8,
+    vips_reason,
+)
+from core.images.stretch import Sampler, Stretch
+
+_STRIP_ROWS: Final = 256
+_LOADERS: Final = {"PNG": "pngload", "JPEG": "jpegload", "TIFF": "tiffload"}
+_MODES: Final = frozenset({"1", "L", "P", "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
+
+Report = Callable[[float], None]
+"""Told the share done, 0..1; may raise to stop the work."""
+
+
+class StripReader:
+    """One image file; thread-safe, and keeps nothing of its pixels.
+
+    Attributes:
+        path: the image, perhaps a page of a file.
+        size_hw: height and width as stored: before the rotation by `orientation`, 1..8.
+        channels: 1 for grey, 3 for colour.
+        random_access: `box` is quick anywhere in the image (a tiled TIFF).
+
+    Raises:
+        ImageFileError: as `read_image`, as far as the header shows it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file, page = split_page(path)
+        self._directory = 0
+        self._stretch: Stretch | None = None
+        upright_hw = image_size(path)
+        with as_image_file_error(path), opened_image(path) as image:
+            # None: a TIFF of a kind that Pillow does not know, so a deep one.
+            self._deep = image is None or is_deep(image)
+            self._mode = "" if image is None else image.mode
+            self._loader = _LOADERS.get("TIFF" if image is None else str(image.format))
+            self.is_jpeg = self._loader == "jpegload"
+            self.orientation = 1 if image is None or self._loader == "tiffload" else exif_orientation(image)
+            if self._loader == "tiffload":
+                self._directory = page_directory(self._file, page)
+                self.orientation = next(
+                    d.orientation for d in directories(self._file) if d.number == self._directory
+                )
+        header = self._header()
+        if header is None:  # decoded whole, and so upright
+            self._loader, self.orientation = None, 1
+        self.size_hw = (upright_hw[1], upright_hw[0]) if self.orientation > 4 else upright_hw
+        self._bands = 3 if header is None else header.bands
+        self.channels = 1 if self._bands < 3 else 3
+        tiled = header is not None and header.get_typeof("tile-width") != 0
+        self.random_access = self._loader == "tiffload" and tiled
+
+    def _header(self) -> Any:
+        """What libvips says of the image; None where it reads the file otherwise than `read_image`."""
+        if self._loader is None or not (self._deep or self._mode in _MODES):
+            return None
+        try:
+            header = self._open("sequential")
+        except ImageFileError:
+            return None
+        return header if header.format in _DTYPES else None
+
+    # --- pixels -------------------------------------------------------------------------------------------
+
+    def strips(self, report: Report) -> Iterator[NDArray[np.uint8]]:
+        """The image from top to bottom, in parts (rows, W, channels), uint8, as stored.
+
+        Formats that no decoder streams are decoded whole.
+
+        Raises:
+            ImageFileError: the file is damaged or cut short.
+        """
+        height = self.size_hw[0]
+        if self._loader is None:
+            pixels = read_image(self.path)
+            for top in range(0, height, _STRIP_ROWS):
+                yield pixels[top : top + _STRIP_ROWS]
+                report(min(1.0, (top + _STRIP_ROWS) / height))
+            return
+        passes = 2 if self._deep else 1
+        stretch = self.measured(lambda share: report(share / passes))
+        for top, raw in self._raw_strips():
+            yield self._converted(raw, stretch)
+            report((passes - 1 + (top + len(raw)) / height) / passes)
+
+    def box(self, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uint8]:
+        """Pixels (y1 - y0, x1 - x0, channels), uint8, of a part that lies inside, as stored.
+
+        Quick for `random_access` alone.
+        """
+        stretch = self.measured(_ignore)
+        with self._vips_errors():
+            part = self._open("random").crop(x0, y0, x1 - x0, y1 - y0)
+            return self._converted(_with_bands(part.numpy()), stretch)
+
+    def measured(self, report: Report) -> Stretch | None:
+        """The stretch of a deep image, from a pass over all its pixels the first time; None for 8 bits."""
+        if not self._deep or self._loader is None:
+            return None
+        if self._stretch is None:
+            height, width = self.size_hw
+            sampler = Sampler(height * width * (1 if self._bands < 3 else 3))
+            for top, raw in self._raw_strips():
+                sampler.add(raw[..., : 1 if self._bands < 3 else 3])
+                report((top + len(raw)) / height)
+            self._stretch = sampler.stretch()
+        return self._stretch
+
+    def reduced(self, factor: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """A tiled TIFF shrunk by averaging `factor` x `factor` pixels, as (first row, part) from the top.
+
+        Reads the smallest reduced copy in the file that is large enough, if it has one.
+        """
+        height, width = self.size_hw
+        stretch = self.measured(_ignore)
+        wanted = -(-height // factor), -(-width // factor)
+        with self._vips_errors():
+            image = self._open("random").shrink(factor, factor, ceil=True)
+            for directory in self._reduced_copies():
+                if directory.size_hw[0] >= wanted[0] and directory.size_hw[1] >= wanted[1]:
+                    copy = self._open("random", directory.number)
+                    across, down = wanted[1] / copy.width, wanted[0] / copy.height
+                    image = copy.resize(across, vscale=down, kernel="linear")
+            for top in range(0, wanted[0], 64):
+                rows = min(64, wanted[0] - top)
+                part = image.crop(0, top, wanted[1], rows).numpy()
+                yield top, self._converted(_with_bands(part), stretch)
+
+    def _reduced_copies(self) -> list[Directory]:
+        """Smaller copies of this page that stand behind it in the file, the smallest last."""
+        found: list[Directory] = []
+        for directory in directories(self._file):
+            if directory.number > self._directory:
+                if not directory.reduced:
+                    break
+                found.append(directory)
+        return found
+
+    # --- libvips ------------------------------------------------------------------------------------------
+
+    def _open(self, access: str, directory: int | None = None) -> Any:
+        import pyvips
+
+        pyvips.cache_set_max(0)  # its cache of operations would hold on to decoded pixels
+        options: dict[str, Any] = {"access": access, "fail_on": "truncated"}
+        if self._loader == "tiffload":
+            options["page"] = self._directory if directory is None else directory
+        if self._loader == "pngload":
+            options["unlimited"] = True
+        with self._vips_errors():
+            return getattr(pyvips.Image, str(self._loader))(str(self._file), **options)
+
+    def _raw_strips(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        """First row and pixels (rows, W, bands) in the file's own type, from the top."""
+        import pyvips
+
+        with self._vips_errors():
+            image = self._open("sequential")
+            region = pyvips.Region.new(image)
+            dtype = np.dtype(_DTYPES[image.format])
+            for top in range(0, image.height, _STRIP_ROWS):
+                rows = min(_STRIP_ROWS, image.height - top)
+                data = region.fetch(0, top, image.width, rows)
+                yield top, np.frombuffer(data, dtype).reshape(rows, image.width, image.bands)
+
+    def _converted(self, raw: NDArray[Any], stretch: Stretch | None) -> NDArray[np.uint8]:
+        """(rows, W, bands) of any kind to (rows, W, channels), uint8, by the rules of `read_image`."""
+        if stretch is not None:
+            return stretch.apply(raw[..., : self.channels])
+        if raw.dtype != np.uint8:
+            raise ImageFileError(self.path, f"has pixels of the kind {raw.dtype}, which nothing here reads")
+        bands = raw.shape[-1]
+        if bands == self.channels:
+            return raw
+        if self._mode == "CMYK":
+            return rgb8(Image.fromarray(raw, "CMYK"))
+        if bands in (2, 4):
+            return rgb8(Image.fromarray(raw, "LA" if bands == 2 else "RGBA"))[..., : self.channels]
+        return np.ascontiguousarray(raw[..., : self.channels])
+
+    @contextlib.contextmanager
+    def _vips_errors(self) -> Iterator[None]:
+        import pyvips
+
+        try:
+            yield
+        except pyvips.Error as error:
+            raise ImageFileError(
+                self.path, f"is damaged or cut short ({vips_reason(error)}); replace it by a good copy"
+            ) from error
+
+
+_DTYPES: Final = {
+    "uchar": np.uint8,
+    "char": np.int8,
+    "ushort": np.uint16,
+    "short": np.int16,
+    "uint": np.uint32,
+    "int": np.int32,
+    "float": np.float32,
+    "double": np.float64,
+}
+
+
+def _with_bands(pixels: NDArray[Any]) -> NDArray[Any]:
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _ignore(_share: float) -> None:
+    pass
