@@ -9,9 +9,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from core.annotation.document import AnnotationDocument
+from core.annotation.locking import refuse_locked
 from core.annotation.model import Shape
 
 XY: TypeAlias = tuple[float, float]
@@ -41,9 +42,18 @@ class Command(ABC):
 class ShapeEdit(Command):
     """A command that replaces shapes and keeps their place: applying it again changes nothing."""
 
+    respects_locks: ClassVar[bool] = True
+
     @abstractmethod
-    def pairs(self) -> Sequence[tuple[Shape, Shape]]:
+    def edited(self) -> Sequence[tuple[Shape, Shape]]:
         """Each shape before and after. Raises ValueError when the result would be invalid."""
+
+    def pairs(self) -> Sequence[tuple[Shape, Shape]]:
+        """Each shape before and after. Raises ValueError when the edit is not allowed."""
+        found = self.edited()
+        if self.respects_locks:
+            refuse_locked(before for before, _ in found)
+        return found
 
     def apply(self, document: AnnotationDocument) -> None:
         """Put the new shapes in place of the old ones."""

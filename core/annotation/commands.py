@@ -9,6 +9,7 @@ How commands merge, so that one drag is one entry of the history:
 
 - `MoveVertex` with `MoveVertex` of the same vertex: the last place wins.
 - `InsertVertex` with `MoveVertex` of the inserted vertex: the vertex is inserted at the last place.
+- `MoveSharedVertex` with `MoveSharedVertex` of the same vertices: the last place wins.
 - `TranslateShapes` with `TranslateShapes` of the same shapes: offsets add up.
 - `ReplaceShapes` with `ReplaceShapes` of the same shapes and title, when both say `drag=True`.
 - `Composite` with `Composite` when they have as many parts and every part merges with its counterpart.
@@ -18,16 +19,28 @@ A merged command starts from the oldest `before` and is applied in place of both
 the merged command says, not a sum of rounding steps.
 
 This module is where to import commands from; they are defined side by side with their likes: `stack_edits`
-(what is there, in which order), `content_edits` (whole shapes), `vertex_edits`, `region_edits`.
+(what is there, in which order), `content_edits` (whole shapes), `vertex_edits`, `region_edits` (outlines),
+`combining` (shapes that make other shapes) and `layering` (who gives way to whom).
 """
 
 from __future__ import annotations
 
+from core.annotation.combining import (
+    clipping,
+    divided_by,
+    intersecting,
+    splitting,
+    subtracting,
+    to_masks,
+    to_polygons,
+    uniting,
+)
 from core.annotation.command import XY, Command, Composite, ShapeEdit
-from core.annotation.content_edits import Relabel, ReplaceShapes, TranslateShapes
-from core.annotation.region_edits import CutHole
-from core.annotation.stack_edits import AddShapes, RemoveShapes, Reorder, SetState, drawing
-from core.annotation.vertex_edits import InsertVertex, MoveVertex, RemoveVertex
+from core.annotation.content_edits import Group, Relabel, ReplaceShapes, SetLocked, TranslateShapes
+from core.annotation.layering import drawing_over, drawing_under, giving_way, pushing_away
+from core.annotation.region_edits import CutHole, FillHoles, SimplifyShapes, SmoothShapes
+from core.annotation.stack_edits import AddShapes, RemoveShapes, Reorder, SetState, drawing, pasting
+from core.annotation.vertex_edits import InsertVertex, MoveSharedVertex, MoveVertex, RemoveVertex
 
 __all__ = [
     "XY",
@@ -35,15 +48,34 @@ __all__ = [
     "Command",
     "Composite",
     "CutHole",
+    "FillHoles",
+    "Group",
     "InsertVertex",
+    "MoveSharedVertex",
     "MoveVertex",
     "Relabel",
     "RemoveShapes",
     "RemoveVertex",
     "Reorder",
     "ReplaceShapes",
+    "SetLocked",
     "SetState",
     "ShapeEdit",
+    "SimplifyShapes",
+    "SmoothShapes",
     "TranslateShapes",
+    "clipping",
+    "divided_by",
     "drawing",
+    "drawing_over",
+    "drawing_under",
+    "giving_way",
+    "intersecting",
+    "pasting",
+    "pushing_away",
+    "splitting",
+    "subtracting",
+    "to_masks",
+    "to_polygons",
+    "uniting",
 ]

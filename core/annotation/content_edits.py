@@ -1,17 +1,19 @@
-"""Edits of whole shapes that keep their places: replaced, moved, relabelled."""
+"""Edits of whole shapes that keep their places: replaced, moved, relabelled, grouped, locked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
 from core.annotation.command import Command, ShapeEdit, counted, uids_of
 from core.annotation.document import AnnotationDocument
+from core.annotation.locking import is_locked, with_lock
 from core.annotation.model import Shape
 from core.annotation.shape_edits import checked, translated
+from core.annotation.stack_edits import next_group
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -48,7 +50,7 @@ class ReplaceShapes(ShapeEdit):
         """For the menu."""
         return self.title
 
-    def pairs(self) -> Sequence[tuple[Shape, Shape]]:
+    def edited(self) -> Sequence[tuple[Shape, Shape]]:
         """The pairs as given, checked."""
         return [checked(before, after) for before, after in zip(self.before, self.after, strict=True)]
 
@@ -83,7 +85,7 @@ class TranslateShapes(ShapeEdit):
         """For the menu."""
         return counted("Move", len(self.before))
 
-    def pairs(self) -> Sequence[tuple[Shape, Shape]]:
+    def edited(self) -> Sequence[tuple[Shape, Shape]]:
         """The shapes at their new places."""
         offset = np.array([self.dx, self.dy])
         if not np.isfinite(offset).all():
@@ -114,8 +116,59 @@ class Relabel(ShapeEdit):
         """For the menu."""
         return counted("Relabel", len(self.before))
 
-    def pairs(self) -> Sequence[tuple[Shape, Shape]]:
+    def edited(self) -> Sequence[tuple[Shape, Shape]]:
         """The shapes with their new label."""
         if not self.label:
             raise ValueError("a label needs at least one character")
         return [(shape, shape.with_(label=self.label)) for shape in self.before]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Group(ShapeEdit):
+    """Give shapes a group number, or none: labelme's `group_id`, parts of one object."""
+
+    before: tuple[Shape, ...]
+    group_id: int | None
+
+    @classmethod
+    def of(cls, document: AnnotationDocument, uids: Iterable[int]) -> Self:
+        """Make these shapes a group of their own."""
+        return cls(tuple(document.get(uid) for uid in dict.fromkeys(uids)), next_group(document))
+
+    @classmethod
+    def dissolving(cls, document: AnnotationDocument, uids: Iterable[int]) -> Self:
+        """Take these shapes out of their groups."""
+        return cls(tuple(document.get(uid) for uid in dict.fromkeys(uids)), None)
+
+    @property
+    def name(self) -> str:
+        """For the menu."""
+        return counted("Ungroup" if self.group_id is None else "Group", len(self.before))
+
+    def edited(self) -> Sequence[tuple[Shape, Shape]]:
+        """The shapes with their new group."""
+        return [(shape, shape.with_(group_id=self.group_id)) for shape in self.before]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SetLocked(ShapeEdit):
+    """Protect shapes from edits, or make them editable again."""
+
+    respects_locks: ClassVar[bool] = False
+    before: tuple[Shape, ...]
+    locked: bool
+
+    @classmethod
+    def of(cls, document: AnnotationDocument, uids: Iterable[int], *, locked: bool) -> Self:
+        """Lock or unlock these shapes; those that are so already are left out."""
+        shapes = (document.get(uid) for uid in dict.fromkeys(uids))
+        return cls(tuple(shape for shape in shapes if is_locked(shape) != locked), locked)
+
+    @property
+    def name(self) -> str:
+        """For the menu."""
+        return counted("Lock" if self.locked else "Unlock", len(self.before))
+
+    def edited(self) -> Sequence[tuple[Shape, Shape]]:
+        """The shapes with or without their lock."""
+        return [(shape, with_lock(shape, locked=self.locked)) for shape in self.before]

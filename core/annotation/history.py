@@ -98,6 +98,20 @@ class History:
         self._done.append(self._undone.pop())
         return self._done[-1]
 
+    def go_to(self, position: int) -> None:
+        """Undo or redo until so many of `entries` are done: a jump in the history.
+
+        Raises:
+            IndexError: there are not so many entries.
+        """
+        if not 0 <= position <= len(self._done) + len(self._undone):
+            raise IndexError(f"the history has no place {position}")
+        with self._document.atomic():
+            while len(self._done) > position:
+                self.undo()
+            while len(self._done) < position:
+                self.redo()
+
     def close(self) -> None:
         """Stop watching the document."""
         self._unsubscribe()

@@ -95,8 +95,10 @@ def draw_shape(canvas: Image.Image, shape: Shape, value: int) -> None:
             pen.rectangle([*points.min(axis=0).tolist(), *points.max(axis=0).tolist()], fill=value)
         case ShapeType.CIRCLE:
             _disc(canvas, points[0], float(np.hypot(*(points[1] - points[0]))), value)
-        case ShapeType.LINE | ShapeType.LINESTRIP:
+        case ShapeType.LINE:
             pen.line(_flat(points), fill=value, width=LINE_WIDTH)
+        case ShapeType.LINESTRIP:  # round corners: without them a wide line has notches where it turns
+            pen.line(_flat(points), fill=value, width=LINE_WIDTH, joint="curve")
         case ShapeType.POINT | ShapeType.POINTS:
             for point in points:
                 _disc(canvas, point, POINT_RADIUS, value)

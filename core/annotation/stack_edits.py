@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from core.annotation.command import Command, Composite, counted
+import numpy as np
+
+from core.annotation.command import XY, Command, Composite, counted
 from core.annotation.document import AnnotationDocument, by_index
+from core.annotation.locking import refuse_locked, with_lock
 from core.annotation.model import AnnotationState, Shape
-from core.annotation.shape_edits import check_points, mended
+from core.annotation.shape_edits import check_points, mended, translated
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -56,7 +60,8 @@ class RemoveShapes(Command):
         return counted("Delete", len(self.removed))
 
     def apply(self, document: AnnotationDocument) -> None:
-        """Remove from the top down, so that the places stay true."""
+        """Remove from the top down, so that the places stay true. Raises ValueError for a locked shape."""
+        refuse_locked(shape for _, shape in self.removed)
         for _, shape in reversed(self.removed):
             document.remove(shape.uid)
 
@@ -129,6 +134,33 @@ class SetState(Command):
         document.set_state(self.before)
 
 
+def pasting(
+    document: AnnotationDocument, shapes: Iterable[Shape], *, offset: XY = (0.0, 0.0), title: str = "Paste"
+) -> tuple[Command, tuple[Shape, ...]]:
+    """The command that puts copies of shapes on top, and the copies.
+
+    Copies are not locked, and those of one group become a group of their own. An image that was unlabelled
+    is in progress from now on.
+    """
+    originals = tuple(shapes)
+    fresh = itertools.count(next_group(document))
+    groups: dict[int | None, int | None] = {None: None}
+    for shape in originals:
+        if shape.group_id not in groups:
+            groups[shape.group_id] = next(fresh)
+    step = np.array(offset, dtype=np.float64)
+    copies = tuple(
+        with_lock(translated(shape.copy(), step), locked=False).with_(group_id=groups[shape.group_id])
+        for shape in originals
+    )
+    return Composite(title, (AddShapes(copies), *in_progress(document))), copies
+
+
+def next_group(document: AnnotationDocument) -> int:
+    """A group number that no shape has."""
+    return 1 + max((shape.group_id for shape in document.shapes if shape.group_id is not None), default=0)
+
+
 def drawing(document: AnnotationDocument, shapes: Iterable[Shape]) -> Command:
     """The command for shapes that a person (or a network) has just drawn.
 
@@ -139,6 +171,12 @@ def drawing(document: AnnotationDocument, shapes: Iterable[Shape]) -> Command:
         ValueError: an outline encloses nothing.
     """
     add = AddShapes(tuple(part for shape in shapes for part in mended(shape)))
+    state = in_progress(document)
+    return Composite(add.name, (add, *state)) if state else add
+
+
+def in_progress(document: AnnotationDocument) -> tuple[Command, ...]:
+    """What puts an unlabelled image in progress; nothing for another."""
     if document.state is not AnnotationState.UNLABELLED:
-        return add
-    return Composite(add.name, (add, SetState.of(document, AnnotationState.IN_PROGRESS)))
+        return ()
+    return (SetState.of(document, AnnotationState.IN_PROGRESS),)

@@ -1,8 +1,8 @@
-"""Edits of single vertices: moved, put in, taken out."""
+"""Edits of single vertices: moved (alone or with all that share them), put in, taken out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,8 +10,10 @@ import numpy as np
 
 from core.annotation.command import XY, Command, ShapeEdit
 from core.annotation.document import AnnotationDocument
+from core.annotation.locking import is_locked
 from core.annotation.model import Shape, ShapeType
 from core.annotation.shape_edits import GROWING, checked, move_corner, ring_of, with_ring
+from core.polygons.snapping import VertexRef
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -37,7 +39,7 @@ class MoveVertex(ShapeEdit):
         """For the menu."""
         return "Move vertex"
 
-    def pairs(self) -> Sequence[tuple[Shape, Shape]]:
+    def edited(self) -> Sequence[tuple[Shape, Shape]]:
         """The shape with the vertex at its new place."""
         if self.before.shape_type is ShapeType.MASK:
             raise ValueError("a mask has no vertices to move; move the whole shape")
@@ -62,6 +64,52 @@ class MoveVertex(ShapeEdit):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class MoveSharedVertex(ShapeEdit):
+    """Put a vertex that several shapes have in common somewhere else, in all of them at once."""
+
+    before: tuple[Shape, ...]
+    places: tuple[VertexRef, ...]
+    to: XY
+
+    @classmethod
+    def of(cls, document: AnnotationDocument, places: Iterable[VertexRef], to: XY) -> Self:
+        """Move these vertices, which lie at the same point.
+
+        The first place is the one that was grabbed. Others that cannot follow are left out: corners of boxes
+        and circles, whose form would suffer, and locked shapes.
+        """
+        grabbed, *others = dict.fromkeys(places)
+        following = (place for place in others if _follows(document.get(place.uid)))
+        moved = (grabbed, *following)
+        return cls(tuple(document.get(uid) for uid in dict.fromkeys(p.uid for p in moved)), moved, to)
+
+    @property
+    def name(self) -> str:
+        """For the menu."""
+        return "Move shared vertex" if len(self.places) > 1 else "Move vertex"
+
+    def edited(self) -> Sequence[tuple[Shape, Shape]]:
+        """Every shape with its vertex at the new place."""
+        after = {shape.uid: shape for shape in self.before}
+        for place in self.places:
+            shape = after[place.uid]
+            points = ring_of(shape, place.ring, place.vertex).copy()
+            points[place.vertex] = self.to
+            after[place.uid] = with_ring(shape, place.ring, points)
+        return [checked(shape, after[shape.uid]) for shape in self.before]
+
+    def merge(self, newer: Command) -> Command | None:
+        """The last place of the same vertices."""
+        if isinstance(newer, MoveSharedVertex) and newer.places == self.places:
+            return MoveSharedVertex(self.before, self.places, newer.to)
+        return None
+
+
+def _follows(shape: Shape) -> bool:
+    return shape.shape_type in (*GROWING, ShapeType.LINE, ShapeType.POINT) and not is_locked(shape)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class InsertVertex(ShapeEdit):
     """Put a new vertex at `at`, so that it gets the index `vertex` of its ring."""
 
@@ -80,7 +128,7 @@ class InsertVertex(ShapeEdit):
         """For the menu."""
         return "Add vertex"
 
-    def pairs(self) -> Sequence[tuple[Shape, Shape]]:
+    def edited(self) -> Sequence[tuple[Shape, Shape]]:
         """The shape with one vertex more."""
         if self.before.shape_type not in GROWING:
             raise ValueError(f"a {self.before.shape_type.replace('_', ' ')} takes no further vertices")
@@ -115,7 +163,7 @@ class RemoveVertex(ShapeEdit):
         """For the menu."""
         return "Remove vertex"
 
-    def pairs(self) -> Sequence[tuple[Shape, Shape]]:
+    def edited(self) -> Sequence[tuple[Shape, Shape]]:
         """The shape with one vertex less."""
         points = np.delete(ring_of(self.before, self.ring, self.vertex), self.vertex, axis=0)
         return [checked(self.before, with_ring(self.before, self.ring, points))]

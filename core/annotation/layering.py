@@ -1,0 +1,125 @@
+"""New shapes and those that are there: who gives way.
+
+By itself a shape lies on top and hides what is below. Drawn *under*, it takes only the pixels no other shape
+has; drawn *over*, it takes its pixels from the others, which end at its border.
+
+Locked shapes never give way. Shapes of the labels in `spare` (finished areas, the background) count as free
+ground: nothing gives way to them, and they stay whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from core.annotation.areas import AREAL, less, pixel_box
+from core.annotation.combining import Exchange, exchanging
+from core.annotation.command import Command, Composite
+from core.annotation.document import AnnotationDocument, by_index
+from core.annotation.locking import is_locked
+from core.annotation.model import BACKGROUND_LABEL, Shape
+from core.annotation.rasterize import touching
+from core.annotation.shape_edits import mended
+from core.annotation.stack_edits import AddShapes, in_progress
+
+BACKDROP: Final = frozenset((BACKGROUND_LABEL,))
+"""Labels of shapes that are ground to draw on."""
+
+
+def drawing_under(
+    document: AnnotationDocument, shapes: Iterable[Shape], *, spare: Collection[str] = BACKDROP
+) -> Command:
+    """Add shapes where nothing is drawn yet, below what they would overlap.
+
+    Below, because where outlines touch, the boundary's pixels belong to the upper shape.
+
+    Raises:
+        ValueError: no pixel is free there.
+    """
+    new = [part for shape in shapes for part in mended(shape)]
+    taken = [shape for shape in document.shapes if shape.label not in spare]
+    free: list[Shape] = []
+    place = len(document)
+    for shape in new:
+        if shape.shape_type not in AREAL:
+            free.append(shape)
+            continue
+        others = _touching(taken, shape)
+        free.extend(less(shape, others))
+        if others:
+            place = min(place, *(document.index_of(other.uid) for other in others))
+    if not free:
+        raise ValueError("everything here belongs to other shapes already")
+    return Composite("Draw under", (AddShapes(tuple(free), place), *in_progress(document)))
+
+
+def drawing_over(
+    document: AnnotationDocument, shapes: Iterable[Shape], *, spare: Collection[str] = BACKDROP
+) -> Command:
+    """Add shapes on top, and cut them out of the others.
+
+    Raises:
+        ValueError: everything there is locked.
+    """
+    new: list[Shape] = []
+    for shape in (part for drawn in shapes for part in mended(drawn)):
+        locked = [other for other in _touching(document.shapes, shape) if is_locked(other)]
+        new.extend(less(shape, locked) if locked and shape.shape_type in AREAL else (shape,))
+    if not new:
+        raise ValueError("everything here belongs to locked shapes")
+    cut = exchanging(document, "Draw over", _giving_way(document, new, spare, keep=()))
+    return Composite("Draw over", (cut, AddShapes(tuple(new)), *in_progress(document)))
+
+
+def giving_way(
+    document: AnnotationDocument, uids: Collection[int], *, spare: Collection[str] = BACKDROP
+) -> Command:
+    """Leave to shapes only the pixels that no other shape has.
+
+    Raises:
+        ValueError: they overlap no other shape, or nothing would be left of one.
+    """
+    chosen = [shape for _, shape in by_index(document, set(uids)) if shape.shape_type in AREAL]
+    others = [shape for shape in document.shapes if shape.uid not in uids and shape.label not in spare]
+    exchanges = [(shape, less(shape, _touching(others, shape))) for shape in chosen]
+    if any(not left for _, left in exchanges):
+        raise ValueError("all pixels of this shape belong to others too; nothing would be left of it")
+    return _changed(document, "Take only free pixels", exchanges)
+
+
+def pushing_away(
+    document: AnnotationDocument, uids: Collection[int], *, spare: Collection[str] = BACKDROP
+) -> Command:
+    """Cut shapes out of all others that overlap them.
+
+    Raises:
+        ValueError: they overlap no other shape that could give way.
+    """
+    chosen = [shape for _, shape in by_index(document, set(uids))]
+    exchanges = _giving_way(document, chosen, spare, keep=uids)
+    return _changed(document, "Take pixels from others", exchanges)
+
+
+def _changed(document: AnnotationDocument, title: str, exchanges: list[Exchange]) -> Command:
+    if all(new == (old,) for old, new in exchanges):
+        raise ValueError("this overlaps no other shape that could give way")
+    return exchanging(document, title, exchanges)
+
+
+def _giving_way(
+    document: AnnotationDocument, new: list[Shape], spare: Collection[str], *, keep: Collection[int]
+) -> list[Exchange]:
+    """Each shape that overlaps the new ones, with what they leave of it."""
+    areal = [shape for shape in new if shape.shape_type in AREAL]
+    found: list[Exchange] = []
+    candidates = {shape.uid: shape for each in areal for shape in _touching(document.shapes, each)}
+    for uid, shape in candidates.items():
+        if uid not in keep and shape.label not in spare and not is_locked(shape):
+            found.append((shape, less(shape, _touching(areal, shape))))
+    return found
+
+
+def _touching(shapes: Iterable[Shape], shape: Shape) -> list[Shape]:
+    """The shapes with an area whose boxes meet that of `shape`."""
+    areal = [other for other in shapes if other.shape_type in AREAL]
+    return touching(areal, pixel_box([shape]))
