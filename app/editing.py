@@ -39,6 +39,8 @@ TOOL_ACTIONS: Final = {
     "shape.select": "select",
     "shape.polygon": "polygon",
     "shape.freehand": "freehand",
+    "shape.brush": "brush",
+    "shape.eraser": "eraser",
     "shape.rectangle": "rectangle",
     "shape.oriented_rectangle": "oriented_rectangle",
     "shape.circle": "circle",
@@ -111,6 +113,8 @@ class Editing(QObject):
             "shape.cut_hole": self.cut_hole,
             "shape.to_front": partial(self.restack, top=True),
             "shape.to_back": partial(self.restack, top=False),
+            "shape.brush_smaller": partial(self._canvas.change_brush_size, -1),
+            "shape.brush_larger": partial(self._canvas.change_brush_size, 1),
         }
         for name, slot in slots.items():
             actions[name].triggered.connect(_without_arguments(slot))

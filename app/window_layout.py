@@ -14,7 +14,11 @@ from app.panels.fitting import WordFitter
 TOOLBAR: Sequence[str] = (
     "shape.select",
     "shape.polygon",
+    "shape.freehand",
+    "shape.brush",
+    "shape.eraser",
     "shape.rectangle",
+    "shape.oriented_rectangle",
     "shape.circle",
     "shape.line",
     "shape.linestrip",

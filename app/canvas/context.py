@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from PySide6.QtCore import QPointF
@@ -21,6 +21,34 @@ from core.annotation.model import LabelClass, Points, Shape
 if TYPE_CHECKING:
     from app.canvas.view import CanvasView
 
+_BRUSH_STEP: Final = 1.2
+_SMALLEST_BRUSH: Final = 0.5
+_LARGEST_BRUSH: Final = 2000.0
+
+
+class BrushSize:
+    """The radius that brush and eraser share, image pixels."""
+
+    def __init__(self) -> None:
+        self._radius = 10.0
+
+    @property
+    def radius(self) -> float:
+        """Image pixels."""
+        return self._radius
+
+    @radius.setter
+    def radius(self, value: float) -> None:
+        self._radius = min(_LARGEST_BRUSH, max(_SMALLEST_BRUSH, value))
+
+    def step(self, steps: int) -> None:
+        """So many steps up or down: a fifth each, half a pixel at least."""
+        for _ in range(abs(steps)):
+            if steps > 0:
+                self.radius = max(round(2 * self._radius * _BRUSH_STEP) / 2, self._radius + 0.5)
+            else:
+                self.radius = min(round(2 * self._radius / _BRUSH_STEP) / 2, self._radius - 0.5)
+
 
 class ToolContext:
     """The canvas as tools know it. There is one for all tools of a view."""
@@ -32,6 +60,7 @@ class ToolContext:
         self.hits = HitTester(index)
         self.document: AnnotationDocument | None = None
         self.active_class: LabelClass | None = None
+        self.brush = BrushSize()
 
     # --- geometry -----------------------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ class HitTester:
         self, document: AnnotationDocument, x: float, y: float, reach: float, first: Collection[int]
     ) -> Hit | None:
         """The vertex in reach: of the shapes in `first` the nearest, else that of the topmost shape."""
-        near = self._index.near(_around(x, y, reach))
+        near = self._index.within_reach(_around(x, y, reach))
         preferred = [
             hit for uid in near if uid in first for hit in self._vertices(document, uid, x, y, reach)
         ]
@@ -58,7 +58,7 @@ class HitTester:
         self, document: AnnotationDocument, x: float, y: float, reach: float, first: Collection[int]
     ) -> Hit | None:
         """The edge in reach that can take a vertex: of the shapes in `first`, else of the topmost shape."""
-        near = self._index.near(_around(x, y, reach))
+        near = self._index.within_reach(_around(x, y, reach))
         for uid in _preferring(near, first):
             found = self._edge_of(document, uid, x, y)
             if found is not None and found[0] <= reach:

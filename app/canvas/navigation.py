@@ -24,7 +24,7 @@ MAX_ZOOM: Final = 64.0
 _STEP: Final = 1.25
 _WHEEL_STEP: Final = 1.2
 _SCROLL_PER_NOTCH: Final = 60
-_NOTCH: Final = 120
+NOTCH: Final = 120
 """Units of `QWheelEvent.angleDelta` for one notch of an ordinary wheel."""
 
 
@@ -165,15 +165,15 @@ class PannableView(QGraphicsView):
         turned = event.angleDelta()
         modifiers = event.modifiers()
         if modifiers & Qt.KeyboardModifier.ControlModifier:
-            notches = (turned.y() or turned.x()) / _NOTCH
+            notches = (turned.y() or turned.x()) / NOTCH
             if notches:
                 self.set_zoom(self._zoom * _WHEEL_STEP**notches, event.position())
         else:
             pixels = event.pixelDelta()
             if pixels.isNull():
                 pixels = QPoint(
-                    round(turned.x() * _SCROLL_PER_NOTCH / _NOTCH),
-                    round(turned.y() * _SCROLL_PER_NOTCH / _NOTCH),
+                    round(turned.x() * _SCROLL_PER_NOTCH / NOTCH),
+                    round(turned.y() * _SCROLL_PER_NOTCH / NOTCH),
                 )
             if modifiers & Qt.KeyboardModifier.ShiftModifier and pixels.x() == 0:
                 pixels = QPoint(pixels.y(), 0)

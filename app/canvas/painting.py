@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,16 @@ def polygon_of(points: Points) -> QPolygonF:
         memory: Any = shiboken6.VoidPtr(polygon.data(), size, True)  # type: ignore  # noqa: FBT003
         np.frombuffer(memory, np.float64).reshape(-1, 2)[:] = points
     return polygon
+
+
+def path_of_rings(rings: Iterable[Points]) -> QPainterPath:
+    """Closed rings, inside decided by the even-odd rule."""
+    path = QPainterPath()
+    path.setFillRule(Qt.FillRule.OddEvenFill)
+    for ring in rings:
+        path.addPolygon(polygon_of(ring))
+        path.closeSubpath()
+    return path
 
 
 def path_of(outline: Outline) -> QPainterPath:

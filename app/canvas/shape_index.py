@@ -32,7 +32,7 @@ class Touched:
 
 
 class ShapeIndex:
-    """Follows one document. `hidden` shapes are neither drawn nor hit."""
+    """Follows one document. `hidden` shapes are neither drawn nor hit, `locked` ones are drawn only."""
 
     def __init__(self) -> None:
         self._document: AnnotationDocument | None = None
@@ -45,6 +45,8 @@ class ShapeIndex:
         self._free: list[int] = []
         self._ordered = False
         self._hidden: frozenset[int] = frozenset()
+        self.locked: frozenset[int] = frozenset()
+        """Shapes the mouse passes through."""
 
     # --- following the document ---------------------------------------------------------------------------
 
@@ -154,9 +156,14 @@ class ShapeIndex:
         meets &= (self._boxes[:, 1] <= y1) & (self._boxes[:, 3] >= y0)
         return self._in_order(np.flatnonzero(meets))
 
+    def within_reach(self, box: Box) -> list[int]:
+        """As `near`, without what is locked."""
+        near = self.near(box)
+        return [uid for uid in near if uid not in self.locked] if self.locked else near
+
     def under(self, x: float, y: float, reach: float) -> list[int]:
-        """Shown shapes that contain the point or have an edge within `reach` pixels of it, topmost first."""
-        near = self.near((x - reach, y - reach, x + reach, y + reach))
+        """Shapes in reach that contain the point or have an edge within `reach` of it, topmost first."""
+        near = self.within_reach((x - reach, y - reach, x + reach, y + reach))
         return [uid for uid in reversed(near) if self.touches(uid, x, y, reach)]
 
     def touches(self, uid: int, x: float, y: float, reach: float) -> bool:

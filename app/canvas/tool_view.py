@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from PySide6.QtCore import QEvent, QRectF, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent
+from PySide6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
-from app.canvas.navigation import PannableView
+from app.canvas.navigation import NOTCH, PannableView
 from app.canvas.outlines import Box
 from app.canvas.shape_index import union
 from app.canvas.tools.base import Pointer, Tool
@@ -171,6 +171,17 @@ class ToolView(PannableView):
         """Stop panning, or hand it to the tool."""
         if self.has_image and not self.ends_pan() and _for_tools(event):
             self._to_tool(self._tool.release, event)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """With Alt, the tool's; else scrolls and zooms."""
+        turned = event.angleDelta()
+        notches = (turned.y() or turned.x()) / NOTCH  # window systems turn a wheel with Alt sideways
+        alt = event.modifiers() == Qt.KeyboardModifier.AltModifier
+        if alt and self.has_image and self._tool.alt_wheel(notches):
+            self.refresh_tool()
+            event.accept()
+            return
+        super().wheelEvent(event)
 
     def leaveEvent(self, event: QEvent) -> None:
         """Nothing is under the mouse any more."""

@@ -13,6 +13,9 @@ from core.geometry import Ring, polygons_of, simplify
 _SPLINTER: Final = 0.01
 """Parts under this share of the largest one are wobbles of the hand where the line crosses itself."""
 
+_NOTHING: Final = 1e-9
+"""Square pixels. Faces smaller than this are rounding."""
+
 
 def enclosed(points_xy: Ring, tolerance: float) -> list[tuple[Ring, tuple[Ring, ...]]]:
     """What a closed line goes around, whichever way it crosses itself: largest part first.
@@ -34,7 +37,8 @@ def enclosed(points_xy: Ring, tolerance: float) -> list[tuple[Ring, tuple[Ring, 
         return polygons_of(whole)
     noded = shapely.node(shapely.LinearRing(line))
     faces = shapely.get_parts(shapely.polygonize([noded]))
-    inside = [face for face in faces if _winding(line, shapely.point_on_surface(face)) != 0]
+    solid = [face for face in faces if face.area > _NOTHING]
+    inside = [face for face in solid if _winding(line, shapely.point_on_surface(face)) != 0]
     parts = polygons_of(shapely.union_all(inside))
     least = shapely.Polygon(*parts[0]).area * _SPLINTER if parts else 0.0
     return [part for part in parts if shapely.Polygon(*part).area >= least]

@@ -123,6 +123,10 @@ class Tool:
     def leave(self) -> None:
         """The mouse left the canvas."""
 
+    def alt_wheel(self, notches: float) -> bool:
+        """The wheel turned while Alt is held, up is above 0. True when the tool used it."""
+        return False
+
     # --- keys ---------------------------------------------------------------------------------------------
 
     def claims(self, event: QKeyEvent) -> bool:

@@ -235,7 +235,7 @@ class BandDrag(Drag):
         if box is None:
             return
         index = self.context.index
-        inside = {uid for uid in index.near(box) if _encloses(box, index[uid].box)}
+        inside = {uid for uid in index.within_reach(box) if _encloses(box, index[uid].box)}
         self.context.select(inside | self.context.selection if pointer.ctrl else inside)
 
     def paint(self, painter: QPainter) -> None:

@@ -8,7 +8,7 @@ from PySide6.QtGui import QColor, QPainter, QPainterPath
 from app.canvas.context import ToolContext
 from app.canvas.outlines import Box
 from app.canvas.overlay import Region
-from app.canvas.painting import draw_line, polygon_of
+from app.canvas.painting import draw_line, path_of_rings
 from app.canvas.style import line_pen
 from app.canvas.tools.base import Pointer, Tool
 
@@ -53,12 +53,7 @@ class RegionTool(Tool):
         if region is self._region:
             return
         self._region = region
-        self._path = QPainterPath()
-        self._path.setFillRule(Qt.FillRule.OddEvenFill)
-        if region is not None:
-            for ring in region.rings:
-                self._path.addPolygon(polygon_of(ring))
-                self._path.closeSubpath()
+        self._path = QPainterPath() if region is None else path_of_rings(region.rings)
 
     @property
     def cursor(self) -> Qt.CursorShape:

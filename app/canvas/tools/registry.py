@@ -6,6 +6,7 @@ from typing import Final
 
 from app.canvas.tools.base import Tool
 from app.canvas.tools.boxes import CircleTool, LineTool, PointTool, RectangleTool
+from app.canvas.tools.brush import BrushTool, EraserTool
 from app.canvas.tools.freehand import FreehandTool
 from app.canvas.tools.oriented import OrientedRectangleTool
 from app.canvas.tools.paths import LinestripTool, PolygonTool
@@ -16,6 +17,8 @@ TOOLS: Final[tuple[type[Tool], ...]] = (
     SelectTool,
     PolygonTool,
     FreehandTool,
+    BrushTool,
+    EraserTool,
     RectangleTool,
     OrientedRectangleTool,
     CircleTool,

@@ -20,7 +20,8 @@ UPRIGHT = [(100, 100), (200, 100), (200, 160), (100, 160)]
 def is_rectangle(points):
     sides = np.roll(points, -1, axis=0) - points
     return all(
-        abs(a @ b) < 1e-6 * (1 + abs(a).sum() * abs(b).sum()) for a, b in zip(sides, np.roll(sides, -1, 0))
+        abs(a @ b) < 1e-6 * (1 + abs(a).sum() * abs(b).sum())
+        for a, b in zip(sides, np.roll(sides, -1, 0), strict=True)
     )
 
 

@@ -1,0 +1,384 @@
+"""Painting and erasing regions with a round brush."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+import numpy as np
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QColor, QKeyEvent, QPainter
+
+from app.canvas.context import ToolContext
+from app.canvas.outlines import Box, outline_of
+from app.canvas.overlay import Region as PredictedRegion
+from app.canvas.painting import draw_line, path_of_rings
+from app.canvas.shape_index import union as union_box
+from app.canvas.tools.base import Pointer, Tool
+from app.canvas.tools.stroke_preview import StrokePreview
+from core.annotation.command import Command
+from core.annotation.commands import XY, Composite, drawing
+from core.annotation.model import BACKGROUND_LABEL, Shape, ShapeType, frozen_points
+from core.annotation.vectorize import region_shapes
+from core.interactive.brushwork import erased, extended, ring_regions, shapes_of, touches
+from core.interactive.strokes import stroke_region
+from core.polygons.boolean import Region, subtract, union
+
+_STEP: Final = 0.5
+"""Moves of less than this many screen pixels add nothing."""
+_TOLERANCE: Final = 0.7
+"""How far the outline of an accepted region may leave the predicted one, pixels; as when it is clicked."""
+
+
+class StrokeTool(Tool):
+    """Base of brush and eraser: a drag is a stroke, its release one command.
+
+    - The bracket keys, Alt+drag sideways and Alt+wheel change the size, which a ring around the mouse shows.
+    - Shift+press draws straight from where the last stroke ended. Esc drops the stroke.
+    """
+
+    overlay_margin = 8.0
+    title: ClassVar[str]
+
+    def __init__(self, context: ToolContext) -> None:
+        super().__init__(context)
+        self._points: list[XY] = []
+        self._at: XY | None = None
+        self._last_end: XY | None = None
+        self._base: PredictedRegion | None = None
+        self._resizing: tuple[Pointer, float] | None = None
+        self._preview = StrokePreview()
+
+    @property
+    def busy(self) -> bool:
+        """Is a stroke being drawn?"""
+        return bool(self._points)
+
+    def cancel(self) -> None:
+        """Drop the stroke."""
+        self._points = []
+        self._base = None
+        self._resizing = None
+        self._preview.clear()
+
+    # --- mouse --------------------------------------------------------------------------------------------
+
+    def press(self, pointer: Pointer) -> None:
+        """Begin a stroke, or with Alt change the size."""
+        if not pointer.left or self.context.document is None:
+            return
+        if pointer.alt:
+            self._resizing = pointer, self.context.brush.radius
+            return
+        self._base = self.base_at(pointer)
+        start = [self._last_end] if pointer.shift and self._last_end is not None else []
+        self._points = [*start, pointer.xy]
+        self._at = pointer.xy
+        self._preview.begin(self._points)
+
+    def move(self, pointer: Pointer) -> None:
+        """Draw to here, or take the size from here."""
+        if self._resizing is not None:
+            start, radius = self._resizing
+            self.context.brush.radius = radius + (pointer.x - start.x)
+            return
+        self._at = pointer.xy
+        if self._points and not self.context.close_on_screen(pointer.xy, self._points[-1], _STEP):
+            self._points.append(pointer.xy)
+            self._preview.extend(pointer.xy)
+
+    def release(self, pointer: Pointer) -> None:
+        """End the stroke: what it covers becomes one command."""
+        if pointer.right and not self.busy:
+            self.context.request_menu(pointer.global_pos)
+        if not pointer.left:
+            return
+        if self._resizing is not None:
+            self._resizing = None
+            self._at = pointer.xy
+        elif self._points:
+            self.move(pointer)
+            points, base, self._last_end = self._points, self._base, self._points[-1]
+            self.cancel()
+            stroke = stroke_region(points, self.context.brush.radius, size_wh=self.context.image_size)
+            if stroke:
+                self.finish(stroke, points[0], base, new=pointer.ctrl)
+
+    def leave(self) -> None:
+        """The ring goes with the mouse."""
+        self._at = None
+
+    def alt_wheel(self, notches: float) -> bool:
+        """Change the size."""
+        self.context.brush.step(round(notches) or (1 if notches > 0 else -1))
+        return True
+
+    def finish(self, stroke: list[Region], start: XY, base: PredictedRegion | None, *, new: bool) -> None:
+        """The stroke is drawn: issue its command.
+
+        Args:
+            stroke: what it covers, inside the image.
+            start: where it began.
+            base: the predicted region it began on, if any.
+            new: the person wants a region of its own (Ctrl).
+        """
+        raise NotImplementedError
+
+    def issue(self, command: Command | None) -> None:
+        """Hand a stroke's command over, as a step of its own."""
+        if command is not None:
+            self.context.issue(command)
+            self.context.end_drag()
+
+    # --- what a stroke meets ------------------------------------------------------------------------------
+
+    def base_at(self, pointer: Pointer) -> PredictedRegion | None:
+        """The predicted region a stroke from here works on."""
+        raise NotImplementedError
+
+    def region_below(self, xy: XY) -> PredictedRegion | None:
+        """The predicted region under a point that no label covers."""
+        if self.context.shapes_visible and self.context.index.under(*xy, 0.0):
+            return None
+        return self.context.region_at(xy)
+
+    def regions_of(self, uid: int) -> list[Region]:
+        """What a shape covers now; nothing for lines and points."""
+        assert self.context.document is not None
+        return shape_regions(self.context.document.get(uid))
+
+    def paintable(self, uids: list[int]) -> list[int]:
+        """Those that cover an area and are not locked, topmost first."""
+        index = self.context.index
+        return [uid for uid in reversed(uids) if index[uid].closed and uid not in index.locked]
+
+    def selected(self) -> list[int]:
+        """Selected shapes that a stroke can change, topmost first."""
+        chosen = self.context.selection
+        document = self.context.document
+        assert document is not None
+        return self.paintable(sorted(chosen, key=document.index_of))
+
+    def crossed(self, stroke: list[Region]) -> list[int]:
+        """Shapes that a stroke can change and whose boxes it meets, topmost first."""
+        if not self.context.shapes_visible:
+            return []
+        corners = np.concatenate([outer for outer, _ in stroke])
+        (x0, y0), (x1, y1) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+        return self.paintable(self.context.index.near((x0, y0, x1, y1)))
+
+    def accepted(self, base: PredictedRegion) -> list[Region]:
+        """A predicted region as polygons, without what is labelled already."""
+        x0, y0, x1, y1 = base.box
+        shapes = region_shapes(base.mask, "", _TOLERANCE)
+        offset = np.array([x0, y0], dtype=np.float64)
+        regions = [
+            (outer + offset, tuple(hole + offset for hole in holes))
+            for shape in shapes
+            for outer, holes in shape_regions(shape)
+        ]
+        near = self.context.index.near((float(x0), float(y0), float(x1), float(y1)))
+        taken = [part for uid in near if self.context.index[uid].closed for part in self.regions_of(uid)]
+        return [part for region in regions for part in subtract(region, taken)] if taken else regions
+
+    # --- keys ---------------------------------------------------------------------------------------------
+
+    def claims(self, event: QKeyEvent) -> bool:
+        """Esc during a stroke."""
+        return self.busy and event.key() == Qt.Key.Key_Escape
+
+    def key(self, event: QKeyEvent) -> bool:
+        """Drop the stroke; change the size."""
+        if self.claims(event):
+            self.cancel()
+            return True
+        if event.key() in (Qt.Key.Key_BracketLeft, Qt.Key.Key_BracketRight):
+            self.context.brush.step(1 if event.key() == Qt.Key.Key_BracketRight else -1)
+            return True
+        return False
+
+    # --- looks --------------------------------------------------------------------------------------------
+
+    @property
+    def ink(self) -> QColor:
+        """The colour of the stroke while it is drawn."""
+        raise NotImplementedError
+
+    @property
+    def cursor(self) -> Qt.CursorShape:
+        """The ring alone, or a cross where it would be too small to see."""
+        radius = self.context.brush.radius * self.context.scale
+        return Qt.CursorShape.CrossCursor if self._at is None or radius < 3 else Qt.CursorShape.BlankCursor
+
+    def overlay_box(self) -> Box | None:
+        """Around the stroke, the ring and the predicted region."""
+        radius = self.context.brush.radius
+        points: list[XY] = [] if self._ring_at is None else [self._ring_at]
+        if self._points:
+            points += self._preview.corners
+        boxes: list[Box] = [(x - radius, y - radius, x + radius, y + radius) for x, y in points]
+        if self._base is not None:
+            x0, y0, x1, y1 = self._base.box
+            boxes.append((float(x0), float(y0), float(x1), float(y1)))
+        return union_box(boxes) if boxes else None
+
+    @property
+    def _ring_at(self) -> XY | None:
+        return self._at if self._resizing is None else self._resizing[0].xy
+
+    def paint_overlay(self, painter: QPainter) -> None:
+        """The predicted region worked on, the stroke so far, and the ring."""
+        if self._base is not None:
+            path = self.context.to_viewport_path(path_of_rings(self._base.rings))
+            tint = QColor(255, 255, 255, 40)
+            painter.fillPath(path, tint)
+            draw_line(painter, path, QColor(255, 255, 255), 1.5)
+        if self._points:
+            self._preview.paint(painter, self.context.view, self._points, self.context.brush.radius, self.ink)
+        if self._ring_at is not None:
+            self._paint_ring(painter, self.context.to_screen(self._ring_at))
+
+    def _paint_ring(self, painter: QPainter, center: QPointF) -> None:
+        radius = self.context.brush.radius * self.context.scale
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for color, width in ((QColor(0, 0, 0, 150), 3.0), (QColor(255, 255, 255), 1.2)):
+            pen = painter.pen()
+            pen.setColor(color)
+            pen.setWidthF(width)
+            pen.setStyle(Qt.PenStyle.SolidLine)
+            painter.setPen(pen)
+            painter.drawEllipse(center, radius, radius)
+            if radius >= 12:
+                painter.drawPoint(center)
+
+
+class BrushTool(StrokeTool):
+    """A stroke becomes a region of the active class, or adds to one.
+
+    It adds to the selected shape; else to the topmost shape of the active class that it begins on; else, where
+    nothing is labelled, to the predicted region of the active class that it begins on. Ctrl always makes a
+    new region. Another class under the stroke is painted over, not extended.
+    """
+
+    name = "brush"
+    title = "Brush"
+
+    def base_at(self, pointer: Pointer) -> PredictedRegion | None:
+        """The predicted region of the active class (of any, without one), unless something is selected."""
+        if pointer.ctrl or self.selected():
+            return None
+        region = self.region_below(pointer.xy)
+        return region if region is not None and self._is_active(self._label_of(region)) else None
+
+    def finish(self, stroke: list[Region], start: XY, base: PredictedRegion | None, *, new: bool) -> None:
+        """Add to what it began on, or make a new region."""
+        document = self.context.document
+        if document is None:
+            return
+        target = None if new else self._target(stroke, start)
+        if target is not None:
+            self.issue(extended(document, target, self.regions_of(target), stroke))
+        elif base is not None:
+            whole = union([*self.accepted(base), *stroke])
+            shapes = shapes_of(whole, _fresh(self._label_of(base)))
+            self.issue(Composite("Brush", (drawing(document, shapes),)))
+        else:
+            self.context.add_drawn(*shapes_of(stroke, _fresh("")))
+
+    def _target(self, stroke: list[Region], start: XY) -> int | None:
+        document = self.context.document
+        assert document is not None
+        selected = self.selected()
+        met = next((uid for uid in selected if touches(self.regions_of(uid), stroke)), None)
+        if met is not None or len(selected) == 1:
+            return selected[0] if met is None else met
+        if not self.context.shapes_visible:
+            return None
+        below = self.paintable(self.context.index.under(*start, 0.0)[::-1])
+        return next((uid for uid in below if self._is_active(document.get(uid).label)), None)
+
+    def _is_active(self, label: str) -> bool:
+        active = self.context.active_class
+        return active is None or active.name == label
+
+    def _label_of(self, region: PredictedRegion) -> str:
+        return self.context.class_name(region.label_index)
+
+    @property
+    def ink(self) -> QColor:
+        """The active class's colour."""
+        return self.context.drawing_color
+
+    @property
+    def hint(self) -> str:
+        """What a stroke would do."""
+        if self.busy:
+            return "Release to add the stroke; Esc drops it"
+        radius = self.context.brush.radius
+        return f"Drag to paint, {2 * radius:.0f} px wide; [ and ] change the size, Ctrl makes a new region"
+
+
+class EraserTool(StrokeTool):
+    """A stroke is taken from the selected shapes, else from all it crosses that are not locked.
+
+    Begun on a predicted region that nothing labels, it accepts the region without the stroke. Finished areas
+    are erased only when selected, or when there is nothing else: what is erased inside them is background.
+    """
+
+    name = "eraser"
+    title = "Eraser"
+
+    def base_at(self, pointer: Pointer) -> PredictedRegion | None:
+        """The predicted region, unless something is selected."""
+        return None if self.selected() else self.region_below(pointer.xy)
+
+    def finish(
+        self,
+        stroke: list[Region],
+        start: XY,
+        base: PredictedRegion | None,
+        *,
+        new: bool,
+    ) -> None:
+        """Take the stroke away."""
+        document = self.context.document
+        if document is None:
+            return
+        met = self.selected() or self.crossed(stroke)
+        drawn = [uid for uid in met if document.get(uid).label != BACKGROUND_LABEL]
+        regions = {uid: self.regions_of(uid) for uid in drawn or met}
+        command = erased(document, regions, stroke)
+        if base is not None:
+            rest = [piece for part in self.accepted(base) for piece in subtract(part, stroke)]
+            if rest:
+                like = _fresh(self.context.class_name(base.label_index))
+                accept = drawing(document, shapes_of(rest, like))
+                command = Composite("Erase", (accept,) if command is None else (command, accept))
+        if command is None:
+            self.context.say("Nothing was erased: no shape lies under the stroke.")
+        self.issue(command)
+
+    @property
+    def ink(self) -> QColor:
+        """White: it lightens what goes."""
+        return QColor(255, 255, 255)
+
+    @property
+    def hint(self) -> str:
+        """What a stroke would do."""
+        if self.busy:
+            return "Release to erase; Esc drops the stroke"
+        what = "the selected shape" if self.context.selection else "shapes"
+        radius = self.context.brush.radius
+        return f"Drag to erase from {what}, {2 * radius:.0f} px wide; [ and ] change the size"
+
+
+def shape_regions(shape: Shape) -> list[Region]:
+    """What a shape covers, as polygons; nothing for lines and points."""
+    if shape.shape_type is ShapeType.POLYGON:
+        return union([(shape.points, shape.holes)]) if len(shape.points) >= 3 else []
+    outline = outline_of(shape)
+    return ring_regions(outline.rings) if outline.closed else []
+
+
+def _fresh(label: str) -> Shape:
+    return Shape(label, ShapeType.POLYGON, frozen_points([]))
