@@ -15,8 +15,10 @@ from app.canvas.shape_index import union
 from app.canvas.style import DRAG_START, HANDLE_HOT, HANDLE_RADIUS
 from app.canvas.tools.base import Pointer, Tool
 from core.annotation.commands import XY
+from core.annotation.document import Change
 from core.annotation.model import Shape, ShapeType, frozen_points
 
+ASKING_HINT: Final = "Choose a label for it; Esc goes back to drawing"
 FINISH_KEYS: Final = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space)
 
 
@@ -33,6 +35,9 @@ class PathTool(Tool):
 
     The second press of a double-click adds nothing, and its first one nothing that is already there: a
     double-click on the last point finishes the shape as it stands.
+
+    Where a label has to be asked for, the finished outline stays in sight until the shape is in the document.
+    When the question is cancelled it is half drawn again: sixty points are not lost by one Esc.
     """
 
     shape_type: ClassVar[ShapeType]
@@ -43,6 +48,7 @@ class PathTool(Tool):
         self.points: list[XY] = []
         self._at: XY | None = None
         self._closing = False
+        self._asking = False
 
     @property
     def busy(self) -> bool:
@@ -53,6 +59,15 @@ class PathTool(Tool):
         """Forget the half-drawn shape."""
         self.points = []
         self._closing = False
+        self._asking = False
+
+    def document_changed(self, change: Change) -> None:
+        """The shape that was finished is in the document: the next one begins."""
+        if self._asking and change.kind == "inserted" and change.after is not None:
+            drawn = set(self.points)
+            # Mending a ring that crosses itself may add points and take some away, never all.
+            if any((float(x), float(y)) in drawn for x, y in change.after.points):
+                self.cancel()
 
     # --- mouse --------------------------------------------------------------------------------------------
 
@@ -65,6 +80,7 @@ class PathTool(Tool):
             self.finish()
             return
         self.points.append(self.context.clamp(pointer.xy))
+        self._asking = False
         if self.ends_at(pointer):
             self.finish()
 
@@ -111,7 +127,10 @@ class PathTool(Tool):
         if len(self.points) < self.fewest:
             return
         shape = Shape("", self.shape_type, frozen_points(self.points))
-        self.cancel()
+        if self.context.active_class is None:
+            self._asking, self._closing, self._at = True, False, None
+        else:
+            self.cancel()
         self.context.add_drawn(shape)
 
     # --- keys ---------------------------------------------------------------------------------------------
@@ -128,7 +147,7 @@ class PathTool(Tool):
             return False
         if takes_back(event):
             self.points.pop()
-            self._closing = False
+            self._closing = self._asking = False
         elif event.key() == Qt.Key.Key_Escape:
             self.cancel()
         elif not event.isAutoRepeat():
@@ -163,6 +182,8 @@ class PathTool(Tool):
         self.paint_fill(painter, whole, color)
         drawn = QPainterPath()
         drawn.addPolygon(polygon_of(placed))
+        if self._asking and self._at is None and self.shape_type is ShapeType.POLYGON:
+            drawn.closeSubpath()
         draw_line(painter, drawn, color, 2.0)
         if self._at is not None:
             rubber = QPainterPath()
@@ -205,6 +226,8 @@ class PolygonTool(PathTool):
         match len(self.points):
             case 0:
                 return "Click to place the first point of a polygon"
+            case _ if self._asking and self._at is None:
+                return ASKING_HINT
             case 1 | 2:
                 return "Click to add points; Backspace takes one back, Esc cancels"
             case _ if self._closing:
@@ -230,4 +253,6 @@ class LinestripTool(PathTool):
         """What to do next."""
         if not self.points:
             return "Click to place the first point of a line strip"
+        if self._asking and self._at is None:
+            return ASKING_HINT
         return "Click to add points; Ctrl+click, Enter or a double-click ends the line"
