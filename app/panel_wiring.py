@@ -93,12 +93,13 @@ class ClassPanelWiring(QObject):
         self._window = window
         self._hotkeys: dict[int, int] = {}
         self.digit_actions = [self._digit_action(digit, window) for digit in range(10)]
+        edits = session.class_editor
         panel.class_activated.connect(self._choose)
-        panel.class_added.connect(session.add_class)
-        panel.class_renamed.connect(session.rename_class)
-        panel.class_recolored.connect(session.recolor_class)
-        panel.classes_reordered.connect(session.reorder_classes)
-        panel.class_merged.connect(session.merge_classes)
+        panel.class_added.connect(edits.add)
+        panel.class_renamed.connect(edits.rename)
+        panel.class_recolored.connect(edits.recolor)
+        panel.classes_reordered.connect(edits.reorder)
+        panel.class_merged.connect(edits.merge)
         panel.class_deleted.connect(self._on_delete_wanted)
         session.classes_changed.connect(self._on_classes_changed)
         session.active_class_changed.connect(self._on_active_class_changed)
@@ -140,7 +141,7 @@ class ClassPanelWiring(QObject):
 
     def _on_delete_wanted(self, index: int) -> None:
         """Count its shapes first: only a class that is in use needs a question."""
-        task = self._session.count_shapes(index)
+        task = self._session.class_editor.count_shapes(index)
         if task is not None:
             task.done.connect(partial(self._on_counted, index))
 
@@ -149,13 +150,15 @@ class ClassPanelWiring(QObject):
         if label_class is None:
             return
         if shapes == 0:
-            self._session.delete_class(index)
+            self._session.class_editor.delete(index)
             return
         from app.dialogs.delete_class import DeleteClassDialog
 
         others = [c for c in self._session.classes if c.index != index]
-        dialog = DeleteClassDialog(label_class, shapes, others, self._window)
-        dialog.accepted.connect(lambda: self._session.delete_class(index, dialog.answer))
+        dialog = DeleteClassDialog(
+            label_class, shapes, others, self._session.classes.background, self._window
+        )
+        dialog.accepted.connect(lambda: self._session.class_editor.delete(index, dialog.answer))
         dialog.open()
 
 

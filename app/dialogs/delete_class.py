@@ -29,7 +29,8 @@ class DeleteClassDialog(QDialog):
     Args:
         label_class: the class to delete.
         shapes: how many shapes in the whole project carry its label.
-        others: classes its shapes could move to.
+        others: classes its shapes could move to; the background is offered last, as it hides what was drawn.
+        background: index of the project's background, if it has one.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class DeleteClassDialog(QDialog):
         label_class: LabelClass,
         shapes: int,
         others: Sequence[LabelClass],
+        background: int | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -46,26 +48,32 @@ class DeleteClassDialog(QDialog):
         heading = label(f"Delete the class “{label_class.name}”?", "heading")
         heading.setWordWrap(True)
         lead = label(
-            f"{amount} in this project {'carries' if shapes == 1 else 'carry'} this label. What shall happen?"
+            f"{amount} in this project {'carries' if shapes == 1 else 'carry'} this label."
+            " Undo does not bring a class back."
             if shapes
             else "No shape carries this label; nothing else changes.",
             "muted",
         )
         lead.setWordWrap(True)
-        self.move_choice = QRadioButton("Move them to another class:")
-        self.ignore_choice = QRadioButton("Keep them as ignored areas: nothing is learned there")
-        self.delete_choice = QRadioButton(f"Delete {'it' if shapes == 1 else 'them'} too")
-        if shapes == 1:
-            self.move_choice.setText("Move it to another class:")
-            self.ignore_choice.setText("Keep it as an ignored area: nothing is learned there")
+        one = shapes == 1
+        which = "the shape" if one else f"the {amount}"
+        self.delete_choice = QRadioButton(f"Delete {which} too")
+        self.move_choice = QRadioButton(f"Move {which} to")
+        areas = "an ignored area" if one else "ignored areas"
+        self.ignore_choice = QRadioButton(f"Keep {which} as {areas}: nothing is learned there")
         self._group = QButtonGroup(self)
         self.target = QComboBox()
         outline = tokens().border_strong
-        for other in others:
-            if other.index != label_class.index:
-                self.target.addItem(swatch_icon(other.color, outline), other.name, other.index)
+        self.target.setAccessibleName("Class that the shapes move to")
+        targets = [other for other in others if other.index != label_class.index]
+        for other in sorted(targets, key=lambda each: each.index == background):
+            if other.index == background and self.target.count():
+                self.target.insertSeparator(self.target.count())
+            self.target.addItem(swatch_icon(other.color, outline), other.name, other.index)
         self.move_choice.setEnabled(self.target.count() > 0)
-        (self.move_choice if self.target.count() else self.ignore_choice).setChecked(True)
+        # What loses nothing is chosen at first: another real class, else an ignored area.
+        real = any(other.index != background for other in targets)
+        (self.move_choice if real else self.ignore_choice).setChecked(True)
         self.confirm = IconPushButton("trash", "Delete class", "danger")
         cancel = QPushButton("Cancel")
         cancel.setAutoDefault(False)
@@ -75,10 +83,10 @@ class DeleteClassDialog(QDialog):
         move = QHBoxLayout()
         move.addWidget(self.move_choice)
         move.addWidget(self.target, 1)
+        choices.addWidget(self.delete_choice)
         choices.addLayout(move)
-        for choice in (self.ignore_choice, self.delete_choice):
-            choices.addWidget(choice)
-        for choice in (self.move_choice, self.ignore_choice, self.delete_choice):
+        choices.addWidget(self.ignore_choice)
+        for choice in (self.delete_choice, self.move_choice, self.ignore_choice):
             self._group.addButton(choice)
             choice.setVisible(shapes > 0)
         self.target.setVisible(shapes > 0)

@@ -409,7 +409,7 @@ def test_search_finds_titles_and_keys(qtbot: QtBot, shortcuts: ShortcutsDialog) 
 def ask_delete(
     qtbot: QtBot, shapes: int, others: tuple[LabelClass, ...] = CLASSES.classes
 ) -> DeleteClassDialog:
-    dialog = DeleteClassDialog(CLASSES.classes[1], shapes, others)
+    dialog = DeleteClassDialog(CLASSES.classes[1], shapes, others, CLASSES.background)
     qtbot.addWidget(dialog)
     with qtbot.waitExposed(dialog):
         dialog.show()
@@ -418,13 +418,16 @@ def ask_delete(
 
 def test_shapes_of_a_deleted_class_can_move_be_ignored_or_go(qtbot: QtBot) -> None:
     dialog = ask_delete(qtbot, 34)
-    assert [dialog.target.itemText(row) for row in range(dialog.target.count())] == [
-        "background",
-        "blood vessel",
-        "vessel wall",
-    ]
-    dialog.target.setCurrentIndex(1)
+    offered = [dialog.target.itemText(row) for row in range(dialog.target.count())]
+    assert offered == ["blood vessel", "vessel wall", "", "background"]  # a line before the background
     assert dialog.answer == 2
+    dialog.target.setCurrentIndex(3)
+    assert dialog.answer == 0
+    assert [c.text() for c in (dialog.delete_choice, dialog.move_choice)] == [
+        "Delete the 34 shapes too",
+        "Move the 34 shapes to",
+    ]
+    assert dialog.delete_choice.y() < dialog.move_choice.y() < dialog.ignore_choice.y()
     qtbot.mouseClick(dialog.ignore_choice, LEFT, pos=QPoint(8, 11))
     assert dialog.answer == "ignore"
     assert not dialog.target.isEnabled()
@@ -444,6 +447,9 @@ def test_without_another_class_shapes_cannot_move(qtbot: QtBot) -> None:
     dialog = ask_delete(qtbot, 1, (CLASSES.classes[1],))
     assert not dialog.move_choice.isEnabled()
     assert dialog.answer == "ignore"
+    only_background = ask_delete(qtbot, 1, CLASSES.classes[:2])
+    assert only_background.move_choice.isEnabled()
+    assert only_background.answer == "ignore"
 
 
 # --- messages -------------------------------------------------------------------------------------------
