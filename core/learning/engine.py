@@ -25,7 +25,7 @@ from typing import Any, Final, assert_never
 
 import torch
 
-from core.errors import MaskloopError, WeightsFileError
+from core.errors import MaskloopError
 from core.learning.data import LabelStore
 from core.learning.engine_exit import EXIT_DEVICE_LOST, EXIT_PARENT_GONE, EXIT_TERMINATED
 from core.learning.events import (
@@ -52,15 +52,14 @@ from core.learning.events import (
     Watch,
 )
 from core.learning.export import export_onnx, export_weights
-from core.learning.header import check_classes, read_header
 from core.learning.inbox import Inbox
 from core.learning.memory import is_out_of_memory
-from core.learning.overlay import InterruptedPredictionError, OverlayWeights
 from core.learning.predict import choose_device
 from core.learning.run_host import CancelledStartError, RunHost
 from core.learning.runs import RunFolder, best_run
-from core.learning.schedule import PredictionSchedule, Target
+from core.learning.schedule import Target
 from core.learning.state import device_name
+from core.learning.viewer import Viewer
 from core.learning.weights import load_weights
 from core.project.project import Project
 
@@ -94,12 +93,10 @@ class Engine:
         self.leaving = False
         self._send = send
         self._inbox = inbox
-        self._clock = clock
         self._project: Project | None = None  # without its lock, which is the window's
         self._store: LabelStore | None = None
         self._host = RunHost(send, lambda: self._inbox.closed or self._waits(Stop, Shutdown, OpenProject))
-        self._schedule = PredictionSchedule()
-        self._overlay = OverlayWeights(send)
+        self._viewer = Viewer(send, self._answer_failure, self._must_give_way, clock)
 
     @property
     def training(self) -> bool:
@@ -123,9 +120,7 @@ class Engine:
         Raises:
             DeviceLostError: this process is of no further use.
         """
-        target = self._schedule.next(self._clock(), self._overlay.version, training=self.training)
-        if target is not None:
-            self._predict(target)
+        if self._viewer.tick(self._store, training=self.training):
             return True
         if self.training:
             self._advance()
@@ -163,7 +158,7 @@ class Engine:
             case Watch():
                 self._watch(command)
             case Predict():
-                self._schedule.request(Target(command.key, command.image_path, command.revision))
+                self._viewer.request(Target(command.key, command.image_path, command.revision))
             case UseWeights():
                 self._use_weights(Path(command.path))
             case Export():
@@ -177,10 +172,9 @@ class Engine:
     def _open(self, root: Path) -> None:
         self._end_run()
         self._project = self._store = None
-        self._schedule = PredictionSchedule()
-        self._overlay.use_file(None)
+        self._viewer.clear()
         self._read_project(root)
-        self._predict_with_best_run()
+        self._show_best_run()
 
     def _read_project(self, root: Path) -> None:
         """Read classes and labels; replaces what is known only when all of it is there."""
@@ -209,9 +203,8 @@ class Engine:
             self._send(Notice(text=text, level="warning"))
         # Pixels of merged and deleted classes mean something else now: only the files know what.
         self._read_project(project.root)
-        known = self._overlay.file_classes
-        if known is not None and not set(known.indices) <= set(command.classes.indices):
-            self._predict_with_best_run()
+        if not self._viewer.classes_replaced(command.classes):
+            self._show_best_run()
 
     def _take_labels(self, command: LabelsChanged) -> None:
         store = self._store
@@ -219,28 +212,23 @@ class Engine:
             return
         mask = command.mask.unpack()
         store.put(command.key, command.image_path, mask, command.state, command.revision)
-        self._schedule.labels_changed(command.key)
+        self._viewer.labels_changed(command.key)
 
     def _forget(self, key: str) -> None:
         if self._store is not None:
             self._store.remove(key)
-        self._schedule.forget(key)
-        self._overlay.forget_image(key)
+        self._viewer.forget(key)
 
     def _watch(self, command: Watch) -> None:
         if command.key is None or command.image_path is None:
-            self._schedule.watch(None)
+            self._viewer.watch(None)
         else:
-            self._schedule.watch(Target(command.key, command.image_path, command.revision))
+            self._viewer.watch(Target(command.key, command.image_path, command.revision))
 
     def _use_weights(self, path: Path) -> None:
         if self._host.state is not None:
             raise MaskloopError(f"{path}: a run is going on and shows its own weights; stop it first")
-        header = read_header(path)
-        if self._store is not None:
-            check_classes(path, header, self._store.classes)
-        self._overlay.use_file(path, path.name)
-        self._schedule.weights_replaced()
+        self._viewer.show_file(path, None if self._store is None else self._store.classes)
 
     def _export(self, command: Export) -> None:
         run = RunFolder(Path(command.run)) if command.run is not None else self._best_run()
@@ -267,7 +255,7 @@ class Engine:
         except CancelledStartError:
             self._send(Failed(during="Train", text="Training was stopped before it began."))
             return
-        self._overlay.use_run(state)
+        self._viewer.show_run(state)
 
     def _advance(self) -> None:
         """Ask the run for its next event, and see to its end."""
@@ -289,66 +277,25 @@ class Engine:
             self._advance()
 
     def _show_what_is_kept(self, folder: RunFolder) -> None:
-        """After a run its best weights predict: what is seen is what is exported."""
-        if folder.best_weights.is_file():
-            self._overlay.use_file(folder.best_weights, "best of this run")
-            self._schedule.weights_replaced()
-        else:
-            self._predict_with_best_run()
+        """After a run its best weights predict, or better ones of before."""
+        if not self._viewer.show_what_is_kept(folder):
+            self._show_best_run()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    # --- predictions --------------------------------------------------------------------------------------
-
-    def _predict_with_best_run(self) -> None:
-        self._schedule.weights_replaced()
-        self._overlay.use_file(None)
-        run = self._best_run()
-        if run is None or self._store is None:
-            return
-        try:
-            trained_for = read_header(run.best_weights).classes
-        except MaskloopError as error:
-            self._send(Notice(text=f"Earlier weights cannot be shown: {error}", level="warning"))
-            return
-        gone = [c.name for c in trained_for if self._store.classes.by_index(c.index) is None]
-        if gone:
-            names = ", ".join(gone)
-            text = f"The best run knows classes that are gone ({names}): train again to see predictions."
-            self._send(Notice(text=text))
-            return
-        self._overlay.use_file(run.best_weights, "best run")
+    def _show_best_run(self) -> None:
+        self._viewer.show_best(self._best_run(), None if self._store is None else self._store.classes)
 
     def _best_run(self) -> RunFolder | None:
         return None if self._project is None else best_run(self._project)
 
-    def _predict(self, target: Target) -> None:
-        started_s, version = self._clock(), self._overlay.version
-        store = self._store
-        revision = store.get(target.key).revision if store is not None and target.key in store else 0
-        try:
-            prediction = self._overlay.predict(target, revision, lambda: self._must_give_way(target))
-        except InterruptedPredictionError:
-            return
-        except WeightsFileError as error:
-            self._overlay.use_file(None)
-            self._answer_failure("Predict", error)
-            return
-        except Exception as error:  # noqa: BLE001 - one bad image must not end training
-            self._schedule.failed(target)
-            self._answer_failure("Predict", error)
-            return
-        assert version is not None
-        self._schedule.done(target, version, started_s=started_s, ended_s=self._clock())
-        self._send(prediction)
+    # --- inside -------------------------------------------------------------------------------------------
 
-    def _must_give_way(self, target: Target) -> bool:
-        """Whether something waits that should not wait for a slow prediction."""
+    def _must_give_way(self, key: str | None) -> bool:
+        """Whether something waits that should not wait for a slow prediction of this image."""
         if self._inbox.closed or self._waits(Stop, Shutdown, OpenProject, Train):
             return True
-        return any(isinstance(c, Watch) and c.key != target.key for c in self._inbox.waiting())
-
-    # --- inside -------------------------------------------------------------------------------------------
+        return any(isinstance(c, Watch) and c.key != key for c in self._inbox.waiting())
 
     def _waits(self, *kinds: type) -> bool:
         return any(isinstance(command, kinds) for command in self._inbox.waiting())

@@ -7,8 +7,8 @@ Arrays travel as `bytes` of C-contiguous uint8 with their size beside them: a 4-
 
     window --Command--> engine:  OpenProject Train Pause Resume Stop LabelsChanged ImageRemoved
                                  Watch Predict UseWeights Export Shutdown
-    engine --Event--> window:    EngineReady TrainingStarted StepDone Validated Prediction Checkpointed
-                                 Exported Notice Paused Resumed Failed Finished
+    engine --Event--> window:    EngineReady TrainingStarted StepDone Validated Prediction OverlayCompared
+                                 Checkpointed Exported Notice Paused Resumed Failed Finished
 """
 
 from __future__ import annotations
@@ -231,7 +231,10 @@ class Prediction:
     Attributes:
         classes: class indices (H, W); confidence: 0..255, the winning probability.
         revision: revision of this image's labels the engine knew. weights_version: grows with the weights.
-        source: which learner and weights, for people: "U-Net, step 840".
+        source: whose weights, for people: "U-Net, step 840" of the run that is going on, "U-Net, run of
+            06:12" of an earlier one, "U-Net, weights.safetensors" of a file.
+        run: folder of the run whose weights they are; None for a file from elsewhere.
+        miou: the score these weights were saved with; None where they are not saved, or were never scored.
     """
 
     key: str
@@ -241,6 +244,29 @@ class Prediction:
     confidence: PackedMask
     source: str
     seconds: float
+    run: str | None = None
+    miou: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverlayCompared:
+    """Older weights and those of a run, scored on the same labels; the better ones are shown.
+
+    Sent while older weights are still shown, whenever one of the scores is new, and when the run takes over.
+
+    Attributes:
+        older: as in `Prediction.source`. run: the run's folder.
+        older_miou, run_miou: on `images` images that are held out (`on` "validation") or learned from.
+        run_is_shown: from now on the run's weights predict.
+    """
+
+    older: str
+    older_miou: float | None
+    run: str
+    run_miou: float | None
+    run_is_shown: bool
+    on: Literal["validation", "training"]
+    images: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +334,7 @@ Event: TypeAlias = (
     | StepDone
     | Validated
     | Prediction
+    | OverlayCompared
     | Checkpointed
     | Exported
     | Notice

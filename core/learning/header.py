@@ -174,6 +174,11 @@ def check_classes(path: Path, header: WeightsHeader, classes: ClassList) -> None
     )
 
 
+def gone_classes(header: WeightsHeader, classes: ClassList) -> tuple[str, ...]:
+    """Names of the classes the weights know and the project has no more."""
+    return tuple(c.name for c in header.classes if classes.by_index(c.index) is None)
+
+
 def _metadata(path: Path) -> Mapping[str, object]:
     """The strings in a safetensors file's header, after checking that the numbers are all there."""
     try:

@@ -1,13 +1,17 @@
 """Whose weights predict, and the prediction itself: a run's while it trains, else those of a file.
 
-Versions number the weights for the window: they only ever grow, whichever network they belong to.
+Weights of an earlier run (or of a file a person chose) stay on show until those of a new run score as well,
+as `core.learning.takeover` finds out. Versions number the weights for the window: they only ever grow,
+whichever network they belong to.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,13 +20,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.annotation.model import ClassList
-from core.errors import UsageError
+from core.errors import UsageError, WeightsFileError
 from core.images.reader import read_image
-from core.learning.events import Notice, PackedMask, Prediction
-from core.learning.header import read_header
-from core.learning.predict import PredictedMap, Predictor, open_predictor
+from core.learning.events import Notice, OverlayCompared, PackedMask, Prediction
+from core.learning.header import WeightsHeader, read_header
+from core.learning.predict import Predictor, open_predictor
+from core.learning.runs import RunFolder
 from core.learning.schedule import Target
 from core.learning.state import TrainState
+from core.learning.takeover import Takeover
 from core.models.registry import model_spec
 
 IMAGE_BYTES: Final = 256 << 20
@@ -31,6 +37,30 @@ IMAGE_BYTES: Final = 256 << 20
 
 class InterruptedPredictionError(Exception):
     """Something more urgent came up while an image was predicted; ask again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedWeights:
+    """A file to predict with.
+
+    Attributes:
+        path: a safetensors file of this program.
+        label: said behind the model's name: "run of 06:12".
+        run: the run it belongs to; None for a file from elsewhere.
+    """
+
+    path: Path
+    label: str
+    run: Path | None = None
+
+    @classmethod
+    def best_of(cls, run: RunFolder) -> SavedWeights:
+        """The weights of a run that scored best."""
+        return cls(run.best_weights, run.spoken_name(), run.path)
+
+    def source(self, header: WeightsHeader) -> str:
+        """As people know them; `header` is the file's."""
+        return f"{model_spec(header.architecture).title}, {self.label}"
 
 
 class OverlayWeights:
@@ -44,28 +74,46 @@ class OverlayWeights:
         self._notify = notify
         self._run: TrainState | None = None
         self._run_predictor: Predictor | None = None
-        self._file: Path | None = None
+        self._file: SavedWeights | None = None
         self._file_predictor: Predictor | None = None
-        self._label = ""
+        self._takeover: Takeover | None = None
+        self._kept: SavedWeights | None = None  # of a run that ended before the comparison did
         self._base = 0
         self._latest = 0
         self._images = _Images(IMAGE_BYTES)
 
     def use_run(self, run: TrainState) -> None:
-        """Show what this run learns. Until its first step the weights of the file stay in use."""
+        """Show what this run learns, as soon as that is as good as what is shown now."""
+        self.settle()
         self._base = self._latest + 1
         self._run, self._run_predictor = run, None
+        older = self._comparable(run)
+        if older is not None:
+            self._takeover = Takeover(run, older, self._saved_predictor)
 
-    def use_file(self, path: Path | None, label: str = "") -> None:
-        """Predict with this file's weights, read when the first prediction is due; None for no weights.
+    def run_ended(self, kept: SavedWeights) -> None:
+        """The run is over; its best weights predict, or may soon, if the older ones do so until then."""
+        if self._takeover is None:
+            self.use_file(kept)
+        else:
+            self._kept = kept
+            self._takeover.tell_again()
 
-        Args:
-            path: a safetensors file of this program.
-            label: said behind the model's name, as in "U-Net, best of the run".
-        """
+    def use_file(self, weights: SavedWeights | None) -> None:
+        """Predict with a file's weights, read when the first prediction is due; None for no weights."""
         self._base = self._latest = self._latest + 1
-        self._run = self._run_predictor = self._file_predictor = None
-        self._file, self._label = path, label
+        self._run = self._run_predictor = self._file_predictor = self._takeover = self._kept = None
+        self._file = weights
+
+    def drop_file(self) -> None:
+        """The file cannot be used; a run that goes on shows its own weights from now on."""
+        self._file = self._file_predictor = None
+        self._take_over()
+
+    def settle(self) -> None:
+        """End a comparison that an ended run is still in: its newer weights are shown."""
+        if self._kept is not None:
+            self._take_over()
 
     @property
     def file_classes(self) -> ClassList | None:
@@ -74,11 +122,7 @@ class OverlayWeights:
         Raises:
             WeightsFileError: the file is damaged.
         """
-        if self._file is None:
-            return None
-        return (
-            self._file_predictor.header.classes if self._file_predictor else read_header(self._file).classes
-        )
+        return None if self._file is None else self._header(self._file).classes
 
     @property
     def version(self) -> int | None:
@@ -92,6 +136,61 @@ class OverlayWeights:
     def forget_image(self, key: str) -> None:
         """The image is gone, or is another one under the same name."""
         self._images.forget(key)
+
+    # --- older weights and a run's ------------------------------------------------------------------------
+
+    @property
+    def comparing(self) -> bool:
+        """Whether older weights are shown until a run's are as good."""
+        return self._takeover is not None
+
+    @property
+    def comparison_due(self) -> bool:
+        """Whether `compare` has something to do."""
+        return self._takeover is not None and self._takeover.due
+
+    def compare(self, interrupted: Callable[[], bool]) -> OverlayCompared | None:
+        """Go on comparing the older weights that are shown with a run's, by one image.
+
+        Returns:
+            The comparison, where it is new.
+
+        Raises:
+            InterruptedPredictionError: because `interrupted()`.
+            WeightsFileError, MaskloopError: the older weights cannot be asked.
+        """
+        if self._takeover is None:
+            return None
+        with _interruption(self._saved_predictor(), interrupted):
+            compared = self._takeover.advance()
+        if compared is not None:
+            if compared.run_is_shown:
+                self._take_over()
+            elif self._kept is not None:  # the run is over and the older weights are better
+                self._takeover = self._kept = self._run = None
+        return compared
+
+    def _comparable(self, run: TrainState) -> str | None:
+        """The older weights' name, where they can and should be compared with this run's."""
+        if self._file is None or self._file.path == run.run.best_weights:
+            return None
+        try:
+            header = self._header(self._file)
+        except WeightsFileError as error:
+            self._notify(Notice(text=f"Earlier weights cannot be shown: {error}", level="warning"))
+            self._file = self._file_predictor = None
+            return None
+        if set(header.classes.indices) != set(run.channels.classes.indices):
+            return None  # what is new could never be seen
+        return self._file.source(header)
+
+    def _take_over(self) -> None:
+        """The run's weights from now on, or what is kept of it."""
+        self._takeover = None
+        if self._kept is not None:
+            self.use_file(self._kept)
+
+    # --- predictions --------------------------------------------------------------------------------------
 
     def predict(self, target: Target, revision: int, interrupted: Callable[[], bool]) -> Prediction:
         """Predict one image.
@@ -110,8 +209,11 @@ class OverlayWeights:
             raise UsageError("there are no weights to predict with; train first")
         started_s = time.perf_counter()
         image = self._images.get(target)
-        predictor, source = self._predictor()
-        found = _interruptible(predictor, image, interrupted)
+        run = self._run if self._run_is_shown else None
+        predictor = self._saved_predictor() if run is None else self._live_predictor(run)
+        with _interruption(predictor, interrupted):
+            found = predictor.predict(image)
+        source, folder, miou = self._origin(run, predictor.header)
         return Prediction(
             key=target.key,
             revision=revision,
@@ -120,35 +222,51 @@ class OverlayWeights:
             confidence=PackedMask.pack(found.confidence),
             source=source,
             seconds=time.perf_counter() - started_s,
+            run=None if folder is None else str(folder),
+            miou=miou,
         )
 
     @property
     def _run_is_shown(self) -> bool:
-        return self._run is not None and self._run.step > 0
+        return self._run is not None and self._run.step > 0 and self._takeover is None
 
-    def _predictor(self) -> tuple[Predictor, str]:
-        if self._run_is_shown:
-            assert self._run is not None
-            known = self._run_predictor
-            # Renamed classes and a move to the CPU after out-of-memory are a new predictor's business.
-            if known is None or known.device != self._run.device:
-                known = self._run_predictor = self._run.predictor()
-                self._file_predictor = None
-            return known, f"{model_spec(self._run.config.model).title}, step {self._run.step}"
+    def _origin(self, run: TrainState | None, header: WeightsHeader) -> tuple[str, Path | None, float | None]:
+        """Whose weights they are: for people, the run's folder, their score."""
+        if run is not None:
+            return f"{model_spec(run.config.model).title}, step {run.step}", run.run.path, None
+        assert self._file is not None
+        miou = header.metrics.get("miou")
+        return self._file.source(header), self._file.run, miou if isinstance(miou, float) else None
+
+    def _live_predictor(self, run: TrainState) -> Predictor:
+        known = self._run_predictor
+        # Renamed classes and a move to the CPU after out-of-memory are a new predictor's business.
+        if known is None or known.device != run.device:
+            known = self._run_predictor = run.predictor()
+            self._file_predictor = None
+        return known
+
+    def _saved_predictor(self) -> Predictor:
         assert self._file is not None
         if self._file_predictor is None:
-            self._file_predictor = open_predictor(self._file, notify=self._tell)
-        header = self._file_predictor.header
-        return self._file_predictor, f"{model_spec(header.architecture).title}, {self._label}".rstrip(", ")
+            self._file_predictor = open_predictor(self._file.path, notify=self._tell)
+        return self._file_predictor
+
+    def _header(self, weights: SavedWeights) -> WeightsHeader:
+        """What the file says, read again only while its network is not loaded."""
+        return self._file_predictor.header if self._file_predictor else read_header(weights.path)
 
     def _tell(self, text: str, progress: float | None) -> None:
         self._notify(Notice(text=text, progress=progress))
 
 
-def _interruptible(
-    predictor: Predictor, image: NDArray[np.uint8], interrupted: Callable[[], bool]
-) -> PredictedMap:
-    """Predict, asking before every pass of the network whether something is more urgent."""
+@contextlib.contextmanager
+def _interruption(predictor: Predictor, interrupted: Callable[[], bool]) -> Iterator[None]:
+    """Before every pass of the network, ask whether something is more urgent.
+
+    Raises:
+        InterruptedPredictionError: it is.
+    """
 
     def check(_module: nn.Module, _inputs: tuple[Tensor, ...]) -> None:
         if interrupted():
@@ -156,7 +274,7 @@ def _interruptible(
 
     hook = predictor.network.register_forward_pre_hook(check)
     try:
-        return predictor.predict(image)
+        yield
     finally:
         hook.remove()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -33,6 +33,22 @@ class RunFolder:
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
+
+    @property
+    def started(self) -> datetime | None:
+        """When the run began, local time, by its folder's name; None for a folder of another name."""
+        try:
+            return datetime.strptime(self.path.name[:19], "%Y-%m-%d_%H-%M-%S")
+        except ValueError:
+            return None
+
+    def spoken_name(self, now: datetime | None = None) -> str:
+        """What a person calls it: "run of 06:12", or with the day where that is not today's."""
+        started = self.started
+        if started is None:
+            return f"run {self.path.name}"
+        today = (datetime.now() if now is None else now).date()
+        return f"run of {started:%H:%M}" if started.date() == today else f"run of {started:%d %b, %H:%M}"
 
     @property
     def config_file(self) -> Path:
@@ -158,13 +174,18 @@ class RunFolder:
 
 
 def best_run(project: Project) -> RunFolder | None:
-    """The run with the best validation mIoU among those that have weights; of equals the newest.
+    """The project's best run; see `best_of`."""
+    return best_of(project.layout.runs_by_time())
+
+
+def best_of(folders: Iterable[Path]) -> RunFolder | None:
+    """The run with the best validation mIoU among those that have weights; of equals the last.
 
     Scores on held-out images go before scores on training images, whatever their height.
     """
     best: tuple[bool, float] | None = None
     found: RunFolder | None = None
-    for path in project.layout.runs_by_time():
+    for path in folders:
         run = RunFolder(path)
         if not run.best_weights.is_file():
             continue

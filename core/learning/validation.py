@@ -127,6 +127,11 @@ class Validator:
             return 0.0
         return min(self.image_s * len(self.plan.keys), 0.1 * self.time_budget_s)
 
+    @property
+    def scored_keys(self) -> tuple[str, ...]:
+        """The images that intermediate scores are taken on; the first of these decides how many."""
+        return tuple(self._keys()[: self.few])
+
     def due(self, seconds: float) -> bool:
         """Whether it is time for an intermediate validation."""
         return bool(self.plan.keys) and seconds >= self._next_s
@@ -141,8 +146,8 @@ class Validator:
         allowance_s = max(ALLOWANCE_S, ALLOWANCE_SHARE * (self.time_budget_s or 0.0))
         confusion = ConfusionMatrix(len(self.channels.classes))
         scored = 0
-        for key in self._keys()[: self.few]:
-            scored += self._add(confusion, predictor, key)
+        for key in self.scored_keys:
+            scored += self.count_in(confusion, predictor, key)
             if self.few is None and time.perf_counter() - started > allowance_s:
                 self.few = scored
                 break
@@ -157,15 +162,12 @@ class Validator:
         confusion = ConfusionMatrix(len(self.channels.classes))
         keys = self._keys()
         few = len(keys) if self.few is None else self.few
-        scored = sum(self._add(confusion, predictor, key) for key in keys[:few])
+        scored = sum(self.count_in(confusion, predictor, key) for key in keys[:few])
         comparable = self._score(confusion, scored)
-        scored += sum(self._add(confusion, predictor, key) for key in keys[few:])
+        scored += sum(self.count_in(confusion, predictor, key) for key in keys[few:])
         return comparable, self._score(confusion, scored)
 
-    def _keys(self) -> list[str]:
-        return [key for key in self.plan.keys if key in self.store]
-
-    def _add(self, confusion: ConfusionMatrix, predictor: PredictsImages, key: str) -> int:
+    def count_in(self, confusion: ConfusionMatrix, predictor: PredictsImages, key: str) -> int:
         """Count one image in; 0 if it cannot be read."""
         try:
             image = self.store.pixels(key)
@@ -176,6 +178,9 @@ class Validator:
         truth = self.channels.to_channels(self.store.get(key).mask)
         confusion.update(truth, self.channels.to_channels(predictor.predict(image).classes))
         return 1
+
+    def _keys(self) -> list[str]:
+        return [key for key in self.plan.keys if key in self.store]
 
     def _score(self, confusion: ConfusionMatrix, images: int) -> Score:
         names = self.channels.classes.names

@@ -19,25 +19,14 @@ from app.session import Session
 from app.workers.trainer_thread import TrainerThread
 from core.annotation.commands import drawing
 from core.annotation.model import AnnotationState, Shape, ShapeType, frozen_points
-from core.learning.config import TrainConfig
 from core.learning.events import Checkpointed, Event, Notice, Prediction, StepDone, TrainingStarted
 from core.learning.process import EngineProcess
 from core.project.project import Project
+from tests.tiny import TINY
 
 E = TypeVar("E")
 
 LIMIT_MS = 60_000
-TINY = TrainConfig(
-    model="unet",
-    encoder="plain",
-    encoder_weights="none",
-    model_options=(("encoder_width", 4), ("width", 4)),
-    device="cpu",
-    threads=1,
-    crop=64,
-    batch=2,
-    image_scale=1.0,
-)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")

@@ -42,6 +42,7 @@ from core.learning.events import (
 from core.learning.header import read_header
 from core.learning.process import EngineProcess
 from core.project.project import Project
+from tests.tiny import TINY
 
 E = TypeVar("E")
 
@@ -61,16 +62,8 @@ DISC_AT = {
 }
 CLASSES = ("background", "ring", "disc")
 DISC = 2
-TINY = TrainConfig(
-    model="unet",
-    encoder="plain",
-    encoder_weights="none",
-    model_options=(("encoder_width", 4), ("width", 4)),
-    device="cpu",
-    threads=1,
-    crop=64,
-    batch=2,
-    image_scale=1.0,
+QUICK = replace(
+    TINY,
     lr=5e-3,
     freeze=0.0,
     ema=0.9,
@@ -235,7 +228,7 @@ def test_from_the_first_click_to_the_exported_network(person: Person, discs: Pat
         assert overlap(mask == DISC, name) > 0.85
 
     # Train: the panel follows.
-    person.train(TINY)
+    person.train(QUICK)
     person.wait(lambda: bool(person.got(StepDone)) and bool(person.got(Validated)))
     assert person.got(TrainingStarted)[0].train_images == ("a.png", "b.png")
     assert panel.train_button.text() == "Training…"
@@ -340,7 +333,7 @@ def test_a_killed_engine_comes_back_and_the_run_goes_on_to_its_end(person: Perso
     person.label_as_done("a.png")
     person.wait_for_image("b.png")
     steps = 250
-    person.train(replace(TINY, steps=steps))
+    person.train(replace(QUICK, steps=steps))
     person.wait(lambda: any(c.step > 0 for c in person.got(Checkpointed)))
     trainer, seen = person.window.trainer, len(person.events)
     pid = trainer.engine_pid
@@ -411,7 +404,7 @@ print("imported", [n for n in ("torch", "torchvision", "timm", "safetensors") if
 def test_closing_while_training_saves_the_run_and_leaves_nothing(discs: Path, tmp_path: Path) -> None:
     """In a process of its own: other tests of this run have torch loaded."""
     label_on_disk(discs, "a.png")
-    program = [sys.executable, "-c", SCRIPT.replace("{config!r}", repr(TINY))]
+    program = [sys.executable, "-c", SCRIPT.replace("{config!r}", repr(QUICK))]
     done = subprocess.run(
         [*program, str(discs), str(tmp_path / "settings.ini")],
         capture_output=True,

@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 
-from core.annotation.model import (
-    Annotation,
-    AnnotationState,
-    ClassList,
-    LabelClass,
-    Shape,
-    ShapeType,
-    frozen_points,
-)
+from core.annotation.model import ClassList, LabelClass
 from core.learning import run_host
 from core.learning.config import TrainConfig
-from core.learning.engine import DeviceLostError, Engine
+from core.learning.engine import DeviceLostError
 from core.learning.events import (
     Checkpointed,
     ClassesChanged,
-    Command,
     Event,
     Export,
     Exported,
     Failed,
     Finished,
     ImageRemoved,
-    LabelsChanged,
     Notice,
     OpenProject,
-    PackedMask,
     Pause,
     Paused,
     Predict,
@@ -52,76 +37,15 @@ from core.learning.events import (
     Train,
     TrainingStarted,
     UseWeights,
-    Watch,
 )
-from core.learning.inbox import Inbox
-from core.project.project import ImageEntry, Project
+from core.learning.runs import RunFolder
+from core.project.project import Project
+from tests import tiny
+from tests.learning.engine_bench import SIDE, EngineBench, squares_bench
 
-E = TypeVar("E")
-
-TINY = TrainConfig(
-    model="unet",
-    encoder="plain",
-    encoder_weights="none",
-    model_options=(("encoder_width", 4), ("width", 4)),
-    device="cpu",
-    threads=1,
-    crop=64,
-    batch=2,
-    image_scale=1.0,
-    steps=6,
-)
-ENDLESS = replace(TINY, steps=None)
-SIZE = (64, 64)
-
-
-@dataclass
-class Bench:
-    """An engine, the project it works on, and what it said."""
-
-    root: Path
-    entries: list[ImageEntry]
-    inbox: Inbox = field(default_factory=Inbox)
-    events: list[Event] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.seconds = itertools.count()
-        # Every look at the clock is a second later: the watched image is refreshed after every event.
-        self.engine = Engine(self.events.append, self.inbox, clock=lambda: float(next(self.seconds)))
-
-    def do(self, *commands: Command) -> None:
-        for command in commands:
-            self.engine.handle(command)
-
-    def open(self) -> None:
-        self.do(OpenProject(root=str(self.root)))
-
-    def run(self, until: Callable[[], bool] | None = None, most: int = 400) -> None:
-        """Tick until something holds, or until there is nothing to do."""
-        for _ in range(most):
-            if until is not None and until():
-                return
-            if not self.engine.tick():
-                assert until is None or until(), f"idle too early: {self.events[-3:]}"
-                return
-        raise AssertionError(f"no end in sight: {self.events[-3:]}")
-
-    def got(self, kind: type[E]) -> list[E]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-    def watch(self, number: int) -> Watch:
-        entry = self.entries[number]
-        return Watch(key=entry.key, image_path=str(entry.image_path))
-
-    def labels(self, number: int, mask: NDArray[np.uint8], revision: int) -> LabelsChanged:
-        entry = self.entries[number]
-        return LabelsChanged(
-            key=entry.key,
-            image_path=str(entry.image_path),
-            revision=revision,
-            state=AnnotationState.DONE,
-            mask=PackedMask.pack(mask),
-        )
+ENDLESS = tiny.TINY
+TINY = replace(ENDLESS, steps=6)
+SIZE = (SIDE, SIDE)
 
 
 @pytest.fixture(autouse=True)
@@ -132,24 +56,11 @@ def few_threads() -> Iterator[None]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    """Four images with a bright square each; three are labelled."""
-    root = tmp_path / "squares"
-    (root / "images").mkdir(parents=True)
-    for number in range(4):
-        pixels = np.full((*SIZE, 3), 40, np.uint8)
-        pixels[10 + number : 40, 10:40] = 220
-        Image.fromarray(pixels).save(root / "images" / f"{number}.png")
-    with Project.create(root, classes=("background", "square")) as project:
-        entries = list(project.images())
-        for number, entry in enumerate(entries[:3]):
-            square = Shape("square", ShapeType.RECTANGLE, frozen_points([(10, 10 + number), (39, 39)]))
-            annotation = Annotation(entry.image_path.name, SIZE, (square,), AnnotationState.DONE)
-            project.save(entry, annotation, None)
-    return Bench(root, entries)
+def bench(tmp_path: Path) -> EngineBench:
+    return squares_bench(tmp_path / "squares")
 
 
-def test_a_run_trains_and_ends_with_weights_that_predict(bench: Bench) -> None:
+def test_a_run_trains_and_ends_with_weights_that_predict(bench: EngineBench) -> None:
     bench.open()
     bench.do(bench.watch(3))
     bench.run()
@@ -163,7 +74,9 @@ def test_a_run_trains_and_ends_with_weights_that_predict(bench: Bench) -> None:
     assert (Path(started.run) / "best.safetensors").is_file()
     last = bench.got(Prediction)[-1]
     assert bench.events[-1] is last
-    assert last.source == "U-Net, best of this run"
+    assert last.source == f"U-Net, {RunFolder(Path(finished.run)).spoken_name()}"
+    assert last.run == finished.run
+    assert last.miou == pytest.approx(finished.best_miou)
     assert last.key == bench.entries[3].key
     assert last.classes.size_hw == SIZE
     assert set(np.unique(last.classes.unpack())) <= {0, 1}
@@ -174,7 +87,7 @@ def test_a_run_trains_and_ends_with_weights_that_predict(bench: Bench) -> None:
     assert versions == sorted(versions)
 
 
-def test_stop_ends_an_endless_run_with_everything_saved(bench: Bench) -> None:
+def test_stop_ends_an_endless_run_with_everything_saved(bench: EngineBench) -> None:
     bench.open()
     bench.do(Train(config=ENDLESS))
     bench.run(lambda: bool(bench.got(StepDone)))
@@ -188,7 +101,7 @@ def test_stop_ends_an_endless_run_with_everything_saved(bench: Bench) -> None:
     assert isinstance(bench.events[-1], Finished)
 
 
-def test_a_paused_run_is_saved_and_predicts_but_does_not_train(bench: Bench) -> None:
+def test_a_paused_run_is_saved_and_predicts_but_does_not_train(bench: EngineBench) -> None:
     bench.open()
     bench.do(Train(config=ENDLESS))
     bench.run(lambda: bool(bench.got(StepDone)))
@@ -207,7 +120,7 @@ def test_a_paused_run_is_saved_and_predicts_but_does_not_train(bench: Bench) -> 
     assert len(bench.got(Finished)) == 1
 
 
-def test_a_stopped_run_can_be_resumed(bench: Bench) -> None:
+def test_a_stopped_run_can_be_resumed(bench: EngineBench) -> None:
     bench.open()
     bench.do(Train(config=TINY))
     bench.run()
@@ -218,19 +131,19 @@ def test_a_stopped_run_can_be_resumed(bench: Bench) -> None:
     assert (bench.got(Finished)[1].run, bench.got(Finished)[1].steps) == (run, 9)
 
 
-def test_the_overlay_is_there_after_reopening(bench: Bench) -> None:
+def test_the_overlay_is_there_after_reopening(bench: EngineBench) -> None:
     bench.open()
     bench.do(Train(config=TINY))
     bench.run()
-    again = Bench(bench.root, bench.entries)
-    again.open()
+    again = bench.again()
     again.do(again.watch(3), Predict(key="0", image_path=str(bench.entries[0].image_path)))
     again.run()
     assert [p.key for p in again.got(Prediction)] == [bench.entries[3].key, "0"]
-    assert again.got(Prediction)[0].source == "U-Net, best run"
+    assert again.got(Prediction)[0].source.startswith("U-Net, run of ")
+    assert again.got(Prediction)[0].run == bench.got(Finished)[0].run
 
 
-def test_new_labels_are_learned_without_a_restart_and_late_ones_are_dropped(bench: Bench) -> None:
+def test_new_labels_are_learned_without_a_restart_and_late_ones_are_dropped(bench: EngineBench) -> None:
     bench.open()
     bench.do(bench.watch(0), Train(config=ENDLESS))
     bench.run(lambda: bool(bench.got(Prediction)))
@@ -246,7 +159,7 @@ def test_new_labels_are_learned_without_a_restart_and_late_ones_are_dropped(benc
     bench.run()
 
 
-def test_an_image_that_is_gone_is_neither_learned_nor_predicted(bench: Bench) -> None:
+def test_an_image_that_is_gone_is_neither_learned_nor_predicted(bench: EngineBench) -> None:
     bench.open()
     key = bench.entries[0].key
     bench.do(bench.watch(0), ImageRemoved(key=key), ImageRemoved(key="never there"))
@@ -263,7 +176,7 @@ def classes(*names: str) -> ClassList:
     return ClassList(tuple(LabelClass(indices[n], n, "#102030") for n in names), background=0)
 
 
-def test_renamed_and_added_classes_do_not_end_a_run(bench: Bench) -> None:
+def test_renamed_and_added_classes_do_not_end_a_run(bench: EngineBench) -> None:
     bench.open()
     bench.do(Train(config=ENDLESS))
     bench.run(lambda: bool(bench.got(StepDone)))
@@ -277,7 +190,7 @@ def test_renamed_and_added_classes_do_not_end_a_run(bench: Bench) -> None:
     assert set(bench.got(Finished)[0].per_class_iou) == {"background", "box"}
 
 
-def test_a_deleted_class_ends_the_run_saved_and_says_to_train_again(bench: Bench) -> None:
+def test_a_deleted_class_ends_the_run_saved_and_says_to_train_again(bench: EngineBench) -> None:
     bench.open()
     bench.do(bench.watch(0), Train(config=ENDLESS))
     bench.run(lambda: bool(bench.got(StepDone)))
@@ -294,7 +207,7 @@ def test_a_deleted_class_ends_the_run_saved_and_says_to_train_again(bench: Bench
     assert len(bench.got(Prediction)) == predictions
 
 
-def test_opening_another_project_saves_the_run_first(bench: Bench, tmp_path: Path) -> None:
+def test_opening_another_project_saves_the_run_first(bench: EngineBench, tmp_path: Path) -> None:
     bench.open()
     bench.do(bench.watch(0), Train(config=ENDLESS))
     bench.run(lambda: bool(bench.got(StepDone)))
@@ -309,7 +222,7 @@ def test_opening_another_project_saves_the_run_first(bench: Bench, tmp_path: Pat
 
 
 def test_what_cannot_be_done_is_said_in_one_sentence_and_the_engine_goes_on(
-    bench: Bench, tmp_path: Path
+    bench: EngineBench, tmp_path: Path
 ) -> None:
     bench.do(Train(config=TINY))
     assert bench.got(Failed)[-1].during == "Train"
@@ -331,7 +244,7 @@ def test_what_cannot_be_done_is_said_in_one_sentence_and_the_engine_goes_on(
 
 
 def test_a_run_that_fails_unexpectedly_keeps_its_folder(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: EngineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(state: run_host.TrainState) -> Iterator[Event]:
         yield state.started()
@@ -352,7 +265,7 @@ def test_a_run_that_fails_unexpectedly_keeps_its_folder(
     assert len(bench.got(Finished)) == 1
 
 
-def test_a_lost_graphics_card_ends_the_engine(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_graphics_card_ends_the_engine(bench: EngineBench, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(_state: run_host.TrainState) -> Iterator[Event]:
         raise RuntimeError("CUDA error: device-side assert triggered\nCUDA kernel errors might be ...")
         yield
@@ -365,7 +278,7 @@ def test_a_lost_graphics_card_ends_the_engine(bench: Bench, monkeypatch: pytest.
     assert bench.got(Failed) == []  # the run is not over: a new engine resumes it
 
 
-def test_an_image_that_vanished_is_told_once_and_training_goes_on(bench: Bench) -> None:
+def test_an_image_that_vanished_is_told_once_and_training_goes_on(bench: EngineBench) -> None:
     bench.open()
     bench.do(bench.watch(3), Train(config=TINY))
     bench.entries[3].image_path.unlink()
@@ -376,13 +289,12 @@ def test_an_image_that_vanished_is_told_once_and_training_goes_on(bench: Bench) 
     assert len(bench.got(Finished)) == 1
 
 
-def test_damaged_weights_are_told_once_and_the_next_run_shows_its_own(bench: Bench) -> None:
+def test_damaged_weights_are_told_once_and_the_next_run_shows_its_own(bench: EngineBench) -> None:
     bench.open()
     bench.do(Train(config=TINY))
     bench.run()
     run = Path(bench.got(Finished)[0].run)
-    again = Bench(bench.root, bench.entries)
-    again.open()
+    again = bench.again()
     (run / "best.safetensors").write_bytes(b"cut off")
     again.do(again.watch(0))
     again.run()
@@ -390,10 +302,10 @@ def test_damaged_weights_are_told_once_and_the_next_run_shows_its_own(bench: Ben
     assert "best.safetensors" in failed.text
     again.do(Train(config=TINY))
     again.run()
-    assert again.got(Prediction)[-1].source == "U-Net, best of this run"
+    assert again.got(Prediction)[-1].run == again.got(Finished)[0].run
 
 
-def test_a_second_run_is_refused_while_one_is_going_on(bench: Bench) -> None:
+def test_a_second_run_is_refused_while_one_is_going_on(bench: EngineBench) -> None:
     bench.open()
     bench.do(Train(config=TINY), Train(config=TINY))
     assert "stop it before" in bench.got(Notice)[-1].text
@@ -402,7 +314,7 @@ def test_a_second_run_is_refused_while_one_is_going_on(bench: Bench) -> None:
 
 
 def test_a_stop_that_waits_gives_up_a_run_in_preparation(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: EngineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def downloading(
         _config: TrainConfig, _store: object, _folder: Path, notify: Callable[[Event], None]
@@ -419,7 +331,7 @@ def test_a_stop_that_waits_gives_up_a_run_in_preparation(
     assert list((bench.root / "runs").iterdir()) == []
 
 
-def test_a_slow_prediction_gives_way_to_another_image_and_is_done_later(bench: Bench) -> None:
+def test_a_slow_prediction_gives_way_to_another_image_and_is_done_later(bench: EngineBench) -> None:
     bench.open()
     bench.do(Train(config=TINY))
     bench.run()
@@ -434,7 +346,7 @@ def test_a_slow_prediction_gives_way_to_another_image_and_is_done_later(bench: B
     assert [p.key for p in bench.got(Prediction)] == [bench.entries[1].key]
 
 
-def test_exports_are_written_and_weights_can_be_used_again(bench: Bench, tmp_path: Path) -> None:
+def test_exports_are_written_and_weights_can_be_used_again(bench: EngineBench, tmp_path: Path) -> None:
     bench.open()
     bench.do(Train(config=TINY))
     bench.run()
@@ -453,7 +365,7 @@ def test_exports_are_written_and_weights_can_be_used_again(bench: Bench, tmp_pat
     assert bench.got(Prediction)[-1].source == f"U-Net, {weights.name}"
 
 
-def test_weights_for_other_classes_are_refused(bench: Bench) -> None:
+def test_weights_for_other_classes_are_refused(bench: EngineBench) -> None:
     bench.open()
     bench.do(Train(config=TINY))
     bench.run()
@@ -462,7 +374,7 @@ def test_weights_for_other_classes_are_refused(bench: Bench) -> None:
     assert "ring" in bench.got(Failed)[-1].text
 
 
-def test_shutdown_saves_a_run_that_can_go_on_and_predict_next_time(bench: Bench) -> None:
+def test_shutdown_saves_a_run_that_can_go_on_and_predict_next_time(bench: EngineBench) -> None:
     bench.open()
     bench.do(Train(config=ENDLESS))
     bench.run(lambda: bool(bench.got(StepDone)))
@@ -473,7 +385,7 @@ def test_shutdown_saves_a_run_that_can_go_on_and_predict_next_time(bench: Bench)
     assert (run / "best.safetensors").is_file()
 
 
-def test_a_quick_leave_costs_no_step(bench: Bench) -> None:
+def test_a_quick_leave_costs_no_step(bench: EngineBench) -> None:
     bench.open()
     bench.do(Train(config=ENDLESS))
     bench.run(lambda: len(bench.got(StepDone)) > 1)

@@ -16,11 +16,9 @@ from typing import TypeVar
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from core.annotation.model import Annotation, AnnotationState, Shape, ShapeType, frozen_points
+from core.annotation.model import AnnotationState
 from core.errors import EngineError
-from core.learning.config import TrainConfig
 from core.learning.engine_exit import EXIT_DEVICE_LOST, EXIT_TERMINATED, sentence_for_exit
 from core.learning.events import (
     Checkpointed,
@@ -39,22 +37,11 @@ from core.learning.events import (
     Watch,
 )
 from core.learning.process import EngineProcess
-from core.project.project import Project
+from tests.tiny import TINY, squares_project
 
 E = TypeVar("E")
 
 LIMIT_S = 60.0
-ENDLESS = TrainConfig(
-    model="unet",
-    encoder="plain",
-    encoder_weights="none",
-    model_options=(("encoder_width", 4), ("width", 4)),
-    device="cpu",
-    threads=1,
-    crop=64,
-    batch=2,
-    image_scale=1.0,
-)
 SIDE = 600  # a mask and a prediction are each larger than a pipe's buffer
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
@@ -64,16 +51,7 @@ posix_only = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def project_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two labelled images of a square."""
     root = tmp_path_factory.mktemp("spawned") / "squares"
-    (root / "images").mkdir(parents=True)
-    for name in ("a", "b"):
-        pixels = np.full((SIDE, SIDE, 3), 40, np.uint8)
-        pixels[100:400, 100:400] = 220
-        Image.fromarray(pixels).save(root / "images" / f"{name}.png")
-    with Project.create(root, classes=("background", "square")) as project:
-        for entry in project.images():
-            square = Shape("square", ShapeType.RECTANGLE, frozen_points([(100, 100), (399, 399)]))
-            annotation = Annotation(entry.image_path.name, (SIDE, SIDE), (square,), AnnotationState.DONE)
-            project.save(entry, annotation, None)
+    squares_project(root, [(100, 100, 399, 399)] * 2, side=SIDE, labelled=2)
     return root
 
 
@@ -141,17 +119,17 @@ def test_an_engine_works_is_killed_and_its_run_goes_on_in_another(
     assert receive(engine, Failed).during == "Export"
     os.kill(ready.pid, signal.SIGINT)  # Ctrl+C in the terminal is the window's affair
     engine.send(OpenProject(root=str(project_root)))
-    engine.send(Train(config=ENDLESS))
+    engine.send(Train(config=TINY))
     run = receive(engine, TrainingStarted).run
     receive(engine, StepDone)
-    image = project_root / "images" / "a.png"
-    engine.send(Watch(key="images/a.png", image_path=str(image)))
+    image = project_root / "images" / "0.png"
+    engine.send(Watch(key="images/0.png", image_path=str(image)))
     # Both directions full at once: neither side may wait for the other for ever.
     mask = PackedMask.pack(np.ones((SIDE, SIDE), np.uint8))
     for revision in range(1, 13):
         engine.send(
             LabelsChanged(
-                key="images/a.png",
+                key="images/0.png",
                 image_path=str(image),
                 revision=revision,
                 state=AnnotationState.DONE,
@@ -169,7 +147,7 @@ def test_an_engine_works_is_killed_and_its_run_goes_on_in_another(
 
     again = start()
     again.send(OpenProject(root=str(project_root)))
-    again.send(Train(config=ENDLESS, resume_run=run))
+    again.send(Train(config=TINY, resume_run=run))
     assert receive(again, TrainingStarted).run == run
     # SIGTERM, as when the session ends: saved within a moment, then gone.
     step = receive(again, StepDone).step
@@ -273,5 +251,5 @@ def test_every_exit_is_a_sentence(code: int, words: str) -> None:
 
 def test_configurations_travel_unchanged() -> None:
 
-    command = Train(config=replace(ENDLESS, seconds=3.5), resume_run="runs/x")
+    command = Train(config=replace(TINY, seconds=3.5), resume_run="runs/x")
     assert pickle.loads(pickle.dumps(command)) == command

@@ -1,0 +1,104 @@
+"""When a new run's weights take the overlay over from older ones: as soon as they score as well.
+
+The weights of a run's first half minute are worse than those of any finished run. So older weights stay on
+show until the run's score has reached theirs on the same images and the same labels: the older ones are
+asked about each image that the run was scored on, once, one image at a time between training steps.
+
+Where nothing is held out the score is one on training images, which the older weights may know by heart. So
+there the run takes over after PATIENCE_S of training even without having reached it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.learning.events import OverlayCompared
+from core.learning.metrics import ConfusionMatrix
+from core.learning.state import TrainState
+from core.learning.validation import PredictsImages
+
+PATIENCE_S: Final = 90.0
+
+
+class Takeover:
+    """Compares older weights with those of a run.
+
+    Args:
+        run: the run; with the same classes as the older weights.
+        older: the older weights as people know them: "U-Net, run of 06:12".
+        predictor: the older weights at work.
+    """
+
+    def __init__(
+        self,
+        run: TrainState,
+        older: str,
+        predictor: Callable[[], PredictsImages],
+    ) -> None:
+        self._run = run
+        self._older = older
+        self._predictor = predictor
+        self._patient_until_s = run.clock.seconds + PATIENCE_S
+        self._counts: dict[str, NDArray[np.int64]] = {}
+        self._told: OverlayCompared | None = None
+
+    @property
+    def due(self) -> bool:
+        """Whether `advance` has something to do."""
+        return self._next_key() is not None or self._comparison() != self._told
+
+    def tell_again(self) -> None:
+        """Have `advance` return the comparison once more: the run is over."""
+        self._told = None
+
+    def advance(self) -> OverlayCompared | None:
+        """Score the older weights on one more image; the comparison where there is a new one.
+
+        Raises:
+            WeightsFileError: the older weights are damaged.
+        """
+        key = self._next_key()
+        if key is not None:
+            confusion = ConfusionMatrix(len(self._run.channels.classes))
+            if self._run.validator.count_in(confusion, self._predictor(), key):
+                self._counts[key] = confusion.counts
+        compared = self._comparison()
+        if compared is None or compared == self._told:
+            return None
+        self._told = compared
+        return compared
+
+    def _next_key(self) -> str | None:
+        """The next image the run was scored on and the older weights were not."""
+        if self._run.best.step is None:
+            return None  # the first score also decides how many images a score is taken on
+        return next((key for key in self._run.validator.scored_keys if key not in self._counts), None)
+
+    def _comparison(self) -> OverlayCompared | None:
+        """How they compare; None while one of the scores is missing."""
+        run, best = self._run, self._run.best
+        if best.step is None or self._next_key() is not None:
+            return None
+        older = self._older_miou()
+        reached = older is None or (best.compared is not None and best.compared >= older)
+        on = run.validator.plan.on
+        waited = on == "training" and run.clock.seconds >= self._patient_until_s
+        return OverlayCompared(
+            older=self._older,
+            older_miou=older,
+            run=str(run.run.path),
+            run_miou=best.compared,
+            run_is_shown=reached or waited,
+            on=on,
+            images=len(run.validator.scored_keys),
+        )
+
+    def _older_miou(self) -> float | None:
+        confusion = ConfusionMatrix(len(self._run.channels.classes))
+        for key in self._run.validator.scored_keys:
+            confusion.add_counts(self._counts[key])
+        return confusion.miou()

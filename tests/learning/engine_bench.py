@@ -1,0 +1,84 @@
+"""An engine in this process, on a project of squares, with a record of what it said."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.annotation.model import AnnotationState
+from core.learning.engine import Engine
+from core.learning.events import Command, Event, LabelsChanged, OpenProject, PackedMask, Watch
+from core.learning.inbox import Inbox
+from core.project.project import ImageEntry
+from tests.tiny import squares_project
+
+E = TypeVar("E")
+
+SIDE = 64
+
+
+@dataclass
+class EngineBench:
+    """An engine, the project it works on, and what it said."""
+
+    root: Path
+    entries: list[ImageEntry]
+    inbox: Inbox = field(default_factory=Inbox)
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.seconds = itertools.count()
+        # Every look at the clock is a second later: the watched image is refreshed after every event.
+        self.engine = Engine(self.events.append, self.inbox, clock=lambda: float(next(self.seconds)))
+
+    def do(self, *commands: Command) -> None:
+        for command in commands:
+            self.engine.handle(command)
+
+    def open(self) -> None:
+        self.do(OpenProject(root=str(self.root)))
+
+    def run(self, until: Callable[[], bool] | None = None, most: int = 400) -> None:
+        """Tick until something holds, or until there is nothing to do."""
+        for _ in range(most):
+            if until is not None and until():
+                return
+            if not self.engine.tick():
+                assert until is None or until(), f"idle too early: {self.events[-3:]}"
+                return
+        raise AssertionError(f"no end in sight: {self.events[-3:]}")
+
+    def got(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def watch(self, number: int) -> Watch:
+        entry = self.entries[number]
+        return Watch(key=entry.key, image_path=str(entry.image_path))
+
+    def labels(self, number: int, mask: NDArray[np.uint8], revision: int) -> LabelsChanged:
+        entry = self.entries[number]
+        return LabelsChanged(
+            key=entry.key,
+            image_path=str(entry.image_path),
+            revision=revision,
+            state=AnnotationState.DONE,
+            mask=PackedMask.pack(mask),
+        )
+
+    def again(self) -> EngineBench:
+        """Another engine on the same project, which it has opened."""
+        other = EngineBench(self.root, self.entries)
+        other.open()
+        return other
+
+
+def squares_bench(root: Path, images: int = 4) -> EngineBench:
+    """Images with a bright square each; all but the last are labelled."""
+    boxes = [(10, 10 + number, 39, 39) for number in range(images)]
+    return EngineBench(root, squares_project(root, boxes, side=SIDE, labelled=images - 1))
