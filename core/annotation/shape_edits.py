@@ -71,6 +71,23 @@ def with_ring(shape: Shape, ring: int, points: Points) -> Shape:
     return shape.with_(holes=tuple(holes))
 
 
+def with_vertex(shape: Shape, ring: int, vertex: int, to: tuple[float, float]) -> Shape:
+    """The shape with one vertex at `to`.
+
+    The corner of an oriented rectangle takes its neighbours along, the centre of a circle its rim.
+    """
+    if shape.shape_type is ShapeType.MASK:
+        raise ValueError("a mask has no vertices to move; move the whole shape")
+    points = ring_of(shape, ring, vertex).copy()
+    if shape.shape_type is ShapeType.ORIENTED_RECTANGLE:
+        move_corner(points, vertex, np.asarray(to, dtype=np.float64))
+    elif shape.shape_type is ShapeType.CIRCLE and vertex == 0:
+        points += np.asarray(to) - points[0]
+    else:
+        points[vertex] = to
+    return with_ring(shape, ring, points)
+
+
 def move_corner(points: Points, corner: int, to: Points) -> None:
     """Move a corner of an oriented rectangle (4, 2) in place; the opposite corner and the angles stay."""
     opposite = (corner + 2) % 4

@@ -12,7 +12,7 @@ from core.annotation.command import XY, Command, ShapeEdit
 from core.annotation.document import AnnotationDocument
 from core.annotation.locking import is_locked
 from core.annotation.model import Shape, ShapeType
-from core.annotation.shape_edits import GROWING, checked, move_corner, ring_of, with_ring
+from core.annotation.shape_edits import GROWING, checked, ring_of, with_ring, with_vertex
 from core.polygons.snapping import VertexRef
 
 
@@ -41,16 +41,7 @@ class MoveVertex(ShapeEdit):
 
     def edited(self) -> Sequence[tuple[Shape, Shape]]:
         """The shape with the vertex at its new place."""
-        if self.before.shape_type is ShapeType.MASK:
-            raise ValueError("a mask has no vertices to move; move the whole shape")
-        points = ring_of(self.before, self.ring, self.vertex).copy()
-        if self.before.shape_type is ShapeType.ORIENTED_RECTANGLE:
-            move_corner(points, self.vertex, np.asarray(self.to, dtype=np.float64))
-        elif self.before.shape_type is ShapeType.CIRCLE and self.vertex == 0:
-            points += np.asarray(self.to) - points[0]
-        else:
-            points[self.vertex] = self.to
-        return [checked(self.before, with_ring(self.before, self.ring, points))]
+        return [checked(self.before, with_vertex(self.before, self.ring, self.vertex, self.to))]
 
     def merge(self, newer: Command) -> Command | None:
         """The last place of the same vertex."""
@@ -92,10 +83,7 @@ class MoveSharedVertex(ShapeEdit):
         """Every shape with its vertex at the new place."""
         after = {shape.uid: shape for shape in self.before}
         for place in self.places:
-            shape = after[place.uid]
-            points = ring_of(shape, place.ring, place.vertex).copy()
-            points[place.vertex] = self.to
-            after[place.uid] = with_ring(shape, place.ring, points)
+            after[place.uid] = with_vertex(after[place.uid], place.ring, place.vertex, self.to)
         return [checked(shape, after[shape.uid]) for shape in self.before]
 
     def merge(self, newer: Command) -> Command | None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from core.annotation import commands
 from core.annotation.commands import (
@@ -405,100 +403,3 @@ def test_ten_thousand_shapes_are_deleted_and_restored_at_once() -> None:
     history.undo()
     history.undo()
     assert all(a is b for a, b in zip(document.shapes, shapes, strict=True))
-
-
-coordinates = st.integers(-20, 20).map(float)
-KINDS = ["move", "insert", "remove", "translate", "relabel", "cut", "reorder", "add", "delete", "state"]
-steps = st.lists(
-    st.tuples(
-        st.sampled_from(
-            [
-                "move",
-                "insert",
-                "remove",
-                "translate",
-                "relabel",
-                "cut",
-                "reorder",
-                "add",
-                "delete",
-                "state",
-                "both",
-            ]
-        ),
-        st.integers(0, 10_000),
-        st.integers(0, 10_000),
-        coordinates,
-        coordinates,
-        st.booleans(),
-    ),
-    max_size=40,
-)
-
-
-def command_for(document: AnnotationDocument, kind: str, first: int, second: int, x: float, y: float):
-    """Some command on the document as it is; None where there is nothing to act on."""
-    match kind:
-        case "add":
-            return commands.drawing(document, [shape(points=np.add(SQUARE, (x, y)), label=str(first % 3))])
-        case "state":
-            return SetState.of(document, list(AnnotationState)[first % 3])
-    if not len(document):
-        return None
-    chosen = document.shapes[first % len(document)]
-    ring = second % (1 + len(chosen.holes))
-    vertex = second % len((chosen.points, *chosen.holes)[ring])
-    some = [s.uid for k, s in enumerate(document.shapes) if (second >> k % 12) & 1] or [chosen.uid]
-    match kind:
-        case "move":
-            return MoveVertex.of(document, chosen.uid, vertex, (x, y), ring)
-        case "insert":
-            return InsertVertex.of(document, chosen.uid, vertex, (x, y), ring)
-        case "remove":
-            return RemoveVertex.of(document, chosen.uid, vertex, ring)
-        case "translate":
-            return TranslateShapes.of(document, some, x / 7, y / 3)
-        case "relabel":
-            return Relabel.of(document, some, str(second % 5))
-        case "cut":
-            return CutHole.of(document, chosen.uid, np.add(HOLE, (x / 4, y / 4)))
-        case "reorder":
-            return Reorder.of(document, some, second % (len(document) + 1))
-        case "delete":
-            return RemoveShapes.of(document, some)
-        case _:
-            add = AddShapes((shape(),), second % (len(document) + 1))
-            return Composite("Both", (add, MoveVertex.of(document, chosen.uid, vertex, (x, y), ring)))
-
-
-@given(steps)
-@settings(max_examples=300, deadline=None)
-def test_any_edits_undone_give_the_start_and_redone_the_end(edits) -> None:
-    start = Annotation(
-        "x.png",
-        shapes=(shape(), shape(ShapeType.CIRCLE, [(5, 5), (9, 9)]), shape(ShapeType.LINESTRIP, SQUARE[:3])),
-        state=AnnotationState.UNLABELLED,
-    )
-    document = AnnotationDocument(start)
-    history = History(document)
-    for kind, first, second, x, y, release in edits:
-        before = document.snapshot()
-        command = command_for(document, kind, first, second, x, y)
-        try:
-            if command is not None:
-                history.push(command)
-        except ValueError:
-            assert document.snapshot() == before
-        if release:
-            history.break_merge()
-    end, uids = document.snapshot(), [s.uid for s in document.shapes]
-    valid = [s for s in end.shapes if s.shape_type is ShapeType.POLYGON]
-    assert all(rings_are_valid(s.points, s.holes) for s in valid)
-    while history.undo() is not None:
-        pass
-    assert document.snapshot() == start
-    assert [s.uid for s in document.shapes] == [s.uid for s in start.shapes]
-    while history.redo() is not None:
-        pass
-    assert document.snapshot() == end
-    assert [s.uid for s in document.shapes] == uids
