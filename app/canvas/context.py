@@ -182,15 +182,20 @@ class ToolContext:
         """What is highlighted under the mouse."""
         return self._live.hover
 
+    def select_vertices(self, hits: Iterable[Hit]) -> None:
+        """Mark these vertices as those that keys and drags act on."""
+        wanted = frozenset(hits)
+        if wanted != self._live.vertices:
+            self._view.change_live(vertices=wanted)
+
     def select_vertex(self, hit: Hit | None) -> None:
-        """Mark one vertex as the one keys act on."""
-        if hit != self._live.vertex:
-            self._view.change_live(vertex=hit)
+        """Mark one vertex, or none."""
+        self.select_vertices(() if hit is None else (hit,))
 
     @property
-    def selected_vertex(self) -> Hit | None:
-        """The marked vertex."""
-        return self._live.vertex
+    def selected_vertices(self) -> frozenset[Hit]:
+        """The marked vertices."""
+        return self._live.vertices
 
     # --- prediction ---------------------------------------------------------------------------------------
 

@@ -70,8 +70,8 @@ class LiveShapes:
         """Shapes shown differently from the document, by uid."""
         self.shift: Shift | None = None
         self.hover: Hit | None = None
-        self.vertex: Hit | None = None
-        """The selected vertex."""
+        self.vertices: frozenset[Hit] = frozenset()
+        """The selected vertices."""
         self.visible = True
 
     # --- who is live --------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ class LiveShapes:
         self.previews = {}
         self.shift = None
         self.hover = None
-        self.vertex = None
+        self.vertices = frozenset()
 
     def follow(self, change: Change) -> None:
         """Drop what refers to shapes that the document no longer has, or vertices that are gone."""
@@ -107,7 +107,7 @@ class LiveShapes:
             self._paths.pop(change.uid, None)
             self.previews.pop(change.uid, None)
         self.hover = self._still_there(self.hover)
-        self.vertex = self._still_there(self.vertex)
+        self.vertices = frozenset(hit for hit in self.vertices if self._still_there(hit) is not None)
 
     def _still_there(self, hit: Hit | None) -> Hit | None:
         if hit is None or self.document is None or hit.uid not in self._index:
@@ -213,13 +213,14 @@ class LiveShapes:
             for uid in shown:
                 if _meets(self._outline(uid).box, seen):
                     self._paint_handles_of(painter, to_viewport, uid)
-        for hit, fill, radius in (
-            (self.vertex, HANDLE_HOT, HANDLE_RADIUS + 0.5),
-            (self.hover, HANDLE_HOT, HANDLE_RADIUS + 2),
-        ):
-            point = None if hit is None or hit.kind != "vertex" else self._vertex(hit)
-            if point is not None:
-                draw_handle(painter, to_viewport.map(point), fill, radius)
+        if self.vertices and self.shift is None:
+            places = [place for hit in self.vertices if (place := self._vertex(hit)) is not None]
+            placed = [to_viewport.map(QPointF(*place)).toTuple() for place in places]
+            draw_handles(painter, np.array(placed).reshape(-1, 2), HANDLE_RADIUS + 0.5, HANDLE_HOT)
+        if self.hover is not None and self.hover.kind == "vertex":
+            place = self._vertex(self.hover)
+            if place is not None:
+                draw_handle(painter, to_viewport.map(QPointF(*place)), HANDLE_HOT, HANDLE_RADIUS + 2)
 
     def _paint_handles_of(self, painter: QPainter, to_viewport: QTransform, uid: int) -> None:
         shape = self._shape(uid)
@@ -249,13 +250,14 @@ class LiveShapes:
         hot = self.hover is not None and self.hover.kind == "grip" and self.hover.uid == shape.uid
         draw_handle(painter, to_viewport.map(QPointF(*grip)), HANDLE_HOT if hot else HANDLE_FILL, 5.5)
 
-    def _vertex(self, hit: Hit) -> QPointF | None:
+    def _vertex(self, hit: Hit) -> tuple[float, float] | None:
         if not self._index.is_shown(hit.uid) or self.shift is not None:
             return None
         rings = handle_rings(self._shape(hit.uid))
         if hit.ring >= len(rings) or hit.index >= len(rings[hit.ring]):
             return None
-        return QPointF(*rings[hit.ring][hit.index])
+        x, y = rings[hit.ring][hit.index].tolist()
+        return x, y
 
     def _shape(self, uid: int) -> Shape:
         assert self.document is not None

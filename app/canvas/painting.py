@@ -63,12 +63,14 @@ def draw_line(
     painter.drawPath(path)
 
 
-def draw_handles(painter: QPainter, points: Points, radius: float = HANDLE_RADIUS) -> None:
-    """White dots with a dark rim at viewport positions (N, 2); two native calls for any number."""
+def draw_handles(
+    painter: QPainter, points: Points, radius: float = HANDLE_RADIUS, fill: QColor = HANDLE_FILL
+) -> None:
+    """Dots with a dark rim at viewport positions (N, 2); two native calls for any number."""
     if len(points) == 0:
         return
     polygon = polygon_of(points)
-    for color, size in ((HANDLE_RIM, 2 * radius + 1), (HANDLE_FILL, 2 * radius - 1.5)):
+    for color, size in ((HANDLE_RIM, 2 * radius + 1), (fill, 2 * radius - 1.5)):
         pen = QPen(color, size)
         pen.setCapStyle(Qt.PenCapStyle.RoundCap)
         painter.setPen(pen)

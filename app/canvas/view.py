@@ -32,13 +32,16 @@ from app.canvas.placeholder import paint_placeholder
 from app.canvas.shape_index import ShapeIndex, union
 from app.canvas.shape_layer import ShapeLayer
 from app.canvas.style import ClassColors
+from app.canvas.tile_feed import TileFeed
 from app.canvas.tool_view import ToolView
 from app.canvas.tools.registry import TOOLS
 from app.theme import Themed, Tokens, tokens
 from core.annotation.document import AnnotationDocument, Change
 from core.annotation.model import ClassList, LabelClass
+from core.images.pyramid import Pyramid
 
 _SHARPEN_AFTER_MS: Final = 60
+_WORKERS_MS: Final = 8000
 _BURST: Final = 64
 """After so many changes without a paint all is repainted: keeping a region of the rest would cost more."""
 
@@ -72,6 +75,8 @@ class CanvasView(Themed, ToolView):
         self._document: AnnotationDocument | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._has_image = False
+        self._feed: TileFeed | None = None
+        self._leaving: list[TileFeed] = []
         self._placeholder = "Open a folder of images to begin"
         self._exposed = QRect()
         self._changes_unpainted = 0
@@ -104,20 +109,61 @@ class CanvasView(Themed, ToolView):
 
     # --- what is shown ------------------------------------------------------------------------------------
 
-    def set_image(self, image: QImage | None) -> None:
+    def set_image(self, image: QImage | Pyramid | None) -> None:
         """Show an image (upright), or none. The zoom stays when the next image has the same size.
 
-        A prediction belongs to an image and goes with it.
+        A prediction belongs to an image and goes with it. A pyramid is the view's from now on: it is painted
+        as its tiles arrive, and closed when another image takes its place.
         """
         self._tool.cancel()
         self._note = None
         self.clear_prediction()
-        self._has_image = image is not None and not image.isNull()
-        self._image_layer.set_image(image if self._has_image else None)
+        self._drop_feed()
+        if isinstance(image, Pyramid):
+            self._has_image = True
+            self._image_layer.set_tiles(self._feed_of(image))
+        else:
+            self._has_image = image is not None and not image.isNull()
+            self._image_layer.set_image(image if self._has_image else None)
         self._image_cache.invalidate()
         self.set_content_size(self._image_layer.size)
         self.viewport().update()
         self.refresh_tool()
+
+    def end_workers(self) -> None:
+        """Stop reading tiles; the view is of no further use."""
+        self.set_image(None)
+        for feed in self._leaving:
+            feed.close(_WORKERS_MS)
+        self._leaving.clear()
+
+    def _feed_of(self, pyramid: Pyramid) -> TileFeed:
+        self._feed = feed = TileFeed(pyramid, self)
+        feed.arrived.connect(self._on_tiles_arrived)
+        feed.progressed.connect(self._on_laid_out)
+        feed.failed.connect(self.show_note)
+        return feed
+
+    def _drop_feed(self) -> None:
+        if self._feed is not None:
+            self._leaving.append(self._feed)
+            self._feed = None
+        ended = [feed for feed in self._leaving if feed.close()]
+        self._leaving = [feed for feed in self._leaving if feed not in ended]
+        for feed in ended:
+            feed.deleteLater()
+
+    def _on_tiles_arrived(self, box: Box | None) -> None:
+        self._image_cache.invalidate(box)
+        if box is None:
+            self.viewport().update()
+        else:
+            self.update_box(box, ImageLayer.margin)
+
+    def _on_laid_out(self, share: float) -> None:
+        assert self._feed is not None
+        name = self._feed.pyramid.path.name
+        self.show_note(f"Reading {name}: {share:.0%}" if share < 1.0 else None)
 
     def set_placeholder(self, text: str) -> None:
         """What to say where there is no image."""
@@ -172,9 +218,8 @@ class CanvasView(Themed, ToolView):
         """Highlight exactly these shapes."""
         selection = frozenset(uids)
         if selection != self._live.selection:
-            vertex = self._live.vertex
-            keep = vertex is not None and vertex.uid in selection
-            self.change_live(selection=selection, vertex=vertex if keep else None)
+            kept = frozenset(vertex for vertex in self._live.vertices if vertex.uid in selection)
+            self.change_live(selection=selection, vertices=kept)
 
     def set_hidden(self, uids: Collection[int]) -> None:
         """Do not draw these shapes, and let the mouse pass through them."""

@@ -254,9 +254,9 @@ class StrokeTool(Tool):
 class BrushTool(StrokeTool):
     """A stroke becomes a region of the active class, or adds to one.
 
-    It adds to the selected shape; else to the topmost shape of the active class that it begins on; else, where
-    nothing is labelled, to the predicted region of the active class that it begins on. Ctrl always makes a
-    new region. Another class under the stroke is painted over, not extended.
+    It adds to the selected shape; else to the topmost shape of the active class that it begins on; else,
+    where nothing is labelled, to the predicted region of the active class that it begins on. Ctrl always
+    makes a new region. Another class under the stroke is painted over, not extended.
     """
 
     name = "brush"

@@ -15,10 +15,12 @@ from PySide6.QtWidgets import QMenu
 
 from app.canvas.handles import handle_rings, moved_handle
 from app.canvas.hits import Hit
+from app.canvas.live_shapes import FEW
 from app.canvas.outlines import Box
 from app.canvas.shape_index import union
 from app.canvas.style import DRAG_START, HALO
 from app.canvas.tools.base import Pointer
+from app.canvas.vertex_sets import vertices_in
 from core.annotation.commands import (
     XY,
     AddShapes,
@@ -209,7 +211,10 @@ class CopyOrMoveDrag(MoveDrag):
 
 
 class BandDrag(Drag):
-    """A rectangle drawn from empty ground selects the shapes it encloses; Ctrl keeps what was selected."""
+    """A rectangle drawn from empty ground selects what is inside; Ctrl keeps what was selected.
+
+    With shapes selected, these are their vertices; else, or where there are none, the shapes it encloses.
+    """
 
     hint = "Release to select what is inside"
 
@@ -234,9 +239,16 @@ class BandDrag(Drag):
         box = self.overlay_box()
         if box is None:
             return
-        index = self.context.index
+        context, index = self.context, self.context.index
+        selected = context.selection
+        shapes_wanted = pointer.ctrl and not context.selected_vertices
+        if context.document is not None and 0 < len(selected) <= FEW and not shapes_wanted:
+            vertices = vertices_in(context.document, selected - index.locked, box)
+            if vertices:
+                context.select_vertices(vertices | context.selected_vertices if pointer.ctrl else vertices)
+                return
         inside = {uid for uid in index.within_reach(box) if _encloses(box, index[uid].box)}
-        self.context.select(inside | self.context.selection if pointer.ctrl else inside)
+        context.select(inside | selected if pointer.ctrl else inside)
 
     def paint(self, painter: QPainter) -> None:
         """A dashed rectangle, visible on light and dark."""

@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeyEvent, QPainter
 
 from app.canvas.context import ToolContext
-from app.canvas.handles import handle_rings, moved_handle
+from app.canvas.handles import handle_rings, moved_handle, takes_vertices
 from app.canvas.hits import Hit
 from app.canvas.live_shapes import FEW
 from app.canvas.outlines import Box
@@ -16,7 +16,9 @@ from app.canvas.style import DRAG_START
 from app.canvas.tools.base import Pointer, Tool
 from app.canvas.tools.drags import BandDrag, CopyOrMoveDrag, Drag, InsertDrag, MoveDrag, VertexDrag
 from app.canvas.tools.oriented import RotateDrag
-from core.annotation.commands import RemoveShapes, RemoveVertex, TranslateShapes
+from app.canvas.tools.vertices import VerticesDrag
+from app.canvas.vertex_sets import moved_vertices, without_vertices
+from core.annotation.commands import RemoveShapes, RemoveVertex, ShapeEdit, TranslateShapes
 from core.annotation.document import Change
 
 _ARROWS: Final = {
@@ -36,9 +38,10 @@ class SelectTool(Tool):
 
     - A click where the last one was picks the next shape below.
     - Alt+press on an edge adds a vertex and drags it, Alt+Shift+click on a vertex removes it.
-    - A drag from empty ground selects what it encloses; a right-drag copies or moves.
-    - Arrows nudge the selected vertex or shapes by a pixel (Shift: ten), Backspace removes the vertex,
-      Delete the shapes, Ctrl+A selects all, Esc cancels a drag or clears the selection.
+    - A drag from empty ground selects what it encloses: shapes, or of selected shapes the vertices, which
+      then move together; Shift+click adds a vertex to them or takes it away. A right-drag copies or moves.
+    - Arrows nudge the selected vertices or shapes by a pixel (Shift: ten), Backspace removes the vertices,
+      Delete several vertices or the shapes, Ctrl+A selects all, Esc cancels a drag or clears the selection.
     """
 
     name: ClassVar[str] = "select"
@@ -99,10 +102,7 @@ class SelectTool(Tool):
             return
         vertex = self._vertex_at(pointer)
         if vertex is not None:
-            if vertex.uid not in self.context.selection:
-                self.context.select([vertex.uid])
-            self.context.select_vertex(vertex)
-            self._drag = VertexDrag(self.context, pointer, vertex)
+            self._press_vertex(pointer, vertex)
             return
         self.context.select_vertex(None)
         below = self._bodies(pointer)
@@ -117,13 +117,28 @@ class SelectTool(Tool):
             selected = frozenset([below[0]])
         self._drag = MoveDrag(self.context, pointer, selected)
 
+    def _press_vertex(self, pointer: Pointer, vertex: Hit) -> None:
+        context = self.context
+        assert context.document is not None
+        marked = context.selected_vertices
+        if vertex.uid not in context.selection:
+            context.select([vertex.uid])
+        elif pointer.shift and marked and takes_vertices(context.document.get(vertex.uid)):
+            context.select_vertices(marked ^ {vertex})
+            return
+        elif vertex in marked and len(marked) > 1:
+            self._drag = VerticesDrag(context, pointer, marked)
+            return
+        context.select_vertex(vertex)
+        self._drag = VertexDrag(context, pointer, vertex)
+
     def _press_alt(self, pointer: Pointer) -> bool:
         """Add or remove a vertex. False when there is none to be had here."""
         if pointer.shift:
             vertex = self._vertex_at(pointer)
             if vertex is None:
                 return False
-            self._remove_vertex(vertex)
+            self._remove_vertices(frozenset([vertex]))
             return True
         edge = self._edge_at(pointer)
         if edge is None or self._vertex_at(pointer, share=0.4) is not None:
@@ -247,7 +262,9 @@ class SelectTool(Tool):
         if key == Qt.Key.Key_Escape:
             return self.busy
         if key == Qt.Key.Key_Backspace:
-            return modifiers == _NONE and self._vertex_for_keys() is not None
+            return modifiers == _NONE and bool(self._vertices_for_keys())
+        if key == Qt.Key.Key_Delete:  # of several vertices; that of shapes is the window's
+            return modifiers == _NONE and len(self.context.selected_vertices) > 1
         return key in _ARROWS and modifiers in (_NONE, _SHIFT) and bool(self.context.selection)
 
     def key(self, event: QKeyEvent) -> bool:
@@ -257,7 +274,9 @@ class SelectTool(Tool):
             case Qt.Key.Key_Escape:
                 return self._escape()
             case Qt.Key.Key_Backspace if modifiers == _NONE:
-                return self._remove_vertex(self._vertex_for_keys())
+                return self._remove_vertices(self._vertices_for_keys())
+            case Qt.Key.Key_Delete if self.claims(event):
+                return self._remove_vertices(self.context.selected_vertices)
             case Qt.Key.Key_Delete if modifiers == _NONE:
                 return self._delete()
             case Qt.Key.Key_A if modifiers == Qt.KeyboardModifier.ControlModifier:
@@ -281,7 +300,7 @@ class SelectTool(Tool):
     def _escape(self) -> bool:
         if self._drag is not None:
             self._cancel_drag()
-        elif self.context.selected_vertex is not None:
+        elif self.context.selected_vertices:
             self.context.select_vertex(None)
         elif self.context.selection:
             self.context.select(())
@@ -289,21 +308,28 @@ class SelectTool(Tool):
             return False
         return True
 
-    def _vertex_for_keys(self) -> Hit | None:
-        hovered = self.context.hovered
-        if hovered is not None and hovered.kind == "vertex":
-            return hovered
-        return self.context.selected_vertex
+    def _vertices_for_keys(self) -> frozenset[Hit]:
+        """The selected vertices; the one under the mouse goes before a single other one."""
+        marked, hovered = self.context.selected_vertices, self.context.hovered
+        if hovered is not None and hovered.kind == "vertex" and len(marked) < 2:
+            return frozenset([hovered])
+        return marked
 
-    def _remove_vertex(self, hit: Hit | None) -> bool:
+    def _remove_vertices(self, hits: frozenset[Hit]) -> bool:
         document = self.context.document
-        if hit is None or document is None or self.busy:
+        if not hits or document is None or self.busy:
             return False
-        edit = RemoveVertex.of(document, hit.uid, hit.index, hit.ring)
+        edit: ShapeEdit
+        if len(hits) == 1:
+            (hit,) = hits
+            edit = RemoveVertex.of(document, hit.uid, hit.index, hit.ring)
+        else:
+            edit = without_vertices(document, hits)
         try:
             edit.pairs()
         except ValueError as error:
-            self.context.say(f"The vertex stays: {error}.")
+            stays = "The vertex stays" if len(hits) == 1 else "The vertices stay"
+            self.context.say(f"{stays}: {error}.")
             return True
         self.context.hover(None)
         self.context.select_vertex(None)
@@ -324,14 +350,15 @@ class SelectTool(Tool):
         document, selected = self.context.document, self.context.selection
         if document is None or not selected or self.busy:
             return False
-        vertex = self.context.selected_vertex
-        if vertex is None:
+        marked = self.context.selected_vertices
+        if not marked:
             self.context.issue(TranslateShapes.of(document, selected, dx, dy))
+        elif len(marked) > 1:
+            self.context.issue(moved_vertices(document, marked, dx, dy, drag=True))
         else:
-            x, y = handle_rings(document.get(vertex.uid))[vertex.ring][vertex.index].tolist()
-            self.context.issue(
-                moved_handle(document, vertex.uid, vertex.ring, vertex.index, (x + dx, y + dy))
-            )
+            (hit,) = marked
+            x, y = handle_rings(document.get(hit.uid))[hit.ring][hit.index].tolist()
+            self.context.issue(moved_handle(document, hit.uid, hit.ring, hit.index, (x + dx, y + dy)))
         self._nudging = True
         return True
 
@@ -365,10 +392,14 @@ class SelectTool(Tool):
         hovered = self.context.hovered
         if hovered is None and not self.context.document:
             return "Nothing is drawn here yet: choose the polygon tool and click around an object"
+        if hovered is None and self.context.selection:
+            return "Drag over empty ground to select vertices of what is selected; click it to select nothing"
         if hovered is None:
             return "Click a shape to select it; drag over empty ground to select several"
         match hovered.kind:
             case "vertex":
+                if len(self.context.selected_vertices) > 1:
+                    return "Drag to move the selected vertices; Shift+click adds one, Backspace removes them"
                 return "Drag to move the vertex; Alt+Shift+click or Backspace removes it"
             case "grip":
                 return "Drag to turn the rectangle; Shift turns in steps of 15°"

@@ -14,6 +14,7 @@ from core.annotation.model import AnnotationState, ShapeType
 from core.geometry import polygon_area, rings_are_valid
 from core.interactive.freehand import enclosed
 
+COORDINATES = st.floats(0, 50).map(lambda value: round(value, 3))
 LEFT = Qt.MouseButton.LeftButton
 
 
@@ -109,7 +110,7 @@ def test_the_line_is_shown_while_it_is_drawn_and_stays_inside_the_image(desk):
 
 
 @given(
-    st.lists(st.tuples(st.floats(0, 50), st.floats(0, 50)), min_size=3, max_size=25),
+    st.lists(st.tuples(COORDINATES, COORDINATES), min_size=3, max_size=25),
     st.sampled_from([0.0, 0.5, 2.0]),
 )
 @settings(max_examples=150, deadline=None)

@@ -1,0 +1,47 @@
+"""Dragging several vertices at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.canvas.hits import Hit
+from app.canvas.tools.drags import Drag
+from app.canvas.vertex_sets import moved_vertices, points_of
+from core.annotation.commands import XY, ShapeEdit
+
+if TYPE_CHECKING:
+    from app.canvas.context import ToolContext
+    from app.canvas.tools.base import Pointer
+
+
+class VerticesDrag(Drag):
+    """The selected vertices follow the mouse together, as far as the image reaches."""
+
+    def __init__(self, context: ToolContext, start: Pointer, hits: frozenset[Hit]) -> None:
+        super().__init__(context, start)
+        assert context.document is not None
+        self._hits = hits
+        points = points_of(context.document, hits)
+        self._low, self._high = points.min(axis=0), points.max(axis=0)
+        self._edit: ShapeEdit | None = None
+
+    def _offset(self, pointer: Pointer) -> XY:
+        width, height = self.context.image_size
+        (x0, y0), (x1, y1) = self._low.tolist(), self._high.tolist()
+        dx = min(max(pointer.x - self.start.x, min(0.0, -x0)), max(0.0, width - x1))
+        dy = min(max(pointer.y - self.start.y, min(0.0, -y0)), max(0.0, height - y1))
+        return dx, dy
+
+    def follow(self, pointer: Pointer) -> None:
+        """Show the shapes so, unless one of them would become invalid."""
+        if self.context.document is None:
+            return
+        edit = moved_vertices(self.context.document, self._hits, *self._offset(pointer))
+        if self.context.preview(edit):
+            self._edit = edit
+
+    def finish(self, pointer: Pointer) -> None:
+        """Move them to the last place that was possible."""
+        self.follow(pointer)
+        if self._edit is not None:
+            self.context.issue(self._edit)
