@@ -129,12 +129,13 @@ class Editing(QObject):
     def _on_current_changed(self, current: CurrentImage | None) -> None:
         canvas = self._canvas
         canvas.set_document(None)
-        if current is None or current.image is None:
+        shown = None if current is None else current.image or current.pyramid
+        if current is None or shown is None:
             text = EMPTY_PROJECT if self._session.project is not None else NO_IMAGE
             canvas.set_placeholder(text if current is None or not current.problem else current.problem)
             canvas.set_image(None)
         else:
-            canvas.set_image(current.image)
+            canvas.set_image(shown)
             canvas.set_document(current.document)
         self._update_actions()
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import numpy as np
 from PySide6.QtGui import QImage
 
+from app.qt_pixels import paintable
 from core.errors import FileProblem, ImageFileError
 from core.files import file_digest
+from core.images.pages import image_file
+from core.images.pyramid import Pyramid, is_huge, open_pyramid
 from core.images.reader import read_image
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ class LoadedImage:
     """What a worker found for one image.
 
     Attributes:
-        image: decoded pixels; None when they are unchanged (then `stamp` says so) or unreadable.
+        image: decoded pixels; None when they are unchanged (then `stamp` says so), huge or unreadable.
+        pyramid: a huge image's tiles, opened anew each time.
         loaded: the annotation; None when it is unchanged or unreadable.
         problem: one sentence when the image cannot be shown or edited.
     """
@@ -38,12 +41,13 @@ class LoadedImage:
     image: QImage | None = None
     loaded: Loaded | None = None
     problem: str = ""
+    pyramid: Pyramid | None = None
 
 
 def stamp_of(path: Path) -> Stamp | None:
     """The file's stamp, None when it is not there."""
     try:
-        status = path.stat()
+        status = image_file(path).stat()
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size
@@ -51,12 +55,7 @@ def stamp_of(path: Path) -> Stamp | None:
 
 def decode(path: Path) -> QImage:
     """The image as Qt paints it fastest (Format_RGB32). Raises ImageFileError."""
-    pixels = np.ascontiguousarray(read_image(path))
-    height, width = pixels.shape[:2]
-    if height == 0 or width == 0:
-        raise ImageFileError(path, "the image has no pixels; replace it or remove it from the folder")
-    shared = QImage(pixels.data, width, height, pixels.strides[0], QImage.Format.Format_RGB888)
-    return shared.convertToFormat(QImage.Format.Format_RGB32)  # a copy: `shared` only borrows the array
+    return paintable(read_image(path))
 
 
 def load_image(
@@ -80,23 +79,30 @@ def load_image(
     if stamp is None:
         return LoadedImage(entry, None, problem=vanished(entry))
     image: QImage | None = None
+    pyramid: Pyramid | None = None
     try:
+        loaded: Loaded | None = None
+        if annotation_too and (known_digest is None or file_digest(entry.annotation_path) != known_digest[0]):
+            loaded = project.load(entry)
         if stamp != known_stamp:
-            image = decode(entry.image_path)
-        if not annotation_too:
-            return LoadedImage(entry, stamp, image)
-        if known_digest is not None and file_digest(entry.annotation_path) == known_digest[0]:
-            return LoadedImage(entry, stamp, image)
-        loaded = project.load(entry)
+            if is_huge(entry.image_path):
+                pyramid = open_pyramid(entry.image_path, project.layout.cache / "pyramids")
+            else:
+                image = decode(entry.image_path)
     except FileProblem as error:
         return LoadedImage(entry, stamp, problem=str(error))
-    return LoadedImage(entry, stamp, image, loaded)
+    return LoadedImage(entry, stamp, image, loaded, pyramid=pyramid)
 
 
 def prefetch_image(entry: ImageEntry) -> LoadedImage:
-    """Decode one image ahead of its being asked for; what is wrong with it is said when it is."""
+    """Decode one image ahead of its being asked for; what is wrong with it is said when it is.
+
+    Not a huge one: its tiles are read when they are looked at.
+    """
     stamp = stamp_of(entry.image_path)
     try:
+        if is_huge(entry.image_path):
+            return LoadedImage(entry, stamp)
         return LoadedImage(entry, stamp, decode(entry.image_path))
     except ImageFileError as error:
         return LoadedImage(entry, None, problem=str(error))

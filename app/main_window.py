@@ -356,3 +356,4 @@ class MainWindow(Themed, QMainWindow):
 
 def _dropped_path(data: QMimeData) -> Path | None:
     return next((Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()), None)
+        self.canvas.end_workers()

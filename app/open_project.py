@@ -144,15 +144,20 @@ class OpenProject(QObject):
         if found.image is not None:
             assert found.stamp is not None
             self._images.put(entry.key, found.stamp, found.image)
-        cached = self._images.get(entry.key)
-        assert cached is not None
-        image = cached[1]
+        if found.pyramid is not None:
+            self._images.drop(entry.key)  # it may have been small before
+            image, size_hw = None, found.pyramid.size_hw
+        else:
+            cached = self._images.get(entry.key)
+            assert cached is not None
+            image = cached[1]
+            size_hw = image.height(), image.width()
         opened = self.documents.get(entry.key)
         if opened is None:
             assert found.loaded is not None
-            opened = self.documents.open(entry, found.loaded.annotation, (image.height(), image.width()))
+            opened = self.documents.open(entry, found.loaded.annotation, size_hw)
             self.autosaver.track(entry, opened.document, found.loaded.digest)
-        elif opened.document.snapshot().size_hw != (image.height(), image.width()):
+        elif opened.document.snapshot().size_hw != size_hw:
             return self._unusable(
                 entry,
                 f"{entry.image_path}: the image was replaced by one of another size while its annotation was "
@@ -165,7 +170,7 @@ class OpenProject(QObject):
             if self.autosaver.is_settled(key):
                 self.autosaver.forget(key)
                 self.documents.drop(key)
-        return CurrentImage(entry, image, opened.document, opened.history)
+        return CurrentImage(entry, image, opened.document, opened.history, pyramid=found.pyramid)
 
     def _unusable(self, entry: ImageEntry, problem: str) -> CurrentImage:
         self._images.drop(entry.key)

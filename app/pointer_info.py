@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject
-from PySide6.QtGui import QImage
 
 from app.canvas.view import CanvasView
 from app.label_mask import LabelMask
 from app.learning_controller import LearningController
 from app.session import Session
+from app.session_state import CurrentImage
 from app.status_bar import StatusBar
 from core.learning.events import Prediction
 
@@ -53,15 +53,16 @@ class PointerInfo(QObject):
 
     def _refresh(self) -> None:
         current = self._session.current
-        if self._pixel is None or current is None or current.image is None:
+        size_hw = None if current is None else current.size_hw
+        if self._pixel is None or current is None or size_hw is None:
             self._status.clear_position()
             return
         x, y = self._pixel
-        if not (0 <= x < current.image.width() and 0 <= y < current.image.height()):
+        if not (0 <= x < size_hw[1] and 0 <= y < size_hw[0]):
             self._status.clear_position()
             return
         classes = self._session.classes
-        self._status.set_position(x, y, pixel_value(current.image, x, y))
+        self._status.set_position(x, y, _value_at(current, x, y))
         drawn = self._mask.class_at(x, y)
         self._status.set_label(None if drawn is None else classes.by_index(drawn))
         if self._predicted is None or self._confidence is None or not _inside(self._predicted, x, y):
@@ -71,10 +72,18 @@ class PointerInfo(QObject):
             self._status.set_predicted(found, int(self._confidence[y, x]) / 255)
 
 
-def pixel_value(image: QImage, x: int, y: int) -> str:
+def _value_at(current: CurrentImage, x: int, y: int) -> str:
+    """What to say of a pixel; nothing where a huge image's tile is not in memory."""
+    if current.pyramid is not None:
+        value = current.pyramid.pixel(x, y)
+        return "" if value is None else value_text(*value)
+    assert current.image is not None
+    color = current.image.pixelColor(x, y)
+    return value_text(color.red(), color.green(), color.blue())
+
+
+def value_text(red: int, green: int, blue: int) -> str:
     """Grey as one number, colours as three."""
-    color = image.pixelColor(x, y)
-    red, green, blue = color.red(), color.green(), color.blue()
     return f"value {red}" if red == green == blue else f"value {red}, {green}, {blue}"
 
 

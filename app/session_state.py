@@ -9,6 +9,7 @@ from PySide6.QtGui import QImage
 
 from core.annotation.document import AnnotationDocument
 from core.annotation.history import History
+from core.images.pyramid import Pyramid
 
 if TYPE_CHECKING:
     from core.project.project import ImageEntry
@@ -20,8 +21,10 @@ class CurrentImage:
 
     Attributes:
         entry: which image.
-        image: its pixels, Format_RGB32. document, history: what is drawn on it.
-        problem: one sentence why it cannot be shown or edited; then the other three are None.
+        image: its pixels, Format_RGB32; None for a huge image, which has a pyramid instead.
+        pyramid: the tiles of a huge image.
+        document, history: what is drawn on it.
+        problem: one sentence why it cannot be shown or edited; then the others are None.
     """
 
     entry: ImageEntry
@@ -29,8 +32,11 @@ class CurrentImage:
     document: AnnotationDocument | None = None
     history: History | None = None
     problem: str | None = None
+    pyramid: Pyramid | None = None
 
     @property
     def size_hw(self) -> tuple[int, int] | None:
         """Height and width in pixels."""
+        if self.pyramid is not None:
+            return self.pyramid.size_hw
         return None if self.image is None else (self.image.height(), self.image.width())

@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QImage
 
+from app.qt_pixels import paintable
 from app.workers.tasks import TaskRunner
 from core.errors import ImageFileError
 from core.files import digest
+from core.images.pages import image_file
 from core.images.reader import thumbnail
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def load_thumbnail(path: Path, cache: Path) -> QImage:
         ImageFileError: the image cannot be read.
     """
     try:
-        status = path.stat()
+        status = image_file(path).stat()
     except OSError as error:
         raise ImageFileError(
             path, "the image was moved or deleted; put it back or remove its entry"
@@ -107,10 +108,7 @@ def load_thumbnail(path: Path, cache: Path) -> QImage:
     image = QImage(str(kept)) if kept.is_file() else QImage()
     if not image.isNull():
         return image
-    pixels = np.ascontiguousarray(thumbnail(path, SIDE_PX))
-    height, width = pixels.shape[:2]
-    shared = QImage(pixels.data, width, height, pixels.strides[0], QImage.Format.Format_RGB888)
-    image = shared.copy()
+    image = paintable(thumbnail(path, SIDE_PX))
     _keep(image, kept)
     return image
 
