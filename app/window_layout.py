@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction, QActionGroup, QResizeEvent
@@ -29,18 +30,24 @@ TOOLBAR: Sequence[str] = (
     "edit.undo",
     "edit.redo",
     "",
-    "view.fit",
-    "view.zoom_out",
-    "view.zoom_in",
-    "",
     "window.previous",
     "window.next",
     "shape.done",
+    "",
+    "view.fit",
+    "view.zoom_out",
+    "view.zoom_in",
 )
+
+ICON_SIDE: Final = 20
+SMALL_ICON_SIDE: Final = 16
 
 
 class ToolBar(QToolBar):
-    """Keeps all its tools in sight as long as it can: words go before a tool moves behind the arrow."""
+    """Keeps all its tools in sight as long as it can: words and size give way before the arrow comes.
+
+    What goes there first stands last: zooming, which wheel and keys do as well.
+    """
 
     def __init__(self, title: str, window: QMainWindow) -> None:
         super().__init__(title, window)
@@ -48,7 +55,12 @@ class ToolBar(QToolBar):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Fit anew."""
-        self._fitter.fit(event.size().width())
+        width = event.size().width()
+        for side in (ICON_SIDE, SMALL_ICON_SIDE):
+            self.setIconSize(QSize(side, side))
+            self._fitter.fit(width)
+            if self.sizeHint().width() <= width:
+                break
         super().resizeEvent(event)
 
 
@@ -103,7 +115,6 @@ def add_toolbar(window: QMainWindow, actions: Actions) -> QToolBar:
     bar = ToolBar("Tools", window)
     bar.setObjectName("toolbar")
     bar.setMovable(False)
-    bar.setIconSize(QSize(20, 20))
     bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
     for name in TOOLBAR:
         if name:

@@ -10,7 +10,6 @@ from PySide6.QtGui import QColor, QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QColorDialog,
-    QHBoxLayout,
     QLineEdit,
     QMenu,
     QVBoxLayout,
@@ -19,6 +18,7 @@ from PySide6.QtWidgets import (
 
 from app.icons import icon
 from app.panels.class_rows import ClassDelegate, ClassesModel, class_hotkeys
+from app.panels.headings import PanelHeading
 from app.panels.parts import MIN_PANEL_WIDTH, IconButton, label, swatch_icon
 from app.panels.reorder import ReorderListView
 from app.panels.rows import ListOrNote, open_row_menus
@@ -256,10 +256,9 @@ class ClassPanel(QWidget):
         return menu
 
     def _lay_out(self) -> None:
-        heading = QHBoxLayout()
-        heading.setContentsMargins(SPACE * 3 // 2, SPACE // 2, SPACE // 2, SPACE // 2)
-        heading.addWidget(label("Classes", "strong"), 1)
-        heading.addWidget(self.add_button)
+        heading = PanelHeading("Classes")
+        heading.add_tool(QWidget(), 1)
+        heading.add_tool(self.add_button)
         below = QVBoxLayout()
         below.setContentsMargins(SPACE, SPACE // 2, SPACE, SPACE // 2)
         below.setSpacing(SPACE // 2)
@@ -268,7 +267,7 @@ class ClassPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addLayout(heading)
+        layout.addWidget(heading)
         layout.addWidget(self._list, 1)
         layout.addLayout(below)
         self.setMinimumWidth(MIN_PANEL_WIDTH)

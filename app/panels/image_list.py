@@ -11,9 +11,10 @@ from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QListView, QMenu, QVBoxLay
 
 from app.icons import icon
 from app.image_status import ImageStatus
+from app.panels.headings import PanelHeading
 from app.panels.image_delegate import ImageDelegate
 from app.panels.image_model import KEY_ROLE, ImageListModel, ImageOrder, StateFilter
-from app.panels.parts import MIN_PANEL_WIDTH, ElidedLabel, IconButton, label
+from app.panels.parts import MIN_PANEL_WIDTH, ElidedLabel, IconButton
 from app.panels.rows import ListOrNote
 from app.theme import SPACE, Themed, Tokens
 
@@ -136,19 +137,16 @@ class ImageListPanel(Themed, QWidget):
         self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.view.setAccessibleName("Images")
         self.view.selectionModel().currentChanged.connect(self._on_current_row_changed)
-        heading = QHBoxLayout()
-        heading.setContentsMargins(SPACE * 3 // 2, SPACE // 2, SPACE // 2, SPACE // 2)
-        heading.setSpacing(SPACE)
-        heading.addWidget(label("Images", "strong"))
-        heading.addWidget(self._count, 1)
-        heading.addWidget(self.filter_button)
+        heading = PanelHeading("Images")
+        heading.add_tool(self._count, 1)
+        heading.add_tool(self.filter_button)
         field = QHBoxLayout()
         field.setContentsMargins(SPACE, 0, SPACE, SPACE // 2)
         field.addWidget(self.search)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addLayout(heading)
+        layout.addWidget(heading)
         layout.addLayout(field)
         layout.addWidget(self._list, 1)
         self.setMinimumWidth(MIN_PANEL_WIDTH)

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, Qt, Signal
-from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QMenu, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QMenu, QVBoxLayout, QWidget
 
 from app.icons import icon
-from app.panels.parts import MIN_PANEL_WIDTH, ElidedLabel, IconButton, label
+from app.panels.headings import PanelHeading
+from app.panels.parts import MIN_PANEL_WIDTH, ElidedLabel, IconButton
 from app.panels.reorder import ReorderListView
 from app.panels.rows import ListOrNote, open_row_menus
 from app.panels.shape_rows import ShapeDelegate, ShapesModel
-from app.theme import SPACE, tokens
+from app.theme import tokens
 from core.annotation.model import ClassList, Shape
 
 _EMPTY_TEXT: Final = "Nothing drawn here yet.\nChoose a tool above and draw."
@@ -50,16 +51,13 @@ class ShapePanel(QWidget):
         self._count = ElidedLabel("", "small")
         self.eye_button = IconButton("eye", "Hide all shapes")
         self._list = ListOrNote(self.view, _EMPTY_TEXT)
-        heading = QHBoxLayout()
-        heading.setContentsMargins(SPACE * 3 // 2, SPACE // 2, SPACE // 2, SPACE // 2)
-        heading.setSpacing(SPACE)
-        heading.addWidget(label("Shapes", "strong"))
-        heading.addWidget(self._count, 1)
-        heading.addWidget(self.eye_button)
+        self.heading = PanelHeading("Shapes")
+        self.heading.add_tool(self._count, 1)
+        self.heading.add_tool(self.eye_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addLayout(heading)
+        layout.addWidget(self.heading)
         layout.addWidget(self._list, 1)
         self.setMinimumWidth(MIN_PANEL_WIDTH)
 
