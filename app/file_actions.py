@@ -5,16 +5,18 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QStandardPaths
+from PySide6.QtCore import QObject, QStandardPaths, Qt
 from PySide6.QtWidgets import QMenu, QWidget
 
-from app.dialogs.message import show_error
+from app.dialogs.message import Choice, MessageDialog, show_error
 from app.dialogs.open import choose_file, choose_folder, choose_target
 from app.session import Session
+from app.session_state import CurrentImage
 from app.settings import Settings
 from core.errors import MaskloopError
 
 SAMPLE_NAME = "Maskloop sample"
+_DELETE_CHOICES = (Choice("keep", "Cancel"), Choice("delete", "Delete", "danger"))
 
 
 class FileActions(QObject):
@@ -63,6 +65,29 @@ class FileActions(QObject):
             suggested = path.with_name(f"{path.stem} copy.json")
             title = "Save a copy of the annotation"
             choose_target(self._window, title, suggested, self._session.save_copy)
+
+    def delete_annotation(self) -> None:
+        """Ask, then delete the label file of the image with its shapes and its mask."""
+        session = self._session
+        current = session.current
+        if current is None or current.document is None or not session.editor.has_annotation:
+            return
+        shapes = len(current.document)
+        what = f"{shapes} shape{'s' if shapes != 1 else ''}" if shapes else "no shapes"
+        text = (
+            f"{current.entry.annotation_path.name} ({what}) and its mask are deleted. "
+            "The image stays, and Undo brings them back until you close the project."
+        )
+        dialog = MessageDialog(
+            "question", "Delete this annotation?", text, choices=_DELETE_CHOICES, parent=self._window
+        )
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.chosen.connect(partial(self._on_delete_chosen, current))
+        dialog.open()
+
+    def _on_delete_chosen(self, asked_about: CurrentImage, key: str) -> None:
+        if key == "delete" and self._session.current is asked_about:
+            self._session.editor.delete_annotation()
 
     def fill_recent_menu(self, menu: QMenu) -> None:
         """Keep this menu filled with the recent projects."""

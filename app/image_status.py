@@ -6,15 +6,19 @@ it goes; what is edited in the window is known at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QObject, Signal
 
+from app.image_loading import Stamp, stamp_of, vanished
 from app.workers.tasks import TaskRunner
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import AnnotationState
+from core.errors import FileProblem, ImageFileError
+from core.images.reader import image_size
+from core.project.annotation_store import require_size
 
 if TYPE_CHECKING:
     from core.project.project import ImageEntry, Project
@@ -43,29 +47,60 @@ def _status(state: AnnotationState, shapes: int) -> ImageStatus:
     return ImageStatus(state, shapes)
 
 
-def read_statuses(project: Project, entries: tuple[ImageEntry, ...]) -> dict[str, ImageStatus]:
-    """Worker: the status of each image from its annotation file."""
-    return {entry.key: _read_status(project, entry) for entry in entries}
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One file that cannot be used: a sentence, and the image to look at, if it is about one."""
+
+    key: str | None
+    text: str
 
 
-def _read_status(project: Project, entry: ImageEntry) -> ImageStatus:
-    glance = project.glance(entry)
-    if glance is None:
-        return ImageStatus()
-    if glance.problem is not None:
-        return ImageStatus(problem=str(glance.problem))
-    return _status(glance.state, sum(glance.labels.values()))
+class StatusReader:
+    """Reads statuses in a worker; which images are sound is remembered until their files change."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._sizes: dict[str, tuple[Stamp, tuple[int, int]]] = {}
+
+    def read(self, entries: tuple[ImageEntry, ...]) -> dict[str, ImageStatus]:
+        """Worker: the status of each image from its annotation file and the image's own header."""
+        return {entry.key: self._read(entry) for entry in entries}
+
+    def _read(self, entry: ImageEntry) -> ImageStatus:
+        try:
+            size_hw = self._size_of(entry)
+            glance = self._project.glance(entry)
+            if glance is None:
+                return ImageStatus()
+            if glance.problem is not None:
+                raise glance.problem
+            require_size(entry, glance.size_hw, size_hw)
+        except FileProblem as problem:
+            return ImageStatus(problem=str(problem))
+        return _status(glance.state, sum(glance.labels.values()))
+
+    def _size_of(self, entry: ImageEntry) -> tuple[int, int]:
+        """Height and width. Raises ImageFileError."""
+        stamp = stamp_of(entry.image_path)
+        if stamp is None:
+            raise ImageFileError(entry.image_path, vanished(entry).partition(": ")[2])
+        known = self._sizes.get(entry.key)
+        if known is None or known[0] != stamp:
+            known = self._sizes[entry.key] = stamp, image_size(entry.image_path)
+        return known[1]
 
 
 class StatusBoard(QObject):
     """The status of every image of one project."""
 
     changed = Signal(object)  # tuple of keys
+    scanned = Signal()  # all that was asked for has been read
 
     def __init__(self, project: Project, worker: TaskRunner, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._project = project
+        self._reader = StatusReader(project)
         self._worker = worker
+        self._portions = 0
         self._statuses: dict[str, ImageStatus] = {}
         self._image_problems: dict[str, str] = {}
         self._live: set[str] = set()
@@ -83,9 +118,17 @@ class StatusBoard(QObject):
         for start in range(0, len(entries), PORTION):
             portion = entries[start : start + PORTION]
             task = self._worker.run(
-                read_statuses, self._project, portion, doing="reading annotations", priority=SCAN_PRIORITY
+                self._reader.read, portion, doing="reading annotations", priority=SCAN_PRIORITY
             )
+            self._portions += 1
             task.done.connect(self._on_read)
+            task.failed.connect(self._on_portion_over)
+        if not entries:
+            self.scanned.emit()
+
+    def problems(self, keys: Iterable[str]) -> Sequence[Problem]:
+        """The images among these that cannot be used."""
+        return [Problem(key, text) for key in keys if (text := self.get(key).problem)]
 
     def set_live(self, key: str, status: ImageStatus) -> None:
         """The image is open: this is newer than any file."""
@@ -106,3 +149,9 @@ class StatusBoard(QObject):
         self._statuses.update(fresh)
         if fresh:
             self.changed.emit(tuple(fresh))
+        self._on_portion_over()
+
+    def _on_portion_over(self, _sentence: str = "") -> None:
+        self._portions -= 1
+        if self._portions == 0:
+            self.scanned.emit()

@@ -15,6 +15,7 @@ from app.canvas_page import CanvasPage
 from app.closing import Closing
 from app.dialogs.conflict import ask_about_conflict
 from app.dialogs.message import Toast, show_error
+from app.done_offer import DoneOffer
 from app.editing import Editing
 from app.exporting import Exporting
 from app.file_actions import FileActions
@@ -30,6 +31,7 @@ from app.panels.parts import sentence
 from app.panels.shape_list import ShapePanel
 from app.panels.training_panel import TrainingPanel
 from app.pointer_info import PointerInfo
+from app.problem_report import ProblemReport
 from app.session import Session
 from app.settings import Settings
 from app.status_bar import StatusBar
@@ -138,6 +140,8 @@ class MainWindow(Themed, QMainWindow):
         self._exporting = Exporting(session, self.controller, self)
         self._pointer = PointerInfo(session, self.controller, canvas, self.label_mask, self.status)
         self._closing = Closing(self)
+        self._done_offer = DoneOffer(session, self.toast, self.actions_["shape.done_left"])
+        self._problems = ProblemReport(session, self.toast, self.actions_["file.problems"], self)
         canvas.hint_changed.connect(self.status.set_hint)
         canvas.zoom_changed.connect(self.status.set_zoom)
         self.shapes.label_edit_requested.connect(self._on_label_edit)
@@ -159,7 +163,7 @@ class MainWindow(Themed, QMainWindow):
             "file.save": self._on_save,
             "file.save_as": self._files.save_as,
             "file.export": self._exporting.open_dialog,
-            "file.delete_annotation": session.clear_annotation,
+            "file.delete_annotation": self._files.delete_annotation,
             "file.close": self._on_close_project,
             "file.quit": self.close,
             "view.zoom_in": canvas.zoom_in,
@@ -233,7 +237,7 @@ class MainWindow(Themed, QMainWindow):
         opened = project is not None
         self.page.show_project(opened)
         self._show_panels(opened)
-        for name in ("file.save", "file.export", "file.close", "file.add_images"):
+        for name in ("file.save", "file.export", "file.close", "file.add_images", "file.problems"):
             self.actions_[name].setEnabled(opened)
         for name in ("window.next", "window.previous", "window.next_copy", "window.previous_copy"):
             self.actions_[name].setEnabled(opened)

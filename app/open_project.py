@@ -17,7 +17,7 @@ from PySide6.QtCore import QObject, Signal
 from app.class_changes import ClassesChanged, Operation, change_classes
 from app.conflicts import ConflictChoice, Theirs, read_theirs
 from app.image_loading import ImageCache, LoadedImage, load_image, prefetch_image, vanished
-from app.image_status import StatusBoard, status_of
+from app.image_status import Problem, StatusBoard, status_of
 from app.open_documents import OpenDocuments
 from app.session_state import CurrentImage
 from app.watching import ProjectWatcher, image_names
@@ -48,6 +48,7 @@ class OpenProject(QObject):
         document_reloaded(str key): it was read again from disk; its history is empty.
         images_changed(object ScanChange): images appeared or vanished.
         classes_changed(): see `classes`.
+        problems_found(object tuple of Problem): files that cannot be used and were not told before.
         busy_changed(str): what editing has to wait for, "" when nothing.
     """
 
@@ -55,6 +56,7 @@ class OpenProject(QObject):
     document_reloaded = Signal(str)
     images_changed = Signal(object)
     classes_changed = Signal()
+    problems_found = Signal(object)
     busy_changed = Signal(str)
     message = Signal(str, str)
 
@@ -77,11 +79,13 @@ class OpenProject(QObject):
         self._rescanned_at = time.monotonic()
         self._names: frozenset[str] | None = None
         self._notes_told = 0
+        self._problems_told: set[Problem] = set()
         self._closed = False
         self._watcher = ProjectWatcher(self)
         self._watcher.annotation_touched.connect(self._on_annotation_touched)
         self._watcher.folders_touched.connect(self._on_folders_touched)
         self._take_entries()
+        self.board.scanned.connect(self._on_scanned)
         self.board.scan(self.entries.values())
         self._on_folders_touched()
 
@@ -90,6 +94,20 @@ class OpenProject(QObject):
         notes = self.project.notes[self._notes_told :]
         self._notes_told = len(self.project.notes)
         return notes
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Files that cannot be used: what the last scan passed over, then images in their order."""
+        images = self.board.problems(self.entries)
+        known = {problem.text for problem in images}
+        passed_over = [Problem(None, str(p)) for p in self.project.problems if str(p) not in known]
+        return (*passed_over, *images)
+
+    def _on_scanned(self) -> None:
+        problems = self.problems()
+        new = tuple(problem for problem in problems if problem not in self._problems_told)
+        self._problems_told = set(problems)  # what is mended and breaks again is told again
+        if new and not self._closed:
+            self.problems_found.emit(new)
 
     def close(self, *, discard: bool = False) -> bool:
         """Save everything, wait for it, give the project back.

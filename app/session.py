@@ -9,20 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
+from app.browser import Browser
+from app.class_editor import ClassEditor
 from app.conflicts import ConflictChoice
+from app.image_editor import ImageEditor
 from app.image_loading import LoadedImage
-from app.image_status import StatusBoard
+from app.image_status import Problem, StatusBoard
 from app.open_project import OpenProject, vanished_image
 from app.opening import Opened, open_target
 from app.saved_copy import save_copy
 from app.session_state import CurrentImage
 from app.workers.autosaver import SaveState
 from app.workers.tasks import Task, TaskRunner
-from core.annotation.commands import Command, Composite, Relabel, RemoveShapes, SetState, drawing
+from core.annotation.commands import Command, drawing
 from core.annotation.document import Change
 from core.annotation.model import AnnotationState, ClassList, LabelClass, Shape
 
@@ -45,6 +48,7 @@ class Session(QObject):
     history_changed = Signal()
     labels_written = Signal(object)
     conflict_found = Signal(str, str)
+    problems_found = Signal(object)
     open_failed = Signal(object, str)
     busy_changed = Signal(str)
     message = Signal(str, str)
@@ -53,16 +57,20 @@ class Session(QObject):
         super().__init__(parent)
         self._reader = TaskRunner(2, self)
         self._opened: OpenProject | None = None
-        self._order: tuple[str, ...] = ()
         self._current: CurrentImage | None = None
-        self._wanted: str | None = None
+        self._browser = Browser()
         self._shapes_to_copy: tuple[Shape, ...] = ()
-        self._selection: frozenset[int] = frozenset()
-        self._active_class: LabelClass | None = None
-        self._known_indices: frozenset[int] = frozenset()
-        self._busy = ""
         self._open_task: Task | None = None
         self._load_task: Task | None = None
+        self.editor = ImageEditor(self)
+        """Edits of the current image."""
+        self.class_editor = ClassEditor(self)
+        """Changes of the classes."""
+        self.editor.selection_changed.connect(self.selection_changed)
+        self.editor.history_changed.connect(self.history_changed)
+        self.editor.message.connect(self.message)
+        self.class_editor.changed.connect(self.classes_changed)
+        self.class_editor.active_changed.connect(self.active_class_changed)
         self.keep_previous = False
         """Put the shapes of the image that is left on the next one, if that has none (labelme's Ctrl+P)."""
         self.preferred_image: Callable[[Path], str | None] = lambda _root: None
@@ -78,7 +86,7 @@ class Session(QObject):
     @property
     def classes(self) -> ClassList:
         """The project's classes; none without a project."""
-        return ClassList() if self._opened is None else self._opened.classes
+        return self.class_editor.classes
 
     @property
     def current(self) -> CurrentImage | None:
@@ -88,17 +96,22 @@ class Session(QObject):
     @property
     def selection(self) -> frozenset[int]:
         """Uids of the selected shapes of the current image."""
-        return self._selection
+        return self.editor.selection
 
     @property
     def active_class(self) -> LabelClass | None:
         """The class that new shapes get."""
-        return self._active_class
+        return self.class_editor.active
 
     @property
     def statuses(self) -> StatusBoard | None:
         """State, shape count and problem of every image."""
         return None if self._opened is None else self._opened.board
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Files of the project that cannot be used, as far as is known by now."""
+        return () if self._opened is None else self._opened.problems()
 
     @property
     def save_state(self) -> SaveState:
@@ -108,12 +121,12 @@ class Session(QObject):
     @property
     def busy(self) -> str:
         """What editing has to wait for, "" when nothing."""
-        return self._busy
+        return self.editor.busy
 
     @property
     def editable(self) -> bool:
         """Whether there is a document that may be edited now."""
-        return self._current is not None and self._current.document is not None and not self._busy
+        return self.editor.editable
 
     def keys(self) -> tuple[str, ...]:
         """Keys of all images, in the project's order."""
@@ -174,13 +187,11 @@ class Session(QObject):
         opened.document_changed.connect(self._on_document_changed)
         opened.document_reloaded.connect(self._on_document_reloaded)
         opened.images_changed.connect(self._on_images_changed)
-        opened.classes_changed.connect(self._on_classes_changed)
-        self._order = tuple(opened.entries)
-        self._known_indices = frozenset(self.classes.indices)
-        self._active_class = self._default_class()
+        opened.problems_found.connect(self.problems_found)
+        self._browser.set_order(opened.entries)
+        self.editor.attach(opened)
         self.project_changed.emit()
-        self.classes_changed.emit()
-        self.active_class_changed.emit(self._active_class)
+        self.class_editor.attach(opened)
         self.images_changed.emit(None)
         self.saved_changed.emit(self.save_state)
         for note in opened.new_notes():
@@ -214,16 +225,15 @@ class Session(QObject):
         if not opened.close(discard=discard):
             return False
         self._drop_load()
-        self._wanted = None
+        self._browser.wanted = None
         self._set_current(None)
         self._opened = None
-        self._order = ()
-        self._active_class = None
+        self._browser.set_order(())
+        self.editor.attach(None)
         self._set_busy("")
         opened.deleteLater()
         self.project_changed.emit()
-        self.classes_changed.emit()
-        self.active_class_changed.emit(None)
+        self.class_editor.attach(None)
         self.images_changed.emit(None)
         return True
 
@@ -266,14 +276,14 @@ class Session(QObject):
         self._shapes_to_copy = document.shapes if copies and document is not None else ()
         opened.autosaver.save_now()
         self._drop_load()
-        self._wanted = key
+        self._browser.wanted = key
         self._load_task = task = opened.load(key)
         task.done.connect(self._on_image_loaded)
         task.failed.connect(partial(self._on_image_failed, opened.entries[key]))
 
     def set_browse_order(self, keys: Iterable[str]) -> None:
         """The order in which next and previous go: what the image list shows."""
-        self._order = tuple(keys)
+        self._browser.set_order(keys)
 
     def next_image(self, *, copy_shapes: bool = False) -> None:
         """Go to the next image of the list; `copy_shapes` puts this one's shapes on it if it has none."""
@@ -285,22 +295,12 @@ class Session(QObject):
 
     def neighbour(self, step: int) -> str | None:
         """The image `step` places on in the list's order, None beyond its ends."""
-        here = self._wanted
-        order = self._order
-        if here is None:
-            return order[0] if order else None
-        if here in order:
-            index = order.index(here) + step
-        else:  # filtered away: go on from where it stood
-            place = {key: index for index, key in enumerate(self.keys())}
-            before = sum(place.get(key, 0) < place.get(here, 0) for key in order)
-            index = before if step > 0 else before - 1
-        return order[index] if 0 <= index < len(order) else None
+        return self._browser.neighbour(step, self.keys())
 
     def _step(self, step: int, *, copy_shapes: bool) -> None:
         key = self.neighbour(step)
         if key is None:
-            if self._opened is not None and self._order:
+            if self._opened is not None and self._browser.order:
                 self.message.emit(f"This is the {'last' if step > 0 else 'first'} image.", "info")
             return
         self.open_image(key, copy_shapes=copy_shapes)
@@ -313,7 +313,7 @@ class Session(QObject):
     def _on_image_loaded(self, found: LoadedImage) -> None:
         self._load_task = None
         opened = self._opened
-        if opened is None or found.entry.key != self._wanted:
+        if opened is None or found.entry.key != self._browser.wanted:
             return
         self._set_current(opened.take(found))
         copied, self._shapes_to_copy = self._shapes_to_copy, ()
@@ -324,11 +324,11 @@ class Session(QObject):
 
     def _on_image_failed(self, entry: ImageEntry, sentence: str) -> None:
         self._load_task = None
-        if entry.key == self._wanted:
+        if entry.key == self._browser.wanted:
             self._set_current(CurrentImage(entry, problem=sentence))
 
     def _set_current(self, current: CurrentImage | None) -> None:
-        self.set_selection(frozenset())
+        self.editor.show(current)
         self._current = current
         if self._opened is not None:
             self._opened.watch(None if current is None else current.entry.key)
@@ -337,91 +337,58 @@ class Session(QObject):
 
     # --- editing ------------------------------------------------------------------------------------------
 
-    def execute(self, command: Command) -> bool:
-        """Do a command on the current image. False: it was refused, and a message says why."""
-        if self._busy:
-            self.message.emit(f"Please wait: {self._busy}.", "warning")
-            return False
-        if self._opened is None or self._current is None or self._current.history is None:
-            return False
-        if not self._opened.project.writable:
-            reason = self._opened.project.read_only_reason
-            text = f"{self._opened.project.root}: nothing can be changed here, because {reason}."
-            self.message.emit(text, "warning")
-            return False
-        try:
-            self._current.history.push(command)
-        except ValueError as error:
-            text = str(error)
-            self.message.emit(f"{text[:1].upper()}{text[1:]}.", "warning")
-            return False
-        self.history_changed.emit()
-        return True
+    def execute(self, command: Command, *, on: CurrentImage | None = None) -> bool:
+        """Do a command on the current image, or on another open one. False: refused, a message says why."""
+        return self.editor.execute(command, on=on)
 
     def end_drag(self) -> None:
         """The mouse was released: the next command is an entry of its own in the history."""
-        if self._current is not None and self._current.history is not None:
-            self._current.history.break_merge()
+        self.editor.end_drag()
 
     def undo(self) -> None:
         """Take the last edit of this image back."""
-        if self.editable and self._current is not None and self._current.history is not None:
-            self._current.history.undo()
-            self.history_changed.emit()
+        self.editor.undo()
 
     def redo(self) -> None:
         """Do the last undone edit of this image again."""
+        self.editor.redo()
+
+    def go_to_edit(self, position: int) -> None:
+        """Undo or redo edits of this image until the first `position` of its history are done."""
         if self.editable and self._current is not None and self._current.history is not None:
-            self._current.history.redo()
+            self._current.history.go_to(position)
             self.history_changed.emit()
 
     def set_selection(self, uids: Iterable[int]) -> None:
         """Select shapes; uids the image does not have are left out."""
-        document = None if self._current is None else self._current.document
-        selection = frozenset() if document is None else frozenset(uid for uid in uids if uid in document)
-        if selection != self._selection:
-            self._selection = selection
-            self.selection_changed.emit(selection)
-
-    def set_active_class(self, label_class: LabelClass | None) -> None:
-        """Choose what new shapes are."""
-        if label_class != self._active_class:
-            self._active_class = label_class
-            self.active_class_changed.emit(label_class)
-
-    def choose_class(self, label_class: LabelClass) -> None:
-        """Choose what new shapes are; selected shapes become that, too."""
-        self.set_active_class(label_class)
-        self.relabel_selection(label_class.name)
+        self.editor.set_selection(uids)
 
     def relabel_selection(self, label: str) -> None:
         """Give the selected shapes another label."""
-        document = None if self._current is None else self._current.document
-        if document is None:
-            return
-        changed = [uid for uid in self._selection if document.get(uid).label != label]
-        if changed:
-            self.execute(Relabel.of(document, changed, label))
+        self.editor.relabel_selection(label)
 
     def delete_selection(self) -> None:
         """Delete the selected shapes."""
-        if self._current is not None and self._current.document is not None and self._selection:
-            self.execute(RemoveShapes.of(self._current.document, self._selection))
+        self.editor.delete_selection()
 
     def set_image_state(self, state: AnnotationState) -> None:
         """Say how much of the image is labelled; undoable."""
-        document = None if self._current is None else self._current.document
-        if document is not None and document.state is not state:
-            self.execute(SetState.of(document, state))
+        self.editor.set_state(state)
 
-    def clear_annotation(self) -> None:
-        """Delete all shapes of the image and its state; undoable."""
-        document = None if self._current is None else self._current.document
-        if document is None or (not document.shapes and document.state is AnnotationState.UNLABELLED):
-            return
-        everything = RemoveShapes.of(document, [shape.uid for shape in document.shapes])
-        state = SetState.of(document, AnnotationState.UNLABELLED)
-        self.execute(Composite("Delete annotation", (everything, state)))
+    def set_active_class(self, label_class: LabelClass | None) -> None:
+        """Choose what new shapes are."""
+        self.class_editor.set_active(label_class)
+
+    def choose_class(self, label_class: LabelClass) -> None:
+        """Choose what new shapes are; selected shapes become that, too."""
+        self.class_editor.set_active(label_class)
+        self.editor.relabel_selection(label_class.name)
+
+    def add_class(self, name: str, color: str | None = None) -> None:
+        """Add a class; `classes_changed` follows. Other changes of classes: see `class_editor`."""
+        self.class_editor.add(name, color)
+
+    # --- files --------------------------------------------------------------------------------------------
 
     def save_copy(self, target: Path) -> None:
         """Write the current annotation as a labelme JSON elsewhere."""
@@ -439,7 +406,7 @@ class Session(QObject):
         self.message.emit(sentence, "error")
 
     def resolve_conflict(self, key: str, choice: ConflictChoice) -> None:
-        """Answer `conflict_found`: "reload" theirs, keep "mine", or "both" (their shapes are added)."""
+        """Answer `conflict_found`: "reload" theirs, keep "mine", or "both" (their file is kept beside)."""
         if self._opened is not None:
             self._opened.resolve_conflict(key, choice)
 
@@ -449,86 +416,13 @@ class Session(QObject):
             for key in self._opened.autosaver.conflicts:
                 self._opened.autosaver.ask_again(key)
 
-    # --- classes ------------------------------------------------------------------------------------------
-
-    def add_class(self, name: str, color: str | None = None) -> None:
-        """Add a class; `classes_changed` follows."""
-        self._change_classes(f"adding the class {name}", set(), lambda p: p.add_class(name, color))
-
-    def rename_class(self, index: int, name: str) -> None:
-        """Rename a class and the labels of all its shapes."""
-        old = self._class_name(index)
-        self._change_classes(f"renaming {old} to {name}", {old}, lambda p: p.rename_class(index, name))
-
-    def recolor_class(self, index: int, color: str) -> None:
-        """Give a class another colour "#rrggbb"."""
-        doing = f"changing the colour of {self._class_name(index)}"
-        self._change_classes(doing, set(), lambda p: p.recolor_class(index, color), refresh_masks=True)
-
-    def reorder_classes(self, indices: tuple[int, ...]) -> None:
-        """Show the classes in this order."""
-        self._change_classes("reordering the classes", set(), lambda p: p.reorder_classes(indices))
-
-    def merge_classes(self, source: int, into: int) -> None:
-        """Make all shapes of one class shapes of another; the first class is gone then."""
-        old = self._class_name(source)
-        doing = f"merging {old} into {self._class_name(into)}"
-        self._change_classes(doing, {old}, lambda p: p.merge_classes(source, into))
-
-    def delete_class(self, index: int, shapes: Literal["delete", "ignore"] | int = "delete") -> None:
-        """Delete a class; its shapes go, are ignored, or become those of another class."""
-        old = self._class_name(index)
-        self._change_classes(f"deleting {old}", {old}, lambda p: p.delete_class(index, shapes))
-
-    def count_shapes(self, index: int) -> Task | None:
-        """A task that counts a class's shapes in all images."""
-        if self._opened is None:
-            return None
-        self._opened.autosaver.save_now()
-        project = self._opened.project
-        return self._opened.worker.run(
-            project.usage, index, doing=f"counting the shapes of {self._class_name(index)}"
-        )
-
-    def _change_classes(
-        self,
-        doing: str,
-        affected_labels: set[str],
-        operation: Callable[[Project], object],
-        *,
-        refresh_masks: bool = False,
-    ) -> None:
-        if self._opened is not None:
-            self._opened.change_classes(doing, affected_labels, operation, refresh_masks=refresh_masks)
-
-    def _class_name(self, index: int) -> str:
-        found = self.classes.by_index(index)
-        return f"class {index}" if found is None else found.name
-
-    def _default_class(self) -> LabelClass | None:
-        """The first that is not the background; without one, drawing asks for a name."""
-        return next((c for c in self.classes if c.index != self.classes.background), None)
-
     # --- what the open project tells ----------------------------------------------------------------------
-
-    def _on_classes_changed(self) -> None:
-        before, known = self._active_class, self._known_indices
-        self._known_indices = frozenset(self.classes.indices)
-        added = self._known_indices - known
-        if len(added) == 1 and known:  # who adds a class wants to draw it
-            self._active_class = self.classes.by_index(*added)
-        elif before is not None:
-            self._active_class = self.classes.by_index(before.index)
-        self._active_class = self._active_class or self._default_class()
-        self.classes_changed.emit()
-        if self._active_class != before:
-            self.active_class_changed.emit(self._active_class)
 
     def _on_document_changed(self, key: str, change: Change) -> None:
         if self._current is None or key != self._current.entry.key:
             return
         if change.kind in ("removed", "reset"):
-            self.set_selection(self._selection)
+            self.editor.set_selection(self.selection)
         self.document_changed.emit(change)
         if change.kind == "reset":
             self.history_changed.emit()
@@ -542,9 +436,9 @@ class Session(QObject):
 
     def _on_images_changed(self, change: ScanChange) -> None:
         assert self._opened is not None
-        self._order = tuple(key for key in self._order if key in self._opened.entries)
+        self._browser.set_order(key for key in self._browser.order if key in self._opened.entries)
         self.images_changed.emit(change)
-        here = self._wanted
+        here = self._browser.wanted
         if here is None:
             if first := next(iter(self._opened.entries), None):
                 self.open_image(first)
@@ -556,6 +450,6 @@ class Session(QObject):
             self.open_image(here)
 
     def _set_busy(self, doing: str) -> None:
-        if doing != self._busy:
-            self._busy = doing
+        if doing != self.editor.busy:
+            self.editor.busy = doing
             self.busy_changed.emit(doing)

@@ -33,6 +33,7 @@ class Glance:
         image_path: as the file has it, with `/`; None when the file is broken.
         labels: how many shapes have which label, first seen first.
         state: as `core.annotation.labelme_json` reads it.
+        size_hw: height and width of the image, pixels; None if the file does not say.
         problem: why the file cannot be read.
     """
 
@@ -40,6 +41,7 @@ class Glance:
     image_path: str | None = None
     labels: Mapping[str, int] = field(default_factory=dict)
     state: AnnotationState = AnnotationState.UNLABELLED
+    size_hw: tuple[int, int] | None = None
     problem: AnnotationFileError | None = None
 
 
@@ -57,6 +59,8 @@ class _File(msgspec.Struct):
     image_path: str = msgspec.field(name="imagePath")
     shapes: list[_Shape]
     maskloop: _Ours | None = None
+    height: int | None = msgspec.field(name="imageHeight", default=None)
+    width: int | None = msgspec.field(name="imageWidth", default=None)
 
 
 _DECODER: Final = msgspec.json.Decoder(_File)
@@ -107,7 +111,8 @@ def _look(path: Path, stamp: Stamp) -> Glance:
     if state is None:
         state = AnnotationState.DONE if file.shapes else AnnotationState.UNLABELLED
     labels = Counter(shape.label for shape in file.shapes)
-    return Glance(stamp, file.image_path.replace("\\", "/"), labels, state)
+    size_hw = None if file.height is None or file.width is None else (file.height, file.width)
+    return Glance(stamp, file.image_path.replace("\\", "/"), labels, state, size_hw)
 
 
 def _look_thoroughly(path: Path, data: bytes, stamp: Stamp) -> Glance:
@@ -117,7 +122,7 @@ def _look_thoroughly(path: Path, data: bytes, stamp: Stamp) -> Glance:
     except AnnotationFileError as problem:
         return Glance(stamp, problem=problem)
     labels = Counter(shape.label for shape in annotation.shapes)
-    return Glance(stamp, annotation.image_path, labels, annotation.state)
+    return Glance(stamp, annotation.image_path, labels, annotation.state, annotation.size_hw)
 
 
 # --- which file for which image ---------------------------------------------------------------------------

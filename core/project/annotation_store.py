@@ -41,17 +41,37 @@ def load_annotation(entry: ImageEntry) -> Loaded:
         raise AnnotationFileError(
             path, f"imagePath: is {annotation.image_path}, another image than {entry.image_path.name}"
         )
-    if annotation.size_hw not in (None, size_hw):
-        height, width = annotation.size_hw or (0, 0)
-        raise AnnotationFileError(
-            path,
-            f"imageWidth and imageHeight are {width} x {height}, but {entry.image_path.name} has "
-            f"{size_hw[1]} x {size_hw[0]} pixels; put the right image or the right JSON in place",
-        )
+    require_size(entry, annotation.size_hw, size_hw, path)
     annotation = replace(annotation, size_hw=size_hw)
     if path != entry.annotation_path:
         return Loaded(replace(annotation, image_path=_image_path_for(entry)), None)
     return Loaded(annotation, digest(data))
+
+
+def require_size(
+    entry: ImageEntry,
+    annotated_hw: tuple[int, int] | None,
+    size_hw: tuple[int, int],
+    path: Path | None = None,
+) -> None:
+    """Refuse an annotation made for an image of another size.
+
+    Args:
+        entry: the image.
+        annotated_hw: height and width as its annotation has them; None if it does not say.
+        size_hw: the image's own.
+        path: the annotation file, if it is not the entry's.
+
+    Raises:
+        AnnotationFileError: they differ.
+    """
+    if annotated_hw not in (None, size_hw):
+        height, width = annotated_hw or (0, 0)
+        raise AnnotationFileError(
+            path or entry.annotation_path,
+            f"imageWidth and imageHeight are {width} x {height}, but {entry.image_path.name} has "
+            f"{size_hw[1]} x {size_hw[0]} pixels; put the right image or the right JSON in place",
+        )
 
 
 def save_annotation(

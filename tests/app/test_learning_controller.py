@@ -294,7 +294,7 @@ def test_class_changes_and_image_changes_are_told(opened: Bench) -> None:
     assert opened.wait_for(ClassesChanged).classes.names == ("background", "square", "ring")
     assert opened.controller.prediction is not None  # an added class takes nothing away
     with opened.qtbot.waitSignal(opened.session.classes_changed):
-        opened.session.delete_class(1)
+        opened.session.class_editor.delete(1)
     assert opened.wait_for(ClassesChanged, 2).classes.names == ("background", "ring")
     assert opened.controller.prediction is None
     root = opened.session.project.root

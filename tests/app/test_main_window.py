@@ -250,15 +250,113 @@ def test_keys_walk_through_the_images_and_take_shapes_along(opened, qtbot):
     assert opened.labels() == ["nerve"]
 
 
-def test_deleting_the_annotation_empties_image_and_file(opened, qtbot):
+def test_deleting_the_annotation_asks_deletes_file_and_mask_and_undo_restores_both(opened, qtbot):
+    opened.draw_square(10, 8)
+    wait_saved(opened, qtbot)
+    entry = opened.session.current.entry
+    before = entry.annotation_path.read_bytes(), entry.mask_path.read_bytes()
+    opened.key(Qt.Key.Key_Delete, CTRL)
+    dialog = dialog_of(opened, qtbot, MessageDialog)
+    assert "scan000.json (1 shape)" in dialog.text
+    dialog.buttons["delete"].click()
+    wait_saved(opened, qtbot)
+    assert not entry.annotation_path.exists()
+    assert not entry.mask_path.exists()
+    assert opened.labels() == []
+    opened.window.activateWindow()
+    qtbot.waitUntil(opened.window.isActiveWindow)
+    opened.key(Qt.Key.Key_Z, CTRL)
+    wait_saved(opened, qtbot)
+    assert opened.labels() == ["nerve"]
+    assert (entry.annotation_path.read_bytes(), entry.mask_path.read_bytes()) == before
+    opened.key(Qt.Key.Key_Y, CTRL)
+    wait_saved(opened, qtbot)
+    assert not entry.annotation_path.exists()
+
+
+def test_deleting_the_annotation_can_be_thought_better_of(opened, qtbot):
     opened.draw_square(10, 8)
     wait_saved(opened, qtbot)
     opened.key(Qt.Key.Key_Delete, CTRL)
-    wait_saved(opened, qtbot)
-    assert shapes_on_disk(opened.session.project.root, "scan000") == []
-    assert (opened.session.project.read_mask(opened.session.current.entry) == 255).all()
-    opened.key(Qt.Key.Key_Z, CTRL)
+    dialog_of(opened, qtbot, MessageDialog).buttons["keep"].click()
     assert opened.labels() == ["nerve"]
+    assert opened.session.current.entry.annotation_path.exists()
+
+
+def test_leaving_an_image_in_progress_offers_done_with_one_key(opened, qtbot):
+    opened.draw_square(10, 8)
+    opened.key(Qt.Key.Key_J, CTRL)
+    opened.key(Qt.Key.Key_D)
+    opened.wait_for_image("scan001.png")
+    assert opened.window.toast.isVisible()
+    assert opened.window.toast.text.startswith("scan000 is in progress: undrawn pixels do not count. Done?")
+    opened.key(Qt.Key.Key_D, SHIFT)
+    statuses = opened.session.statuses
+    assert statuses.get("scan000.png").state is AnnotationState.DONE
+    assert opened.session.current.document.state is AnnotationState.UNLABELLED
+    wait_saved(opened, qtbot)
+    entry = opened.session.entry("scan000.png")
+    assert (opened.session.project.read_mask(entry)[30:, 30:] == 0).all()
+    opened.window.toast.action_clicked.emit()  # "Undo"
+    assert statuses.get("scan000.png").state is AnnotationState.IN_PROGRESS
+    opened.window.toast.action_clicked.emit()  # "Done" again
+    opened.key(Qt.Key.Key_A)
+    opened.wait_for_image("scan000.png")
+    opened.key(Qt.Key.Key_Z, CTRL)
+    assert opened.session.current.document.state is AnnotationState.IN_PROGRESS
+
+
+def test_done_is_not_offered_for_images_that_were_only_looked_at_or_are_done(opened, qtbot):
+    opened.key(Qt.Key.Key_D)
+    opened.wait_for_image("scan001.png")
+    assert not opened.window.toast.isVisible()
+    opened.draw_square(10, 8)
+    opened.key(Qt.Key.Key_F)
+    opened.key(Qt.Key.Key_D)
+    opened.wait_for_image("scan002.png")
+    assert not opened.window.toast.isVisible()
+    opened.key(Qt.Key.Key_D, SHIFT)
+    assert opened.session.current.document.state is AnnotationState.UNLABELLED
+
+
+# --- files that cannot be used ----------------------------------------------------------------------------
+
+
+def test_opening_a_folder_tells_what_cannot_be_used_and_lists_all_of_it(bench, qtbot, image_folder):
+    from app.dialogs.problems import ProblemsDialog
+
+    folder = image_folder(4)
+    (folder / "scan001.json").write_text("{ not json")
+    (folder / "scan002.png").write_bytes(b"not a picture")
+    wrong_size = {
+        "imagePath": "scan003.png",
+        "imageData": None,
+        "shapes": [],
+        "imageHeight": 5,
+        "imageWidth": 5,
+    }
+    (folder / "scan003.json").write_text(json.dumps(wrong_size))
+    bench.open(folder)
+    qtbot.waitUntil(lambda: "3 files cannot be used" in bench.window.toast.text)
+    assert "scan001.json" in bench.window.toast.text
+    bench.window.toast.action_clicked.emit()
+    dialog = dialog_of(bench, qtbot, ProblemsDialog)
+    lines = dialog.texts()
+    assert [name in line for name, line in zip(("001.json", "002.png", "003.json"), lines, strict=True)]
+    assert "5 x 5" in lines[2]
+    dialog.list.setCurrentRow(1)
+    bench.wait_for_image("scan002.png")
+    assert bench.session.current.problem == lines[1]
+    (folder / "scan001.json").unlink()
+    bench.session.open_image("scan001.png")
+    qtbot.waitUntil(lambda: len(dialog.texts()) == 2)
+    dialog.close()
+
+
+def test_a_folder_without_problems_says_nothing(opened, qtbot):
+    qtbot.waitUntil(lambda: not opened.session._opened.worker.busy)
+    assert opened.session.problems == ()
+    assert not opened.window.toast.isVisible()
 
 
 def test_hiding_a_class_hides_its_shapes_from_mouse_and_eye(opened, qtbot):

@@ -196,7 +196,7 @@ def test_marking_an_image_done_makes_the_rest_background(opened, qtbot):
 
 def test_deleting_an_annotation_can_be_undone(opened):
     draw(opened)
-    opened.clear_annotation()
+    opened.editor.delete_annotation()
     assert len(opened.current.document) == 0
     assert opened.current.document.state is AnnotationState.UNLABELLED
     opened.undo()
@@ -401,7 +401,7 @@ def test_renaming_a_class_renames_the_labels_of_unsaved_and_saved_shapes(opened,
     draw(opened, "nerve")
     index = opened.active_class.index
     with qtbot.waitSignal(opened.classes_changed):
-        opened.rename_class(index, "median nerve")
+        opened.class_editor.rename(index, "median nerve")
     assert [shape.label for shape in opened.current.document.shapes] == ["median nerve"]
     assert opened.active_class.name == "median nerve"
     assert json_of(opened)["shapes"][0]["label"] == "median nerve"
@@ -413,13 +413,13 @@ def test_undo_history_survives_a_change_of_other_classes_only(opened, qtbot):
     add_class(opened, qtbot, "vessel")
     draw(opened, "nerve")
     with qtbot.waitSignal(opened.classes_changed):
-        opened.rename_class(opened.classes.by_name("vessel").index, "artery")
+        opened.class_editor.rename(opened.classes.by_name("vessel").index, "artery")
     assert opened.current.history.can_undo
     shape = draw(opened, "artery", at=20)
     opened.set_selection([shape.uid])
     opened.delete_selection()
     with qtbot.waitSignal(opened.classes_changed):
-        opened.rename_class(opened.classes.by_name("artery").index, "vein")
+        opened.class_editor.rename(opened.classes.by_name("artery").index, "vein")
     assert not opened.current.history.can_undo  # undo would bring back a label that no class has
     assert len(opened.current.document) == 1
 
@@ -432,7 +432,7 @@ def test_merging_classes_updates_document_file_and_mask(opened, qtbot):
     with qtbot.waitSignal(
         opened.labels_written, timeout=3000, check_params_cb=lambda w: (w.mask == nerve).any()
     ):
-        opened.merge_classes(vessel, nerve)
+        opened.class_editor.merge(vessel, nerve)
     assert opened.classes.names == ("background", "nerve")
     assert (opened.project.read_mask(opened.current.entry)[6:15, 6:15] == nerve).all()
 
