@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -13,10 +13,12 @@ from app.canvas.hits import Hit, HitTester
 from app.canvas.live_shapes import LiveShapes, Shift
 from app.canvas.overlay import Region
 from app.canvas.shape_index import ShapeIndex
-from app.canvas.style import FRESH_COLOR, PICK_RADIUS, visible_line
+from app.canvas.snapper import Snapper
+from app.canvas.style import FRESH_COLOR, PICK_RADIUS, SNAP_RADIUS, visible_line
 from core.annotation.commands import XY, Command, ShapeEdit, drawing
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import LabelClass, Points, Shape
+from core.polygons.snapping import Snap
 
 if TYPE_CHECKING:
     from app.canvas.view import CanvasView
@@ -58,7 +60,8 @@ class ToolContext:
         self._index = index
         self._live = live
         self.hits = HitTester(index)
-        self.document: AnnotationDocument | None = None
+        self.snapper = Snapper(lambda: index.hidden)
+        self._document: AnnotationDocument | None = None
         self.active_class: LabelClass | None = None
         self.brush = BrushSize()
 
@@ -105,6 +108,16 @@ class ToolContext:
     # --- the document -------------------------------------------------------------------------------------
 
     @property
+    def document(self) -> AnnotationDocument | None:
+        """The shapes on show; None without an image."""
+        return self._document
+
+    @document.setter
+    def document(self, document: AnnotationDocument | None) -> None:
+        self._document = document
+        self.snapper.set_document(document)
+
+    @property
     def index(self) -> ShapeIndex:
         """Outlines and boxes of the shapes."""
         return self._index
@@ -132,6 +145,15 @@ class ToolContext:
             return
         self.issue(command)
         self.end_drag()
+
+    # --- neighbours ---------------------------------------------------------------------------------------
+
+    def snap(self, xy: XY, *, leave_out: Collection[int] = ()) -> Snap | None:
+        """The vertex or edge of a shown shape that a point snaps to, inside the image; else None."""
+        if not self.shapes_visible:
+            return None
+        snap = self.snapper.nearest(xy, SNAP_RADIUS / self.scale, leave_out=leave_out)
+        return snap if snap is not None and self.clamp(snap.xy) == snap.xy else None
 
     # --- selection ----------------------------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ from core.annotation.model import BACKGROUND_LABEL, IGNORE_LABEL, ClassList
 
 PICK_RADIUS: Final = 10.0
 """How near a click must be to a vertex, an edge or the first point (labelme's figure)."""
+SNAP_RADIUS: Final = 8.0
+"""How near a point must be to a neighbour's vertex or edge to snap to it."""
 DRAG_START: Final = 4.0
 """A press becomes a drag after this way."""
 HANDLE_RADIUS: Final = 4.5

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Final
 
 import numpy as np
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPainterPath
 
 from app.canvas.context import ToolContext
@@ -14,11 +15,18 @@ from app.canvas.painting import draw_handle, draw_handles, draw_line, polygon_of
 from app.canvas.shape_index import union
 from app.canvas.style import DRAG_START, HANDLE_HOT, HANDLE_RADIUS
 from app.canvas.tools.base import Pointer, Tool
+from app.canvas.tools.snap_mark import paint_snap
 from core.annotation.commands import XY
 from core.annotation.document import Change
 from core.annotation.model import Shape, ShapeType, frozen_points
+from core.polygons.snapping import Snap
 
 ASKING_HINT: Final = "Choose a label for it; Esc goes back to drawing"
+_MODIFIERS: Final = {
+    Qt.Key.Key_Shift: Qt.KeyboardModifier.ShiftModifier,
+    Qt.Key.Key_Control: Qt.KeyboardModifier.ControlModifier,
+    Qt.Key.Key_Alt: Qt.KeyboardModifier.AltModifier,
+}
 FINISH_KEYS: Final = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space)
 
 
@@ -36,6 +44,10 @@ class PathTool(Tool):
     The second press of a double-click adds nothing, and its first one nothing that is already there: a
     double-click on the last point finishes the shape as it stands.
 
+    Points snap to vertices and edges of other shapes; Alt suspends that. With Shift, when the last point and
+    this one lie on the same outline, the vertices between them are taken along, so that the border is shared
+    exactly; Ctrl+Shift goes the other way round.
+
     Where a label has to be asked for, the finished outline stays in sight until the shape is in the document.
     When the question is cancelled it is half drawn again: sixty points are not lost by one Esc.
     """
@@ -46,7 +58,12 @@ class PathTool(Tool):
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)
         self.points: list[XY] = []
+        self._steps: list[int] = []  # how many points there were before each press
         self._at: XY | None = None
+        self._snap: Snap | None = None
+        self._border: list[XY] = []  # what Shift takes along
+        self._borders_here = False
+        self._pointer: Pointer | None = None
         self._closing = False
         self._asking = False
 
@@ -58,6 +75,9 @@ class PathTool(Tool):
     def cancel(self) -> None:
         """Forget the half-drawn shape."""
         self.points = []
+        self._steps = []
+        self._snap = None
+        self._border = []
         self._closing = False
         self._asking = False
 
@@ -76,10 +96,14 @@ class PathTool(Tool):
         if not pointer.left or self.context.document is None:
             return
         self._follow(pointer)
+        self._steps.append(len(self.points))
+        self.points.extend(self._border)
+        self._border = []
         if self._closing:
             self.finish()
             return
-        self.points.append(self.context.clamp(pointer.xy))
+        if self._at is not None:
+            self.points.append(self._at)
         self._asking = False
         if self.ends_at(pointer):
             self.finish()
@@ -101,18 +125,34 @@ class PathTool(Tool):
 
     def leave(self) -> None:
         """Without the mouse there is no rubber line."""
-        self._at = None
+        self._at = self._snap = None
+        self._border = []
         self._closing = False
 
     def _follow(self, pointer: Pointer) -> None:
         self._closing = self.snaps_to_start(pointer)
-        self._at = self.points[0] if self._closing else self.context.clamp(pointer.xy)
+        self._snap = None if self._closing or pointer.alt else self.context.snap(pointer.xy)
+        if self._closing:
+            self._at = self.points[0]
+        else:
+            self._at = self.context.clamp(pointer.xy) if self._snap is None else self._snap.xy
+        self._pointer = pointer
+        self._border, self._borders_here = [], False
+        if self.points and (self._closing or self._snap is not None):
+            way = self.context.snapper.border(self.points[-1], self._at, longer=pointer.ctrl)
+            if way is not None and len(way):
+                self._borders_here = True
+                self._border = [(x, y) for x, y in way.tolist()] if pointer.shift else []
 
     def _drop_doubled_point(self) -> None:
         if len(self.points) >= 2 and self.context.close_on_screen(
             self.points[-1], self.points[-2], DRAG_START
         ):
-            del self.points[-1]
+            self._take_back()
+
+    def _take_back(self) -> None:
+        """Undo the last press, with all the points it brought."""
+        del self.points[self._steps.pop() :]
 
     def snaps_to_start(self, pointer: Pointer) -> bool:
         """Would a press here close the shape?"""
@@ -142,16 +182,33 @@ class PathTool(Tool):
         )
 
     def key(self, event: QKeyEvent) -> bool:
-        """Finish, cancel, take back."""
+        """Finish, cancel, take back; Shift, Ctrl and Alt show what they change."""
+        if event.key() in _MODIFIERS:
+            return self._modifiers_changed(event)
         if not self.claims(event):
             return False
         if takes_back(event):
-            self.points.pop()
+            self._take_back()
+            self._border = []
             self._closing = self._asking = False
         elif event.key() == Qt.Key.Key_Escape:
             self.cancel()
         elif not event.isAutoRepeat():
             self.finish()
+        return True
+
+    def key_released(self, event: QKeyEvent) -> bool:
+        """Shift, Ctrl and Alt show what they no longer change."""
+        return event.key() in _MODIFIERS and self._modifiers_changed(event)
+
+    def _modifiers_changed(self, event: QKeyEvent) -> bool:
+        if self._pointer is None or self._at is None or not self.busy:
+            return False
+        held = self._pointer.modifiers
+        key = _MODIFIERS[Qt.Key(event.key())]
+        held = held | key if event.type() == QEvent.Type.KeyPress else held & ~key
+        self._follow(replace(self._pointer, modifiers=held))
+        self.context.refresh()
         return True
 
     # --- looks --------------------------------------------------------------------------------------------
@@ -163,21 +220,25 @@ class PathTool(Tool):
 
     def overlay_box(self) -> Box | None:
         """Around all points and the mouse."""
-        if not self.points:
-            return None
-        ends = self.points if self._at is None else [*self.points, self._at]
-        return union((x, y, x, y) for x, y in ends)
+        ends = [*self.points, *self._border]
+        if self._at is not None and (self.points or self._snap is not None):
+            ends.append(self._at)
+        return union((x, y, x, y) for x, y in ends) if ends else None
 
     def paint_overlay(self, painter: QPainter) -> None:
-        """The points so far, and the line to the mouse."""
-        if not self.points:
-            return
+        """The points so far, the line to the mouse, and where a press would snap to."""
+        if self.points:
+            self._paint_path(painter)
+        if self._snap is not None:
+            paint_snap(painter, self.context, self._snap)
+
+    def _paint_path(self, painter: QPainter) -> None:
         color = self.context.drawing_color
         placed = self.context.points_to_screen(np.array(self.points))
         whole = (
             placed
             if self._at is None
-            else np.vstack([placed, self.context.points_to_screen(np.array([self._at]))])
+            else np.vstack([placed, self.context.points_to_screen(np.array([*self._border, self._at]))])
         )
         self.paint_fill(painter, whole, color)
         drawn = QPainterPath()
@@ -187,14 +248,22 @@ class PathTool(Tool):
         draw_line(painter, drawn, color, 2.0)
         if self._at is not None:
             rubber = QPainterPath()
-            rubber.addPolygon(polygon_of(whole[-2:]))
+            rubber.addPolygon(polygon_of(whole[len(placed) - 1 :]))
             draw_line(painter, rubber, color, 1.5)
         draw_handles(painter, placed)
+        draw_handles(painter, whole[len(placed) : -1])
         if self._closing:
             draw_handle(painter, QPointF(*placed[0]), HANDLE_HOT, HANDLE_RADIUS + 2.5)
 
     def paint_fill(self, painter: QPainter, points: np.ndarray, color: QColor) -> None:
         """Tint what would be inside, for shapes that have an inside."""
+
+    @property
+    def border_hint(self) -> str:
+        """What Shift does or could do here; "" where it does nothing."""
+        if self._border:
+            return "Click to take this border along; Ctrl+Shift goes the other way round"
+        return "Shift+click takes the border along; Alt suspends snapping" if self._borders_here else ""
 
 
 class PolygonTool(PathTool):
@@ -228,6 +297,8 @@ class PolygonTool(PathTool):
                 return "Click to place the first point of a polygon"
             case _ if self._asking and self._at is None:
                 return ASKING_HINT
+            case _ if self.border_hint:
+                return self.border_hint
             case 1 | 2:
                 return "Click to add points; Backspace takes one back, Esc cancels"
             case _ if self._closing:
@@ -255,4 +326,4 @@ class LinestripTool(PathTool):
             return "Click to place the first point of a line strip"
         if self._asking and self._at is None:
             return ASKING_HINT
-        return "Click to add points; Ctrl+click, Enter or a double-click ends the line"
+        return self.border_hint or "Click to add points; Ctrl+click, Enter or a double-click ends the line"

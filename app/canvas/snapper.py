@@ -1,0 +1,109 @@
+"""Snapping to the shapes of a document, and following their borders. What tools ask; no Qt.
+
+The index behind it is built when it is first asked, from then on it follows the document change by change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Final
+
+import numpy as np
+
+from app.canvas.handles import handle_rings
+from core.annotation.commands import XY
+from core.annotation.document import AnnotationDocument, Change
+from core.annotation.model import Points, Shape, ShapeType
+from core.polygons.borders import ON_RING, path_length, trace
+from core.polygons.snapping import Outlines, Snap, SnapIndex, VertexRef
+
+_CLOSED: Final = (ShapeType.POLYGON, ShapeType.RECTANGLE, ShapeType.ORIENTED_RECTANGLE)
+
+
+def snap_outlines(shape: Shape) -> Outlines | None:
+    """The rings of a shape that a point can snap to; None for masks and circles, which have no vertices."""
+    if shape.shape_type in (ShapeType.MASK, ShapeType.CIRCLE):
+        return None
+    if shape.shape_type is ShapeType.POINTS:
+        return Outlines(tuple(shape.points[k : k + 1] for k in range(len(shape.points))), closed=False)
+    return Outlines(handle_rings(shape), closed=shape.shape_type in _CLOSED)
+
+
+class Snapper:
+    """Follows one document; `enabled` is the person's choice.
+
+    Args:
+        hidden: uids of shapes that are not shown now; what cannot be seen attracts nothing.
+    """
+
+    def __init__(self, hidden: Callable[[], Collection[int]]) -> None:
+        self._hidden = hidden
+        self._document: AnnotationDocument | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+        self._index = SnapIndex()
+        self.enabled = True
+
+    def set_document(self, document: AnnotationDocument | None) -> None:
+        """Snap to these shapes from now on."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        self._document = document
+
+    # --- asking -------------------------------------------------------------------------------------------
+
+    def nearest(self, xy: XY, reach: float, *, leave_out: Collection[int] = ()) -> Snap | None:
+        """What a point snaps to: a vertex within `reach` image pixels, else an edge; None when turned off.
+
+        `leave_out`: shapes that do not count, such as the one being moved.
+        """
+        if not self.enabled:
+            return None
+        return self._ready().nearest(*xy, reach, leave_out={*self._hidden(), *leave_out})
+
+    def sharing(self, xy: XY) -> list[VertexRef]:
+        """The vertices of shown shapes that lie exactly there."""
+        return self._ready().vertices_at(*xy, leave_out=self._hidden())
+
+    def border(self, start: XY, end: XY, *, longer: bool = False) -> Points | None:
+        """The vertices (M, 2) along the border from one point to another, if both lie on one ring.
+
+        Where several rings pass through both, the one with the shortest way counts; `longer` goes the other
+        way round it. None when no ring does.
+        """
+        index, hidden = self._ready(), self._hidden()
+        both = index.rings_at(*start, ON_RING, leave_out=hidden)
+        both &= index.rings_at(*end, ON_RING, leave_out=hidden)
+        best: tuple[float, Points] | None = None
+        for uid, ring in sorted(both):
+            outlines = index[uid]
+            ways = trace(outlines.rings[ring], start, end, closed=outlines.closed)
+            length = path_length([start, *ways[0], end])
+            if best is None or length < best[0]:
+                best = length, ways[-1 if longer else 0]
+        return None if best is None else np.asarray(best[1])
+
+    # --- following the document ---------------------------------------------------------------------------
+
+    def _ready(self) -> SnapIndex:
+        if self._unsubscribe is None and self._document is not None:
+            self._load(self._document)
+            self._unsubscribe = self._document.subscribe(self._follow)
+        elif self._document is None and len(self._index):
+            self._index.load(())
+        return self._index
+
+    def _load(self, document: AnnotationDocument) -> None:
+        shapes = ((shape.uid, snap_outlines(shape)) for shape in document.shapes)
+        self._index.load((uid, outlines) for uid, outlines in shapes if outlines is not None)
+
+    def _follow(self, change: Change) -> None:
+        if change.kind == "reset":
+            assert self._document is not None, "it is the document that tells"
+            self._load(self._document)
+        elif change.uid is not None and change.kind != "moved":
+            outlines = None if change.after is None else snap_outlines(change.after)
+            if outlines is None:
+                self._index.drop(change.uid)
+            else:
+                self._index.put(change.uid, outlines)

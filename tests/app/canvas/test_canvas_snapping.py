@@ -1,0 +1,170 @@
+"""Snapping to neighbours, sharing their borders, moving what is shared: with mouse and keys."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor
+
+from app.canvas.style import HANDLE_HOT, SNAP_RADIUS
+from core.annotation.model import ShapeType
+from core.geometry import polygon_area
+
+ALT = Qt.KeyboardModifier.AltModifier
+CTRL = Qt.KeyboardModifier.ControlModifier
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+
+
+@pytest.fixture
+def desk(make_desk, square):
+    """A square from (100, 100) to (200, 200), and the polygon tool."""
+    desk = make_desk(square)
+    desk.view.set_tool("polygon")
+    return desk
+
+
+def near(desk, screen_pixels: float) -> float:
+    return screen_pixels / desk.view.zoom
+
+
+# --- drawing ----------------------------------------------------------------------------------------------
+
+
+def test_a_point_near_a_neighbours_vertex_is_put_exactly_on_it(desk) -> None:
+    off = near(desk, 4)
+    desk.click(200 + off, 100 - off)
+    desk.click(260, 60)
+    desk.click(270, 160)
+    desk.key(Qt.Key.Key_Return)
+    assert desk.shapes[-1].points[0].tolist() == [200, 100]
+
+
+def test_a_point_near_an_edge_is_put_on_the_edge(desk) -> None:
+    for x, y in ((200 + near(desk, 5), 150), (260, 60), (270, 160)):
+        desk.click(x, y)
+    desk.key(Qt.Key.Key_Return)
+    x, y = desk.shapes[-1].points[0].tolist()
+    assert x == 200
+    assert y == pytest.approx(150, abs=1)
+
+
+@pytest.mark.parametrize("how", ["alt", "far", "off", "hidden", "invisible"])
+def test_what_does_not_snap_stays_where_it_was_clicked(desk, how) -> None:
+    off, keys = near(desk, 4), Qt.KeyboardModifier.NoModifier
+    match how:
+        case "alt":
+            keys = ALT
+        case "far":
+            off = near(desk, SNAP_RADIUS + 3)
+        case "off":
+            desk.view.context.snapper.enabled = False
+        case "hidden":
+            desk.view.set_hidden({desk.shapes[0].uid})
+        case "invisible":
+            desk.view.set_labels_visible(False)
+    for x, y in ((200 + off, 100 - off), (260, 60), (270, 160)):
+        desk.click(x, y, keys)
+    desk.key(Qt.Key.Key_Return)
+    x, y = desk.shapes[-1].points[0].tolist()
+    assert (x, y) != (200, 100)
+    assert x == pytest.approx(200 + off, abs=1)
+
+
+def test_the_place_a_press_would_snap_to_is_marked(desk) -> None:
+    def marked() -> bool:
+        image, at = desk.view.viewport().grab().toImage(), desk.at(200, 100)
+        around = (QColor(image.pixel(at.x() + dx, at.y() - 6)) for dx in range(-6, 7))
+        return any(abs(c.red() - HANDLE_HOT.red()) + abs(c.green() - HANDLE_HOT.green()) < 60 for c in around)
+
+    assert not marked()
+    desk.move(200 + near(desk, 4), 100)
+    assert marked()
+    desk.move(280, 40)
+    assert not marked()
+
+
+def test_new_shapes_attract_as_soon_as_they_are_drawn_and_no_longer_when_they_are_gone(desk) -> None:
+    for x, y in ((250, 50), (300, 50), (300, 80)):
+        desk.click(x, y)
+    desk.key(Qt.Key.Key_Return)
+    corner = desk.shapes[-1].points[1].tolist()
+    off = near(desk, 4)
+    for x, y in ((corner[0] + off, corner[1] - off), (340, 30), (350, 90)):
+        desk.click(x, y)
+    desk.key(Qt.Key.Key_Return)
+    assert desk.shapes[-1].points[0].tolist() == corner
+    desk.history.undo()
+    desk.history.undo()
+    for x, y in ((corner[0] + off, corner[1] - off), (340, 30), (350, 90)):
+        desk.click(x, y)
+    desk.key(Qt.Key.Key_Return)
+    assert desk.shapes[-1].points[0].tolist() != corner
+
+
+# --- tracing a border -------------------------------------------------------------------------------------
+
+
+def test_shift_takes_the_neighbours_border_along(desk) -> None:
+    desk.click(150, 100)
+    desk.click(200, 150, SHIFT)
+    desk.click(260, 60)
+    desk.key(Qt.Key.Key_Return)
+    drawn = desk.shapes[-1]
+    assert drawn.points[1].tolist() == [200, 100]
+    assert len(drawn.points) == 4
+    first, square = drawn, desk.shapes[0]
+    assert polygon_area(first.points) > 0
+    assert set(map(tuple, first.points.tolist())) & set(map(tuple, square.points.tolist())) == {(200, 100)}
+
+
+def test_with_ctrl_it_goes_the_other_way_round(desk) -> None:
+    desk.click(150, 100)
+    desk.click(200, 150, SHIFT | CTRL)
+    desk.click(300, 150)
+    desk.click(300, 20)
+    desk.key(Qt.Key.Key_Return)
+    assert desk.points()[1:4] == [[100, 100], [100, 200], [200, 200]]
+
+
+def test_pressing_shift_shows_the_border_before_the_click(desk, qtbot) -> None:
+    desk.click(150, 100)
+    desk.move(200, 150)
+    assert "Shift+click" in desk.view.hint
+    qtbot.keyPress(desk.view, Qt.Key.Key_Shift)
+    assert "take this border along" in desk.view.hint
+    corner = desk.color(200 + near(desk, 2), 100 - near(desk, 2))
+    assert corner.lightness() > 200  # the handle of the vertex that would come along
+    qtbot.keyRelease(desk.view, Qt.Key.Key_Shift)
+    assert "Shift+click" in desk.view.hint
+
+
+def test_backspace_takes_a_whole_border_back(desk) -> None:
+    desk.click(150, 100)
+    desk.click(200, 150, SHIFT)
+    desk.key(Qt.Key.Key_Backspace)
+    desk.click(260, 60)
+    desk.click(300, 90)
+    desk.key(Qt.Key.Key_Return)
+    assert len(desk.shapes[-1].points) == 3
+
+
+def test_closing_with_shift_follows_the_border_home(desk) -> None:
+    desk.click(150, 100)
+    desk.click(150, 40)
+    desk.click(260, 40)
+    desk.click(200, 150)
+    desk.click(150, 100, SHIFT)
+    assert len(desk.shapes) == 2
+    assert [200, 100] in desk.points()
+    assert len(desk.points()) == 5
+
+
+def test_points_on_different_shapes_have_no_common_border(make_desk, make_shape, square) -> None:
+    other = make_shape([(250, 100), (300, 100), (300, 200), (250, 200)])
+    desk = make_desk(square, other)
+    desk.view.set_tool("linestrip")
+    desk.click(200, 150)
+    desk.click(250, 150, SHIFT)
+    desk.key(Qt.Key.Key_Return)
+    assert desk.shapes[-1].shape_type is ShapeType.LINESTRIP
+    assert len(desk.points()) == 2
