@@ -6,7 +6,7 @@ No Qt. Boxes stand in one array, so that a look-up among 10,000 shapes is one ve
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from app.canvas.outlines import Box, Outline, contains, edge_distance, outline_of
 from core.annotation.document import AnnotationDocument, Change
+from core.annotation.locking import is_locked
 from core.annotation.model import Shape
 
 _EMPTY_BOX: Final = (np.inf, np.inf, -np.inf, -np.inf)
@@ -32,7 +33,7 @@ class Touched:
 
 
 class ShapeIndex:
-    """Follows one document. `hidden` shapes are neither drawn nor hit, `locked` ones are drawn only."""
+    """Follows one document. `hidden` shapes are neither drawn nor hit, locked ones are drawn only."""
 
     def __init__(self) -> None:
         self._document: AnnotationDocument | None = None
@@ -45,8 +46,7 @@ class ShapeIndex:
         self._free: list[int] = []
         self._ordered = False
         self._hidden: frozenset[int] = frozenset()
-        self.locked: frozenset[int] = frozenset()
-        """Shapes the mouse passes through."""
+        self._locked: set[int] = set()
 
     # --- following the document ---------------------------------------------------------------------------
 
@@ -62,6 +62,7 @@ class ShapeIndex:
         self._shown = np.array([uid not in self._hidden for uid in self._outlines], np.bool_)
         self._free = []
         self._ordered = True
+        self._locked = {shape.uid for shape in shapes if is_locked(shape)}
 
     def follow(self, change: Change) -> Touched | None:
         """Take over one change of the document; None when nothing looks different."""
@@ -104,12 +105,14 @@ class ShapeIndex:
             self._shown[row] = shape.uid not in self._hidden
             self._ordered = False
         outline = outline_of(shape)
+        (self._locked.add if is_locked(shape) else self._locked.discard)(shape.uid)
         self._outlines[shape.uid] = outline
         self._boxes[row] = outline.box
 
     def _drop(self, uid: int) -> None:
         row = self._rows.pop(uid)
         del self._outlines[uid]
+        self._locked.discard(uid)
         self._boxes[row] = _EMPTY_BOX
         self._uids[row] = 0
         self._shown[row] = False
@@ -156,10 +159,15 @@ class ShapeIndex:
         meets &= (self._boxes[:, 1] <= y1) & (self._boxes[:, 3] >= y0)
         return self._in_order(np.flatnonzero(meets))
 
+    @property
+    def locked(self) -> Set[int]:
+        """Shapes that are seen and not edited."""
+        return self._locked
+
     def within_reach(self, box: Box) -> list[int]:
         """As `near`, without what is locked."""
         near = self.near(box)
-        return [uid for uid in near if uid not in self.locked] if self.locked else near
+        return [uid for uid in near if uid not in self._locked] if self._locked else near
 
     def under(self, x: float, y: float, reach: float) -> list[int]:
         """Shapes in reach that contain the point or have an edge within `reach` of it, topmost first."""

@@ -171,10 +171,7 @@ class CanvasView(Themed, ToolView):
         self.viewport().update()
 
     def set_document(self, document: AnnotationDocument | None) -> None:
-        """Show and edit these shapes; None: nothing can be drawn.
-
-        Nothing is selected, hidden or locked then.
-        """
+        """Show and edit these shapes; None: nothing can be drawn. Nothing is selected or hidden then."""
         self._tool.cancel()
         if self._unsubscribe is not None:
             self._unsubscribe()
@@ -185,7 +182,6 @@ class CanvasView(Themed, ToolView):
         self._live.reset()
         self._live.selection = frozenset()
         self._index.set_hidden(())
-        self._index.locked = frozenset()
         self._index.load(document)
         if document is not None:
             self._unsubscribe = document.subscribe(self._on_document_changed)
@@ -228,13 +224,6 @@ class CanvasView(Themed, ToolView):
         if changed is not None:
             self._shape_cache.invalidate(changed)
             self.update_box(union([changed, before]), LIVE_MARGIN)
-
-    def set_locked(self, uids: Collection[int]) -> None:
-        """Let the mouse pass through these shapes, though they are seen: no tool changes them."""
-        self._index.locked = frozenset(uids)
-        hover = self._live.hover
-        if hover is not None and hover.uid in self._index.locked:
-            self.change_live(hover=None)
 
     def set_labels_visible(self, visible: bool) -> None:
         """Show or hide all shapes."""

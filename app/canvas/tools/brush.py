@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar, Final
 
 import numpy as np
@@ -9,24 +10,28 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QColor, QKeyEvent, QPainter
 
 from app.canvas.context import ToolContext
-from app.canvas.outlines import Box, outline_of
+from app.canvas.outlines import Box
 from app.canvas.overlay import Region as PredictedRegion
 from app.canvas.painting import draw_line, path_of_rings
 from app.canvas.shape_index import union as union_box
 from app.canvas.tools.base import Pointer, Tool
 from app.canvas.tools.stroke_preview import StrokePreview
-from core.annotation.command import Command
-from core.annotation.commands import XY, Composite, drawing
+from core.annotation.areas import AREAL, as_polygons, geometry, less, united
+from core.annotation.combining import exchanging
+from core.annotation.command import Command, Composite
+from core.annotation.commands import XY, drawing
+from core.annotation.locking import is_locked
 from core.annotation.model import BACKGROUND_LABEL, Shape, ShapeType, frozen_points
+from core.annotation.shape_edits import translated
 from core.annotation.vectorize import region_shapes
-from core.interactive.brushwork import erased, extended, ring_regions, shapes_of, touches
 from core.interactive.strokes import stroke_region
-from core.polygons.boolean import Region, subtract, union
 
 _STEP: Final = 0.5
 """Moves of less than this many screen pixels add nothing."""
 _TOLERANCE: Final = 0.7
 """How far the outline of an accepted region may leave the predicted one, pixels; as when it is clicked."""
+_FRESH: Final = Shape("", ShapeType.POLYGON, frozen_points([]))
+"""What the first polygon of a stroke is made like; its identity is given anew at every stroke."""
 
 
 class StrokeTool(Tool):
@@ -99,8 +104,9 @@ class StrokeTool(Tool):
             self.move(pointer)
             points, base, self._last_end = self._points, self._base, self._points[-1]
             self.cancel()
-            stroke = stroke_region(points, self.context.brush.radius, size_wh=self.context.image_size)
-            if stroke:
+            covered = stroke_region(points, self.context.brush.radius, size_wh=self.context.image_size)
+            if covered:
+                stroke = as_polygons(_FRESH.copy(), covered)
                 self.finish(stroke, points[0], base, new=pointer.ctrl)
 
     def leave(self) -> None:
@@ -112,7 +118,9 @@ class StrokeTool(Tool):
         self.context.brush.step(round(notches) or (1 if notches > 0 else -1))
         return True
 
-    def finish(self, stroke: list[Region], start: XY, base: PredictedRegion | None, *, new: bool) -> None:
+    def finish(
+        self, stroke: tuple[Shape, ...], start: XY, base: PredictedRegion | None, *, new: bool
+    ) -> None:
         """The stroke is drawn: issue its command.
 
         Args:
@@ -123,11 +131,10 @@ class StrokeTool(Tool):
         """
         raise NotImplementedError
 
-    def issue(self, command: Command | None) -> None:
+    def issue(self, command: Command) -> None:
         """Hand a stroke's command over, as a step of its own."""
-        if command is not None:
-            self.context.issue(command)
-            self.context.end_drag()
+        self.context.issue(command)
+        self.context.end_drag()
 
     # --- what a stroke meets ------------------------------------------------------------------------------
 
@@ -141,44 +148,39 @@ class StrokeTool(Tool):
             return None
         return self.context.region_at(xy)
 
-    def regions_of(self, uid: int) -> list[Region]:
-        """What a shape covers now; nothing for lines and points."""
-        assert self.context.document is not None
-        return shape_regions(self.context.document.get(uid))
-
-    def paintable(self, uids: list[int]) -> list[int]:
-        """Those that cover an area and are not locked, topmost first."""
-        index = self.context.index
-        return [uid for uid in reversed(uids) if index[uid].closed and uid not in index.locked]
-
-    def selected(self) -> list[int]:
-        """Selected shapes that a stroke can change, topmost first."""
-        chosen = self.context.selection
+    def paintable(self, uids: Iterable[int]) -> list[Shape]:
+        """Those of the shapes that cover an area and are not locked, in the same order."""
         document = self.context.document
-        assert document is not None
-        return self.paintable(sorted(chosen, key=document.index_of))
+        shapes = [] if document is None else [document.get(uid) for uid in uids]
+        return [shape for shape in shapes if shape.shape_type in AREAL and not is_locked(shape)]
 
-    def crossed(self, stroke: list[Region]) -> list[int]:
-        """Shapes that a stroke can change and whose boxes it meets, topmost first."""
-        if not self.context.shapes_visible:
+    def selected(self) -> list[Shape]:
+        """Selected shapes that a stroke can change, topmost first."""
+        document = self.context.document
+        if document is None:
             return []
-        corners = np.concatenate([outer for outer, _ in stroke])
-        (x0, y0), (x1, y1) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
-        return self.paintable(self.context.index.near((x0, y0, x1, y1)))
+        return self.paintable(sorted(self.context.selection, key=document.index_of, reverse=True))
 
-    def accepted(self, base: PredictedRegion) -> list[Region]:
-        """A predicted region as polygons, without what is labelled already."""
-        x0, y0, x1, y1 = base.box
-        shapes = region_shapes(base.mask, "", _TOLERANCE)
-        offset = np.array([x0, y0], dtype=np.float64)
-        regions = [
-            (outer + offset, tuple(hole + offset for hole in holes))
-            for shape in shapes
-            for outer, holes in shape_regions(shape)
-        ]
-        near = self.context.index.near((float(x0), float(y0), float(x1), float(y1)))
-        taken = [part for uid in near if self.context.index[uid].closed for part in self.regions_of(uid)]
-        return [part for region in regions for part in subtract(region, taken)] if taken else regions
+    def near(self, shapes: Iterable[Shape]) -> list[Shape]:
+        """Shown shapes of the document whose boxes meet that of polygons."""
+        document = self.context.document
+        if document is None or not self.context.shapes_visible:
+            return []
+        corners = np.concatenate([shape.points for shape in shapes])
+        (x0, y0), (x1, y1) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+        return [document.get(uid) for uid in self.context.index.near((x0, y0, x1, y1))]
+
+    def accepted(self, base: PredictedRegion) -> list[Shape]:
+        """A predicted region as shapes with its label, without what is drawn already."""
+        offset = np.array(base.box[:2], dtype=np.float64)
+        label = self.label_of(base)
+        shapes = [translated(shape, offset) for shape in region_shapes(base.mask, label, _TOLERANCE)]
+        drawn = [shape for shape in self.near(shapes) if shape.shape_type in AREAL]
+        return [part for shape in shapes for part in less(shape, drawn)] if drawn else shapes
+
+    def label_of(self, region: PredictedRegion) -> str:
+        """Name of the predicted class."""
+        return self.context.class_name(region.label_index)
 
     # --- keys ---------------------------------------------------------------------------------------------
 
@@ -267,41 +269,39 @@ class BrushTool(StrokeTool):
         if pointer.ctrl or self.selected():
             return None
         region = self.region_below(pointer.xy)
-        return region if region is not None and self._is_active(self._label_of(region)) else None
+        return region if region is not None and self._is_active(self.label_of(region)) else None
 
-    def finish(self, stroke: list[Region], start: XY, base: PredictedRegion | None, *, new: bool) -> None:
+    def finish(
+        self, stroke: tuple[Shape, ...], start: XY, base: PredictedRegion | None, *, new: bool
+    ) -> None:
         """Add to what it began on, or make a new region."""
         document = self.context.document
         if document is None:
             return
         target = None if new else self._target(stroke, start)
         if target is not None:
-            self.issue(extended(document, target, self.regions_of(target), stroke))
+            if not _covers(target, stroke):
+                self.issue(exchanging(document, "Brush", [(target, united([target, *stroke]))]))
         elif base is not None:
-            whole = union([*self.accepted(base), *stroke])
-            shapes = shapes_of(whole, _fresh(self._label_of(base)))
+            whole = united([*self.accepted(base), *stroke])
+            shapes = [shape.with_(label=self.label_of(base)) for shape in whole]
             self.issue(Composite("Brush", (drawing(document, shapes),)))
         else:
-            self.context.add_drawn(*shapes_of(stroke, _fresh("")))
+            self.context.add_drawn(*stroke)
 
-    def _target(self, stroke: list[Region], start: XY) -> int | None:
-        document = self.context.document
-        assert document is not None
+    def _target(self, stroke: tuple[Shape, ...], start: XY) -> Shape | None:
         selected = self.selected()
-        met = next((uid for uid in selected if touches(self.regions_of(uid), stroke)), None)
+        met = next((shape for shape in selected if _meet(shape, stroke)), None)
         if met is not None or len(selected) == 1:
-            return selected[0] if met is None else met
+            return met or selected[0]
         if not self.context.shapes_visible:
             return None
-        below = self.paintable(self.context.index.under(*start, 0.0)[::-1])
-        return next((uid for uid in below if self._is_active(document.get(uid).label)), None)
+        below = self.paintable(self.context.index.under(*start, 0.0))
+        return next((shape for shape in below if self._is_active(shape.label)), None)
 
     def _is_active(self, label: str) -> bool:
         active = self.context.active_class
         return active is None or active.name == label
-
-    def _label_of(self, region: PredictedRegion) -> str:
-        return self.context.class_name(region.label_index)
 
     @property
     def ink(self) -> QColor:
@@ -332,30 +332,24 @@ class EraserTool(StrokeTool):
         return None if self.selected() else self.region_below(pointer.xy)
 
     def finish(
-        self,
-        stroke: list[Region],
-        start: XY,
-        base: PredictedRegion | None,
-        *,
-        new: bool,
+        self, stroke: tuple[Shape, ...], start: XY, base: PredictedRegion | None, *, new: bool
     ) -> None:
         """Take the stroke away."""
         document = self.context.document
         if document is None:
             return
-        met = self.selected() or self.crossed(stroke)
-        drawn = [uid for uid in met if document.get(uid).label != BACKGROUND_LABEL]
-        regions = {uid: self.regions_of(uid) for uid in drawn or met}
-        command = erased(document, regions, stroke)
+        found = self.selected() or self.paintable(shape.uid for shape in self.near(stroke))
+        left = [(shape, less(shape, stroke)) for shape in found if _meet(shape, stroke)]
+        drawn = [(shape, rest) for shape, rest in left if shape.label != BACKGROUND_LABEL]
+        changed = [(shape, rest) for shape, rest in drawn or left if rest != (shape,)]
+        commands: list[Command] = [exchanging(document, "Erase", changed)] if changed else []
         if base is not None:
-            rest = [piece for part in self.accepted(base) for piece in subtract(part, stroke)]
-            if rest:
-                like = _fresh(self.context.class_name(base.label_index))
-                accept = drawing(document, shapes_of(rest, like))
-                command = Composite("Erase", (accept,) if command is None else (command, accept))
-        if command is None:
-            self.context.say("Nothing was erased: no shape lies under the stroke.")
-        self.issue(command)
+            rest = [part for shape in self.accepted(base) for part in less(shape, stroke)]
+            commands += [drawing(document, rest)] if rest else []
+        if not commands:
+            self.context.say("Nothing was erased: no shape that can be changed lies under the stroke.")
+            return
+        self.issue(Composite("Erase", tuple(commands)))
 
     @property
     def ink(self) -> QColor:
@@ -372,13 +366,11 @@ class EraserTool(StrokeTool):
         return f"Drag to erase from {what}, {2 * radius:.0f} px wide; [ and ] change the size"
 
 
-def shape_regions(shape: Shape) -> list[Region]:
-    """What a shape covers, as polygons; nothing for lines and points."""
-    if shape.shape_type is ShapeType.POLYGON:
-        return union([(shape.points, shape.holes)]) if len(shape.points) >= 3 else []
-    outline = outline_of(shape)
-    return ring_regions(outline.rings) if outline.closed else []
+def _meet(shape: Shape, stroke: Iterable[Shape]) -> bool:
+    covered = geometry(shape)
+    return any(covered.intersects(geometry(piece)) for piece in stroke)
 
 
-def _fresh(label: str) -> Shape:
-    return Shape(label, ShapeType.POLYGON, frozen_points([]))
+def _covers(shape: Shape, stroke: Iterable[Shape]) -> bool:
+    covered = geometry(shape)
+    return all(covered.covers(geometry(piece)) for piece in stroke)

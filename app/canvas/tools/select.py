@@ -115,7 +115,7 @@ class SelectTool(Tool):
         elif below[0] not in selected:
             self.context.select([below[0]])
             selected = frozenset([below[0]])
-        self._drag = MoveDrag(self.context, pointer, selected)
+        self._drag = MoveDrag(self.context, pointer, selected - self.context.index.locked)
 
     def _press_vertex(self, pointer: Pointer, vertex: Hit) -> None:
         context = self.context

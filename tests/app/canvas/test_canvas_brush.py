@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
+from core.annotation.locking import with_lock
 from core.annotation.model import BACKGROUND_LABEL, AnnotationState, ShapeType
+from core.annotation.rasterize import shape_mask
 from core.geometry import contains, polygon_area, rings_are_valid
 
 KEY = Qt.Key
@@ -129,16 +131,18 @@ def test_a_rectangle_that_is_painted_on_becomes_a_polygon(brush, make_shape):
     assert inside(shape, 245, 130)
 
 
-def test_a_mask_that_is_painted_on_becomes_a_polygon_with_its_holes(brush, make_shape):
+def test_a_mask_that_is_painted_on_stays_a_mask(brush, make_shape):
     pixels = np.ones((60, 60), bool)
     pixels[10:20, 10:20] = False
     mask = make_shape([(100, 100), (159, 159)], shape_type=ShapeType.MASK).with_(mask=pixels)
     desk = brush(mask)
     desk.drag((150, 150), (200, 150))
     (shape,) = desk.shapes
-    assert (shape.shape_type, shape.mask) == (ShapeType.POLYGON, None)
-    assert not inside(shape, 115, 115)
-    assert inside(shape, 200, 150)
+    assert shape.shape_type is ShapeType.MASK
+    drawn = shape_mask(shape, (300, 400))
+    assert not drawn[115, 115]
+    assert drawn[150, 200]
+    assert drawn[105, 105]
 
 
 def test_a_stroke_stays_in_the_image(brush):
@@ -249,9 +253,8 @@ def test_without_a_selection_it_takes_from_all_it_crosses_but_not_from_what_is_l
     eraser, make_shape, square
 ):
     other = make_shape([(220, 100), (300, 100), (300, 200), (220, 200)])
-    locked = make_shape([(310, 100), (390, 100), (390, 200), (310, 200)])
+    locked = with_lock(make_shape([(310, 100), (390, 100), (390, 200), (310, 200)]), locked=True)
     desk = eraser(square, other, locked)
-    desk.view.set_locked({locked.uid})
     desk.drag((190, 150), (230, 150), (340, 150))
     first, second = (next(s for s in desk.shapes if s.uid == uid) for uid in (square.uid, other.uid))
     assert not inside(first, 190, 150)

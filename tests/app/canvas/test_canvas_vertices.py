@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
+from core.annotation.locking import with_lock
 from core.annotation.model import ShapeType
 
 KEY = Qt.Key
@@ -158,7 +159,7 @@ def test_shift_still_makes_a_square_of_a_rectangle(make_desk, make_shape):
 
 def test_locked_shapes_let_the_mouse_pass(desk, square):
     desk.select(frozenset())
-    desk.view.set_locked({square.uid})
+    desk.document.replace(with_lock(square, locked=True))
     desk.click(150, 150)
     desk.drag((200, 200), (250, 250))
     desk.drag((50, 50), (250, 250))
