@@ -20,12 +20,15 @@ from app.editing import Editing
 from app.exporting import Exporting
 from app.file_actions import FileActions
 from app.help_actions import HelpActions
+from app.history_wiring import HistoryWiring
 from app.icons import app_icon
 from app.label_mask import LabelMask
 from app.learning_controller import LearningController
 from app.learning_wiring import LearningWiring
 from app.panel_wiring import ClassPanelWiring, ImagePanelWiring, ShapePanelWiring
 from app.panels.class_list import ClassPanel
+from app.panels.headings import TabbedPanels
+from app.panels.history_list import HistoryPanel
 from app.panels.image_list import ImageListPanel
 from app.panels.parts import sentence
 from app.panels.shape_list import ShapePanel
@@ -80,6 +83,7 @@ class MainWindow(Themed, QMainWindow):
         self.images = ImageListPanel()
         self.classes = ClassPanel()
         self.shapes = ShapePanel()
+        self.history = HistoryPanel()
         self.training = TrainingPanel()
         self.status = StatusBar()
         self.setCentralWidget(self.page)
@@ -99,7 +103,10 @@ class MainWindow(Themed, QMainWindow):
         labels = QSplitter(Qt.Orientation.Vertical)
         labels.setChildrenCollapsible(False)
         labels.addWidget(self.classes)
-        labels.addWidget(self.shapes)
+        self.tabs = TabbedPanels()
+        self.tabs.add(self.shapes, self.shapes.heading)
+        self.tabs.add(self.history, self.history.heading)
+        labels.addWidget(self.tabs)
         labels.setSizes([300, 400])
         area = Qt.DockWidgetArea
         self.docks = {
@@ -125,6 +132,7 @@ class MainWindow(Themed, QMainWindow):
         self._image_wiring = ImagePanelWiring(session, self.images)
         self._class_wiring = ClassPanelWiring(session, self.classes, self.label_mask, self)
         self._shape_wiring = ShapePanelWiring(session, self.shapes, self.classes, canvas)
+        self._history_wiring = HistoryWiring(session, self.history, self.tabs)
         self._learning = LearningWiring(
             session,
             self.controller,
@@ -176,6 +184,7 @@ class MainWindow(Themed, QMainWindow):
             "window.next_copy": lambda: session.next_image(copy_shapes=True),
             "window.previous_copy": lambda: session.previous_image(copy_shapes=True),
             "window.reset_layout": self._place_docks,
+            "edit.history": self._on_history,
             "help.palette": self._help.open_palette,
             "help.shortcuts": self._help.open_shortcuts,
             "help.log": self._help.open_log,
@@ -305,6 +314,10 @@ class MainWindow(Themed, QMainWindow):
         if self.session.save_state.kind == "saved":
             self.status.show_note("Everything is saved.")
 
+    def _on_history(self) -> None:
+        self.docks["labels"].show()
+        self.tabs.show_panel(self.history)
+
     def _on_label_edit(self, uid: int) -> None:
         self.session.set_selection([uid])
         self._editing.edit_label()
@@ -354,10 +367,10 @@ class MainWindow(Themed, QMainWindow):
         self._learning.close()
         self._exporting.close()
         self._image_wiring.close()
+        self.canvas.end_workers()
         self.label_mask.close()
         self.session.shut_down()
 
 
 def _dropped_path(data: QMimeData) -> Path | None:
     return next((Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()), None)
-        self.canvas.end_workers()

@@ -81,7 +81,7 @@ def _share_position(amount: float) -> int:
 
 def _gamma(position: int) -> float:
     """Equal steps of the slider are equal ratios: 2 is as far from 1 as one half is."""
-    return min(MAX_GAMMA, max(MIN_GAMMA, MAX_GAMMA ** (position / 100)))
+    return min(MAX_GAMMA, max(MIN_GAMMA, float(MAX_GAMMA ** (position / 100))))
 
 
 def _gamma_position(gamma: float) -> int:
