@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from PySide6.QtCore import QObject
 from app.actions import Actions
 from app.canvas.view import CanvasView
 from app.learning_controller import LearningController
+from app.overlay_words import OverlayWords
 from app.panels.prediction_bar import PredictionBar
 from app.panels.run_history import RunSummary
 from app.panels.training_panel import TrainingPanel
@@ -23,10 +23,12 @@ from app.workers.tasks import TaskRunner
 from core.errors import MaskloopError
 from core.learning.config import TrainConfig
 from core.learning.events import Event, Finished, Prediction, StepDone, TrainingStarted
-from core.learning.runs import RunFolder
+from core.learning.header import gone_classes, read_header
+from core.learning.runs import RunFolder, best_of
 from core.models.registry import model_specs
 
 if TYPE_CHECKING:
+    from core.annotation.model import ClassList
     from core.project.layout import ProjectLayout
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,8 @@ class LearningWiring(QObject):
         self._bar = bar
         self._status = status
         self._runner = TaskRunner(1, self)
+        self._words = OverlayWords()
+        self._shown: Prediction | None = None
         self._cursor: tuple[int, int] | None = None
         self._connect_training()
         self._connect_prediction()
@@ -79,6 +83,7 @@ class LearningWiring(QObject):
         panel.stop_requested.connect(controller.stop)
         controller.event_received.connect(self._on_event)
         controller.training_state_changed.connect(self._on_training_state)
+        controller.engine_state_changed.connect(self._on_engine_state)
         actions["train.start"].triggered.connect(self._on_start)
         actions["train.pause"].triggered.connect(self._on_pause)
         actions["train.stop"].triggered.connect(self._on_stop)
@@ -126,6 +131,8 @@ class LearningWiring(QObject):
 
     def _on_event(self, event: Event) -> None:
         self._panel.on_event(event)
+        if self._words.on_event(event):
+            self._tell_overlay()
         match event:
             case StepDone():
                 self._status.set_training(event.step, event.seconds)
@@ -141,8 +148,15 @@ class LearningWiring(QObject):
         if project is None:
             self._panel.set_runs([])
             return
-        task = self._runner.run(read_runs, project.layout, doing="reading the earlier runs")
-        task.done.connect(self._panel.set_runs)
+        task = self._runner.run(
+            read_history, project.layout, project.classes, doing="reading the earlier runs"
+        )
+        task.done.connect(self._on_runs)
+
+    def _on_runs(self, runs: History) -> None:
+        self._panel.set_runs(runs.summaries)
+        self._words.set_saved(runs.shown)
+        self._tell_overlay()
 
     # --- predictions --------------------------------------------------------------------------------------
 
@@ -178,11 +192,22 @@ class LearningWiring(QObject):
         if prediction is None:
             self._canvas.clear_prediction()
             self._panel.clear_overlay()
-        self._bar.set_prediction_available(prediction is not None)
-        self._bar.set_source("" if prediction is None else prediction.source)
+        self._shown = prediction
+        self._words.image_changed()
+        self._tell_overlay()
         self._actions["train.accept_all"].setEnabled(prediction is not None)
         self._actions["train.accept_region"].setEnabled(prediction is not None)
         self._actions["shape.region"].setEnabled(self._session.editable)
+
+    def _on_engine_state(self, state: str, _sentence: str) -> None:
+        self._words.engine_changed(ready=state == "ready", gone=state == "stopped")
+        self._tell_overlay()
+
+    def _tell_overlay(self) -> None:
+        """Say whose prediction is shown, or when there will be one."""
+        shown = self._shown
+        self._bar.set_prediction_available(shown is not None, self._words.without())
+        self._bar.set_source("" if shown is None else self._words.of(shown))
 
     def _on_labels_toggled(self, visible: bool) -> None:
         self._canvas.set_labels_visible(visible)
@@ -215,11 +240,35 @@ class LearningWiring(QObject):
 
     def _on_project_changed(self) -> None:
         self._panel.clear()
+        self._words.project_changed()
         self._read_runs()
         self._on_training_state(self._controller.training_state)
 
     def _on_classes_changed(self) -> None:
         self._panel.set_classes(self._session.classes)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A project's earlier runs.
+
+    Attributes:
+        summaries: newest first.
+        shown: what people call the one that the engine predicts with before there is a new one; "" for none.
+    """
+
+    summaries: list[RunSummary]
+    shown: str
+
+
+def read_history(layout: ProjectLayout, classes: ClassList) -> History:
+    """Worker: the project's runs, and which of them predicts."""
+    best = best_of(layout.runs_by_time())
+    try:
+        usable = best is not None and not gone_classes(read_header(best.best_weights), classes)
+    except MaskloopError:
+        usable = False
+    return History(read_runs(layout), best.spoken_name() if best is not None and usable else "")
 
 
 def read_runs(layout: ProjectLayout) -> list[RunSummary]:
@@ -230,9 +279,11 @@ def read_runs(layout: ProjectLayout) -> list[RunSummary]:
         run = RunFolder(path)
         try:
             config, rows = run.config, run.read_metrics()
-            started = datetime.strptime(path.name[:19], "%Y-%m-%d_%H-%M-%S")
             best = run.best_miou
-        except (MaskloopError, ValueError):
+        except MaskloopError:
+            continue
+        started = run.started
+        if started is None:
             continue
         steps = max((int(step) for row in rows if isinstance(step := row.get("step"), float)), default=0)
         summaries.append(

@@ -68,6 +68,8 @@ class PredictionBar(QFrame):
         self.opacity.valueChanged.connect(self._on_opacity_changed)
         self.pick.clicked.connect(self.pick_requested)
         self.accept_all.clicked.connect(self.accept_all_requested)
+        self._available = False
+        self._absence = ""
         self.set_opacity(0.45)
         self.set_prediction_available(False)
 
@@ -93,15 +95,24 @@ class PredictionBar(QFrame):
             self.opacity.setValue(round(100 * opacity))
         self._percent.setText(f"{self.opacity.value()} %")
 
-    def set_prediction_available(self, available: bool) -> None:
-        """Whether this image has a prediction that could be shown and accepted."""
+    def set_prediction_available(self, available: bool, absence: str = "") -> None:
+        """Whether this image has a prediction that could be shown and accepted.
+
+        Args:
+            available: it has.
+            absence: said where it has none, instead of the advice to train.
+        """
         self._available = available
+        self._absence = absence
         self._enable()
         self.set_source("")
 
     def set_source(self, text: str) -> None:
         """What there is to know beside the hint, for example where the prediction comes from."""
-        hint = "Press Enter over a region to accept it" if self._available else "Train to see a prediction"
+        if self._available:
+            hint = "Press Enter over a region to accept it"
+        else:
+            hint = self._absence or "Train to see a prediction"
         self._source.set_text(f"{hint}  ·  {text}" if text else hint)
 
     def _enable(self) -> None:

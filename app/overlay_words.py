@@ -1,0 +1,86 @@
+"""What the prediction bar says: whose prediction is shown and how good it is, or why there is none yet."""
+
+from __future__ import annotations
+
+from core.learning.events import (
+    EngineReady,
+    Event,
+    Failed,
+    OverlayCompared,
+    Prediction,
+    TrainingStarted,
+    Validated,
+)
+
+
+class OverlayWords:
+    """Follows the engine's events and puts them into words. Plain data, no widgets."""
+
+    def __init__(self) -> None:
+        self._saved = ""
+        self._engine_ready = False
+        self._failed = False
+        self._run: str | None = None
+        self._run_miou: float | None = None
+        self._compared: OverlayCompared | None = None
+
+    def project_changed(self) -> None:
+        """Another project: nothing is known of its runs yet."""
+        self._saved = ""
+        self._failed = False
+        self._run = self._run_miou = self._compared = None
+
+    def image_changed(self) -> None:
+        """Another image, which may be predictable where the last was not."""
+        self._failed = False
+
+    def set_saved(self, name: str) -> None:
+        """The earlier run whose weights the engine predicts with, "run of 06:12"; "" for none."""
+        self._saved = name
+
+    def engine_changed(self, *, ready: bool, gone: bool) -> None:
+        """The engine came up, is being started, or is gone for good."""
+        self._engine_ready = ready
+        if gone:
+            self._saved = ""
+
+    def on_event(self, event: Event) -> bool:
+        """Take an event of the engine in; whether the words may have changed."""
+        match event:
+            case EngineReady():
+                self._engine_ready = True
+            case TrainingStarted():
+                self._run, self._run_miou, self._compared = event.run, None, None
+            case Validated():
+                self._run_miou = event.miou
+            case OverlayCompared():
+                self._compared = event
+            case Failed() if event.during == "Predict":
+                self._failed = True
+            case _:
+                return False
+        return True
+
+    def of(self, prediction: Prediction) -> str:
+        """Whose prediction this is: "U-Net, run of 06:12, mIoU 0.51; new run at 0.32"."""
+        compared = self._compared
+        if compared is None or compared.run_is_shown or compared.older != prediction.source:
+            learning = prediction.run is not None and prediction.run == self._run and prediction.miou is None
+            return _scored(prediction.source, self._run_miou if learning else prediction.miou)
+        new = "not scored yet" if compared.run_miou is None else f"at {compared.run_miou:.2f}"
+        return f"{_scored(prediction.source, compared.older_miou)}; new run {new}"
+
+    def without(self) -> str:
+        """Why nothing is shown, and when something will be; "" where only training helps."""
+        if self._failed:
+            return "This image could not be predicted"
+        if self._saved:
+            doing = "Predicting with" if self._engine_ready else "Loading"
+            return f"{doing} the network of the {self._saved} …"
+        if self._run is not None:
+            return "The first prediction comes with the first steps"
+        return ""
+
+
+def _scored(source: str, miou: float | None) -> str:
+    return source if miou is None else f"{source}, mIoU {miou:.2f}"

@@ -1,0 +1,148 @@
+"""The prediction bar says whose prediction is shown, how good it is, and why there is none yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.learning_wiring import read_history
+from app.overlay_words import OverlayWords
+from core.annotation.model import ClassList, LabelClass
+from core.learning.events import (
+    EngineReady,
+    Failed,
+    OverlayCompared,
+    PackedMask,
+    Prediction,
+    TrainingStarted,
+    Validated,
+)
+from core.learning.header import METADATA_KEY, WeightsHeader
+from core.models.normalization import Normalization
+from core.project.project import Project
+
+OLDER, NEW = "runs/2026-01-02_06-12-00-unet", "runs/2026-01-02_08-00-00-unet"
+
+
+def predicted(source: str, run: str | None, miou: float | None = None, key: str = "a.png") -> Prediction:
+    pixels = PackedMask.pack(np.zeros((48, 64), np.uint8))
+    return Prediction(
+        key=key, revision=0, weights_version=1, classes=pixels, confidence=pixels, source=source, seconds=0.1,
+        run=run, miou=miou,
+    )  # fmt: skip
+
+
+def started(run: str) -> TrainingStarted:
+    return TrainingStarted(
+        run=run, model="unet", encoder=None, device="CPU", classes=ClassList(), train_images=(),
+        validation_images=(), weak_background=False,
+    )  # fmt: skip
+
+
+def validated(miou: float) -> Validated:
+    return Validated(
+        step=9, seconds=1.0, miou=miou, per_class_iou={}, pixel_accuracy=None, on="validation",
+        images=3, best=True,
+    )  # fmt: skip
+
+
+def compared(older: float, run: float | None, *, run_is_shown: bool = False) -> OverlayCompared:
+    return OverlayCompared(
+        older="U-Net, run of 06:12", older_miou=older, run=NEW, run_miou=run, run_is_shown=run_is_shown,
+        on="validation", images=3,
+    )  # fmt: skip
+
+
+def test_both_scores_are_said_while_the_older_prediction_is_shown() -> None:
+    words = OverlayWords()
+    older = predicted("U-Net, run of 06:12", OLDER, miou=0.6)
+    assert words.of(older) == "U-Net, run of 06:12, mIoU 0.60"
+    words.on_event(started(NEW))
+    words.on_event(validated(0.32))
+    assert words.of(older) == "U-Net, run of 06:12, mIoU 0.60"
+    assert words.on_event(compared(0.51, 0.32))
+    assert words.of(older) == "U-Net, run of 06:12, mIoU 0.51; new run at 0.32"
+    words.on_event(compared(0.51, None))
+    assert words.of(older).endswith("; new run not scored yet")
+
+
+def test_a_run_that_has_taken_over_is_said_with_its_own_score() -> None:
+    words = OverlayWords()
+    words.on_event(started(NEW))
+    live = predicted("U-Net, step 40", NEW)
+    assert words.of(live) == "U-Net, step 40"
+    words.on_event(validated(0.55))
+    words.on_event(compared(0.51, 0.55, run_is_shown=True))
+    assert words.of(live) == "U-Net, step 40, mIoU 0.55"
+    words.on_event(started("runs/another"))
+    assert words.of(predicted("U-Net, run of 08:00", NEW, miou=0.7)) == "U-Net, run of 08:00, mIoU 0.70"
+
+
+def test_what_is_awaited_is_said() -> None:
+    words = OverlayWords()
+    assert words.without() == ""
+    words.set_saved("run of 06:12")
+    assert words.without() == "Loading the network of the run of 06:12 …"
+    words.on_event(EngineReady(pid=1, device="CPU", torch="2"))
+    assert words.without() == "Predicting with the network of the run of 06:12 …"
+    words.on_event(Failed(during="Predict", text="a.png: there is no such file"))
+    assert words.without() == "This image could not be predicted"
+    words.image_changed()
+    words.engine_changed(ready=False, gone=False)
+    assert words.without().startswith("Loading")
+    words.engine_changed(ready=False, gone=True)
+    assert words.without() == ""
+    words.on_event(started(NEW))
+    assert words.without() == "The first prediction comes with the first steps"
+    words.project_changed()
+    assert words.without() == ""
+
+
+@pytest.fixture
+def folder_with_run(image_folder: Callable[..., Path]) -> Path:
+    """A project of three images with an earlier run, whose weights have a header and no numbers."""
+    folder = image_folder(3)
+    with Project.create(folder, classes=("background", "nerve"), image_roots=(".",)) as project:
+        run = project.layout.runs / "2026-01-02_06-12-00-unet"
+    run.mkdir(parents=True)
+    (run / "best.safetensors").write_bytes(weights("background", "nerve"))
+    return folder
+
+
+def weights(*names: str) -> bytes:
+    header = WeightsHeader(
+        architecture="unet",
+        encoder="plain",
+        classes=ClassList(tuple(LabelClass(n, name, "#102030") for n, name in enumerate(names)), 0),
+        normalization=Normalization(scale=1.0, mean=(0, 0, 0), std=(1, 1, 1)),
+        tile=64,
+    )
+    text = json.dumps({"__metadata__": {METADATA_KEY: header.to_json()}}).encode()
+    return len(text).to_bytes(8, "little") + text
+
+
+def test_while_the_engine_starts_the_bar_names_the_run_that_is_loaded(bench, folder_with_run, qtbot) -> None:
+    bar = bench.window.page.prediction_bar
+    bench.open(folder_with_run)
+    qtbot.waitUntil(lambda: bar.hint == "Loading the network of the run of 02 Jan, 06:12 …")
+    bench.trainer.engine_state_changed.emit("ready", "CPU")
+    assert bar.hint.startswith("Predicting with the network of the run of ")
+    key = bench.session.current.entry.key
+    run = str(folder_with_run / "runs" / "2026-01-02_06-12-00-unet")
+    bench.trainer.event_received.emit(predicted("U-Net, run of 02 Jan, 06:12", run, miou=0.5, key=key))
+    assert bar.hint == "Press Enter over a region to accept it  ·  U-Net, run of 02 Jan, 06:12, mIoU 0.50"
+
+
+def test_weights_that_cannot_predict_here_are_not_announced(folder_with_run: Path) -> None:
+    with Project.open(folder_with_run, lock=False) as project:
+        layout, classes = project.layout, project.classes
+    assert read_history(layout, classes).shown == "run of 02 Jan, 06:12"
+    (run,) = layout.runs_by_time()
+    (run / "best.safetensors").write_bytes(weights("background", "nerve", "a class that is gone"))
+    assert read_history(layout, classes).shown == ""
+    (run / "best.safetensors").write_bytes(b"cut off")
+    assert read_history(layout, classes).shown == ""
