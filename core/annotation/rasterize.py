@@ -51,7 +51,7 @@ def rasterize(
         classes: the labels' indices.
         size_hw: height and width of the mask; None takes the annotation's.
         box: draw only what lies in this part of the mask; it must lie inside. Equal to cutting the part out
-            of the whole mask, at the price of the shapes that touch it.
+            of the whole mask, at the price of the shapes that touch it and of the box's rows.
 
     Returns:
         Mask (H, W), or (y1 - y0, x1 - x0) for a box, uint8: class index, or UNLABELLED.
@@ -63,15 +63,17 @@ def rasterize(
     x0, y0, x1, y1 = box or (0, 0, width, height)
     if not (0 <= x0 <= x1 <= width and 0 <= y0 <= y1 <= height):
         raise ValueError(f"the box {box} does not lie inside a mask of {width} x {height} pixels")
-    # Drawing on the whole canvas in either case: in a frame of its own Pillow would round edges otherwise.
-    canvas = Image.new("L", (width, height), _bottom(annotation.state, classes))
+    # A canvas of the box's rows alone, but from column 0 on: Pillow steps along an edge from row to row by
+    # differences, so that rows may be counted from anywhere, and adds the column in 32 bits, so that columns
+    # counted from elsewhere would round edges otherwise.
+    canvas = Image.new("L", (x1, y1 - y0), _bottom(annotation.state, classes))
     shapes = annotation.shapes if box is None else touching(annotation.shapes, (x0, y0, x1, y1))
     values = {label: classes.mask_value(label) for label in {shape.label for shape in shapes}}
     for shape in shapes:
         value = values[shape.label]
         if value is not None:
-            draw_shape(canvas, shape, value)
-    return np.array(canvas if box is None else canvas.crop((x0, y0, x1, y1)), dtype=np.uint8)
+            draw_shape(canvas, shape, value, top=y0)
+    return np.array(canvas if x0 == 0 else canvas.crop((x0, 0, x1, y1 - y0)), dtype=np.uint8)
 
 
 def shape_mask(shape: Shape, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
@@ -81,29 +83,33 @@ def shape_mask(shape: Shape, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
     return np.asarray(np.asarray(canvas) != 0)
 
 
-def draw_shape(canvas: Image.Image, shape: Shape, value: int) -> None:
-    """Paint one shape onto an "L" image in place; what lies outside is cut off."""
+def draw_shape(canvas: Image.Image, shape: Shape, value: int, *, top: int = 0) -> None:
+    """Paint one shape onto an "L" image in place, whose first row is row `top` of the whole image.
+
+    What lies outside is cut off.
+    """
     points = np.clip(shape.points, -_FARTHEST, _FARTHEST)
     pen = ImageDraw.Draw(canvas)
     match shape.shape_type:
         case ShapeType.POLYGON | ShapeType.ORIENTED_RECTANGLE:
             if shape.holes:
-                _perforated(canvas, [points, *shape.holes], value)
+                _perforated(canvas, [points, *shape.holes], value, top)
             else:
-                pen.polygon(_flat(points), fill=value)
+                pen.polygon(_flat(_lowered(points, top)), fill=value)
         case ShapeType.RECTANGLE:
-            pen.rectangle([*points.min(axis=0).tolist(), *points.max(axis=0).tolist()], fill=value)
+            corners = np.stack([points.min(axis=0), points.max(axis=0)])
+            pen.rectangle(_flat(_lowered(corners, top)), fill=value)
         case ShapeType.CIRCLE:
-            _disc(canvas, points[0], float(np.hypot(*(points[1] - points[0]))), value)
+            _disc(canvas, points[0], float(np.hypot(*(points[1] - points[0]))), value, top)
         case ShapeType.LINE:
-            pen.line(_flat(points), fill=value, width=LINE_WIDTH)
-        case ShapeType.LINESTRIP:  # round corners: without them a wide line has notches where it turns
-            pen.line(_flat(points), fill=value, width=LINE_WIDTH, joint="curve")
+            pen.line(_flat(_lowered(points, top)), fill=value, width=LINE_WIDTH)
+        case ShapeType.LINESTRIP:
+            _strip(canvas, points, value, top)
         case ShapeType.POINT | ShapeType.POINTS:
             for point in points:
-                _disc(canvas, point, POINT_RADIUS, value)
+                _disc(canvas, point, POINT_RADIUS, value, top)
         case ShapeType.MASK:
-            _paste(canvas, shape, value)
+            _paste(canvas, shape, value, top)
 
 
 def painted_box(shape: Shape, size_hw: tuple[int, int]) -> PixelBox | None:
@@ -149,9 +155,30 @@ def _bottom(state: AnnotationState, classes: ClassList) -> int:
     return UNLABELLED
 
 
-def _perforated(canvas: Image.Image, rings: Sequence[Points], value: int) -> None:
+def _lowered(points: Points, top: int) -> Points:
+    """Points as Pillow cuts them down, with rows counted from `top`; cut down first, for -0.5 becomes 0."""
+    return np.asarray(np.trunc(points) - (0, top)) if top else points
+
+
+def _strip(canvas: Image.Image, points: Points, value: int, top: int) -> None:
+    """Paint a line of several segments, with round corners: without them it has notches where it turns.
+
+    Pillow reckons where corners are in fractions, which come out otherwise above row 0: a canvas that begins
+    further down is painted by way of one that has all of the line.
+    """
+    start = max(0, min(top, math.floor(points[:, 1].min()) - 2 * LINE_WIDTH))
+    if start == top:
+        flat = _flat(points - (0, top)) if top else _flat(points)
+        ImageDraw.Draw(canvas).line(flat, fill=value, width=LINE_WIDTH, joint="curve")
+        return
+    whole = Image.new("1", (canvas.width, canvas.height + top - start))
+    ImageDraw.Draw(whole).line(_flat(points - (0, start)), fill=1, width=LINE_WIDTH, joint="curve")
+    canvas.paste(value, (0, 0), whole.crop((0, top - start, whole.width, whole.height)))
+
+
+def _perforated(canvas: Image.Image, rings: Sequence[Points], value: int, top: int) -> None:
     """Paint an outer ring less its holes, by way of a mask of its own as small as its box."""
-    outer, *holes = (np.trunc(np.clip(ring, -_FARTHEST, _FARTHEST)) for ring in rings)
+    outer, *holes = (np.trunc(np.clip(ring, -_FARTHEST, _FARTHEST)) - (0, top) for ring in rings)
     x0, y0 = np.maximum(outer.min(axis=0), 0).astype(int).tolist()
     x1, y1 = np.minimum(outer.max(axis=0) + 1, (canvas.width, canvas.height)).astype(int).tolist()
     if x0 >= x1 or y0 >= y1:
@@ -170,22 +197,23 @@ def _flat(points: Points) -> list[float]:
     return list(points.ravel().tolist())
 
 
-def _disc(canvas: Image.Image, centre: Points, radius: float, value: int) -> None:
+def _disc(canvas: Image.Image, centre: Points, radius: float, value: int, top: int) -> None:
     x, y = centre.tolist()
     if radius > _LARGEST_ELLIPSE:
         height, width = canvas.height, canvas.width
-        down, across = np.ogrid[:height, :width]
+        down, across = np.ogrid[top : top + height, :width]
         inside = np.asarray((across - x) ** 2 + (down - y) ** 2 <= radius**2)
         canvas.paste(value, (0, 0), Image.fromarray(inside))
         return
-    ImageDraw.Draw(canvas).ellipse([x - radius, y - radius, x + radius, y + radius], fill=value)
+    corners = np.array([[x - radius, y - radius], [x + radius, y + radius]])
+    ImageDraw.Draw(canvas).ellipse(_flat(_lowered(corners, top)), fill=value)
 
 
-def _paste(canvas: Image.Image, shape: Shape, value: int) -> None:
+def _paste(canvas: Image.Image, shape: Shape, value: int, top: int) -> None:
     if shape.mask is None:
         raise ValueError("a mask shape needs its mask")
     x, y = (math.floor(corner) for corner in shape.points.min(axis=0).tolist())
-    canvas.paste(value, (x, y), Image.fromarray(shape.mask))
+    canvas.paste(value, (x, y - top), Image.fromarray(shape.mask))
 
 
 def _reach(shape: Shape) -> int:
