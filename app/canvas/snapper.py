@@ -65,6 +65,24 @@ class Snapper:
         """The vertices of shown shapes that lie exactly there."""
         return self._ready().vertices_at(*xy, leave_out=self._hidden())
 
+    def sharing_edge(self, hit: VertexRef, start: XY, end: XY) -> list[VertexRef]:
+        """Where a vertex on an edge from one point to another would go in all shapes that have this edge.
+
+        `hit` is the place in the shape that was grabbed; it comes first, and each shape comes once.
+        """
+        index, ends = self._ready(), set(self.sharing(end))
+        found = {hit.uid: hit}
+        for first in self.sharing(start):
+            outlines = index[first.uid]
+            count = len(outlines.rings[first.ring])
+            for step in (1, -1):
+                second = VertexRef(first.uid, first.ring, (first.vertex + step) % count)
+                wraps = abs(second.vertex - first.vertex) != 1
+                if second in ends and (outlines.closed or not wraps):
+                    at = max(first.vertex, second.vertex) if not wraps else count
+                    found.setdefault(first.uid, VertexRef(first.uid, first.ring, at))
+        return list(found.values())
+
     def border(self, start: XY, end: XY, *, longer: bool = False) -> Points | None:
         """The vertices (M, 2) along the border from one point to another, if both lie on one ring.
 

@@ -40,7 +40,14 @@ from core.annotation.content_edits import Group, Relabel, ReplaceShapes, SetLock
 from core.annotation.layering import drawing_over, drawing_under, giving_way, pushing_away
 from core.annotation.region_edits import CutHole, FillHoles, SimplifyShapes, SmoothShapes
 from core.annotation.stack_edits import AddShapes, RemoveShapes, Reorder, SetState, drawing, pasting
-from core.annotation.vertex_edits import InsertVertex, MoveSharedVertex, MoveVertex, RemoveVertex
+from core.annotation.vertex_edits import (
+    InsertSharedVertex,
+    InsertVertex,
+    MoveSharedVertex,
+    MoveVertex,
+    RemoveVertex,
+    shares_vertices,
+)
 
 __all__ = [
     "XY",
@@ -50,6 +57,7 @@ __all__ = [
     "CutHole",
     "FillHoles",
     "Group",
+    "InsertSharedVertex",
     "InsertVertex",
     "MoveSharedVertex",
     "MoveVertex",
@@ -73,6 +81,7 @@ __all__ = [
     "intersecting",
     "pasting",
     "pushing_away",
+    "shares_vertices",
     "splitting",
     "subtracting",
     "to_masks",

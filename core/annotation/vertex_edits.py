@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from core.annotation.locking import is_locked
 from core.annotation.model import Shape, ShapeType
 from core.annotation.shape_edits import GROWING, checked, ring_of, with_ring, with_vertex
 from core.polygons.snapping import VertexRef
+
+_SHARING: Final = (ShapeType.POLYGON, ShapeType.LINESTRIP, ShapeType.LINE, ShapeType.POINT)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -70,7 +72,7 @@ class MoveSharedVertex(ShapeEdit):
         and circles, whose form would suffer, and locked shapes.
         """
         grabbed, *others = dict.fromkeys(places)
-        following = (place for place in others if _follows(document.get(place.uid)))
+        following = (place for place in others if shares_vertices(document.get(place.uid)))
         moved = (grabbed, *following)
         return cls(tuple(document.get(uid) for uid in dict.fromkeys(p.uid for p in moved)), moved, to)
 
@@ -93,8 +95,9 @@ class MoveSharedVertex(ShapeEdit):
         return None
 
 
-def _follows(shape: Shape) -> bool:
-    return shape.shape_type in (*GROWING, ShapeType.LINE, ShapeType.POINT) and not is_locked(shape)
+def shares_vertices(shape: Shape) -> bool:
+    """Whether a vertex of this shape moves with those of others: not where its form would suffer."""
+    return shape.shape_type in _SHARING and not is_locked(shape)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -131,6 +134,38 @@ class InsertVertex(ShapeEdit):
         if isinstance(newer, MoveVertex) and newer._where == (self.before.uid, self.ring, self.vertex):
             return InsertVertex(self.before, self.ring, self.vertex, newer.to)
         return None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class InsertSharedVertex(ShapeEdit):
+    """Put a new vertex on an edge that several shapes have in common, in all of them at once."""
+
+    before: tuple[Shape, ...]
+    places: tuple[VertexRef, ...]
+    at: XY
+
+    @classmethod
+    def of(cls, document: AnnotationDocument, places: Iterable[VertexRef], at: XY) -> Self:
+        """Insert at `at`, so that it gets the index `vertex` of each ring; locked shapes are left out.
+
+        The first place is that of the edge that was grabbed; no two places are in one shape.
+        """
+        grabbed, *others = places
+        following = (place for place in others if shares_vertices(document.get(place.uid)))
+        chosen = (grabbed, *following)
+        return cls(tuple(document.get(place.uid) for place in chosen), chosen, at)
+
+    @property
+    def name(self) -> str:
+        """For the menu."""
+        return "Add shared vertex" if len(self.places) > 1 else "Add vertex"
+
+    def edited(self) -> Sequence[tuple[Shape, Shape]]:
+        """Every shape with one vertex more."""
+        return [
+            InsertVertex(shape, place.ring, place.vertex, self.at).edited()[0]
+            for shape, place in zip(self.before, self.places, strict=True)
+        ]
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -6,7 +6,6 @@ autosaver nor the learner sees a shape that is still moving.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,28 +13,19 @@ from PySide6.QtCore import QPoint, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen
 from PySide6.QtWidgets import QMenu
 
-from app.canvas.handles import handle_rings, moved_handle
-from app.canvas.hits import Hit
 from app.canvas.live_shapes import FEW
 from app.canvas.outlines import Box
 from app.canvas.shape_index import union
 from app.canvas.style import DRAG_START, HALO
 from app.canvas.tools.base import Pointer
-from app.canvas.tools.snap_mark import paint_snap, snap_box
 from app.canvas.vertex_sets import vertices_in
 from core.annotation.commands import (
     XY,
     AddShapes,
-    InsertSharedVertex,
-    InsertVertex,
-    MoveSharedVertex,
-    ShapeEdit,
     TranslateShapes,
-    shares_vertices,
 )
 from core.annotation.model import ShapeType
 from core.annotation.shape_edits import translated
-from core.polygons.snapping import Snap, VertexRef
 
 if TYPE_CHECKING:
     from app.canvas.context import ToolContext
@@ -44,7 +34,7 @@ if TYPE_CHECKING:
 class Drag:
     """Base: from a press on, `move` follows the mouse, then `finish` or `cancel`."""
 
-    hint = "Release to drop, Esc to cancel"
+    hint: str = "Release to drop, Esc to cancel"
 
     def __init__(self, context: ToolContext, start: Pointer) -> None:
         self.context = context
@@ -76,131 +66,6 @@ class Drag:
 
     def paint(self, painter: QPainter) -> None:
         """As `Tool.paint_overlay`."""
-
-
-class SnappingDrag(Drag):
-    """A drag of one point, which snaps to neighbours; Alt suspends that."""
-
-    def __init__(self, context: ToolContext, start: Pointer) -> None:
-        super().__init__(context, start)
-        self._snap: Snap | None = None
-        self._edit: ShapeEdit | None = None
-
-    def target(self, pointer: Pointer, xy: XY, moved: Collection[int]) -> XY:
-        """Where the point goes: to a neighbour near `xy`, else there, inside the image."""
-        self._snap = None if pointer.alt else self.context.snap(xy, leave_out=moved)
-        return self.context.clamp(xy) if self._snap is None else self._snap.xy
-
-    def show(self, edit: ShapeEdit) -> None:
-        """Preview an edit; what is not possible keeps the last one that was."""
-        if self.context.preview(edit):
-            self._edit = edit
-
-    def finish(self, pointer: Pointer) -> None:
-        """Do what was possible last."""
-        self.follow(pointer)
-        if self._edit is not None:
-            self.context.issue(self._edit)
-
-    def overlay_box(self) -> Box | None:
-        """Where it snaps to."""
-        return None if self._snap is None else snap_box(self._snap)
-
-    def paint(self, painter: QPainter) -> None:
-        """The mark at the place it snaps to."""
-        if self._snap is not None:
-            paint_snap(painter, self.context, self._snap)
-
-
-class VertexDrag(SnappingDrag):
-    """A vertex, or another handle, follows the mouse; Shift keeps a rectangle square.
-
-    Vertices of other shapes at the same place come along; with Ctrl this one moves alone.
-    """
-
-    def __init__(self, context: ToolContext, start: Pointer, hit: Hit) -> None:
-        super().__init__(context, start)
-        assert context.document is not None
-        self._hit = hit
-        shape = context.document.get(hit.uid)
-        x, y = handle_rings(shape)[hit.ring][hit.index].tolist()
-        # A press beside the vertex must not make it jump by that much.
-        self._grip: XY = (x - start.x, y - start.y)
-        own = VertexRef(hit.uid, hit.ring, hit.index)
-        self._places = [own]
-        if shares_vertices(shape) and context.shapes_visible:
-            self._places += [place for place in context.snapper.sharing((x, y)) if place != own]
-
-    @property
-    def hint(self) -> str:  # type: ignore[override]
-        """Whether others come along."""
-        if len({place.uid for place in self._places}) < 2:
-            return "Release to drop; Alt suspends snapping, Esc cancels"
-        return "Shared by several shapes, which follow; Ctrl moves this one alone, Esc cancels"
-
-    def follow(self, pointer: Pointer) -> None:
-        """Show the shapes with the vertex here, unless one of them would become invalid."""
-        document = self.context.document
-        if document is None:
-            return
-        hit = self._hit
-        shared = len(self._places) > 1 and not pointer.ctrl
-        at = (pointer.x + self._grip[0], pointer.y + self._grip[1])
-        if pointer.shift:
-            self._snap, to = None, self.context.clamp(at)
-        else:
-            to = self.target(pointer, at, {place.uid for place in self._places} if shared else {hit.uid})
-        if shared:
-            self.show(MoveSharedVertex.of(document, self._places, to))
-        else:
-            self.show(moved_handle(document, hit.uid, hit.ring, hit.index, to, square=pointer.shift))
-
-
-class InsertDrag(SnappingDrag):
-    """Alt and a press on an edge: a new vertex, dragged from there; it snaps when Alt is let go.
-
-    An edge that other shapes have, too, gets the vertex in all of them.
-    """
-
-    def __init__(self, context: ToolContext, start: Pointer, hit: Hit) -> None:
-        super().__init__(context, start)
-        assert context.document is not None
-        self._hit = hit
-        ring = handle_rings(context.document.get(hit.uid))[hit.ring]
-        a, b = (tuple(ring[k % len(ring)].tolist()) for k in (hit.index - 1, hit.index))
-        place = VertexRef(hit.uid, hit.ring, hit.index)
-        self._places = context.snapper.sharing_edge(place, a, b)
-        self.started = True  # a click without a drag inserts as well
-        self.follow(start)
-        context.hover(self._inserted)
-
-    @property
-    def _inserted(self) -> Hit:
-        return Hit(self._hit.uid, "vertex", self._hit.ring, self._hit.index)
-
-    def cancel(self) -> None:
-        """Without the new vertex, another one has its number."""
-        self.context.hover(None)
-        super().cancel()
-
-    def follow(self, pointer: Pointer) -> None:
-        """Show the shapes with the new vertex here."""
-        document = self.context.document
-        if document is None:
-            return
-        hit = self._hit
-        shared = len(self._places) > 1 and not pointer.ctrl
-        to = self.target(pointer, pointer.xy, {place.uid for place in self._places})
-        if shared:
-            self.show(InsertSharedVertex.of(document, self._places, to))
-        else:
-            self.show(InsertVertex.of(document, hit.uid, hit.index, to, hit.ring))
-
-    def finish(self, pointer: Pointer) -> None:
-        """Insert it."""
-        super().finish(pointer)
-        if self._edit is not None:
-            self.context.select_vertex(self._inserted)
 
 
 class MoveDrag(Drag):

@@ -14,11 +14,12 @@ from app.canvas.live_shapes import FEW
 from app.canvas.outlines import Box
 from app.canvas.style import DRAG_START
 from app.canvas.tools.base import Pointer, Tool
-from app.canvas.tools.drags import BandDrag, CopyOrMoveDrag, Drag, InsertDrag, MoveDrag, VertexDrag
+from app.canvas.tools.drags import BandDrag, CopyOrMoveDrag, Drag, MoveDrag
 from app.canvas.tools.oriented import RotateDrag
+from app.canvas.tools.vertex_drags import InsertDrag, VertexDrag, sharing_places
 from app.canvas.tools.vertices import VerticesDrag
 from app.canvas.vertex_sets import moved_vertices, without_vertices
-from core.annotation.commands import RemoveShapes, RemoveVertex, ShapeEdit, TranslateShapes
+from core.annotation.commands import MoveSharedVertex, RemoveShapes, RemoveVertex, ShapeEdit, TranslateShapes
 from core.annotation.document import Change
 
 _ARROWS: Final = {
@@ -37,6 +38,8 @@ class SelectTool(Tool):
     """Click selects, Ctrl+click adds or takes away, drag moves a vertex or the selected shapes.
 
     - A click where the last one was picks the next shape below.
+    - A dragged vertex snaps to those and to edges of other shapes (Alt suspends that). Where several shapes
+      share it, all of them follow, unless Ctrl is held.
     - Alt+press on an edge adds a vertex and drags it, Alt+Shift+click on a vertex removes it.
     - A drag from empty ground selects what it encloses: shapes, or of selected shapes the vertices, which
       then move together; Shift+click adds a vertex to them or takes it away. A right-drag copies or moves.
@@ -358,7 +361,11 @@ class SelectTool(Tool):
         else:
             (hit,) = marked
             x, y = handle_rings(document.get(hit.uid))[hit.ring][hit.index].tolist()
-            self.context.issue(moved_handle(document, hit.uid, hit.ring, hit.index, (x + dx, y + dy)))
+            places, to = sharing_places(self.context, hit), (x + dx, y + dy)
+            if len(places) > 1:
+                self.context.issue(MoveSharedVertex.of(document, places, to))
+            else:
+                self.context.issue(moved_handle(document, hit.uid, hit.ring, hit.index, to))
         self._nudging = True
         return True
 

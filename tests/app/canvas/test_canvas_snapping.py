@@ -168,3 +168,80 @@ def test_points_on_different_shapes_have_no_common_border(make_desk, make_shape,
     desk.key(Qt.Key.Key_Return)
     assert desk.shapes[-1].shape_type is ShapeType.LINESTRIP
     assert len(desk.points()) == 2
+
+
+# --- editing ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def neighbours(make_desk, make_shape, square):
+    """The square and another to its right that shares a border with it; a third one apart."""
+    right = make_shape([(200, 100), (300, 100), (300, 200), (200, 200)], label="vessel")
+    apart = make_shape([(330, 100), (380, 100), (380, 150)])
+    return make_desk(square, right, apart)
+
+
+def place(desk, shape: int, vertex: int) -> list[float]:
+    return desk.shapes[shape].points[vertex].tolist()
+
+
+def test_a_shared_vertex_moves_in_all_shapes_that_have_it(neighbours) -> None:
+    neighbours.drag((200, 100), (210, 80), (220, 60))
+    assert place(neighbours, 0, 1) == place(neighbours, 1, 0)
+    assert place(neighbours, 0, 1) == pytest.approx([220, 60], abs=1)
+    assert neighbours.history.undo_name == "Move shared vertex"
+    neighbours.history.undo()
+    assert place(neighbours, 0, 1) == place(neighbours, 1, 0) == [200, 100]
+
+
+def test_with_ctrl_during_the_drag_it_moves_alone(neighbours) -> None:
+    neighbours.press(200, 100)
+    neighbours.move(210, 80, CTRL, held=Qt.MouseButton.LeftButton)
+    neighbours.move(220, 60, CTRL, held=Qt.MouseButton.LeftButton)
+    neighbours.release(220, 60, CTRL)
+    moved = [place(neighbours, 0, 1), place(neighbours, 1, 0)]
+    assert sorted(moved)[0] == [200, 100]
+    assert sorted(moved)[1] == pytest.approx([220, 60], abs=1)
+
+
+def test_arrows_move_a_shared_vertex_in_all_shapes(neighbours) -> None:
+    neighbours.click(200, 100)
+    neighbours.key(Qt.Key.Key_Up)
+    assert place(neighbours, 0, 1) == place(neighbours, 1, 0) == [200, 99]
+
+
+def test_a_dragged_vertex_snaps_to_a_neighbour(neighbours) -> None:
+    off = near(neighbours, 4)
+    neighbours.drag((300, 100), (320, 105), (330 - off, 100 + off))
+    assert place(neighbours, 1, 1) == [330, 100]
+    neighbours.drag((330, 100), (332, 60), (340, 40))  # shared now: both move
+    assert place(neighbours, 1, 1) == place(neighbours, 2, 0)
+
+
+def test_alt_during_a_drag_suspends_snapping(neighbours) -> None:
+    neighbours.press(300, 100)
+    target = (330 - near(neighbours, 4), 100.0)
+    neighbours.move(315, 100, held=Qt.MouseButton.LeftButton)
+    neighbours.move(*target, ALT, held=Qt.MouseButton.LeftButton)
+    neighbours.release(*target, ALT)
+    assert place(neighbours, 1, 1) != [330, 100]
+    assert place(neighbours, 1, 1) == pytest.approx(target, abs=1)
+
+
+def test_a_vertex_put_on_a_shared_edge_is_put_into_both_shapes(neighbours) -> None:
+    neighbours.drag((200, 150), (210, 155), (220, 160), keys=ALT)
+    assert [len(shape.points) for shape in neighbours.shapes] == [5, 5, 3]
+    left, right = ({tuple(p) for p in shape.points.tolist()} for shape in neighbours.shapes[:2])
+    assert len(left & right) == 3
+    assert neighbours.history.undo_name == "Add shared vertex"
+    neighbours.history.undo()
+    assert [len(shape.points) for shape in neighbours.shapes] == [4, 4, 3]
+
+
+def test_escape_leaves_shared_vertices_where_they_were(neighbours) -> None:
+    neighbours.press(200, 100)
+    neighbours.move(220, 60, held=Qt.MouseButton.LeftButton)
+    neighbours.key(Qt.Key.Key_Escape)
+    neighbours.release(220, 60)
+    assert place(neighbours, 0, 1) == place(neighbours, 1, 0) == [200, 100]
+    assert neighbours.history.entries == ()
