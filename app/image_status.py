@@ -7,7 +7,7 @@ it goes; what is edited in the window is known at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QObject, Signal
@@ -34,6 +34,9 @@ class ImageStatus:
     state: AnnotationState = AnnotationState.UNLABELLED
     shapes: int = 0
     problem: str = ""
+
+
+_UNKNOWN: Final = ImageStatus()
 
 
 def status_of(document: AnnotationDocument) -> ImageStatus:
@@ -100,31 +103,40 @@ class StatusBoard(QObject):
         super().__init__(parent)
         self._reader = StatusReader(project)
         self._worker = worker
-        self._portions = 0
+        self._waiting: list[ImageEntry] = []
+        self._reading = False
         self._statuses: dict[str, ImageStatus] = {}
         self._image_problems: dict[str, str] = {}
         self._live: set[str] = set()
 
     def get(self, key: str) -> ImageStatus:
         """What is known of an image now."""
-        status = self._statuses.get(key, ImageStatus())
-        problem = status.problem or self._image_problems.get(key, "")
-        return ImageStatus(status.state, status.shapes, problem)
+        status = self._statuses.get(key, _UNKNOWN)  # asked for ten thousand images at a time
+        if status.problem or key not in self._image_problems:
+            return status
+        return replace(status, problem=self._image_problems[key])
 
     def scan(self, entries: Iterable[ImageEntry]) -> None:
         """Read these images' annotations, later ones later."""
         entries = tuple(entries)
         self._live.difference_update(entry.key for entry in entries)
-        for start in range(0, len(entries), PORTION):
-            portion = entries[start : start + PORTION]
-            task = self._worker.run(
-                self._reader.read, portion, doing="reading annotations", priority=SCAN_PRIORITY
-            )
-            self._portions += 1
-            task.done.connect(self._on_read)
-            task.failed.connect(self._on_portion_over)
-        if not entries:
+        self._waiting += entries
+        if not self._reading:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """One portion at a time: ten thousand images are not made into tasks all at once."""
+        portion = tuple(self._waiting[:PORTION])
+        del self._waiting[:PORTION]
+        self._reading = bool(portion)
+        if not portion:
             self.scanned.emit()
+            return
+        task = self._worker.run(
+            self._reader.read, portion, doing="reading annotations", priority=SCAN_PRIORITY
+        )
+        task.done.connect(self._on_read)
+        task.failed.connect(self._on_read_failed)
 
     def problems(self, keys: Iterable[str]) -> Sequence[Problem]:
         """The images among these that cannot be used."""
@@ -149,9 +161,7 @@ class StatusBoard(QObject):
         self._statuses.update(fresh)
         if fresh:
             self.changed.emit(tuple(fresh))
-        self._on_portion_over()
+        self._read_on()
 
-    def _on_portion_over(self, _sentence: str = "") -> None:
-        self._portions -= 1
-        if self._portions == 0:
-            self.scanned.emit()
+    def _on_read_failed(self, _sentence: str) -> None:
+        self._read_on()  # the log has it; the other images shall not suffer

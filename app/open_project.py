@@ -6,7 +6,6 @@ class change never races a save. The session shows one image of it at a time.
 
 from __future__ import annotations
 
-import os
 import time
 from functools import partial
 from pathlib import Path
@@ -358,10 +357,7 @@ class OpenProject(QObject):
 
     def _take_entries(self) -> None:
         self.entries = {entry.key: entry for entry in self.project.images()}
-        roots = [self.project.root / spec for spec in self.project.image_roots]
-        # On strings: ten thousand times Path.parent takes a fifth of a second in which the window stands.
-        folders = dict.fromkeys(os.path.dirname(e.image_path) for e in self.entries.values())  # noqa: PTH120
-        self._watcher.watch_folders(dict.fromkeys([*roots, *map(Path, folders)]))
+        self._watcher.watch_folders(self.project.image_folders())
 
     def add_image_folder(self, folder: Path) -> None:
         """Take another folder of images into the project."""

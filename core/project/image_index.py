@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 from core.annotation.model import AnnotationState
@@ -19,6 +21,7 @@ class ImageIndex:
     Attributes:
         entries: by key, in natural order.
         problems: what the last scan had to pass over.
+        folders: those that hold the images.
     """
 
     def __init__(self, layout: ProjectLayout) -> None:
@@ -26,6 +29,7 @@ class ImageIndex:
         self._glances = Glances()
         self.entries: Mapping[str, ImageEntry] = MappingProxyType({})
         self.problems: tuple[FileProblem, ...] = ()
+        self.folders: tuple[Path, ...] = ()
 
     def scan(self, image_roots: Sequence[str]) -> ScanChange:
         """Look at the disk again."""
@@ -33,6 +37,9 @@ class ImageIndex:
         problems: list[FileProblem] = []
         self.entries = MappingProxyType(scan(self._layout, image_roots, self._glances, before, problems))
         self.problems = tuple(problems)
+        # On strings: ten thousand times Path.parent takes a fifth of a second.
+        folders = dict.fromkeys(os.path.dirname(e.image_path) for e in self.entries.values())  # noqa: PTH120
+        self.folders = tuple(map(Path, folders))
         return ScanChange(
             added=tuple(key for key in self.entries if key not in before),
             removed=tuple(key for key in before if key not in self.entries),

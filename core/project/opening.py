@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -45,11 +46,12 @@ def take_lock(layout: ProjectLayout, holder: str | None) -> tuple[ProjectLock | 
     lock = ProjectLock(layout.lock_file, holder)
     try:
         lock.acquire()
-    except StorageError:
-        if os.access(layout.root, os.W_OK):
-            raise
+    except StorageError as error:
+        if not _is_refused(error):
+            raise StorageError(layout.root, error.problem) from error
+        what = layout.root if not os.access(layout.root, os.W_OK) else layout.private
         return None, [
-            f"{layout.root} is read-only: you can look at it, but what you draw cannot be saved. "
+            f"{what} is read-only: you can look at the project, but what you draw cannot be saved. "
             "Copy the folder to a place of your own to work on it."
         ]
     notes: list[str] = []
@@ -65,6 +67,12 @@ def take_lock(layout: ProjectLayout, holder: str | None) -> tuple[ProjectLock | 
         lock.release()
         raise
     return lock, notes
+
+
+def _is_refused(error: StorageError) -> bool:
+    """Whether the place may not be written at all (a full disk is another matter)."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def read_file(layout: ProjectLayout) -> tuple[ProjectFile | None, str | None]:

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from core.annotation.model import Annotation, AnnotationState, ClassList, LabelClass
 from core.errors import FileProblem, ProjectFileError, StorageError, UsageError
 from core.files import ProjectLock
+from core.images.pyramid import HUGE_PIXELS
+from core.images.reader import image_size
 from core.project import class_edits, mask_store
 from core.project.annotation_files import Glance
 from core.project.annotation_store import (
@@ -49,6 +51,7 @@ from core.project.project_classes import ProjectClasses
 from core.project.project_json import ProjectJson
 from core.project.scan import ImageEntry, ScanChange
 from core.project.schema import ProjectFile
+from core.project.strip_mask import StripMask, StripMasks
 
 __all__ = ["ImageEntry", "LabelledImage", "Loaded", "Project", "ScanChange"]
 
@@ -86,6 +89,7 @@ class Project:
         self.read_only_reason = "" if lock is not None else "it was opened for reading only"
         self._lock = lock
         self._turn = threading.RLock()
+        self._strip_masks = StripMasks()
         self._json = ProjectJson(layout.project_file, file, digest_on_disk)
         self._index = ImageIndex(layout)
         self._classes = ProjectClasses(layout, self._json, self._index, self.notes)
@@ -244,6 +248,11 @@ class Project:
         """The images as of the last scan, in natural order."""
         return tuple(self._index.entries.values())
 
+    def image_folders(self) -> tuple[Path, ...]:
+        """Every folder that is, or holds, images of the project."""
+        roots = [self.root / spec for spec in self.image_roots]
+        return tuple(dict.fromkeys([*roots, *self._index.folders]))
+
     def entry(self, key: str) -> ImageEntry:
         """The image of this key. Raises UsageError if the project has none."""
         try:
@@ -379,8 +388,15 @@ class Project:
         """Draw an annotation of this image: mask (H, W), uint8, 255 where nothing is known."""
         return mask_store.render_mask(entry, annotation, self.classes)
 
-    def write_mask(self, entry: ImageEntry, mask: NDArray[np.uint8]) -> None:
-        """Write an image's index mask (H, W), uint8, atomically.
+    def drawn_mask(self, entry: ImageEntry, annotation: Annotation) -> NDArray[np.uint8] | StripMask:
+        """As `render_mask`, but a huge image's mask in strips, of which an edit redraws what it touched."""
+        height, width = size_hw = annotation.size_hw or image_size(entry.image_path)
+        if height * width <= HUGE_PIXELS:
+            return self.render_mask(entry, annotation)
+        return self._strip_masks.drawn(entry.key, annotation, self.classes, size_hw)
+
+    def write_mask(self, entry: ImageEntry, mask: NDArray[np.uint8] | StripMask) -> None:
+        """Write an image's index mask (H, W), uint8, or that of a huge image in strips, atomically.
 
         Raises:
             MaskFileError: a value is no class's index, or somebody else's mask is in the way.
@@ -405,7 +421,7 @@ class Project:
             if self._index.glance(entry) is None:
                 continue
             try:
-                self.write_mask(entry, self.render_mask(entry, self.load(entry).annotation))
+                self.write_mask(entry, self.drawn_mask(entry, self.load(entry).annotation))
             except FileProblem as problem:
                 problems.append(problem)
         return problems

@@ -366,6 +366,49 @@ def test_a_read_only_project_can_be_looked_at_and_says_why_it_cannot_be_changed(
     assert opened.close()
 
 
+def test_a_label_that_labelme_added_to_another_image_becomes_a_class_and_is_told(opened, qtbot):
+    qtbot.waitUntil(lambda: not opened._opened.worker.busy)
+    shape = {"label": "tendon", "points": [[1, 1], [9, 1], [9, 9]], "shape_type": "polygon"}
+    foreign = {"imagePath": "scan002.png", "imageData": None, "shapes": [shape]}
+    (opened.project.root / "scan002.json").write_text(json.dumps(foreign))
+    with qtbot.assertNotEmitted(opened.images_changed), qtbot.waitSignal(opened.classes_changed):
+        opened._opened.rescan()  # as when the window comes to the front
+    assert opened.classes.names == ("background", "tendon")
+    assert ("info", "The class was taken from the annotations: tendon.") in opened.complaints
+    qtbot.waitUntil(lambda: opened.statuses.get("scan002.png").shapes == 1)
+
+
+def test_deleting_an_annotation_that_another_program_changed_asks_first(opened, qtbot):
+    draw(opened)
+    assert opened.flush()
+    path = opened.current.entry.annotation_path
+    theirs = path.read_bytes() + b"\n"
+    with qtbot.waitSignal(opened.conflict_found) as found:
+        path.write_bytes(theirs)
+        opened.editor.delete_annotation()
+    assert path.read_bytes() == theirs
+    opened.resolve_conflict(found.args[0], "mine")
+    qtbot.waitUntil(lambda: opened.save_state.kind == "saved")
+    assert not path.exists()
+
+
+def test_edits_that_a_crash_left_unsaved_are_back_and_told(session, qtbot, image_folder):
+    from core.annotation.document import AnnotationDocument
+    from core.annotation.model import Annotation
+    from core.project.edit_journal import Edit, EditJournal
+
+    folder = image_folder(1)
+    with Project.open(folder, holder="a window that crashed") as project:
+        journal = EditJournal(project.layout.edits, "scan000.png", None)
+    document = AnnotationDocument(Annotation("scan000.png", (48, 64)))
+    document.subscribe(lambda change: journal.note(Edit.of(change, document)))
+    document.insert(0, square("nerve"))
+    journal.flush()
+    open_in(session, qtbot, folder)
+    assert session.current.document.shapes == (square("nerve"),)
+    assert any("recovered: 1 of scan000.png" in text for _level, text in session.complaints)
+
+
 def test_closing_saves_the_last_edit_at_once(opened):
     path = opened.current.entry.annotation_path
     draw(opened)

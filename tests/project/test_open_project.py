@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -324,6 +325,35 @@ def test_a_read_only_folder_opens_with_a_note(
             project.save(entry, loaded.annotation, loaded.digest)
 
     assert snapshot(labelme_folder) == before
+
+
+def test_a_place_that_refuses_writing_whatever_its_permissions_say_opens_read_only(
+    labelme_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read-only mount: permissions look fine, and every write fails."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", _failing(errno.EROFS))
+        with Project.open(labelme_folder) as project:
+            assert not project.writable
+            (note,) = [note for note in project.notes if "taken from" not in note]
+            assert "is read-only: you can look at the project" in note
+            assert "lock" not in note
+
+
+def test_a_disk_that_is_full_at_opening_is_said_of_the_folder_not_of_the_lock(
+    labelme_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "mkdir", _failing(errno.ENOSPC))
+    with pytest.raises(StorageError) as caught:
+        Project.open(labelme_folder)
+    assert str(caught.value).startswith(f"{labelme_folder}: the disk is full")
+
+
+def _failing(code: int) -> Callable[..., None]:
+    def fail(self: Path, *_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code), str(self))
+
+    return fail
 
 
 def _make_read_only(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
