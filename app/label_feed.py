@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.workers.autosaver import LabelsWritten
@@ -21,6 +23,7 @@ from app.workers.tasks import TaskRunner
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import Annotation, AnnotationState
 from core.learning.events import LabelsChanged, PackedMask
+from core.project.strip_mask import StripMask
 
 if TYPE_CHECKING:
     from app.session import Session
@@ -148,7 +151,7 @@ class LabelFeed(QObject):
         told = self._told.get(key)
         if told is not None and told[0]() is not None and written.revision <= told[1]:
             return
-        self._send(written.entry, written.state, PackedMask.pack(written.mask))
+        self._send(written.entry, written.state, _packed(written.mask))
 
     def _render(self, project: Project, entry: ImageEntry, annotation: Annotation) -> None:
         self._under_way += 1
@@ -201,7 +204,14 @@ class LabelFeed(QObject):
 
 
 def _render(project: Project, entry: ImageEntry, annotation: Annotation) -> PackedMask:
-    return PackedMask.pack(project.render_mask(entry, annotation))
+    return _packed(project.drawn_mask(entry, annotation))
+
+
+def _packed(mask: NDArray[np.uint8] | StripMask) -> PackedMask:
+    """For the way to the engine; a huge mask stays compressed."""
+    if isinstance(mask, StripMask):
+        return PackedMask(mask.size_hw, mask.deflated, deflated=True)
+    return PackedMask.pack(mask)
 
 
 def _read(project: Project, entry: ImageEntry) -> tuple[AnnotationState, PackedMask] | None:

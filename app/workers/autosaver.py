@@ -29,6 +29,7 @@ from app.workers.tasks import Task, TaskRunner
 from core.annotation.document import AnnotationDocument, Change
 from core.annotation.model import Annotation, AnnotationState
 from core.errors import ForeignChangeError
+from core.project.strip_mask import StripMask
 
 if TYPE_CHECKING:
     from core.project.project import ImageEntry, Project
@@ -51,12 +52,15 @@ class SaveState:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelsWritten:
-    """One image's labels as they now are on disk. `mask` is (H, W) uint8, 255 where nothing is known."""
+    """One image's labels as they now are on disk.
+
+    `mask` is (H, W) uint8, 255 where nothing is known; of a huge image a `StripMask`.
+    """
 
     entry: ImageEntry
     revision: int
     state: AnnotationState
-    mask: NDArray[np.uint8]
+    mask: NDArray[np.uint8] | StripMask
 
 
 @dataclass(slots=True, eq=False)
@@ -287,7 +291,7 @@ class Autosaver(QObject):
             self._fail(tracked, sentence)
 
     def _on_mask_written(
-        self, tracked: _Tracked, snapshot: Annotation, revision: int, mask: NDArray[np.uint8]
+        self, tracked: _Tracked, snapshot: Annotation, revision: int, mask: NDArray[np.uint8] | StripMask
     ) -> None:
         """The mask is on disk; the engine may learn from it."""
         tracked.mask_running = False
@@ -355,9 +359,9 @@ def _write_or_delete(
 
 def _render_and_write(
     project: Project, entry: ImageEntry, annotation: Annotation, unwanted: bool
-) -> NDArray[np.uint8]:
+) -> NDArray[np.uint8] | StripMask:
     """Worker: bring the mask up to date."""
-    mask = project.render_mask(entry, annotation)
+    mask = project.drawn_mask(entry, annotation)
     if unwanted:
         project.remove_mask(entry)
     else:

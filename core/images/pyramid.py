@@ -37,12 +37,10 @@ from numpy.typing import NDArray
 from core.errors import ImageFileError
 from core.files import digest
 from core.images.pages import image_file
-from core.images.reader import decoded_small, image_size, turned
+from core.images.reader import HUGE_PIXELS, decoded_small, image_size, turned
 from core.images.strips import StripReader
 from core.images.tile_store import PyramidWriter, StoreHeader, TileStore, level_size, make_room
 
-HUGE_PIXELS: Final = 40_000_000
-"""Images of more pixels are shown from tiles; smaller ones are decoded whole."""
 TILE_SIDE: Final = 512
 OVERVIEW_SIDE: Final = 4096
 CACHE_BYTES: Final = 8 << 30

@@ -31,6 +31,9 @@ IMAGE_SUFFIXES: Final = frozenset(
 MOST_PIXELS: Final = 1 << 29
 """Larger images (536 megapixels, a square of 23,170) are refused: masks of them would not fit into memory."""
 
+HUGE_PIXELS: Final = 40_000_000
+"""Images of more pixels are shown from tiles and have their masks in strips; smaller ones are read whole."""
+
 # Pillow warns above its limit and refuses above twice as much, 178 megapixels unless told otherwise. Images
 # up to MOST_PIXELS are wanted here; `opened_image` refuses larger ones itself, with a sentence.
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS

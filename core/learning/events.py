@@ -13,6 +13,7 @@ Arrays travel as `bytes` of C-contiguous uint8 with their size beside them: a 4-
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -26,10 +27,16 @@ from core.learning.config import TrainConfig
 
 @dataclass(frozen=True, slots=True)
 class PackedMask:
-    """A uint8 map (H, W) as bytes."""
+    """A uint8 map (H, W) as bytes.
+
+    Attributes:
+        data: the pixels row by row.
+        deflated: `data` is raw deflate of rows that each begin with a 0 (see `core.project.strip_mask`).
+    """
 
     size_hw: tuple[int, int]
     data: bytes
+    deflated: bool = False
 
     @classmethod
     def pack(cls, array: NDArray[np.uint8]) -> PackedMask:
@@ -39,6 +46,10 @@ class PackedMask:
 
     def unpack(self) -> NDArray[np.uint8]:
         """The array (H, W), uint8, read-only."""
+        if self.deflated:
+            height, width = self.size_hw
+            rows = np.frombuffer(zlib.decompress(self.data, -15), np.uint8).reshape(height, width + 1)
+            return rows[:, 1:]
         return np.frombuffer(self.data, dtype=np.uint8).reshape(self.size_hw)
 
 

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from core.annotation.model import Annotation, ClassList
 from core.annotation.rasterize import rasterize
 from core.errors import MaskFileError, StorageError
+from core.files import write_atomic
 from core.images.reader import image_size
 from core.project.mask_file import is_own_mask, read_index_mask, write_index_mask
 from core.project.scan import ImageEntry
+from core.project.strip_mask import StripMask
 
 
 def render_mask(entry: ImageEntry, annotation: Annotation, classes: ClassList) -> NDArray[np.uint8]:
@@ -20,8 +22,8 @@ def render_mask(entry: ImageEntry, annotation: Annotation, classes: ClassList) -
     return rasterize(annotation, classes, annotation.size_hw or image_size(entry.image_path))
 
 
-def write_mask(entry: ImageEntry, mask: NDArray[np.uint8], classes: ClassList) -> None:
-    """Write an image's index mask (H, W), uint8, atomically.
+def write_mask(entry: ImageEntry, mask: NDArray[np.uint8] | StripMask, classes: ClassList) -> None:
+    """Write an image's index mask (H, W), uint8, or that of a huge image in strips, atomically.
 
     Raises:
         MaskFileError: a value is no class's index, or somebody else's mask is in the way.
@@ -30,7 +32,10 @@ def write_mask(entry: ImageEntry, mask: NDArray[np.uint8], classes: ClassList) -
     path = entry.mask_path
     if path.exists() and not is_own_mask(path):
         raise MaskFileError(path, "was not made by this project; move it away, or import it as masks")
-    write_index_mask(path, mask, classes)
+    if isinstance(mask, StripMask):
+        write_atomic(path, mask.png(classes))
+    else:
+        write_index_mask(path, mask, classes)
 
 
 def read_mask(entry: ImageEntry, classes: ClassList) -> NDArray[np.uint8]:

@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from core.annotation.model import Annotation, AnnotationState, ClassList, LabelClass
 from core.errors import FileProblem, ProjectFileError, StorageError, UsageError
 from core.files import ProjectLock
-from core.images.pyramid import HUGE_PIXELS
-from core.images.reader import image_size
+from core.images.reader import HUGE_PIXELS, image_size
 from core.project import class_edits, mask_store
 from core.project.annotation_files import Glance
 from core.project.annotation_store import (

@@ -41,7 +41,7 @@ class RecordingProject:
         self.log.append(("json", entry.key, len(annotation.shapes)))
         return f"digest{len(self.log)}"
 
-    def render_mask(self, entry: ImageEntry, annotation: Annotation) -> np.ndarray:
+    def drawn_mask(self, entry: ImageEntry, annotation: Annotation) -> np.ndarray:
         return np.full((4, 4), len(annotation.shapes), np.uint8)
 
     def write_mask(self, entry: ImageEntry, mask: np.ndarray) -> None:
