@@ -27,7 +27,7 @@ class CanvasPage(QStackedWidget):
         self._work.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         below = QVBoxLayout()
         below.setContentsMargins(SPACE, SPACE // 2, SPACE, SPACE)
-        below.addWidget(FittingBar(self.prediction_bar))
+        below.addWidget(FittingBar(self.prediction_bar, comfort=96))
         layout = QVBoxLayout(self._work)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)

@@ -23,16 +23,23 @@ THEMES: Final[dict[str, ThemeMode]] = {
 
 
 class HelpActions(QObject):
-    """What concerns the program itself. Dialogs are imported when they are first needed."""
+    """What concerns the program itself. Dialogs are imported when they are first needed.
+
+    Args:
+        actions: those of the table, whose keys can be changed.
+        settings: remembers theme and keys.
+        window: parent of dialogs.
+        others: what the palette finds besides: digits that choose classes, panels. Their keys are taken.
+    """
 
     def __init__(
-        self, actions: Actions, settings: Settings, window: QWidget, digits: Sequence[QAction]
+        self, actions: Actions, settings: Settings, window: QWidget, others: Sequence[QAction]
     ) -> None:
         super().__init__(window)
         self._actions = actions
         self._settings = settings
         self._window = window
-        self._digits = digits
+        self._others = others
         for name, mode in THEMES.items():
             actions[name].setChecked(mode == settings.theme)
             actions[name].triggered.connect(partial(self._set_theme, mode))
@@ -43,14 +50,18 @@ class HelpActions(QObject):
 
         palette = CommandPalette(self._window)
         palette.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        usable = [*self._actions, *self._digits]
+        usable = [*self._actions, *self._others]
         palette.open_with([a for a in usable if a.isVisible() and a.objectName() != "help.palette"])
 
     def open_shortcuts(self) -> None:
         """See and change the keys."""
         from app.dialogs.shortcuts import ShortcutsDialog
 
-        dialog = ShortcutsDialog(list(self._actions), self._actions.defaults(), self._window)
+        # A digit has no text while there is no class for it; it will mean one as soon as there is.
+        reserved = {_portable(a.shortcut().toString()): a.text() or "a class" for a in self._others}
+        reserved.pop("", None)
+        defaults = self._actions.defaults()
+        dialog = ShortcutsDialog(list(self._actions), defaults, reserved, self._window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.shortcuts_changed.connect(self._on_shortcuts_changed)
         dialog.open()

@@ -144,7 +144,9 @@ class MainWindow(Themed, QMainWindow):
             status=self.status,
         )
         self._files = FileActions(session, self.settings, self)
-        self._help = HelpActions(self.actions_, self.settings, self, self._class_wiring.digit_actions)
+        toggles = [dock.toggleViewAction() for dock in self.docks.values()]
+        others = [*self._class_wiring.digit_actions, *toggles]
+        self._help = HelpActions(self.actions_, self.settings, self, others)
         self._exporting = Exporting(session, self.controller, self)
         self._pointer = PointerInfo(session, self.controller, canvas, self.label_mask, self.status)
         self._closing = Closing(self)

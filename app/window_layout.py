@@ -105,6 +105,7 @@ def fill_menus(
     menus["shape"].insertSeparator(actions["shape.done"])
     for dock in docks:
         toggle = dock.toggleViewAction()
+        toggle.setText(f"{dock.windowTitle()} panel")
         toggle.setStatusTip(f"Show or hide the panel {dock.windowTitle()}")
         menus["window"].insertAction(actions["window.reset_layout"], toggle)
     return menus

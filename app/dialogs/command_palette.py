@@ -42,6 +42,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.dialogs.popups import fit_to_content
 from app.panels.parts import IconLabel, hairline, label
 from app.theme import SPACE, tokens
 
@@ -109,18 +110,28 @@ def matches(actions: Iterable[QAction], typed: str) -> list[Match]:
         title = action.text().replace("&", "").rstrip(".…")
         if not title or action.isSeparator() or action.menu() is not None or not action.isVisible():
             continue
-        group = _group(action)
+        group = menu_title(action)
         fit = fuzzy(title, typed)
         if fit is None and group:
             # "file open" finds Open in the menu File; the letters of the group are not marked.
             whole = fuzzy(f"{group} {title}", typed)
             fit = None if whole is None else (whole[0] - 1.0, ())
+        if fit is None and _words_are_in(typed, f"{group} {title} {action.statusTip()}"):
+            # "background" finds "Image is done", whose tip speaks of it; what is so called comes first.
+            fit = (-1.0, ())
         if fit is not None:
             found.append(Match(action, title, group, fit[1], fit[0]))
     return sorted(found, key=lambda match: (not match.action.isEnabled(), -match.score))
 
 
-def _group(action: QAction) -> str:
+def _words_are_in(typed: str, text: str) -> bool:
+    """Does a text have every word typed, in any order?"""
+    known = text.casefold()
+    return all(word in known for word in typed.casefold().split())
+
+
+def menu_title(action: QAction) -> str:
+    """The menu an action is in, without its "&"; "" for none."""
     menus = [owner for owner in action.associatedObjects() if isinstance(owner, QMenu)]
     return menus[0].title().replace("&", "") if menus else ""
 
@@ -273,7 +284,7 @@ class CommandPalette(QDialog):
         self.list.setVisible(count > 0)
         self._nothing.setVisible(count == 0)
         self._mark(0)
-        self.adjustSize()
+        fit_to_content(self)
 
     def _mark(self, row: int) -> None:
         if self._model.rowCount():

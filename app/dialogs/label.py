@@ -8,6 +8,7 @@ from PySide6.QtCore import QEvent, QObject, QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent
 from PySide6.QtWidgets import QDialog, QFrame, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
+from app.dialogs.popups import fit_to_content
 from app.icons import icon
 from app.panels.class_rows import class_hotkeys
 from app.panels.parts import label, swatch_icon
@@ -78,7 +79,7 @@ class LabelDialog(QDialog):
 
     def popup_at(self, where: QPoint) -> None:
         """Open beside a point of the desktop, wholly on its screen."""
-        self.adjustSize()
+        fit_to_content(self)
         margin = SPACE // 2
         room = self.screen().availableGeometry().adjusted(margin, margin, -margin, -margin)
         corner = where + QPoint(SPACE, SPACE)
@@ -128,7 +129,7 @@ class LabelDialog(QDialog):
 
     def _on_text_changed(self, typed: str) -> None:
         self._fill(typed)
-        self.adjustSize()
+        fit_to_content(self)
 
     def _on_item_clicked(self, item: QListWidgetItem) -> None:
         self._take(item)

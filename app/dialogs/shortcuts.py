@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtGui import QAction, QColor, QKeySequence
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
@@ -21,8 +21,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.dialogs.command_palette import menu_title
 from app.panels.parts import IconButton, label
-from app.theme import SPACE, set_property
+from app.theme import SPACE, set_property, tokens
 
 _PORTABLE: Final = QKeySequence.SequenceFormat.PortableText
 _NATIVE: Final = QKeySequence.SequenceFormat.NativeText
@@ -34,6 +35,7 @@ class ShortcutsDialog(QDialog):
     Args:
         actions: each with a unique objectName; their present shortcuts are shown.
         defaults: portable key texts by objectName, "" for none.
+        reserved: keys that stay with what is not in the table: name by portable key text.
 
     Signals:
         shortcuts_changed({objectName: portable key text}): every action, after Save.
@@ -42,25 +44,32 @@ class ShortcutsDialog(QDialog):
     shortcuts_changed = Signal(object)
 
     def __init__(
-        self, actions: Sequence[QAction], defaults: Mapping[str, str], parent: QWidget | None = None
+        self,
+        actions: Sequence[QAction],
+        defaults: Mapping[str, str],
+        reserved: Mapping[str, str] | None = None,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Keyboard shortcuts")
-        self.resize(620, 560)
+        self.resize(660, 560)
         self._titles = {a.objectName(): a.text().replace("&", "").rstrip(".…") for a in actions}
+        self._tips = {a.objectName(): a.statusTip() for a in actions}
         self._defaults = {
             name: QKeySequence(defaults.get(name, "")).toString(_PORTABLE) for name in self._titles
         }
         self._keys = {a.objectName(): a.shortcut().toString(_PORTABLE) for a in actions}
+        self._reserved = dict(reserved or {})
+        self._menus = {a.objectName(): menu_title(a) for a in actions}
         self._edits: dict[str, QKeySequenceEdit] = {}
         self._resets: dict[str, IconButton] = {}
 
         self.search = QLineEdit()
         self.search.setPlaceholderText("Find an action or a key")
         self.search.setClearButtonEnabled(True)
-        self.table = QTableWidget(len(actions), 3)
+        self.table = QTableWidget(len(actions), 4)
         self.table.setProperty("kind", "field")
-        self.table.setHorizontalHeaderLabels(["Action", "Keys", ""])
+        self.table.setHorizontalHeaderLabels(["Action", "Menu", "Keys", ""])
         self.table.verticalHeader().hide()
         self.table.verticalHeader().setDefaultSectionSize(38)
         self.table.setShowGrid(False)
@@ -72,10 +81,10 @@ class ShortcutsDialog(QDialog):
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setHighlightSections(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)
-        header.setSectionResizeMode(2, QHeaderView.ResizeMode.Fixed)
-        self.table.setColumnWidth(1, 200)
-        self.table.setColumnWidth(2, 48)
+        header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+        for column, width in ((2, 200), (3, 48)):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
+            self.table.setColumnWidth(column, width)
         for row, name in enumerate(self._titles):
             self._add_row(row, name)
         self._message = label("", "small")
@@ -118,7 +127,11 @@ class ShortcutsDialog(QDialog):
 
     def _add_row(self, row: int, name: str) -> None:
         item = QTableWidgetItem(self._titles[name])
+        item.setToolTip(self._tips[name])
+        menu = QTableWidgetItem(self._menus[name])
+        menu.setForeground(QColor(tokens().muted))
         self.table.setItem(row, 0, item)
+        self.table.setItem(row, 1, menu)
         edit = QKeySequenceEdit(QKeySequence(self._keys[name]))
         edit.setClearButtonEnabled(True)
         edit.setMaximumSequenceLength(1)
@@ -128,13 +141,17 @@ class ShortcutsDialog(QDialog):
         reset.setFixedSize(28, 28)
         reset.clicked.connect(lambda _=False, name=name: self.reset(name))
         self._edits[name], self._resets[name] = edit, reset
-        self.table.setCellWidget(row, 1, _padded(edit))
-        self.table.setCellWidget(row, 2, _padded(reset))
+        self.table.setCellWidget(row, 2, _padded(edit))
+        self.table.setCellWidget(row, 3, _padded(reset))
         reset.setVisible(self._keys[name] != self._defaults[name])
 
     def _on_changed(self, name: str, sequence: QKeySequence) -> None:
         wanted = sequence.toString(_PORTABLE)
         if wanted == self._keys[name]:
+            return
+        if wanted in self._reserved:
+            self._set(name, self._keys[name])
+            self._say(f"{_native(wanted)} chooses {self._reserved[wanted]}: choose other keys.", "error")
             return
         holder = self._holder(wanted, besides=name)
         if holder is not None:
@@ -170,7 +187,8 @@ class ShortcutsDialog(QDialog):
     def _on_search(self, typed: str) -> None:
         wanted = typed.strip().casefold()
         for row, (name, title) in enumerate(self._titles.items()):
-            fits = wanted in title.casefold() or wanted in _native(self._keys[name]).casefold()
+            known = f"{title}\n{self._menus[name]}\n{_native(self._keys[name])}"
+            fits = wanted in known.casefold()
             self.table.setRowHidden(row, not fits)
 
     def _on_save(self) -> None:

@@ -102,6 +102,7 @@ class RunHistory(QFrame):
             self._table.addTopLevelItem(item)
         self._table.setVisible(bool(runs))
         self._empty.setVisible(not runs)
+        self._resume.setVisible(bool(runs))
         newest = self._table.topLevelItem(0)
         if newest is not None:
             self._table.setCurrentItem(newest)

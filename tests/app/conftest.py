@@ -15,7 +15,7 @@ import pytest
 import shiboken6
 from PIL import Image
 from PySide6.QtCore import QPoint, QPointF, Qt, QThread
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 
 from app.main_window import MainWindow
 from app.settings import Settings
@@ -120,6 +120,27 @@ def image_folder(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def dressed(qapp: QApplication) -> None:
+    """The dark theme, for widgets that are tested outside of a window."""
+    apply_theme(qapp, "dark")
+
+
+@pytest.fixture
+def shown(qtbot) -> Callable[..., QWidget]:
+    """Show a widget by itself, in a size if one is given, for this test: `shown(panel, 260, 300)`."""
+
+    def show(widget: QWidget, *size: int) -> QWidget:
+        qtbot.addWidget(widget)
+        if size:
+            widget.resize(*size)
+        with qtbot.waitExposed(widget):
+            widget.show()
+        return widget
+
+    return show
 
 
 class QuietTrainer(TrainerThread):

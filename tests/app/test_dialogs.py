@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMenu, QPushButton, QWidget
+from PySide6.QtWidgets import QFileDialog, QMainWindow, QMenu, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.dialogs.command_palette import CommandPalette, fuzzy, matches
@@ -19,9 +19,9 @@ from app.dialogs.label import LabelDialog, matching_names
 from app.dialogs.message import Choice, MessageDialog, Toast, show_error
 from app.dialogs.shortcuts import ShortcutsDialog
 from app.panels.run_history import RunSummary
-from app.theme import apply_theme
 from core.annotation.model import ClassList, LabelClass
 
+pytestmark = pytest.mark.usefixtures("dressed")
 LEFT = Qt.MouseButton.LeftButton
 CLASSES = ClassList(
     (
@@ -32,11 +32,6 @@ CLASSES = ClassList(
     ),
     background=0,
 )
-
-
-@pytest.fixture(autouse=True)
-def dressed(qapp: QApplication) -> None:
-    apply_theme(qapp, "dark")
 
 
 # --- label ----------------------------------------------------------------------------------------------
@@ -150,11 +145,9 @@ RUNS = [
 
 
 @pytest.fixture
-def export(qtbot: QtBot, tmp_path: Path) -> Iterator[ExportDialog]:
+def export(shown: Callable[..., QWidget], tmp_path: Path) -> Iterator[ExportDialog]:
     dialog = ExportDialog(str(tmp_path / "out"))
-    qtbot.addWidget(dialog)
-    with qtbot.waitExposed(dialog):
-        dialog.show()
+    shown(dialog)
     yield dialog
     dialog.finish()
     dialog.close()
@@ -242,10 +235,8 @@ def test_cancel_while_running_and_close_afterwards(qtbot: QtBot, export: ExportD
 
 
 @pytest.fixture
-def window(qtbot: QtBot) -> QMainWindow:
+def window(shown: Callable[..., QWidget]) -> QMainWindow:
     window = QMainWindow()
-    qtbot.addWidget(window)
-    window.resize(900, 600)
     menus = {title: window.menuBar().addMenu(title) for title in ("&File", "&View")}
     for menu, name, text, keys in (
         ("&File", "file.open", "&Open folder…", "Ctrl+U"),
@@ -257,9 +248,7 @@ def window(qtbot: QtBot) -> QMainWindow:
         action.setObjectName(name)
         action.setShortcut(QKeySequence(keys))
     menus["&File"].addSeparator()
-    with qtbot.waitExposed(window):
-        window.show()
-    return window
+    return shown(window, 900, 600)
 
 
 def actions_of(window: QMainWindow) -> list[QAction]:
@@ -318,6 +307,25 @@ def test_what_cannot_run_now_comes_last_and_does_not_run(qtbot: QtBot, window: Q
     palette.close()
 
 
+def test_words_of_the_tip_find_an_action_after_those_that_are_called_so(window: QMainWindow) -> None:
+    actions = actions_of(window)
+    actions[0].setStatusTip("Choose where the images are, to zoom in on them later")
+    assert [match.title for match in matches(actions, "images where")] == ["Open folder"]
+    assert [match.title for match in matches(actions, "zoom")] == ["Zoom in", "Open folder"]
+
+
+def test_the_palette_is_only_as_tall_as_what_it_found(qtbot: QtBot, window: QMainWindow) -> None:
+    palette = CommandPalette(window)
+    palette.open_with(actions_of(window))
+    whole = palette.height()
+    row = palette.list.height() // len(palette.titles)
+    qtbot.keyClicks(palette.field, "zoo")
+    assert palette.height() <= whole - 2 * row
+    palette.field.clear()
+    assert palette.height() == whole
+    palette.close()
+
+
 def test_no_match_says_so(qtbot: QtBot, window: QMainWindow) -> None:
     palette = CommandPalette(window)
     palette.open_with(actions_of(window))
@@ -339,13 +347,10 @@ DEFAULTS = {
 
 
 @pytest.fixture
-def shortcuts(qtbot: QtBot, window: QMainWindow) -> ShortcutsDialog:
+def shortcuts(shown: Callable[..., QWidget], window: QMainWindow) -> ShortcutsDialog:
     real = [action for action in actions_of(window) if action.objectName() in DEFAULTS]
-    dialog = ShortcutsDialog(real, DEFAULTS, window)
-    qtbot.addWidget(dialog)
-    with qtbot.waitExposed(dialog):
-        dialog.show()
-    return dialog
+    dialog = ShortcutsDialog(real, DEFAULTS, {"1": "Class 1"}, window)
+    return shown(dialog)
 
 
 def press(qtbot: QtBot, dialog: ShortcutsDialog, name: str, key: Qt.Key, control: bool = True) -> None:
@@ -367,6 +372,12 @@ def test_keys_of_another_action_are_refused_with_its_name(qtbot: QtBot, shortcut
     assert shortcuts.keys() == DEFAULTS
     assert shortcuts.editor("view.opacity").keySequence().isEmpty()
     assert "Ctrl+U belongs to “Open folder” already" in shortcuts.message
+
+
+def test_keys_that_choose_a_class_are_not_given_away(qtbot: QtBot, shortcuts: ShortcutsDialog) -> None:
+    press(qtbot, shortcuts, "view.opacity", Qt.Key.Key_1, control=False)
+    assert shortcuts.keys() == DEFAULTS
+    assert "1 chooses Class 1" in shortcuts.message
 
 
 def test_keys_that_were_cleared_are_free(qtbot: QtBot, shortcuts: ShortcutsDialog) -> None:
@@ -401,23 +412,25 @@ def test_search_finds_titles_and_keys(qtbot: QtBot, shortcuts: ShortcutsDialog) 
     shortcuts.search.clear()
     qtbot.keyClicks(shortcuts.search, "shift")
     assert [shortcuts.table.isRowHidden(row) for row in range(4)] == [True, False, True, True]
+    shortcuts.search.clear()
+    qtbot.keyClicks(shortcuts.search, "view")
+    assert [shortcuts.table.isRowHidden(row) for row in range(4)] == [True, True, False, False]
 
 
 # --- delete a class -------------------------------------------------------------------------------------
 
 
 def ask_delete(
-    qtbot: QtBot, shapes: int, others: tuple[LabelClass, ...] = CLASSES.classes
+    shown: Callable[..., QWidget], shapes: int, others: tuple[LabelClass, ...] = CLASSES.classes
 ) -> DeleteClassDialog:
     dialog = DeleteClassDialog(CLASSES.classes[1], shapes, others, CLASSES.background)
-    qtbot.addWidget(dialog)
-    with qtbot.waitExposed(dialog):
-        dialog.show()
-    return dialog
+    return shown(dialog)
 
 
-def test_shapes_of_a_deleted_class_can_move_be_ignored_or_go(qtbot: QtBot) -> None:
-    dialog = ask_delete(qtbot, 34)
+def test_shapes_of_a_deleted_class_move_are_ignored_or_go(
+    qtbot: QtBot, shown: Callable[..., QWidget]
+) -> None:
+    dialog = ask_delete(shown, 34)
     offered = [dialog.target.itemText(row) for row in range(dialog.target.count())]
     assert offered == ["blood vessel", "vessel wall", "", "background"]  # a line before the background
     assert dialog.answer == 2
@@ -437,17 +450,17 @@ def test_shapes_of_a_deleted_class_can_move_be_ignored_or_go(qtbot: QtBot) -> No
         qtbot.mouseClick(dialog.confirm, LEFT)
 
 
-def test_enter_does_not_delete(qtbot: QtBot) -> None:
-    dialog = ask_delete(qtbot, 34)
+def test_enter_does_not_delete(qtbot: QtBot, shown: Callable[..., QWidget]) -> None:
+    dialog = ask_delete(shown, 34)
     with qtbot.waitSignal(dialog.rejected), qtbot.assertNotEmitted(dialog.accepted):
         qtbot.keyClick(dialog, Qt.Key.Key_Return)
 
 
-def test_without_another_class_shapes_cannot_move(qtbot: QtBot) -> None:
-    dialog = ask_delete(qtbot, 1, (CLASSES.classes[1],))
+def test_without_another_class_shapes_cannot_move(shown: Callable[..., QWidget]) -> None:
+    dialog = ask_delete(shown, 1, (CLASSES.classes[1],))
     assert not dialog.move_choice.isEnabled()
     assert dialog.answer == "ignore"
-    only_background = ask_delete(qtbot, 1, CLASSES.classes[:2])
+    only_background = ask_delete(shown, 1, CLASSES.classes[:2])
     assert only_background.move_choice.isEnabled()
     assert only_background.answer == "ignore"
 
@@ -500,13 +513,9 @@ def test_an_error_shows_its_sentence_and_unfolds_its_detail(qtbot: QtBot) -> Non
 
 
 @pytest.fixture
-def host(qtbot: QtBot) -> QWidget:
+def host(shown: Callable[..., QWidget]) -> QWidget:
     host = QWidget()
-    qtbot.addWidget(host)
-    host.resize(700, 300)
-    with qtbot.waitExposed(host):
-        host.show()
-    return host
+    return shown(host, 700, 300)
 
 
 def test_a_toast_floats_at_the_lower_edge_and_follows_it(qtbot: QtBot, host: QWidget) -> None:

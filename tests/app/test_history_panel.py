@@ -13,14 +13,10 @@ NAMES = ("Add polygon", "Move vertex", "Relabel", "Delete shape")
 
 
 @pytest.fixture
-def panel(qtbot) -> HistoryPanel:
+def panel(shown) -> HistoryPanel:
     panel = HistoryPanel()
-    qtbot.addWidget(panel)
-    panel.resize(240, 300)
     panel.set_history(NAMES, 3)
-    with qtbot.waitExposed(panel):
-        panel.show()
-    return panel
+    return shown(panel, 240, 300)
 
 
 def click(qtbot, panel: HistoryPanel, row: int) -> None:

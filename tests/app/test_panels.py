@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, QRect, Qt, QUrl
 from PySide6.QtGui import QAction, QColor, QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QColorDialog, QLineEdit, QMenu
+from PySide6.QtWidgets import QColorDialog, QLineEdit, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.panels.class_list import ClassPanel, class_hotkeys
@@ -17,9 +18,9 @@ from app.panels.parts import sentence
 from app.panels.shape_list import ShapePanel
 from app.panels.shape_rows import ShapeDelegate, size_text
 from app.panels.welcome import WelcomePage
-from app.theme import apply_theme
 from core.annotation.model import IGNORE_LABEL, ClassList, LabelClass, Shape, ShapeType
 
+pytestmark = pytest.mark.usefixtures("dressed")
 LEFT = Qt.MouseButton.LeftButton
 CLASSES = ClassList(
     (
@@ -31,23 +32,14 @@ CLASSES = ClassList(
 )
 
 
-@pytest.fixture(autouse=True)
-def dressed(qapp: QApplication) -> None:
-    apply_theme(qapp, "dark")
-
-
 # --- classes --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def classes(qtbot: QtBot) -> ClassPanel:
+def classes(shown: Callable[..., QWidget]) -> ClassPanel:
     panel = ClassPanel()
-    qtbot.addWidget(panel)
-    panel.resize(260, 300)
     panel.set_classes(CLASSES)
-    with qtbot.waitExposed(panel):
-        panel.show()
-    return panel
+    return shown(panel, 260, 300)
 
 
 def row_rect(panel: ClassPanel | ShapePanel, row: int) -> QRect:
@@ -231,14 +223,10 @@ def polygon(label: str = "nerve", vertices: int = 4) -> Shape:
 
 
 @pytest.fixture
-def shapes(qtbot: QtBot) -> ShapePanel:
+def shapes(shown: Callable[..., QWidget]) -> ShapePanel:
     panel = ShapePanel()
-    qtbot.addWidget(panel)
-    panel.resize(260, 300)
     panel.set_classes(CLASSES)
-    with qtbot.waitExposed(panel):
-        panel.show()
-    return panel
+    return shown(panel, 260, 300)
 
 
 def labels(panel: ShapePanel) -> list[str]:
@@ -374,13 +362,9 @@ def test_messages_are_sentences_and_file_names_stay_as_they_are(said: str, shown
 
 
 @pytest.fixture
-def page(qtbot: QtBot) -> WelcomePage:
+def page(shown: Callable[..., QWidget]) -> WelcomePage:
     page = WelcomePage()
-    qtbot.addWidget(page)
-    page.resize(900, 640)
-    with qtbot.waitExposed(page):
-        page.show()
-    return page
+    return shown(page, 900, 640)
 
 
 def test_the_two_doors_open(qtbot: QtBot, page: WelcomePage) -> None:

@@ -124,7 +124,7 @@ def test_the_message_is_shortened_where_it_ends_not_in_the_middle_of_a_letter(op
 
 
 @pytest.fixture
-def bar(qtbot) -> FittingBar:
+def bar(shown) -> FittingBar:
     content = QWidget()
     switch, push = QToolButton(), QPushButton("Accept all")
     switch.setText("Labels")
@@ -136,11 +136,7 @@ def bar(qtbot) -> FittingBar:
     row.addWidget(ElidedLabel("What can be done now, in a sentence"), 1)
     row.addWidget(push)
     bar = FittingBar(content, comfort=60, least=90)
-    qtbot.addWidget(bar)
-    bar.resize(500, 40)
-    with qtbot.waitExposed(bar):
-        bar.show()
-    return bar
+    return shown(bar, 500, 40)
 
 
 def words(bar: FittingBar) -> tuple[bool, str]:
@@ -164,13 +160,9 @@ def test_words_give_way_to_a_narrow_bar_switches_first_and_come_back(bar):
 
 
 @pytest.fixture
-def training(qtbot) -> TrainingPanel:
+def training(shown) -> TrainingPanel:
     panel = TrainingPanel()
-    qtbot.addWidget(panel)
-    panel.resize(1200, 220)
-    with qtbot.waitExposed(panel):
-        panel.show()
-    return panel
+    return shown(panel, 1200, 220)
 
 
 def test_in_a_narrow_training_panel_scores_and_curves_take_turns(qtbot, training):
