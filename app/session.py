@@ -194,8 +194,8 @@ class Session(QObject):
         self.class_editor.attach(opened)
         self.images_changed.emit(None)
         self.saved_changed.emit(self.save_state)
-        for note in opened.new_notes():
-            self.message.emit(note, "info")
+        for note in sorted(opened.new_notes(), key=project.read_only_note.__eq__):  # what matters most last
+            self.message.emit(note, "warning" if note == project.read_only_note else "info")
 
     def _show_first(self, opened: Opened) -> None:
         assert self._opened is not None

@@ -72,6 +72,7 @@ class Project:
         notes: sentences about what opening it found and did, for the person.
         problems: files that `images` and `labelled` had to pass over, as of their last call.
         writable: whether anything may be saved; `read_only_reason` says why not.
+        read_only_note: the one of `notes` that says that nothing can be saved here, "" if there is none.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Project:
         self.notes: list[str] = []
         self.problems: list[FileProblem] = []
         self.read_only_reason = "" if lock is not None else "it was opened for reading only"
+        self.read_only_note = ""
         self._lock = lock
         self._turn = threading.RLock()
         self._strip_masks = StripMasks()
@@ -175,6 +177,7 @@ class Project:
             project.notes += notes
             if lock and holding is None:
                 project.read_only_reason = "its folder is read-only"
+                project.read_only_note = notes[0]
             project._scan()
             recovered = project._recover() if project.writable else []
             added = project._classes.adopt_found(first=first)
@@ -500,7 +503,8 @@ class Project:
             self._write(self._json.content)
         except StorageError as problem:
             self.read_only_reason = "its folder is read-only"
-            self.notes.append(f"{problem}; what you draw here cannot be saved")
+            self.read_only_note = f"{problem}; what you draw here cannot be saved."
+            self.notes.append(self.read_only_note)
 
     def _edit_classes(self, edit: ClassEdit) -> None:
         with self._turn:
