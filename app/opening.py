@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from core.errors import AnnotationFileError, UsageError
+from core.images.pages import image_file
 from core.images.reader import IMAGE_SUFFIXES
 from core.project.layout import ProjectLayout
 from core.project.project import Project
@@ -74,7 +75,7 @@ def _image_of_annotation(path: Path) -> Path:
             path, "this is no labelme JSON with an imagePath; open its image or folder instead"
         ) from error
     for candidate in (image, path.parent / image.name):
-        if candidate.is_file():
+        if image_file(candidate).is_file():
             return candidate
     raise AnnotationFileError(
         path, f"imagePath names {image_path}, which is not there; open the image itself"

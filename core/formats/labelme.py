@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+
+from PIL import Image
 
 from core.annotation.labelme_json import dumps, loads
 from core.annotation.model import Annotation
@@ -19,6 +22,8 @@ from core.errors import AnnotationFileError, FileProblem
 from core.formats.export_folder import ExportFolder
 from core.formats.intake import bring_images, files_below, images_below, place
 from core.formats.report import ExportReport, ImportReport
+from core.images.pages import image_file
+from core.images.reader import read_image
 from core.project.label_list import FILE_NAME, listed_labels
 from core.project.layout import PROJECT_FILE
 from core.project.project import ImageEntry, Project
@@ -145,14 +150,23 @@ def export_from(project: Project, out: Path, *, with_images: bool = False) -> Ex
             image = labelled.entry.image_path
             stem = folder.free_stem(image.stem)
             if with_images:
-                image_path = f"{stem}{image.suffix}"
-                folder.write(image_path, image.read_bytes())
+                if image_file(image) != image:  # one page of a file: other programs show the first alone
+                    image_path, content = f"{stem}.png", _png(image)
+                else:
+                    image_path, content = f"{stem}{image.suffix}", image.read_bytes()
+                folder.write(image_path, content)
             else:
                 image_path = _path_from(out, image)
             annotation = replace(labelled.annotation, image_path=image_path)
             folder.write(f"{stem}.json", dumps(annotation))
     report.problems += project.problems
     return report
+
+
+def _png(image: Path) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(read_image(image)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _path_from(out: Path, image: Path) -> str:

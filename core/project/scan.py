@@ -11,6 +11,7 @@ from typing import Final
 
 from core.errors import AnnotationFileError, FileProblem, ImageFileError
 from core.files import safe_name
+from core.images.pages import page_names
 from core.images.reader import IMAGE_SUFFIXES
 from core.project.annotation_files import Glance, Glances, pair
 from core.project.layout import ProjectLayout
@@ -24,7 +25,9 @@ class ImageEntry:
     """One image of a project and the files that go with it.
 
     Attributes:
-        key: the image's path as the project names it, with `/`: "images/a.png", "../elsewhere/b.jpg".
+        key: the image's path as the project names it, with `/`: "images/a.png", "../elsewhere/b.jpg"; further
+            pages of a TIFF are "images/c.tif#2", "images/c.tif#3", ...
+        image_path: its file; of a further page the file's path and `#2`, which `core.images` understands.
         annotation_path: where its labelme JSON is, or will be.
         mask_path: where its index mask is, or will be.
         source_path: a labelme JSON in a folder that is not ours to write to, read as long as there is nothing
@@ -57,7 +60,7 @@ class _Folder:
         key: the folder as the project names it; "" is the root.
         slot: its place under `masks/` and `annotations/`.
         inside: it lies in the project's folder.
-        images: names of image files. annotations: names of JSON files.
+        images: names of image files and of further pages in them. annotations: names of JSON files.
         ours: annotations may be written beside the images.
     """
 
@@ -128,7 +131,9 @@ def _folders(
                 key="" if str(key) == "." else str(key),
                 slot=key if inside else PurePosixPath(slot, relative.as_posix()),
                 inside=inside,
-                images=tuple(name for name in names if is_image_name(name)),
+                images=tuple(
+                    page for name in names if is_image_name(name) for page in page_names(path / name)
+                ),
                 annotations=tuple(name for name in names if name.endswith(".json")),
                 ours=inside and (not root_is_writable or os.access(path, os.W_OK)),
             )

@@ -1,0 +1,127 @@
+"""Each page of a TIFF is an image of its own, with an annotation and a mask of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.annotation.model import Shape, ShapeType, frozen_points
+from core.errors import ImageFileError
+from core.formats import labelme
+from core.images.pages import image_file, page_names
+from core.images.reader import image_size, read_image, thumbnail
+from core.project.project import Project
+
+HEIGHT, WIDTH = 20, 30
+
+
+@pytest.fixture
+def pages() -> NDArray[np.uint8]:
+    """Three pages in colour, each of one shade."""
+    return np.stack([np.full((HEIGHT, WIDTH, 3), shade, np.uint8) for shade in (10, 120, 230)])
+
+
+@pytest.fixture
+def stack(tmp_path: Path, pages: NDArray[np.uint8]) -> Path:
+    (tmp_path / "images").mkdir()
+    path = tmp_path / "images" / "stack.tif"
+    tifffile.imwrite(path, pages, photometric="rgb")
+    return path
+
+
+def page(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}#{number}")
+
+
+def test_each_page_is_read_by_its_number(stack: Path) -> None:
+    assert page_names(stack) == ("stack.tif", "stack.tif#2", "stack.tif#3")
+    assert image_file(page(stack, 3)) == stack
+    assert (read_image(stack) == 10).all()
+    assert (read_image(page(stack, 2)) == 120).all()
+    assert (thumbnail(page(stack, 3), 8) == 230).all()
+    assert image_size(page(stack, 2)) == (HEIGHT, WIDTH)
+
+
+def test_a_page_that_is_not_there_is_said(stack: Path) -> None:
+    with pytest.raises(ImageFileError, match=r"stack\.tif#4: .*not so many pages"):
+        read_image(page(stack, 4))
+
+
+def test_deep_pages_have_their_own_stretch(tmp_path: Path) -> None:
+    ramp = np.arange(HEIGHT * WIDTH, dtype=np.uint16).reshape(HEIGHT, WIDTH)
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([ramp, ramp * 40]), photometric="minisblack")
+
+    first, second = read_image(tmp_path / "a.tif"), read_image(tmp_path / "a.tif#2")
+
+    assert np.abs(first.astype(int) - second).max() <= 1
+
+
+def test_pages_of_different_sizes_and_turns(tmp_path: Path, pages: NDArray[np.uint8]) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif", bigtiff=True, byteorder=">") as writer:
+        writer.write(pages[0], photometric="rgb")
+        writer.write(pages[1, :7], photometric="rgb", extratags=[(274, "H", 1, 6, True)])
+
+    assert image_size(tmp_path / "a.tif#2") == (WIDTH, 7)
+    assert read_image(tmp_path / "a.tif#2").shape == (WIDTH, 7, 3)
+
+
+def test_reduced_copies_in_the_file_are_no_pages(tmp_path: Path, pages: NDArray[np.uint8]) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        writer.write(pages[0], photometric="rgb")
+        writer.write(pages[0, ::2, ::2], photometric="rgb", subfiletype=1)
+        writer.write(pages[2], photometric="rgb")
+
+    assert page_names(tmp_path / "a.tif") == ("a.tif", "a.tif#2")
+    assert (read_image(tmp_path / "a.tif#2") == 230).all()
+
+
+@pytest.mark.parametrize("content", [b"", b"II", b"II*\0\xff\xff\0\0", b"no tiff at all"])
+def test_a_broken_file_is_one_image_that_says_why(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.tif").write_bytes(content)
+
+    assert page_names(tmp_path / "a.tif") == ("a.tif",)
+    with pytest.raises(ImageFileError):
+        read_image(tmp_path / "a.tif")
+
+
+def test_a_project_has_every_page_with_its_own_files(tmp_path: Path, stack: Path) -> None:
+    Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "images" / "stack.png")
+    with Project.create(tmp_path, classes=["nerve"]) as project:
+        entries = {entry.key: entry for entry in project.images()}
+        assert list(entries) == [
+            "images/stack.png",
+            "images/stack.tif",
+            "images/stack.tif#2",
+            "images/stack.tif#3",
+        ]
+        assert len({entry.annotation_path for entry in entries.values()}) == 4
+        assert len({entry.mask_path for entry in entries.values()}) == 4
+
+        second = entries["images/stack.tif#2"]
+        shape = Shape("nerve", ShapeType.RECTANGLE, frozen_points([(2, 3), (9, 8)]))
+        loaded = project.load(second)
+        project.save(second, replace(loaded.annotation, shapes=(shape,)), loaded.digest)
+
+    with Project.open(tmp_path) as project:
+        counts = {entry.key: len(project.load(entry).annotation.shapes) for entry in project.images()}
+        assert [key for key, count in counts.items() if count] == ["images/stack.tif#2"]
+
+
+def test_an_exported_page_is_a_picture_that_others_open(tmp_path: Path, stack: Path) -> None:
+    with Project.create(tmp_path, classes=["nerve"]) as project:
+        entry = project.entry("images/stack.tif#3")
+        assert entry is not None
+        shape = Shape("nerve", ShapeType.RECTANGLE, frozen_points([(2, 3), (9, 8)]))
+        loaded = project.load(entry)
+        project.save(entry, replace(loaded.annotation, shapes=(shape,)), loaded.digest)
+        report = labelme.export_from(project, tmp_path / "out", with_images=True)
+
+    assert sorted(path.name for path in report.files) == ["stack.json", "stack.png"]
+    with Image.open(tmp_path / "out" / "stack.png") as picture:
+        assert picture.getpixel((0, 0)) == (230, 230, 230)
