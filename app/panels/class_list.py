@@ -21,7 +21,7 @@ from app.panels.class_rows import ClassDelegate, ClassesModel, class_hotkeys
 from app.panels.headings import PanelHeading
 from app.panels.parts import MIN_PANEL_WIDTH, IconButton, label, swatch_icon
 from app.panels.reorder import ReorderListView
-from app.panels.rows import ListOrNote, open_row_menus
+from app.panels.rows import ListOrNote, one_line_rows, open_row_menus
 from app.theme import SPACE, tokens
 from core.annotation.model import BACKGROUND_LABEL, IGNORE_LABEL, MAX_CLASSES, ClassList
 
@@ -60,10 +60,9 @@ class ClassPanel(QWidget):
         self.view.setEditTriggers(
             QAbstractItemView.EditTrigger.DoubleClicked | QAbstractItemView.EditTrigger.EditKeyPressed
         )
-        self.view.setMouseTracking(True)
         # Choosing a class in the middle of a polygon must leave the keyboard with the canvas.
         self.view.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.view.setAccessibleName("Classes")
+        one_line_rows(self.view, "Classes")
 
         self.add_button = IconButton("plus", "Add a class")
         self.name_field = QLineEdit()

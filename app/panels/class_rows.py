@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from PySide6.QtCore import (
-    QAbstractListModel,
     QEvent,
     QModelIndex,
     QObject,
@@ -30,6 +29,7 @@ from PySide6.QtWidgets import (
 
 from app.icons import icon_pixmap
 from app.panels.parts import draw_swatch, format_share
+from app.panels.reorder import ReorderListModel
 from app.panels.rows import is_hovered, is_selected, paint_elided, paint_ground, row_size, small_font
 from app.theme import SPACE, tokens
 from core.annotation.model import ClassList, LabelClass
@@ -53,7 +53,7 @@ def class_hotkeys(classes: ClassList) -> dict[int, int]:
     return keys
 
 
-class ClassesModel(QAbstractListModel):
+class ClassesModel(ReorderListModel):
     """The classes as rows.
 
     Signals:
@@ -61,6 +61,7 @@ class ClassesModel(QAbstractListModel):
     """
 
     rename_wanted = Signal(int, str)
+    row_flag = Qt.ItemFlag.ItemIsEditable
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -133,21 +134,6 @@ class ClassesModel(QAbstractListModel):
             return False
         self.rename_wanted.emit(self.class_at(index.row()).index, str(value))
         return False
-
-    def flags(self, index: _INDEX) -> Qt.ItemFlag:
-        """Rows can be chosen, edited and dragged; the gaps between them take drops."""
-        if not index.isValid():
-            return Qt.ItemFlag.ItemIsDropEnabled
-        return (
-            Qt.ItemFlag.ItemIsEnabled
-            | Qt.ItemFlag.ItemIsSelectable
-            | Qt.ItemFlag.ItemIsEditable
-            | Qt.ItemFlag.ItemIsDragEnabled
-        )
-
-    def supportedDropActions(self) -> Qt.DropAction:
-        """Rows move."""
-        return Qt.DropAction.MoveAction
 
 
 class ClassDelegate(QStyledItemDelegate):

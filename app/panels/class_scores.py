@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.panels.parts import ElidedLabel, draw_swatch
-from app.panels.rows import paint_elided, row_size
+from app.panels.rows import one_line_rows, paint_elided, row_size
 from app.theme import SPACE, tokens
 from core.annotation.model import ClassList
 
@@ -122,10 +122,7 @@ class ClassScores(QWidget):
         self.view.setItemDelegate(_ScoreDelegate(self.view))
         self.view.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.view.setUniformItemSizes(True)
-        self.view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.view.setAccessibleName("IoU of each class")
+        one_line_rows(self.view, "IoU of each class")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)

@@ -30,7 +30,7 @@ from PySide6.QtWidgets import (
 from app.icons import icon_pixmap
 from app.panels.headings import PanelHeading
 from app.panels.parts import MIN_PANEL_WIDTH, ElidedLabel
-from app.panels.rows import is_selected, paint_elided, paint_ground, row_size
+from app.panels.rows import is_selected, one_line_rows, paint_elided, paint_ground, row_size
 from app.theme import SPACE, tokens
 
 _INDEX = QModelIndex | QPersistentModelIndex
@@ -135,13 +135,9 @@ class HistoryPanel(QWidget):
         self.view = QListView()
         self.view.setModel(self.model)
         self.view.setItemDelegate(_HistoryDelegate(self.view))
-        self.view.setUniformItemSizes(True)
-        self.view.setMouseTracking(True)
         self.view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.view.setAccessibleName("Edits of this image, oldest first")
+        one_line_rows(self.view, "Edits of this image, oldest first")
         self.heading = PanelHeading("History")
         self._count = ElidedLabel("", "small")
         self.heading.add_tool(self._count, 1)

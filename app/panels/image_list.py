@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal
@@ -15,7 +16,7 @@ from app.panels.headings import PanelHeading
 from app.panels.image_delegate import ImageDelegate
 from app.panels.image_model import KEY_ROLE, ImageListModel, ImageOrder, StateFilter
 from app.panels.parts import MIN_PANEL_WIDTH, ElidedLabel, IconButton
-from app.panels.rows import ListOrNote
+from app.panels.rows import ListOrNote, one_line_rows
 from app.theme import SPACE, Themed, Tokens
 
 if TYPE_CHECKING:
@@ -131,11 +132,7 @@ class ImageListPanel(Themed, QWidget):
         self.filter_button.setPopupMode(IconButton.ToolButtonPopupMode.InstantPopup)
         self.view.setModel(self.model)
         self.view.setItemDelegate(ImageDelegate(self.view))
-        self.view.setUniformItemSizes(True)
-        self.view.setMouseTracking(True)
-        self.view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
-        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.view.setAccessibleName("Images")
+        one_line_rows(self.view, "Images")
         self.view.selectionModel().currentChanged.connect(self._on_current_row_changed)
         heading = PanelHeading("Images")
         heading.add_tool(self._count, 1)
@@ -153,23 +150,9 @@ class ImageListPanel(Themed, QWidget):
 
     def _filter_menu(self) -> QMenu:
         menu = QMenu(self)
-        states = QActionGroup(menu)
-        for state in StateFilter:
-            action = menu.addAction(state.value)
-            action.setCheckable(True)
-            action.setChecked(state is StateFilter.ALL)
-            action.setData(state)
-            states.addAction(action)
-        states.triggered.connect(self._on_filter_chosen)
+        _add_choices(menu, StateFilter, StateFilter.ALL).triggered.connect(self._on_filter_chosen)
         menu.addSeparator()
-        orders = QActionGroup(menu)
-        for order in ImageOrder:
-            action = menu.addAction(order.value)
-            action.setCheckable(True)
-            action.setChecked(order is ImageOrder.NAME)
-            action.setData(order)
-            orders.addAction(action)
-        orders.triggered.connect(self._on_order_chosen)
+        _add_choices(menu, ImageOrder, ImageOrder.NAME).triggered.connect(self._on_order_chosen)
         return menu
 
     def _on_filter_chosen(self, action: QAction) -> None:
@@ -233,3 +216,15 @@ class ImageListPanel(Themed, QWidget):
         """Colour the search icon. No widget may come or go here: Qt is walking through all of them."""
         self._search_icon.setIcon(icon("search", theme.muted))
         self.view.viewport().update()
+
+
+def _add_choices(menu: QMenu, choices: Iterable[Enum], chosen: Enum) -> QActionGroup:
+    """One entry a choice, of which one is on; their data are the choices."""
+    group = QActionGroup(menu)
+    for choice in choices:
+        action = menu.addAction(choice.value)
+        action.setCheckable(True)
+        action.setChecked(choice is chosen)
+        action.setData(choice)
+        group.addAction(action)
+    return group

@@ -4,11 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QModelIndex, QPoint, QRect, Qt, Signal
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QPoint, QRect, Qt, Signal
 from PySide6.QtGui import QColor, QDragMoveEvent, QDropEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QAbstractItemView, QListView, QWidget
 
 from app.theme import tokens
+
+
+class ReorderListModel(QAbstractListModel):
+    """Rows that can be chosen and dragged; the gaps between them take drops.
+
+    Attributes:
+        row_flag: what can be done with a row besides.
+    """
+
+    row_flag = Qt.ItemFlag.NoItemFlags
+
+    def flags(self, index: QModelIndex | QPersistentModelIndex) -> Qt.ItemFlag:
+        """What can be done with a row, or with a gap."""
+        if not index.isValid():
+            return Qt.ItemFlag.ItemIsDropEnabled
+        usual = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsDragEnabled
+        return usual | self.row_flag
+
+    def supportedDropActions(self) -> Qt.DropAction:
+        """Rows move."""
+        return Qt.DropAction.MoveAction
 
 
 class ReorderListView(QListView):
@@ -36,9 +57,6 @@ class ReorderListView(QListView):
         self.setDragDropMode(QAbstractItemView.DragDropMode.InternalMove)
         self.setDefaultDropAction(Qt.DropAction.MoveAction)
         self.setDropIndicatorShown(False)  # painted here: the style's is a box around one row
-        self.setUniformItemSizes(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self._gap: int | None = None
 
     def mousePressEvent(self, event: QMouseEvent) -> None:

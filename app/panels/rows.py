@@ -8,6 +8,7 @@ from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QPainter
 from PySide6.QtWidgets import (
     QAbstractItemView,
+    QListView,
     QMenu,
     QStackedWidget,
     QStyle,
@@ -55,6 +56,15 @@ def paint_elided(painter: QPainter, box: QRect, text: str) -> None:
     """A line of text, shortened with an ellipsis where the box ends."""
     shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, box.width())
     painter.drawText(box, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
+
+
+def one_line_rows(view: QListView, name: str) -> None:
+    """Rows of one height that elide instead of scrolling sideways; `name` is for screen readers."""
+    view.setUniformItemSizes(True)
+    view.setMouseTracking(True)
+    view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+    view.setAccessibleName(name)
 
 
 def open_row_menus(view: QAbstractItemView, menu_of: Callable[[int], QMenu]) -> None:

@@ -12,7 +12,7 @@ from app.icons import icon
 from app.panels.headings import PanelHeading
 from app.panels.parts import MIN_PANEL_WIDTH, ElidedLabel, IconButton
 from app.panels.reorder import ReorderListView
-from app.panels.rows import ListOrNote, open_row_menus
+from app.panels.rows import ListOrNote, one_line_rows, open_row_menus
 from app.panels.shape_rows import ShapeDelegate, ShapesModel
 from app.theme import tokens
 from core.annotation.model import ClassList, Shape
@@ -46,8 +46,7 @@ class ShapePanel(QWidget):
         self.view.setItemDelegate(ShapeDelegate(self.view))
         self.view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.view.setMouseTracking(True)
-        self.view.setAccessibleName("Shapes of this image, topmost first")
+        one_line_rows(self.view, "Shapes of this image, topmost first")
         self._count = ElidedLabel("", "small")
         self.eye_button = IconButton("eye", "Hide all shapes")
         self._list = ListOrNote(self.view, _EMPTY_TEXT)

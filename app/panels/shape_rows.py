@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from PySide6.QtCore import (
-    QAbstractListModel,
     QModelIndex,
     QObject,
     QPersistentModelIndex,
@@ -22,6 +21,7 @@ from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from app.icons import icon_pixmap
 from app.panels.parts import draw_swatch
+from app.panels.reorder import ReorderListModel
 from app.panels.rows import paint_elided, paint_ground, row_size, small_font
 from app.theme import SPACE, tokens
 from core.annotation.model import IGNORE_LABEL, ClassList, Shape, ShapeType
@@ -48,7 +48,7 @@ def size_text(shape: Shape) -> str:
     return f"{text}, {holes} hole{'' if holes == 1 else 's'}" if holes else text
 
 
-class ShapesModel(QAbstractListModel):
+class ShapesModel(ReorderListModel):
     """Shapes topmost first. Edits change only the rows they touch, so that selection and place are kept.
 
     Signals:
@@ -56,6 +56,7 @@ class ShapesModel(QAbstractListModel):
     """
 
     hidden_changed = Signal()
+    row_flag = Qt.ItemFlag.ItemIsUserCheckable
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -147,21 +148,6 @@ class ShapesModel(QAbstractListModel):
         self.dataChanged.emit(index, index)
         self.hidden_changed.emit()
         return True
-
-    def flags(self, index: _INDEX) -> Qt.ItemFlag:
-        """Rows can be chosen, ticked and dragged."""
-        if not index.isValid():
-            return Qt.ItemFlag.ItemIsDropEnabled
-        return (
-            Qt.ItemFlag.ItemIsEnabled
-            | Qt.ItemFlag.ItemIsSelectable
-            | Qt.ItemFlag.ItemIsUserCheckable
-            | Qt.ItemFlag.ItemIsDragEnabled
-        )
-
-    def supportedDropActions(self) -> Qt.DropAction:
-        """Rows move."""
-        return Qt.DropAction.MoveAction
 
     def _index_rows(self) -> None:
         self._row_of = {shape.uid: row for row, shape in enumerate(self._rows)}
