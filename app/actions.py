@@ -51,20 +51,20 @@ class ActionSpec:
 
 A = ActionSpec
 ACTIONS: Final[tuple[ActionSpec, ...]] = (
-    A("file.open_folder", "Open &folder ...", ("Ctrl+U",), "Open a folder of images or a project", "folder"),
-    A("file.open_file", "&Open image or annotation ...", ("Ctrl+O",), "Open its folder at this image",
+    A("file.open_folder", "Open &folder…", ("Ctrl+U",), "Open a folder of images or a project", "folder"),
+    A("file.open_file", "&Open image or annotation…", ("Ctrl+O",), "Open its folder at this image",
       "image"),
     A("file.open_sample", "Open the &sample project", (), "A copy of the ultrasound sample to try things on",
       "images"),
-    A("file.add_images", "Add a folder of &images ...", (), "Take another folder into this project", "plus"),
+    A("file.add_images", "Add a folder of &images…", (), "Take another folder into this project", "plus"),
     A("file.save", "&Save now", ("Ctrl+S",), "Edits are saved by themselves; this does it at once", "save",
       1),
-    A("file.save_as", "Save &as ...", ("Ctrl+Shift+S",), "Write a copy of this annotation elsewhere", "copy",
+    A("file.save_as", "Save &as…", ("Ctrl+Shift+S",), "Write a copy of this annotation elsewhere", "copy",
       1),
-    A("file.export", "&Export ...", ("Ctrl+Shift+E",), "Masks, labelme files, weights, ONNX", "export", 1),
-    A("file.problems", "&Problems ...", (), "Files of this project that cannot be used, and why", "warning",
+    A("file.export", "&Export…", ("Ctrl+Shift+E",), "Masks, labelme files, weights, ONNX", "export", 1),
+    A("file.problems", "&Problems…", (), "Files of this project that cannot be used, and why", "warning",
       1),
-    A("file.delete_annotation", "&Delete annotation ...", ("Ctrl+Delete",),
+    A("file.delete_annotation", "&Delete annotation…", ("Ctrl+Delete",),
       "Delete the label file of this image, and its mask", "trash", 2),
     A("file.close", "&Close project", ("Ctrl+W",), "Save and close the project", "close", 3),
     A("file.quit", "&Quit", ("Ctrl+Q",), "Save and leave", "", 3),
@@ -77,7 +77,7 @@ ACTIONS: Final[tuple[ActionSpec, ...]] = (
     A("edit.duplicate", "D&uplicate", ("Ctrl+D",), "Copy the selected shapes beside themselves", "", 1),
     A("edit.delete", "&Delete", ("Delete",), "Delete the selected shapes", "trash", 1),
     A("edit.select_all", "Select &all", ("Ctrl+A",), "Select all shapes of this image", "", 2),
-    A("edit.label", "Edit &label ...", ("Ctrl+E",), "Give the selected shapes another class", "edit", 2),
+    A("edit.label", "Edit &label…", ("Ctrl+E",), "Give the selected shapes another class", "edit", 2),
     A("edit.keep_previous", "&Keep the previous image's shapes", ("Ctrl+P",),
       "Put the shapes of the image you leave on the next one, if it has none", "", 3, checkable=True),
     A("view.zoom_in", "Zoom &in", ("Ctrl++", "Ctrl+="), "", "zoom-in"),
@@ -138,7 +138,7 @@ ACTIONS: Final[tuple[ActionSpec, ...]] = (
       "Go back and put these shapes on the previous image"),
     A("window.reset_layout", "&Reset layout", (), "Put all panels back in their places", "", 8),
     A("help.palette", "&Command palette", ("Ctrl+Shift+P",), "Find any action by its name", "command"),
-    A("help.shortcuts", "&Keyboard shortcuts ...", ("F1",), "See and change all keys", "keyboard"),
+    A("help.shortcuts", "&Keyboard shortcuts…", ("F1",), "See and change all keys", "keyboard"),
     A("help.log", "Open &log folder", (), "Where the program writes what went wrong", "", 1),
     A("help.about", "&About Maskloop", (), "", "info", 1),
 )  # fmt: skip
@@ -228,7 +228,7 @@ def _portable(key: str) -> str:
 
 
 def _tooltip(spec: ActionSpec, keys: tuple[str, ...]) -> str:
-    title = spec.text.replace("&", "").removesuffix(" ...")
+    title = spec.text.replace("&", "").removesuffix("…")
     key = QKeySequence(keys[0]).toString(QKeySequence.SequenceFormat.NativeText) if keys else ""
     head = f"{title}  ({key})" if key else title
     return f"{head}\n{spec.tip}" if spec.tip else head
