@@ -96,6 +96,22 @@ class LayerCache:
             if not rect.isEmpty():
                 self._dirty.append(rect)
 
+    def adopt(self, other: LayerCache) -> None:
+        """Take the picture of another cache, if it is up to date: both layers look the same now."""
+        if other._stale_whole or other._dirty or other._frame is None:
+            return
+        self._picture = QImage(other._picture)  # shared until one of them is drawn on
+        self._frame = other._frame
+        self._dirty = []
+        self._stale_whole = False
+
+    @property
+    def view_box(self) -> Box | None:
+        """The part of the image the picture shows, image pixels; None before the first paint."""
+        if self._frame is None:
+            return None
+        return self._frame.to_image(QRect(0, 0, self._frame.width, self._frame.height))
+
     def sharpen(self) -> None:
         """Draw properly at the next paint, however long it takes."""
         self._cost_s = 0.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QTransform
 
 from app.canvas.handles import handle_rings, rotation_grip
@@ -25,7 +25,6 @@ from app.canvas.style import (
     HANDLE_HOT,
     HANDLE_RADIUS,
     SELECTED_FILL_ALPHA,
-    line_pen,
     visible_line,
 )
 from core.annotation.document import AnnotationDocument, Change
@@ -33,8 +32,6 @@ from core.annotation.model import Shape
 
 FEW: Final = 64
 """More selected shapes than this are drawn by the layer: drawing them anew at every paint would be felt."""
-_PLAIN_FROM: Final = 400
-"""More shapes than this are dragged as thin outlines: one path of hairlines, a native fast path of Qt."""
 LIVE_MARGIN: Final = 32.0
 """How far pens and handles reach past the shapes' boxes, screen pixels."""
 _MAX_HANDLES: Final = 4000
@@ -63,7 +60,7 @@ class LiveShapes:
         self._index = index
         self._color_of = color_of
         self._paths: dict[int, tuple[Outline, QPainterPath]] = {}
-        self._plain: tuple[frozenset[int], QPainterPath] | None = None
+        self._swarm_box: tuple[frozenset[int], Box] | None = None
         self.document: AnnotationDocument | None = None
         self.selection: frozenset[int] = frozenset()
         self.previews: dict[int, Shape] = {}
@@ -88,6 +85,12 @@ class LiveShapes:
     def crowd(self) -> frozenset[int]:
         """Selected shapes the layer draws, highlighted."""
         return self.selection - self.uids()
+
+    @property
+    def swarm(self) -> Shift | None:
+        """The shift of so many shapes that a picture of them is moved instead."""
+        shift = self.shift
+        return shift if shift is not None and len(shift.uids) > FEW else None
 
     def reset(self) -> None:
         """Forget previews, hover and the selected vertex."""
@@ -120,18 +123,22 @@ class LiveShapes:
 
     def box(self) -> Box:
         """The part of the image drawn on; empty (corners crossed) when nothing is live."""
-        return union(
-            (x0 + dx, y0 + dy, x1 + dx, y1 + dy)
-            for _, outline, dx, dy in self._drawn()
-            for x0, y0, x1, y1 in (outline.box,)
-        )
+        boxes = [_moved(outline.box, dx, dy) for _, outline, dx, dy in self._drawn()]
+        swarm = self.swarm
+        if swarm is not None and self.visible:
+            if self._swarm_box is None or self._swarm_box[0] is not swarm.uids:
+                self._swarm_box = swarm.uids, self._index.box_of(swarm.uids)
+            boxes.append(_moved(self._swarm_box[1], swarm.dx, swarm.dy))
+        return union(boxes)
 
     def _drawn(self) -> Iterable[tuple[int, Outline, float, float]]:
         """Live shapes, the outlines they have now, and how far away they are shown."""
         if not self.visible or self.document is None:
             return
-        shift = self.shift
-        uids = self.uids() | (shift.uids if shift is not None else frozenset())
+        shift, swarm = self.shift, self.swarm
+        uids = frozenset(self.previews) if swarm is not None else self.uids()
+        if shift is not None and swarm is None:
+            uids |= shift.uids
         if self.hover is not None:
             uids |= {self.hover.uid}
         for uid in uids:
@@ -156,10 +163,7 @@ class LiveShapes:
         inverted, _ = to_viewport.inverted()
         # Pens and handles reach past the geometry.
         seen = inverted.mapRect(exposed.adjusted(-LIVE_MARGIN, -LIVE_MARGIN, LIVE_MARGIN, LIVE_MARGIN))
-        if self.shift is not None and len(self.shift.uids) > _PLAIN_FROM:
-            self._paint_plain(painter, to_viewport)
-        else:
-            self._paint_bodies(painter, to_viewport, seen)
+        self._paint_bodies(painter, to_viewport, seen)
         self._paint_handles(painter, to_viewport, seen)
         painter.restore()
 
@@ -184,22 +188,6 @@ class LiveShapes:
                 fill.setAlpha(SELECTED_FILL_ALPHA if strong else _HOVER_FILL_ALPHA)
                 painter.fillPath(path, fill)
             draw_line(painter, path, visible_line(color), 2.5 if strong else 2.0)
-
-    def _paint_plain(self, painter: QPainter, to_viewport: QTransform) -> None:
-        """Very many shapes under the mouse's drag: hairlines in one path."""
-        assert self.shift is not None
-        shift = self.shift
-        if self._plain is None or self._plain[0] is not shift.uids:
-            whole = QPainterPath()
-            for uid in shift.uids:
-                if self._index.is_shown(uid):
-                    whole.addPath(path_of(self._index[uid]))
-            self._plain = shift.uids, whole
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, on=False)
-        painter.setPen(line_pen(HANDLE_FILL, 1))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawPath((QTransform.fromTranslate(shift.dx, shift.dy) * to_viewport).map(self._plain[1]))
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
 
     def _paint_handles(self, painter: QPainter, to_viewport: QTransform, seen: QRectF) -> None:
         if self.shift is None:
@@ -271,6 +259,11 @@ class LiveShapes:
         if known is None or known[0] is not outline:
             known = self._paths[uid] = outline, path_of(outline)
         return known[1]
+
+
+def _moved(box: Box, dx: float, dy: float) -> Box:
+    x0, y0, x1, y1 = box
+    return x0 + dx, y0 + dy, x1 + dx, y1 + dy
 
 
 def _meets(box: Box, rect: QRectF) -> bool:

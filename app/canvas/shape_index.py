@@ -179,6 +179,16 @@ class ShapeIndex:
         outline = self._outlines[uid]
         return contains(outline, x, y) or edge_distance(outline, x, y) <= reach
 
+    def box_of(self, uids: Iterable[int]) -> Box:
+        """Smallest box around shapes; an empty one around none. Uids that are not there count nothing."""
+        rows = [row for uid in uids if (row := self._rows.get(uid)) is not None]
+        if not rows:
+            return _EMPTY_BOX
+        boxes = self._boxes[rows]
+        x0, y0 = boxes[:, :2].min(axis=0).tolist()
+        x1, y1 = boxes[:, 2:].max(axis=0).tolist()
+        return x0, y0, x1, y1
+
     def _in_order(self, rows: NDArray[np.intp]) -> list[int]:
         if not self._ordered and self._document is not None:
             order = [shape.uid for shape in self._document.shapes]

@@ -69,7 +69,8 @@ class ShapeLayer:
     def __init__(self, index: ShapeIndex, color_of: Callable[[int], QColor]) -> None:
         self._index = index
         self._color_of = color_of
-        self.visible = True
+        self.only: frozenset[int] | None = None
+        """The shapes to draw; None for all."""
         self.live: Collection[int] = frozenset()
         """Shapes left out because they are drawn live on top."""
         self.selected: Collection[int] = frozenset()
@@ -78,11 +79,9 @@ class ShapeLayer:
 
     def render(self, target: QImage, rect: QRect, frame: Frame) -> None:
         """Draw what meets `rect`; see `layer_cache.Layer`."""
-        if not self.visible:
-            return
         grow = round(self.margin * frame.ratio)
         found = self._index.near(frame.to_image(rect.adjusted(-grow, -grow, grow, grow)))
-        uids = [uid for uid in found if uid not in self.live]
+        uids = [uid for uid in found if uid not in self.live and (self.only is None or uid in self.only)]
         if not uids:
             return
         pixels = image_pixels(target)[rect.y() : rect.y() + rect.height(), rect.x() : rect.x() + rect.width()]

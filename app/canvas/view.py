@@ -13,31 +13,36 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QPoint, QRect, QRectF, QTimer, Signal
+from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
     QImage,
+    QMouseEvent,
     QPainter,
     QPaintEvent,
+    QTransform,
 )
 from PySide6.QtWidgets import QWidget
 
+from app.canvas.aids.adjusted_image import AdjustedImage
+from app.canvas.aids.aids import ViewAids
 from app.canvas.context import ToolContext
+from app.canvas.display import DisplayAdjustment
 from app.canvas.image_layer import ImageLayer
-from app.canvas.layer_cache import Frame, LayerCache
+from app.canvas.layer_cache import Frame, Layer, LayerCache
 from app.canvas.live_shapes import LIVE_MARGIN, LiveShapes
 from app.canvas.outlines import Box
 from app.canvas.overlay import PredictionLayer, Region
 from app.canvas.placeholder import paint_placeholder
 from app.canvas.shape_index import ShapeIndex, union
-from app.canvas.shape_layer import ShapeLayer
+from app.canvas.shape_pictures import ShapePictures
 from app.canvas.style import ClassColors
 from app.canvas.tile_feed import TileFeed
 from app.canvas.tool_view import ToolView
 from app.canvas.tools.registry import TOOLS
 from app.theme import Themed, Tokens, tokens
 from core.annotation.document import AnnotationDocument, Change
-from core.annotation.model import ClassList, LabelClass
+from core.annotation.model import ClassList, LabelClass, Shape
 from core.images.pyramid import Pyramid
 
 _SHARPEN_AFTER_MS: Final = 60
@@ -84,16 +89,19 @@ class CanvasView(Themed, ToolView):
         self._index = ShapeIndex()
         self._image_layer = ImageLayer()
         self._prediction_layer = PredictionLayer()
-        self._shape_layer = ShapeLayer(self._index, self._color_of_uid)
-        self._image_cache = LayerCache(self._image_layer, self._on_stretched)
+        self._shown_image = AdjustedImage(self._image_layer)
+        self._image_cache = LayerCache(self._shown_image, self._on_stretched)
         self._prediction_cache = LayerCache(self._prediction_layer, self._on_stretched)
-        self._shape_cache = LayerCache(self._shape_layer, self._on_stretched)
+        self._shapes = ShapePictures(
+            self._index, self._color_of_uid, lambda uid: self._shape(uid).label, self._on_stretched
+        )
         self._live = LiveShapes(self._index, self.color_of)
         self._sharpen_timer = QTimer(self)
         self._sharpen_timer.setSingleShot(True)
         self._sharpen_timer.setInterval(_SHARPEN_AFTER_MS)
         self._sharpen_timer.timeout.connect(self._on_zoom_rested)
 
+        self.aids = ViewAids(self)
         self.context = ToolContext(self, self._index, self._live)
         self.set_tools(tool(self.context) for tool in TOOLS)
 
@@ -186,7 +194,7 @@ class CanvasView(Themed, ToolView):
         if document is not None:
             self._unsubscribe = document.subscribe(self._on_document_changed)
         self._after_live_change(None)
-        self._shape_cache.invalidate()
+        self._shapes.invalidate()
         self.viewport().update()
         self.refresh_tool()
 
@@ -195,7 +203,7 @@ class CanvasView(Themed, ToolView):
         self._classes = classes
         self._colors = ClassColors(classes)
         self._prediction_layer.set_classes(classes)
-        self._shape_cache.invalidate()
+        self._shapes.invalidate()
         self._prediction_cache.invalidate()
         self.viewport().update()
 
@@ -222,7 +230,7 @@ class CanvasView(Themed, ToolView):
         before = self._live.box()
         changed = self._index.set_hidden(uids)
         if changed is not None:
-            self._shape_cache.invalidate(changed)
+            self._shapes.invalidate(changed)
             self.update_box(union([changed, before]), LIVE_MARGIN)
 
     def set_labels_visible(self, visible: bool) -> None:
@@ -230,10 +238,21 @@ class CanvasView(Themed, ToolView):
         if visible != self._live.visible:
             self._tool.cancel()
             self._live.visible = visible
-            self._shape_layer.visible = visible
-            self._shape_cache.invalidate()
+            self._shapes.invalidate()
             self.viewport().update()
             self.refresh_tool()
+
+    def set_display(self, adjustment: DisplayAdjustment) -> None:
+        """Show the image brighter, steeper, or one channel of it; files and labels stay as they are."""
+        if adjustment != self._shown_image.adjustment:
+            self._shown_image.set_adjustment(adjustment)
+            self._image_cache.invalidate()
+            self.viewport().update()
+
+    def set_names_visible(self, visible: bool) -> None:
+        """Write each shape's label on it, or do not."""
+        self._shapes.names_visible = visible
+        self.viewport().update()
 
     def change_brush_size(self, steps: int) -> None:
         """Make brush and eraser so many steps larger (or smaller, below 0)."""
@@ -300,14 +319,8 @@ class CanvasView(Themed, ToolView):
 
     def _after_live_change(self, before: Box | None) -> None:
         """Move shapes between the cached layer and the live ones; repaint around both."""
-        live, crowd = self._live.uids(), self._live.crowd()
-        moved = (live ^ frozenset(self._shape_layer.live)) | (crowd ^ frozenset(self._shape_layer.selected))
-        self._shape_layer.live, self._shape_layer.selected = live, crowd
-        boxes = [self._index[uid].box for uid in moved if uid in self._index]
-        if boxes:
-            self._shape_cache.invalidate(union(boxes))
-        dirty = [*boxes, self._live.box(), *([] if before is None else [before])]
-        self.update_box(union(dirty), LIVE_MARGIN)
+        dirty = [*self._shapes.follow_live(self._live), self._live.box()]
+        self.update_box(union(dirty if before is None else [*dirty, before]), LIVE_MARGIN)
 
     def _on_document_changed(self, change: Change) -> None:
         # A command may change ten thousand shapes one by one: nothing here may depend on how many there are.
@@ -316,7 +329,7 @@ class CanvasView(Themed, ToolView):
         self._tool.document_changed(change)
         if touched is None:
             return
-        self._shape_cache.invalidate(touched.box)
+        self._shapes.invalidate(touched.box)
         self._changes_unpainted += 1
         if touched.box is None:
             self._after_live_change(None)
@@ -331,8 +344,23 @@ class CanvasView(Themed, ToolView):
         return self._colors.of(label)
 
     def _color_of_uid(self, uid: int) -> QColor:
+        return self._colors.of(self._shape(uid).label)
+
+    def _shape(self, uid: int) -> Shape:
         assert self._document is not None
-        return self._colors.of(self._document.get(uid).label)
+        return self._document.get(uid)
+
+    # --- the mouse ----------------------------------------------------------------------------------------
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """As for tools; crosshair and loupe follow."""
+        super().mouseMoveEvent(event)
+        self.aids.follow(event.position())
+
+    def leaveEvent(self, event: QEvent) -> None:
+        """As for tools; crosshair and loupe go."""
+        super().leaveEvent(event)
+        self.aids.follow(None)
 
     # --- painting -----------------------------------------------------------------------------------------
 
@@ -361,10 +389,10 @@ class CanvasView(Themed, ToolView):
         device = QRect(left, top, right - left, bottom - top)
         self._image_cache.paint(painter, frame, device)
         if self._has_image:
+            self.aids.paint_below(painter, frame)
             if self.has_prediction:
                 self._prediction_cache.paint(painter, frame, device)
-            if len(self._index) and self._live.visible:
-                self._shape_cache.paint(painter, frame, device)
+            self._shapes.paint(painter, frame, device, self._live)
         painter.restore()
 
     def drawForeground(self, painter: QPainter, _rect: QRectF | QRect) -> None:
@@ -375,8 +403,21 @@ class CanvasView(Themed, ToolView):
         if self._has_image:
             self._live.paint(painter, self.viewportTransform(), QRectF(self._exposed))
             self._tool.paint_overlay(painter)
+            layers: list[Layer] = [self._shown_image]
+            layers += [self._prediction_layer] if self.has_prediction else []
+            layers += self._shapes.magnified() if self._live.visible else []
+            self.aids.paint_above(painter, self._frame(), layers, self._paint_magnified)
         else:
             paint_placeholder(painter, self.viewport().rect(), self._placeholder, tokens())
+        painter.restore()
+
+    def _paint_magnified(self, painter: QPainter, to_loupe: QTransform) -> None:
+        """What is live, under a transform from the viewport to the loupe."""
+        transform = self.viewportTransform() * to_loupe
+        self._live.paint(painter, transform, to_loupe.mapRect(QRectF(self.viewport().rect())))
+        painter.save()
+        painter.setTransform(to_loupe * painter.transform())
+        self._tool.paint_overlay(painter)
         painter.restore()
 
     def _frame(self) -> Frame:
@@ -400,6 +441,6 @@ class CanvasView(Themed, ToolView):
         self._sharpen_timer.start()
 
     def _on_zoom_rested(self) -> None:
-        for cache in (self._image_cache, self._prediction_cache, self._shape_cache):
+        for cache in (self._image_cache, self._prediction_cache, self._shapes):
             cache.sharpen()
         self.viewport().update()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from app.canvas.aids.ruler import RulerTool
 from app.canvas.tools.base import Tool
 from app.canvas.tools.boxes import CircleTool, LineTool, PointTool, RectangleTool
 from app.canvas.tools.brush import BrushTool, EraserTool
@@ -12,6 +13,7 @@ from app.canvas.tools.oriented import OrientedRectangleTool
 from app.canvas.tools.paths import LinestripTool, PolygonTool
 from app.canvas.tools.region import RegionTool
 from app.canvas.tools.select import SelectTool
+from app.canvas.tools.split import SplitTool
 
 TOOLS: Final[tuple[type[Tool], ...]] = (
     SelectTool,
@@ -26,6 +28,8 @@ TOOLS: Final[tuple[type[Tool], ...]] = (
     LinestripTool,
     PointTool,
     RegionTool,
+    SplitTool,
+    RulerTool,
 )
 
 

@@ -80,17 +80,18 @@ def test_a_dragged_vertex_is_shown_without_drawing_the_others_again(make_desk, m
     desk.press(200, 290)
     shown(desk)
     drawn: list[QRect] = []
-    layer = desk.view._shape_layer
+    layer = desk.view._shapes._lying
     render = layer.render
     monkeypatch.setattr(
         layer, "render", lambda target, rect, frame: (drawn.append(rect), render(target, rect, frame))
     )
     before = shown(desk)
     for step in range(1, 6):
-        desk.move(200, 290 - 10 * step, held=Qt.MouseButton.LeftButton)
+        # Alt: nothing to snap to
+        desk.move(200, 290 - 10 * step, keys=Qt.KeyboardModifier.AltModifier, held=Qt.MouseButton.LeftButton)
         assert plainly_different(shown(desk), before) > 0
     assert drawn == []
-    desk.release(200, 240)
+    desk.release(200, 240, keys=Qt.KeyboardModifier.AltModifier)
     shown(desk)
     assert desk.points()[2] == [200, 240]
 
@@ -117,7 +118,7 @@ def test_a_slow_layer_is_stretched_while_zooming_and_sharp_afterwards(make_desk,
     desk.view.set_zoom(3.0)
     QApplication.processEvents()  # scroll bars come
     shown(desk)
-    desk.view._shape_cache._cost_s = 1.0  # as if it had ten thousand
+    desk.view._shapes._lying_cache._cost_s = 1.0  # as if it had ten thousand
     desk.view.set_zoom(desk.view.zoom * 2)
     stretched = shown(desk)
     qtbot.waitUntil(lambda: plainly_different(shown(desk), stretched) > 0.01)
