@@ -21,6 +21,9 @@ from app.canvas.outlines import Box
 SLOW_LAYER_S: Final = 0.012
 """A layer that takes longer to draw is shown stretched while the zoom moves, and drawn when it rests."""
 
+MOST_STRETCHED: Final = 2.5
+"""A picture stretched or shrunk by more shows mush, or leaves most of the view empty: it is drawn anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -143,6 +146,7 @@ class LayerCache:
             and not self._stale_whole
             and known.scale != frame.scale
             and known.ratio == frame.ratio
+            and 1 / MOST_STRETCHED <= frame.scale / known.scale <= MOST_STRETCHED
         )
 
     def _paint_stretched(self, painter: QPainter, frame: Frame) -> None:
