@@ -13,6 +13,7 @@
     │   ├── WeightsFileError            weights or a checkpoint that do not fit, or are damaged
     │   └── StorageError                cannot write: read-only, full disk, no permission
     ├── ProjectLockedError              another window has the project open (holder's name in the message)
+    ├── DeviceError                     a GPU was asked for that is not there
     ├── EncoderDownloadError            pretrained weights could not be fetched; what works without a network
     ├── NothingToLearnError             no labelled pixel, a single class, ...: training cannot start
     ├── TrainingError                   training started and cannot go on
@@ -88,6 +89,10 @@ class StorageError(FileProblem):
 
 class ProjectLockedError(MaskloopError):
     """Another process holds the project; the message says who."""
+
+
+class DeviceError(MaskloopError):
+    """A device was asked for that this machine, or its torch, does not have."""
 
 
 class EncoderDownloadError(MaskloopError):

@@ -17,6 +17,7 @@ from core.learning.events import Finished
 from core.learning.fit import TrainState, fit
 from core.learning.run_host import start_run
 from core.learning.runs import RunFolder
+from core.learning.sensible import check_sensible
 from core.project.project import Project
 
 
@@ -35,6 +36,7 @@ def train(arguments: argparse.Namespace) -> None:
         batch=arguments.batch,
         model_options=tuple(arguments.option),
     )
+    check_sensible(config)
     with Project.open(arguments.project, lock=False) as project:
         for note in project.notes:
             say(note)
@@ -63,6 +65,8 @@ def run_training(project: Project, config: TrainConfig, *, resume: bool = False)
             raise MaskloopError(f"{project.root}: there is no run to resume; train without --resume first")
         _check_same(RunFolder(unfinished[-1]), config)
         state = TrainState.resume(unfinished[-1], store, config, notify=printer.on_event)
+        if state.over():
+            say(_nothing_left(state))
     else:
         state = start_run(config, store, project.layout, printer.on_event)
     finished: Finished | None = None
@@ -93,6 +97,16 @@ def _check_same(run: RunFolder, asked: TrainConfig) -> None:
                 f"{run.path}: this run has {name} {has}, not {wanted}; leave that out to go on with it, or "
                 "train without --resume"
             )
+
+
+def _nothing_left(state: TrainState) -> str:
+    """For a run whose budget was spent before it was resumed."""
+    steps, wanted = state.step, state.budget.steps
+    done = f"done {steps} steps and is asked for {wanted}" if wanted else f"had its time, {steps} steps"
+    return (
+        f"{state.run.path}: the run has {done}, so there is nothing to train;"
+        " give more --steps, or --seconds to add"
+    )
 
 
 def summary(finished: Finished) -> dict[str, Any]:

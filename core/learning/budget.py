@@ -16,7 +16,9 @@ ENDLESS_FLOOR: Final = 0.2
 """Share of the peak rate at which it then goes on: new labels must still be learned, and the averaged weights
 take the noise of a constant rate away."""
 FLOOR: Final = 0.01
-FIRST_STAGE_SHARE: Final = 0.5
+ENDLESS_WARMUP: Final = 16 / ENDLESS_STEPS
+"""A share of ENDLESS_STEPS would be minutes on a slow machine, and the first overlays would be empty."""
+COARSE_SHARE: Final = 0.75
 LATER_STAGE_PEAK: Final = 0.5
 
 
@@ -63,28 +65,43 @@ class Budget:
         return self.seconds is not None and seconds >= self.seconds - reserve_s
 
 
-def stage_at(progress: float, stages: int) -> tuple[int, float]:
-    """Which of a network's training stages it is, and how much of that stage is done, 0..1.
+def stage_shares(stages: int, coarse: float = COARSE_SHARE) -> tuple[float, ...]:
+    """What part of a run each of a network's training stages gets, coarse to fine.
 
-    The first stage gets half of the run, the others share the rest: each starts from what the one before has
-    learned.
+    The first gets two thirds of `coarse` and those between it and the last share the other third: each starts
+    from what the one before has learned.
     """
-    progress = max(progress, 0.0)
     if stages == 1:
-        return 0, progress
-    if progress < FIRST_STAGE_SHARE:
-        return 0, progress / FIRST_STAGE_SHARE
-    share = (1.0 - FIRST_STAGE_SHARE) / (stages - 1)
-    stage = min(1 + int((progress - FIRST_STAGE_SHARE) / share), stages - 1)
-    return stage, (progress - FIRST_STAGE_SHARE) / share - (stage - 1)
+        return (1.0,)
+    first = coarse * 2 / 3
+    between = (coarse - first) / (stages - 2) if stages > 2 else 0.0
+    return first, *(between,) * (stages - 2), 1.0 - first - between * (stages - 2)
 
 
-def rate_factor(progress: float, *, warmup: float, stages: int = 1, floor: float = FLOOR) -> float:
+def stage_at(progress: float, stages: int, coarse: float = COARSE_SHARE) -> tuple[int, float]:
+    """Which of the stages it is, and how much of it is done, 0..1; of an endless run it passes 1."""
+    begin = 0.0
+    shares = stage_shares(stages, coarse)
+    for stage, share in enumerate(shares[:-1]):
+        if progress < begin + share:
+            return stage, max(progress - begin, 0.0) / share
+        begin += share
+    return stages - 1, max(progress - begin, 0.0) / shares[-1]
+
+
+def rate_factor(
+    progress: float,
+    *,
+    warmup: float,
+    stages: int = 1,
+    coarse: float = COARSE_SHARE,
+    floor: float = FLOOR,
+) -> float:
     """Learning rate as a share of its peak: a linear rise, then half a cosine down to `floor`.
 
     Every stage has its own rise and fall; later ones reach half the peak.
     """
-    stage, done = stage_at(progress, stages)
+    stage, done = stage_at(progress, stages, coarse)
     peak = 1.0 if stage == 0 else LATER_STAGE_PEAK
     if done < warmup:
         # Not from zero: the first step of a resumed or a very short run must move, too.
@@ -93,6 +110,6 @@ def rate_factor(progress: float, *, warmup: float, stages: int = 1, floor: float
     return peak * (floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * fall)))
 
 
-def frozen_at(progress: float, *, freeze: float, stages: int = 1) -> bool:
+def frozen_at(progress: float, *, freeze: float, stages: int = 1, coarse: float = COARSE_SHARE) -> bool:
     """Whether a pretrained encoder still waits for the decoder to make sense of it."""
-    return stage_at(progress, stages)[0] == 0 and progress < freeze
+    return stage_at(progress, stages, coarse)[0] == 0 and progress < freeze

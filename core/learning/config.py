@@ -35,6 +35,8 @@ class TrainConfig:
             alike (0.5 halves both sides); None: chosen from the sizes of images and labelled regions.
         lr: peak learning rate of decoder and head; the encoder gets `encoder_lr_factor` of it; None: preset.
         warmup: share of the run with rising rate. freeze: share of the run with a frozen encoder.
+        coarse_share: of a network trained in stages, the share of the run before the last and finest; None:
+            by what a step costs on this device.
         schedule_steps: steps of one cosine; for time budgets it is estimated from the measured step time.
         dice: weight of the Dice term beside cross-entropy.
         weak_background: weight of undrawn pixels while the project has no background pixel.
@@ -61,6 +63,7 @@ class TrainConfig:
     weight_decay: float = 0.02
     warmup: float = 0.05
     freeze: float = 0.12
+    coarse_share: float | None = None
     schedule_steps: int | None = None
     clip_norm: float = 1.0
     dice: float = 1.0

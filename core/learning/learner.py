@@ -13,7 +13,15 @@ from torch import Tensor, nn
 
 from core.errors import WeightsFileError
 from core.learning.augment import Augmenter, AugmentSettings, Crops
-from core.learning.budget import ENDLESS_FLOOR, FLOOR, frozen_at, rate_factor, stage_at
+from core.learning.budget import (
+    COARSE_SHARE,
+    ENDLESS_FLOOR,
+    ENDLESS_WARMUP,
+    FLOOR,
+    frozen_at,
+    rate_factor,
+    stage_at,
+)
 from core.learning.checkpoint import Checkpoint
 from core.learning.config import TrainConfig
 from core.learning.ema import Ema
@@ -100,7 +108,8 @@ class Learner:
             endless: the run has no budget: the rate does not go to zero.
         """
         stages = self.network.stages()
-        stage, _ = stage_at(progress, len(stages))
+        coarse = COARSE_SHARE if self.config.coarse_share is None else self.config.coarse_share
+        stage, _ = stage_at(progress, len(stages), coarse)
         entered = stage > self.stage
         if entered:
             self._enter_stage(stage)
@@ -108,15 +117,16 @@ class Learner:
         frozen = (
             self._pretrained
             and self._frozen is not False
-            and frozen_at(progress, freeze=self.config.freeze, stages=len(stages))
+            and frozen_at(progress, freeze=self.config.freeze, stages=len(stages), coarse=coarse)
         )
         if frozen != self._frozen:
             self._frozen = frozen
             self._set_modes()
         factor = self._rate_cut * rate_factor(
             progress,
-            warmup=self.config.warmup,
+            warmup=min(self.config.warmup, ENDLESS_WARMUP) if endless else self.config.warmup,
             stages=len(stages),
+            coarse=coarse,
             floor=ENDLESS_FLOOR if endless else FLOOR,
         )
         for group in self.optimizer.param_groups:

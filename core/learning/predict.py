@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.annotation.model import ClassList
-from core.errors import MaskloopError, UsageError
+from core.errors import DeviceError, MaskloopError
 from core.learning.config import DeviceChoice
 from core.learning.data import resized
 from core.learning.header import WeightsHeader
@@ -54,9 +54,9 @@ class PredictedMap:
 
 
 def choose_device(choice: DeviceChoice = "auto") -> torch.device:
-    """The device a choice means here. Raises UsageError for a GPU that is not there."""
+    """The device a choice means here. Raises DeviceError for a GPU that is not there."""
     if choice == "cuda" and not torch.cuda.is_available():
-        raise UsageError("there is no CUDA GPU that torch can use here; choose the device auto or cpu")
+        raise DeviceError("there is no CUDA GPU that torch can use here; choose the device auto or cpu")
     return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
 
 
@@ -67,7 +67,7 @@ def open_predictor(
     classes: ClassList | None = None,
     notify: Notify | None = None,
 ) -> Predictor:
-    """A predictor from a file of weights. Raises WeightsFileError, UsageError; see `load_weights`."""
+    """A predictor from a file of weights. Raises WeightsFileError, DeviceError; see `load_weights`."""
     network, header = load_weights(path, classes=classes)
     network.to(memory_format=torch.channels_last)
     return Predictor(network, header, choose_device(device), notify=notify)

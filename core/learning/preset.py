@@ -3,6 +3,10 @@
 A preset decides the crop's side, the batch, the rate, and at which scale images are seen. The scale matters
 most when minutes count: a 256-pixel crop of an ultrasound image at full size shows a piece of tissue, at half
 size the whole picture, and the same step covers four times the area.
+
+On a CPU the crops and batches of the recipes are those of the default network. A network that computes more
+per pixel gets fewer and smaller ones, so that a run of minutes still has some hundred steps, and if it is
+trained in stages, its finest stage gets half of the run.
 """
 
 from __future__ import annotations
@@ -14,9 +18,10 @@ from typing import Final, Literal
 import cv2
 import numpy as np
 
-from core.learning.config import Preset, TrainConfig
+from core.learning.budget import COARSE_SHARE
+from core.learning.config import DEFAULT_ENCODER, DEFAULT_MODEL, Preset, TrainConfig
 from core.learning.data import ImageLabels, LabelStore
-from core.models.registry import model_spec
+from core.models.registry import macs_per_pixel, model_spec
 
 SCALES: Final = (1.0, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125)
 NARROWEST: Final = 16.0
@@ -24,6 +29,12 @@ NARROWEST: Final = 16.0
 MEASURED_IMAGES: Final = 24
 FAMILY_RATES: Final = {"FCN": 0.3}
 """Learning rates of families without normalisation layers, as a share of the preset's."""
+DEAREST_STEP: Final = 2.2
+"""On a CPU, what a step may compute as a multiple of the default network's. Dense convolutions run faster
+there than the default encoder's depthwise ones: so much more computing takes not much more time."""
+SMALLEST_BATCH: Final = 2
+SMALLEST_CROP: Final = 128
+DEAR_COARSE_SHARE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +62,14 @@ RECIPES: Final[dict[tuple[str, Preset], Recipe]] = {
 
 
 def resolve(config: TrainConfig, device: Literal["cpu", "cuda"], store: LabelStore) -> TrainConfig:
-    """Fill in what the configuration leaves to the preset: model, crop, batch, lr, image_scale."""
+    """Fill in what is left to the preset: model, crop, batch, lr, image_scale, coarse_share."""
+    spec = model_spec(config.network)
     recipe = RECIPES[device, config.preset]
+    coarse_share = COARSE_SHARE
+    cost = relative_cost(config)
+    if device == "cpu" and cost > DEAREST_STEP:
+        recipe = lightened(recipe, cost, crop=config.crop, batch=config.batch)
+        coarse_share = DEAR_COARSE_SHARE
     crop = recipe.crop if config.crop is None else config.crop
     scale = choose_scale(store, crop, recipe.view) if config.image_scale is None else config.image_scale
     return replace(
@@ -60,11 +77,37 @@ def resolve(config: TrainConfig, device: Literal["cpu", "cuda"], store: LabelSto
         model=config.network,
         crop=crop,
         batch=recipe.batch if config.batch is None else config.batch,
-        lr=recipe.lr * FAMILY_RATES.get(model_spec(config.network).family, 1.0)
-        if config.lr is None
-        else config.lr,
+        lr=recipe.lr * FAMILY_RATES.get(spec.family, 1.0) if config.lr is None else config.lr,
         image_scale=scale,
+        coarse_share=coarse_share if config.coarse_share is None else config.coarse_share,
     )
+
+
+def relative_cost(config: TrainConfig) -> float:
+    """What the network computes per pixel, as a multiple of the default network's."""
+    default = macs_per_pixel(model_spec(DEFAULT_MODEL), DEFAULT_ENCODER)
+    return macs_per_pixel(model_spec(config.network), config.encoder) / default
+
+
+def lightened(recipe: Recipe, cost: float, *, crop: int | None, batch: int | None) -> Recipe:
+    """The recipe for a network that costs so many times more per pixel than the one it was made for.
+
+    Args:
+        recipe: for the default network.
+        cost: see `relative_cost`.
+        crop: what the person has chosen, which stays.
+        batch: likewise.
+    """
+    most = DEAREST_STEP * recipe.crop**2 * recipe.batch
+    side, count = crop or recipe.crop, batch or recipe.batch
+    while cost * side**2 * count > most:
+        if batch is None and count > SMALLEST_BATCH:
+            count -= 1
+        elif crop is None and side > SMALLEST_CROP:
+            side -= 32
+        else:
+            break
+    return replace(recipe, crop=side, batch=count)
 
 
 def choose_scale(store: LabelStore, crop: int, view: float) -> float:

@@ -25,9 +25,11 @@ from core.learning.learner import Learner
 from core.learning.losses import balanced_class_weights
 from core.learning.predict import Predictor, choose_device
 from core.learning.preset import resolve
+from core.learning.prior import start_from_shares
 from core.learning.record import Best, RunRecord
 from core.learning.runs import RunFolder
 from core.learning.sampler import CropSampler, Windows
+from core.learning.sensible import check_sensible
 from core.learning.tally import Tally
 from core.learning.validation import Plan, Score, Validator, plan_validation
 from core.learning.weights import header_for, save_weights
@@ -118,10 +120,12 @@ class TrainState:
 
         Raises:
             NothingToLearnError: the labels do not tell two classes apart.
-            UsageError: an unknown model, encoder or option; a GPU that is not there.
+            UsageError: an unknown model, encoder or option; a setting that makes no sense.
+            DeviceError: a GPU that is not there.
             EncoderDownloadError, WeightsFileError: of the encoder's weights.
             StorageError: the run's folder cannot be written.
         """
+        check_sensible(config)
         check_learnable(store, config)
         device = choose_device(config.device)
         _prepare_torch(config, device)
@@ -134,6 +138,8 @@ class TrainState:
             config.encoder_weights, lambda text, progress: notify(Notice(text=text, progress=progress))
         )
         config = replace(config, encoder=network.encoder_name)
+        plan = plan_validation(store, config)
+        start_from_shares(network, store, [k for k in store.labelled_keys() if k not in plan.held_out])
         run = RunFolder(run_dir)
         run.write_config(config)
         return cls(
@@ -142,7 +148,7 @@ class TrainState:
             run,
             network,
             store.classes,
-            plan=plan_validation(store, config),
+            plan=plan,
             budget=Budget(steps=config.steps, seconds=config.seconds, schedule_steps=config.schedule_steps),
             device=device,
             notify=notify,
@@ -164,6 +170,8 @@ class TrainState:
         run = RunFolder(run_dir)
         checkpoint = load_checkpoint(run.last_checkpoint)
         saved = run.config
+        check_sensible(saved)
+        check_sensible(config)
         check_learnable(store, saved)
         device = choose_device(config.device if config.device != "auto" else saved.device)
         merged = replace(

@@ -1,6 +1,7 @@
 """The encoders and architectures that come with the program. Data only; `registry.py` serves it.
 
-`parameters` and `activation_bytes` are measured, not guessed; tests hold the networks against them.
+`parameters`, `activation_bytes` and `macs_per_pixel` are measured, not guessed; tests hold the networks
+against them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ ENCODERS: Final = (
         source="embedded",
         parameters=2_958_848,
         activation_bytes=1_587,
+        macs_per_pixel=7_251,
         origin="tf_efficientnet_lite0",
     ),
     EncoderSpec(
@@ -27,6 +29,7 @@ ENCODERS: Final = (
         source="timm",
         parameters=6_422_016,
         activation_bytes=2_803,
+        macs_per_pixel=16_477,
         origin="tf_efficientnet_lite3.in1k",
     ),
     EncoderSpec(
@@ -36,6 +39,7 @@ ENCODERS: Final = (
         source="timm",
         parameters=3_595_388,
         activation_bytes=1_754,
+        macs_per_pixel=7_261,
         origin="efficientnet_b0.ra_in1k",
     ),
     EncoderSpec(
@@ -45,6 +49,7 @@ ENCODERS: Final = (
         source="timm",
         parameters=1_811_712,
         activation_bytes=1_551,
+        macs_per_pixel=5_569,
         origin="mobilenetv2_100.ra_in1k",
     ),
     EncoderSpec(
@@ -54,6 +59,7 @@ ENCODERS: Final = (
         source="timm",
         parameters=2_971_952,
         activation_bytes=884,
+        macs_per_pixel=4_260,
         origin="mobilenetv3_large_100.ra_in1k",
     ),
     EncoderSpec(
@@ -63,6 +69,7 @@ ENCODERS: Final = (
         source="timm",
         parameters=11_176_512,
         activation_bytes=443,
+        macs_per_pixel=36_144,
         origin="resnet18.a1_in1k",
     ),
     EncoderSpec(
@@ -72,6 +79,7 @@ ENCODERS: Final = (
         source="timm",
         parameters=21_284_672,
         activation_bytes=644,
+        macs_per_pixel=73_008,
         origin="resnet34.a1_in1k",
     ),
     EncoderSpec(
@@ -81,6 +89,7 @@ ENCODERS: Final = (
         source="timm",
         parameters=23_508_032,
         activation_bytes=1_718,
+        macs_per_pixel=81_456,
         origin="resnet50.a1_in1k",
     ),
     EncoderSpec(
@@ -90,6 +99,7 @@ ENCODERS: Final = (
         source="timm",
         parameters=10_313_430,
         activation_bytes=1_441,
+        macs_per_pixel=32_104,
         origin="regnety_016.tv2_in1k",
     ),
     EncoderSpec(
@@ -99,6 +109,7 @@ ENCODERS: Final = (
         source="torchvision",
         parameters=14_714_688,
         activation_bytes=1_456,
+        macs_per_pixel=305_856,
         origin="vgg16",
     ),
     EncoderSpec(
@@ -108,6 +119,7 @@ ENCODERS: Final = (
         source="torchvision",
         parameters=20_024_384,
         activation_bytes=1_560,
+        macs_per_pixel=388_800,
         origin="vgg19",
     ),
     EncoderSpec(
@@ -117,6 +129,7 @@ ENCODERS: Final = (
         source="none",
         parameters=2_360_432,
         activation_bytes=605,
+        macs_per_pixel=17_712,
     ),
 )
 
@@ -177,6 +190,7 @@ MODELS: Final = (
         size_multiple=32,
         build_from="core.models.unet:unet",
         activation_bytes=779,
+        macs_per_pixel=37_040,
         options=(
             OptionSpec(
                 name="width",
@@ -205,6 +219,7 @@ MODELS: Final = (
         size_multiple=32,
         build_from="core.models.fcn:fcn8s",
         activation_bytes=50,
+        macs_per_pixel=26_134,
         options=(_FC, _TRAINING, _STAGE_8S, _ENCODER_WIDTH),
     ),
     ModelSpec(
@@ -218,6 +233,7 @@ MODELS: Final = (
         size_multiple=32,
         build_from="core.models.fcn:fcn16s",
         activation_bytes=34,
+        macs_per_pixel=26_126,
         options=(_FC, _TRAINING, _STAGE_16S, _ENCODER_WIDTH),
     ),
     ModelSpec(
@@ -231,6 +247,7 @@ MODELS: Final = (
         size_multiple=32,
         build_from="core.models.fcn:fcn32s",
         activation_bytes=27,
+        macs_per_pixel=26_122,
         options=(_FC, _ENCODER_WIDTH),
     ),
 )

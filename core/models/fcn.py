@@ -79,6 +79,11 @@ class FCN(SegmentationNetwork):
             scores = self.up_skips[index](scores) + self.score_skips[index](pool * scale)
         return _upsample(scores, factor=32 >> level)  # (N, classes, H, W)
 
+    @property
+    def score_layer(self) -> nn.Conv2d:
+        """The coarsest stream's, which every stage begins with."""
+        return self.score
+
     def load_encoder_weights(self, source: str, notify: Notify | None = None) -> None:
         """Fill the encoder, and fc6 and fc7 as well where they are VGG's own width and in the file."""
         left = load_encoder_weights(self.encoder, source, notify)

@@ -112,6 +112,11 @@ class SegmentationNetwork(nn.Module, ABC):
         pretrained = {id(parameter) for parameter in self.encoder_parameters()}
         return (parameter for parameter in self.parameters() if id(parameter) not in pretrained)
 
+    @property
+    def score_layer(self) -> nn.Conv2d | None:
+        """The layer whose bias goes into every pixel's scores, one number a class; None if there is none."""
+        return None
+
     def load_encoder_weights(self, source: str, notify: Notify | None = None) -> None:
         """Fill the encoder from "default" (what the registry names), "none", or a file's path."""
         load_encoder_weights(self.encoder, source, notify)

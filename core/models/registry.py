@@ -26,6 +26,7 @@ __all__ = [
     "encoder_spec",
     "encoder_specs",
     "estimate_memory",
+    "macs_per_pixel",
     "model_spec",
     "model_specs",
     "register",
@@ -107,6 +108,11 @@ def _builder(spec: ModelSpec) -> Callable[..., SegmentationNetwork]:
     module, _, function = spec.build_from.partition(":")
     builder: Callable[..., SegmentationNetwork] = getattr(importlib.import_module(module), function)
     return builder
+
+
+def macs_per_pixel(spec: ModelSpec, encoder: str | None = None) -> int:
+    """Multiplications and additions of a forward pass per input pixel, with default options."""
+    return spec.macs_per_pixel + encoder_spec(spec.checked_encoder(encoder)).macs_per_pixel
 
 
 def estimate_memory(spec: ModelSpec, crop: int, batch: int, encoder: str | None = None) -> int:

@@ -21,6 +21,7 @@ class EncoderSpec:
         source: where those come from; "none" for an encoder that starts from random weights.
         parameters: how many numbers it learns.
         activation_bytes: what training keeps per input pixel and image, in float32 (measured).
+        macs_per_pixel: multiplications and additions of a forward pass per input pixel (counted).
         origin: the name its source knows it by.
     """
 
@@ -30,6 +31,7 @@ class EncoderSpec:
     source: EncoderSource
     parameters: int
     activation_bytes: int
+    macs_per_pixel: int
     origin: str = ""
 
 
@@ -74,6 +76,8 @@ class ModelSpec:
         build_from: "module:function" that builds it.
         activation_bytes: what training keeps per input pixel and image besides the encoder's, in float32
             (measured with the default encoder).
+        macs_per_pixel: multiplications and additions of a forward pass per input pixel, besides the encoder's
+            (counted with the default encoder); 0: next to nothing.
         licence: of the code; the encoder's weights have their own.
     """
 
@@ -87,6 +91,7 @@ class ModelSpec:
     size_multiple: int
     build_from: str
     activation_bytes: int
+    macs_per_pixel: int = 0
     options: tuple[OptionSpec, ...] = ()
     licence: str = "Apache-2.0"
 

@@ -31,6 +31,11 @@ class UNet(SegmentationNetwork):
         self.head = nn.Conv2d(width, classes, kernel_size=1)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]  # it has a bias
 
+    @property
+    def score_layer(self) -> nn.Conv2d:
+        """The classifier."""
+        return self.head
+
     def logits(self, x: Tensor) -> Tensor:
         """Scores (N, classes, H, W)."""
         *skips, x = self.encoder(x)  # (N, C5, H/32, W/32)

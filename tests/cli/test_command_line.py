@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from core.cli.main import main
@@ -168,6 +169,57 @@ def test_models_lists_the_registry_as_json(capsys: pytest.CaptureFixture[str]) -
 def test_bad_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert capsys.readouterr().err.startswith("maskloop: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--crop", "1"], "crop is 1; it must be at least 32"),
+        (["--crop", "100"], "crop is 100; it must be a multiple of 32, such as 96 or 128"),
+        (["--crop", "99999"], "crop is 99999; it must be at most 4096"),
+        (["--batch", "100000"], "batch is 100000; it must be at most 4096"),
+        (["--seed", "-1"], "seed is -1; it must be at least 0"),
+        (["--model", "unett"], "there is no model 'unett'; known are unet"),
+        (["--encoder", "vgg16"], "unet cannot stand on the encoder 'vgg16'; choose tf_efficientnet_lite0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_by_name(
+    trained: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = sorted((trained / "runs").iterdir())
+    capsys.readouterr()
+    assert main(["train", str(trained), "--steps", "1", "--device", "cpu", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert f"maskloop: {sentence}" in captured.err
+    assert captured.out == ""
+    assert sorted((trained / "runs").iterdir()) == runs
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("command", ["train", "predict"])
+def test_a_gpu_that_is_not_there_is_said(
+    trained: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rest = {
+        "train": ["--steps", "1"],
+        "predict": [str(trained / "images"), "--out", str(tmp_path / "out")],
+    }
+    capsys.readouterr()
+    assert main([command, str(trained), *rest[command], "--device", "cuda"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    last = captured.err.strip().splitlines()[-1]
+    assert last == "maskloop: there is no CUDA GPU that torch can use here; choose the device auto or cpu"
+
+
+def test_a_run_that_has_done_its_steps_says_so(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["train", str(trained), "--resume", "--steps", "60", "--device", "cpu", "--json"]) == 0
+    captured = capsys.readouterr()
+    answer = json.loads(captured.out)
+    assert (answer["steps"], answer["resumed_step"]) == (60, 60)
+    assert answer["best_miou"] is not None
+    assert "the run has done 60 steps and is asked for 60, so there is nothing to train" in captured.err
 
 
 class TestFailuresAreOneSentence:

@@ -6,7 +6,15 @@ import itertools
 
 import pytest
 
-from core.learning.budget import ENDLESS_FLOOR, ENDLESS_STEPS, Budget, frozen_at, rate_factor, stage_at
+from core.learning.budget import (
+    ENDLESS_FLOOR,
+    ENDLESS_STEPS,
+    Budget,
+    frozen_at,
+    rate_factor,
+    stage_at,
+    stage_shares,
+)
 
 
 def test_steps_and_seconds_end_a_run_whichever_comes_first() -> None:
@@ -47,6 +55,18 @@ def test_stages_share_the_run_and_each_has_its_own_rise_and_fall() -> None:
     assert rate_factor(0.499, warmup=0.05, stages=3) < 0.02
     assert rate_factor(0.52, warmup=0.05, stages=3) > 0.4
     assert rate_factor(1.0, warmup=0.05, stages=3) < 0.02
+
+
+def test_the_finest_stage_can_get_more_of_a_run() -> None:
+    assert stage_shares(3) == pytest.approx((0.5, 0.25, 0.25))
+    assert stage_shares(3, coarse=0.5) == pytest.approx((1 / 3, 1 / 6, 1 / 2))
+    assert stage_shares(2, coarse=0.5) == pytest.approx((1 / 3, 2 / 3))
+    assert stage_shares(1, coarse=0.5) == (1.0,)
+    assert [stage_at(p, 3, 0.5) for p in (0.0, 0.25, 0.75)] == [
+        (0, 0.0),
+        (0, pytest.approx(0.75)),
+        (2, pytest.approx(0.5)),
+    ]
 
 
 def test_a_pretrained_encoder_waits_at_the_start_of_the_first_stage_only() -> None:

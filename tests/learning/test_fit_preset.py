@@ -9,6 +9,7 @@ import pytest
 from core.annotation.model import AnnotationState
 from core.learning.config import TrainConfig
 from core.learning.preset import RECIPES, choose_scale, narrowest_region, resolve
+from core.models.registry import macs_per_pixel, model_spec
 
 
 def _put(world, name: str, size_hw: tuple[int, int], width: int) -> None:
@@ -27,8 +28,29 @@ def test_the_preset_fills_in_what_was_left_open(world) -> None:
 
 def test_what_a_person_chose_stays(world) -> None:
     world.put_done(1)
-    chosen = TrainConfig(model="fcn8s", crop=96, batch=3, lr=0.5, image_scale=0.7)
+    chosen = TrainConfig(model="fcn8s", crop=96, batch=3, lr=0.5, image_scale=0.7, coarse_share=0.6)
     assert resolve(chosen, "cuda", world.store) == chosen
+
+
+def test_a_dear_network_takes_smaller_steps_on_a_cpu_only(world) -> None:
+    world.put_done(1)
+    unet, fcn = (resolve(TrainConfig(model=name), "cpu", world.store) for name in ("unet", "fcn8s"))
+    pixels = {filled.model: filled.crop**2 * filled.batch for filled in (unet, fcn)}
+    assert macs_per_pixel(model_spec("fcn8s")) > 5 * macs_per_pixel(model_spec("unet"))
+    assert pixels["fcn8s"] < pixels["unet"] / 3
+    assert fcn.crop >= 128
+    assert fcn.batch == 2
+    assert fcn.coarse_share < unet.coarse_share
+    there = resolve(TrainConfig(model="fcn8s"), "cuda", world.store)
+    recipe = RECIPES["cuda", "balanced"]
+    assert (there.crop, there.batch, there.coarse_share) == (recipe.crop, recipe.batch, unet.coarse_share)
+
+
+def test_only_what_was_left_open_becomes_smaller(world) -> None:
+    world.put_done(1)
+    assert resolve(TrainConfig(model="fcn8s", crop=256), "cpu", world.store).batch == 2
+    kept = resolve(TrainConfig(model="fcn8s", batch=4), "cpu", world.store)
+    assert (kept.batch, kept.crop) == (4, 128)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from core.annotation.model import ClassList
-from core.errors import MaskloopError, UsageError
+from core.errors import DeviceError, MaskloopError
 from core.learning.data import resized
 from core.learning.header import WeightsHeader
 from core.learning.predict import Predictor, choose_device, open_predictor
@@ -193,7 +193,7 @@ def test_a_predictor_opens_from_a_file(narrow, classes: ClassList, tmp_path: Pat
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_said():
     assert choose_device("auto").type == "cpu"
-    with pytest.raises(UsageError, match="there is no CUDA GPU"):
+    with pytest.raises(DeviceError, match="there is no CUDA GPU"):
         choose_device("cuda")
 
 

@@ -8,11 +8,19 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from core.errors import UsageError
 from core.models import registry
 from core.models.encoders import build_encoder
-from core.models.registry import build, encoder_specs, estimate_memory, model_spec, model_specs
+from core.models.registry import (
+    build,
+    encoder_specs,
+    estimate_memory,
+    macs_per_pixel,
+    model_spec,
+    model_specs,
+)
 
 
 def test_the_window_can_list_models_and_read_headers_without_torch():
@@ -72,6 +80,15 @@ def test_the_memory_estimate_is_near_what_training_keeps(name: str):
     weights = 5 * 4 * sum(p.numel() for p in network.parameters())
     estimate = estimate_memory(model_spec(name), crop=64, batch=2)
     assert weights + sum(kept.values()) <= estimate <= weights + 2 * sum(kept.values())
+
+
+@pytest.mark.parametrize("name", [spec.name for spec in model_specs() if spec.macs_per_pixel])
+def test_the_cost_of_a_pixel_is_counted(name: str):
+    network = build(name, classes=2).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 3, 128, 128))
+    counted = counter.get_total_flops() / 2 / 128**2
+    assert macs_per_pixel(model_spec(name)) == pytest.approx(counted, rel=0.02)
 
 
 def test_a_name_is_given_once():

@@ -1,0 +1,71 @@
+"""Refuses settings no run could make sense of, before anything is built. Torch-free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import Final
+
+from core.errors import UsageError
+from core.learning.config import TrainConfig
+
+CROP_MULTIPLE: Final = 32
+"""Encoders halve a crop five times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What a field may be; None (by preset, no limit) is always allowed."""
+
+    least: float
+    most: float = inf
+    least_itself: bool = True
+
+    def sentence(self, field: str, value: float) -> str | None:
+        """What is wrong with the value; None if nothing is."""
+        if self.least <= value <= self.most and (self.least_itself or value != self.least):
+            return None
+        if not value > self.least:  # nor is what is not a number
+            limit = f"at least {self.least:g}" if self.least_itself else f"above {self.least:g}"
+        else:
+            limit = f"at most {self.most:g}"
+        return f"{field} is {value:g}; it must be {limit}"
+
+
+RANGES: Final = {
+    "crop": Range(CROP_MULTIPLE, 4096),
+    "batch": Range(1, 4096),
+    "steps": Range(1),
+    "seconds": Range(0, least_itself=False),
+    "seed": Range(0, 2**63 - 1),
+    "image_scale": Range(0.01, 4),
+    "lr": Range(0, 1, least_itself=False),
+    "encoder_lr_factor": Range(0),
+    "weight_decay": Range(0),
+    "warmup": Range(0, 1),
+    "freeze": Range(0, 1),
+    "coarse_share": Range(0.01, 0.99),
+    "schedule_steps": Range(1),
+    "clip_norm": Range(0, least_itself=False),
+    "dice": Range(0),
+    "class_weight_cap": Range(1),
+    "weak_background": Range(0, 1),
+    "ema": Range(0, 0.99999),
+    "validate_every_s": Range(0),
+    "checkpoint_every_s": Range(0),
+    "threads": Range(1),
+}
+
+
+def check_sensible(config: TrainConfig) -> None:
+    """Raise UsageError, which names the field and the nearest value that works."""
+    for field, allowed in RANGES.items():
+        value = getattr(config, field)
+        problem = None if value is None else allowed.sentence(field, value)
+        if problem is not None:
+            raise UsageError(problem)
+    crop = config.crop
+    if crop is not None and crop % CROP_MULTIPLE:
+        below = crop // CROP_MULTIPLE * CROP_MULTIPLE
+        nearest = f"such as {below} or {below + CROP_MULTIPLE}"
+        raise UsageError(f"crop is {crop}; it must be a multiple of {CROP_MULTIPLE}, {nearest}")
