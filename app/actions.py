@@ -31,6 +31,7 @@ class ActionSpec:
         icon: name in resources/icons, "" for none.
         group: a separator is drawn where it changes within a menu.
         checkable: it is on or off.
+        submenu: title of the menu within the menu it is in; "" for the menu itself.
         canvas: its keys work only while the canvas has the focus (Enter, say, means other things elsewhere).
     """
 
@@ -42,6 +43,7 @@ class ActionSpec:
     group: int = 0
     checkable: bool = False
     canvas: bool = False
+    submenu: str = ""
 
     @property
     def menu(self) -> str:
@@ -50,6 +52,9 @@ class ActionSpec:
 
 
 A = ActionSpec
+COMBINE: Final = "&Combine"
+OUTLINE: Final = "Outl&ine"
+NEW_SHAPES: Final = "&New shapes"
 ACTIONS: Final[tuple[ActionSpec, ...]] = (
     A("file.open_folder", "Open &folder…", ("Ctrl+U",), "Open a folder of images or a project", "folder"),
     A("file.open_file", "&Open image or annotation…", ("Ctrl+O",), "Open its folder at this image",
@@ -77,6 +82,10 @@ ACTIONS: Final[tuple[ActionSpec, ...]] = (
     A("edit.duplicate", "D&uplicate", ("Ctrl+D",), "Copy the selected shapes beside themselves", "", 1),
     A("edit.delete", "&Delete", ("Delete",), "Delete the selected shapes", "trash", 1),
     A("edit.select_all", "Select &all", ("Ctrl+A",), "Select all shapes of this image", "", 2),
+    A("edit.select_class", "Select all of the same &class", ("Shift+A",),
+      "Select all shapes with the labels of the selected ones", "", 2),
+    A("edit.select_group", "Select the &group", ("Shift+G",), "Select what is grouped with the selected",
+      "", 2),
     A("edit.label", "Edit &label…", ("Ctrl+E",), "Give the selected shapes another class", "edit", 2),
     A("edit.keep_previous", "&Keep the previous image's shapes", ("Ctrl+P",),
       "Put the shapes of the image you leave on the next one, if it has none", "", 3, checkable=True),
@@ -88,6 +97,18 @@ ACTIONS: Final[tuple[ActionSpec, ...]] = (
     A("view.labels", "Show &labels", ("L", "T"), "Show or hide all shapes", "labels", 1, checkable=True),
     A("view.prediction", "Show &prediction", ("P",), "Show or hide what the network sees", "prediction", 1,
       checkable=True),
+    A("view.names", "Write labels on &shapes", ("Shift+L",), "Show each shape's class where there is room",
+      "text", 2, checkable=True),
+    A("view.crosshair", "&Crosshair", ("X",), "Lines through the mouse, across the view", "crosshair", 2,
+      checkable=True),
+    A("view.loupe", "L&oupe", ("Z",), "A magnifier beside the mouse; hold the key to see it only so long",
+      "loupe", 2, checkable=True),
+    A("view.grid", "&Grid", ("G",), "Lines over the image; close up, every pixel is framed", "grid", 2,
+      checkable=True),
+    A("view.grid_spacing", "Grid s&pacing…", ("Ctrl+Alt+G",), "How many pixels lie between the grid's lines",
+      "", 2),
+    A("view.display", "&Brightness and contrast…", ("Ctrl+B",),
+      "Brightness, contrast, gamma, one channel; the file stays as it is", "sun", 2),
     A("view.theme_dark", "&Dark", (), "Dark colours", "moon", 9, checkable=True),
     A("view.theme_light", "&Light", (), "Light colours", "sun", 9, checkable=True),
     A("view.theme_system", "As the &desktop", (), "The colours of the desktop", "", 9, checkable=True),
@@ -109,6 +130,9 @@ ACTIONS: Final[tuple[ActionSpec, ...]] = (
     A("shape.point", "P&oint", (), "One click", "point", checkable=True),
     A("shape.region", "Predicted &region", ("R",), "Click a predicted region to make it a shape", "region",
       checkable=True),
+    A("shape.split", "Split b&y a line", ("K",), "Draw a line across a shape to divide it", "split",
+      checkable=True),
+    A("shape.ruler", "R&uler", ("M",), "Drag to measure length and angle", "ruler", checkable=True),
     A("shape.finished_area", "&Finished area", ("Shift+B",),
       "Drag a rectangle in which everything not drawn is background", "finished-area", checkable=True),
     A("shape.brush_smaller", "S&maller brush", ("[",), "Make brush and eraser smaller", "", 1),
@@ -118,11 +142,43 @@ ACTIONS: Final[tuple[ActionSpec, ...]] = (
     A("shape.done_next", "Done, &next image", ("Shift+F",), "Mark the image as done and go to the next one",
       "", 1),
     A("shape.done_left", "The image just &left is done", ("Shift+D",),
-      "Mark the image you came from as done, while this is offered", "", 1),
+      "Mark the image you came from, which was in progress, as done", "", 1),
     A("shape.cut_hole", "Make a &hole", ("H",), "Cut the selected polygon out of the one around it", "hole",
       2),
     A("shape.to_front", "Bring to &front", ("Shift+PgUp",), "Later shapes paint over earlier ones", "", 2),
     A("shape.to_back", "Send to &back", ("Shift+PgDown",), "Earlier shapes are painted over", "", 2),
+    A("shape.unite", "&Unite", ("J",), "Make one shape of the selected ones; the lowest gives the class",
+      "merge", 3, submenu=COMBINE),
+    A("shape.subtract", "&Subtract", ("Shift+J",), "Cut the upper selected shapes out of the lowest", "", 3,
+      submenu=COMBINE),
+    A("shape.intersect", "&Intersect", ("Ctrl+Shift+J",), "Keep only what all selected shapes have in common",
+      "", 3, submenu=COMBINE),
+    A("shape.give_way", "Take only &free pixels", (), "Leave to the selected shapes what no other shape has",
+      "", 3, submenu=COMBINE),
+    A("shape.push_away", "Take pixels from &others", (), "Cut the selected shapes out of those they overlap",
+      "", 3, submenu=COMBINE),
+    A("shape.clip", "&Clip to image", (), "Cut off what lies outside the image", "", 3, submenu=COMBINE),
+    A("shape.simplify", "&Simplify…", ("S",), "Leave out vertices that matter little", "", 3,
+      submenu=OUTLINE),
+    A("shape.smooth", "S&mooth…", ("Shift+S",), "Soften the outline", "", 3, submenu=OUTLINE),
+    A("shape.fill_holes", "&Fill holes", ("Shift+H",), "Take the holes out of the selected polygons", "", 3,
+      submenu=OUTLINE),
+    A("shape.to_polygon", "Convert to &polygon", (), "Boxes, circles and masks become polygons", "", 3,
+      submenu=OUTLINE),
+    A("shape.to_mask", "Convert to mas&k", (), "Keep exactly the pixels the selected shapes draw", "mask", 3,
+      submenu=OUTLINE),
+    A("shape.group", "&Group", ("Ctrl+G",), "The selected shapes are parts of one object", "layers", 4),
+    A("shape.ungroup", "U&ngroup", ("Ctrl+Shift+G",), "Take the selected shapes out of their groups", "", 4),
+    A("shape.lock", "Loc&k", ("Ctrl+L",), "Protect the selected shapes from edits", "lock", 4),
+    A("shape.unlock", "&Unlock all", ("Ctrl+Shift+L",), "Make all shapes of this image editable", "", 4),
+    A("shape.draw_stack", "Lie on &top", (), "New shapes lie on top of the others", "", 5, checkable=True,
+      submenu=NEW_SHAPES),
+    A("shape.draw_under", "Take only &free pixels (draw under)", (), "New shapes end at those that are there",
+      "", 5, checkable=True, submenu=NEW_SHAPES),
+    A("shape.draw_over", "Take pixels from &others (draw over)", (), "Those that are there end at new shapes",
+      "", 5, checkable=True, submenu=NEW_SHAPES),
+    A("shape.snap", "S&nap to neighbours", ("N",), "Points snap to vertices and edges; Alt suspends it", "",
+      5, checkable=True),
     A("train.start", "&Train", ("Ctrl+T",), "Let the network learn from what is labelled", "play"),
     A("train.pause", "&Pause or go on", ("Ctrl+Shift+T",), "Hold training; predictions go on", "pause"),
     A("train.stop", "&Stop", ("Ctrl+.",), "End training; everything is saved", "stop"),
@@ -206,13 +262,16 @@ class Actions(QObject):
     def fill_menu(self, menu: QMenu, name: str) -> None:
         """Put the actions of one menu into it, separators between their groups."""
         group: int | None = None
+        submenus: dict[str, QMenu] = {}
         for spec in ACTIONS:
             if spec.menu != name:
                 continue
             if group is not None and spec.group != group:
                 menu.addSeparator()
             group = spec.group
-            menu.addAction(self._by_name[spec.name])
+            if spec.submenu and spec.submenu not in submenus:
+                submenus[spec.submenu] = menu.addMenu(spec.submenu)
+            submenus.get(spec.submenu, menu).addAction(self._by_name[spec.name])
 
     def apply_tokens(self, theme: Tokens) -> None:
         """Colour the icons."""

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 from PySide6.QtCore import QObject, QPoint, Qt
 from PySide6.QtGui import QAction, QActionGroup, QCursor
 from PySide6.QtWidgets import QMenu
@@ -26,11 +25,10 @@ from core.annotation.commands import (
     RemoveShapes,
     Reorder,
     SetState,
-    drawing,
+    pasting,
 )
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import BACKGROUND_LABEL, AnnotationState, LabelClass, Shape, ShapeType
-from core.annotation.shape_edits import translated
 
 if TYPE_CHECKING:
     from app.session_state import CurrentImage
@@ -48,6 +46,8 @@ TOOL_ACTIONS: Final = {
     "shape.linestrip": "linestrip",
     "shape.point": "point",
     "shape.region": "region",
+    "shape.split": "split",
+    "shape.ruler": "ruler",
     "shape.finished_area": "rectangle",
 }
 COPY_OFFSET_PX: Final = 12.0
@@ -215,7 +215,7 @@ class Editing(QObject):
         if document is None:
             return
         try:
-            command = drawing(document, [shape.with_(label=label) for shape in shapes])
+            command = self._canvas.context.drawing([shape.with_(label=label) for shape in shapes])
         except ValueError as error:
             self._session.message.emit(f"Nothing was added: {error}.", "warning")
             return
@@ -290,11 +290,7 @@ class Editing(QObject):
         if document is None or not shapes:
             return ()
         offset = COPY_OFFSET_PX / self._canvas.zoom if beside else 0.0
-        copies = tuple(translated(shape.copy(), np.array([offset, offset])) for shape in shapes)
-        command: Command = AddShapes(copies)
-        if document.state is AnnotationState.UNLABELLED:
-            state = SetState.of(document, AnnotationState.IN_PROGRESS)
-            command = Composite(title, (command, state))
+        command, copies = pasting(document, shapes, offset=(offset, offset), title=title)
         if not self._session.execute(command):
             return ()
         self._session.set_selection(shape.uid for shape in copies)
@@ -363,7 +359,8 @@ class Editing(QObject):
         names = ["edit.paste", "edit.select_all", "", "shape.done", "view.fit"]
         if self._session.selection:
             names = ["edit.label", "edit.copy", "edit.duplicate", "edit.delete", ""]
-            names += ["shape.to_front", "shape.to_back", "shape.cut_hole"]
+            names += ["shape.to_front", "shape.to_back", "shape.cut_hole", ""]
+            names += ["shape.unite", "shape.subtract", "shape.simplify", "shape.smooth", "", "shape.lock"]
         for name in names:
             if name:
                 menu.addAction(self._actions[name])

@@ -37,8 +37,10 @@ from app.pointer_info import PointerInfo
 from app.problem_report import ProblemReport
 from app.session import Session
 from app.settings import Settings
+from app.shape_actions import ShapeActions
 from app.status_bar import StatusBar
 from app.theme import Themed, Tokens
+from app.view_aids import ViewAidsWiring
 from app.window_layout import add_dock, add_toolbar, fill_menus
 from app.workers.autosaver import SaveState
 from app.workers.trainer_thread import TrainerThread
@@ -129,6 +131,7 @@ class MainWindow(Themed, QMainWindow):
         session, canvas = self.session, self.canvas
         self.label_mask = LabelMask(session, self)
         self._editing = Editing(session, canvas, self.actions_)
+        self._shape_actions = ShapeActions(session, canvas, self.actions_)
         self._image_wiring = ImagePanelWiring(session, self.images)
         self._class_wiring = ClassPanelWiring(session, self.classes, self.label_mask, self)
         self._shape_wiring = ShapePanelWiring(session, self.shapes, self.classes, canvas)
@@ -149,6 +152,7 @@ class MainWindow(Themed, QMainWindow):
         self._help = HelpActions(self.actions_, self.settings, self, others)
         self._exporting = Exporting(session, self.controller, self)
         self._pointer = PointerInfo(session, self.controller, canvas, self.label_mask, self.status)
+        self._aids = ViewAidsWiring(session, canvas, self.actions_, self.settings, self.status)
         self._closing = Closing(self)
         self._done_offer = DoneOffer(session, self.toast, self.actions_["shape.done_left"])
         self._problems = ProblemReport(session, self.toast, self.actions_["file.problems"], self)
@@ -297,7 +301,7 @@ class MainWindow(Themed, QMainWindow):
         self.setWindowModified(current is not None and state.kind != "saved")
 
     def _on_busy_changed(self, doing: str) -> None:
-        self.status.set_hint(f"{doing[:1].upper()}{doing[1:]} ..." if doing else self.canvas.hint)
+        self.status.set_hint(f"{doing[:1].upper()}{doing[1:]}…" if doing else self.canvas.hint)
 
     def show_message(self, text: str, level: str) -> None:
         """Information goes to the status bar, what matters more floats over the canvas."""

@@ -15,9 +15,9 @@ from app.canvas.overlay import Region
 from app.canvas.shape_index import ShapeIndex
 from app.canvas.snapper import Snapper
 from app.canvas.style import FRESH_COLOR, PICK_RADIUS, SNAP_RADIUS, visible_line
-from core.annotation.commands import XY, Command, ShapeEdit, drawing
+from core.annotation.commands import XY, Command, Overlap, ShapeEdit, drawing_as
 from core.annotation.document import AnnotationDocument
-from core.annotation.model import LabelClass, Points, Shape
+from core.annotation.model import BACKGROUND_LABEL, LabelClass, Points, Shape
 from core.polygons.snapping import Snap
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class ToolContext:
         self.snapper = Snapper(lambda: index.hidden)
         self._document: AnnotationDocument | None = None
         self.active_class: LabelClass | None = None
+        self.overlap = Overlap.STACK
+        """What new shapes do to those they overlap."""
         self.brush = BrushSize()
 
     # --- geometry -----------------------------------------------------------------------------------------
@@ -130,6 +132,18 @@ class ToolContext:
         """Say that what follows is a step of its own in the history."""
         self._view.drag_ended.emit()
 
+    def drawing(self, shapes: Iterable[Shape]) -> Command:
+        """The command that adds labelled shapes in the way chosen for overlaps.
+
+        Raises:
+            ValueError: nothing is left to add, or there is no document.
+        """
+        if self.document is None:
+            raise ValueError("there is no image to draw on")
+        background = self._view.classes.by_name(BACKGROUND_LABEL)
+        spare = {BACKGROUND_LABEL} if background is None else {BACKGROUND_LABEL, background.name}
+        return drawing_as(self.document, shapes, self.overlap, spare=spare)
+
     def add_drawn(self, *shapes: Shape) -> None:
         """Shapes are finished in one go: add them with the active class, or ask for a label."""
         if self.document is None or not shapes:
@@ -139,7 +153,7 @@ class ToolContext:
             return
         label = self.active_class.name
         try:
-            command = drawing(self.document, [shape.with_(label=label) for shape in shapes])
+            command = self.drawing([shape.with_(label=label) for shape in shapes])
         except ValueError as error:
             self.say(f"Nothing was added: {error}.")
             return

@@ -90,8 +90,9 @@ class Snapper:
         way round it. None when no ring does.
         """
         index, hidden = self._ready(), self._hidden()
-        both = index.rings_at(*start, ON_RING, leave_out=hidden)
-        both &= index.rings_at(*end, ON_RING, leave_out=hidden)
+        both = index.rings_at(*end, ON_RING, leave_out=hidden)
+        if both:
+            both &= index.rings_at(*start, ON_RING, leave_out=hidden)
         best: tuple[float, Points] | None = None
         for uid, ring in sorted(both):
             outlines = index[uid]

@@ -37,7 +37,14 @@ from core.annotation.combining import (
 )
 from core.annotation.command import XY, Command, Composite, ShapeEdit
 from core.annotation.content_edits import Group, Relabel, ReplaceShapes, SetLocked, TranslateShapes
-from core.annotation.layering import drawing_over, drawing_under, giving_way, pushing_away
+from core.annotation.layering import (
+    Overlap,
+    drawing_as,
+    drawing_over,
+    drawing_under,
+    giving_way,
+    pushing_away,
+)
 from core.annotation.region_edits import CutHole, FillHoles, SimplifyShapes, SmoothShapes
 from core.annotation.stack_edits import AddShapes, RemoveShapes, Reorder, SetState, drawing, pasting
 from core.annotation.vertex_edits import (
@@ -61,6 +68,7 @@ __all__ = [
     "InsertVertex",
     "MoveSharedVertex",
     "MoveVertex",
+    "Overlap",
     "Relabel",
     "RemoveShapes",
     "RemoveVertex",
@@ -75,6 +83,7 @@ __all__ = [
     "clipping",
     "divided_by",
     "drawing",
+    "drawing_as",
     "drawing_over",
     "drawing_under",
     "giving_way",

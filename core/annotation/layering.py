@@ -10,6 +10,7 @@ ground: nothing gives way to them, and they stay whole.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from enum import StrEnum
 from typing import Final
 
 from core.annotation.areas import AREAL, less, pixel_box
@@ -20,10 +21,37 @@ from core.annotation.locking import is_locked
 from core.annotation.model import BACKGROUND_LABEL, Shape
 from core.annotation.rasterize import touching
 from core.annotation.shape_edits import mended
-from core.annotation.stack_edits import AddShapes, in_progress
+from core.annotation.stack_edits import AddShapes, drawing, in_progress
 
 BACKDROP: Final = frozenset((BACKGROUND_LABEL,))
 """Labels of shapes that are ground to draw on."""
+
+
+class Overlap(StrEnum):
+    """What becomes of new shapes and those they overlap.
+
+    STACK: nothing, the new ones lie on top. UNDER: the new ones take only free pixels. OVER: the others give
+    way.
+    """
+
+    STACK = "stack"
+    UNDER = "under"
+    OVER = "over"
+
+
+def drawing_as(
+    document: AnnotationDocument,
+    shapes: Iterable[Shape],
+    overlap: Overlap,
+    *,
+    spare: Collection[str] = BACKDROP,
+) -> Command:
+    """The command for shapes just drawn, in the way the person has chosen. Raises ValueError as those do."""
+    new = tuple(shapes)
+    if overlap is Overlap.STACK or all(shape.label in spare for shape in new):
+        return drawing(document, new)
+    draw = drawing_under if overlap is Overlap.UNDER else drawing_over
+    return draw(document, new, spare=spare)
 
 
 def drawing_under(

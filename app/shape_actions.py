@@ -1,0 +1,288 @@
+"""What the Shape menu does with the selected shapes: combine, reshape, convert, group, lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeAlias
+
+from PySide6.QtCore import QObject, QPoint
+from PySide6.QtGui import QActionGroup, QCursor
+
+from app.actions import Actions
+from app.canvas.view import CanvasView
+from app.session import Session
+from core.annotation import commands
+from core.annotation.areas import AREAL
+from core.annotation.commands import Command, Overlap, ShapeEdit
+from core.annotation.document import AnnotationDocument
+from core.annotation.locking import is_locked
+from core.annotation.model import BACKGROUND_LABEL, Shape, ShapeType
+
+Maker: TypeAlias = Callable[[AnnotationDocument, Collection[int]], Command]
+
+OVERLAPS: Final = {
+    "shape.draw_stack": Overlap.STACK,
+    "shape.draw_under": Overlap.UNDER,
+    "shape.draw_over": Overlap.OVER,
+}
+_SAID: Final = {
+    Overlap.STACK: "New shapes lie on top of the others.",
+    Overlap.UNDER: "New shapes take only free pixels.",
+    Overlap.OVER: "New shapes take their pixels from the others.",
+}
+MOST_PREVIEWED: Final = 400
+"""With more shapes than this the outlines are not shown before they are accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What the selection has in it, as far as actions depend on it."""
+
+    count: int = 0
+    areas: int = 0
+    outlines: bool = False
+    polygons: bool = False
+    holes: bool = False
+    no_polygons: bool = False
+    no_masks: bool = False
+    grouped: bool = False
+    unlocked: bool = False
+
+    @classmethod
+    def of(cls, shapes: Collection[Shape]) -> Chosen:
+        """Look through the selected shapes once."""
+        types = {shape.shape_type for shape in shapes}
+        return cls(
+            count=len(shapes),
+            areas=sum(shape.shape_type in AREAL for shape in shapes),
+            outlines=bool(types & {ShapeType.POLYGON, ShapeType.LINESTRIP}),
+            polygons=ShapeType.POLYGON in types,
+            holes=any(shape.holes for shape in shapes),
+            no_polygons=bool(types & (AREAL - {ShapeType.POLYGON})),
+            no_masks=bool(types - {ShapeType.MASK}),
+            grouped=any(shape.group_id is not None for shape in shapes),
+            unlocked=any(not is_locked(shape) for shape in shapes),
+        )
+
+
+class ShapeActions(QObject):
+    """Joins the actions on shapes with session and canvas."""
+
+    def __init__(self, session: Session, canvas: CanvasView, actions: Actions) -> None:
+        super().__init__(canvas)
+        self._session = session
+        self._canvas = canvas
+        self._actions = actions
+        self._tolerance = 1.0
+        self._radius = 2.0
+        self._connect_actions()
+        session.current_changed.connect(self._update_actions)
+        session.selection_changed.connect(self._update_actions)
+        session.history_changed.connect(self._update_actions)
+        self._update_actions()
+
+    def _connect_actions(self) -> None:
+        makers: dict[str, Maker] = {
+            "shape.unite": commands.uniting,
+            "shape.subtract": commands.subtracting,
+            "shape.intersect": commands.intersecting,
+            "shape.give_way": lambda d, uids: commands.giving_way(d, uids, spare=self._backdrop()),
+            "shape.push_away": lambda d, uids: commands.pushing_away(d, uids, spare=self._backdrop()),
+            "shape.clip": lambda d, uids: commands.clipping(d, uids, self._canvas.context.image_size),
+            "shape.fill_holes": commands.FillHoles.of,
+            "shape.to_polygon": commands.to_polygons,
+            "shape.to_mask": lambda d, uids: commands.to_masks(d, uids, self._canvas.context.image_size),
+            "shape.group": commands.Group.of,
+            "shape.ungroup": commands.Group.dissolving,
+        }
+        actions = self._actions
+        for name, make in makers.items():
+            actions[name].triggered.connect(partial(self._do, make))
+        slots: dict[str, Callable[[], None]] = {
+            "shape.simplify": self.simplify,
+            "shape.smooth": self.smooth,
+            "shape.lock": self.lock,
+            "shape.unlock": self.unlock_all,
+            "edit.select_class": self.select_class,
+            "edit.select_group": self.select_group,
+        }
+        for name, slot in slots.items():
+            actions[name].triggered.connect(partial(_call, slot))
+        self._overlap_group = QActionGroup(self)
+        for name in OVERLAPS:
+            self._overlap_group.addAction(actions[name])
+        actions["shape.draw_stack"].setChecked(True)
+        self._overlap_group.triggered.connect(lambda action: self.set_overlap(OVERLAPS[action.objectName()]))
+        actions["shape.snap"].setChecked(True)
+        actions["shape.snap"].toggled.connect(self._on_snap_toggled)
+
+    # --- what is possible ---------------------------------------------------------------------------------
+
+    def _update_actions(self, *_told: object) -> None:
+        document, chosen = self._document, Chosen.of(self._selected())
+        others = document is not None and len(document) > chosen.count
+        possible = {
+            "shape.unite": chosen.areas > 1,
+            "shape.subtract": chosen.areas > 1,
+            "shape.intersect": chosen.areas > 1,
+            "shape.give_way": chosen.areas > 0 and others,
+            "shape.push_away": chosen.areas > 0 and others,
+            "shape.clip": chosen.count > 0,
+            "shape.simplify": chosen.outlines,
+            "shape.smooth": chosen.polygons,
+            "shape.fill_holes": chosen.holes,
+            "shape.to_polygon": chosen.no_polygons,
+            "shape.to_mask": chosen.no_masks,
+            "shape.group": chosen.count > 1,
+            "shape.ungroup": chosen.grouped,
+            "shape.lock": chosen.unlocked,
+            "shape.unlock": bool(self._canvas.context.index.locked),
+            "edit.select_class": chosen.count > 0,
+            "edit.select_group": chosen.grouped,
+        }
+        for name, enabled in possible.items():
+            self._actions[name].setEnabled(enabled)
+
+    @property
+    def _document(self) -> AnnotationDocument | None:
+        current = self._session.current
+        return None if current is None else current.document
+
+    def _selected(self) -> list[Shape]:
+        document = self._document
+        return [] if document is None else [document.get(uid) for uid in self._session.selection]
+
+    def _backdrop(self) -> frozenset[str]:
+        background = self._session.classes.by_name(BACKGROUND_LABEL)
+        return frozenset([BACKGROUND_LABEL] if background is None else [BACKGROUND_LABEL, background.name])
+
+    # --- doing it -----------------------------------------------------------------------------------------
+
+    def _do(self, make: Maker, _checked: bool = False) -> bool:
+        """Do a command with the selected shapes, or say why not."""
+        document = self._document
+        if document is None or not self._session.selection:
+            return False
+        before = {shape.uid for shape in document.shapes}
+        try:
+            command = make(document, self._session.selection)
+        except ValueError as error:
+            text = str(error)
+            self._session.message.emit(f"{text[:1].upper()}{text[1:]}.", "warning")
+            return False
+        if not self._session.execute(command):
+            return False
+        self._session.end_drag()
+        new = {shape.uid for shape in document.shapes} - before
+        if new:  # the pieces of one shape stay selected together
+            self._session.set_selection(self._session.selection | new)
+        return True
+
+    def lock(self) -> None:
+        """Lock the selected shapes; what the mouse passes through is not selected any more."""
+        if self._do(lambda document, uids: commands.SetLocked.of(document, uids, locked=True)):
+            self._session.set_selection(())
+
+    def unlock_all(self) -> None:
+        """Unlock all shapes of the image."""
+        document, unlocked = self._document, frozenset(self._canvas.context.index.locked)
+        if document is None or not unlocked:
+            return
+        if self._session.execute(commands.SetLocked.of(document, unlocked, locked=False)):
+            self._session.end_drag()
+            self._session.set_selection(unlocked)
+
+    def select_class(self) -> None:
+        """Select all shapes that have the labels of the selected ones."""
+        self._select_like(lambda shape: shape.label)
+
+    def select_group(self) -> None:
+        """Select all shapes that are grouped with the selected ones."""
+        self._select_like(lambda shape: shape.group_id)
+
+    def _select_like(self, trait: Callable[[Shape], object]) -> None:
+        document = self._document
+        wanted = {trait(shape) for shape in self._selected()} - {None}
+        if document is not None:
+            found = {shape.uid for shape in document.shapes if trait(shape) in wanted}
+            self._session.set_selection(self._session.selection | found)
+
+    # --- outlines, with a preview -------------------------------------------------------------------------
+
+    def simplify(self) -> None:
+        """Ask how much, show what it does, and do it."""
+        self._reshape("Simplify", self._tolerance, commands.SimplifyShapes.of, self._set_tolerance)
+
+    def smooth(self) -> None:
+        """Ask how much, show what it does, and do it."""
+        self._reshape("Smooth", self._radius, commands.SmoothShapes.of, self._set_radius)
+
+    def _set_tolerance(self, amount: float) -> None:
+        self._tolerance = amount
+
+    def _set_radius(self, amount: float) -> None:
+        self._radius = amount
+
+    def _reshape(
+        self,
+        title: str,
+        amount: float,
+        make: Callable[[AnnotationDocument, Collection[int], float], ShapeEdit],
+        remember: Callable[[float], None],
+    ) -> None:
+        from app.dialogs.amount import AmountPopover
+
+        document, uids = self._document, self._session.selection
+        if document is None or not uids:
+            return
+
+        def show(amount: float) -> None:
+            try:
+                pairs = make(document, uids, amount).pairs()
+            except (ValueError, KeyError) as error:
+                popover.set_note(f"Not possible: {error}.")
+                return
+            before, after = (sum(map(_vertices, shapes)) for shapes in zip(*pairs, strict=True))
+            popover.set_note(f"{before} vertices become {after}; Enter accepts, Esc cancels")
+            if len(pairs) <= MOST_PREVIEWED:
+                self._canvas.change_live(previews={shape.uid: shape for _, shape in pairs})
+
+        def accept(amount: float) -> None:
+            remember(amount)
+            self._do(lambda document, _: make(document, uids, amount))
+
+        popover = AmountPopover(title, amount, self._canvas)
+        popover.amount_changed.connect(show)
+        popover.cancelled.connect(self._canvas.context.clear_preview)
+        popover.chosen.connect(self._canvas.context.clear_preview)
+        popover.chosen.connect(accept)
+        popover.finished.connect(popover.deleteLater)
+        popover.popup_at(self._beside(QCursor.pos()))
+
+    def _beside(self, mouse: QPoint) -> QPoint:
+        """A place for a popover that leaves the middle of the canvas in sight."""
+        corner = self._canvas.viewport().mapToGlobal(QPoint(12, 12))
+        inside = self._canvas.viewport().rect().contains(self._canvas.viewport().mapFromGlobal(mouse))
+        return QPoint(mouse.x() + 40, mouse.y() + 24) if inside else corner
+
+    # --- how new shapes are drawn -------------------------------------------------------------------------
+
+    def set_overlap(self, overlap: Overlap) -> None:
+        """Choose what new shapes do to those they overlap."""
+        self._canvas.context.overlap = overlap
+        self._session.message.emit(_SAID[overlap], "info")
+
+    def _on_snap_toggled(self, snap: bool) -> None:
+        self._canvas.context.snapper.enabled = snap
+        words = "Points snap to neighbours; Alt suspends it." if snap else "Points stay where they are put."
+        self._session.message.emit(words, "info")
+
+
+def _vertices(shape: Shape) -> int:
+    return len(shape.points) + sum(map(len, shape.holes))
+
+
+def _call(slot: Callable[[], None], _checked: bool = False) -> None:
+    slot()
