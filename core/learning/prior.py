@@ -2,7 +2,7 @@
 
 Scores then begin at the logarithm of the classes' shares of the labelled pixels, as for rare objects in Lin
 et al. 2017 (arXiv:1708.02002, 4.1), so that the first steps are not spent on learning that most of a picture
-is background: docs/decisions/0009 has the figures.
+is background: docs/decisions/0010 has the figures.
 """
 
 from __future__ import annotations
