@@ -74,6 +74,15 @@ class Settings:
     def prediction_opacity(self, value: float) -> None:
         self._store.setValue("view/prediction_opacity", value)
 
+    @property
+    def view_aids(self) -> dict[str, str]:
+        """Which aids of the canvas are on, by name ("on" or "off"), and the grid's spacing."""
+        return self._json_dict("view/aids")
+
+    @view_aids.setter
+    def view_aids(self, value: dict[str, str]) -> None:
+        self._store.setValue("view/aids", json.dumps(value))
+
     # --- keys ---------------------------------------------------------------------------------------------
 
     @property

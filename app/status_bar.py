@@ -74,6 +74,9 @@ class StatusBar(QStatusBar):
         self._message = ElidedLabel()
         self._message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._message.setMinimumWidth(MIN_MESSAGE_WIDTH)
+        self._measure = QLabel()
+        self._measure.setToolTip("What the selected shapes measure: area, or the length of lines")
+        self._measure.hide()
         self._save_icon = IconLabel("check", "success", 14)
         self._save = QLabel()
         self._zoom = QLabel()
@@ -89,6 +92,7 @@ class StatusBar(QStatusBar):
         layout.addWidget(self._message, 1)
         for widget in (self._position, self._value, self._label, self._predicted):
             layout.addWidget(widget)
+        layout.addWidget(self._measure)
         layout.addWidget(self._save_icon)
         layout.addWidget(self._save)
         layout.addWidget(self._zoom)
@@ -122,6 +126,16 @@ class StatusBar(QStatusBar):
         """The class predicted under the mouse, and how sure the network is, 0..1."""
         words = "" if self._narrow else " (prediction)"
         self._predicted.show_class(label_class, f"{confidence:.2f}{words}")
+
+    def set_measure(self, text: str) -> None:
+        """Area or length of what is selected; "" for nothing."""
+        self._measure.setText(text)
+        self._measure.setVisible(bool(text))
+
+    @property
+    def measure(self) -> str:
+        """The area or length shown."""
+        return self._measure.text()
 
     def set_hint(self, text: str) -> None:
         """What can be done now; shown while there is no message."""
