@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QTabBar, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
 from app.panels.parts import label
 from app.theme import SPACE
@@ -26,7 +26,9 @@ class PanelHeading(QWidget):
         row.addWidget(self.tools, 1)
 
     def add_tool(self, tool: QWidget, stretch: int = 0) -> None:
-        """Put a tool at the right of those that are there."""
+        """Put a tool at the right of those that are there; one with a stretch gives way to all others."""
+        if stretch:
+            tool.setMinimumWidth(1)
         self._tools_row.addWidget(tool, stretch)
 
 
@@ -45,13 +47,16 @@ class TabbedPanels(QWidget):
         self._bar = QTabBar()
         self._bar.setExpanding(False)
         self._bar.setDrawBase(False)
-        self._bar.setFocusPolicy(self._bar.focusPolicy().TabFocus)  # the canvas keeps the keyboard
+        self._bar.setUsesScrollButtons(False)  # titles elide: half a tab with arrows helps nobody
+        self._bar.setElideMode(Qt.TextElideMode.ElideRight)
+        self._bar.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # the canvas keeps the keyboard
         self._tools = QStackedWidget()
+        self._tools.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)  # titles first
         self._panels = QStackedWidget()
         head = QHBoxLayout()
         head.setContentsMargins(0, 0, SPACE // 2, 0)
-        head.setSpacing(SPACE)
-        head.addWidget(self._bar)
+        head.setSpacing(SPACE // 2)
+        head.addWidget(self._bar, 0)
         head.addWidget(self._tools, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -64,8 +69,10 @@ class TabbedPanels(QWidget):
         """Take a panel; its own heading goes, the tab has the title."""
         heading.hide()
         self._tools.addWidget(heading.tools)
+        least = heading.tools.minimumSizeHint().width()
+        self._tools.setMinimumWidth(max(least, self._tools.minimumWidth()))
         self._panels.addWidget(panel)
-        self._bar.addTab(heading.title)
+        self._bar.setTabToolTip(self._bar.addTab(heading.title), heading.title)
 
     def show_panel(self, panel: QWidget) -> None:
         """Bring a panel to the front."""

@@ -300,6 +300,12 @@ class TrainingPanel(QWidget):
         self._scores_rule.setVisible(side_by_side)
         self._curves.setVisible(not scores_only)
         self.scores.setVisible(side_by_side or scores_only)
+        # The scores take the place of the curves, so that the button that switches stays under the mouse.
+        place = self._body.indexOf(self.scores)
+        wanted = self._body.count() - 1 if side_by_side else self._body.indexOf(self._curves) + 1
+        if place != wanted:
+            self._body.removeWidget(self.scores)
+            self._body.insertWidget(wanted, self.scores, 0 if side_by_side else 1)
         self.scores.setMinimumWidth(_SCORES_WIDTH if side_by_side else 0)
         self.scores.setMaximumWidth(_SCORES_WIDTH if side_by_side else QWIDGETSIZE_MAX)
 
