@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QPointF
 from PySide6.QtGui import QColor, QPainterPath
 
 from app.canvas.hits import Hit, HitTester
 from app.canvas.live_shapes import LiveShapes, Shift
 from app.canvas.overlay import Region
+from app.canvas.pixels import PixelReader
 from app.canvas.shape_index import ShapeIndex
 from app.canvas.snapper import Snapper
 from app.canvas.style import FRESH_COLOR, PICK_RADIUS, SNAP_RADIUS, visible_line
+from app.workers.tasks import TaskRunner
 from core.annotation.commands import XY, Command, Overlap, ShapeEdit, drawing_as
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import BACKGROUND_LABEL, LabelClass, Points, Shape
+from core.interactive.window import PixelBox, overlap
 from core.polygons.snapping import Snap
 
 if TYPE_CHECKING:
@@ -66,6 +71,10 @@ class ToolContext:
         self.overlap = Overlap.STACK
         """What new shapes do to those they overlap."""
         self.brush = BrushSize()
+        self.pixels: PixelReader | None = None
+        """Cuts windows out of the shown image; None without one."""
+        self.runner = TaskRunner(1, view)
+        """Where tools compute (`pixels.Latest`)."""
 
     # --- geometry -----------------------------------------------------------------------------------------
 
@@ -74,6 +83,15 @@ class ToolContext:
         """Width and height of the image, pixels; 0, 0 without one."""
         size = self._view.content_size
         return size.width(), size.height()
+
+    @property
+    def visible_box(self) -> PixelBox:
+        """The part of the image in sight, whole pixels; empty without an image."""
+        rect = self._view.viewport().rect()
+        first = self._view.to_image(QPointF(rect.topLeft()))
+        last = self._view.to_image(QPointF(rect.bottomRight()))
+        seen = math.floor(first.x()), math.floor(first.y()), math.ceil(last.x()), math.ceil(last.y())
+        return overlap(seen, (0, 0, *self.image_size))
 
     @property
     def scale(self) -> float:
@@ -238,6 +256,11 @@ class ToolContext:
     def region_at(self, xy: XY) -> Region | None:
         """The predicted region under a point, while predictions are shown."""
         return self._view.region_at(*xy)
+
+    @property
+    def prediction(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None] | None:
+        """Predicted classes and their confidence, both (H, W) uint8, while they are shown."""
+        return self._view.prediction
 
     @property
     def has_prediction(self) -> bool:

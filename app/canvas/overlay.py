@@ -70,6 +70,11 @@ class PredictionLayer:
         return self._classes
 
     @property
+    def confidence(self) -> NDArray[np.uint8] | None:
+        """The confidence (H, W), uint8 0..255; None where it is not known."""
+        return self._confidence
+
+    @property
     def opacity(self) -> float:
         """0 (invisible) to 1."""
         return self._opacity

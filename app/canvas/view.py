@@ -33,6 +33,7 @@ from app.canvas.layer_cache import Frame, Layer, LayerCache
 from app.canvas.live_shapes import LIVE_MARGIN, LiveShapes
 from app.canvas.outlines import Box
 from app.canvas.overlay import PredictionLayer, Region
+from app.canvas.pixels import PixelReader
 from app.canvas.placeholder import paint_placeholder
 from app.canvas.shape_index import ShapeIndex, union
 from app.canvas.shape_pictures import ShapePictures
@@ -133,6 +134,7 @@ class CanvasView(Themed, ToolView):
         else:
             self._has_image = image is not None and not image.isNull()
             self._image_layer.set_image(image if self._has_image else None)
+        self.context.pixels = PixelReader.of(image)
         self._image_cache.invalidate()
         self.set_content_size(self._image_layer.size)
         self.viewport().update()
@@ -144,6 +146,7 @@ class CanvasView(Themed, ToolView):
         for feed in self._leaving:
             feed.close(_WORKERS_MS)
         self._leaving.clear()
+        self.context.runner.close(_WORKERS_MS)
 
     def _feed_of(self, pyramid: Pyramid) -> TileFeed:
         self._feed = feed = TileFeed(pyramid, self)
@@ -297,6 +300,12 @@ class CanvasView(Themed, ToolView):
     def has_prediction(self) -> bool:
         """Is a prediction shown?"""
         return self._prediction_layer.classes is not None and self._prediction_layer.visible
+
+    @property
+    def prediction(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None] | None:
+        """Classes and confidence, (H, W) uint8 each, while they are shown."""
+        layer = self._prediction_layer
+        return None if layer.classes is None or not layer.visible else (layer.classes, layer.confidence)
 
     def region_at(self, x: float, y: float) -> Region | None:
         """The predicted region under a point of the image, while predictions are shown."""

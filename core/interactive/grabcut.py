@@ -91,6 +91,16 @@ def grab_cut(
     return Patch(tidy, window[0], window[1]).trimmed()
 
 
+def window_of(box_xyxy: tuple[float, float, float, float], size_hw: tuple[int, int]) -> PixelBox:
+    """The part of an image that `grab_cut` looks at for a box: give it no more of a huge one.
+
+    Raises:
+        ValueError: the box has no pixel of the image.
+    """
+    height, width = size_hw
+    return _with_margin(_pixel_box(box_xyxy, width, height), width, height)
+
+
 def refined(pixels: Pixels, coarse: Mask, *, radius: int, contrast: float = 8.0) -> Mask:
     """A mask found at a lower resolution, its border moved to the edges of the full one.
 
