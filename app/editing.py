@@ -17,18 +17,9 @@ from PySide6.QtWidgets import QMenu
 from app.actions import Actions
 from app.canvas.view import CanvasView
 from app.session import Session
-from core.annotation.commands import (
-    AddShapes,
-    Command,
-    Composite,
-    CutHole,
-    RemoveShapes,
-    Reorder,
-    SetState,
-    pasting,
-)
+from core.annotation.commands import Reorder, finished_area, pasting
 from core.annotation.document import AnnotationDocument
-from core.annotation.model import BACKGROUND_LABEL, AnnotationState, LabelClass, Shape, ShapeType
+from core.annotation.model import AnnotationState, LabelClass, Shape
 
 if TYPE_CHECKING:
     from app.session_state import CurrentImage
@@ -110,7 +101,6 @@ class Editing(QObject):
             "edit.select_all": self.select_all,
             "edit.label": self.edit_label,
             "shape.done_next": self.done_and_next,
-            "shape.cut_hole": self.cut_hole,
             "shape.to_front": partial(self.restack, top=True),
             "shape.to_back": partial(self.restack, top=False),
             "shape.brush_smaller": partial(self._canvas.change_brush_size, -1),
@@ -164,7 +154,6 @@ class Editing(QObject):
         for name in ("edit.copy", "edit.duplicate", "edit.delete", "edit.label", "shape.to_front"):
             actions[name].setEnabled(bool(session.selection))
         actions["shape.to_back"].setEnabled(bool(session.selection))
-        actions["shape.cut_hole"].setEnabled(len(session.selection) == 1)
         actions["edit.paste"].setEnabled(document is not None and bool(self._clipboard))
         for name in ("edit.select_all", "shape.done", "shape.done_next", "file.delete_annotation"):
             actions[name].setEnabled(document is not None)
@@ -305,19 +294,6 @@ class Editing(QObject):
 
     # --- shapes among each other --------------------------------------------------------------------------
 
-    def cut_hole(self) -> None:
-        """Cut the selected polygon out of the one around it."""
-        document = self._document
-        selected = self._selected()
-        if document is None or len(selected) != 1:
-            return
-        command = hole_of(document, selected[0])
-        if command is None:
-            text = "No polygon lies around the selected one; draw the hole inside a polygon and select it."
-            self._session.message.emit(text, "warning")
-            return
-        self._session.execute(command)
-
     def restack(self, *, top: bool) -> None:
         """Bring the selected shapes to the top or the bottom of the stack."""
         document = self._document
@@ -367,32 +343,6 @@ class Editing(QObject):
             else:
                 menu.addSeparator()
         return menu
-
-
-def finished_area(document: AnnotationDocument, shapes: tuple[Shape, ...]) -> Command:
-    """The command for a rectangle in which everything that is not drawn is background."""
-    add = AddShapes(tuple(shape.with_(label=BACKGROUND_LABEL) for shape in shapes), index=0)
-    commands: tuple[Command, ...] = (add,)
-    if document.state is AnnotationState.UNLABELLED:
-        commands += (SetState.of(document, AnnotationState.IN_PROGRESS),)
-    return Composite("Add finished area", commands)
-
-
-def hole_of(document: AnnotationDocument, inner: Shape) -> Command | None:
-    """The command that cuts `inner` out of the nearest polygon below or above that surrounds it."""
-    if inner.shape_type is not ShapeType.POLYGON:
-        return None
-    others = [shape for shape in document.shapes if shape.uid != inner.uid]
-    for outer in reversed(others):
-        if outer.shape_type is not ShapeType.POLYGON:
-            continue
-        cut = CutHole.of(document, outer.uid, inner.points)
-        try:
-            cut.pairs()
-        except ValueError:
-            continue  # it does not lie inside this one
-        return Composite("Make hole", (RemoveShapes.of(document, [inner.uid]), cut))
-    return None
 
 
 def _without_arguments(slot: Callable[[], None]) -> Callable[..., None]:

@@ -32,6 +32,7 @@ from core.annotation.document import AnnotationDocument, by_index
 from core.annotation.locking import is_locked, refuse_locked
 from core.annotation.model import Shape, ShapeType, frozen_points
 from core.annotation.rasterize import painted_box, shape_mask
+from core.annotation.region_edits import CutHole
 from core.annotation.stack_edits import AddShapes, RemoveShapes
 from core.annotation.vectorize import region_shapes
 from core.geometry import bounding_box
@@ -106,6 +107,24 @@ def _instead_of_all(
     document: AnnotationDocument, title: str, shapes: Sequence[Shape], result: tuple[Shape, ...]
 ) -> Command:
     return exchanging(document, title, [(shapes[0], result), *((shape, ()) for shape in shapes[1:])])
+
+
+def making_hole(document: AnnotationDocument, uid: int) -> Command:
+    """The command that cuts a polygon out of the uppermost other one that surrounds it."""
+    inner = document.get(uid)
+    if inner.shape_type is not ShapeType.POLYGON:
+        raise ValueError("only a polygon can become a hole; convert the shape to a polygon first")
+    others = [shape for shape in document.shapes if shape.uid != inner.uid]
+    for outer in reversed(others):
+        if outer.shape_type is not ShapeType.POLYGON:
+            continue
+        cut = CutHole.of(document, outer.uid, inner.points)
+        try:
+            cut.pairs()
+        except ValueError:
+            continue  # it does not lie inside this one
+        return Composite("Make hole", (RemoveShapes.of(document, [inner.uid]), cut))
+    raise ValueError("no polygon lies around the selected one; draw the hole inside a polygon and select it")
 
 
 # --- one shape becomes several ----------------------------------------------------------------------------

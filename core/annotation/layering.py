@@ -99,6 +99,12 @@ def drawing_over(
     return Composite("Draw over", (cut, AddShapes(tuple(new)), *in_progress(document)))
 
 
+def finished_area(document: AnnotationDocument, shapes: Iterable[Shape]) -> Command:
+    """The command for areas in which everything that is not drawn is background."""
+    add = AddShapes(tuple(shape.with_(label=BACKGROUND_LABEL) for shape in shapes), index=0)
+    return Composite("Add finished area", (add, *in_progress(document)))
+
+
 def giving_way(
     document: AnnotationDocument, uids: Collection[int], *, spare: Collection[str] = BACKDROP
 ) -> Command:
