@@ -84,9 +84,7 @@ class ImageLayer:
             else:
                 level = self._level_for(frame.scale)
                 shrink = level.width() / self.size.width(), level.height() / self.size.height()
-                self._paint_part(
-                    painter, seen, frame, shrink, self._whole_box(), level.rect(), _pixmap(level)
-                )
+                self._paint_part(painter, seen, frame, shrink, (0.0, 0.0), level.rect(), _pixmap(level))
         painter.end()
         if self._table is not None and not seen.isEmpty():
             self._look_up(target, seen)
@@ -114,7 +112,9 @@ class ImageLayer:
         if image is None:
             return False
         shrink = 1 / (1 << key[0])
-        self._paint_part(painter, rect, frame, (shrink, shrink), feed.box(key), image.rect(), _image(image))
+        self._paint_part(
+            painter, rect, frame, (shrink, shrink), feed.box(key)[:2], image.rect(), _image(image)
+        )
         return True
 
     def _paint_coarser(
@@ -139,14 +139,10 @@ class ImageLayer:
         number = min(max(0, _halvings(frame.scale) - first), len(feed.overviews) - 1)
         image = feed.overviews[number]
         shrink = 1 / (1 << (first + number))
-        self._paint_part(
-            painter, rect, frame, (shrink, shrink), self._whole_box(), image.rect(), _image(image)
-        )
+        x, y = feed.pyramid.origin(first)
+        self._paint_part(painter, rect, frame, (shrink, shrink), (x, y), image.rect(), _image(image))
 
     # --- one picture --------------------------------------------------------------------------------------
-
-    def _whole_box(self) -> Box:
-        return 0.0, 0.0, float(self.size.width()), float(self.size.height())
 
     def _paint_part(
         self,
@@ -154,11 +150,11 @@ class ImageLayer:
         rect: QRect,
         frame: Frame,
         shrink: tuple[float, float],
-        box: Box,
+        corner: tuple[float, float],
         picture: QRect,
         paint: Callable[[QPainter, QRectF, QRectF], None],
     ) -> None:
-        """Draw what lies in `rect` of a picture that shows a box of the image.
+        """Draw what lies in `rect` of a picture that shows the image, or a part of it.
 
         Only the pixels in sight: at 6400 % the scaled image would be larger than a painter can address.
 
@@ -167,7 +163,7 @@ class ImageLayer:
             rect: device pixels.
             frame: where the image stands.
             shrink: pixels of the picture per pixel of the image, across and down.
-            box: the part of the image the picture shows.
+            corner: where the picture's corner lies in the image.
             picture: the picture's own rectangle.
             paint: draws a source rectangle of the picture into a target rectangle.
         """
@@ -175,15 +171,15 @@ class ImageLayer:
         rim = 2 / min(shrink)
         x0, y0, x1, y1 = frame.to_image(rect)
         # Whole pixels of the picture, or neighbouring tiles would be sampled from between them.
-        left = max(0, int((x0 - rim - box[0]) * shrink_x))
-        top = max(0, int((y0 - rim - box[1]) * shrink_y))
-        right = min(picture.width(), int((x1 + rim - box[0]) * shrink_x) + 1)
-        bottom = min(picture.height(), int((y1 + rim - box[1]) * shrink_y) + 1)
+        left = max(0, int((x0 - rim - corner[0]) * shrink_x))
+        top = max(0, int((y0 - rim - corner[1]) * shrink_y))
+        right = min(picture.width(), int((x1 + rim - corner[0]) * shrink_x) + 1)
+        bottom = min(picture.height(), int((y1 + rim - corner[1]) * shrink_y) + 1)
         if left >= right or top >= bottom:
             return
         where = QRectF(
-            (box[0] + left / shrink_x) * frame.scale + frame.dx,
-            (box[1] + top / shrink_y) * frame.scale + frame.dy,
+            (corner[0] + left / shrink_x) * frame.scale + frame.dx,
+            (corner[1] + top / shrink_y) * frame.scale + frame.dy,
             (right - left) / shrink_x * frame.scale,
             (bottom - top) / shrink_y * frame.scale,
         )

@@ -128,10 +128,11 @@ class TileFeed(QObject):
         self._start()
 
     def box(self, key: TileKey) -> Box:
-        """Where a tile lies, in pixels of the image."""
-        x0, y0, x1, y1 = (float(value << key[0]) for value in self.pyramid.tile_box(*key))
-        height, width = self.pyramid.size_hw
-        return x0, y0, min(x1, float(width)), min(y1, float(height))
+        """Where a tile lies, in pixels of the image; pixels that fill up a level reach beyond it."""
+        level = key[0]
+        x, y = self.pyramid.origin(level)
+        x0, y0, x1, y1 = (float(value << level) for value in self.pyramid.tile_box(*key))
+        return x0 + x, y0 + y, x1 + x, y1 + y
 
     # --- overview -----------------------------------------------------------------------------------------
 

@@ -233,6 +233,20 @@ class Pyramid:
             raise IndexError(f"level {level} of {self.path.name} has no tile ({column}, {row})")
         return x0, y0, min(width, x0 + side), min(height, y0 + side)
 
+    def origin(self, level: int) -> tuple[int, int]:
+        """x, y of a level's corner in pixels of the image: 0, or a little less.
+
+        Levels are halved from the corner that is stored first; where that is on the right or below, the
+        pixels that fill up an odd level are on the left or above.
+        """
+        height, width = self.size_hw
+        rows, columns = self.levels[level]
+        mirrored_x = self._reader.orientation in (2, 3, 6, 7)
+        mirrored_y = self._reader.orientation in (3, 4, 7, 8)
+        x = width - (columns << level) if mirrored_x else 0
+        y = height - (rows << level) if mirrored_y else 0
+        return x, y
+
     def region(self, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uint8] | None:
         """Any part of the image itself (y1 - y0, x1 - x0, 3), uint8; None while it is not laid out yet.
 

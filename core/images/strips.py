@@ -69,6 +69,7 @@ class StripReader:
                 self.orientation = next(
                     d.orientation for d in directories(self._file) if d.number == self._directory
                 )
+                self._require_whole_tiff()
         header = self._header()
         if header is None:  # decoded whole, and so upright
             self._loader, self.orientation = None, 1
@@ -77,6 +78,18 @@ class StripReader:
         self.channels = 1 if self._bands < 3 else 3
         tiled = header is not None and header.get_typeof("tile-width") != 0
         self.random_access = self._loader == "tiffload" and tiled
+
+    def _require_whole_tiff(self) -> None:
+        """Libvips fills up what a file cut short lacks; the directory says how long it should be."""
+        import tifffile
+
+        with tifffile.TiffFile(self._file) as tiff:
+            page = tiff.pages[self._directory]
+            ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+        if not ends or max(ends) > self._file.stat().st_size:
+            raise ImageFileError(
+                self.path, "is damaged or cut short (its pixels are not all there); replace it by a good copy"
+            )
 
     def _header(self) -> Any:
         """What libvips says of the image; None where it reads the file otherwise than `read_image`."""
