@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.class_changes import ClassesChanged, Operation, change_classes
 from app.conflicts import ConflictChoice, Theirs, read_theirs
@@ -85,7 +85,8 @@ class OpenProject(QObject):
         self._watcher.folders_touched.connect(self._on_folders_touched)
         self._take_entries()
         self.board.scanned.connect(self._on_scanned)
-        self.board.scan(self.entries.values())
+        # When the window stands: what a worker does in Python is taken from its first paint.
+        QTimer.singleShot(0, self, self._on_shown)
         self._on_folders_touched()
 
     def new_notes(self) -> list[str]:
@@ -100,6 +101,10 @@ class OpenProject(QObject):
         known = {problem.text for problem in images}
         passed_over = [Problem(None, str(p)) for p in self.project.problems if str(p) not in known]
         return (*passed_over, *images)
+
+    def _on_shown(self) -> None:
+        if not self._closed:
+            self.board.scan(entry for entry in self.entries.values() if self.documents.get(entry.key) is None)
 
     def _on_scanned(self) -> None:
         problems = self.problems()
