@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -12,30 +10,23 @@ import torch
 from torch import Tensor
 
 from core.annotation.model import ClassList
-from core.errors import TrainingError, WeightsFileError
-from core.learning.budget import Budget
+from core.errors import TrainingError
 from core.learning.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from core.learning.clock import Clock
 from core.learning.config import TrainConfig
 from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import Event, Notice, TrainingStarted, Validated
 from core.learning.header import WeightsHeader
-from core.learning.learnable import check_learnable
 from core.learning.learner import Learner
 from core.learning.losses import balanced_class_weights
-from core.learning.predict import Predictor, choose_device
-from core.learning.preset import resolve
-from core.learning.prior import start_from_shares
+from core.learning.outfit import Outfit, outfit_new, outfit_resumed
+from core.learning.predict import Predictor
 from core.learning.record import Best, RunRecord
-from core.learning.runs import RunFolder
 from core.learning.sampler import CropSampler, Windows
-from core.learning.sensible import check_sensible
 from core.learning.tally import Tally
-from core.learning.validation import Plan, Score, Validator, plan_validation
+from core.learning.validation import Score, Validator
 from core.learning.weights import header_for, save_weights
 from core.models.network import SegmentationNetwork
-from core.models.normalization import Normalization
-from core.models.registry import build
 
 Notify = Callable[[Event], None]
 
@@ -59,33 +50,21 @@ class TrainState:
         storage_ok: whether the last save worked.
     """
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        store: LabelStore,
-        run: RunFolder,
-        network: SegmentationNetwork,
-        classes: ClassList,
-        *,
-        plan: Plan,
-        budget: Budget,
-        device: torch.device,
-        notify: Notify,
-        pretrained: bool,
-    ) -> None:
-        """For `create` and `resume`; `config` has no None left that a preset decides."""
+    def __init__(self, outfit: Outfit, store: LabelStore, notify: Notify) -> None:
+        """For `create` and `resume`."""
+        config, classes, device, plan = outfit.config, outfit.classes, outfit.device, outfit.plan
         assert config.batch is not None
         assert config.image_scale is not None
         self.config = config
         self.store = store
-        self.run = run
-        self.record = RunRecord(run, classes.names)
-        self.learner = Learner(config, network, device, pretrained=pretrained)
+        self.run = outfit.run
+        self.record = RunRecord(outfit.run, classes.names)
+        self.learner = Learner(config, outfit.network, device, pretrained=outfit.pretrained)
         self.channels = ChannelMap(classes)
-        self.budget = budget
+        self.budget = outfit.budget
         self.batch = config.batch
         self.scale = config.image_scale
-        self.validator = Validator(store, self.channels, plan, config.validate_every_s, budget.seconds)
+        self.validator = Validator(store, self.channels, plan, config.validate_every_s, outfit.budget.seconds)
         self.sampler = CropSampler(
             store,
             self.channels,
@@ -125,35 +104,7 @@ class TrainState:
             EncoderDownloadError, WeightsFileError: of the encoder's weights.
             StorageError: the run's folder cannot be written.
         """
-        check_sensible(config)
-        check_learnable(store, config)
-        device = choose_device(config.device)
-        _prepare_torch(config, device)
-        config = resolve(config, "cuda" if device.type == "cuda" else "cpu", store)
-        torch.manual_seed(config.seed)
-        network = build(
-            config.model, classes=len(store.classes), encoder=config.encoder, **dict(config.model_options)
-        )
-        network.load_encoder_weights(
-            config.encoder_weights, lambda text, progress: notify(Notice(text=text, progress=progress))
-        )
-        config = replace(config, encoder=network.encoder_name)
-        plan = plan_validation(store, config)
-        start_from_shares(network, store, [k for k in store.labelled_keys() if k not in plan.held_out])
-        run = RunFolder(run_dir)
-        run.write_config(config)
-        return cls(
-            config,
-            store,
-            run,
-            network,
-            store.classes,
-            plan=plan,
-            budget=Budget(steps=config.steps, seconds=config.seconds, schedule_steps=config.schedule_steps),
-            device=device,
-            notify=notify,
-            pretrained=network.pretrained,
-        )
+        return cls(outfit_new(config, store, run_dir, notify), store, notify)
 
     @classmethod
     def resume(cls, run_dir: Path, store: LabelStore, config: TrainConfig, notify: Notify) -> TrainState:
@@ -167,45 +118,10 @@ class TrainState:
             ProjectFileError: the run's config.json cannot be read.
             UsageError, StorageError: as in `create`.
         """
-        run = RunFolder(run_dir)
-        checkpoint = load_checkpoint(run.last_checkpoint)
-        saved = run.config
-        check_sensible(saved)
-        check_sensible(config)
-        check_learnable(store, saved)
-        device = choose_device(config.device if config.device != "auto" else saved.device)
-        merged = replace(
-            saved,
-            device=config.device if config.device != "auto" else saved.device,
-            threads=saved.threads if config.threads is None else config.threads,
-        )
-        steps, seconds = checkpoint["budget"]
-        if config.steps is not None or config.seconds is not None:
-            steps = config.steps
-            seconds = None if config.seconds is None else checkpoint["seconds"] + config.seconds
-        merged = replace(merged, steps=steps, seconds=seconds)
-        _prepare_torch(merged, device)
-        classes = _resumed_classes(run.last_checkpoint, checkpoint, store.classes)
-        network = build(
-            merged.model, classes=len(classes), encoder=merged.encoder, **dict(merged.model_options)
-        )
-        network.normalization = Normalization.from_json(json.loads(checkpoint["learner"]["normalization"]))
-        kept = tuple(key for key in checkpoint["held_out"] if key in store.done_keys())
-        plan = Plan(kept, "validation") if kept else plan_validation(store, merged)
-        state = cls(
-            merged,
-            store,
-            run,
-            network,
-            classes,
-            plan=plan,
-            budget=Budget(steps=steps, seconds=seconds, schedule_steps=merged.schedule_steps),
-            device=device,
-            notify=notify,
-            pretrained=checkpoint["learner"]["pretrained"],
-        )
+        outfit, checkpoint = outfit_resumed(run_dir, store, config)
+        state = cls(outfit, store, notify)
         state._restore(checkpoint)
-        run.forget_metrics_after(state.step)
+        outfit.run.forget_metrics_after(state.step)
         return state
 
     # --- what the loop asks --------------------------------------------------------------------------------
@@ -474,24 +390,3 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, {torch.get_num_threads()} threads"
-
-
-def _prepare_torch(config: TrainConfig, device: torch.device) -> None:
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    if device.type == "cuda":
-        torch.set_float32_matmul_precision("high")  # TF32
-        torch.backends.cudnn.benchmark = True
-
-
-def _resumed_classes(path: Path, checkpoint: Checkpoint, present: ClassList) -> ClassList:
-    """The run's channels by the project's present names. Raises WeightsFileError if classes came or went."""
-    indices: list[int] = checkpoint["classes"]
-    if set(indices) != set(present.indices):
-        gone = [str(index) for index in indices if present.by_index(index) is None]
-        new = [c.name for c in present if c.index not in indices]
-        changes = [f"{', '.join(new)} came"] if new else []
-        changes += [f"index {', '.join(gone)} went"] if gone else []
-        problem = f"the project's classes have changed since ({'; '.join(changes)}); start a new run"
-        raise WeightsFileError(path, problem)
-    return ClassList(tuple(present.by_index(index) for index in indices), present.background)  # type: ignore[misc]

@@ -1,0 +1,143 @@
+"""What a run needs before its first step: everything checked, chosen, built and filled with weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from core.annotation.model import ClassList
+from core.errors import WeightsFileError
+from core.learning.budget import Budget
+from core.learning.checkpoint import Checkpoint, load_checkpoint
+from core.learning.config import TrainConfig
+from core.learning.data import LabelStore
+from core.learning.events import Event, Notice
+from core.learning.learnable import check_learnable
+from core.learning.predict import choose_device
+from core.learning.preset import resolve
+from core.learning.prior import start_from_shares
+from core.learning.runs import RunFolder
+from core.learning.sensible import check_sensible
+from core.learning.validation import Plan, plan_validation
+from core.models.network import SegmentationNetwork
+from core.models.normalization import Normalization
+from core.models.registry import build
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outfit:
+    """The parts of a run that is about to begin or to go on.
+
+    Attributes:
+        config: with everything the preset decides filled in.
+        run: its folder.
+        network: built, with its encoder's weights, on the CPU.
+        classes: what its channels mean.
+        plan: which images are held out.
+        pretrained: whether the encoder's weights were learned elsewhere.
+    """
+
+    config: TrainConfig
+    run: RunFolder
+    network: SegmentationNetwork
+    classes: ClassList
+    plan: Plan
+    budget: Budget
+    device: torch.device
+    pretrained: bool
+
+
+def outfit_new(
+    config: TrainConfig, store: LabelStore, run_dir: Path, notify: Callable[[Event], None]
+) -> Outfit:
+    """For a new run in the folder `run_dir`; errors as `TrainState.create`."""
+    check_sensible(config)
+    check_learnable(store, config)
+    device = choose_device(config.device)
+    _prepare_torch(config, device)
+    config = resolve(config, "cuda" if device.type == "cuda" else "cpu", store)
+    torch.manual_seed(config.seed)
+    network = build(
+        config.model, classes=len(store.classes), encoder=config.encoder, **dict(config.model_options)
+    )
+    network.load_encoder_weights(
+        config.encoder_weights, lambda text, progress: notify(Notice(text=text, progress=progress))
+    )
+    config = replace(config, encoder=network.encoder_name)
+    plan = plan_validation(store, config)
+    start_from_shares(network, store, [k for k in store.labelled_keys() if k not in plan.held_out])
+    run = RunFolder(run_dir)
+    run.write_config(config)
+    return Outfit(
+        config=config,
+        run=run,
+        network=network,
+        classes=store.classes,
+        plan=plan,
+        budget=Budget(steps=config.steps, seconds=config.seconds, schedule_steps=config.schedule_steps),
+        device=device,
+        pretrained=network.pretrained,
+    )
+
+
+def outfit_resumed(run_dir: Path, store: LabelStore, config: TrainConfig) -> tuple[Outfit, Checkpoint]:
+    """For the run in `run_dir`, with the checkpoint it goes on from; errors as `TrainState.resume`."""
+    run = RunFolder(run_dir)
+    checkpoint = load_checkpoint(run.last_checkpoint)
+    saved = run.config
+    check_sensible(saved)
+    check_sensible(config)
+    check_learnable(store, saved)
+    device = choose_device(config.device if config.device != "auto" else saved.device)
+    merged = replace(
+        saved,
+        device=config.device if config.device != "auto" else saved.device,
+        threads=saved.threads if config.threads is None else config.threads,
+    )
+    steps, seconds = checkpoint["budget"]
+    if config.steps is not None or config.seconds is not None:
+        steps = config.steps
+        seconds = None if config.seconds is None else checkpoint["seconds"] + config.seconds
+    merged = replace(merged, steps=steps, seconds=seconds)
+    _prepare_torch(merged, device)
+    classes = _resumed_classes(run.last_checkpoint, checkpoint, store.classes)
+    network = build(merged.model, classes=len(classes), encoder=merged.encoder, **dict(merged.model_options))
+    network.normalization = Normalization.from_json(json.loads(checkpoint["learner"]["normalization"]))
+    kept = tuple(key for key in checkpoint["held_out"] if key in store.done_keys())
+    plan = Plan(kept, "validation") if kept else plan_validation(store, merged)
+    outfit = Outfit(
+        config=merged,
+        run=run,
+        network=network,
+        classes=classes,
+        plan=plan,
+        budget=Budget(steps=steps, seconds=seconds, schedule_steps=merged.schedule_steps),
+        device=device,
+        pretrained=checkpoint["learner"]["pretrained"],
+    )
+    return outfit, checkpoint
+
+
+def _prepare_torch(config: TrainConfig, device: torch.device) -> None:
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")  # TF32
+        torch.backends.cudnn.benchmark = True
+
+
+def _resumed_classes(path: Path, checkpoint: Checkpoint, present: ClassList) -> ClassList:
+    """The run's channels by the project's present names. Raises WeightsFileError if classes came or went."""
+    indices: list[int] = checkpoint["classes"]
+    if set(indices) != set(present.indices):
+        gone = [str(index) for index in indices if present.by_index(index) is None]
+        new = [c.name for c in present if c.index not in indices]
+        changes = [f"{', '.join(new)} came"] if new else []
+        changes += [f"index {', '.join(gone)} went"] if gone else []
+        problem = f"the project's classes have changed since ({'; '.join(changes)}); start a new run"
+        raise WeightsFileError(path, problem)
+    return ClassList(tuple(present.by_index(index) for index in indices), present.background)  # type: ignore[misc]
