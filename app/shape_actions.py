@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
 
-from PySide6.QtCore import QObject, QPoint
-from PySide6.QtGui import QActionGroup, QCursor
+from PySide6.QtCore import QObject, QPoint, QPointF, QSize
+from PySide6.QtGui import QActionGroup
 
 from app.actions import Actions
+from app.canvas.shape_index import union
 from app.canvas.view import CanvasView
 from app.session import Session
 from core.annotation import commands
@@ -247,7 +248,7 @@ class ShapeActions(QObject):
                 popover.set_note(f"Not possible: {error}.")
                 return
             before, after = (sum(map(_vertices, shapes)) for shapes in zip(*pairs, strict=True))
-            popover.set_note(f"{before} vertices become {after}; Enter accepts, Esc cancels")
+            popover.set_note(f"{before} vertices become {after}")
             if len(pairs) <= MOST_PREVIEWED:
                 self._canvas.change_live(previews={shape.uid: shape for _, shape in pairs})
 
@@ -260,14 +261,21 @@ class ShapeActions(QObject):
         popover.cancelled.connect(self._canvas.context.clear_preview)
         popover.chosen.connect(self._canvas.context.clear_preview)
         popover.chosen.connect(accept)
-        popover.finished.connect(popover.deleteLater)
-        popover.popup_at(self._beside(QCursor.pos()))
+        popover.popup_at(self._beside(uids, popover.sizeHint()))
 
-    def _beside(self, mouse: QPoint) -> QPoint:
-        """A place for a popover that leaves the middle of the canvas in sight."""
-        corner = self._canvas.viewport().mapToGlobal(QPoint(12, 12))
-        inside = self._canvas.viewport().rect().contains(self._canvas.viewport().mapFromGlobal(mouse))
-        return QPoint(mouse.x() + 40, mouse.y() + 24) if inside else corner
+    def _beside(self, uids: Collection[int], size: QSize) -> QPoint:
+        """A place for a popover on the desktop, with the shapes in sight: right, left, or in a corner."""
+        canvas, margin = self._canvas, 16
+        x0, y0, x1, _ = union(canvas.context.index[uid].box for uid in uids)
+        left, right = (canvas.to_viewport(QPointF(x, y0)).toPoint() for x in (x0, x1))
+        top = max(margin, right.y())
+        if right.x() + margin + size.width() <= canvas.viewport().width():
+            corner = QPoint(max(margin, right.x() + margin), top)
+        elif left.x() - margin - size.width() >= 0:
+            corner = QPoint(left.x() - margin - size.width(), top)
+        else:
+            corner = QPoint(margin, margin)
+        return canvas.viewport().mapToGlobal(corner)
 
     # --- how new shapes are drawn -------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from PySide6.QtCore import QPoint, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent
-from PySide6.QtWidgets import QDialog, QDoubleSpinBox, QFrame, QHBoxLayout, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDoubleSpinBox, QFrame, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
 from app.panels.parts import label
 from app.theme import SPACE
@@ -16,10 +16,10 @@ _STEPS: Final = 200
 _WIDTH: Final = 300
 
 
-class AmountPopover(QDialog):
+class AmountPopover(QFrame):
     """A slider whose ends are a hundred times apart, and the number beside it.
 
-    Enter accepts, Esc or a click elsewhere cancels.
+    Enter accepts, Esc or a click elsewhere cancels; either way it is gone then.
 
     Args:
         title: what is done.
@@ -61,21 +61,20 @@ class AmountPopover(QDialog):
         self.field.setKeyboardTracking(False)
         self.field.setAccessibleName(f"{title}, pixels")
         self.note = label("", "muted")
+        self.note.setWordWrap(True)
         row = QHBoxLayout()
         row.setSpacing(SPACE)
         row.addWidget(self.slider, 1)
         row.addWidget(self.field)
-        frame = QFrame()
-        frame.setProperty("kind", "floating")
-        inside = QVBoxLayout(frame)
-        inside.setContentsMargins(SPACE * 2, SPACE, SPACE * 2, SPACE)
+        self.setProperty("kind", "floating")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        inside = QVBoxLayout(self)
+        inside.setContentsMargins(SPACE * 3 // 2, SPACE, SPACE * 3 // 2, SPACE * 3 // 2)
         inside.setSpacing(SPACE)
-        inside.addWidget(label(title, "heading"))
+        inside.addWidget(label(title, "strong"))
         inside.addLayout(row)
         inside.addWidget(self.note)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(frame)
+        inside.addWidget(label("Enter accepts, Esc cancels", "small"))
         self.setFixedWidth(_WIDTH)
         self._set_amount(amount)
         self.slider.valueChanged.connect(self._on_slider_moved)
@@ -102,11 +101,13 @@ class AmountPopover(QDialog):
         self.amount_changed.emit(self.amount)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Enter accepts, Esc cancels."""
+        """Enter accepts; Esc closes, which cancels."""
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self.field.interpretText()
             self._done = True
             self.chosen.emit(self.amount)
+            self.close()
+        elif event.key() == Qt.Key.Key_Escape:
             self.close()
         else:
             super().keyPressEvent(event)
@@ -117,6 +118,7 @@ class AmountPopover(QDialog):
         if not self._done:
             self._done = True
             self.cancelled.emit()
+        self.deleteLater()
 
     def _on_slider_moved(self, step: int) -> None:
         share = step / _STEPS
