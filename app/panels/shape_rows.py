@@ -24,6 +24,7 @@ from app.panels.parts import draw_swatch
 from app.panels.reorder import ReorderListModel
 from app.panels.rows import paint_elided, paint_ground, row_size, small_font
 from app.theme import SPACE, tokens
+from core.annotation.locking import is_locked
 from core.annotation.model import IGNORE_LABEL, ClassList, Shape, ShapeType
 
 _INDEX = QModelIndex | QPersistentModelIndex
@@ -213,10 +214,14 @@ class ShapeDelegate(QStyledItemDelegate):
         painter.drawText(size_box, middle | Qt.AlignmentFlag.AlignRight, size)
         name = _ICONS.get(shape.shape_type, shape.shape_type.value)
         kind = icon_pixmap(name, theme.muted, 14, ratio)
-        painter.drawPixmap(right - size_width - 20, row.center().y() - 6, kind)
+        icons_left = right - size_width - 20
+        painter.drawPixmap(icons_left, row.center().y() - 6, kind)
+        if is_locked(shape):
+            icons_left -= 18
+            painter.drawPixmap(icons_left, row.center().y() - 6, icon_pixmap("lock", theme.muted, 14, ratio))
         painter.setFont(option.font)
         painter.setPen(QColor(theme.text if shown else theme.muted))
         left = row.left() + SPACE + 44
-        room = max(0, right - size_width - 26 - left)
+        room = max(0, icons_left - 6 - left)
         paint_elided(painter, QRect(left, row.top(), room, row.height()), shape.label)
         painter.restore()
