@@ -140,13 +140,14 @@ class ShapeActions(QObject):
             "shape.to_mask": chosen.no_masks,
             "shape.group": chosen.count > 1,
             "shape.ungroup": chosen.grouped,
-            "shape.lock": chosen.unlocked,
+            "shape.lock": chosen.count > 0,
             "shape.unlock": bool(self._canvas.context.index.locked),
             "edit.select_class": chosen.count > 0,
             "edit.select_group": chosen.grouped,
         }
         for name, enabled in possible.items():
             self._actions[name].setEnabled(enabled)
+        self._actions["shape.lock"].setText("Unloc&k" if chosen.count and not chosen.unlocked else "Loc&k")
 
     @property
     def _document(self) -> AnnotationDocument | None:
@@ -184,8 +185,10 @@ class ShapeActions(QObject):
         return True
 
     def lock(self) -> None:
-        """Lock the selected shapes; what the mouse passes through is not selected any more."""
-        if self._do(lambda document, uids: commands.SetLocked.of(document, uids, locked=True)):
+        """Lock the selected shapes, which the mouse then passes through; unlock them if all are locked."""
+        lock = any(not is_locked(shape) for shape in self._selected())
+        done = self._do(lambda document, uids: commands.SetLocked.of(document, uids, locked=lock))
+        if done and lock:
             self._session.set_selection(())
 
     def unlock_all(self) -> None:

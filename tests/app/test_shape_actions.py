@@ -271,6 +271,18 @@ def test_a_locked_shape_is_left_alone_by_mouse_and_keys_until_it_is_unlocked(dra
     assert len(shapes(drawn)) == 2
 
 
+def test_the_same_key_unlocks_a_locked_shape_chosen_in_the_list(drawn) -> None:
+    action = drawn.window.actions_["shape.lock"]
+    select(drawn, 1)
+    drawn.key(Qt.Key.Key_L, CTRL)
+    assert action.text() == "Loc&k"
+    select(drawn, 1)
+    assert action.text() == "Unloc&k"
+    drawn.key(Qt.Key.Key_L, CTRL)
+    assert not is_locked(shapes(drawn)[1])
+    assert drawn.session.selection == {shapes(drawn)[1].uid}
+
+
 def test_locked_shapes_stay_locked_over_a_switch_of_image(drawn, qtbot) -> None:
     select(drawn, 0)
     trigger(drawn, "shape.lock")
