@@ -27,6 +27,8 @@ from app.workers.tasks import TaskRunner
 from app.workers.trainer_thread import SHUTDOWN_LIMIT_S, TrainerThread
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import ClassList, Shape
+from core.errors import ImageFileError
+from core.images.pyramid import is_huge
 from core.learning.config import TrainConfig
 from core.learning.events import (
     ClassesChanged,
@@ -56,7 +58,7 @@ from core.learning.events import (
 if TYPE_CHECKING:
     from app.session import Session
     from app.session_state import CurrentImage
-    from core.project.project import Project, ScanChange
+    from core.project.project import ImageEntry, Project, ScanChange
 
 log = logging.getLogger(__name__)
 
@@ -268,6 +270,10 @@ class LearningController(QObject):
             return
         entry = current.entry
         self._show(self._predictions.get(entry.key))
+        if current.pyramid is not None:
+            # Class map and confidence of 400 megapixels would take the window over a gigabyte.
+            self._thread.send(Watch(key=None))
+            return
         self._thread.send(
             Watch(
                 key=entry.key,
@@ -277,7 +283,7 @@ class LearningController(QObject):
         )
         following = self._session.neighbour(1)
         ahead = None if following is None else self._session.entry(following)
-        if ahead is not None and self._predictions.get(ahead.key) is None:
+        if ahead is not None and self._predictions.get(ahead.key) is None and not _is_huge(ahead):
             self._thread.send(
                 Predict(
                     key=ahead.key,
@@ -418,3 +424,10 @@ class LearningController(QObject):
         if state != self._state:
             self._state = state
             self.training_state_changed.emit(state)
+
+
+def _is_huge(entry: ImageEntry) -> bool:
+    try:
+        return is_huge(entry.image_path)
+    except ImageFileError:
+        return False  # the engine says what is wrong with it

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPixmap
 
-from app.canvas.layer_cache import Frame, image_pixels
+from app.canvas.layer_cache import Frame
 from app.canvas.outlines import Box
 from app.canvas.tile_feed import TileFeed, TileKey
 
@@ -36,7 +33,6 @@ class ImageLayer:
         self._smallest = QImage()
         self._transparent = False
         self._feed: TileFeed | None = None
-        self._table: NDArray[np.uint8] | None = None
         self.size = QSize(0, 0)
         self.ground = QColor(40, 40, 40)
         """The neutral colour around the image."""
@@ -58,15 +54,6 @@ class ImageLayer:
         height, width = feed.pyramid.size_hw
         self.size = QSize(width, height)
 
-    def set_table(self, table: NDArray[np.uint8] | None) -> None:
-        """Look every painted value up in a table (256, 3), uint8, columns R, G, B; None: paint as it is.
-
-        For brightness, contrast and gamma. Costs the pixels in sight, whatever the image's size.
-        """
-        if table is not None and (table.shape != (256, 3) or table.dtype != np.uint8):
-            raise ValueError(f"a table is (256, 3) uint8, not {table.shape} {table.dtype}")
-        self._table = table
-
     def render(self, target: QImage, rect: QRect, frame: Frame) -> None:
         """Draw the part inside `rect`; see `layer_cache.Layer`."""
         painter = QPainter(target)
@@ -86,8 +73,6 @@ class ImageLayer:
                 shrink = level.width() / self.size.width(), level.height() / self.size.height()
                 self._paint_part(painter, seen, frame, shrink, (0.0, 0.0), level.rect(), _pixmap(level))
         painter.end()
-        if self._table is not None and not seen.isEmpty():
-            self._look_up(target, seen)
 
     # --- tiles --------------------------------------------------------------------------------------------
 
@@ -212,14 +197,6 @@ class ImageLayer:
         tile_painter.fillRect(_CHECK, _CHECK, _CHECK, _CHECK, dark)
         tile_painter.end()
         painter.drawTiledPixmap(rect, tile, rect.topLeft())
-
-    def _look_up(self, target: QImage, rect: QRect) -> None:
-        """Put what was painted in `rect` through the table."""
-        assert self._table is not None
-        part = image_pixels(target)[rect.y() : rect.y() + rect.height(), rect.x() : rect.x() + rect.width()]
-        # In memory blue comes first; alpha stays.
-        table = np.dstack([self._table[:, 2], self._table[:, 1], self._table[:, 0], np.arange(256)])
-        part[:] = cv2.LUT(np.ascontiguousarray(part), table.astype(np.uint8))
 
 
 def _pixmap(level: QPixmap) -> Callable[[QPainter, QRectF, QRectF], None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -184,6 +185,14 @@ def edit(window, until: Callable[..., float]) -> None:
         timed("one vertex moved", partial(session.execute, move))
 
 
+def _forget(folder: Path) -> None:
+    """Take away what an earlier run left beside the image."""
+    for name in (".maskloop", "masks"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for old in folder.glob("*.json"):
+        old.unlink()
+
+
 def main() -> None:
     """Make the files, measure each in its own process."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -203,6 +212,7 @@ def main() -> None:
             path = folder / FILES[kind]
             if not path.exists():
                 make(kind, path, chosen.side)
+            _forget(folder)
             print(
                 f"{path.name}, {chosen.side} x {chosen.side}, {path.stat().st_size / 1e6:.0f} MB", flush=True
             )
