@@ -15,6 +15,7 @@ from PySide6.QtGui import QAction, QActionGroup, QCursor
 from PySide6.QtWidgets import QMenu
 
 from app.actions import Actions
+from app.canvas.tools.registry import tool_names
 from app.canvas.view import CanvasView
 from app.session import Session
 from core.annotation.commands import Reorder, finished_area, pasting
@@ -24,23 +25,8 @@ from core.annotation.model import AnnotationState, LabelClass, Shape
 if TYPE_CHECKING:
     from app.session_state import CurrentImage
 
-TOOL_ACTIONS: Final = {
-    "shape.select": "select",
-    "shape.polygon": "polygon",
-    "shape.freehand": "freehand",
-    "shape.brush": "brush",
-    "shape.eraser": "eraser",
-    "shape.rectangle": "rectangle",
-    "shape.oriented_rectangle": "oriented_rectangle",
-    "shape.circle": "circle",
-    "shape.line": "line",
-    "shape.linestrip": "linestrip",
-    "shape.point": "point",
-    "shape.region": "region",
-    "shape.split": "split",
-    "shape.ruler": "ruler",
-    "shape.finished_area": "rectangle",
-}
+TOOL_ACTIONS: Final = {f"shape.{name}": name for name in tool_names()} | {"shape.finished_area": "rectangle"}
+"""Each tool has the action of its name."""
 COPY_OFFSET_PX: Final = 12.0
 """How far a copy lies from its original, screen pixels."""
 NO_IMAGE: Final = "Open a folder of images to begin"

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.interactive.window import Pixels, checked_image, overlap
+from core.interactive.window import PixelBox, Pixels, checked_image, overlap
 
 Boundary = NDArray[np.float32]
 """(H, W), 0..1: how likely a pixel lies on a border between two classes."""
@@ -65,15 +65,9 @@ class LiveWire:
         A point outside the image is moved to its border.
         """
         height, width = self._image.shape[:2]
-        column, row = _pixel(xy, width, height)
-        reach = self._radius
-        box = overlap(
-            (0, 0, width, height), (column - reach, row - reach, column + reach + 1, row + reach + 1)
-        )
-        x0, y0, x1, y1 = box
-        window = self._image[y0:y1, x0:x1]
+        x0, y0, x1, y1 = map_box(xy, (height, width), self._radius)
         boundary = None if self._boundary is None else self._boundary[y0:y1, x0:x1]
-        self._map = EdgeMap(window, boundary, (column - x0, row - y0), origin=(x0, y0))
+        self._map = edge_map(self._image[y0:y1, x0:x1], boundary, xy, origin=(x0, y0))
         return self._map
 
     def path_to(self, xy: tuple[float, float]) -> NDArray[np.float64]:
@@ -148,6 +142,25 @@ class EdgeMap:
         return np.asarray(path) if tuple(path[-1]) == last else np.vstack([path, last])
 
 
+def map_box(xy: tuple[float, float], size_hw: tuple[int, int], radius: int) -> PixelBox:
+    """The window of an image that the map of an anchor needs."""
+    height, width = size_hw
+    column, row = _pixel(xy, (0, 0, width, height))
+    return overlap(
+        (0, 0, width, height), (column - radius, row - radius, column + radius + 1, row + radius + 1)
+    )
+
+
+def edge_map(
+    window: Pixels, boundary: Boundary | None, xy: tuple[float, float], *, origin: tuple[int, int]
+) -> EdgeMap:
+    """The paths from an anchor, given in image pixels, in a window of the image (see `map_box`)."""
+    height, width = window.shape[:2]
+    box = origin[0], origin[1], origin[0] + width, origin[1] + height
+    column, row = _pixel(xy, box)
+    return EdgeMap(window, boundary, (column - origin[0], row - origin[1]), origin=origin)
+
+
 def boundary_map(
     classes: NDArray[np.uint8], confidence: NDArray[np.uint8] | None = None, *, softness: float = 1.5
 ) -> Boundary:
@@ -198,5 +211,7 @@ def _shrunk(array: NDArray[Any], step: int) -> NDArray[Any]:
     return np.asarray(cv2.resize(padded, size, interpolation=cv2.INTER_AREA))
 
 
-def _pixel(xy: tuple[float, float], width: int, height: int) -> tuple[int, int]:
-    return min(max(math.floor(xy[0]), 0), width - 1), min(max(math.floor(xy[1]), 0), height - 1)
+def _pixel(xy: tuple[float, float], box: PixelBox) -> tuple[int, int]:
+    """The pixel of a box next to a point."""
+    x0, y0, x1, y1 = box
+    return min(max(math.floor(xy[0]), x0), x1 - 1), min(max(math.floor(xy[1]), y0), y1 - 1)

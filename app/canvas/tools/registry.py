@@ -6,14 +6,19 @@ from typing import Final
 
 from app.canvas.aids.ruler import RulerTool
 from app.canvas.tools.base import Tool
+from app.canvas.tools.blobs import BlobTool
 from app.canvas.tools.boxes import CircleTool, LineTool, PointTool, RectangleTool
 from app.canvas.tools.brush import BrushTool, EraserTool
 from app.canvas.tools.freehand import FreehandTool
+from app.canvas.tools.grabcut import GrabCutTool
+from app.canvas.tools.live_wire import LiveWireTool
 from app.canvas.tools.oriented import OrientedRectangleTool
 from app.canvas.tools.paths import LinestripTool, PolygonTool
 from app.canvas.tools.region import RegionTool
 from app.canvas.tools.select import SelectTool
 from app.canvas.tools.split import SplitTool
+from app.canvas.tools.superpixel import SuperpixelTool
+from app.canvas.tools.wand import WandTool
 
 TOOLS: Final[tuple[type[Tool], ...]] = (
     SelectTool,
@@ -21,6 +26,11 @@ TOOLS: Final[tuple[type[Tool], ...]] = (
     FreehandTool,
     BrushTool,
     EraserTool,
+    LiveWireTool,
+    WandTool,
+    GrabCutTool,
+    SuperpixelTool,
+    BlobTool,
     RectangleTool,
     OrientedRectangleTool,
     CircleTool,
