@@ -106,11 +106,14 @@ class History:
         """
         if not 0 <= position <= len(self._done) + len(self._undone):
             raise IndexError(f"the history has no place {position}")
-        with self._document.atomic():
-            while len(self._done) > position:
-                self.undo()
-            while len(self._done) < position:
-                self.redo()
+        entries = self.entries
+        with self._document.atomic():  # where one cannot be done, document and history stay as they are
+            for command in reversed(entries[position : len(self._done)]):
+                command.revert(self._document)
+            for command in entries[len(self._done) : position]:
+                command.apply(self._document)
+        self._done, self._undone = list(entries[:position]), list(reversed(entries[position:]))
+        self._may_merge = False
 
     def close(self) -> None:
         """Stop watching the document."""

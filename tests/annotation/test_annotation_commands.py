@@ -373,6 +373,37 @@ def test_a_new_edit_drops_what_was_undone(document, history, square) -> None:
     assert [command.name for command in history.entries] == ["Mark as done"]
 
 
+def test_a_jump_in_the_history_goes_back_and_forth(document, history, square) -> None:
+    for step in (1, 2, 3):
+        history.push(MoveVertex.of(document, square.uid, 0, (step, step)))
+        history.break_merge()
+    names = history.entries
+    history.go_to(1)
+    assert points_of(document, square)[0] == (1, 1)
+    assert (history.position, history.entries) == (1, names)
+    history.go_to(3)
+    assert points_of(document, square)[0] == (3, 3)
+    with pytest.raises(IndexError, match="no place 4"):
+        history.go_to(4)
+    history.go_to(0)
+    assert document.get(square.uid) is square
+
+
+def test_a_jump_that_fails_half_way_leaves_document_and_history_as_they_were(
+    document, history, square
+) -> None:
+    history.push(MoveVertex.of(document, square.uid, 0, (1, 1)))
+    history.push(Relabel.of(document, [square.uid], "nerve"))
+    history.go_to(0)
+    document.remove(document.shapes[1].uid)
+    document.remove(square.uid)  # behind the history's back
+    before = document.snapshot()
+    with pytest.raises(KeyError):
+        history.go_to(2)
+    assert document.snapshot() == before
+    assert history.position == 0
+
+
 def test_reloading_the_document_empties_the_history(document, history, square) -> None:
     history.push(MoveVertex.of(document, square.uid, 0, (1, 1)))
     history.undo()
