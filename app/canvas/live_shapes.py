@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from PySide6.QtCore import QPointF, QRectF
-from PySide6.QtGui import QColor, QPainter, QPainterPath, QTransform
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QTransform
 
 from app.canvas.handles import handle_rings, rotation_grip
 from app.canvas.hits import Hit
+from app.canvas.layer_cache import Frame
 from app.canvas.outlines import Box, Outline, outline_of
 from app.canvas.painting import draw_handle, draw_handles, draw_line, path_of
 from app.canvas.shape_index import ShapeIndex, union
+from app.canvas.shape_layer import paint_outline
 from app.canvas.style import (
     HANDLE_FILL,
     HANDLE_HOT,
@@ -34,6 +36,8 @@ FEW: Final = 64
 """More selected shapes than this are drawn by the layer: drawing them anew at every paint would be felt."""
 LIVE_MARGIN: Final = 32.0
 """How far pens and handles reach past the shapes' boxes, screen pixels."""
+_LARGE: Final = 3000
+"""Outlines of more vertices than this are painted by OpenCV, with those left out that nobody sees."""
 _MAX_HANDLES: Final = 4000
 _HOVER_FILL_ALPHA: Final = 40
 
@@ -163,11 +167,13 @@ class LiveShapes:
         inverted, _ = to_viewport.inverted()
         # Pens and handles reach past the geometry.
         seen = inverted.mapRect(exposed.adjusted(-LIVE_MARGIN, -LIVE_MARGIN, LIVE_MARGIN, LIVE_MARGIN))
-        self._paint_bodies(painter, to_viewport, seen)
+        self._paint_bodies(painter, to_viewport, seen, exposed)
         self._paint_handles(painter, to_viewport, seen)
         painter.restore()
 
-    def _paint_bodies(self, painter: QPainter, to_viewport: QTransform, seen: QRectF) -> None:
+    def _paint_bodies(
+        self, painter: QPainter, to_viewport: QTransform, seen: QRectF, exposed: QRectF
+    ) -> None:
         live = self.uids()
         for uid, outline, dx, dy in sorted(self._drawn(), key=lambda drawn: drawn[0] in self.selection):
             if not _meets(outline.box, seen.translated(-dx, -dy)):
@@ -182,12 +188,16 @@ class LiveShapes:
                         draw_handle(painter, center, HANDLE_FILL, 7.5)
                     draw_handle(painter, center, visible_line(color), 5.0)
                 continue
+            alpha, width = (SELECTED_FILL_ALPHA, 2.5) if strong else (_HOVER_FILL_ALPHA, 2.0)
+            if sum(map(len, outline.rings)) > _LARGE:
+                _paint_large(painter, outline, color, placing, exposed, alpha, width)
+                continue
             path = placing.map(self._path(uid, outline))
             if outline.closed:
                 fill = QColor(color)
-                fill.setAlpha(SELECTED_FILL_ALPHA if strong else _HOVER_FILL_ALPHA)
+                fill.setAlpha(alpha)
                 painter.fillPath(path, fill)
-            draw_line(painter, path, visible_line(color), 2.5 if strong else 2.0)
+            draw_line(painter, path, visible_line(color), width)
 
     def _paint_handles(self, painter: QPainter, to_viewport: QTransform, seen: QRectF) -> None:
         if self.shift is None:
@@ -259,6 +269,35 @@ class LiveShapes:
         if known is None or known[0] is not outline:
             known = self._paths[uid] = outline, path_of(outline)
         return known[1]
+
+
+def _paint_large(
+    painter: QPainter,
+    outline: Outline,
+    color: QColor,
+    placing: QTransform,
+    exposed: QRectF,
+    alpha: int,
+    width: float,
+) -> None:
+    """An outline of very many vertices, into a picture: a path of them takes a painter most of a second."""
+    device = painter.device()
+    ratio = 1.0 if device is None else device.devicePixelRatioF()
+    room = exposed.toAlignedRect()
+    size = room.size() * ratio
+    picture = QImage(size, QImage.Format.Format_ARGB32_Premultiplied)
+    picture.fill(Qt.GlobalColor.transparent)
+    frame = Frame(
+        scale=placing.m11() * ratio,
+        dx=(placing.dx() - room.x()) * ratio,
+        dy=(placing.dy() - room.y()) * ratio,
+        width=size.width(),
+        height=size.height(),
+        ratio=ratio,
+    )
+    paint_outline(picture, outline, color, frame, fill_alpha=alpha, width=width * ratio)
+    picture.setDevicePixelRatio(ratio)
+    painter.drawImage(room.topLeft(), picture)
 
 
 def _moved(box: Box, dx: float, dy: float) -> Box:

@@ -201,7 +201,7 @@ class ShapeIndex:
 
 def union(boxes: Iterable[Box]) -> Box:
     """Smallest box around boxes; an empty one (infinite corners crossed) around none."""
-    array = np.array([_EMPTY_BOX, *boxes])
-    x0, y0 = array[:, :2].min(axis=0).tolist()
-    x1, y1 = array[:, 2:].max(axis=0).tolist()
+    x0, y0, x1, y1 = _EMPTY_BOX
+    for left, top, right, bottom in boxes:
+        x0, y0, x1, y1 = min(x0, left), min(y0, top), max(x1, right), max(y1, bottom)
     return x0, y0, x1, y1

@@ -33,6 +33,9 @@ _RICH_VERTICES: Final = 6000
 _FAR: Final = 8192.0
 """Rings that reach further out of the view (device pixels) are cut first: OpenCV walks every scan line."""
 _FEW_VERTICES: Final = 8
+_MANY_VERTICES: Final = 2000
+_MOST_VERTICES: Final = 12_000
+"""More of one ring are not drawn: OpenCV smooths about 3,000 short edges in a millisecond."""
 _DOT_RADIUS: Final = 4.0
 
 _WHITE: Final = (255, 255, 255, 255)
@@ -92,40 +95,80 @@ class ShapeLayer:
         _stroke_all(pixels, drawn, frame.ratio, rich=self._rich)
 
     def _placed(self, uids: Sequence[int], rect: QRect, frame: Frame) -> list[_Drawn]:
-        """The shapes in coordinates of `rect`; all their points are transformed together."""
-        outlines = [self._index[uid] for uid in uids]
-        rings = [_thinned(ring, outline, frame.scale) for outline in outlines for ring in outline.rings]
-        # OpenCV's coordinates name pixel centres.
-        offset = np.array([frame.dx - rect.x() - 0.5, frame.dy - rect.y() - 0.5])
-        placed = np.concatenate(rings)
-        placed *= frame.scale
-        placed += offset
-        any_far = placed.min() < -_FAR or placed.max() > _FAR
-        if any_far:
-            np.clip(placed, -_FAR - 1, _FAR + 1, out=placed)
-        fixed = _fixed(placed)
-        ends = itertools.accumulate(map(len, rings))
-        pieces = iter([fixed[end - len(ring) : end] for ring, end in zip(rings, ends, strict=True)])
-        result = []
-        for uid, outline in zip(uids, outlines, strict=True):
-            mine = [next(pieces) for _ in outline.rings]
-            floats = None
-            if any_far and any(np.abs(piece).max() > _FAR * (1 << _SHIFT) for piece in mine):
-                floats = [ring * frame.scale + offset for ring in outline.rings]
-            result.append(_Drawn(outline, mine, floats, self._color_of(uid), uid in self.selected))
-        return result
+        looks = [(self._index[uid], self._color_of(uid), uid in self.selected) for uid in uids]
+        return _place(looks, rect, frame)
+
+
+def paint_outline(
+    target: QImage, outline: Outline, color: QColor, frame: Frame, *, fill_alpha: int, width: float
+) -> None:
+    """Paint one outline of any number of vertices as live shapes are painted.
+
+    Args:
+        target: a picture of the frame's size, transparent where nothing is painted yet.
+        outline: closed or open, no dots.
+        color: of its line.
+        frame: where the image stands in the picture.
+        fill_alpha: 0..255, of a closed outline's inside.
+        width: of the line, device pixels.
+    """
+    pixels = image_pixels(target)
+    drawn = _place([(outline, color, False)], target.rect(), frame)
+    _fill_all(pixels, drawn, fill_alpha)
+    height, across = pixels.shape[:2]
+    (shape,) = drawn
+    lines, closed = shape.fixed, outline.closed
+    if shape.floats is not None:
+        cut = (cut_line(ring, across, height, closed=closed) for ring in shape.floats)
+        lines, closed = [_fixed(piece) for pieces in cut for piece in pieces], False
+    halo = _premultiplied(HALO, HALO.alpha())
+    for line_color, thickness in ((halo, width + 2), (_line_color(color.rgb()), width)):
+        cv2.polylines(pixels, lines, closed, line_color, round(thickness), cv2.LINE_AA, _SHIFT)
+
+
+def _place(looks: Sequence[tuple[Outline, QColor, bool]], rect: QRect, frame: Frame) -> list[_Drawn]:
+    """Outlines in coordinates of `rect`; all their points are transformed together."""
+    outlines = [outline for outline, _, _ in looks]
+    rings = [_thinned(ring, outline, frame.scale) for outline in outlines for ring in outline.rings]
+    # OpenCV's coordinates name pixel centres.
+    offset = np.array([frame.dx - rect.x() - 0.5, frame.dy - rect.y() - 0.5])
+    placed = np.concatenate(rings)
+    placed *= frame.scale
+    placed += offset
+    any_far = placed.min() < -_FAR or placed.max() > _FAR
+    if any_far:
+        np.clip(placed, -_FAR - 1, _FAR + 1, out=placed)
+    fixed = _fixed(placed)
+    ends = itertools.accumulate(map(len, rings))
+    pieces = iter([fixed[end - len(ring) : end] for ring, end in zip(rings, ends, strict=True)])
+    result = []
+    for outline, color, selected in looks:
+        mine = [next(pieces) for _ in outline.rings]
+        floats = None
+        if any_far and any(np.abs(piece).max() > _FAR * (1 << _SHIFT) for piece in mine):
+            floats = [ring * frame.scale + offset for ring in outline.rings]
+        result.append(_Drawn(outline, mine, floats, color, selected))
+    return result
 
 
 def _thinned(ring: Points, outline: Outline, scale: float) -> Points:
     """Leave out vertices closer than a pixel or two to the next: nobody sees them, all cost the same."""
-    if len(ring) <= _FEW_VERTICES:
+    if len(ring) <= _FEW_VERTICES or outline.dots:
         return ring
+    if len(ring) > _MANY_VERTICES:
+        # A long coastline has bays that every so-manieth vertex would miss: one a pixel it passes is kept.
+        pixels = np.rint(ring * scale)
+        moved = np.empty(len(ring), np.bool_)
+        moved[0] = True
+        np.any(pixels[1:] != pixels[:-1], axis=1, out=moved[1:])
+        kept = ring[moved]
+        return kept[:: 1 + len(kept) // _MOST_VERTICES] if len(kept) > _FEW_VERTICES else ring[:_FEW_VERTICES]
     x0, y0, x1, y1 = outline.box
     stride = len(ring) // max(_FEW_VERTICES, int(1.5 * scale * max(x1 - x0, y1 - y0)))
-    return ring[::stride] if stride > 1 and not outline.dots else ring
+    return ring[::stride] if stride > 1 else ring
 
 
-def _fill_all(pixels: NDArray[np.uint8], drawn: Iterable[_Drawn]) -> None:
+def _fill_all(pixels: NDArray[np.uint8], drawn: Iterable[_Drawn], fill_alpha: int = FILL_ALPHA) -> None:
     height, width = pixels.shape[:2]
     for shape in drawn:
         if not shape.outline.closed:
@@ -135,7 +178,7 @@ def _fill_all(pixels: NDArray[np.uint8], drawn: Iterable[_Drawn]) -> None:
             cut = (cut_ring(ring, width, height) for ring in shape.floats)
             rings = [_fixed(ring) for ring in cut if len(ring) >= 3]
         if rings:
-            alpha = SELECTED_FILL_ALPHA if shape.selected else FILL_ALPHA
+            alpha = SELECTED_FILL_ALPHA if shape.selected else fill_alpha
             cv2.fillPoly(pixels, rings, _premultiplied(shape.color, alpha), cv2.LINE_8, _SHIFT)
 
 

@@ -420,10 +420,10 @@ class CanvasView(Themed, ToolView):
             paint_placeholder(painter, self.viewport().rect(), self._placeholder, tokens())
         painter.restore()
 
-    def _paint_magnified(self, painter: QPainter, to_loupe: QTransform) -> None:
-        """What is live, under a transform from the viewport to the loupe."""
+    def _paint_magnified(self, painter: QPainter, to_loupe: QTransform, rect: QRectF) -> None:
+        """What is live, under a transform from the viewport to the loupe, inside `rect`."""
         transform = self.viewportTransform() * to_loupe
-        self._live.paint(painter, transform, to_loupe.mapRect(QRectF(self.viewport().rect())))
+        self._live.paint(painter, transform, rect)
         painter.save()
         painter.setTransform(to_loupe * painter.transform())
         self._tool.paint_overlay(painter)

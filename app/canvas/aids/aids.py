@@ -108,7 +108,7 @@ class ViewAids:
         painter: QPainter,
         frame: Frame,
         layers: Sequence[Layer],
-        paint_live: Callable[[QPainter, QTransform], None],
+        paint_live: Callable[[QPainter, QTransform, QRectF], None],
     ) -> None:
         """Draw what lies above everything; `layers` and `paint_live` are for `paint_loupe`."""
         if self._mouse is None:

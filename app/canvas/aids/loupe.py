@@ -31,7 +31,7 @@ def paint_loupe(
     at: QPointF,
     frame: Frame,
     layers: Sequence[Layer],
-    paint_live: Callable[[QPainter, QTransform], None],
+    paint_live: Callable[[QPainter, QTransform, QRectF], None],
 ) -> None:
     """Paint what is around the mouse, magnified, into `rect` of the viewport.
 
@@ -41,7 +41,8 @@ def paint_loupe(
         at: the mouse, viewport pixels.
         frame: where the image stands in the viewport.
         layers: bottom to top.
-        paint_live: draws live shapes and the tool's work under a transform from viewport to loupe.
+        paint_live: draws live shapes and the tool's work under a transform from viewport to loupe,
+            as far as they are seen in the loupe's rectangle.
     """
     ratio = frame.ratio
     side = round(rect.width() * ratio)
@@ -62,7 +63,7 @@ def paint_loupe(
         picture.fill(Qt.GlobalColor.transparent)
         layer.render(picture, QRect(0, 0, side, side), near)
         painter.drawImage(rect, picture)
-    paint_live(painter, QTransform(FACTOR, 0, 0, FACTOR, *_shift(rect, at)))
+    paint_live(painter, QTransform(FACTOR, 0, 0, FACTOR, *_shift(rect, at)), rect)
     painter.setClipping(False)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setBrush(Qt.BrushStyle.NoBrush)

@@ -266,3 +266,56 @@ def test_on_a_high_density_screen_everything_stands_where_it_should():
         check=False,
     )
     assert result.stdout.strip() == "fine", result.stderr
+
+
+@pytest.mark.parametrize("zoom", [0.5, 1.0, 6.0])
+def test_an_outline_of_very_many_vertices_looks_like_one_of_few(make_desk, zoom):
+    """Selected shapes are painted in one way up to some thousand vertices and in another beyond."""
+
+    def ring(count):
+        angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
+        bays = 80 + 12 * np.sin(9 * angle)
+        return Shape(
+            "nerve",
+            ShapeType.POLYGON,
+            frozen_points(np.stack([200 + bays * np.cos(angle), 150 + bays * np.sin(angle)], axis=1)),
+        )
+
+    pictures = []
+    for count in (700, 20_000):
+        shape = ring(count)
+        desk = make_desk(shape)
+        desk.view.set_zoom(zoom)
+        desk.view.centerOn(250, 150)
+        plain = shown(desk)
+        desk.select({shape.uid})
+        desk.view.context.hover(None)
+        pictures.append((plain, shown(desk)))
+    (few, few_selected), (many, many_selected) = pictures
+    assert plainly_different(few, many) < 0.01
+    assert plainly_different(few_selected, many_selected) < 0.02 + 0.03 * (zoom <= 1)
+    assert plainly_different(many, many_selected) > 0.002
+
+
+def test_very_many_shapes_are_dragged_as_one_picture_and_land_where_they_were_shown(make_desk, monkeypatch):
+    desk = make_desk(*crowd(300))
+    desk.select({shape.uid for shape in desk.shapes})
+    shown(desk)
+    free = next(s for s in desk.shapes if s.points.min() > 60 and s.points.max() < 240)
+    x, y = free.points.mean(axis=0)
+    desk.press(x, y)
+    desk.move(x + 4, y + 4, held=Qt.MouseButton.LeftButton)
+    shown(desk)
+    drawn: list[QRect] = []
+    layer = desk.view._shapes._dragged
+    render = layer.render
+    monkeypatch.setattr(
+        layer, "render", lambda target, rect, frame: (drawn.append(rect), render(target, rect, frame))
+    )
+    desk.move(x + 8, y + 2, held=Qt.MouseButton.LeftButton)
+    dragged = shown(desk)
+    width, height = desk.view.viewport().width(), desk.view.viewport().height()
+    assert all(min(rect.width(), rect.height()) < min(width, height) / 4 for rect in drawn)  # strips
+    desk.release(x + 8, y + 2)
+    assert desk.history.position == 1
+    assert plainly_different(shown(desk), dragged) < 0.03
