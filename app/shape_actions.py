@@ -245,6 +245,9 @@ class ShapeActions(QObject):
             return
 
         def show(amount: float) -> None:
+            if len(uids) > MOST_PREVIEWED:
+                popover.set_note(f"{len(uids)} shapes; too many to show beforehand")
+                return
             try:
                 pairs = make(document, uids, amount).pairs()
             except (ValueError, KeyError) as error:
@@ -252,8 +255,7 @@ class ShapeActions(QObject):
                 return
             before, after = (sum(map(_vertices, shapes)) for shapes in zip(*pairs, strict=True))
             popover.set_note(f"{before} vertices become {after}")
-            if len(pairs) <= MOST_PREVIEWED:
-                self._canvas.change_live(previews={shape.uid: shape for _, shape in pairs})
+            self._canvas.change_live(previews={shape.uid: shape for _, shape in pairs})
 
         def accept(amount: float) -> None:
             remember(amount)

@@ -7,7 +7,7 @@ out has its label, its place and its identity.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -31,7 +31,7 @@ from core.annotation.content_edits import ReplaceShapes
 from core.annotation.document import AnnotationDocument, by_index
 from core.annotation.locking import is_locked, refuse_locked
 from core.annotation.model import Shape, ShapeType, frozen_points
-from core.annotation.rasterize import painted_box, shape_mask
+from core.annotation.rasterize import painted_box
 from core.annotation.region_edits import CutHole
 from core.annotation.stack_edits import AddShapes, RemoveShapes
 from core.annotation.vectorize import region_shapes
@@ -47,14 +47,14 @@ _NO_AREA: Final = "has no area; choose polygons, boxes, circles or masks"
 def exchanging(document: AnnotationDocument, title: str, exchanges: Iterable[Exchange]) -> Command:
     """The command that puts other shapes in the places of shapes."""
     changed = [(old, new) for old, new in exchanges if new != (old,)]
-    gone = [old.uid for old, new in changed if not new]
+    gone = {old.uid for old, new in changed if not new}
     commands: list[Command] = []
     if gone:
         commands.append(RemoveShapes.of(document, gone))
     if kept := [(old, new[0]) for old, new in changed if new]:
         before, after = zip(*kept, strict=True)
         commands.append(ReplaceShapes(before, after, title))
-    order = [shape.uid for shape in document.shapes if shape.uid not in set(gone)]
+    order = [shape.uid for shape in document.shapes if shape.uid not in gone]
     for old, new in changed:
         if len(new) > 1:
             place = order.index(old.uid) + 1
@@ -145,19 +145,17 @@ def splitting(document: AnnotationDocument, uids: Collection[int], line: ArrayLi
     return exchanging(document, "Split shape" if len(exchanges) == 1 else "Split shapes", exchanges)
 
 
-def divided_by(document: AnnotationDocument, line: ArrayLike) -> list[int]:
-    """The uids of the shapes a line would divide, topmost first; locked ones and masks left out."""
+def divided_by(document: AnnotationDocument, line: ArrayLike) -> Iterator[int]:
+    """The uids of the shapes a line divides, topmost first; locked ones and masks are left out."""
     knife = frozen_points(line)
     low, high = knife.min(axis=0), knife.max(axis=0)
-    found = []
     for shape in reversed(document.shapes):
         if shape.shape_type not in AREAL or shape.shape_type is ShapeType.MASK or is_locked(shape):
             continue
         x0, y0, x1, y1 = bounding_box(shape)
         apart = x0 > high[0] or x1 < low[0] or y0 > high[1] or y1 < low[1]
         if not apart and len(split((outline(shape), shape.holes), knife)) > 1:
-            found.append(shape.uid)
-    return found
+            yield shape.uid
 
 
 def clipping(document: AnnotationDocument, uids: Collection[int], size_wh: tuple[int, int]) -> Command:
@@ -237,19 +235,15 @@ def to_masks(document: AnnotationDocument, uids: Collection[int], size_wh: tuple
     if not shapes:
         raise ValueError("these are masks already")
     refuse_locked(shapes)
-    size_hw = size_wh[1], size_wh[0]
     exchanges = []
     for shape in shapes:
-        box = painted_box(shape, size_hw)
-        drawn = () if box is None else _drawn(shape, size_hw)
+        # Within its own box: a shape of a huge image costs what it covers.
+        box = painted_box(shape, (size_wh[1], size_wh[0]))
+        drawn = () if box is None else as_mask(shape, pixels(shape, box), box[:2])
         if not drawn:
             raise ValueError(f"this shape ({shape.label}) lies outside the image; it has no pixels")
         exchanges.append((shape, drawn))
     return exchanging(document, "Convert to mask", exchanges)
-
-
-def _drawn(shape: Shape, size_hw: tuple[int, int]) -> tuple[Shape, ...]:
-    return as_mask(shape, shape_mask(shape, size_hw), (0, 0))
 
 
 def _with_area(document: AnnotationDocument, uids: Collection[int]) -> list[Shape]:

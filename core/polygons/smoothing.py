@@ -39,7 +39,7 @@ def simplify_together(regions: Sequence[Region], tolerance: float) -> list[Regio
     """
     if tolerance > 0 and len(regions) > 1 and all(rings_are_valid(*region) for region in regions):
         polygons = [Polygon(*region) for region in regions]
-        if _share_borders(polygons) and shapely.coverage_is_valid(polygons):
+        if shapely.coverage_is_valid(polygons) and _share_borders(polygons):
             # Visvalingam-Whyatt: its tolerance is the square root of the area a vertex may take away.
             simpler = shapely.coverage_simplify(polygons, tolerance)
             return [_checked(after, before) for after, before in zip(simpler, regions, strict=True)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.annotation import commands
 from core.annotation.document import AnnotationDocument
@@ -113,8 +115,8 @@ def test_a_split_shape_becomes_two_beside_each_other_in_the_stack() -> None:
 
 def test_the_shapes_under_a_line_are_found_from_the_top() -> None:
     table = Table(box(0, 0, 10, 10), box(2, 2, 8, 8), box(40, 40, 50, 50))
-    assert commands.divided_by(table.document, [(5, -1), (5, 11)]) == table.uids(1, 0)
-    assert commands.divided_by(table.document, [(5, 4), (5, 5)]) == []
+    assert list(commands.divided_by(table.document, [(5, -1), (5, 11)])) == table.uids(1, 0)
+    assert list(commands.divided_by(table.document, [(5, 4), (5, 5)])) == []
 
 
 def test_clipping_cuts_at_the_border_of_the_image() -> None:
@@ -163,6 +165,29 @@ def test_polygon_to_mask_to_polygon_draws_the_same_pixels(drawn) -> None:
     assert {s.shape_type for s in table.shapes} == {ShapeType.POLYGON}
     assert np.array_equal(np.any([shape_mask(s, SIZE_HW) for s in table.shapes], axis=0), expected)
     assert table.shapes[0].uid == drawn.uid
+
+
+corner = st.tuples(st.floats(-20, 100), st.floats(-20, 80))
+
+
+@given(
+    st.sampled_from(
+        [ShapeType.POLYGON, ShapeType.RECTANGLE, ShapeType.CIRCLE, ShapeType.LINE, ShapeType.POINT]
+    ),
+    st.lists(corner, min_size=5, max_size=5),
+)
+@settings(max_examples=200, deadline=None)
+def test_a_mask_has_exactly_the_pixels_the_shape_draws(shape_type, corners) -> None:
+    count = {ShapeType.POLYGON: 5, ShapeType.POINT: 1}.get(shape_type, 2)
+    drawn = shape(shape_type, corners[:count])
+    expected = shape_mask(drawn, SIZE_HW)
+    document = Table(drawn).document
+    if expected.any():
+        History(document).push(commands.to_masks(document, [drawn.uid], SIZE_HW[::-1]))
+        assert np.array_equal(shape_mask(document.shapes[0], SIZE_HW), expected)
+    else:
+        with pytest.raises(ValueError, match="outside the image"):
+            commands.to_masks(document, [drawn.uid], SIZE_HW[::-1])
 
 
 def test_boxes_and_circles_become_polygons_that_cover_the_same() -> None:

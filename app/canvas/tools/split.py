@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import ClassVar
 
 from app.canvas.tools.base import Pointer
@@ -32,7 +33,7 @@ class SplitTool(PathTool):
             return
         line = self.points
         self.cancel()
-        uids = list(self.context.selection) or divided_by(document, line)[:1]
+        uids = list(self.context.selection) or list(islice(divided_by(document, line), 1))
         if not uids:
             self.context.say("The line divides no shape: draw it from outside to outside.")
             return
