@@ -13,7 +13,7 @@ from app.qt_pixels import paintable
 from core.errors import FileProblem, ImageFileError
 from core.files import file_digest
 from core.images.pages import image_file
-from core.images.pyramid import Pyramid, is_huge, open_pyramid
+from core.images.pyramid import PYRAMIDS, Pyramid, is_huge, open_pyramid
 from core.images.reader import read_image
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def load_image(
             loaded = project.load(entry)
         if stamp != known_stamp:
             if is_huge(entry.image_path):
-                pyramid = open_pyramid(entry.image_path, project.layout.cache / "pyramids")
+                pyramid = open_pyramid(entry.image_path, project.layout.cache / PYRAMIDS)
             else:
                 image = decode(entry.image_path)
     except FileProblem as error:

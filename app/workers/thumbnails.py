@@ -17,6 +17,7 @@ from app.workers.tasks import TaskRunner
 from core.errors import ImageFileError
 from core.files import digest
 from core.images.pages import image_file
+from core.images.pyramid import PYRAMIDS, huge_thumbnail, is_huge
 from core.images.reader import thumbnail
 
 if TYPE_CHECKING:
@@ -108,7 +109,10 @@ def load_thumbnail(path: Path, cache: Path) -> QImage:
     image = QImage(str(kept)) if kept.is_file() else QImage()
     if not image.isNull():
         return image
-    image = paintable(thumbnail(path, SIDE_PX))
+    if is_huge(path):
+        image = paintable(huge_thumbnail(path, SIDE_PX, cache.parent / PYRAMIDS))
+    else:
+        image = paintable(thumbnail(path, SIDE_PX))
     _keep(image, kept)
     return image
 

@@ -37,16 +37,19 @@ from numpy.typing import NDArray
 from core.errors import ImageFileError
 from core.files import digest
 from core.images.pages import image_file
-from core.images.reader import HUGE_PIXELS, decoded_small, image_size, turned
+from core.images.reader import HUGE_PIXELS, decoded_small, image_size, thumbnail, turned
 from core.images.strips import StripReader
 from core.images.tile_store import PyramidWriter, StoreHeader, TileStore, level_size, make_room
 
+PYRAMIDS: Final = "pyramids"
+"""The folder of pyramids in a project's cache."""
 TILE_SIDE: Final = 512
 OVERVIEW_SIDE: Final = 4096
 CACHE_BYTES: Final = 8 << 30
 """Bound of all pyramids in one cache folder: about five images of 20,000 x 20,000 in colour."""
 _MEMORY_BYTES: Final = 96 << 20
 _JPEG_LEVELS: Final = 3
+_BAND_ROWS: Final = 256
 _LAYOUT: Final = 1
 """Raised when stores of older versions are no longer right."""
 
@@ -83,6 +86,24 @@ def open_pyramid(
         ImageFileError: missing, damaged as far as the header shows it, or of an unsupported kind.
     """
     return Pyramid(path, cache_dir, shape or PyramidShape(), limit_bytes)
+
+
+def huge_thumbnail(path: Path, side: int, cache_dir: Path) -> NDArray[np.uint8]:
+    """As `reader.thumbnail`, of a huge image: never decoded whole, and quick where its pyramid is known.
+
+    Raises:
+        ImageFileError: as `read_image`.
+    """
+    pyramid = open_pyramid(path, cache_dir)
+    try:
+        if pyramid.decodes_reduced and not pyramid.ready:
+            return thumbnail(path, side)
+        sketch = pyramid.sketch(lambda _share: None)
+    finally:
+        pyramid.close()
+    scale = min(1.0, side / max(sketch.shape[:2]))
+    size = max(1, round(sketch.shape[1] * scale)), max(1, round(sketch.shape[0] * scale))
+    return np.asarray(cv2.resize(sketch, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 class Pyramid:
@@ -130,6 +151,11 @@ class Pyramid:
         """Every tile can be had."""
         return self._ready
 
+    @property
+    def decodes_reduced(self) -> bool:
+        """A small version can be decoded without the rest (JPEG)."""
+        return self._reader.is_jpeg
+
     # --- making -------------------------------------------------------------------------------------------
 
     def prepare(self, report: Report) -> None:
@@ -173,6 +199,23 @@ class Pyramid:
             store.close()
         report(1.0)
 
+    def sketch(self, report: Report) -> NDArray[np.uint8]:
+        """The overview alone (h, w, 3), uint8: from the cache, else from a pass over the file; not kept.
+
+        Raises:
+            ImageFileError: the file is damaged.
+        """
+        if self._ready and self._overview is not None:
+            return self._shown(self._overview)
+        overview = np.zeros((*self._header.overview_hw, self._header.channels), np.uint8)
+        if self._reader.random_access:
+            self._shrink_into(overview, report)
+        else:
+            writer = PyramidWriter(self._header, None, overview)
+            for strip in self._reader.strips(report):
+                writer.add(strip)
+        return self._shown(overview)
+
     def _shrink_into(self, overview: NDArray[np.uint8], report: Report) -> None:
         passes = 2 if self._reader.measured(lambda share: report(share / 2)) is not None else 1
         for top, part in self._reader.reduced(1 << self._header.overview_level):
@@ -181,7 +224,7 @@ class Pyramid:
 
     def _lay_out(self, store: TileStore, overview: NDArray[np.uint8], report: Report) -> None:
         self._store = store
-        writer = PyramidWriter(store, overview)
+        writer = PyramidWriter(self._header, store, overview)
         for strip in self._reader.strips(report):
             writer.add(strip)
 
@@ -277,6 +320,7 @@ class Pyramid:
     def close(self) -> None:
         """Give files and memory back; a `prepare` on its way ends with its next report that raises."""
         self._closed.set()
+        self._reader.close()
         if self._store is not None and self._ready:
             self._store.close()
         with self._lock:
@@ -310,19 +354,28 @@ class Pyramid:
         return result
 
     def _averaged(self, level: int, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-        """From the file itself: pixels of level 0, averaged."""
+        """From the file itself: pixels of level 0, averaged.
+
+        Some rows at a time: larger blocks, freed again, would stay with the process as fragments (500 MB
+        after a hundred tiles).
+        """
         height, width = self._reader.size_hw
-        x0, y0, x1, y1 = (value << level for value in box)
-        pixels = self._reader.box(x0, y0, min(x1, width), min(y1, height))
-        if level == 0:
-            return pixels
-        h, w = box[3] - box[1], box[2] - box[0]
-        rows, columns = (h << level) - pixels.shape[0], (w << level) - pixels.shape[1]
-        if rows or columns:
-            pixels = np.pad(pixels, ((0, rows), (0, columns), (0, 0)), mode="edge")
-        return np.asarray(cv2.resize(pixels, (w, h), interpolation=cv2.INTER_AREA), np.uint8).reshape(
-            h, w, -1
-        )
+        x0, y0, x1, y1 = box
+        result = np.empty((y1 - y0, x1 - x0, self._header.channels), np.uint8)
+        rows = max(1, _BAND_ROWS >> level)
+        for top in range(y0, y1, rows):
+            bottom = min(y1, top + rows)
+            left, right = x0 << level, min(x1 << level, width)
+            pixels = self._reader.box(left, top << level, right, min(bottom << level, height))
+            if level:
+                below = (bottom - top << level) - pixels.shape[0]
+                beside = (x1 - x0 << level) - pixels.shape[1]
+                if below or beside:
+                    pixels = np.pad(pixels, ((0, below), (0, beside), (0, 0)), mode="edge")
+                small = cv2.resize(pixels, (x1 - x0, bottom - top), interpolation=cv2.INTER_AREA)
+                pixels = np.asarray(small, np.uint8).reshape(bottom - top, x1 - x0, -1)
+            result[top - y0 : bottom - y0] = pixels
+        return result
 
     def _shown(self, stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Stored pixels (h, w, channels) as upright RGB."""

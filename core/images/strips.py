@@ -8,6 +8,7 @@ transparent pixels on white, deep images stretched between their percentiles.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -56,6 +57,9 @@ class StripReader:
         self._file, page = split_page(path)
         self._directory = 0
         self._stretch: Stretch | None = None
+        self._random: Any = None
+        self._regions: list[Any] = []
+        self._lock = threading.Lock()
         upright_hw = image_size(path)
         with as_image_file_error(path), opened_image(path) as image:
             # None: a TIFF of a kind that Pillow does not know, so a deep one.
@@ -131,8 +135,22 @@ class StripReader:
         """
         stretch = self.measured(_ignore)
         with self._vips_errors():
-            part = self._open("random").crop(x0, y0, x1 - x0, y1 - y0)
-            return self._converted(_with_bands(part.numpy()), stretch)
+            # One image for all boxes, and a region for each thread that is reading: every opened one holds on
+            # to two rows of tiles, which are 30 MB.
+            with self._lock:
+                if self._random is None:
+                    self._random = self._open("random")
+                region = self._regions.pop() if self._regions else _region(self._random)
+            raw = _fetched(region, self._random, x0, y0, x1 - x0, y1 - y0)
+            with self._lock:
+                self._regions.append(region)
+            return self._converted(raw, stretch)
+
+    def close(self) -> None:
+        """Give back what `box` keeps open."""
+        with self._lock:
+            self._regions.clear()
+            self._random = None
 
     def measured(self, report: Report) -> Stretch | None:
         """The stretch of a deep image, from a pass over all its pixels the first time; None for 8 bits."""
@@ -162,10 +180,10 @@ class StripReader:
                     copy = self._open("random", directory.number)
                     across, down = wanted[1] / copy.width, wanted[0] / copy.height
                     image = copy.resize(across, vscale=down, kernel="linear")
+            region = _region(image)
             for top in range(0, wanted[0], 64):
                 rows = min(64, wanted[0] - top)
-                part = image.crop(0, top, wanted[1], rows).numpy()
-                yield top, self._converted(_with_bands(part), stretch)
+                yield top, self._converted(_fetched(region, image, 0, top, wanted[1], rows), stretch)
 
     def _reduced_copies(self) -> list[Directory]:
         """Smaller copies of this page that stand behind it in the file, the smallest last."""
@@ -193,16 +211,12 @@ class StripReader:
 
     def _raw_strips(self) -> Iterator[tuple[int, NDArray[Any]]]:
         """First row and pixels (rows, W, bands) in the file's own type, from the top."""
-        import pyvips
-
         with self._vips_errors():
             image = self._open("sequential")
-            region = pyvips.Region.new(image)
-            dtype = np.dtype(_DTYPES[image.format])
+            region = _region(image)
             for top in range(0, image.height, _STRIP_ROWS):
                 rows = min(_STRIP_ROWS, image.height - top)
-                data = region.fetch(0, top, image.width, rows)
-                yield top, np.frombuffer(data, dtype).reshape(rows, image.width, image.bands)
+                yield top, _fetched(region, image, 0, top, image.width, rows)
 
     def _converted(self, raw: NDArray[Any], stretch: Stretch | None) -> NDArray[np.uint8]:
         """(rows, W, bands) of any kind to (rows, W, channels), uint8, by the rules of `read_image`."""
@@ -243,8 +257,16 @@ _DTYPES: Final = {
 }
 
 
-def _with_bands(pixels: NDArray[Any]) -> NDArray[Any]:
-    return pixels[..., None] if pixels.ndim == 2 else pixels
+def _region(image: Any) -> Any:
+    import pyvips
+
+    return pyvips.Region.new(image)
+
+
+def _fetched(region: Any, image: Any, x: int, y: int, width: int, height: int) -> NDArray[Any]:
+    """Pixels (height, width, bands) of a part, computed in the calling thread."""
+    data = region.fetch(x, y, width, height)
+    return np.frombuffer(data, _DTYPES[image.format]).reshape(height, width, image.bands)
 
 
 def _ignore(_share: float) -> None:

@@ -218,12 +218,13 @@ class PyramidWriter:
     Each level is the mean of 2 x 2 pixels of the one above it. Holds two rows of tiles a level at most.
 
     Args:
-        store: to write to.
+        header: the levels.
+        store: to write tiles to; None fills in the overview alone.
         overview: (h, w, channels), uint8, filled in as rows come.
     """
 
-    def __init__(self, store: TileStore, overview: NDArray[np.uint8]) -> None:
-        header = store.header
+    def __init__(self, header: StoreHeader, store: TileStore | None, overview: NDArray[np.uint8]) -> None:
+        self._header = header
         self._store = store
         self._overview = overview
         self._levels = [
@@ -234,7 +235,7 @@ class PyramidWriter:
 
     def add(self, strip: NDArray[np.uint8], level: int = 0) -> None:
         """The next rows (rows, W, channels) of a level."""
-        header = self._store.header
+        header = self._header
         if level == header.overview_level:
             end = self._overview_rows + len(strip)
             self._overview[self._overview_rows : end] = strip
@@ -250,7 +251,7 @@ class PyramidWriter:
             at_end = waiting.passed + waiting.filled == height
             if waiting.filled == header.tile_side or at_end:
                 rows = waiting.rows[: waiting.filled]
-                if level < header.tile_levels:
+                if self._store is not None and level < header.tile_levels:
                     self._store.write_tiles(level, waiting.passed // header.tile_side, rows)
                 waiting.passed += waiting.filled
                 waiting.filled = 0

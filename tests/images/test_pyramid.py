@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.errors import ImageFileError
-from core.images.pyramid import Pyramid, PyramidShape, open_pyramid
+from core.images.pyramid import Pyramid, PyramidShape, huge_thumbnail, open_pyramid
 from core.images.reader import read_image
 
 SMALL = PyramidShape(tile_side=64, overview_side=120)
@@ -333,3 +333,20 @@ def test_a_tile_outside_is_refused(tmp_path: Path, picture: Pixels) -> None:
         with pytest.raises(IndexError):
             pyramid.tile(*key)
     pyramid.close()
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "tiled tiff", "16-bit tiff"])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_thumbnail_is_the_image_small(tmp_path: Path, picture: Pixels, kind: str, known: bool) -> None:
+    name, write = KINDS[kind]
+    write(tmp_path / name, Image.fromarray(picture))
+    if known:
+        pyramid = open_pyramid(tmp_path / name, tmp_path / "cache")
+        pyramid.prepare(quiet)
+        pyramid.close()
+
+    small = huge_thumbnail(tmp_path / name, 40, tmp_path / "cache")
+
+    assert small.shape == (30, 40, 3)
+    near = cv2.resize(read_image(tmp_path / name), (40, 30), interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - near).mean() < 12
