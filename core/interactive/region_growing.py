@@ -50,9 +50,11 @@ class RegionGrower:
         self._seed = column - x0, row - y0
         self._smooth = smooth
         pixels = cut(image, (x0, y0, x1, y1))
+        blurred = pixels
         if smooth > 0:
-            pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), smooth), dtype=np.uint8)
-        self._distance = _distance(pixels, self._seed)
+            blurred = np.asarray(cv2.GaussianBlur(pixels, (0, 0), smooth), dtype=np.uint8)
+        self._distance = _distance(blurred, self._seed)
+        self._sharp = _distance(pixels, self._seed) if smooth > 0 else self._distance
 
     def grow(self, tolerance: float, *, connectivity: Literal[4, 8] = 8) -> Patch:
         """The region of a tolerance in grey levels, 0 to 255. The seed always belongs to it.
@@ -65,9 +67,12 @@ class RegionGrower:
         filled = np.zeros((alike.shape[0] + 2, alike.shape[1] + 2), dtype=np.uint8)
         flags = connectivity | cv2.FLOODFILL_MASK_ONLY | (1 << 8)
         _, _, _, (x, y, width, height) = cv2.floodFill(alike, filled, (column, row), 1, 0, 0, flags)
-        region = filled[1 + y : 1 + y + height, 1 + x : 1 + x + width] != 0
+        rim = math.ceil(2 * self._smooth)
+        x0, y0 = max(0, x - rim), max(0, y - rim)
+        part = np.s_[y0 : y + height + rim, x0 : x + width + rim]
+        region = _up_to_edges(filled[1:-1, 1:-1][part], self._sharp[part] <= tolerance, rim, connectivity)
         specks = round(math.pi * (3 * self._smooth) ** 2)
-        return Patch(without_holes(region, specks), self._x + x, self._y + y)
+        return Patch(without_holes(region, specks), self._x + x0, self._y + y0).trimmed()
 
 
 def grow_region(
@@ -92,3 +97,14 @@ def _distance(pixels: Pixels, seed: tuple[int, int]) -> NDArray[np.uint8]:
     table = np.abs(np.arange(256)[:, None] - mean).astype(np.uint8)  # (256, 3): far faster than arithmetic
     red, green, blue = (cv2.LUT(cv2.extractChannel(pixels, k), table[:, k].copy()) for k in range(3))
     return np.asarray(cv2.max(cv2.max(red, green), blue), dtype=np.uint8)
+
+
+def _up_to_edges(
+    region: NDArray[np.uint8], alike: NDArray[np.bool_], steps: int, connectivity: Literal[4, 8]
+) -> NDArray[np.bool_]:
+    """The region, grown by some steps over pixels that are alike: blurring drew it back from edges."""
+    shape = cv2.MORPH_RECT if connectivity == 8 else cv2.MORPH_CROSS
+    kernel = cv2.getStructuringElement(shape, (3, 3))
+    for _ in range(steps):
+        region = np.asarray(cv2.dilate(region, kernel) * alike | region, dtype=np.uint8)
+    return region != 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from PySide6.QtCore import QRectF, Qt
+from PySide6.QtCore import QRectF, Qt, QTimer
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPainterPath
 
 from app.canvas.context import ToolContext
@@ -86,6 +86,9 @@ class BlobTool(Tool):
         self.work = Latest(context.runner, context.view)
         self.work.failed.connect(context.say)
         self.work.changed.connect(context.refresh)
+        self._offer_soon = QTimer(context.view)
+        self._offer_soon.setSingleShot(True)
+        self._offer_soon.timeout.connect(self._offer_again)
         self._candidates: tuple[Candidate, ...] | None = None
         self._open: tuple[Candidate, ...] = ()
         self._paths = QPainterPath()
@@ -111,6 +114,7 @@ class BlobTool(Tool):
     def cancel(self) -> None:
         """Show none."""
         self.work.drop()
+        self._offer_soon.stop()
         self._candidates = None
         self._searched = None
         self._pressed = None
@@ -118,7 +122,8 @@ class BlobTool(Tool):
 
     def document_changed(self, change: Change) -> None:
         """What is labelled is no candidate any more, what was undone is one again."""
-        self._offer()
+        if self._candidates is not None:
+            self._offer_soon.start()  # once for a command that changes a thousand shapes
 
     # --- searching ----------------------------------------------------------------------------------------
 
@@ -152,6 +157,10 @@ class BlobTool(Tool):
         for each in self._open:
             self._paths.addPath(each.path)
         self._hovered = None if self._at is None else self._candidate_at(self._at)
+
+    def _offer_again(self) -> None:
+        self._offer()
+        self.context.refresh()
 
     def _is_labelled(self, candidate: Candidate) -> bool:
         document = self.context.document

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,6 +52,16 @@ class Cut:
         column, row = int(xy[0] // 1) - self.box[0], int(xy[1] // 1) - self.box[1]
         height, width = self.labels.shape
         return int(self.labels[row, column]) if 0 <= row < height and 0 <= column < width else None
+
+    def labels_between(self, start: XY, end: XY) -> list[int]:
+        """The segments on the way from one point to another, in order: a fast mouse passes several."""
+        steps = max(1, int(np.hypot(end[0] - start[0], end[1] - start[1]) / (self.size / 4)))
+        way = [
+            (start[0] + (end[0] - start[0]) * k / steps, start[1] + (end[1] - start[1]) * k / steps)
+            for k in range(steps + 1)
+        ]
+        passed = dict.fromkeys(self.label_at(point) for point in way)
+        return [label for label in passed if label is not None]
 
     def segment(self, label: int) -> Patch:
         """The pixels of a segment."""
@@ -159,27 +170,28 @@ class SuperpixelTool(FoundRegionTool):
             return
         self._stroke = set()
         self._removing = pointer.alt
+        self._at = pointer.xy
         self.move(pointer)
 
     def move(self, pointer: Pointer) -> None:
         """Highlight the segment under the mouse; while painting, take it along."""
-        self._at = pointer.xy
+        before, self._at = self._at, pointer.xy
         self._want_cut(pointer.xy)
         self._hover(None if self._cut is None else self._cut.label_at(pointer.xy))
-        label = self._hovered
-        if self._stroke is None or label is None or label in self._stroke or self._cut is None:
-            return
-        self._stroke.add(label)
-        self._paint(self._cut.segment(label))
+        if self._stroke is not None and self._cut is not None:
+            passed = self._cut.labels_between(pointer.xy if before is None else before, pointer.xy)
+            fresh = [label for label in passed if label not in self._stroke]
+            if fresh:
+                self._stroke.update(fresh)
+                self._paint([self._cut.segment(label) for label in fresh])
 
-    def _paint(self, segment: Patch) -> None:
-        if self._removing:
-            if self._painted is None:
-                return
-            left = self._painted.minus(segment)
-            self._painted = left if left.area else None
-        else:
-            self._painted = segment if self._painted is None else self._painted.plus(segment)
+    def _paint(self, segments: Iterable[Patch]) -> None:
+        for segment in segments:
+            if self._removing:
+                left = None if self._painted is None else self._painted.minus(segment)
+                self._painted = left if left is not None and left.area else None
+            else:
+                self._painted = segment if self._painted is None else self._painted.plus(segment)
         if self._painted is None:
             self.work.drop()
             self.show(None)
@@ -248,7 +260,11 @@ class SuperpixelTool(FoundRegionTool):
         if self._cut is not None:
             x0, y0, x1, y1 = self._cut.box
             where = QRectF(self.context.to_screen((x0, y0)), self.context.to_screen((x1, y1)))
+            # Borders are a pixel of the image wide: magnified they are paler, so that the image is seen.
+            painter.setOpacity(max(0.3, min(1.0, 1 / self.context.scale)))
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.context.scale < 1)
             painter.drawImage(where, self._cut.borders)
+            painter.setOpacity(1.0)
         super().paint_overlay(painter)
         if not self._hover_path.isEmpty():
             path = self.context.to_viewport_path(self._hover_path)

@@ -1,0 +1,138 @@
+"""Picking superpixels, by mouse and keys."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+
+from app.qt_pixels import paintable
+from core.annotation.rasterize import shape_mask
+
+KEY = Qt.Key
+ALT = Qt.KeyboardModifier.AltModifier
+SIZE_HW = (300, 400)
+
+
+@pytest.fixture
+def desk(make_desk, qtbot):
+    """Two halves, bright to the right of x = 203: segments end there."""
+    pixels = np.full((*SIZE_HW, 3), 60, np.uint8)
+    pixels[:, 203:] = 190
+    desk = make_desk(image=paintable(pixels))
+    desk.view.set_tool("superpixel")
+    settle(desk)
+    return desk
+
+
+def settle(desk) -> None:
+    while desk.view.context.runner.busy:
+        assert desk.view.context.runner.wait(10_000)
+
+
+def drawn(desk) -> np.ndarray:
+    covered = np.zeros(SIZE_HW, dtype=bool)
+    for shape in desk.shapes:
+        covered |= shape_mask(shape, SIZE_HW)
+    return covered
+
+
+def test_a_click_picks_a_segment_that_ends_at_the_edge(desk):
+    desk.click(210, 150)
+    settle(desk)
+    desk.key(KEY.Key_Return)
+    mask = drawn(desk)
+    assert desk.shapes[0].label == "nerve"
+    assert mask[150, 210]
+    assert not mask[:, :202].any()
+    assert 60 < mask.sum() < 700
+
+
+def test_the_segment_under_the_mouse_is_highlighted(desk):
+    desk.move(50, 50)
+    before = desk.color(300, 100)
+    desk.move(300, 100)
+    assert desk.color(300, 100) != before
+
+
+def test_a_drag_paints_one_polygon_and_undo_takes_it_back_whole(desk):
+    desk.drag((250, 60), (250, 140), (330, 140))
+    settle(desk)
+    desk.key(KEY.Key_Return)
+    assert len(desk.shapes) == 1
+    mask = drawn(desk)
+    assert mask[60, 250]
+    assert mask[140, 250]
+    assert mask[140, 330]
+    desk.history.undo()
+    assert desk.shapes == ()
+
+
+def test_a_drag_around_leaves_a_hole(desk):
+    desk.drag((240, 60), (340, 60), (340, 160), (240, 160), (240, 60))
+    settle(desk)
+    desk.key(KEY.Key_Return)
+    (shape,) = desk.shapes
+    assert len(shape.holes) == 1
+    assert not drawn(desk)[110, 290]
+
+
+def test_an_alt_drag_takes_segments_out(desk):
+    desk.drag((250, 60), (350, 60))
+    settle(desk)
+    desk.drag((340, 60), (355, 60), keys=ALT)
+    settle(desk)
+    desk.key(KEY.Key_Return)
+    mask = drawn(desk)
+    assert mask[60, 250]
+    assert not mask[60, 350]
+
+
+def test_taking_everything_out_leaves_nothing_to_accept(desk):
+    desk.click(250, 60)
+    settle(desk)
+    desk.click(250, 60, ALT)
+    settle(desk)
+    assert not desk.view.busy
+    desk.key(KEY.Key_Return)
+    assert desk.shapes == ()
+
+
+def test_brackets_change_the_size_of_segments_and_what_is_painted_stays(desk):
+    desk.click(300, 100)
+    settle(desk)
+    for _ in range(4):
+        desk.key(KEY.Key_BracketRight)
+    settle(desk)
+    assert "39 px" in desk.view.hint or "size" in desk.view.hint
+    desk.click(100, 100)
+    settle(desk)
+    desk.key(KEY.Key_Return)
+    small, large = sorted(int(shape_mask(shape, SIZE_HW).sum()) for shape in desk.shapes)
+    assert large > 2 * small
+
+
+def test_segments_stay_after_accepting(desk):
+    desk.click(300, 100)
+    settle(desk)
+    desk.key(KEY.Key_Return)
+    desk.click(100, 100)
+    settle(desk)
+    desk.key(KEY.Key_Return)
+    assert len(desk.shapes) == 2
+
+
+def test_esc_drops_what_is_painted(desk):
+    desk.click(300, 100)
+    settle(desk)
+    desk.key(KEY.Key_Escape)
+    assert not desk.view.busy
+    desk.key(KEY.Key_Return)
+    assert desk.shapes == ()
+
+
+def test_while_the_image_is_cut_the_hint_says_so(desk):
+    desk.key(KEY.Key_BracketRight)
+    assert "Cutting" in desk.view.hint
+    settle(desk)
+    assert "Cutting" not in desk.view.hint

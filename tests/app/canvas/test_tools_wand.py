@@ -1,0 +1,196 @@
+"""The magic wand, by mouse and keys."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage
+
+from app.qt_pixels import paintable
+from core.annotation.rasterize import shape_mask
+
+KEY = Qt.Key
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+ALT = Qt.KeyboardModifier.AltModifier
+SIZE_HW = (300, 400)
+
+
+def scene() -> tuple[QImage, dict[str, np.ndarray]]:
+    """Two discs, 40 grey levels apart, on a dark ground; the second has a rim 12 levels darker."""
+    rows, columns = np.mgrid[: SIZE_HW[0], : SIZE_HW[1]]
+    away = {
+        name: np.hypot(columns + 0.5 - x, rows + 0.5 - y) for name, x, y in (("a", 100, 150), ("b", 280, 150))
+    }
+    grey = np.full(SIZE_HW, 40)
+    grey[away["a"] <= 40] = 200
+    grey[away["b"] <= 40] = 138
+    grey[away["b"] <= 25] = 160
+    image = paintable(np.repeat(grey[..., None], 3, axis=2).astype(np.uint8))
+    return image, {"a": away["a"] <= 40, "b": away["b"] <= 40, "core": away["b"] <= 25}
+
+
+@pytest.fixture
+def regions() -> dict[str, np.ndarray]:
+    return scene()[1]
+
+
+@pytest.fixture
+def desk(make_desk):
+    desk = make_desk(image=scene()[0])
+    desk.view.set_tool("wand")
+    return desk
+
+
+def settle(desk) -> None:
+    assert desk.view.context.runner.wait(5000)
+    while desk.view.context.runner.busy:
+        desk.view.context.runner.wait(5000)
+
+
+def drawn(desk) -> np.ndarray:
+    covered = np.zeros(SIZE_HW, dtype=bool)
+    for shape in desk.shapes:
+        covered |= shape_mask(shape, SIZE_HW)
+    return covered
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a & b).sum() / (a | b).sum())
+
+
+def test_a_click_and_enter_make_a_polygon_of_the_active_class(desk, regions):
+    desk.click(100, 150)
+    settle(desk)
+    assert desk.shapes == ()  # a preview
+    assert desk.view.busy
+    desk.key(KEY.Key_Return)
+    (shape,) = desk.shapes
+    assert shape.label == "nerve"
+    assert iou(drawn(desk), regions["a"]) > 0.95
+    assert not desk.view.busy
+
+
+def test_the_preview_is_painted_before_it_is_accepted(desk):
+    before = desk.color(100, 150)
+    desk.click(100, 150)
+    settle(desk)
+    desk.move(10, 10)
+    assert desk.color(100, 150) != before
+    assert desk.color(20, 280) == desk.color(380, 20)
+
+
+def test_dragging_right_widens_the_tolerance(desk, regions):
+    desk.press(280, 150)
+    settle(desk)
+    desk.move(330, 150, held=Qt.MouseButton.LeftButton)
+    settle(desk)
+    assert "tolerance" in desk.view.hint
+    desk.release(330, 150)
+    desk.key(KEY.Key_Return)
+    assert iou(drawn(desk), regions["b"]) > 0.95
+
+
+def test_dragging_left_narrows_it_and_it_stays_for_the_next_object(desk, regions):
+    desk.drag((280, 150), (340, 150))
+    settle(desk)
+    desk.key(KEY.Key_Escape)
+    desk.drag((280, 150), (210, 150))
+    settle(desk)
+    desk.key(KEY.Key_Return)
+    assert iou(drawn(desk), regions["core"]) > 0.9
+
+
+def test_brackets_change_the_tolerance(desk, regions):
+    desk.click(280, 150)
+    for _ in range(10):
+        desk.key(KEY.Key_BracketRight)
+    settle(desk)
+    desk.key(KEY.Key_Return)
+    assert iou(drawn(desk), regions["b"]) > 0.95
+
+
+def test_shift_adds_and_alt_takes_away_in_one_step_of_the_history(desk, regions):
+    desk.click(100, 150)
+    settle(desk)
+    desk.click(280, 150, SHIFT)
+    settle(desk)
+    desk.click(280, 150, ALT)
+    settle(desk)
+    desk.click(280, 150, SHIFT)
+    settle(desk)
+    desk.key(KEY.Key_Return)
+    assert len(desk.shapes) == 2
+    assert iou(drawn(desk), regions["a"] | regions["core"]) > 0.9
+    desk.history.undo()
+    assert desk.shapes == ()
+
+
+def test_a_second_click_takes_the_place_of_the_first(desk, regions):
+    desk.click(100, 150)
+    settle(desk)
+    desk.click(280, 150)
+    settle(desk)
+    desk.key(KEY.Key_Return)
+    assert len(desk.shapes) == 1
+    assert not drawn(desk)[150, 100]
+
+
+def test_a_double_click_finds_and_accepts(desk, regions):
+    desk.double_click(100, 150)
+    settle(desk)
+    assert iou(drawn(desk), regions["a"]) > 0.95
+
+
+def test_enter_before_the_worker_is_ready_accepts_when_it_is(desk, regions):
+    desk.click(100, 150)
+    desk.key(KEY.Key_Return)
+    settle(desk)
+    assert len(desk.shapes) == 1
+
+
+def test_esc_and_another_tool_drop_the_preview(desk):
+    desk.click(100, 150)
+    settle(desk)
+    desk.key(KEY.Key_Escape)
+    assert not desk.view.busy
+    desk.click(100, 150)
+    desk.view.set_tool("select")
+    settle(desk)
+    desk.view.set_tool("wand")
+    assert not desk.view.busy
+    assert desk.shapes == ()
+
+
+def test_another_image_drops_what_an_older_press_finds(desk):
+    desk.click(100, 150)
+    desk.view.set_image(scene()[0])
+    settle(desk)
+    assert not desk.view.busy
+
+
+def test_a_click_outside_and_alt_without_a_region_do_nothing(desk):
+    desk.click(-6, 150)
+    assert not desk.view.busy
+    desk.click(100, 150, ALT)
+    assert not desk.view.busy
+    assert "nothing to take from" in desk.view.hint
+
+
+def test_without_a_class_the_label_is_asked_for_and_the_region_stays_in_sight(desk):
+    desk.view.set_active_class(None)
+    desk.click(100, 150)
+    settle(desk)
+    desk.key(KEY.Key_Return)
+    (shape,) = desk.unlabelled
+    assert shape.label == ""
+    assert desk.view.busy
+    desk.key(KEY.Key_Escape)
+    assert not desk.view.busy
+
+
+def test_holes_of_the_region_are_holes_of_the_polygon(desk):
+    desk.click(20, 20)
+    settle(desk)
+    desk.key(KEY.Key_Return)
+    assert [len(shape.holes) for shape in desk.shapes] == [2]
