@@ -93,7 +93,10 @@ class ShapePictures:
             dx, dy = (round(step * frame.scale) for step in (live.swarm.dx, live.swarm.dy))
             moved = replace(frame, dx=frame.dx + dx, dy=frame.dy + dy)
             self._dragged_cache.paint(painter, moved, exposed)
-        if self.names_visible:
+
+    def paint_names(self, painter: QPainter, frame: Frame, exposed: QRect, live: LiveShapes) -> None:
+        """Blit the names, above what is live: a selected shape has its name, too."""
+        if self.names_visible and live.visible and len(self._index):
             self._names_cache.paint(painter, frame, exposed)
 
     def magnified(self) -> list[Layer]:

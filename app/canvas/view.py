@@ -390,12 +390,7 @@ class CanvasView(Themed, ToolView):
         painter.save()
         painter.resetTransform()
         frame = self._frame()
-        ratio = frame.ratio
-        exposed = self._exposed
-        left, top = math.floor(exposed.x() * ratio), math.floor(exposed.y() * ratio)
-        right = min(frame.width, math.ceil((exposed.x() + exposed.width()) * ratio))
-        bottom = min(frame.height, math.ceil((exposed.y() + exposed.height()) * ratio))
-        device = QRect(left, top, right - left, bottom - top)
+        device = self._exposed_pixels(frame)
         self._image_cache.paint(painter, frame, device)
         if self._has_image:
             self.aids.paint_below(painter, frame)
@@ -410,12 +405,14 @@ class CanvasView(Themed, ToolView):
         painter.resetTransform()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if self._has_image:
+            frame = self._frame()
             self._live.paint(painter, self.viewportTransform(), QRectF(self._exposed))
+            self._shapes.paint_names(painter, frame, self._exposed_pixels(frame), self._live)
             self._tool.paint_overlay(painter)
             layers: list[Layer] = [self._shown_image]
             layers += [self._prediction_layer] if self.has_prediction else []
             layers += self._shapes.magnified() if self._live.visible else []
-            self.aids.paint_above(painter, self._frame(), layers, self._paint_magnified)
+            self.aids.paint_above(painter, frame, layers, self._paint_magnified)
         else:
             paint_placeholder(painter, self.viewport().rect(), self._placeholder, tokens())
         painter.restore()
@@ -428,6 +425,14 @@ class CanvasView(Themed, ToolView):
         painter.setTransform(to_loupe * painter.transform())
         self._tool.paint_overlay(painter)
         painter.restore()
+
+    def _exposed_pixels(self, frame: Frame) -> QRect:
+        """The part of the viewport that is wanted, device pixels."""
+        ratio, exposed = frame.ratio, self._exposed
+        left, top = math.floor(exposed.x() * ratio), math.floor(exposed.y() * ratio)
+        right = min(frame.width, math.ceil((exposed.x() + exposed.width()) * ratio))
+        bottom = min(frame.height, math.ceil((exposed.y() + exposed.height()) * ratio))
+        return QRect(left, top, right - left, bottom - top)
 
     def _frame(self) -> Frame:
         ratio = self.viewport().devicePixelRatioF()
