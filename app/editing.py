@@ -20,6 +20,7 @@ from app.canvas.view import CanvasView
 from app.session import Session
 from core.annotation.commands import Reorder, finished_area, pasting
 from core.annotation.document import AnnotationDocument
+from core.annotation.locking import is_locked
 from core.annotation.model import AnnotationState, LabelClass, Shape
 
 if TYPE_CHECKING:
@@ -272,10 +273,11 @@ class Editing(QObject):
         return copies
 
     def select_all(self) -> None:
-        """Select every shape of the image."""
+        """Select every shape of the image that is not locked."""
         document = self._document
         if document is not None:
-            self._session.set_selection(shape.uid for shape in document.shapes)
+            free = (shape.uid for shape in document.shapes if not is_locked(shape))
+            self._session.set_selection(free)
             self._actions["shape.select"].trigger()
 
     # --- shapes among each other --------------------------------------------------------------------------

@@ -212,7 +212,7 @@ class ShapeActions(QObject):
         document = self._document
         wanted = {trait(shape) for shape in self._selected()} - {None}
         if document is not None:
-            found = {shape.uid for shape in document.shapes if trait(shape) in wanted}
+            found = {s.uid for s in document.shapes if trait(s) in wanted and not is_locked(s)}
             self._session.set_selection(self._session.selection | found)
 
     # --- outlines, with a preview -------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PySide6.QtCore import QPoint, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen
 from PySide6.QtWidgets import QMenu
@@ -21,11 +20,10 @@ from app.canvas.tools.base import Pointer
 from app.canvas.vertex_sets import vertices_in
 from core.annotation.commands import (
     XY,
-    AddShapes,
     TranslateShapes,
+    pasting,
 )
 from core.annotation.model import ShapeType
-from core.annotation.shape_edits import translated
 
 if TYPE_CHECKING:
     from app.canvas.context import ToolContext
@@ -126,8 +124,9 @@ class CopyOrMoveDrag(MoveDrag):
         if document is None:
             return
         order = sorted((uid for uid in self.uids if uid in document), key=document.index_of)
-        copies = tuple(translated(document.get(uid), np.array(offset)).copy() for uid in order)
-        self.context.issue(AddShapes(copies))
+        shapes = [document.get(uid) for uid in order]
+        command, copies = pasting(document, shapes, offset=offset, title="Copy here")
+        self.context.issue(command)
         self.context.end_drag()
         self.context.select(shape.uid for shape in copies)
 

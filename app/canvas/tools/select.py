@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QKeyEvent, QPainter
+from PySide6.QtGui import QPainter
 
 from app.canvas.context import ToolContext
-from app.canvas.handles import handle_rings, moved_handle, takes_vertices
+from app.canvas.handles import takes_vertices
 from app.canvas.hits import Hit
 from app.canvas.live_shapes import FEW
 from app.canvas.outlines import Box
 from app.canvas.style import DRAG_START
-from app.canvas.tools.base import Pointer, Tool
+from app.canvas.tools.base import Pointer
 from app.canvas.tools.drags import BandDrag, CopyOrMoveDrag, Drag, MoveDrag
+from app.canvas.tools.edit_keys import EditKeys
 from app.canvas.tools.oriented import RotateDrag
-from app.canvas.tools.vertex_drags import InsertDrag, VertexDrag, sharing_places
+from app.canvas.tools.vertex_drags import InsertDrag, VertexDrag
 from app.canvas.tools.vertices import VerticesDrag
-from app.canvas.vertex_sets import moved_vertices, without_vertices
-from core.annotation.commands import MoveSharedVertex, RemoveShapes, RemoveVertex, ShapeEdit, TranslateShapes
 from core.annotation.document import Change
 
-_ARROWS: Final = {
-    Qt.Key.Key_Left: (-1.0, 0.0),
-    Qt.Key.Key_Right: (1.0, 0.0),
-    Qt.Key.Key_Up: (0.0, -1.0),
-    Qt.Key.Key_Down: (0.0, 1.0),
-}
-_BIG_NUDGE: Final = 10.0
-_KEYPAD: Final = Qt.KeyboardModifier.KeypadModifier
-_NONE: Final = Qt.KeyboardModifier.NoModifier
-_SHIFT: Final = Qt.KeyboardModifier.ShiftModifier
 
-
-class SelectTool(Tool):
+class SelectTool(EditKeys):
     """Click selects, Ctrl+click adds or takes away, drag moves a vertex or the selected shapes.
 
-    - A click where the last one was picks the next shape below.
+    - A click on a grouped shape selects its group. A click where the last one was picks that shape alone, or
+      the next one below.
     - A dragged vertex snaps to those and to edges of other shapes (Alt suspends that). Where several shapes
       share it, all of them follow, unless Ctrl is held.
     - Alt+press on an edge adds a vertex and drags it, Alt+Shift+click on a vertex removes it.
@@ -55,7 +44,7 @@ class SelectTool(Tool):
         self._drag: Drag | None = None
         self._last_click: Pointer | None = None
         self._picks_next = False
-        self._nudging = False
+        self._group_taken = False
 
     # --- state --------------------------------------------------------------------------------------------
 
@@ -93,7 +82,7 @@ class SelectTool(Tool):
             self._press_left(pointer)
 
     def _press_left(self, pointer: Pointer) -> None:
-        self._picks_next = False
+        self._picks_next = self._group_taken = False
         if pointer.alt and self._press_alt(pointer):
             return
         if pointer.ctrl:
@@ -116,8 +105,9 @@ class SelectTool(Tool):
         if self._is_repeated(pointer) and selected.intersection(below):
             self._picks_next = True  # decided at the release: a drag moves what is selected
         elif below[0] not in selected:
-            self.context.select([below[0]])
-            selected = frozenset([below[0]])
+            selected = self._group_of(below[0])
+            self._group_taken = len(selected) > 1
+            self.context.select(selected)
         self._drag = MoveDrag(self.context, pointer, selected - self.context.index.locked)
 
     def _press_vertex(self, pointer: Pointer, vertex: Hit) -> None:
@@ -203,7 +193,7 @@ class SelectTool(Tool):
             if self._picks_next:
                 place = max((below.index(uid) for uid in selected if uid in below), default=-1)
                 self.context.select([below[(place + 1) % len(below)]])
-            elif len(selected) > 1 and below:
+            elif len(selected) > 1 and below and not self._group_taken:
                 self.context.select([below[0]])
         self._last_click = pointer
 
@@ -243,6 +233,15 @@ class SelectTool(Tool):
             return []
         return self.context.hits.bodies(*pointer.xy, self.context.reach / 2)
 
+    def _group_of(self, uid: int) -> frozenset[int]:
+        """The shape, and those grouped with it that are shown and not locked."""
+        document, index = self.context.document, self.context.index
+        group = None if document is None else document.get(uid).group_id
+        if document is None or group is None:
+            return frozenset([uid])
+        members = {shape.uid for shape in document.shapes if shape.group_id == group}
+        return frozenset(member for member in members - index.locked if index.is_shown(member))
+
     def _is_repeated(self, pointer: Pointer) -> bool:
         if self._last_click is None:
             return False
@@ -256,118 +255,6 @@ class SelectTool(Tool):
             below = self._bodies(pointer)
             hit = Hit(below[0], "body") if below else None
         self.context.hover(hit)
-
-    # --- keys ---------------------------------------------------------------------------------------------
-
-    def claims(self, event: QKeyEvent) -> bool:
-        """Esc while dragging, Backspace over a vertex, arrows with a selection."""
-        key, modifiers = event.key(), event.modifiers() & ~_KEYPAD
-        if key == Qt.Key.Key_Escape:
-            return self.busy
-        if key == Qt.Key.Key_Backspace:
-            return modifiers == _NONE and bool(self._vertices_for_keys())
-        if key == Qt.Key.Key_Delete:  # of several vertices; that of shapes is the window's
-            return modifiers == _NONE and len(self.context.selected_vertices) > 1
-        return key in _ARROWS and modifiers in (_NONE, _SHIFT) and bool(self.context.selection)
-
-    def key(self, event: QKeyEvent) -> bool:
-        """Handle the keys named in the class's description."""
-        key, modifiers = event.key(), event.modifiers() & ~_KEYPAD
-        match key:
-            case Qt.Key.Key_Escape:
-                return self._escape()
-            case Qt.Key.Key_Backspace if modifiers == _NONE:
-                return self._remove_vertices(self._vertices_for_keys())
-            case Qt.Key.Key_Delete if self.claims(event):
-                return self._remove_vertices(self.context.selected_vertices)
-            case Qt.Key.Key_Delete if modifiers == _NONE:
-                return self._delete()
-            case Qt.Key.Key_A if modifiers == Qt.KeyboardModifier.ControlModifier:
-                self.context.select(self.context.index.shown())
-                return True
-            case _ if key in _ARROWS and modifiers in (_NONE, _SHIFT):
-                dx, dy = _ARROWS[Qt.Key(key)]
-                step = _BIG_NUDGE if modifiers == _SHIFT else 1.0
-                return self._nudge(dx * step, dy * step)
-            case _:
-                return False
-
-    def key_released(self, event: QKeyEvent) -> bool:
-        """A held arrow is one step of the history."""
-        if event.key() in _ARROWS and self._nudging and not event.isAutoRepeat():
-            self._nudging = False
-            self.context.end_drag()
-            return True
-        return False
-
-    def _escape(self) -> bool:
-        if self._drag is not None:
-            self._cancel_drag()
-        elif self.context.selected_vertices:
-            self.context.select_vertex(None)
-        elif self.context.selection:
-            self.context.select(())
-        else:
-            return False
-        return True
-
-    def _vertices_for_keys(self) -> frozenset[Hit]:
-        """The selected vertices; the one under the mouse goes before a single other one."""
-        marked, hovered = self.context.selected_vertices, self.context.hovered
-        if hovered is not None and hovered.kind == "vertex" and len(marked) < 2:
-            return frozenset([hovered])
-        return marked
-
-    def _remove_vertices(self, hits: frozenset[Hit]) -> bool:
-        document = self.context.document
-        if not hits or document is None or self.busy:
-            return False
-        edit: ShapeEdit
-        if len(hits) == 1:
-            (hit,) = hits
-            edit = RemoveVertex.of(document, hit.uid, hit.index, hit.ring)
-        else:
-            edit = without_vertices(document, hits)
-        try:
-            edit.pairs()
-        except ValueError as error:
-            stays = "The vertex stays" if len(hits) == 1 else "The vertices stay"
-            self.context.say(f"{stays}: {error}.")
-            return True
-        self.context.hover(None)
-        self.context.select_vertex(None)
-        self.context.issue(edit)
-        self.context.end_drag()
-        return True
-
-    def _delete(self) -> bool:
-        document, selected = self.context.document, self.context.selection
-        if document is None or not selected or self.busy:
-            return False
-        self.context.issue(RemoveShapes.of(document, selected))
-        self.context.end_drag()
-        self.context.select(())
-        return True
-
-    def _nudge(self, dx: float, dy: float) -> bool:
-        document, selected = self.context.document, self.context.selection
-        if document is None or not selected or self.busy:
-            return False
-        marked = self.context.selected_vertices
-        if not marked:
-            self.context.issue(TranslateShapes.of(document, selected, dx, dy))
-        elif len(marked) > 1:
-            self.context.issue(moved_vertices(document, marked, dx, dy, drag=True))
-        else:
-            (hit,) = marked
-            x, y = handle_rings(document.get(hit.uid))[hit.ring][hit.index].tolist()
-            places, to = sharing_places(self.context, hit), (x + dx, y + dy)
-            if len(places) > 1:
-                self.context.issue(MoveSharedVertex.of(document, places, to))
-            else:
-                self.context.issue(moved_handle(document, hit.uid, hit.ring, hit.index, to))
-        self._nudging = True
-        return True
 
     # --- looks --------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QPainter
@@ -106,6 +106,15 @@ def sharing_places(context: ToolContext, hit: Hit) -> list[VertexRef]:
     x, y = handle_rings(document.get(hit.uid))[hit.ring][hit.index].tolist()
     others = (place for place in context.snapper.sharing((x, y)) if place != own)
     return [own, *(place for place in others if shares_vertices(document.get(place.uid)))]
+
+
+def with_sharing(context: ToolContext, hits: Iterable[Hit]) -> frozenset[Hit]:
+    """Vertices, and those of other shapes at the same places that move with them."""
+    return frozenset(
+        Hit(place.uid, "vertex", place.ring, place.vertex)
+        for hit in hits
+        for place in sharing_places(context, hit)
+    )
 
 
 class InsertDrag(SnappingDrag):

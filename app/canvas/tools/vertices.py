@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.canvas.hits import Hit
 from app.canvas.tools.drags import Drag
+from app.canvas.tools.vertex_drags import with_sharing
 from app.canvas.vertex_sets import moved_vertices, points_of
 from core.annotation.commands import XY, ShapeEdit
 
@@ -15,13 +16,16 @@ if TYPE_CHECKING:
 
 
 class VerticesDrag(Drag):
-    """The selected vertices follow the mouse together, as far as the image reaches."""
+    """The selected vertices follow the mouse together, as far as the image reaches.
+
+    Vertices that other shapes share with them come along.
+    """
 
     def __init__(self, context: ToolContext, start: Pointer, hits: frozenset[Hit]) -> None:
         super().__init__(context, start)
         assert context.document is not None
-        self._hits = hits
-        points = points_of(context.document, hits)
+        self._hits = with_sharing(context, hits)
+        points = points_of(context.document, self._hits)
         self._low, self._high = points.min(axis=0), points.max(axis=0)
         self._edit: ShapeEdit | None = None
 

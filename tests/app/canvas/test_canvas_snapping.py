@@ -245,3 +245,32 @@ def test_escape_leaves_shared_vertices_where_they_were(neighbours) -> None:
     neighbours.release(220, 60)
     assert place(neighbours, 0, 1) == place(neighbours, 1, 0) == [200, 100]
     assert neighbours.history.entries == ()
+
+
+def test_several_selected_vertices_take_those_of_neighbours_along(neighbours) -> None:
+    neighbours.select(frozenset([neighbours.shapes[0].uid]))
+    neighbours.drag((190, 90), (210, 210))  # a band around the two vertices of the common border
+    neighbours.drag((200, 100), (205, 100), (215, 100))
+    for left, right in ((1, 0), (2, 3)):
+        assert place(neighbours, 0, left) == place(neighbours, 1, right)
+    assert place(neighbours, 0, 1) == pytest.approx([215, 100], abs=1)
+
+
+# --- groups -----------------------------------------------------------------------------------------------
+
+
+def test_a_click_selects_a_whole_group_and_another_click_one_shape_of_it(
+    make_desk, square, make_shape
+) -> None:
+    parts = [square.with_(group_id=7), make_shape([(250, 100), (300, 100), (300, 200)]).with_(group_id=7)]
+    desk = make_desk(*parts, make_shape([(20, 20), (60, 20), (60, 60)]))
+    desk.click(150, 150)
+    assert desk.selection == {shape.uid for shape in parts}
+    desk.click(150, 150)
+    assert desk.selection == {parts[0].uid}
+    desk.click(10, 250)
+    desk.drag((150, 150), (155, 150), (160, 150))  # both move
+    assert [shape.points[0].tolist() for shape in desk.shapes[:2]] == [
+        pytest.approx([110, 100], abs=1),
+        pytest.approx([260, 100], abs=1),
+    ]
