@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
+import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -212,3 +215,27 @@ def test_a_small_image_has_a_thumbnail_of_its_own_size(tmp_path: Path) -> None:
 
     assert small.shape == (3, 5, 3)
     assert (small == 200).all()
+
+
+def _png_header(width: int, height: int) -> bytes:
+    """A PNG that says how large it is, and no more."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    return b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IDAT\x35\xaf\x06\x1e"
+
+
+def test_four_hundred_megapixels_are_not_too_many(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(_png_header(20_000, 20_000))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert image_size(tmp_path / "a.png") == (20_000, 20_000)
+
+
+@pytest.mark.parametrize("side", [23_171, 60_000])
+def test_larger_images_are_refused_in_one_sentence(tmp_path: Path, side: int) -> None:
+    (tmp_path / "a.png").write_bytes(_png_header(side, side))
+
+    for function in (read_image, image_size, lambda path: thumbnail(path, 9)):
+        with pytest.raises(ImageFileError, match=r"a\.png: .*megapixels.* cut it into parts"):
+            function(tmp_path / "a.png")
