@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PySide6.QtCore import Qt
 
+from core.annotation.commands import AddShapes
 from core.annotation.model import AnnotationState, ShapeType
 from core.geometry import polygon_area, rings_are_valid
 from core.interactive.freehand import enclosed
@@ -79,6 +80,11 @@ def test_without_an_active_class_the_label_is_asked_for(desk):
     desk.drag(*circle(0.98))
     assert desk.shapes == ()
     assert [shape.label for shape in desk.unlabelled] == [""]
+    x, y = circle(0.98)[30]
+    assert desk.color(x, y).red() != 128  # in sight until the question is answered
+    desk.history.push(AddShapes((desk.unlabelled[0].with_(label="vessel"),)))
+    desk.history.undo()
+    assert desk.color(x, y).red() == 128
 
 
 def test_a_click_or_a_line_there_and_back_adds_nothing(desk):
