@@ -55,6 +55,7 @@ A = ActionSpec
 COMBINE: Final = "&Combine"
 OUTLINE: Final = "Outl&ine"
 NEW_SHAPES: Final = "&New shapes"
+TOOLS_MENU: Final = "&Tools"
 ACTIONS: Final[tuple[ActionSpec, ...]] = (
     A("file.open_folder", "Open &folder…", ("Ctrl+U",), "Open a folder of images or a project", "folder"),
     A("file.open_file", "&Open image or annotation…", ("Ctrl+O",), "Open its folder at this image",
@@ -145,8 +146,10 @@ ACTIONS: Final[tuple[ActionSpec, ...]] = (
     A("shape.ruler", "R&uler", ("M",), "Drag to measure length and angle", "ruler", checkable=True),
     A("shape.finished_area", "&Finished area", ("Shift+B",),
       "Drag a rectangle in which everything not drawn is background", "finished-area", checkable=True),
-    A("shape.brush_smaller", "S&maller brush", ("[",), "Make brush and eraser smaller", "", 1),
-    A("shape.brush_larger", "Lar&ger brush", ("]",), "Make brush and eraser larger", "", 1),
+    A("shape.brush_smaller", "S&maller brush", ("[",), "Make brush and eraser smaller", "", 1,
+      submenu=TOOLS_MENU),
+    A("shape.brush_larger", "Lar&ger brush", ("]",), "Make brush and eraser larger", "", 1,
+      submenu=TOOLS_MENU),
     A("shape.done", "&Image is done", ("F",), "All is drawn: the rest of the image is background", "done", 1,
       checkable=True),
     A("shape.done_next", "Done, &next image", ("Shift+F",), "Mark the image as done and go to the next one",
@@ -279,9 +282,10 @@ class Actions(QObject):
             if group is not None and spec.group != group:
                 menu.addSeparator()
             group = spec.group
-            if spec.submenu and spec.submenu not in submenus:
-                submenus[spec.submenu] = menu.addMenu(spec.submenu)
-            submenus.get(spec.submenu, menu).addAction(self._by_name[spec.name])
+            title = TOOLS_MENU if spec.name in TOOLS else spec.submenu
+            if title and title not in submenus:
+                submenus[title] = menu.addMenu(title)
+            submenus.get(title, menu).addAction(self._by_name[spec.name])
 
     def apply_tokens(self, theme: Tokens) -> None:
         """Colour the icons."""

@@ -131,7 +131,7 @@ class MainWindow(Themed, QMainWindow):
         session, canvas = self.session, self.canvas
         self.label_mask = LabelMask(session, self)
         self._editing = Editing(session, canvas, self.actions_)
-        self._shape_actions = ShapeActions(session, canvas, self.actions_)
+        self._shape_actions = ShapeActions(session, canvas, self.actions_, self.settings)
         self._image_wiring = ImagePanelWiring(session, self.images)
         self._class_wiring = ClassPanelWiring(session, self.classes, self.label_mask, self)
         self._shape_wiring = ShapePanelWiring(session, self.shapes, self.classes, canvas)

@@ -83,6 +83,15 @@ class Settings:
     def view_aids(self, value: dict[str, str]) -> None:
         self._store.setValue("view/aids", json.dumps(value))
 
+    @property
+    def snapping(self) -> bool:
+        """Whether points snap to neighbours."""
+        return str(self._store.value("edit/snapping", "on")) != "off"
+
+    @snapping.setter
+    def snapping(self, value: bool) -> None:
+        self._store.setValue("edit/snapping", "on" if value else "off")
+
     # --- keys ---------------------------------------------------------------------------------------------
 
     @property

@@ -14,6 +14,7 @@ from app.actions import Actions
 from app.canvas.shape_index import union
 from app.canvas.view import CanvasView
 from app.session import Session
+from app.settings import Settings
 from core.annotation import commands
 from core.annotation.areas import AREAL
 from core.annotation.commands import Command, Overlap, ShapeEdit
@@ -71,11 +72,12 @@ class Chosen:
 class ShapeActions(QObject):
     """Joins the actions on shapes with session and canvas."""
 
-    def __init__(self, session: Session, canvas: CanvasView, actions: Actions) -> None:
+    def __init__(self, session: Session, canvas: CanvasView, actions: Actions, settings: Settings) -> None:
         super().__init__(canvas)
         self._session = session
         self._canvas = canvas
         self._actions = actions
+        self._settings = settings
         self._tolerance = 1.0
         self._radius = 2.0
         self._connect_actions()
@@ -117,7 +119,8 @@ class ShapeActions(QObject):
             self._overlap_group.addAction(actions[name])
         actions["shape.draw_stack"].setChecked(True)
         self._overlap_group.triggered.connect(lambda action: self.set_overlap(OVERLAPS[action.objectName()]))
-        actions["shape.snap"].setChecked(True)
+        self._canvas.context.snapper.enabled = self._settings.snapping
+        actions["shape.snap"].setChecked(self._settings.snapping)
         actions["shape.snap"].toggled.connect(self._on_snap_toggled)
 
     # --- what is possible ---------------------------------------------------------------------------------
@@ -290,7 +293,7 @@ class ShapeActions(QObject):
         self._session.message.emit(_SAID[overlap], "info")
 
     def _on_snap_toggled(self, snap: bool) -> None:
-        self._canvas.context.snapper.enabled = snap
+        self._canvas.context.snapper.enabled = self._settings.snapping = snap
         words = "Points snap to neighbours; Alt suspends it." if snap else "Points stay where they are put."
         self._session.message.emit(words, "info")
 

@@ -329,8 +329,9 @@ def test_the_choice_of_overlap_is_exclusive(opened) -> None:
     assert opened.canvas.context.overlap is Overlap.OVER
 
 
-def test_snapping_is_switched_off_and_on_with_a_key(opened) -> None:
+def test_snapping_is_switched_off_and_on_with_a_key_and_stays_so(opened, make_window) -> None:
     opened.key(Qt.Key.Key_N)
     assert not opened.canvas.context.snapper.enabled
+    assert not make_window().canvas.context.snapper.enabled
     opened.key(Qt.Key.Key_N)
     assert opened.canvas.context.snapper.enabled
