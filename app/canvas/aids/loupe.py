@@ -22,6 +22,8 @@ def loupe_rect(at: QPointF, room: QRectF) -> QRectF:
     """Where the loupe stands for a place of the mouse: below it to the right, or where there is room."""
     x = at.x() + _GAP if at.x() + _GAP + SIDE <= room.right() else at.x() - _GAP - SIDE
     y = at.y() + _GAP if at.y() + _GAP + SIDE <= room.bottom() else at.y() - _GAP - SIDE
+    # In a small view it is rather near the mouse than cut off.
+    x, y = max(room.left(), x), max(room.top(), y)
     return QRectF(QPointF(x, y), QSizeF(SIDE, SIDE))
 
 
