@@ -11,19 +11,20 @@ from PySide6.QtWidgets import QDockWidget, QMainWindow, QMenu, QSizePolicy, QToo
 
 from app.actions import MENUS, Actions
 from app.panels.fitting import WordFitter
+from app.tool_group import ToolGroup
 
-TOOLBAR: Sequence[str] = (
+TOOLBAR: Sequence[str | tuple[str, ...]] = (
     "shape.select",
     "shape.polygon",
     "shape.freehand",
     "shape.brush",
     "shape.eraser",
-    "shape.rectangle",
-    "shape.oriented_rectangle",
-    "shape.circle",
-    "shape.line",
-    "shape.linestrip",
-    "shape.point",
+    "shape.live_wire",
+    "shape.wand",
+    "shape.grabcut",
+    ("shape.superpixel", "shape.blobs"),
+    ("shape.rectangle", "shape.oriented_rectangle", "shape.circle"),
+    ("shape.line", "shape.linestrip", "shape.point"),
     "shape.region",
     "shape.finished_area",
     "",
@@ -118,7 +119,11 @@ def add_toolbar(window: QMainWindow, actions: Actions) -> QToolBar:
     bar.setMovable(False)
     bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
     for name in TOOLBAR:
-        if name:
+        if isinstance(name, tuple):
+            group = ToolGroup([actions[each] for each in name])
+            bar.iconSizeChanged.connect(group.setIconSize)
+            bar.addWidget(group)
+        elif name:
             bar.addAction(actions[name])
         else:
             bar.addSeparator()

@@ -30,6 +30,8 @@ _REACH: Final = 1.6
 """The neighbourhood in which a blob's own threshold is found, in radii."""
 _LEAST_CONTRAST: Final = 4.0
 """Grey levels a blob stands out at least."""
+_FAINT: Final = 0.15
+"""Candidates that stand out less than this share of what the clearest do are texture of the ground."""
 _MOST_TAKEN: Final = 0.25
 """A candidate that shares more of its pixels with better ones is dropped."""
 
@@ -117,7 +119,10 @@ def _detected(
         and min_radius <= blob.radius <= max_radius
         and blob.score >= _LEAST_CONTRAST
     ]
-    return _apart(blobs, grey.shape, limit, min_radius)
+    if not blobs:
+        return []
+    clear = float(np.percentile([blob.score for blob in blobs], 90))
+    return _apart([b for b in blobs if b.score >= _FAINT * clear], grey.shape, limit, min_radius)
 
 
 def _blob(patch: Patch, bright: NDArray[Any]) -> Blob | None:

@@ -106,5 +106,6 @@ def _up_to_edges(
     shape = cv2.MORPH_RECT if connectivity == 8 else cv2.MORPH_CROSS
     kernel = cv2.getStructuringElement(shape, (3, 3))
     for _ in range(steps):
-        region = np.asarray(cv2.dilate(region, kernel) * alike | region, dtype=np.uint8)
-    return region != 0
+        wider = np.asarray(cv2.dilate(region, kernel), dtype=np.uint8)
+        region = region | wider * alike
+    return np.asarray(region != 0)
