@@ -48,8 +48,10 @@ class ShapePictures:
 
     def invalidate(self, box: Box | None = None) -> None:
         """Say that a box of the image (None: all of it) looks different now."""
-        for cache in (self._lying_cache, self._dragged_cache, self._names_cache):
-            cache.invalidate(box)
+        self._lying_cache.invalidate(box)
+        # What is not painted for a while keeps no list of what was edited meanwhile.
+        self._dragged_cache.invalidate(None if self._dragged.only is None else box)
+        self._names_cache.invalidate(box if self.names_visible else None)
 
     def sharpen(self) -> None:
         """See `LayerCache`."""
@@ -69,7 +71,7 @@ class ShapePictures:
         for box in boxes:
             self._lying_cache.invalidate(box)
         if renamed:
-            self._names_cache.invalidate(self._index.box_of(renamed))
+            self._names_cache.invalidate(self._index.box_of(renamed) if self.names_visible else None)
         return boxes
 
     def _begin_drag(self, swarm: Shift | None, selection: frozenset[int]) -> None:

@@ -39,7 +39,8 @@ def stroke_region(
     regions = regions_of(way.buffer(radius, quad_segs=_segments(radius)))
     if size_wh is None:
         return regions
-    return [piece for region in regions for piece in clip(region, (0.0, 0.0, *map(float, size_wh)))]
+    image = (0.0, 0.0, float(size_wh[0]), float(size_wh[1]))
+    return [piece for region in regions for piece in clip(region, image)]
 
 
 def _segments(radius: float) -> int:
