@@ -24,7 +24,7 @@ from core.interactive.window import Pixels, checked_image
 ROUNDS: Final = 5
 """Rounds of moving the centres; from the fifth on, borders hardly move any more."""
 MIN_SIZE: Final = 4
-_HALVED_FROM: Final = 10
+_HALVED_FROM: Final = 8
 """Segments of this width on have their centres found at half resolution."""
 _SMALLEST: Final = 0.25
 """Fragments of less than this share of a segment's usual area join a neighbour."""
