@@ -18,7 +18,7 @@ from shapely.geometry.base import BaseGeometry
 from core.annotation.model import Points, Shape, ShapeType, frozen_points
 from core.annotation.rasterize import PixelBox, shape_mask
 from core.geometry import bounding_box
-from core.polygons.boolean import Region, geometry_of, regions_of
+from core.polygons.boolean import Region, geometry_of, polygonal, regions_of
 
 AREAL: Final = frozenset(
     (
@@ -30,6 +30,8 @@ AREAL: Final = frozenset(
     )
 )
 """Types of shapes that have an area."""
+MOST_PIXELS: Final = 2**29
+"""Pixels a mask may have: as many as the largest image."""
 _CHORD_ERROR: Final = 0.05
 """How far the sides of a circle's polygon may lie inside the circle, pixels."""
 
@@ -61,7 +63,7 @@ def geometry(shape: Shape) -> BaseGeometry:
     steps = np.diff(padded, axis=1)
     rows, starts = np.nonzero(steps == 1)
     _, ends = np.nonzero(steps == -1)
-    return shapely.union_all(shapely.box(x0 + starts, y0 + rows, x0 + ends, y0 + rows + 1))
+    return polygonal(shapely.union_all(shapely.box(x0 + starts, y0 + rows, x0 + ends, y0 + rows + 1)))
 
 
 def as_polygons(shape: Shape, regions: Sequence[Region]) -> tuple[Shape, ...]:
@@ -120,8 +122,13 @@ def united(shapes: Sequence[Shape]) -> tuple[Shape, ...]:
     """What any of the shapes covers, in the way of the first."""
     first = shapes[0]
     if first.shape_type is ShapeType.MASK:
-        box = pixel_box(shapes)
-        return as_mask(first, np.any([pixels(shape, box) for shape in shapes], axis=0), box[:2])
+        x0, y0, x1, y1 = box = pixel_box(shapes)
+        if (x1 - x0) * (y1 - y0) > MOST_PIXELS:
+            raise ValueError("together these shapes span more pixels than a mask can have")
+        covered = pixels(first, box)
+        for shape in shapes[1:]:
+            covered = covered | pixels(shape, box)
+        return as_mask(first, covered, box[:2])
     return as_polygons(first, regions_of(shapely.union_all([geometry(shape) for shape in shapes])))
 
 
@@ -129,11 +136,14 @@ def common(shapes: Sequence[Shape]) -> tuple[Shape, ...]:
     """What all of the shapes cover, in the way of the first; nothing if that is nothing."""
     first = shapes[0]
     if first.shape_type is ShapeType.MASK:
-        box = pixel_box(shapes)
-        return as_mask(first, np.all([pixels(shape, box) for shape in shapes], axis=0), box[:2])
+        box = pixel_box([first])
+        shared = pixels(first, box)
+        for shape in shapes[1:]:
+            shared = shared & pixels(shape, box)
+        return as_mask(first, shared, box[:2])
     covered = geometry(first)
     for shape in shapes[1:]:
-        covered = covered.intersection(geometry(shape))
+        covered = polygonal(covered.intersection(geometry(shape)))
     return as_polygons(first, regions_of(covered))
 
 

@@ -37,7 +37,18 @@ def geometry_of(region: Region) -> BaseGeometry:
     outer, holes = region
     if rings_are_valid(outer, holes):
         return Polygon(outer, holes)
-    return shapely.union_all([Polygon(ring, inner) for ring, inner in repaired(outer, holes)])
+    return polygonal(shapely.union_all([Polygon(ring, inner) for ring, inner in repaired(outer, holes)]))
+
+
+def polygonal(geometry: BaseGeometry) -> BaseGeometry:
+    """Only the polygons of a geometry: where outlines touch, an intersection has lines and points as well.
+
+    Those would make the next operation fail.
+    """
+    if geometry.geom_type in ("Polygon", "MultiPolygon"):
+        return geometry
+    parts = [part for part in shapely.get_parts(geometry) if part.geom_type in ("Polygon", "MultiPolygon")]
+    return shapely.union_all(parts) if parts else Polygon()
 
 
 def regions_of(geometry: BaseGeometry) -> list[Region]:
@@ -68,7 +79,7 @@ def intersect(regions: Sequence[Region]) -> list[Region]:
         return []
     common = geometry_of(regions[0])
     for region in regions[1:]:
-        common = common.intersection(geometry_of(region))
+        common = polygonal(common.intersection(geometry_of(region)))
     return regions_of(common)
 
 

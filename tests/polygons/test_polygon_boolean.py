@@ -76,6 +76,15 @@ def test_intersecting_keeps_what_all_have() -> None:
     assert boolean.intersect([]) == []
 
 
+def test_polygons_that_also_touch_along_a_line_intersect_a_third() -> None:
+    comb = np.array([(0, 0), (30, 0), (30, 10), (20, 10), (20, 5), (10, 5), (10, 10), (0, 10)], float)
+    other = np.array([(0, 5), (30, 5), (30, 20), (0, 20)], float)
+    assert area(boolean.intersect([(comb, ()), (other, ()), box(0, 0, 25, 30)])) == 50 + 25
+    flat = np.array([(0, 0), (5, 5), (9, 9)], float)
+    assert boolean.intersect([(flat, ()), SQUARE, SQUARE]) == []
+    assert area(boolean.union([(flat, ()), SQUARE])) == 100
+
+
 def test_filled_holes_are_gone() -> None:
     outer, holes = boolean.fill_holes(perforated(SQUARE, box(2, 2, 4, 4), box(6, 6, 8, 8)))
     assert polygon_area(outer, holes) == 100
