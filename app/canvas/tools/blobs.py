@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 from PySide6.QtCore import QRectF, Qt, QTimer
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPainterPath
 
@@ -91,6 +92,7 @@ class BlobTool(Tool):
         self._offer_soon.timeout.connect(self._offer_again)
         self._candidates: tuple[Candidate, ...] | None = None
         self._open: tuple[Candidate, ...] = ()
+        self._boxes = np.zeros((0, 4))  # of the open ones: a move of the mouse looks at all of them
         self._paths = QPainterPath()
         self._searched: PixelBox | None = None
         self._hovered: Candidate | None = None
@@ -153,6 +155,7 @@ class BlobTool(Tool):
     def _offer(self) -> None:
         """Show the candidates that no shape covers."""
         self._open = tuple(each for each in self._candidates or () if not self._is_labelled(each))
+        self._boxes = np.array([each.blob.patch.box for each in self._open]).reshape(-1, 4)
         self._paths = QPainterPath()
         for each in self._open:
             self._paths.addPath(each.path)
@@ -170,7 +173,9 @@ class BlobTool(Tool):
         return any(document.get(uid).label != BACKGROUND_LABEL for uid in under)
 
     def _candidate_at(self, xy: XY) -> Candidate | None:
-        return next((each for each in self._open if each.blob.patch.contains(xy)), None)
+        x0, y0, x1, y1 = self._boxes.T
+        near = np.flatnonzero((x0 <= xy[0]) & (xy[0] < x1) & (y0 <= xy[1]) & (xy[1] < y1))
+        return next((self._open[k] for k in near if self._open[k].blob.patch.contains(xy)), None)
 
     # --- mouse --------------------------------------------------------------------------------------------
 

@@ -37,12 +37,14 @@ class Cut:
 
     Attributes:
         labels: (h, w) int32.
+        places: (n, 4): x0, y0, x1, y1 of each segment in the window.
         box: the window.
         size: of the segments, pixels.
         borders: a picture of the segments' borders, one pixel a pixel.
     """
 
     labels: NDArray[np.int32]
+    places: NDArray[np.int64]
     box: PixelBox
     size: float
     borders: QImage
@@ -65,7 +67,9 @@ class Cut:
 
     def segment(self, label: int) -> Patch:
         """The pixels of a segment."""
-        return Patch(self.labels == label, self.box[0], self.box[1]).trimmed()
+        x0, y0, x1, y1 = self.places[label].tolist()
+        mask = self.labels[y0:y1, x0:x1] == label
+        return Patch(mask, self.box[0] + x0, self.box[1] + y0)
 
 
 def cut_window(reader: PixelReader, box: PixelBox, size: float) -> Cut:
@@ -78,7 +82,25 @@ def cut_window(reader: PixelReader, box: PixelBox, size: float) -> Cut:
     edges[differs] = _LINE
     height, width = labels.shape
     borders = QImage(edges.data, width, height, 4 * width, QImage.Format.Format_RGBA8888)
-    return Cut(labels, box, size, borders.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied))
+    return Cut(
+        labels, _places(labels), box, size, borders.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)
+    )
+
+
+def _places(labels: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The box of each label (n, 4): looking for one segment in the whole window would slow the mouse down."""
+    height, width = labels.shape
+    flat = labels.ravel()
+    rows = np.repeat(np.arange(height), width)
+    places = np.zeros((int(flat.max()) + 1, 4), dtype=np.int64)
+    # Columns and rows in falling order: the last one written, which stays, is the least; and the reverse.
+    places[flat[::-1], 1] = rows[::-1]
+    places[flat, 3] = rows + 1
+    by_column = labels.T.ravel()
+    columns = np.repeat(np.arange(width), height)
+    places[by_column[::-1], 0] = columns[::-1]
+    places[by_column, 2] = columns + 1
+    return places
 
 
 class SuperpixelTool(FoundRegionTool):
