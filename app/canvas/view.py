@@ -338,9 +338,11 @@ class CanvasView(Themed, ToolView):
         self._tool.document_changed(change)
         if touched is None:
             return
-        self._shapes.invalidate(touched.box)
         self._changes_unpainted += 1
+        if self._changes_unpainted <= _BURST:
+            self._shapes.invalidate(touched.box if self._changes_unpainted < _BURST else None)
         if touched.box is None:
+            self._shapes.invalidate()
             self._after_live_change(None)
             self.viewport().update()
         elif self._changes_unpainted < _BURST:

@@ -43,6 +43,8 @@ class ShapeEdit(Command):
     """A command that replaces shapes and keeps their place: applying it again changes nothing."""
 
     respects_locks: ClassVar[bool] = True
+    before: Shape | tuple[Shape, ...]
+    """The shapes as they were: what undoing puts back."""
 
     @abstractmethod
     def edited(self) -> Sequence[tuple[Shape, Shape]]:
@@ -61,8 +63,8 @@ class ShapeEdit(Command):
             document.replace(after)
 
     def revert(self, document: AnnotationDocument) -> None:
-        """Put the old shapes back."""
-        for before, _ in self.pairs():
+        """Put the old shapes back. They were in the document: nothing has to be checked again."""
+        for before in (self.before,) if isinstance(self.before, Shape) else self.before:
             document.replace(before)
 
 
