@@ -116,3 +116,18 @@ def test_a_failure_is_told_in_a_sentence(runner):
         runner.wait(5000)
     assert said == ["a.png: is broken"]
     assert not latest.busy
+
+
+def test_the_wand_works_on_a_huge_image_in_tiles(make_desk, tmp_path, qtbot):
+    grey = np.full((300, 400, 3), 50, np.uint8)
+    grey[100:180, 150:260] = 190
+    Image.fromarray(grey).save(tmp_path / "b.png")
+    small = PyramidShape(tile_side=64, overview_side=100)
+    desk = make_desk(image=open_pyramid(tmp_path / "b.png", tmp_path / "cache", shape=small))
+    qtbot.waitUntil(lambda: desk.view.context.pixels.source.ready)
+    desk.view.set_tool("wand")
+    desk.double_click(200, 140)
+    qtbot.waitUntil(lambda: len(desk.shapes) == 1)
+    (x0, y0), (x1, y1) = desk.shapes[0].points.min(axis=0), desk.shapes[0].points.max(axis=0)
+    assert (round(x0), round(y0), round(x1), round(y1)) == pytest.approx((150, 100, 260, 180), abs=1)
+    desk.view.end_workers()
