@@ -1,6 +1,6 @@
 """How fast the canvas is: many polygons of 20 vertices, or one of 100,000, on 2048 x 2048 pixels.
 
-    python tests/bench/bench_canvas.py [--counts 100 1000 10000] [--vertices 100000] [--platform xcb]
+    python tests/bench/bench_canvas.py [--counts 100 1000 10000] [--vertices 100000] [--clock cpu]
 
 Prints milliseconds, median and 95th percentile, and what the median should be at most. The least of several
 runs counts: whatever else the machine does can only make it slower.
@@ -212,6 +212,7 @@ def measure(count: int) -> None:
     report("select all or none, painted", timed(select_all, 6))
 
     view.set_selection(frozenset(s.uid for s in document.shapes))
+    paint()
     tools = view.context
     middles = (s.points.mean(axis=0) for s in document.shapes)
     free = next(m for m in middles if tools.hits.vertex(document, *m, tools.reach, tools.selection) is None)
