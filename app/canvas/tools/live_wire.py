@@ -15,7 +15,6 @@ from app.canvas.painting import draw_handle, draw_handles, draw_line, polygon_of
 from app.canvas.pixels import Latest, PixelReader
 from app.canvas.style import DRAG_START, HANDLE_HOT, HANDLE_RADIUS
 from app.canvas.tools.base import Pointer, Tool
-from app.canvas.tools.found import TOLERANCE
 from app.canvas.tools.paths import FINISH_KEYS, takes_back
 from core.annotation.commands import XY
 from core.annotation.document import Change
@@ -23,6 +22,8 @@ from core.annotation.model import Points, Shape, ShapeType, frozen_points
 from core.geometry import simplify
 from core.interactive.live_wire import EdgeMap, boundary_map, edge_map, map_box
 
+_TOLERANCE: Final = 1.0
+"""How far the outline is simplified, pixels: a path steps from pixel to pixel, off the edge by about half."""
 _REACH: Final = 320.0
 """How far from an anchor the wire follows edges, screen pixels."""
 _LEAST_REACH: Final = 128
@@ -214,7 +215,7 @@ class LiveWireTool(Tool):
 
     def _make_shape(self) -> None:
         whole = np.vstack([segment[:-1] for segment in self._segments if segment is not None])
-        ring = simplify(whole, TOLERANCE) if len(whole) >= 3 else whole
+        ring = simplify(whole, _TOLERANCE) if len(whole) >= 3 else whole
         self._finishing = False
         if len(ring) < 3:
             self._segments.pop()
