@@ -93,7 +93,8 @@ class TrainingPanel(QWidget):
         self.history_button.clicked.connect(self._on_history_clicked)
         self.history.run_resume_requested.connect(self.run_resume_requested)
         self._axis_buttons.idClicked.connect(self._on_axis_clicked)
-        self.set_models(model_specs(), encoder_specs())
+        offered = tuple(spec for spec in model_specs() if spec.trained_by == "person")
+        self.set_models(offered, encoder_specs())
         self.set_training_state("idle")
 
     # --- what is told to the panel ----------------------------------------------------------------

@@ -66,7 +66,7 @@ class ProgressPrinter:
                     f"{event.images_per_s:.1f} crops/s"
                 )
             case Validated():
-                on = "validation" if event.on == "validation" else "training"
+                on = {"cross-fit": "cross-fitted"}.get(event.on, event.on)
                 best = "  (best so far)" if event.best else ""
                 say(f"step {event.step}  mIoU {percent(event.miou)} on {event.images} {on} images{best}")
             case Notice():

@@ -14,7 +14,8 @@ from core.errors import MaskloopError, TrainingError
 from core.learning.config import AUTO_MODEL, TrainConfig
 from core.learning.data import LabelStore
 from core.learning.events import Finished
-from core.learning.fit import TrainState, fit
+from core.learning.fit import TrainState
+from core.learning.joint import events_of
 from core.learning.run_host import start_run
 from core.learning.runs import RunFolder
 from core.learning.sensible import check_sensible
@@ -71,7 +72,7 @@ def run_training(project: Project, config: TrainConfig, *, resume: bool = False)
         state = start_run(config, store, project.layout, printer.on_event)
     finished: Finished | None = None
     with _stopping_on_signals(state):
-        for event in fit(state):
+        for event in events_of(state):
             printer.on_event(event)
             if isinstance(event, Finished):
                 finished = event

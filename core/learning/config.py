@@ -13,6 +13,7 @@ Preset: TypeAlias = Literal["fast", "balanced", "best"]
 
 AUTO_MODEL: Final = "auto"
 DEFAULT_MODEL: Final = "unet"
+INSTANT_MODEL: Final = "instant"
 DEFAULT_ENCODER: Final = "tf_efficientnet_lite0"
 
 
@@ -44,6 +45,7 @@ class TrainConfig:
         augment: vary the crops; `turns` also turns them by quarters and upside down, for pictures without an
             up (microscope, satellite).
         validation: "auto" holds out done images from five on; "none" scores training images and says so.
+        join_instant: the instant learner takes part: see `core.learning.joint`; set for the model "auto".
         threads: torch threads; None leaves it to torch.
     """
 
@@ -75,6 +77,7 @@ class TrainConfig:
     validation: Literal["auto", "none"] = "auto"
     validate_every_s: float = 15.0
     checkpoint_every_s: float = 10.0
+    join_instant: bool = False
     threads: int | None = None
     model_options: tuple[tuple[str, str | int | float | bool], ...] = ()
 

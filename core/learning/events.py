@@ -24,6 +24,9 @@ from numpy.typing import NDArray
 from core.annotation.model import AnnotationState, ClassList
 from core.learning.config import TrainConfig
 
+ScoredOn: TypeAlias = Literal["validation", "training", "cross-fit"]
+"""Images held out from training; images it trained on; or every image, by a head that did not see it."""
+
 
 @dataclass(frozen=True, slots=True)
 class PackedMask:
@@ -230,7 +233,7 @@ class Validated:
     miou: float | None
     per_class_iou: Mapping[str, float | None]
     pixel_accuracy: float | None
-    on: Literal["validation", "training"]
+    on: ScoredOn
     images: int
     best: bool
 
@@ -276,7 +279,7 @@ class OverlayCompared:
     run: str
     run_miou: float | None
     run_is_shown: bool
-    on: Literal["validation", "training"]
+    on: ScoredOn
     images: int
 
 

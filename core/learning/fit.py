@@ -22,7 +22,7 @@ from core.learning.losses import segmentation_loss
 from core.learning.memory import is_out_of_memory
 from core.learning.state import TrainState
 
-__all__ = ["TrainState", "fit", "save_now"]
+__all__ = ["TrainState", "finished", "fit", "save_now", "timed", "train_loop"]
 
 REPORT_S = 0.25
 """Time between two StepDone events, at least."""
@@ -36,7 +36,11 @@ def fit(state: TrainState) -> Iterator[Event]:
             label was removed; what was learned until then is saved.
         StorageError: the last save of the run failed.
     """
-    events = _run(state)
+    return timed(state, train_loop(state))
+
+
+def timed(state: TrainState, events: Iterator[Event]) -> Iterator[Event]:
+    """Let the run's clock run while these events are made, and note down what they say."""
     while True:
         state.clock.start()
         try:
@@ -53,7 +57,8 @@ def fit(state: TrainState) -> Iterator[Event]:
         yield event
 
 
-def _run(state: TrainState) -> Iterator[Event]:
+def train_loop(state: TrainState) -> Iterator[Event]:
+    """The deep learner's run from its first event to its last."""
     yield state.started()
     yield from save_now(state)  # a run that exists can be resumed
     while not state.over():
@@ -170,9 +175,14 @@ def _finish(state: TrainState) -> Iterator[Event]:
     yield from save_now(state)
     if not state.storage_ok:
         state.save()  # the last chance; its error is the run's
+    yield finished(state)
+
+
+def finished(state: TrainState) -> Finished:
+    """The last event of a run, which is noted down."""
     reason: Literal["budget", "stopped"] = "stopped" if state.stop_requested else "budget"
     state.record.log(f"finished after {state.step} steps and {state.clock.seconds:.0f} s ({reason})")
-    yield Finished(
+    return Finished(
         run=str(state.run.path),
         model=state.config.model,
         steps=state.step,

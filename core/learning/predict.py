@@ -158,30 +158,21 @@ class Predictor:
         return max(self._multiple, -(-side // self._multiple) * self._multiple)
 
     def _predict(self, image: NDArray[np.uint8], *, probabilities: bool) -> PredictedMap:
-        height, width = image.shape[:2]
-        classes = np.empty((height, width), dtype=np.uint8)
-        confidence = np.empty((height, width), dtype=np.uint8)
-        shares = np.empty((len(self._values), height, width), dtype=np.float16) if probabilities else None
         network = self._on_device()
         was_training = network.training
         network.eval()
         try:
             with torch.inference_mode():
                 scaled = resized(image, self.header.scale)
-                bands = self._bands(network, scaled)
-                top = 0
-                for logits in _to_size(bands, (scaled.shape[0], scaled.shape[1]), (height, width)):
-                    softmax = logits.softmax(dim=0)  # (C, rows, W)
-                    best, channel = softmax.max(dim=0)
-                    rows = slice(top, top + logits.shape[1])
-                    classes[rows] = self._values[channel.cpu().numpy()]
-                    confidence[rows] = (best * 255.0).round().to(torch.uint8).cpu().numpy()
-                    if shares is not None:
-                        shares[:, rows] = softmax.to(torch.float16).cpu().numpy()
-                    top = rows.stop
+                return mapped(
+                    self._bands(network, scaled),
+                    (scaled.shape[0], scaled.shape[1]),
+                    (image.shape[0], image.shape[1]),
+                    self._values,
+                    probabilities=probabilities,
+                )
         finally:
             network.train(was_training)
-        return PredictedMap(classes, confidence, shares)
 
     def _on_device(self) -> SegmentationNetwork:
         """The network where it is to run; a copy when its owner's GPU has no room for the work."""
@@ -240,6 +231,40 @@ class Predictor:
 
     def _weights(self, grid: _Grid) -> list[Tensor]:
         return [torch.from_numpy(weights).to(self.device) for weights in grid.weights()]
+
+
+def mapped(
+    bands: Iterator[Tensor],
+    scaled_hw: tuple[int, int],
+    size_hw: tuple[int, int],
+    values: NDArray[np.uint8],
+    *,
+    probabilities: bool = False,
+) -> PredictedMap:
+    """Class of every pixel from rows of logits at another scale.
+
+    Args:
+        bands: logits (C, rows, w), top to bottom, `scaled_hw` together.
+        scaled_hw: of the image the network saw.
+        size_hw: of the map.
+        values: the class index of each channel.
+        probabilities: keep them as well.
+    """
+    height, width = size_hw
+    classes = np.empty((height, width), dtype=np.uint8)
+    confidence = np.empty((height, width), dtype=np.uint8)
+    shares = np.empty((len(values), height, width), dtype=np.float16) if probabilities else None
+    top = 0
+    for logits in _to_size(bands, scaled_hw, size_hw):
+        softmax = logits.softmax(dim=0)  # (C, rows, W)
+        best, channel = softmax.max(dim=0)
+        rows = slice(top, top + logits.shape[1])
+        classes[rows] = values[channel.cpu().numpy()]
+        confidence[rows] = (best * 255.0).round().to(torch.uint8).cpu().numpy()
+        if shares is not None:
+            shares[:, rows] = softmax.to(torch.float16).cpu().numpy()
+        top = rows.stop
+    return PredictedMap(classes, confidence, shares)
 
 
 @dataclass(frozen=True, slots=True)

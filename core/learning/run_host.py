@@ -11,7 +11,8 @@ from pathlib import Path
 from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, TrainConfig
 from core.learning.data import LabelStore
 from core.learning.events import Event, Finished, Train
-from core.learning.fit import TrainState, fit, save_now
+from core.learning.fit import TrainState, save_now
+from core.learning.joint import events_of
 from core.learning.runs import RunFolder
 from core.project.layout import ProjectLayout
 
@@ -61,7 +62,7 @@ class RunHost:
             state = TrainState.resume(Path(command.resume_run), store, command.config, self._tell)
         else:
             state = self._create(command, store, layout)
-        self._state, self._events, self._paused = state, fit(state), False
+        self._state, self._events, self._paused = state, events_of(state), False
         return state
 
     def advance(self) -> RunFolder | None:
@@ -149,7 +150,9 @@ def start_run(
         MaskloopError: as `TrainState.create`, or the folder cannot be made.
     """
     if config.model == AUTO_MODEL:
-        config = replace(config, model=DEFAULT_MODEL)
+        # Whoever wants no pretrained weights does not want those of the instant learner either.
+        untaught = config.encoder_weights == "none" or config.encoder == "plain"
+        config = replace(config, model=DEFAULT_MODEL, join_instant=not untaught)
     folder = layout.new_run(config.network, datetime.now().astimezone())
     try:
         return TrainState.create(config, store, folder, notify)

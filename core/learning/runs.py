@@ -153,7 +153,7 @@ class RunFolder:
         for row in self.read_metrics():
             miou = row.get("val_miou")
             if isinstance(miou, float):
-                held_out = row.get("val_on") == "validation"
+                held_out = row.get("val_on") in ("validation", "cross-fit")
                 scores[held_out] = max(miou, scores.get(held_out, miou))
         return (True, scores[True]) if True in scores else (False, scores.get(False))
 

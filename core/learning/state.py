@@ -15,7 +15,7 @@ from core.learning.checkpoint import Checkpoint, load_checkpoint, save_checkpoin
 from core.learning.clock import Clock
 from core.learning.config import TrainConfig
 from core.learning.data import ChannelMap, LabelStore
-from core.learning.events import Event, Notice, TrainingStarted, Validated
+from core.learning.events import Event, Notice, ScoredOn, TrainingStarted, Validated
 from core.learning.header import WeightsHeader
 from core.learning.learner import Learner
 from core.learning.losses import balanced_class_weights
@@ -48,6 +48,7 @@ class TrainState:
         step: optimizer steps done.
         resumed_step: where a resumed run went on from; None for a new one.
         storage_ok: whether the last save worked.
+        notify: hears of what takes a while beside training.
     """
 
     def __init__(self, outfit: Outfit, store: LabelStore, notify: Notify) -> None:
@@ -84,7 +85,7 @@ class TrainState:
         self.resumed_step: int | None = None
         self.stop_requested = False
         self.storage_ok = True
-        self._notify = notify
+        self.notify = notify
         self._returns = 0
         self._label_revision = -1
         self._told_classes = classes
@@ -201,7 +202,7 @@ class TrainState:
             self.learner.ema.network,
             self.header(),
             self.device,
-            notify=lambda text, progress: self._notify(Notice(text=text, progress=progress)),
+            notify=lambda text, progress: self.notify(Notice(text=text, progress=progress)),
         )
 
     # --- events --------------------------------------------------------------------------------------------
@@ -266,10 +267,13 @@ class TrainState:
         """What follows counts for the next StepDone."""
         self._last_report_s = self._last_step_s = self.clock.seconds
 
-    def note_score(self, score: Score, *, comparable: Score) -> Validated:
-        """Keep a score; `comparable` is the one on the images of earlier scores, which decides on "best"."""
+    def note_score(self, score: Score, *, comparable: Score, on: ScoredOn | None = None) -> Validated:
+        """Keep a score; `comparable` is the one on the images of earlier scores, which decides on "best".
+
+        `on` is what was scored, where that is not what was planned.
+        """
         best = self.best.note(score, comparable, self.step)
-        on, seconds = self.validator.plan.on, self.clock.seconds
+        on, seconds = self.validator.plan.on if on is None else on, self.clock.seconds
         self.record.score(score, on=on, step=self.step, seconds=seconds, lr=self.learner.lr)
         return Validated(
             step=self.step,

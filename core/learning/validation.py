@@ -11,14 +11,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import FileProblem
-from core.learning.config import TrainConfig
+from core.learning.config import INSTANT_MODEL, TrainConfig
 from core.learning.data import ChannelMap, LabelStore
+from core.learning.events import ScoredOn
 from core.learning.metrics import ConfusionMatrix
 from core.project.split import split
 
@@ -53,7 +54,7 @@ class Plan:
     """Which images are scored, and what kind of score that is."""
 
     keys: tuple[str, ...]
-    on: Literal["validation", "training"]
+    on: ScoredOn
 
     @property
     def held_out(self) -> tuple[str, ...]:
@@ -63,6 +64,8 @@ class Plan:
 
 def plan_validation(store: LabelStore, config: TrainConfig) -> Plan:
     """Hold out done images, but never the only training image of a class."""
+    if config.network == INSTANT_MODEL:
+        return Plan(store.labelled_keys(), "cross-fit")
     if config.validation == "auto":
         _, chosen = split(store.done_keys(), HELD_OUT_SHARE)
         held_out = _without_only_examples(store, chosen)
@@ -93,6 +96,12 @@ class Score:
     per_class_iou: Mapping[str, float | None]
     pixel_accuracy: float | None
     images: int
+
+    @classmethod
+    def of(cls, confusion: ConfusionMatrix, names: Sequence[str], images: int) -> Score:
+        """What a confusion matrix over so many images says about classes of these names."""
+        per_class = dict(zip(names, confusion.iou(), strict=True))
+        return cls(confusion.miou(), per_class, confusion.pixel_accuracy(), images)
 
 
 @dataclass(slots=True)
@@ -183,6 +192,4 @@ class Validator:
         return [key for key in self.plan.keys if key in self.store]
 
     def _score(self, confusion: ConfusionMatrix, images: int) -> Score:
-        names = self.channels.classes.names
-        per_class = dict(zip(names, confusion.iou(), strict=True))
-        return Score(confusion.miou(), per_class, confusion.pixel_accuracy(), images)
+        return Score.of(confusion, self.channels.classes.names, images)

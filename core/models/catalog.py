@@ -165,6 +165,21 @@ _FCN_PAPER: Final = (
     " CVPR 2015, arXiv:1411.4038"
 )
 _FCN_ENCODERS: Final = ("vgg16", "vgg19", "plain")
+_FEATURE_ENCODERS: Final = (
+    "tf_efficientnet_lite0",
+    "tf_efficientnet_lite3",
+    "efficientnet_b0",
+    "mobilenetv2_100",
+    "mobilenetv3_large_100",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "regnety_016",
+    "plain",
+)
+_HIDDEN: Final = OptionSpec(
+    name="hidden", help="units of the head's hidden layer", default=128, minimum=4, maximum=1024
+)
 
 MODELS: Final = (
     ModelSpec(
@@ -175,18 +190,7 @@ MODELS: Final = (
         " MICCAI 2015, arXiv:1505.04597",
         year=2015,
         parameters=5_198_482,
-        encoders=(
-            "tf_efficientnet_lite0",
-            "tf_efficientnet_lite3",
-            "efficientnet_b0",
-            "mobilenetv2_100",
-            "mobilenetv3_large_100",
-            "resnet18",
-            "resnet34",
-            "resnet50",
-            "regnety_016",
-            "plain",
-        ),
+        encoders=_FEATURE_ENCODERS,
         size_multiple=32,
         build_from="core.models.unet:unet",
         activation_bytes=779,
@@ -249,5 +253,51 @@ MODELS: Final = (
         activation_bytes=27,
         macs_per_pixel=26_122,
         options=(_FC, _ENCODER_WIDTH),
+    ),
+    ModelSpec(
+        name="instant",
+        title="Instant learner",
+        family="Instant",
+        paper="A head on frozen multi-scale features, fitted in seconds; this program's own",
+        year=2026,
+        parameters=3_155_842,
+        encoders=_FEATURE_ENCODERS,
+        size_multiple=64,
+        build_from="core.models.instant:instant",
+        activation_bytes=200,
+        macs_per_pixel=32_574,
+        options=(_HIDDEN, _ENCODER_WIDTH),
+    ),
+    ModelSpec(
+        name="blend",
+        title="Instant learner and deep network",
+        family="Instant",
+        paper="The geometric mean of both learners' probabilities; this program's own",
+        year=2026,
+        parameters=8_354_324,
+        encoders=tuple(encoder.name for encoder in ENCODERS),
+        size_multiple=64,
+        build_from="core.models.blend:blend",
+        activation_bytes=979,
+        macs_per_pixel=76_865,
+        trained_by="auto",
+        options=(
+            OptionSpec(
+                name="deep",
+                help="the deep network, as JSON",
+                default='{"name": "unet", "encoder": null, "options": {}}',
+                text=True,
+            ),
+            OptionSpec(
+                name="instant_encoder",
+                help="what the instant learner stands on",
+                default=_FEATURE_ENCODERS[0],
+                choices=_FEATURE_ENCODERS,
+            ),
+            _HIDDEN,
+            OptionSpec(
+                name="share", help="of the instant learner, percent", default=50, minimum=0, maximum=100
+            ),
+        ),
     ),
 )

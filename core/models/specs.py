@@ -37,7 +37,7 @@ class EncoderSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionSpec:
-    """One thing about a network that can be chosen: a number in a range, or one of some words."""
+    """One thing about a network that can be chosen: a number in a range, one of some words, or any text."""
 
     name: str
     help: str
@@ -45,9 +45,12 @@ class OptionSpec:
     choices: tuple[str, ...] = ()
     minimum: int = 0
     maximum: int = 0
+    text: bool = False
 
     def checked(self, value: Option, model: str) -> Option:
         """`value` in the option's type. Raises UsageError that names the option and what it takes."""
+        if self.text:
+            return str(value)
         if self.choices:
             if value in self.choices:
                 return value
@@ -78,6 +81,8 @@ class ModelSpec:
             (measured with the default encoder).
         macs_per_pixel: multiplications and additions of a forward pass per input pixel, besides the encoder's
             (counted with the default encoder); 0: next to nothing.
+        trained_by: "person" for what can be chosen for a run; "auto" for what comes out of runs of both
+            learners.
         licence: of the code; the encoder's weights have their own.
     """
 
@@ -93,6 +98,7 @@ class ModelSpec:
     activation_bytes: int
     macs_per_pixel: int = 0
     options: tuple[OptionSpec, ...] = ()
+    trained_by: Literal["person", "auto"] = "person"
     licence: str = "Apache-2.0"
 
     @property

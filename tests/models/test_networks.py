@@ -18,7 +18,7 @@ from core.learning.export import export_onnx
 from core.learning.losses import segmentation_loss
 from core.learning.weights import header_for, load_weights, save_weights
 from core.models.network import Normalize, SegmentationNetwork
-from core.models.registry import model_specs
+from core.models.registry import model_spec, model_specs
 
 Narrow = Callable[..., SegmentationNetwork]
 
@@ -82,7 +82,11 @@ def test_after_one_step_every_parameter_learns(network: SegmentationNetwork):
     pixels, targets = halves()
     network.zero_grad()
     segmentation_loss(network(Normalize(network.normalization)(pixels)), targets).total.backward()
-    for name, parameter in network.named_parameters():
+    learning = [
+        (name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad
+    ]
+    assert learning
+    for name, parameter in learning:
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().sum() > 0, name
@@ -111,11 +115,13 @@ def test_a_frozen_encoder_keeps_weights_and_statistics(network: SegmentationNetw
     network.freeze_encoder(True)
     before = {name: value.clone() for name, value in network.encoder.state_dict().items()}
     train_only = [p for p in network.parameters() if p.requires_grad]
-    assert len(train_only) == len(list(network.decoder_parameters()))
+    assert {id(p) for p in train_only} <= {id(p) for p in network.decoder_parameters()}
     train(network, steps=2)
     assert all(torch.equal(before[name], value) for name, value in network.encoder.state_dict().items())
 
     network.freeze_encoder(False)
+    if model_spec(network.architecture).family == "Instant":
+        return  # its encoder never learns
     train(network, steps=2)
     changed = [not torch.equal(before[name], value) for name, value in network.encoder.state_dict().items()]
     assert any(changed)

@@ -1,7 +1,8 @@
 """Features of whole images, computed once and kept: in memory while there is room, on disk beyond that.
 
-An image is resized by the run's scale, padded by its mirror image to what the network halves, and sent through
-the frozen encoder in tiles whose margins are cut off again, so that memory is bounded whatever its size.
+An image is resized by the run's scale, padded by its mirror image to what the network halves, and sent
+through the frozen encoder in tiles whose margins are cut off again, so that memory is bounded whatever its
+size.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ class FeatureCache:
                 if about.get("stamp") != stamp:
                     return None
                 sizes = [int(number) for number in about["sizes"].split()]
-                groups = tuple(file.get_tensor(name) for name in sorted(file.keys()))  # noqa: SIM118
+                groups = tuple(file.get_tensor(name) for name in sorted(file.keys()))
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             _log.warning("%s: features computed again (%s)", path, error)
             return None

@@ -1,0 +1,63 @@
+"""An honest score without holding anything back: every image is judged by a head that never saw it.
+
+The images are dealt into folds; for each fold a fresh head is fitted on all the others and asked about the
+fold's labelled pixels. The head that is used learns from everything.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from core.errors import FileProblem
+from core.learning.data import LabelStore
+from core.learning.instant.head import RATE, PointSet, fit_head
+from core.learning.instant.learner import InstantLearner
+from core.learning.metrics import ConfusionMatrix
+from core.learning.validation import Score
+
+FOLDS: Final = 4
+STEPS: Final = 120
+"""Of each fold's fit: its score is a little lower than that of a full one."""
+FEWEST_IMAGES: Final = 2
+
+
+def folds(keys: Sequence[str], count: int = FOLDS) -> list[tuple[str, ...]]:
+    """Deal the keys into at most `count` folds; neighbours by name, often alike, stay together."""
+    ordered = sorted(keys)
+    count = min(count, len(ordered))
+    bounds = [round(number * len(ordered) / count) for number in range(count + 1)]
+    return [tuple(ordered[start:end]) for start, end in itertools.pairwise(bounds)]
+
+
+def cross_fit(learner: InstantLearner, store: LabelStore) -> Iterator[Score | None]:
+    """Score the learner's way of learning on its present labels; None until the last piece of work.
+
+    Nothing comes of fewer than FEWEST_IMAGES images: there is no one to judge then.
+    """
+    keys = [key for key in learner.keys if learner.points(key) is not None]
+    if len(keys) < FEWEST_IMAGES:
+        return
+    confusion = ConfusionMatrix(len(learner.channels.classes))
+    judged = 0
+    for fold in folds(keys):
+        others = [points for key in keys if key not in fold and (points := learner.points(key)) is not None]
+        judge = learner.twin()
+        drawn_from = PointSet(others, device=learner.device, seed=learner.seed)
+        judge.network.standardize(*drawn_from.standardization())
+        for _ in fit_head(judge.network, drawn_from, steps=STEPS, rate=RATE):
+            yield None
+        for key in fold:
+            if key not in store:
+                continue
+            try:
+                predicted = judge.predict(learner.features(key)).classes
+            except FileProblem:
+                continue  # the learner itself will tell
+            confusion.update(
+                learner.channels.to_channels(store.get(key).mask), learner.channels.to_channels(predicted)
+            )
+            judged += 1
+            yield None
+    yield Score.of(confusion, learner.channels.classes.names, judged)

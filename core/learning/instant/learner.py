@@ -1,0 +1,269 @@
+"""The instant learner: fitted to whatever is labelled now, again and again, and asked about any image.
+
+::
+
+    learner = InstantLearner(store, keys=..., ...)
+    for progress in learner.update():      features and points of what is new, then the head: seconds
+        ...                                between two pieces of progress others may have their turn
+    learner.predict(key, stamp, read)      milliseconds, where the image's features are kept
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from core.annotation.model import AnnotationState
+from core.errors import FileProblem
+from core.learning.data import ChannelMap, LabelStore
+from core.learning.instant.features import FeatureCache, Features
+from core.learning.instant.head import RATE, REFIT_RATE, REFIT_STEPS, STEPS, FitStep, PointSet, fit_head
+from core.learning.instant.points import Points, collect_points, points_per_image
+from core.learning.predict import PredictedMap, mapped
+from core.models.instant import GRID, InstantNetwork
+
+COARSEST: Final = 64
+"""Stride of the coarsest group; bands of rows are cut at its cells."""
+BAND_ROWS: Final = 16
+"""Coarsest cells a band of rows is high: a thousand pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturesDone:
+    """One image's features are there: `done` of `images`."""
+
+    done: int
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Points of one image, and what they were drawn for."""
+
+    version: int
+    weak: float | None
+    count: int
+    points: Points
+
+
+class InstantLearner:
+    """A network whose head follows the labels.
+
+    Args:
+        store: the labels; `update` follows them.
+        network: with its encoder's weights loaded; its head is fitted in place.
+        cache: of the network's features.
+        channels: what the network's outputs mean.
+        device: where the head is fitted and asked.
+        weak_background: weight of undrawn pixels while no background is labelled; 0: never.
+        seed: of points, batches and the head's start.
+
+    Attributes:
+        version: grows with every fit; 0 before the first.
+        held_out: images not to learn from.
+        problems: of images that could not be read; whoever tells the person empties it.
+    """
+
+    def __init__(
+        self,
+        store: LabelStore,
+        network: InstantNetwork,
+        cache: FeatureCache,
+        channels: ChannelMap,
+        device: torch.device,
+        *,
+        weak_background: float,
+        seed: int = 0,
+    ) -> None:
+        self.network = network
+        self.cache = cache
+        self.channels = channels
+        self.version = 0
+        self.held_out: frozenset[str] = frozenset()
+        self.problems: list[FileProblem] = []
+        self._store = store
+        self.device = device
+        self._weak_weight = weak_background
+        self.seed = seed
+        self._known: dict[str, _Known] = {}
+        self._fitted_revision = -1
+        self._fitted_keys: tuple[str, ...] = ()
+        self._values = np.array(channels.classes.indices, dtype=np.uint8)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Images it learns from at present, sorted."""
+        return tuple(key for key in self._store.labelled_keys() if key not in self.held_out)
+
+    @property
+    def stale(self) -> bool:
+        """Whether labels changed since the last fit."""
+        return self._fitted_revision != self._store.revision or self._fitted_keys != self.keys
+
+    @property
+    def weak_background(self) -> bool:
+        """Whether undrawn pixels stand in for background at present."""
+        background = self.channels.background
+        if background is None or self._weak_weight <= 0:
+            return False
+        index = self.channels.classes.indices[background]
+        return int(self._store.counts(self.keys)[index]) == 0
+
+    def update(self, *, steps: int | None = None) -> Iterator[FeaturesDone | FitStep]:
+        """Follow the labels: features and points of what is new, then fit. One piece of work at a time.
+
+        Args:
+            steps: of the fit; by default many for the first and few for one that goes on.
+        """
+        revision = self._store.revision
+        keys = self.keys
+        changed: list[str] = []
+        for number, key in enumerate(keys):
+            if self._refresh(key, len(keys)):
+                changed.append(key)
+                yield FeaturesDone(number + 1, len(keys))
+        self._known = {key: known for key, known in self._known.items() if key in keys}
+        parts = [self._known[key].points for key in keys if key in self._known]
+        if not parts or not sum(len(part) for part in parts):
+            return
+        yield from self._fit(parts, [key for key in keys if key in self._known], changed, steps)
+        self._fitted_revision, self._fitted_keys = revision, keys
+
+    def _fit(
+        self, parts: Sequence[Points], keys: Sequence[str], changed: Sequence[str], steps: int | None
+    ) -> Iterator[FitStep]:
+        first = self.version == 0
+        # Where one image changed, somebody corrects it and looks at it.
+        fresh = keys.index(changed[0]) if len(changed) == 1 and len(parts) > 1 else None
+        points = PointSet(parts, device=self.device, fresh=fresh, seed=self.seed + self.version)
+        if first:
+            self.network.standardize(*points.standardization())
+        if steps is None:
+            steps = STEPS if first else REFIT_STEPS
+        yield from fit_head(self.network, points, steps=steps, rate=RATE if first else REFIT_RATE)
+        self.version += 1
+
+    def points(self, key: str) -> Points | None:
+        """What it learns from in one image; None: nothing (yet)."""
+        known = self._known.get(key)
+        return None if known is None or not len(known.points) else known.points
+
+    def twin(self) -> InstantLearner:
+        """Another learner on the same labels and features, with a head of its own that knows nothing."""
+        network = InstantNetwork(
+            self.network.encoder,
+            classes=self.network.classes,
+            hidden=self.network.hidden.out_features,
+            dropout=self.network.dropout.p,
+        ).to(self.device)
+        return InstantLearner(
+            self._store,
+            network,
+            self.cache,
+            self.channels,
+            self.device,
+            weak_background=self._weak_weight,
+            seed=self.seed,
+        )
+
+    def restart(self) -> None:
+        """Fit from nothing at the next update: for labels that are altogether others."""
+        torch.manual_seed(self.seed)
+        self.network.hidden.reset_parameters()
+        self.network.head.reset_parameters()
+        self.version = 0
+
+    def _refresh(self, key: str, images: int) -> bool:
+        """Bring one image's points up to date; False where they are."""
+        labels = self._store.get(key)
+        count = points_per_image(images)
+        wants_weak = self.weak_background and labels.state is AnnotationState.IN_PROGRESS
+        weak = self._weak_weight if wants_weak else None
+        known = self._known.get(key)
+        # A few points too many or too few are no reason to draw again.
+        wanted = (labels.version, weak)
+        if known is not None and (known.version, known.weak) == wanted and known.count <= 2 * count:
+            return False
+        try:
+            features = self.features(key)
+        except FileProblem as problem:
+            self.problems.append(problem)
+            self._store.remove(key)
+            self._known.pop(key, None)
+            return False
+        points = collect_points(
+            features,
+            self.channels.to_channels(labels.mask),
+            count=count,
+            weak=weak,
+            background=self.channels.background,
+            seed=self.seed,
+        )
+        self._known[key] = _Known(labels.version, weak, count, points)
+        return True
+
+    # --- asking -------------------------------------------------------------------------------------------
+
+    def features(self, key: str) -> Features:
+        """Features of an image of the store. Raises FileProblem when it cannot be read."""
+        labels = self._store.get(key)
+        return self.cache.get(key, stamp(labels.image_path), lambda: self._store.pixels(key))
+
+    def predict_labelled(self, key: str) -> PredictedMap:
+        """The map of an image of the store. Raises FileProblem when it cannot be read."""
+        return self.predict(self.features(key))
+
+    @torch.inference_mode()
+    def predict(self, features: Features, *, probabilities: bool = False) -> PredictedMap:
+        """The class of every pixel of the image these features are of."""
+        return mapped(
+            self._bands(features),
+            features.scaled_hw,
+            features.size_hw,
+            self._values,
+            probabilities=probabilities,
+        )
+
+    def _bands(self, features: Features) -> Iterator[Tensor]:
+        """Rows of logits (C, rows, w) of the scaled image, top to bottom."""
+        height, width = features.scaled_hw
+        coarse = features.groups[-1].shape[-2]
+        was_training = self.network.training
+        self.network.eval()
+        for first in range(0, coarse, BAND_ROWS):
+            last = min(first + BAND_ROWS, coarse)
+            # One cell more on either side: what is interpolated across the seam needs it.
+            top, bottom = max(0, first - 1), min(coarse, last + 1)
+            groups = [
+                group[..., top * factor : bottom * factor, :].to(self.device)
+                for group, factor in zip(features.groups, self._factors(features), strict=True)
+            ]
+            grid = self.network.grid_logits([group.float() for group in groups])
+            logits = F.interpolate(grid, scale_factor=GRID, mode="bilinear")[0]
+            skipped = (first - top) * COARSEST
+            rows = min(last * COARSEST, height) - first * COARSEST
+            if rows > 0:
+                yield logits[:, skipped : skipped + rows, :width]
+        self.network.train(was_training)
+
+    @staticmethod
+    def _factors(features: Features) -> list[int]:
+        """How many rows of each group a coarsest cell covers."""
+        coarse = features.groups[-1].shape[-2]
+        return [group.shape[-2] // coarse for group in features.groups]
+
+
+def stamp(path: Path) -> str:
+    """Changes when the file does."""
+    try:
+        status = path.stat()
+    except OSError:
+        return "missing"
+    return f"{path} {status.st_mtime_ns} {status.st_size}"

@@ -1,0 +1,69 @@
+"""An instant learner for a project's labels: network, encoder weights, cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from core.learning.config import DEFAULT_ENCODER, INSTANT_MODEL, TrainConfig
+from core.learning.data import ChannelMap, LabelStore
+from core.learning.events import Event, Notice
+from core.learning.instant.features import FeatureCache
+from core.learning.instant.learner import InstantLearner
+from core.models.instant import InstantNetwork
+from core.models.registry import build
+
+
+def instant_network(
+    classes: int, encoder: str | None, source: str, notify: Callable[[Event], None]
+) -> InstantNetwork:
+    """A network whose encoder has its weights and whose head knows nothing.
+
+    Raises:
+        UsageError: an encoder it cannot stand on.
+        EncoderDownloadError, WeightsFileError: of the encoder's weights.
+    """
+    network = build(INSTANT_MODEL, classes=classes, encoder=encoder)
+    assert isinstance(network, InstantNetwork)
+    network.load_encoder_weights(source, lambda text, progress: notify(Notice(text=text, progress=progress)))
+    return network.eval()
+
+
+def instant_learner(
+    store: LabelStore,
+    config: TrainConfig,
+    *,
+    scale: float,
+    device: torch.device,
+    notify: Callable[[Event], None],
+    network: InstantNetwork | None = None,
+    cache: FeatureCache | None = None,
+    folder: Path | None = None,
+) -> InstantLearner:
+    """A learner that has not looked at the labels yet.
+
+    Args:
+        store: the labels.
+        config: of which count seed and weak background.
+        scale: factor images are resized by.
+        device: for encoder and head.
+        notify: hears of a download.
+        network: to use instead of one on the bundled encoder.
+        cache: of features of the same encoder at the same scale, to use instead of a new one.
+        folder: where a new cache keeps what memory does not hold.
+    """
+    torch.manual_seed(config.seed)
+    if network is None:
+        network = instant_network(len(store.classes), DEFAULT_ENCODER, "default", notify)
+    network = network.to(device).to(memory_format=torch.channels_last)
+    return InstantLearner(
+        store,
+        network,
+        cache or FeatureCache(network, device, scale=scale, folder=folder),
+        ChannelMap(store.classes),
+        device,
+        weak_background=config.weak_background,
+        seed=config.seed,
+    )

@@ -1,0 +1,234 @@
+"""Runs that the instant learner has a part in: alone, or first and last in a run of both learners.
+
+With both, the instant learner is fitted first, in seconds, on the images the deep one will train on. Then the
+deep one has the time that is left. At the end both are asked about the held-out images, alone and blended in
+several shares; what scores best is saved, its instant part fitted once more, on everything that is labelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from core.errors import FileProblem, MaskloopError, TrainingError
+from core.learning.config import INSTANT_MODEL
+from core.learning.events import Checkpointed, Event, Finished, Notice, ScoredOn, StepDone
+from core.learning.fit import REPORT_S, finished, fit, save_now, timed, train_loop
+from core.learning.header import WeightsHeader
+from core.learning.instant.crossfit import cross_fit
+from core.learning.instant.head import FitStep
+from core.learning.instant.learner import FeaturesDone, InstantLearner
+from core.learning.instant.setup import instant_learner
+from core.learning.metrics import ConfusionMatrix
+from core.learning.predict import Predictor
+from core.learning.state import TrainState
+from core.learning.validation import Score
+from core.learning.weights import load_weights, save_weights
+from core.models.blend import BlendNetwork
+from core.models.instant import InstantNetwork
+from core.models.network import SegmentationNetwork
+from core.models.registry import model_spec
+
+SHARES: Final = (0, 25, 50, 75, 100)
+"""Of the instant learner in a blend, percent."""
+UNJUDGED_SHARE: Final = 50
+"""Where no image is held out. On 68 test images of ultrasound, shares from 30 to 70 were within 0.005."""
+MOST_JUDGED: Final = 24
+"""Held-out images on which shares are compared."""
+JOIN_SHARE: Final = 0.15
+"""Of a time budget at most, what is kept for the end of a run of both."""
+
+
+def events_of(state: TrainState) -> Iterator[Event]:
+    """What the run consists of, whichever learners have a part in it; see `core.learning.fit.fit`."""
+    if state.config.model == INSTANT_MODEL:
+        return timed(state, _instant_alone(state))
+    if state.config.join_instant:
+        return timed(state, _both(state))
+    return fit(state)
+
+
+# --- the instant learner alone ----------------------------------------------------------------------------
+
+
+def _instant_alone(state: TrainState) -> Iterator[Event]:
+    network = state.learner.network
+    assert isinstance(network, InstantNetwork)
+    learner = instant_learner(
+        state.store,
+        state.config,
+        scale=state.scale,
+        device=state.device,
+        notify=state.notify,
+        network=network,
+    )
+    yield state.started()
+    for event in _fitted(state, learner):
+        if isinstance(event, StepDone):
+            state.step = event.step
+        yield event
+    if not learner.version:
+        raise TrainingError("no labelled pixel is left to learn from; draw some and train again")
+    state.learner.ema.network.load_state_dict(network.state_dict())
+    score, on = _cross_fitted(state, learner)
+    yield state.note_score(score, comparable=score, on=on)
+    yield from save_now(state)
+    if not state.storage_ok:
+        state.save()  # the last chance; its error is the run's
+    yield finished(state)
+
+
+def _cross_fitted(state: TrainState, learner: InstantLearner) -> tuple[Score, ScoredOn]:
+    """The score of heads on images they never saw; where that cannot be, of the head on its own images."""
+    score: Score | None = None
+    for piece in cross_fit(learner, state.store):
+        score = piece
+        if state.stop_requested:
+            break
+    if score is not None:
+        return score, "cross-fit"
+    confusion = ConfusionMatrix(len(state.channels.classes))
+    for key in learner.keys:
+        found = state.channels.to_channels(learner.predict_labelled(key).classes)
+        confusion.update(state.channels.to_channels(state.store.get(key).mask), found)
+    return Score.of(confusion, state.channels.classes.names, len(learner.keys)), "training"
+
+
+def _fitted(state: TrainState, learner: InstantLearner) -> Iterator[Event]:
+    """Features and fit, told in a line of progress and in losses."""
+    told_s = float("-inf")
+    for piece in learner.update():
+        due = state.clock.seconds - told_s >= REPORT_S
+        if isinstance(piece, FeaturesDone) and (due or piece.done == piece.images):
+            text = f"looking at the labelled images: {piece.done} of {piece.images}"
+            yield Notice(text=text, progress=piece.done / piece.images)
+        elif isinstance(piece, FitStep) and (due or piece.step == piece.steps):
+            yield _step_done(state, piece)
+        else:
+            continue
+        told_s = state.clock.seconds
+    for problem in learner.problems:
+        yield Notice(text=f"left out of training: {problem}", level="warning")
+    learner.problems.clear()
+
+
+def _step_done(state: TrainState, piece: FitStep) -> StepDone:
+    return StepDone(
+        step=piece.step,
+        seconds=state.clock.seconds,
+        loss=float(piece.loss),
+        lr=piece.rate,
+        steps=piece.steps,
+        time_budget_s=state.budget.seconds,
+        images_per_s=0.0,
+    )
+
+
+# --- both -------------------------------------------------------------------------------------------------
+
+
+def _both(state: TrainState) -> Iterator[Event]:
+    began_s = state.clock.seconds
+    learner = instant_learner(
+        state.store, state.config, scale=state.scale, device=state.device, notify=state.notify
+    )
+    learner.held_out = frozenset(state.validator.plan.held_out)
+    for event in _fitted(state, learner):
+        if not isinstance(event, StepDone):  # steps are the deep learner's here
+            yield event
+    if state.budget.seconds is not None:
+        # Fitting again at the end takes as long as now, at most; asking both about images takes some more.
+        kept_s = min(state.clock.seconds - began_s, JOIN_SHARE * state.budget.seconds)
+        state.budget = replace(state.budget, seconds=state.budget.seconds - kept_s)
+    for event in train_loop(state):
+        if isinstance(event, Finished):
+            yield from _joined(state, learner)
+            yield finished(state)
+        else:
+            yield event
+
+
+def _joined(state: TrainState, learner: InstantLearner) -> Iterator[Event]:
+    """Save what scores best of deep, instant and blended."""
+    _run_through(learner)  # labels may have come since
+    if not learner.version:
+        return
+    try:
+        deep, header = load_weights(state.run.best_weights)
+        share, score = _best_share(state, learner, Predictor(deep, header, state.device))
+        if not share:
+            yield Notice(text=f"kept: {model_spec(deep.architecture).title} alone, which scored best")
+            return
+        learner.held_out = frozenset()
+        learner.restart()
+        _run_through(learner)
+        network: SegmentationNetwork = learner.network.cpu()
+        text = "kept: the instant learner alone, which scored best"
+        if share < 100:
+            network = BlendNetwork(deep.cpu(), learner.network.cpu(), share)
+            text = f"kept: {share} % instant learner, {100 - share} % {model_spec(deep.architecture).title}"
+        if score is not None:
+            yield state.note_score(score, comparable=score)
+        save_weights(state.run.best_weights, network, _header(state, header, network))
+    except MaskloopError as error:
+        yield Notice(text=f"the deep network is kept alone: {error}", level="warning")
+        return
+    state.best.saved = True
+    yield Notice(text=text)
+    yield Checkpointed(run=str(state.run.path), step=state.step, best=True)
+
+
+def _run_through(learner: InstantLearner) -> None:
+    for _ in learner.update():
+        pass
+
+
+def _header(state: TrainState, deep: WeightsHeader, network: SegmentationNetwork) -> WeightsHeader:
+    """What is true of the joined network, from what its deep part says about itself."""
+    return replace(
+        deep,
+        architecture=network.architecture,
+        encoder=network.encoder_name,
+        options=network.options,
+        normalization=network.normalization,
+        metrics={
+            **deep.metrics,
+            "miou": state.best.miou,
+            "per_class_iou": dict(state.best.per_class_iou),
+            "pixel_accuracy": state.best.pixel_accuracy,
+        },
+        data_digest=state.store.digest(),
+    )
+
+
+def _best_share(state: TrainState, learner: InstantLearner, deep: Predictor) -> tuple[int, Score | None]:
+    """The best share of the instant learner, and its score; without held-out images UNJUDGED_SHARE."""
+    held_out = [key for key in state.validator.plan.held_out if key in state.store]
+    if not held_out:
+        return UNJUDGED_SHARE, None
+    step = max(1, -(-len(held_out) // MOST_JUDGED))
+    confusions = {share: ConfusionMatrix(len(state.channels.classes)) for share in SHARES}
+    images = 0
+    for key in held_out[::step]:
+        try:
+            slow = deep.predict(state.store.pixels(key), probabilities=True).probabilities
+            quick = learner.predict(learner.features(key), probabilities=True).probabilities
+        except FileProblem as problem:
+            state.validator.problems.append(problem)
+            continue
+        assert slow is not None
+        assert quick is not None
+        truth = state.channels.to_channels(state.store.get(key).mask)
+        slow_log, quick_log = (np.log(p.astype(np.float32) + 1e-6) for p in (slow, quick))
+        for share, confusion in confusions.items():
+            mixed = (1.0 - share / 100) * slow_log + share / 100 * quick_log  # (C, H, W)
+            confusion.update(truth, mixed.argmax(axis=0).astype(np.uint8))
+        images += 1
+    if not images:
+        return UNJUDGED_SHARE, None
+    # Of equals the even blend: what two agree on holds better elsewhere.
+    best = max(SHARES, key=lambda share: (confusions[share].miou() or 0.0, -abs(share - UNJUDGED_SHARE)))
+    return best, Score.of(confusions[best], state.channels.classes.names, images)

@@ -1,0 +1,277 @@
+"""The instant learner follows the labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core.annotation.model import UNLABELLED, AnnotationState
+from core.errors import FileProblem
+from core.images.reader import read_image
+from core.learning.data import ChannelMap
+from core.learning.instant import features as features_module
+from core.learning.instant import learner as learner_module
+from core.learning.instant.crossfit import cross_fit, folds
+from core.learning.instant.features import FeatureCache
+from core.learning.instant.head import FitStep
+from core.learning.instant.learner import FeaturesDone, InstantLearner
+from core.learning.instant.points import collect_points, points_per_image
+from core.models.encoders import build_encoder
+from core.models.instant import InstantNetwork
+
+BACKGROUND, DISC, SQUARE = 0, 3, 7
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def network() -> InstantNetwork:
+    torch.manual_seed(0)
+    return InstantNetwork(build_encoder("plain", width=8), classes=3, hidden=32).eval()
+
+
+@pytest.fixture
+def cache(network, tmp_path) -> FeatureCache:
+    return FeatureCache(network, CPU, scale=1.0, folder=tmp_path / "features")
+
+
+@pytest.fixture
+def learner(world, network, cache) -> InstantLearner:
+    return InstantLearner(
+        world.store, network, cache, ChannelMap(world.store.classes), CPU, weak_background=0.1
+    )
+
+
+def _update(learner: InstantLearner, steps: int | None = 150) -> list[object]:
+    return list(learner.update(steps=steps))
+
+
+def _iou(learner: InstantLearner, picture, value: int) -> float:
+    found = learner.predict(learner.cache.compute(read_image(picture.path))).classes == value
+    true = picture.mask == value
+    return float((found & true).sum() / (found | true).sum())
+
+
+def test_it_finds_discs_and_squares_after_one_fit(world, learner) -> None:
+    world.put_done(1, 2, 3)
+    assert learner.stale
+    done = _update(learner)
+    assert not learner.stale
+    assert learner.version == 1
+    assert [piece.done for piece in done if isinstance(piece, FeaturesDone)] == [1, 2, 3]
+    assert sum(isinstance(piece, FitStep) for piece in done) == 150
+    for value in (DISC, SQUARE):
+        assert _iou(learner, world.picture(50), value) > 0.5
+
+
+def test_only_the_image_that_changed_is_looked_at_again(world, learner) -> None:
+    world.put_done(1, 2, 3)
+    _update(learner)
+    world.put_drawn(2, DISC, SQUARE, BACKGROUND)
+    done = _update(learner)
+    assert len([piece for piece in done if isinstance(piece, FeaturesDone)]) == 1
+    assert learner.version == 2
+
+
+def test_a_correction_changes_what_it_says_about_the_image(world, learner) -> None:
+    world.put_done(1, 2, 3)
+    _update(learner)
+    picture = world.picture(1)
+    swapped = picture.mask.copy()
+    swapped[picture.mask == DISC] = SQUARE
+    for number in (1, 2, 3):
+        other = world.picture(number)
+        mask = np.where(other.mask == DISC, SQUARE, other.mask).astype(np.uint8)
+        world.store.put(other.key, other.path, mask, AnnotationState.DONE)
+    _update(learner)
+    found = learner.predict_labelled(picture.key).classes[picture.mask == DISC]
+    assert (found == SQUARE).mean() > 0.8
+
+
+def test_one_drawn_disc_is_enough_for_an_overlay(world, learner) -> None:
+    world.put_drawn(1, DISC)
+    assert learner.weak_background
+    _update(learner)
+    picture = world.picture(1)
+    found = learner.predict_labelled(picture.key).classes
+    assert (found[picture.mask == DISC] == DISC).mean() > 0.9
+    assert (found[picture.mask == BACKGROUND] == BACKGROUND).mean() > 0.8
+
+
+def test_drawn_background_ends_the_weak_one(world, learner) -> None:
+    world.put_drawn(1, DISC)
+    _update(learner)
+    world.put_drawn(2, DISC, BACKGROUND)
+    assert not learner.weak_background
+    _update(learner)
+    points = learner.points(world.picture(1).key)
+    assert points is not None
+    assert (points.weights == 1).all()
+
+
+def test_images_without_labels_leave_it_as_it_was(world, learner) -> None:
+    assert _update(learner) == []
+    assert learner.version == 0
+
+
+def test_an_image_that_vanished_is_left_out_and_told(world, learner) -> None:
+    world.put_done(1, 2)
+    world.picture(1).path.unlink()
+    (Path(world.folder) / "1.png").unlink(missing_ok=True)
+    _update(learner)
+    assert [isinstance(problem, FileProblem) for problem in learner.problems] == [True]
+    assert learner.keys == ("2.png",)
+    assert learner.version == 1
+
+
+def test_images_held_out_teach_it_nothing(world, learner) -> None:
+    world.put_done(1, 2, 3)
+    learner.held_out = frozenset({"2.png"})
+    _update(learner)
+    assert learner.points("2.png") is None
+    learner.held_out = frozenset()
+    assert learner.stale
+
+
+def test_the_same_seed_gives_the_same_head(world, learner) -> None:
+    world.put_done(1, 2)
+    _update(learner, steps=5)
+    first = learner.network.head.weight.clone()
+    learner.restart()
+    learner._known.clear()
+    torch.manual_seed(123)
+    _update(learner, steps=5)
+    learner.restart()
+    _update(learner, steps=5)
+    second = learner.network.head.weight.clone()
+    learner.restart()
+    _update(learner, steps=5)
+    assert torch.equal(second, learner.network.head.weight)
+    assert first.shape == second.shape
+
+
+def test_large_images_are_predicted_in_bands_as_in_one(world, learner, monkeypatch) -> None:
+    world.put_done(1, 2)
+    _update(learner)
+    image = np.random.default_rng(0).integers(0, 255, (330, 200, 3)).astype(np.uint8)
+    features = learner.cache.compute(image)
+    whole = learner.predict(features)
+    monkeypatch.setattr(learner_module, "BAND_ROWS", 1)
+    bands = learner.predict(features)
+    assert (whole.classes == bands.classes).mean() > 0.9999
+    assert np.abs(whole.confidence.astype(int) - bands.confidence).max() <= 1
+
+
+# --- features ---------------------------------------------------------------------------------------------
+
+
+def test_features_are_computed_once_and_found_on_disk(world, network, tmp_path) -> None:
+    image = read_image(world.picture(1).path)
+    asked: list[int] = []
+
+    def read():
+        asked.append(1)
+        return image
+
+    folder = tmp_path / "features"
+    first = FeatureCache(network, CPU, scale=0.5, folder=folder).get("a", "1", read)
+    again = FeatureCache(network, CPU, scale=0.5, folder=folder).get("a", "1", read)
+    assert len(asked) == 1
+    assert (again.size_hw, again.scaled_hw) == (first.size_hw, first.scaled_hw) == ((72, 96), (36, 48))
+    assert all(torch.equal(a, b) for a, b in zip(first.groups, again.groups, strict=True))
+    FeatureCache(network, CPU, scale=0.5, folder=folder).get("a", "2", read)
+    assert len(asked) == 2, "the file has changed"
+
+
+def test_a_damaged_cache_file_is_computed_again(world, network, tmp_path) -> None:
+    image = read_image(world.picture(1).path)
+    folder = tmp_path / "features"
+    FeatureCache(network, CPU, scale=1.0, folder=folder).get("a", "1", lambda: image)
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    assert FeatureCache(network, CPU, scale=1.0, folder=folder).get("a", "1", lambda: image).groups
+
+
+def test_memory_and_disk_have_bounds(world, network, tmp_path) -> None:
+    image = read_image(world.picture(1).path)
+    one = FeatureCache(network, CPU, scale=1.0).compute(image).nbytes
+    folder = tmp_path / "features"
+    cache = FeatureCache(
+        network, CPU, scale=1.0, memory_bytes=2 * one, folder=folder, disk_bytes=int(3.5 * one)
+    )
+    for number in range(6):
+        cache.get(str(number), "1", lambda: image)
+    assert "5" in cache
+    assert "0" not in cache
+    assert 1 <= len(list(folder.iterdir())) <= 4
+
+
+def test_large_images_go_through_the_encoder_in_parts(network, monkeypatch) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (300, 500, 3)).astype(np.uint8)
+    cache = FeatureCache(network, CPU, scale=1.0)
+    whole = cache.compute(image)
+    monkeypatch.setattr(features_module, "TILE", 128)
+    parts = cache.compute(image)
+    for one, other in zip(whole.groups, parts.groups, strict=True):
+        assert one.shape == other.shape
+    fine, fine_parts = whole.groups[0], parts.groups[0]
+    torch.testing.assert_close(fine, fine_parts, rtol=0.02, atol=0.02)
+
+
+# --- points -----------------------------------------------------------------------------------------------
+
+
+def test_rare_classes_are_drawn_more_often_than_their_share(network, cache) -> None:
+    image = np.zeros((128, 128, 3), np.uint8)
+    targets = np.zeros((128, 128), np.uint8)
+    targets[:8, :16] = 2  # 1 in 128
+    points = collect_points(cache.compute(image), targets, count=1000, weak=None, background=0, seed=0)
+    assert 0.05 < float((points.targets == 2).float().mean()) < 0.2
+    assert len(points) <= 1001
+
+
+def test_unlabelled_pixels_are_never_drawn(network, cache) -> None:
+    targets = np.full((64, 64), UNLABELLED, np.uint8)
+    targets[10:12, 10:20] = 1
+    points = collect_points(
+        cache.compute(np.zeros((64, 64, 3), np.uint8)), targets, count=500, weak=None, background=0, seed=0
+    )
+    assert len(points) == 20
+    assert set(points.targets.tolist()) == {1}
+
+
+def test_many_images_share_the_memory_for_points() -> None:
+    assert points_per_image(1) > points_per_image(100) > points_per_image(1000) >= 1
+
+
+# --- scores -----------------------------------------------------------------------------------------------
+
+
+def test_every_image_is_judged_by_a_head_that_never_saw_it(world, learner) -> None:
+    world.put_done(1, 2, 3, 4)
+    _update(learner)
+    before = learner.network.head.weight.clone()
+    *pieces, score = cross_fit(learner, world.store)
+    assert all(piece is None for piece in pieces)
+    assert score.images == 4
+    assert score.miou > 0.6
+    assert set(score.per_class_iou) == {"background", "disc", "square"}
+    assert torch.equal(before, learner.network.head.weight), "the head in use stays as it is"
+
+
+def test_one_image_cannot_be_judged(world, learner) -> None:
+    world.put_done(1)
+    _update(learner)
+    assert list(cross_fit(learner, world.store)) == []
+
+
+def test_neighbours_by_name_are_judged_together() -> None:
+    assert folds([f"{number:02d}" for number in range(8)], 4) == [
+        ("00", "01"),
+        ("02", "03"),
+        ("04", "05"),
+        ("06", "07"),
+    ]
+    assert len(folds(["a", "b", "c"], 4)) == 3

@@ -1,0 +1,57 @@
+"""Runs that the instant learner has a part in."""
+
+from __future__ import annotations
+
+from core.images.reader import read_image
+from core.learning.events import Finished, Notice, TrainingStarted, Validated
+from core.learning.header import read_header
+from core.learning.joint import events_of
+from core.learning.predict import open_predictor
+
+DISC, SQUARE = 3, 7
+
+
+def _iou(path, picture, value: int) -> float:
+    found = open_predictor(path, device="cpu").predict(read_image(picture.path)).classes == value
+    true = picture.mask == value
+    return (found & true).sum() / (found | true).sum()
+
+
+def test_the_instant_learner_alone_is_scored_on_images_its_judges_never_saw(world, start) -> None:
+    world.put_done(1, 2, 3, 4, 5, 6)
+    state = start(model="instant", model_options=(("encoder_width", 8),))
+    events = list(events_of(state))
+    assert isinstance(events[0], TrainingStarted)
+    assert events[0].train_images == tuple(sorted(f"{number}.png" for number in range(1, 7)))
+    (score,) = [event for event in events if isinstance(event, Validated)]
+    assert (score.on, score.images) == ("cross-fit", 6)
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert finished.best_miou == score.miou
+    assert read_header(state.run.best_weights).architecture == "instant"
+    for value in (DISC, SQUARE):
+        assert _iou(state.run.best_weights, world.picture(50), value) > 0.4
+
+
+def test_both_learners_leave_what_scored_best_on_held_out_images(world, start) -> None:
+    world.put_done(*range(1, 8))
+    state = start(steps=30, join_instant=True)
+    events = list(events_of(state))
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    kept = [event.text for event in events if isinstance(event, Notice) and event.text.startswith("kept: ")]
+    assert len(kept) == 1
+    header = read_header(state.run.best_weights)
+    assert header.architecture in ("blend", "instant")
+    assert header.metrics["miou"] == finished.best_miou
+    scores = [event.miou for event in events if isinstance(event, Validated)]
+    assert finished.best_miou == max(scores)
+    for value in (DISC, SQUARE):
+        assert _iou(state.run.best_weights, world.picture(50), value) > 0.5
+
+
+def test_few_labels_are_blended_evenly(world, start) -> None:
+    world.put_done(1, 2)
+    state = start(steps=5, join_instant=True)
+    kept = [event.text for event in events_of(state) if isinstance(event, Notice) and "kept" in event.text]
+    assert kept == ["kept: 50 % instant learner, 50 % U-Net"]
