@@ -27,6 +27,7 @@ from app.workers.autosaver import SaveState
 from app.workers.tasks import Task, TaskRunner
 from core.annotation.commands import Command, drawing
 from core.annotation.document import Change
+from core.annotation.locking import with_lock
 from core.annotation.model import AnnotationState, ClassList, LabelClass, Shape
 
 if TYPE_CHECKING:
@@ -319,7 +320,7 @@ class Session(QObject):
         copied, self._shapes_to_copy = self._shapes_to_copy, ()
         document = None if self._current is None else self._current.document
         if copied and document is not None and not document.shapes:
-            self.execute(drawing(document, [shape.copy() for shape in copied]))
+            self.execute(drawing(document, [with_lock(shape.copy(), locked=False) for shape in copied]))
         opened.prefetch(self.neighbour(1))
 
     def _on_image_failed(self, entry: ImageEntry, sentence: str) -> None:

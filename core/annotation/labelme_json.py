@@ -3,7 +3,9 @@ r"""labelme's JSON file: written strictly, read leniently, nothing lost on the w
 ::
 
     version flags shapes imagePath imageData imageHeight imageWidth  <unknown keys>  "maskloop"
-            shape: <unknown keys>  "maskloop"  label points group_id description shape_type flags mask
+            shape: <unknown keys, locked>  "maskloop"  label points group_id description shape_type flags mask
+
+A locked shape has `"locked": true`, as labelme 7 writes it; another one has no such key.
 
 What labelme has no field for goes into one key of our own, which labelme keeps on its round trip as it does
 every unknown key:

@@ -16,6 +16,8 @@ FILE_KEYS: Final = frozenset(
     ("version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth")
 )
 SHAPE_KEYS: Final = frozenset(("label", "points", "group_id", "description", "shape_type", "flags", "mask"))
+LOCKED_KEY: Final = "locked"
+"""Of a shape: true, false or left out; labelme refuses null."""
 SEAM_KEYS: Final = ("ring_starts", "first_vertices")
 """Under our key of a polygon: how its holes were joined to its outline."""
 

@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.annotation.labelme_keys import FILE_KEYS, OUR_KEY, SCHEMA, SEAM_KEYS, SHAPE_KEYS, VERSION, without
+from core.annotation.labelme_keys import (
+    FILE_KEYS,
+    LOCKED_KEY,
+    OUR_KEY,
+    SCHEMA,
+    SEAM_KEYS,
+    SHAPE_KEYS,
+    VERSION,
+    without,
+)
 from core.annotation.model import (
     Annotation,
     AnnotationState,
@@ -138,6 +147,8 @@ class _Reader:
         ours = self._own_key(record, f"{field}.")
         if ours is not None and shape_type is ShapeType.POLYGON:
             points, holes = _rings(points, *(ours.get(key) for key in SEAM_KEYS))
+        if not self._locked(record.get(LOCKED_KEY), f"{field}.{LOCKED_KEY}"):
+            record = without(record, LOCKED_KEY)  # false, null and left out are the same
         return Shape(
             label=label,
             shape_type=shape_type,
@@ -231,6 +242,11 @@ class _Reader:
             if not isinstance(flag, bool):
                 self._refuse(f"{field}.{key}", f"must be true or false, not {_kind(flag)}")
         return MappingProxyType(value)
+
+    def _locked(self, value: Any, field: str) -> bool:
+        if value is not None and not isinstance(value, bool):
+            self._refuse(field, f"must be true or false, not {_kind(value)}")
+        return value is True
 
     def _size(self, file: Mapping[str, Any]) -> tuple[int, int] | None:
         sides: list[int] = []

@@ -1,6 +1,6 @@
 """Locked shapes: seen, drawn into masks and snapped to, but not edited.
 
-The file says so in the shape's "maskloop" key (`"locked": true`), which labelme keeps on its round trip.
+The file says so in the shape's `locked` key, which is labelme's own: what is locked here is locked there.
 Commands refuse to change, relabel or remove a locked shape; moving it within the stack and copying it are
 allowed. A copy is not locked.
 """
@@ -9,29 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import MappingProxyType
-from typing import Final
 
-from core.annotation.labelme_keys import OUR_KEY, own, without
+from core.annotation.labelme_keys import LOCKED_KEY, without
 from core.annotation.model import Shape
-
-_LOCKED: Final = "locked"
 
 
 def is_locked(shape: Shape) -> bool:
     """Whether a shape is protected from edits."""
-    return bool(shape.extra) and own(shape.extra).get(_LOCKED) is True
+    return shape.extra.get(LOCKED_KEY) is True
 
 
 def with_lock(shape: Shape, *, locked: bool) -> Shape:
     """The shape locked or unlocked; the same object when it is so already."""
     if is_locked(shape) == locked:
         return shape
-    ours = without(own(shape.extra), _LOCKED)
+    extra = without(shape.extra, LOCKED_KEY)
     if locked:
-        ours[_LOCKED] = True
-    extra = without(shape.extra, OUR_KEY)
-    if ours:
-        extra[OUR_KEY] = ours
+        extra[LOCKED_KEY] = True
     return shape.with_(extra=MappingProxyType(extra))
 
 

@@ -326,7 +326,7 @@ def test_a_lock_survives_the_file_and_refuses_every_edit() -> None:
     table.do(commands.SetLocked.of(table.document, [uid], locked=True))
     [again, free] = loads(dumps(table.document.snapshot()), "x.json").shapes
     assert (is_locked(again), is_locked(free)) == (True, False)
-    assert again.extra == {"maskloop": {"note": 1, "locked": True}, "other": [1]}
+    assert again.extra == {"maskloop": {"note": 1}, "other": [1], "locked": True}
     document, both = table.document, table.uids()
     for make in (
         lambda: commands.MoveVertex.of(document, uid, 0, (1, 1)),

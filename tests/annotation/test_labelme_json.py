@@ -343,6 +343,12 @@ def test_null_and_missing_fields_mean_empty_ones() -> None:
     assert read(file(imageData=..., version=..., imageHeight=None)).size_hw is None
 
 
+@pytest.mark.parametrize("locked", [False, None])
+def test_a_shape_that_is_not_locked_is_written_without_the_key(locked) -> None:
+    again = json.loads(dumps(read(file(record(locked=locked)))))
+    assert "locked" not in again["shapes"][0]  # labelme refuses null
+
+
 def test_whole_numbers_may_be_written_with_a_point() -> None:
     annotation = read(file(record(group_id=3.0), imageHeight=20.0))
     assert annotation.size_hw == (20, 30)
@@ -415,6 +421,7 @@ def test_a_mask_is_inside_where_its_png_is_not_zero(mode) -> None:
         ({"flags": ["hard"]}, "shapes[1].flags: must be an object of true and false, not a list of 1"),
         ({"flags": {"hard": 1}}, "shapes[1].flags.hard: must be true or false, not 1"),
         ({"mask": "abcd"}, "shapes[1].mask: must be null, because the shape_type is polygon"),
+        ({"locked": 1}, "shapes[1].locked: must be true or false, not 1"),
         ({"maskloop": 3}, "shapes[1].maskloop: must be an object, not 3"),
         (mask_record(mask=None), "shapes[1].mask: must be a PNG in base64, not nothing"),
         (mask_record(mask="%%%"), "shapes[1].mask: is not a PNG in base64"),

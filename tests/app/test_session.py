@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from app.session import Session
-from core.annotation.commands import AddShapes, drawing
+from core.annotation.commands import AddShapes, SetLocked, drawing
 from core.annotation.labelme_json import loads
+from core.annotation.locking import is_locked
 from core.annotation.model import AnnotationState, Shape, ShapeType
 from core.project.project import Project
 
@@ -212,6 +213,15 @@ def test_shapes_can_be_taken_along_to_the_next_image_that_has_none(opened, qtbot
     opened.previous_image(copy_shapes=True)
     qtbot.waitUntil(lambda: opened.current.entry.key == "scan000.png")
     assert len(opened.current.document) == 1
+
+
+def test_shapes_taken_along_come_unlocked(opened, qtbot):
+    draw(opened)
+    locked = opened.current.document.shapes[0].uid
+    opened.execute(SetLocked.of(opened.current.document, [locked], locked=True))
+    opened.next_image(copy_shapes=True)
+    qtbot.waitUntil(lambda: opened.current.entry.key == "scan001.png")
+    assert [is_locked(shape) for shape in opened.current.document.shapes] == [False]
 
 
 def test_the_ends_of_the_list_are_said(opened, qtbot):

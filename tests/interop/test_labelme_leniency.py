@@ -111,6 +111,8 @@ READ: Final[dict[str, tuple[bool, dict[str, Any]]]] = {
     "mask, corners swapped": (True, mask("L", [[7, 7], [3, 4]])),
     "mask, corners between pixels": (True, mask("L", [[3.4, 4.4], [7.4, 7.4]])),
     "locked": (True, content(record(locked=True))),
+    "locked is false": (True, content(record(locked=False))),
+    "locked is null": (False, content(record(locked=None))),
     "no shapes": (True, content(shapes=[])),
     "other keys": (True, content(record(score=0.5), generator={"name": "tool"})),
 }
@@ -127,6 +129,7 @@ REFUSED: Final[dict[str, tuple[bool, dict[str, Any]]]] = {
     "unknown shape_type": (False, content(record(shape_type="ellipse"))),
     "circle of three points": (False, content(record(shape_type="circle", points=RING[:3]))),
     "group_id is true": (False, content(record(group_id=True))),
+    "locked is a number": (False, content(record(locked=1))),
     "description is a number": (False, content(record(description=5))),
     "a flag is text": (False, content(record(flags={"a": "yes"}))),
     "image flag is a number": (False, content(flags={"a": 1})),

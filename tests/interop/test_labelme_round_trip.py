@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from core.annotation.labelme_json import dumps, loads
+from core.annotation.locking import is_locked, with_lock
 from core.annotation.model import Annotation, AnnotationState, JsonValue, Shape, ShapeType, frozen_points
 from core.annotation.rasterize import shape_mask
 from core.project.project import Project
@@ -221,15 +222,12 @@ def test_holes_that_labelme_moved_are_still_holes(labelme, tmp_path) -> None:
 
 
 def test_a_locked_shape_stays_locked(labelme, tmp_path) -> None:
-    content = json.loads(dumps(annotation(polygon(), polygon(label="free"))))
-    content["shapes"][0]["locked"] = True
-    file = write(tmp_path, content)
-    file.write_bytes(dumps(read(file)))
-    (visit,) = labelme.visit([file])
-    assert visit.complaints == []
-    assert [each["locked"] for each in visit.shapes] == [True, False]
-    again = json.loads(dumps(read(file)))["shapes"]
-    assert [each.get("locked", False) for each in again] == [True, False]
+    drawn = annotation(with_lock(polygon(), locked=True), with_lock(patch(5, 5), locked=True), polygon())
+    trip = travel(labelme, tmp_path, {"": drawn})[""]
+    assert trip.visit.complaints == []
+    assert [each["locked"] for each in trip.visit.shapes] == [True, True, False]
+    assert [is_locked(each) for each in trip.after.shapes] == [True, True, False]
+    assert trip.after.shapes == drawn.shapes
 
 
 def test_labelmes_own_samples_saved_by_us_open_in_labelme_as_they_were(
