@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Final
+
+import msgspec
 
 from core.errors import AnnotationFileError, UsageError
 from core.images.pages import image_file
@@ -65,10 +68,22 @@ def _image_roots(project_file: Path) -> list[str]:
     return [root for root in roots if isinstance(root, str)] if isinstance(roots, list) else []
 
 
+class _Annotation(msgspec.Struct):
+    """The one field of interest: the points of ten thousand polygons are skipped, not built."""
+
+    image_path: str = msgspec.field(name="imagePath")
+
+
+_IMAGE_PATH: Final = msgspec.json.Decoder(_Annotation)
+
+
 def _image_of_annotation(path: Path) -> Path:
     try:
-        content = json.loads(path.read_bytes())
-        image_path = content["imagePath"]
+        data = path.read_bytes()
+        try:
+            image_path = _IMAGE_PATH.decode(data).image_path
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            image_path = json.loads(data)["imagePath"]  # a byte order mark, or no annotation at all
         image = path.parent / PurePosixPath(image_path.replace("\\", "/"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AnnotationFileError(
