@@ -40,6 +40,7 @@ from core.learning.events import (
     Finished,
     ImageRemoved,
     LabelsChanged,
+    LearnLive,
     Notice,
     OpenProject,
     Pause,
@@ -175,6 +176,10 @@ class LearningController(QObject):
         """Write the best weights (of `run`) to a folder; `Exported` or `Failed` follows as an event."""
         self._exports_under_way += 1
         self._thread.send(Export(format=export_format, out=str(out), run=run))
+
+    def learn_live(self, *, on: bool) -> None:
+        """Whether the instant learner follows what is drawn, and has its say in predictions."""
+        self._thread.send(LearnLive(on=on))
 
     def use_weights(self, path: Path | str) -> None:
         """Predict with the weights of this file."""

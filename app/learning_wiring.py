@@ -87,6 +87,9 @@ class LearningWiring(QObject):
         actions["train.start"].triggered.connect(self._on_start)
         actions["train.pause"].triggered.connect(self._on_pause)
         actions["train.stop"].triggered.connect(self._on_stop)
+        actions["train.live"].setChecked(self._settings.learn_live)
+        actions["train.live"].toggled.connect(self._on_live)
+        controller.learn_live(on=self._settings.learn_live)
 
     def train(self, config: TrainConfig) -> None:
         """Start a run on everything labelled so far."""
@@ -118,6 +121,10 @@ class LearningWiring(QObject):
 
     def _on_stop(self) -> None:
         self._controller.stop()
+
+    def _on_live(self, on: bool) -> None:
+        self._settings.learn_live = on
+        self._controller.learn_live(on=on)
 
     def _on_training_state(self, state: str) -> None:
         self._panel.set_training_state(state)  # type: ignore[arg-type]  # one of the five words

@@ -92,6 +92,15 @@ class Settings:
     def snapping(self, value: bool) -> None:
         self._store.setValue("edit/snapping", "on" if value else "off")
 
+    @property
+    def learn_live(self) -> bool:
+        """Whether the instant learner follows what is drawn."""
+        return str(self._store.value("train/live", "on")) != "off"
+
+    @learn_live.setter
+    def learn_live(self, value: bool) -> None:
+        self._store.setValue("train/live", "on" if value else "off")
+
     # --- keys ---------------------------------------------------------------------------------------------
 
     @property

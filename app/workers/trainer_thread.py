@@ -34,6 +34,7 @@ from core.learning.events import (
     Export,
     ImageRemoved,
     LabelsChanged,
+    LearnLive,
     OpenProject,
     Predict,
     Train,
@@ -262,6 +263,7 @@ class EngineMemory:
     """What a new engine has to be told so that it knows what the last one knew."""
 
     def __init__(self) -> None:
+        self._live: LearnLive | None = None
         self._project: OpenProject | None = None
         self._forget_all()
 
@@ -276,6 +278,8 @@ class EngineMemory:
         if isinstance(command, OpenProject):
             self._forget_all()
             self._project = command
+        elif isinstance(command, LearnLive):
+            self._live = command
         elif isinstance(command, ClassesChanged):
             self._classes = command
         elif isinstance(command, LabelsChanged):
@@ -298,9 +302,16 @@ class EngineMemory:
 
     def commands(self) -> list[Command]:
         """In the order in which they make sense."""
-        known = [self._project, self._classes, *self._labels.values(), self._weights, self._watched]
+        known = [
+            self._live,
+            self._project,
+            self._classes,
+            *self._labels.values(),
+            self._weights,
+            self._watched,
+        ]
         return [command for command in known if command is not None]
 
 
-REMEMBERED: Final = (OpenProject, ClassesChanged, LabelsChanged, ImageRemoved, UseWeights, Watch)
+REMEMBERED: Final = (LearnLive, OpenProject, ClassesChanged, LabelsChanged, ImageRemoved, UseWeights, Watch)
 """Commands that `EngineMemory` tells again, so that none of them waits for an engine to come."""

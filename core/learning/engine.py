@@ -38,6 +38,7 @@ from core.learning.events import (
     Failed,
     ImageRemoved,
     LabelsChanged,
+    LearnLive,
     Notice,
     OpenProject,
     Pause,
@@ -53,6 +54,7 @@ from core.learning.events import (
 )
 from core.learning.export import export_onnx, export_weights
 from core.learning.inbox import Inbox
+from core.learning.instant.live import LiveInstant
 from core.learning.memory import is_out_of_memory
 from core.learning.predict import choose_device
 from core.learning.run_host import CancelledStartError, RunHost
@@ -96,7 +98,8 @@ class Engine:
         self._project: Project | None = None  # without its lock, which is the window's
         self._store: LabelStore | None = None
         self._host = RunHost(send, lambda: self._inbox.closed or self._waits(Stop, Shutdown, OpenProject))
-        self._viewer = Viewer(send, self._answer_failure, self._must_give_way, clock)
+        self._instant = LiveInstant(send, clock)
+        self._viewer = Viewer(send, self._answer_failure, self._must_give_way, clock, self._instant)
 
     @property
     def training(self) -> bool:
@@ -120,12 +123,17 @@ class Engine:
         Raises:
             DeviceLostError: this process is of no further use.
         """
+        # New labels are learned before the image they are in is predicted again; an image that was just
+        # opened does not wait for that.
+        if self._instant.urgent and not self._viewer.first_look_due:
+            return self._learn_a_little()
         if self._viewer.tick(self._store, training=self.training):
             return True
         if self.training:
             self._advance()
+            self._learn_a_little()
             return True
-        return False
+        return self._learn_a_little()
 
     def keep_run(self) -> None:
         """Save the run, without scoring it, because the process must leave at once."""
@@ -155,6 +163,8 @@ class Engine:
                     self._send(Resumed())
             case Stop():
                 self._host.request_stop()
+            case LearnLive():
+                self._instant.enabled = command.on
             case Watch():
                 self._watch(command)
             case Predict():
@@ -172,6 +182,7 @@ class Engine:
     def _open(self, root: Path) -> None:
         self._end_run()
         self._project = self._store = None
+        self._instant.follow(None)
         self._viewer.clear()
         self._read_project(root)
         self._show_best_run()
@@ -181,6 +192,7 @@ class Engine:
         project = Project.open(root, lock=False)
         store = LabelStore.from_project(project)
         self._project, self._store = project, store
+        self._instant.follow(store, project.layout.cache / "features")
         for problem in project.problems[:MOST_PROBLEMS_TOLD]:
             self._send(Notice(text=f"Not learned from: {problem}", level="warning"))
         if len(project.problems) > MOST_PROBLEMS_TOLD:
@@ -269,6 +281,14 @@ class Engine:
             ended = state.run
         if ended is not None:
             self._show_what_is_kept(ended)
+
+    def _learn_a_little(self) -> bool:
+        """One piece of the instant learner's work; False when there is none."""
+        try:
+            return self._instant.tick(training=self.training)
+        except Exception as error:  # noqa: BLE001 - without it everything else still works
+            self._answer_failure("LearnLive", error)
+            return True
 
     def _end_run(self) -> None:
         """Stop the run, if there is one: score, save, `Finished`."""

@@ -6,7 +6,7 @@ Arrays travel as `bytes` of C-contiguous uint8 with their size beside them: a 4-
 ::
 
     window --Command--> engine:  OpenProject Train Pause Resume Stop LabelsChanged ImageRemoved
-                                 Watch Predict UseWeights Export Shutdown
+                                 LearnLive Watch Predict UseWeights Export Shutdown
     engine --Event--> window:    EngineReady TrainingStarted StepDone Validated Prediction OverlayCompared
                                  Checkpointed Exported Notice Paused Resumed Failed Finished
 """
@@ -127,6 +127,13 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LearnLive:
+    """Whether the instant learner follows the labels, and has its say in predictions."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Predict:
     """Predict one image once, ahead of training steps (the next image, say)."""
 
@@ -165,6 +172,7 @@ Command: TypeAlias = (
     | Pause
     | Resume
     | Stop
+    | LearnLive
     | Watch
     | Predict
     | UseWeights

@@ -22,15 +22,18 @@ from torch import Tensor, nn
 from core.annotation.model import ClassList
 from core.errors import UsageError, WeightsFileError
 from core.images.reader import read_image
+from core.learning.blending import instant_share, mixed
 from core.learning.events import Notice, OverlayCompared, PackedMask, Prediction
 from core.learning.header import WeightsHeader, read_header
-from core.learning.predict import Predictor, open_predictor
+from core.learning.instant.live import LiveInstant
+from core.learning.predict import PredictedMap, Predictor, open_predictor
 from core.learning.runs import RunFolder
 from core.learning.schedule import Target
 from core.learning.state import TrainState
 from core.learning.takeover import Takeover
 from core.models.registry import model_spec
 
+INSTANT_TITLE: Final = "Instant learner"
 IMAGE_BYTES: Final = 256 << 20
 """Decoded images kept for the next prediction; the newest is kept whatever its size."""
 
@@ -68,24 +71,29 @@ class OverlayWeights:
 
     Args:
         notify: told what memory a prediction lacks and what is done about it.
+        instant: has its say where it has learned the labels; see `blending.py`.
     """
 
-    def __init__(self, notify: Callable[[Notice], None]) -> None:
+    def __init__(self, notify: Callable[[Notice], None], instant: LiveInstant | None = None) -> None:
         self._notify = notify
+        self._instant = instant
+        self._deep_maps = _DeepMaps()
         self._run: TrainState | None = None
         self._run_predictor: Predictor | None = None
         self._file: SavedWeights | None = None
         self._file_predictor: Predictor | None = None
+        self._file_header: tuple[SavedWeights, WeightsHeader] | None = None
         self._takeover: Takeover | None = None
         self._kept: SavedWeights | None = None  # of a run that ended before the comparison did
-        self._base = 0
+        self._epoch = 0
+        self._versioned: tuple[object, int, float] | None = None
         self._latest = 0
         self._images = _Images(IMAGE_BYTES)
 
     def use_run(self, run: TrainState) -> None:
         """Show what this run learns, as soon as that is as good as what is shown now."""
         self.settle()
-        self._base = self._latest + 1
+        self._epoch += 1
         self._run, self._run_predictor = run, None
         older = self._comparable(run)
         if older is not None:
@@ -101,7 +109,7 @@ class OverlayWeights:
 
     def use_file(self, weights: SavedWeights | None) -> None:
         """Predict with a file's weights, read when the first prediction is due; None for no weights."""
-        self._base = self._latest = self._latest + 1
+        self._epoch += 1
         self._run = self._run_predictor = self._file_predictor = self._takeover = self._kept = None
         self._file = weights
 
@@ -127,11 +135,22 @@ class OverlayWeights:
     @property
     def version(self) -> int | None:
         """Of the weights that would be used now; None when there are none."""
+        deep, instant = self._deep_version, 0 if self._instant is None else self._instant.version
+        if deep is None and not instant:
+            return None
+        shown = deep, instant, self._instant_share()
+        if shown != self._versioned:
+            self._versioned = shown
+            self._latest += 1
+        return self._latest
+
+    @property
+    def _deep_version(self) -> tuple[int, int] | None:
+        """Of the deep network's weights; None where there is none to show."""
         if self._run_is_shown:
             assert self._run is not None
-            self._latest = self._base + self._run.weights_version
-            return self._latest
-        return self._latest if self._file is not None else None
+            return self._epoch, self._run.weights_version
+        return (self._epoch, -1) if self._file is not None else None
 
     def forget_image(self, key: str) -> None:
         """The image is gone, or is another one under the same name."""
@@ -210,10 +229,22 @@ class OverlayWeights:
         started_s = time.perf_counter()
         image = self._images.get(target)
         run = self._run if self._run_is_shown else None
-        predictor = self._saved_predictor() if run is None else self._live_predictor(run)
-        with _interruption(predictor, interrupted):
-            found = predictor.predict(image)
-        source, folder, miou = self._origin(run, predictor.header)
+        share = self._instant_share()
+        folder: Path | None = None
+        if share == 1.0:
+            assert self._instant is not None
+            score = self._instant.score
+            found, source = self._instant_map(target, image, interrupted), INSTANT_TITLE
+            miou = None if score is None else score.miou
+        else:
+            predictor = self._saved_predictor() if run is None else self._live_predictor(run)
+            source, folder, miou = self._origin(run, predictor.header)
+            if share == 0.0:
+                with _interruption(predictor, interrupted):
+                    found = predictor.predict(image)
+            else:
+                found = self._mixed_map(target, image, predictor, share, interrupted)
+                source, miou = f"{INSTANT_TITLE} and {source}", None
         return Prediction(
             key=target.key,
             revision=revision,
@@ -225,6 +256,62 @@ class OverlayWeights:
             run=None if folder is None else str(folder),
             miou=miou,
         )
+
+    def _instant_share(self) -> float:
+        """How much of what is shown is the instant learner's."""
+        if self._instant is None or not self._instant.version:
+            return 0.0
+        if self._deep_version is None:
+            return 1.0
+        score = self._instant.score
+        if self._run_is_shown:
+            assert self._run is not None
+            deep_miou, deep_classes = self._run.best.compared, self._run.channels.classes
+        else:
+            assert self._file is not None
+            try:
+                header = self._header(self._file)
+            except WeightsFileError:
+                return 0.0  # predicting will say what is wrong with it
+            saved = header.metrics.get("miou")
+            deep_miou, deep_classes = saved if isinstance(saved, float) else None, header.classes
+        instant_classes = self._instant.classes
+        if instant_classes is None or set(deep_classes.indices) != set(instant_classes.indices):
+            return 1.0  # what is new in the project only the instant learner knows
+        return instant_share(deep_miou, None if score is None else score.miou)
+
+    def _instant_map(
+        self, target: Target, image: NDArray[np.uint8], interrupted: Callable[[], bool]
+    ) -> PredictedMap:
+        assert self._instant is not None
+        if interrupted():
+            raise InterruptedPredictionError
+        return self._instant.probabilities(target.key, Path(target.image_path), lambda: image)
+
+    def _mixed_map(
+        self,
+        target: Target,
+        image: NDArray[np.uint8],
+        predictor: Predictor,
+        share: float,
+        interrupted: Callable[[], bool],
+    ) -> PredictedMap:
+        """Both learners' opinion; the deep one is asked again only when it has learned something."""
+        assert self._instant is not None
+        stamp = target.key, _stamp(target.image_path), self._deep_version
+        deep = self._deep_maps.get(stamp)
+        if deep is None:
+            with _interruption(predictor, interrupted):
+                deep = predictor.predict(image, probabilities=True).probabilities
+            assert deep is not None
+            self._deep_maps.keep(stamp, deep)
+        quick = self._instant_map(target, image, interrupted).probabilities
+        classes = self._instant.classes
+        assert quick is not None
+        assert classes is not None
+        order = [classes.indices.index(index) for index in predictor.header.classes.indices]
+        values = np.array(predictor.header.classes.indices, dtype=np.uint8)
+        return mixed(deep, quick[order], share, values)
 
     @property
     def _run_is_shown(self) -> bool:
@@ -254,7 +341,11 @@ class OverlayWeights:
 
     def _header(self, weights: SavedWeights) -> WeightsHeader:
         """What the file says, read again only while its network is not loaded."""
-        return self._file_predictor.header if self._file_predictor else read_header(weights.path)
+        if self._file_predictor is not None:
+            return self._file_predictor.header
+        if self._file_header is None or self._file_header[0] != weights:
+            self._file_header = weights, read_header(weights.path)
+        return self._file_header[1]
 
     def _tell(self, text: str, progress: float | None) -> None:
         self._notify(Notice(text=text, progress=progress))
@@ -277,6 +368,25 @@ def _interruption(predictor: Predictor, interrupted: Callable[[], bool]) -> Iter
         yield
     finally:
         hook.remove()
+
+
+class _DeepMaps:
+    """Probabilities of the deep network, of the images looked at last."""
+
+    KEPT: Final = 2
+
+    def __init__(self) -> None:
+        self._maps: OrderedDict[object, NDArray[np.float16]] = OrderedDict()
+
+    def get(self, stamp: object) -> NDArray[np.float16] | None:
+        """What was kept for exactly this image and these weights."""
+        return self._maps.get(stamp)
+
+    def keep(self, stamp: object, probabilities: NDArray[np.float16]) -> None:
+        """Keep (C, H, W) for another look."""
+        self._maps[stamp] = probabilities
+        while len(self._maps) > self.KEPT:
+            self._maps.popitem(last=False)
 
 
 class _Images:

@@ -46,6 +46,11 @@ class PredictionSchedule:
         """The image the person looks at."""
         return self._watched
 
+    @property
+    def first_look_due(self) -> bool:
+        """Whether the watched image was not predicted at all since it is watched."""
+        return self._watched is not None and not self._broken and self._shown_version is None
+
     def watch(self, target: Target | None) -> None:
         """Keep this image fresh from now on; another image than before is due at once."""
         before, self._watched = self._watched, target
@@ -94,7 +99,7 @@ class PredictionSchedule:
         if version is None:
             self._requests.clear()  # the window asks again when it gets to that image
             return None
-        if self._watched is not None and not self._broken and self._shown_version is None:
+        if self.first_look_due:
             return self._watched
         if self._requests:
             return self._requests[0]

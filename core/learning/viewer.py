@@ -15,6 +15,7 @@ from core.errors import MaskloopError, WeightsFileError
 from core.learning.data import LabelStore
 from core.learning.events import Event, Notice, OverlayCompared
 from core.learning.header import check_classes, gone_classes, read_header
+from core.learning.instant.live import LiveInstant
 from core.learning.overlay import InterruptedPredictionError, OverlayWeights, SavedWeights
 from core.learning.runs import RunFolder
 from core.learning.schedule import PredictionSchedule, Target
@@ -38,6 +39,7 @@ class Viewer:
         must_give_way: whether something waits that should not wait for a slow prediction of this image
             (None: of none in particular).
         clock: monotonic, seconds.
+        instant: has its say in what is shown.
     """
 
     def __init__(
@@ -46,13 +48,14 @@ class Viewer:
         fail: AnswersFailure,
         must_give_way: Callable[[str | None], bool],
         clock: Callable[[], float],
+        instant: LiveInstant | None = None,
     ) -> None:
         self._send = send
         self._fail = fail
         self._must_give_way = must_give_way
         self._clock = clock
         self._schedule = PredictionSchedule()
-        self._overlay = OverlayWeights(send)
+        self._overlay = OverlayWeights(send, instant)
 
     def clear(self) -> None:
         """Another project: nothing is watched, no weights predict."""
@@ -124,6 +127,11 @@ class Viewer:
         self._overlay.settle()
         known = self._overlay.file_classes
         return known is None or set(known.indices) <= set(classes.indices)
+
+    @property
+    def first_look_due(self) -> bool:
+        """Whether the person looks at an image of which nothing is shown yet, though something could be."""
+        return self._schedule.first_look_due and self._overlay.version is not None
 
     # --- work ---------------------------------------------------------------------------------------------
 

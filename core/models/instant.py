@@ -35,6 +35,8 @@ from core.models.network import SegmentationNetwork
 GRID: Final = 4
 """Stride of the grid on which pixels are classified; their scores are upsampled to full size."""
 VIEWS: Final = (2.0, 1.0, 0.5)
+DROPOUT: Final = 0.5
+"""Of the head's hidden units: docs/decisions/0013 has what that gives."""
 
 
 class InstantNetwork(SegmentationNetwork):
@@ -49,7 +51,7 @@ class InstantNetwork(SegmentationNetwork):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, encoder: Encoder, *, classes: int, hidden: int, dropout: float = 0.0) -> None:
+    def __init__(self, encoder: Encoder, *, classes: int, hidden: int, dropout: float = DROPOUT) -> None:
         super().__init__(encoder, classes)
         self.feature_channels = _group_channels(encoder)
         inputs = sum(self.feature_channels)

@@ -216,7 +216,9 @@ class WindowBench:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(tmp_path / "settings.ini")
+    made = Settings(tmp_path / "settings.ini")
+    made.learn_live = False  # the bundled encoder takes seconds to load; tests that want it switch it on
+    return made
 
 
 @pytest.fixture

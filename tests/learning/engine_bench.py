@@ -78,7 +78,9 @@ class EngineBench:
         return other
 
 
-def squares_bench(root: Path, images: int = 4) -> EngineBench:
-    """Images with a bright square each; all but the last are labelled."""
+def squares_bench(root: Path, images: int = 4, labelled: int | None = None) -> EngineBench:
+    """Images with a bright square each; all but the last are labelled, or as many as said."""
     boxes = [(10, 10 + number, 39, 39) for number in range(images)]
-    return EngineBench(root, squares_project(root, boxes, side=SIDE, labelled=images - 1))
+    return EngineBench(
+        root, squares_project(root, boxes, side=SIDE, labelled=images - 1 if labelled is None else labelled)
+    )

@@ -31,6 +31,8 @@ from core.models.instant import GRID, InstantNetwork
 
 COARSEST: Final = 64
 """Stride of the coarsest group; bands of rows are cut at its cells."""
+MOST_PIXELS: Final = 1 << 25
+"""Larger images, scaled, are left to the deep learner: their features would take gigabytes."""
 BAND_ROWS: Final = 16
 """Coarsest cells a band of rows is high: a thousand pixels."""
 
@@ -100,7 +102,12 @@ class InstantLearner:
     @property
     def keys(self) -> tuple[str, ...]:
         """Images it learns from at present, sorted."""
-        return tuple(key for key in self._store.labelled_keys() if key not in self.held_out)
+        return tuple(
+            key
+            for key in self._store.labelled_keys()
+            if key not in self.held_out
+            and self._store.get(key).mask.size * self.cache.scale**2 <= MOST_PIXELS
+        )
 
     @property
     def stale(self) -> bool:

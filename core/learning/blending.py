@@ -1,0 +1,58 @@
+"""What is shown where both learners have something to say: each by its share, as `core.models.blend` does."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.learning.predict import PredictedMap
+
+EVEN: Final = 0.5
+FAR_BEHIND: Final = 0.1
+"""A learner whose mIoU is this much lower than the other's has no say: it would only blur."""
+_FLOOR: Final = 1e-6
+
+
+def instant_share(deep_miou: float | None, instant_miou: float | None) -> float:
+    """The instant learner's share in what is shown, 0..1.
+
+    A deep network without a score is in its first steps: there the instant learner speaks alone. With both
+    scored they speak together, for their mistakes differ, unless one of them is far behind.
+    """
+    if deep_miou is None:
+        return 1.0
+    if instant_miou is None:
+        return EVEN
+    gap = deep_miou - instant_miou
+    if abs(gap) <= FAR_BEHIND:
+        return EVEN
+    return 0.0 if gap > 0 else 1.0
+
+
+def mixed(
+    deep: NDArray[np.float16], instant: NDArray[np.float16], share: float, values: NDArray[np.uint8]
+) -> PredictedMap:
+    """The geometric mean of two maps of probabilities.
+
+    Args:
+        deep: (C, H, W).
+        instant: (C, H, W), of the same classes in the same order.
+        share: of `instant`, 0..1.
+        values: (C,) the class index of each channel.
+    """
+    height, width = deep.shape[1:]
+    classes = np.empty((height, width), np.uint8)
+    confidence = np.empty((height, width), np.uint8)
+    rows_at_once = max(1, (1 << 22) // (deep.shape[0] * width))
+    for top in range(0, height, rows_at_once):
+        rows = slice(top, top + rows_at_once)
+        logs = (1.0 - share) * np.log(deep[:, rows].astype(np.float32) + _FLOOR)
+        logs += share * np.log(instant[:, rows].astype(np.float32) + _FLOOR)
+        likely = np.exp(logs)
+        best = logs.argmax(axis=0)
+        winning = np.take_along_axis(likely, best[None], axis=0)[0]
+        classes[rows] = values[best]
+        confidence[rows] = np.round(255.0 * winning / likely.sum(axis=0)).astype(np.uint8)
+    return PredictedMap(classes, confidence)

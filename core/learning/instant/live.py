@@ -1,0 +1,221 @@
+"""The instant learner at work beside a person: every change of labels is learned within seconds.
+
+Work comes in small pieces, so that the engine can attend to something else between two of them::
+
+    labels changed   features and points of what is new, a short fit     at once, before anything else
+    nothing to do    more fits, until further ones hardly change it      while no run needs the processor
+    then             a cross-fitted score                                in between, now and then
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.annotation.model import ClassList
+from core.errors import NothingToLearnError
+from core.learning.config import TrainConfig
+from core.learning.data import LabelStore
+from core.learning.events import Event, Notice
+from core.learning.instant.crossfit import cross_fit
+from core.learning.instant.learner import InstantLearner, stamp
+from core.learning.instant.setup import instant_learner
+from core.learning.learnable import check_learnable
+from core.learning.predict import PredictedMap, choose_device
+from core.learning.preset import resolve
+from core.learning.validation import Score
+
+FIRST_STEPS: Final = 120
+"""Of the first fit: an overlay after some seconds. What is missing follows."""
+MORE_STEPS: Final = 60
+MORE_FITS: Final = 6
+"""After a change, while nothing else is to be done."""
+SCORE_EVERY_S: Final = 45.0
+OTHER_SCALE: Final = 1.5
+"""New labels change the scale at which images are looked at only where it is off by more than this factor."""
+
+
+class LiveInstant:
+    """Follows one project's labels.
+
+    Args:
+        notify: told of images that are left out.
+        clock: monotonic, seconds.
+
+    Attributes:
+        enabled: whether it should learn; a person may want the processor for something else.
+        score: the cross-fitted one, of labels as they were lately; None: not known yet.
+    """
+
+    def __init__(self, notify: Callable[[Event], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self.enabled = False
+        self._version = 0
+        self.score: Score | None = None
+        self._notify = notify
+        self._clock = clock
+        self._store: LabelStore | None = None
+        self._folder: Path | None = None
+        self._learner: InstantLearner | None = None
+        self._work: Iterator[object] | None = None
+        self._work_is_urgent = False
+        self._seen_revision = -1
+        self._more = 0
+        self._score_due = False
+        self._next_score_s = float("-inf")
+
+    def follow(self, store: LabelStore | None, folder: Path | None = None) -> None:
+        """Learn these labels from now on; what was learned of others is forgotten.
+
+        Args:
+            store: None: no project is open.
+            folder: where features are kept on disk.
+        """
+        self._store, self._folder = store, folder
+        self._learner = self._work = None
+        self._version, self.score = 0, None
+        self._seen_revision = -1
+        self._more, self._score_due = 0, False
+
+    @property
+    def version(self) -> int:
+        """Grows with every fit; 0 while there is nothing to show."""
+        return self._version if self.enabled else 0
+
+    @property
+    def classes(self) -> ClassList | None:
+        """What the channels of `probabilities` mean; None before there is anything to ask."""
+        return None if self._learner is None or not self.version else self._learner.channels.classes
+
+    @property
+    def urgent(self) -> bool:
+        """Whether labels wait to be learned."""
+        if self._store is None or not self.enabled:
+            return False
+        waits = self._work is not None and self._work_is_urgent
+        return waits or self._store.revision != self._seen_revision
+
+    def tick(self, *, training: bool) -> bool:
+        """Do one piece of work; False when there is none.
+
+        Args:
+            training: a run wants the processor; what is not urgent is left, except for the score.
+
+        Raises:
+            MaskloopError: the encoder's weights are not to be had; it is not enabled any more then.
+        """
+        if self._store is None or not self.enabled:
+            return False
+        if self._store.revision != self._seen_revision:
+            self._seen_revision = self._store.revision
+            self._begin(self._learned(), urgent=True)
+        if self._work is None and not self._begin_what_is_left(training=training):
+            return False
+        assert self._work is not None
+        try:
+            next(self._work)
+        except StopIteration:
+            self._work = None
+        except Exception:
+            self.enabled, self._work = False, None
+            raise
+        return True
+
+    def probabilities(
+        self, key: str, image_path: Path, read: Callable[[], NDArray[np.uint8]]
+    ) -> PredictedMap:
+        """The map of any image, with its probabilities (classes, H, W), float16.
+
+        Args:
+            key: of the image.
+            image_path: of its file.
+            read: gives its pixels, RGB (H, W, 3), uint8, if they are needed.
+        """
+        assert self._learner is not None
+        features = self._learner.cache.get(key, stamp(image_path), read)
+        return self._learner.predict(features, probabilities=True)
+
+    # --- work ---------------------------------------------------------------------------------------------
+
+    def _begin(self, work: Iterator[object], *, urgent: bool) -> None:
+        self._work, self._work_is_urgent = work, urgent
+
+    def _begin_what_is_left(self, *, training: bool) -> bool:
+        if self._learner is None or not self.version:
+            return False
+        if self._more and not training:
+            self._more -= 1
+            self._begin(self._fitted(self._learner, MORE_STEPS), urgent=False)
+        elif self._score_due and self._clock() >= self._next_score_s:
+            self._score_due = False
+            self._begin(self._judged(self._learner), urgent=False)
+        else:
+            return False
+        return True
+
+    def _learned(self) -> Iterator[object]:
+        """Follow the labels as they are now."""
+        assert self._store is not None
+        config = TrainConfig()
+        try:
+            check_learnable(self._store, config)
+        except NothingToLearnError:
+            self._learner, self._version, self.score = None, 0, None
+            return
+        if self._learner is None or self._is_out_of_date(self._learner, config):
+            self._learner = self._new_learner(config)
+            yield None
+        first = self._learner.version == 0
+        yield from self._fitted(self._learner, FIRST_STEPS if first else None)
+        self._more, self._score_due = MORE_FITS, True
+
+    def _fitted(self, learner: InstantLearner, steps: int | None) -> Iterator[object]:
+        yield from learner.update(steps=steps)
+        for problem in learner.problems:
+            self._notify(Notice(text=f"Not learned from: {problem}", level="warning"))
+        if learner.problems and self._store is not None:
+            self._seen_revision = self._store.revision  # it was the learner who took the image out
+        learner.problems.clear()
+        if learner.version:
+            self._version += 1
+
+    def _judged(self, learner: InstantLearner) -> Iterator[object]:
+        assert self._store is not None
+        score: Score | None = None
+        for piece in cross_fit(learner, self._store):
+            score = piece
+            yield None
+        self.score = score
+        self._next_score_s = self._clock() + SCORE_EVERY_S
+
+    def _is_out_of_date(self, learner: InstantLearner, config: TrainConfig) -> bool:
+        """Whether classes came or went, or images should be looked at from nearer or farther."""
+        assert self._store is not None
+        if learner.channels.classes.indices != self._store.classes.indices:
+            return True
+        if learner.channels.classes.background != self._store.classes.background:
+            return True
+        ratio = self._scale(config) / learner.cache.scale
+        return not 1 / OTHER_SCALE < ratio < OTHER_SCALE
+
+    def _scale(self, config: TrainConfig) -> float:
+        assert self._store is not None
+        device = choose_device("auto")
+        scale = resolve(config, "cuda" if device.type == "cuda" else "cpu", self._store).image_scale
+        assert scale is not None
+        return scale
+
+    def _new_learner(self, config: TrainConfig) -> InstantLearner:
+        assert self._store is not None
+        return instant_learner(
+            self._store,
+            config,
+            scale=self._scale(config),
+            device=choose_device("auto"),
+            notify=self._notify,
+            folder=self._folder,
+        )

@@ -1,0 +1,134 @@
+"""What is drawn is learned at once, with and without a run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core.learning.blending import instant_share, mixed
+from core.learning.events import Failed, LearnLive, Prediction, StepDone, Train
+from core.learning.instant import crossfit, live, setup
+from core.models.encoders import build_encoder
+from core.models.instant import InstantNetwork
+from tests.learning.engine_bench import SIDE, EngineBench, squares_bench
+from tests.tiny import TINY
+
+
+@pytest.fixture(autouse=True)
+def _small_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bundled encoder takes seconds to load."""
+
+    def network(classes: int, *_: object) -> InstantNetwork:
+        return InstantNetwork(build_encoder("plain", width=8), classes=classes, hidden=16).eval()
+
+    monkeypatch.setattr(setup, "instant_network", network)
+    monkeypatch.setattr(live, "FIRST_STEPS", 60)
+    monkeypatch.setattr(live, "MORE_STEPS", 10)
+    monkeypatch.setattr(live, "MORE_FITS", 2)
+    monkeypatch.setattr(crossfit, "STEPS", 20)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> EngineBench:
+    made = squares_bench(tmp_path / "squares", images=4)
+    made.do(LearnLive(on=True))
+    made.open()
+    return made
+
+
+def _square(prediction: Prediction) -> np.ndarray:
+    return prediction.classes.unpack() == 1
+
+
+def test_a_project_with_labels_shows_a_prediction_without_a_run(bench: EngineBench) -> None:
+    bench.do(bench.watch(3))
+    bench.run()
+    bench.do(bench.watch(2))
+    bench.run()
+    last = bench.got(Prediction)[-1]
+    assert (last.source, last.run) == ("Instant learner", None)
+    assert last.miou is not None, "several labelled images: it is scored by cross-fitting"
+    assert not bench.got(Failed)
+    versions = [prediction.weights_version for prediction in bench.got(Prediction)]
+    assert versions == sorted(versions)
+
+
+def test_a_correction_shows_in_the_image_that_is_watched(bench: EngineBench) -> None:
+    bench.do(bench.watch(0))
+    bench.run()
+    before = bench.got(Prediction)[-1]
+    bench.events.clear()
+    nothing = np.zeros((SIDE, SIDE), np.uint8)
+    nothing[:20, :20] = 1
+    bench.do(*(bench.labels(number, nothing, 2) for number in range(4)))
+    bench.run()
+    after = bench.got(Prediction)[-1]
+    assert after.revision == 2
+    assert after.weights_version > before.weights_version
+    assert _square(after)[4:16, 4:16].mean() > 0.8
+    first = bench.got(Prediction)[0]
+    assert first.revision == 2, "nothing is shown that does not know the correction"
+
+
+def test_while_a_run_trains_labels_are_still_learned_first(bench: EngineBench) -> None:
+    bench.do(bench.watch(0))
+    bench.run()
+    bench.do(Train(config=replace(TINY, steps=400)))
+    bench.run(until=lambda: bool(bench.got(StepDone)))
+    bench.events.clear()
+    nothing = np.zeros((SIDE, SIDE), np.uint8)
+    nothing[:20, :20] = 1
+    bench.do(bench.labels(0, nothing, 5))
+    bench.run(until=lambda: bool(bench.got(Prediction)))
+    assert not bench.got(StepDone), "training waits meanwhile"
+    assert "Instant learner" in bench.got(Prediction)[0].source
+
+
+def test_switched_off_it_neither_learns_nor_shows(bench: EngineBench) -> None:
+    bench.do(bench.watch(0))
+    bench.run()
+    bench.events.clear()
+    bench.do(LearnLive(on=False), bench.labels(0, np.zeros((SIDE, SIDE), np.uint8), 2))
+    bench.run()
+    assert not bench.got(Prediction)
+
+
+def test_without_labels_it_waits(tmp_path: Path) -> None:
+    bench = squares_bench(tmp_path / "squares", images=2, labelled=0)
+    bench.do(LearnLive(on=True))
+    bench.open()
+    bench.do(bench.watch(0))
+    assert not bench.engine.tick() or not bench.engine.tick()
+    assert not bench.got(Failed)
+    assert not bench.got(Prediction)
+
+
+# --- shares -----------------------------------------------------------------------------------------------
+
+
+def test_an_unscored_network_has_no_say_yet() -> None:
+    assert instant_share(None, 0.5) == 1.0
+    assert instant_share(None, None) == 1.0
+
+
+def test_equals_speak_together_and_one_far_behind_is_silent() -> None:
+    assert instant_share(0.6, 0.55) == 0.5
+    assert instant_share(0.8, 0.55) == 0.0
+    assert instant_share(0.3, 0.55) == 1.0
+    assert instant_share(0.3, None) == 0.5
+
+
+def test_a_mixture_is_the_geometric_mean() -> None:
+    rng = np.random.default_rng(0)
+    deep, quick = (rng.dirichlet(np.ones(3), size=(40, 50)).transpose(2, 0, 1) for _ in range(2))
+    values = np.array([0, 3, 7], np.uint8)
+    found = mixed(deep.astype(np.float16), quick.astype(np.float16), 0.25, values)
+    mean = torch.from_numpy(deep**0.75 * quick**0.25)
+    best = mean.argmax(dim=0).numpy()
+    assert (found.classes == values[best]).mean() > 0.99
+    share = (mean.max(dim=0).values / mean.sum(dim=0)).numpy() * 255
+    assert np.abs(found.confidence - share).max() < 2
