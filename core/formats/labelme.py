@@ -43,6 +43,7 @@ def import_into(project: Project, source: Path) -> ImportReport:
     report = ImportReport()
     source = source.resolve()
     own = {path for entry in project.images() for path in (entry.annotation_path, entry.source_path) if path}
+    report.problems += _broken_below(project, source)
     found = _annotated(project, source, own, report.problems)
     images = [*(image for _, image, _ in found), *images_below(source)]
     before = {entry.key for entry in project.images()}
@@ -85,6 +86,13 @@ def _put(project: Project, entry: ImageEntry, json_path: Path, annotation: Annot
     project.save(entry, moved, loaded.digest)
     project.write_mask(entry, project.render_mask(entry, moved))
     return True
+
+
+def _broken_below(project: Project, source: Path) -> list[FileProblem]:
+    """What is wrong with the project's own annotations in `source`; they are left as they are."""
+    glances = [project.glance(entry) for entry in project.images()]
+    problems = [glance.problem for glance in glances if glance is not None and glance.problem is not None]
+    return [problem for problem in problems if problem.path.resolve().is_relative_to(source)]
 
 
 def _annotated(

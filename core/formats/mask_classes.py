@@ -69,10 +69,11 @@ def translated(
     indices = meaning[mask]
     unknown = np.unique(mask[indices == UNKNOWN]).tolist()
     if unknown:
+        noun = "class index" if len(unknown) == 1 else "class indices"
         known = ", ".join(f"{c.index} {c.name}" for c in classes)
         raise MaskFileError(
             path,
-            f"has the class index {', '.join(map(str, unknown[:5]))}, which no class of the project has "
+            f"has the {noun} {', '.join(map(str, unknown[:5]))}, which no class of the project has "
             f"(classes: {known}); add the class first or correct the mask",
         )
     return indices.astype(np.uint8)

@@ -109,10 +109,11 @@ def check_indices(path: Path, mask: NDArray[np.uint8], classes: ClassList) -> No
     if not unknown:
         return
     indices = ", ".join(str(index) for index in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+    noun = "class index" if len(unknown) == 1 else "class indices"
     known = ", ".join(f"{c.index} {c.name}" for c in classes) or "none"
     raise MaskFileError(
         path,
-        f"has the class index {indices} ({int(counts.sum())} pixels), which no class of the project has "
+        f"has the {noun} {indices} ({int(counts.sum())} pixels), which no class of the project has "
         f"(classes: {known}); add the class first or correct the mask",
     )
 

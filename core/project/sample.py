@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import stat
 from pathlib import Path
 
 from core.errors import MaskloopError, StorageError
@@ -23,15 +22,25 @@ def copy_sample(destination: Path) -> Path:
     """Copy the sample project to a new folder and return it.
 
     Raises:
-        StorageError: the folder exists already, or cannot be written.
+        StorageError: the folder exists already, or cannot be written; then nothing of the sample stays.
     """
+    sample = sample_folder()
     try:
-        # Contents only: an installed program may be read-only, and its permissions would come along.
-        shutil.copytree(sample_folder(), destination, copy_function=shutil.copyfile)
-        for folder in (destination, *(path for path in destination.rglob("*") if path.is_dir())):
-            folder.chmod(folder.stat().st_mode | stat.S_IRWXU)
-        return destination
+        destination.mkdir(parents=True)
     except FileExistsError as error:
         raise StorageError(destination, "exists already; choose another folder for the sample") from error
     except OSError as error:
         raise StorageError.from_os_error(destination, error) from error
+    try:
+        for source in sorted(sample.rglob("*")):
+            target = destination / source.relative_to(sample)
+            if source.is_dir():
+                target.mkdir()
+            else:  # contents only: an installed program may be read-only, and so would the copy be
+                shutil.copyfile(source, target)
+    except BaseException as error:
+        shutil.rmtree(destination, ignore_errors=True)  # half a sample would pass for a whole one next time
+        if isinstance(error, OSError):
+            raise StorageError.from_os_error(destination, error) from error
+        raise
+    return destination

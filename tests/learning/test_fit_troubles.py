@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core.annotation.model import UNLABELLED, AnnotationState, ClassList
-from core.errors import NothingToLearnError, StorageError, TrainingError, UsageError
+from core.errors import DeviceError, NothingToLearnError, StorageError, TrainingError, UsageError
 from core.learning.events import Checkpointed, Finished, Notice, StepDone
 from core.learning.fit import fit
 from core.learning.memory import Load, is_out_of_memory
@@ -300,5 +300,5 @@ def test_an_unknown_model_is_named(world, start) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_gpu_that_is_not_there_is_not_silently_replaced(world, start) -> None:
     world.put_done(1)
-    with pytest.raises(UsageError, match="no CUDA GPU"):
+    with pytest.raises(DeviceError, match="no CUDA GPU"):
         start(device="cuda")

@@ -62,6 +62,21 @@ def test_a_folder_opened_in_place_can_be_imported_onto_itself(
         assert snapshot(labelme_folder) == before
 
 
+def test_a_broken_annotation_is_said_when_its_project_is_imported_onto_itself(
+    project: Project, labelme_folder: Path, snapshot: Callable[[Path], dict[str, object]]
+) -> None:
+    labelme.import_into(project, labelme_folder)
+    project.images()[0].annotation_path.write_text('{"shapes": [')
+    project.rescan()
+    before = snapshot(project.root)
+
+    report = labelme.import_into(project, project.root)
+
+    assert [problem.path for problem in report.problems] == [project.images()[0].annotation_path]
+    assert report.images == 0
+    assert snapshot(project.root) == before
+
+
 def test_only_used_labels_are_added_to_a_list_that_exists(tmp_path: Path, labelme_folder: Path) -> None:
     with Project.create(tmp_path / "p", classes=["background", "root"]) as project:
         report = labelme.import_into(project, labelme_folder)

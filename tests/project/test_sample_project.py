@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +54,23 @@ def test_a_copy_can_be_worked_on_and_a_second_one_is_refused(sample: Path) -> No
 
     with pytest.raises(StorageError, match="exists already"):
         copy_sample(sample)
+
+
+def test_half_a_copy_does_not_stay_when_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_after_some(source: Path, target: Path) -> None:
+        if target.suffix == ".png":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        target.write_bytes(source.read_bytes())
+
+    monkeypatch.setattr(shutil, "copyfile", full_after_some)
+    with pytest.raises(StorageError, match=r"place.sample: the disk is full"):
+        copy_sample(tmp_path / "place" / "sample")
+    assert list((tmp_path / "place").iterdir()) == []
+
+    monkeypatch.undo()
+    copy_sample(tmp_path / "place" / "sample")
 
 
 def test_the_polygons_are_faithful_to_the_published_masks(sample: Path, shared_data: Path) -> None:
