@@ -190,6 +190,11 @@ class Editing(QObject):
         document = self._document
         if document is None:
             return
+        # A class that was made for them has become active, which labels what waits.
+        there = {shape.uid for shape in document.shapes}
+        shapes = tuple(shape for shape in shapes if shape.uid not in there)
+        if not shapes:
+            return
         try:
             command = self._canvas.context.drawing([shape.with_(label=label) for shape in shapes])
         except ValueError as error:

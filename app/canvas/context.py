@@ -18,6 +18,7 @@ from app.canvas.pixels import PixelReader
 from app.canvas.shape_index import ShapeIndex
 from app.canvas.snapper import Snapper
 from app.canvas.style import FRESH_COLOR, PICK_RADIUS, SNAP_RADIUS, visible_line
+from app.canvas.waiting import WaitingShapes
 from app.workers.tasks import TaskRunner
 from core.annotation.commands import XY, Command, Overlap, ShapeEdit, drawing_as
 from core.annotation.document import AnnotationDocument
@@ -66,6 +67,7 @@ class ToolContext:
         self._live = live
         self.hits = HitTester(index)
         self.snapper = Snapper(lambda: index.hidden)
+        self.waiting = WaitingShapes(self)
         self._document: AnnotationDocument | None = None
         self.active_class: LabelClass | None = None
         self.overlap = Overlap.STACK
@@ -162,11 +164,16 @@ class ToolContext:
         spare = {BACKGROUND_LABEL} if background is None else {BACKGROUND_LABEL, background.name}
         return drawing_as(self.document, shapes, self.overlap, spare=spare)
 
-    def add_drawn(self, *shapes: Shape) -> None:
-        """Shapes are finished in one go: add them with the active class, or ask for a label."""
+    def add_drawn(self, *shapes: Shape, kept: bool = False) -> None:
+        """Shapes are finished in one go: add them with the active class, or ask for a label.
+
+        Until there is one they wait on the canvas, unless the tool itself keeps them in sight (`kept`).
+        """
         if self.document is None or not shapes:
             return
         if self.active_class is None:
+            if not kept:
+                self.waiting.add(shapes)
             self._view.label_needed.emit(shapes)
             return
         label = self.active_class.name

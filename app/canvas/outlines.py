@@ -6,6 +6,7 @@ Everything the canvas draws or hits goes through `Outline`, so that a new shape 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, assert_never
 
@@ -68,6 +69,30 @@ def outline_of(shape: Shape) -> Outline:
             return _outline((points,), closed=False)
         case unknown:
             assert_never(unknown)
+
+
+def outlines_of(shapes: Sequence[Shape]) -> list[Outline]:
+    """The rings of many shapes; the boxes of all plain polygons are found together."""
+    plain = [_is_plain_polygon(shape) for shape in shapes]
+    boxes = iter(_boxes_of([shape.points for shape, is_plain in zip(shapes, plain, strict=True) if is_plain]))
+    return [
+        Outline((shape.points,), closed=True, dots=False, box=next(boxes)) if is_plain else outline_of(shape)
+        for shape, is_plain in zip(shapes, plain, strict=True)
+    ]
+
+
+def _is_plain_polygon(shape: Shape) -> bool:
+    return shape.shape_type is ShapeType.POLYGON and not shape.holes and len(shape.points) >= 3
+
+
+def _boxes_of(rings: Sequence[Points]) -> list[Box]:
+    """The boxes of rings that have points; one by one those of ten thousand take a tenth of a second."""
+    if not rings:
+        return []
+    first = np.cumsum([0, *(len(ring) for ring in rings[:-1])])
+    points = np.concatenate(rings)
+    corners = [np.minimum.reduceat(points, first), np.maximum.reduceat(points, first)]
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in np.hstack(corners).tolist()]
 
 
 def rectangle_corners(points: Points) -> Points:

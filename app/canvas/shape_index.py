@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.canvas.outlines import Box, Outline, contains, edge_distance, outline_of
+from app.canvas.outlines import Box, Outline, contains, edge_distance, outline_of, outlines_of
 from core.annotation.document import AnnotationDocument, Change
 from core.annotation.locking import is_locked
 from core.annotation.model import Shape
@@ -54,7 +54,7 @@ class ShapeIndex:
         """Start over with the shapes of a document."""
         self._document = document
         shapes = () if document is None else document.shapes
-        self._outlines = {shape.uid: outline_of(shape) for shape in shapes}
+        self._outlines = dict(zip((shape.uid for shape in shapes), outlines_of(shapes), strict=True))
         self._rows = {uid: row for row, uid in enumerate(self._outlines)}
         self._uids = np.fromiter(self._outlines, np.int64, len(self._outlines))
         self._boxes = np.array([outline.box for outline in self._outlines.values()]).reshape(-1, 4)
@@ -62,7 +62,7 @@ class ShapeIndex:
         self._shown = np.array([uid not in self._hidden for uid in self._outlines], np.bool_)
         self._free = []
         self._ordered = True
-        self._locked = {shape.uid for shape in shapes if is_locked(shape)}
+        self._locked = {shape.uid for shape in shapes if shape.extra and is_locked(shape)}
 
     def follow(self, change: Change) -> Touched | None:
         """Take over one change of the document; None when nothing looks different."""

@@ -13,6 +13,7 @@ from app.canvas.outlines import Box
 from app.canvas.shape_index import union
 from app.canvas.tools.base import Pointer, Tool
 from app.canvas.tools.registry import tool_class
+from app.canvas.waiting import WaitingShapes
 
 
 class ToolView(PannableView):
@@ -34,12 +35,14 @@ class ToolView(PannableView):
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         self._tools: dict[str, Tool] = {}
         self._tool: Tool
+        self._waiting: WaitingShapes
         self._hint = ""
         self._note: str | None = None
         self._overlay_box: Box | None = None
 
-    def set_tools(self, tools: Iterable[Tool]) -> None:
-        """Offer these tools; the first one is active."""
+    def set_tools(self, tools: Iterable[Tool], waiting: WaitingShapes) -> None:
+        """Offer these tools; the first one is active. What they drew may wait for its label."""
+        self._waiting = waiting
         self._tools = {tool.name: tool for tool in tools}
         self._tool = next(iter(self._tools.values()))
 
@@ -97,7 +100,8 @@ class ToolView(PannableView):
         self._tell_hint()
 
     def _tell_hint(self) -> None:
-        text = self._note or (self._tool.hint if self.usable else "")
+        waiting = "" if self._tool.busy else self._waiting.hint
+        text = self._note or waiting or (self._tool.hint if self.usable else "")
         if text != self._hint:
             self._hint = text
             self.hint_changed.emit(text)
@@ -196,7 +200,7 @@ class ToolView(PannableView):
             event.type() == QEvent.Type.ShortcutOverride
             and isinstance(event, QKeyEvent)
             and self.has_image
-            and self._tool.claims(event)
+            and (self._tool.claims(event) or self._waiting.claims(event))
         ):
             event.accept()
             return True
@@ -205,7 +209,7 @@ class ToolView(PannableView):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Hand it to the tool; Space pans while nothing is drawn; the rest is the window's."""
         self._note = None
-        if self.has_image and self._tool.key(event):
+        if self.has_image and self._key_used(event):
             self.refresh_tool()
             event.accept()
         elif event.key() == Qt.Key.Key_Space and self.has_image:
@@ -214,6 +218,10 @@ class ToolView(PannableView):
             event.accept()
         else:
             super().keyPressEvent(event)
+
+    def _key_used(self, event: QKeyEvent) -> bool:
+        """What is half drawn comes first, then what waits for a label."""
+        return (not self._tool.busy and self._waiting.key(event)) or self._tool.key(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         """As above."""

@@ -104,7 +104,7 @@ class CanvasView(Themed, ToolView):
 
         self.aids = ViewAids(self)
         self.context = ToolContext(self, self._index, self._live)
-        self.set_tools(tool(self.context) for tool in TOOLS)
+        self.set_tools((tool(self.context) for tool in TOOLS), self.context.waiting)
 
     @property
     def has_image(self) -> bool:
@@ -190,6 +190,7 @@ class CanvasView(Themed, ToolView):
         self._document = document
         self.context.document = document
         self._live.document = document
+        self.context.waiting.clear()
         self._live.reset()
         self._live.selection = frozenset()
         self._index.set_hidden(())
@@ -216,8 +217,10 @@ class CanvasView(Themed, ToolView):
         return self._classes
 
     def set_active_class(self, label_class: LabelClass | None) -> None:
-        """Label new shapes so; without a class `label_needed` asks."""
+        """Label new shapes so, and those that wait; without a class `label_needed` asks."""
         self.context.active_class = label_class
+        if label_class is not None:
+            self.context.add_drawn(*self.context.waiting.shapes)
         self.refresh_tool()
         self.viewport().update()
 
@@ -336,6 +339,7 @@ class CanvasView(Themed, ToolView):
         touched = self._index.follow(change)
         self._live.follow(change)
         self._tool.document_changed(change)
+        self.context.waiting.document_changed(change)
         if touched is None:
             return
         self._changes_unpainted += 1
@@ -410,6 +414,7 @@ class CanvasView(Themed, ToolView):
             frame = self._frame()
             self._live.paint(painter, self.viewportTransform(), QRectF(self._exposed))
             self._shapes.paint_names(painter, frame, self._exposed_pixels(frame), self._live)
+            self.context.waiting.paint(painter)
             self._tool.paint_overlay(painter)
             layers: list[Layer] = [self._shown_image]
             layers += [self._prediction_layer] if self.has_prediction else []
@@ -425,6 +430,7 @@ class CanvasView(Themed, ToolView):
         self._live.paint(painter, transform, rect)
         painter.save()
         painter.setTransform(to_loupe * painter.transform())
+        self.context.waiting.paint(painter)
         self._tool.paint_overlay(painter)
         painter.restore()
 

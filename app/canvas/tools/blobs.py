@@ -217,7 +217,8 @@ class BlobTool(Tool):
         self._hovered = None
 
     def _add(self, chosen: tuple[Candidate, ...]) -> None:
-        self.context.add_drawn(*(shape for each in chosen for shape in each.shapes))
+        # Candidates stay in sight until they are labelled.
+        self.context.add_drawn(*(shape for each in chosen for shape in each.shapes), kept=True)
 
     # --- keys ---------------------------------------------------------------------------------------------
 

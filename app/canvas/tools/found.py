@@ -129,7 +129,7 @@ class FoundRegionTool(Tool):
             self.context.say("Nothing was found here, so there is nothing to add.")
         elif self.context.active_class is None:
             self._asking = True  # it stays in sight while the label is asked for
-            self.context.add_drawn(*shapes)
+            self.context.add_drawn(*shapes, kept=True)
             return
         self.cancel()
         self.context.add_drawn(*shapes)

@@ -14,7 +14,6 @@ from app.canvas.painting import draw_line, polygon_of
 from app.canvas.shape_index import union
 from app.canvas.tools.base import Pointer, Tool
 from core.annotation.commands import XY
-from core.annotation.document import Change
 from core.annotation.model import Shape, ShapeType, frozen_points
 from core.interactive.freehand import enclosed
 
@@ -35,7 +34,6 @@ class FreehandTool(Tool):
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)
         self._points: list[XY] = []
-        self._asked: list[XY] = []
 
     @property
     def busy(self) -> bool:
@@ -45,11 +43,6 @@ class FreehandTool(Tool):
     def cancel(self) -> None:
         """Drop the line."""
         self._points = []
-        self._asked = []
-
-    def document_changed(self, change: Change) -> None:
-        """What was drawn has its label and is in the document, or something else happened."""
-        self._asked = []
 
     # --- mouse --------------------------------------------------------------------------------------------
 
@@ -57,7 +50,6 @@ class FreehandTool(Tool):
         """Begin."""
         if pointer.left and self.context.document is not None:
             self._points = [self.context.clamp(pointer.xy)]
-            self._asked = []
 
     def move(self, pointer: Pointer) -> None:
         """Draw to here."""
@@ -74,8 +66,7 @@ class FreehandTool(Tool):
         if not pointer.left or not self._points:
             return
         self.move(pointer)
-        drawn, scale = self._points, self.context.scale
-        points = np.array(drawn)
+        points, scale = np.array(self._points), self.context.scale
         self.cancel()
         if np.ptp(points, axis=0).max() * scale < _SMALLEST:
             return
@@ -83,8 +74,6 @@ class FreehandTool(Tool):
         if not parts:
             self.context.say("Nothing was added: the line goes around nothing. Drag around an object.")
             return
-        if self.context.active_class is None:
-            self._asked = drawn  # in sight until the question for its label is answered
         self.context.add_drawn(
             *(
                 Shape(
@@ -100,8 +89,8 @@ class FreehandTool(Tool):
     # --- keys ---------------------------------------------------------------------------------------------
 
     def claims(self, event: QKeyEvent) -> bool:
-        """Esc while a line is in sight."""
-        return bool(self._points or self._asked) and event.key() == Qt.Key.Key_Escape
+        """Esc while a line is drawn."""
+        return self.busy and event.key() == Qt.Key.Key_Escape
 
     def key(self, event: QKeyEvent) -> bool:
         """Drop the line."""
@@ -122,26 +111,20 @@ class FreehandTool(Tool):
         """What to do next."""
         if self.busy:
             return "Release to close the outline; Esc cancels"
-        if self._asked:
-            return "Choose a label for it; Esc drops it"
         return "Drag around an object to draw its outline"
 
     def overlay_box(self) -> Box | None:
         """Around the line."""
-        line = self._points or self._asked
-        return union((x, y, x, y) for x, y in line) if line else None
+        return union((x, y, x, y) for x, y in self._points) if self._points else None
 
     def paint_overlay(self, painter: QPainter) -> None:
         """The line, and the area it goes around so far."""
-        line = self._points or self._asked
-        if len(line) < 2:
+        if len(self._points) < 2:
             return
         color = self.context.drawing_color
         path = QPainterPath()
-        path.addPolygon(polygon_of(self.context.points_to_screen(np.array(line))))
+        path.addPolygon(polygon_of(self.context.points_to_screen(np.array(self._points))))
         path.setFillRule(Qt.FillRule.WindingFill)
-        if self._asked:
-            path.closeSubpath()
         tint = QColor(color)
         tint.setAlpha(40)
         painter.fillPath(path, tint)

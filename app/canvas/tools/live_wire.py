@@ -227,7 +227,7 @@ class LiveWireTool(Tool):
             self._asking = True
         else:
             self.cancel()
-        self.context.add_drawn(shape)
+        self.context.add_drawn(shape, kept=True)
 
     # --- keys ---------------------------------------------------------------------------------------------
 

@@ -171,7 +171,7 @@ class PathTool(Tool):
             self._asking, self._closing, self._at = True, False, None
         else:
             self.cancel()
-        self.context.add_drawn(shape)
+        self.context.add_drawn(shape, kept=True)
 
     # --- keys ---------------------------------------------------------------------------------------------
 

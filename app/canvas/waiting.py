@@ -1,0 +1,110 @@
+"""Shapes that are drawn and have no label yet: on show until they get one, or are dropped on purpose."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPainterPath
+
+from app.canvas.outlines import outline_of
+from app.canvas.painting import draw_line, path_of
+from app.canvas.style import FRESH_COLOR
+from core.annotation.document import Change
+from core.annotation.model import Shape
+
+if TYPE_CHECKING:
+    from app.canvas.context import ToolContext
+
+_POINT_RADIUS: Final = 4.0
+_ASK_KEYS: Final = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+_DROP_KEYS: Final = (Qt.Key.Key_Escape, Qt.Key.Key_Backspace)
+
+
+class WaitingShapes:
+    """What tools that draw in one go have handed over while no class is active.
+
+    The question for their label may be cancelled: nothing is lost by that. Choosing a class labels them,
+    Enter asks again, Backspace or Ctrl+Z drops the last one, Esc all. What is drawn meanwhile waits with
+    them.
+    """
+
+    def __init__(self, context: ToolContext) -> None:
+        self._context = context
+        self._batches: tuple[tuple[Shape, ...], ...] = ()
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """In the order in which they were drawn."""
+        return tuple(chain.from_iterable(self._batches))
+
+    def add(self, shapes: tuple[Shape, ...]) -> None:
+        """Let these wait, drawn in one go."""
+        self._keep((*self._batches, shapes))
+
+    def clear(self) -> None:
+        """Let none wait."""
+        if self._batches:
+            self._keep(())
+
+    def document_changed(self, change: Change) -> None:
+        """What was drawn in one go waits no longer when some of it is in the document.
+
+        Not all of it has to come there: where only free pixels are taken, little may be left.
+        """
+        if change.kind == "inserted" and self._batches:
+            left = (batch for batch in self._batches if all(shape.uid != change.uid for shape in batch))
+            self._keep(tuple(left))
+
+    def _keep(self, batches: tuple[tuple[Shape, ...], ...]) -> None:
+        self._batches = batches
+        self._context.view.viewport().update()
+
+    # --- keys ---------------------------------------------------------------------------------------------
+
+    def claims(self, event: QKeyEvent) -> bool:
+        """While some wait: what asks again and what drops them."""
+        if not self._batches:
+            return False
+        if event.modifiers() == Qt.KeyboardModifier.ControlModifier:
+            return event.key() == Qt.Key.Key_Z
+        return event.key() in (*_ASK_KEYS, *_DROP_KEYS)
+
+    def key(self, event: QKeyEvent) -> bool:
+        """See `claims`."""
+        if not self.claims(event):
+            return False
+        if event.key() in _ASK_KEYS:
+            if not event.isAutoRepeat():
+                self._context.view.label_needed.emit(self.shapes)
+        else:
+            self._keep(() if event.key() == Qt.Key.Key_Escape else self._batches[:-1])
+        return True
+
+    # --- looks --------------------------------------------------------------------------------------------
+
+    @property
+    def hint(self) -> str:
+        """What becomes of them; "" while none wait."""
+        match len(self.shapes):
+            case 0:
+                return ""
+            case 1:
+                return "This shape waits for its label: choose a class, or press Enter; Esc drops it"
+            case count:
+                return f"{count} shapes wait for their label: choose a class, or press Enter; Esc drops them"
+
+    def paint(self, painter: QPainter) -> None:
+        """Their outlines, tinted, in viewport coordinates."""
+        for shape in self.shapes:
+            outline = outline_of(shape)
+            path = self._context.to_viewport_path(path_of(outline))
+            if outline.closed:
+                tint = QColor(FRESH_COLOR)
+                tint.setAlpha(40)
+                painter.fillPath(path, tint)
+            elif len(shape.points) == 1:
+                path = QPainterPath()
+                path.addEllipse(self._context.to_screen(shape.points[0]), _POINT_RADIUS, _POINT_RADIUS)
+            draw_line(painter, path, FRESH_COLOR, 2.0)

@@ -1,0 +1,126 @@
+"""What is drawn while no class is active waits for its label: Esc in the question loses nothing."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+
+from app.dialogs.label import LabelDialog
+from core.annotation.model import ShapeType
+
+CTRL = Qt.KeyboardModifier.ControlModifier
+GESTURES = {
+    "rectangle": ShapeType.RECTANGLE,
+    "circle": ShapeType.CIRCLE,
+    "line": ShapeType.LINE,
+    "freehand": ShapeType.POLYGON,
+    "brush": ShapeType.POLYGON,
+    "oriented_rectangle": ShapeType.ORIENTED_RECTANGLE,
+    "point": ShapeType.POINT,
+}
+
+
+@pytest.fixture
+def fresh(bench, image_folder):
+    """A new project of two images, no class chosen."""
+    bench.open(image_folder(2))
+    return bench
+
+
+def question(bench, qtbot) -> LabelDialog:
+    qtbot.waitUntil(lambda: any(d.isVisible() for d in bench.window.findChildren(LabelDialog)))
+    return next(d for d in bench.window.findChildren(LabelDialog) if d.isVisible())
+
+
+def draw(bench, tool: str) -> None:
+    bench.canvas.set_tool(tool)
+    bench.canvas.setFocus()
+    if tool == "point":
+        bench.click(20, 20)
+    elif tool == "freehand":
+        view = bench.canvas.viewport()
+        bench._qtbot.mousePress(view, Qt.MouseButton.LeftButton, pos=bench.at(12, 10))
+        for place in ((30, 10), (30, 28), (14, 28)):
+            bench._qtbot.mouseMove(view, bench.at(*place))
+        bench._qtbot.mouseRelease(view, Qt.MouseButton.LeftButton, pos=bench.at(14, 28))
+    else:
+        bench.drag((12, 10), (30, 24))
+        if tool == "oriented_rectangle":
+            bench.click(20, 34)
+
+
+@pytest.mark.parametrize("tool", GESTURES)
+def test_escape_in_the_question_keeps_what_was_drawn_until_a_class_is_chosen(fresh, qtbot, tool) -> None:
+    draw(fresh, tool)
+    qtbot.keyClick(question(fresh, qtbot).field, Qt.Key.Key_Escape)
+    assert fresh.labels() == []
+    assert "waits for its label" in fresh.window.status.text
+    fresh.add_class("nerve")
+    fresh.session.set_active_class(fresh.session.classes.by_name("nerve"))
+    (shape,) = fresh.session.current.document.shapes
+    assert (shape.label, shape.shape_type) == ("nerve", GESTURES[tool])
+    assert "waits" not in fresh.window.status.text
+    fresh.session.undo()
+    assert fresh.labels() == []
+
+
+def test_enter_asks_again_and_one_answer_labels_all_that_waits(fresh, qtbot) -> None:
+    for place in ((5, 5), (30, 20)):
+        fresh.canvas.set_tool("rectangle")
+        fresh.drag(place, (place[0] + 12, place[1] + 12))
+        qtbot.keyClick(question(fresh, qtbot).field, Qt.Key.Key_Escape)
+    assert fresh.window.status.text.startswith("2 shapes wait")
+    fresh.key(Qt.Key.Key_Return)
+    again = question(fresh, qtbot)
+    qtbot.keyClicks(again.field, "nerve")
+    qtbot.keyClick(again.field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: fresh.labels() == ["nerve", "nerve"])
+    assert fresh.canvas.context.waiting.shapes == ()
+
+
+def test_answering_the_second_question_labels_the_first_shape_too(fresh, qtbot) -> None:
+    fresh.canvas.set_tool("circle")
+    fresh.drag((20, 20), (26, 20))
+    qtbot.keyClick(question(fresh, qtbot).field, Qt.Key.Key_Escape)
+    fresh.drag((45, 30), (50, 30))
+    dialog = question(fresh, qtbot)
+    qtbot.keyClicks(dialog.field, "nerve")
+    qtbot.keyClick(dialog.field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: fresh.labels() == ["nerve", "nerve"])
+
+
+def test_only_escape_on_the_canvas_drops_it_and_ctrl_z_the_last_one(fresh, qtbot) -> None:
+    for left in (5, 25, 45):
+        fresh.canvas.set_tool("rectangle")
+        fresh.drag((left, 5), (left + 10, 15))
+        qtbot.keyClick(question(fresh, qtbot).field, Qt.Key.Key_Escape)
+    waiting = fresh.canvas.context.waiting
+    fresh.key(Qt.Key.Key_Z, CTRL)
+    assert [shape.points[0][0] for shape in waiting.shapes] == pytest.approx([5, 25], abs=0.2)
+    fresh.key(Qt.Key.Key_Escape)
+    assert waiting.shapes == ()
+    assert "wait" not in fresh.window.status.text
+
+
+def test_what_waits_is_seen_and_goes_with_its_image(fresh, qtbot) -> None:
+    def color():
+        return fresh.canvas.viewport().grab().toImage().pixelColor(fresh.at(12, 20))
+
+    before = color()
+    draw(fresh, "rectangle")
+    qtbot.keyClick(question(fresh, qtbot).field, Qt.Key.Key_Escape)
+    fresh.canvas.set_tool("select")
+    assert color() != before
+    fresh.session.next_image()
+    fresh.wait_for_image("scan001.png")
+    assert fresh.canvas.context.waiting.shapes == ()
+
+
+def test_a_finished_area_takes_nothing_along_that_waits(opened, qtbot) -> None:
+    opened.session.set_active_class(None)
+    draw(opened, "rectangle")
+    qtbot.keyClick(question(opened, qtbot).field, Qt.Key.Key_Escape)
+    opened.window.actions_["shape.finished_area"].trigger()
+    opened.drag((2, 2), (60, 45))
+    assert opened.labels() == ["_background_"]
+    assert len(opened.canvas.context.waiting.shapes) == 1
