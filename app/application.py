@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 
 LOG_BYTES: Final = 2_000_000
 SWITCH_S: Final = 0.0005
-"""How long a worker may keep the interpreter while the window waits for it. Painting gives it away and takes it
-back hundreds of times; at Python's own 5 ms an undo while ten thousand polygons are saved took 100 ms, now 10."""
+"""How long a worker may keep the interpreter while the window waits for it. Painting gives it away and takes
+it back hundreds of times: at Python's own 5 ms an undo beside a save of ten thousand shapes takes 100 ms."""
 SAME_ERROR_S: Final = 5.0
 """An error that comes with every paint is told once in this time."""
 
