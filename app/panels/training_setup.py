@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
 
 from app.panels.parts import ElidedLabel, IconButton
 from app.theme import SPACE
-from core.learning.config import DEFAULT_MODEL, TrainConfig
+from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, TrainConfig
 from core.models.specs import EncoderSpec, ModelSpec
 
 PRESETS: Final = (
@@ -34,6 +34,8 @@ PRESETS: Final = (
     ("balanced", "Balanced", "Balanced: good masks after a few minutes"),
     ("best", "Best", "Best: the finest detail, slower and with more memory"),
 )
+AUTO_TITLE: Final = "Both learners"
+AUTO_EXPLANATION: Final = "The instant learner and a U-Net; what scores best is kept, alone or as their blend"
 TIME_BUDGETS: Final = (
     (None, "Until stopped"),
     (60.0, "1 minute"),
@@ -57,7 +59,7 @@ class TrainingSetup(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._base = TrainConfig(model=DEFAULT_MODEL, seconds=300.0)
+        self._base = TrainConfig(seconds=300.0)
         self._specs: dict[str, ModelSpec] = {}
         self._encoders: dict[str, EncoderSpec] = {}
         self._weights = "default"
@@ -116,6 +118,8 @@ class TrainingSetup(QWidget):
         self._encoders = dict(encoders)
         with QSignalBlocker(self.model):
             self.model.clear()
+            self.model.addItem(AUTO_TITLE, AUTO_MODEL)
+            self.model.setItemData(0, AUTO_EXPLANATION, _TOOLTIP)
             for spec in specs:
                 self.model.addItem(spec.title, spec.name)
                 self.model.setItemData(self.model.count() - 1, spec.paper, _TOOLTIP)
@@ -123,11 +127,12 @@ class TrainingSetup(QWidget):
 
     def title_of(self, model: str, encoder: str | None) -> str:
         """How people call a network: "U-Net / EfficientNet-Lite0"."""
-        spec = self._specs.get(model)
+        spec = self._spec(model)
         if spec is None:
             return model
+        title = AUTO_TITLE if model == AUTO_MODEL else spec.title
         found = self._encoders.get(encoder or spec.default_encoder)
-        return spec.title if found is None else f"{spec.title} / {_short(found)}"
+        return title if found is None else f"{title} / {_short(found)}"
 
     def config(self) -> TrainConfig:
         """The run as it is chosen now."""
@@ -172,8 +177,12 @@ class TrainingSetup(QWidget):
         self._weights = path
         self._on_choice_changed()
 
+    def _spec(self, model: str) -> ModelSpec | None:
+        """What a choice stands for; of both learners it is the deep one that has an encoder to choose."""
+        return self._specs.get(DEFAULT_MODEL if model == AUTO_MODEL else model)
+
     def _fill_encoders(self, wanted: str | None) -> None:
-        spec = self._specs.get(self.model.currentData() or "")
+        spec = self._spec(self.model.currentData() or "")
         with QSignalBlocker(self.encoder):
             self.encoder.clear()
             for name in spec.encoders if spec else ():

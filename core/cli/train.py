@@ -72,7 +72,7 @@ def run_training(project: Project, config: TrainConfig, *, resume: bool = False)
         state = start_run(config, store, project.layout, printer.on_event)
     finished: Finished | None = None
     with _stopping_on_signals(state):
-        for event in events_of(state):
+        for event in events_of(state, features=project.layout.features):
             printer.on_event(event)
             if isinstance(event, Finished):
                 finished = event

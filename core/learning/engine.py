@@ -192,7 +192,7 @@ class Engine:
         project = Project.open(root, lock=False)
         store = LabelStore.from_project(project)
         self._project, self._store = project, store
-        self._instant.follow(store, project.layout.cache / "features")
+        self._instant.follow(store, project.layout.features)
         for problem in project.problems[:MOST_PROBLEMS_TOLD]:
             self._send(Notice(text=f"Not learned from: {problem}", level="warning"))
         if len(project.problems) > MOST_PROBLEMS_TOLD:
@@ -263,7 +263,8 @@ class Engine:
         if self._store is None or self._project is None:
             raise MaskloopError("no project is open; open a folder of images first")
         try:
-            state = self._host.start(command, self._store, self._project.layout)
+            live = self._instant.enabled
+            state = self._host.start(command, self._store, self._project.layout, live=live)
         except CancelledStartError:
             self._send(Failed(during="Train", text="Training was stopped before it began."))
             return

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import logging
+import mmap
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +50,7 @@ def export_weights(run: RunFolder, out: Path) -> Path:
 
     Raises:
         WeightsFileError: there are none, or they are damaged.
-        StorageError: the copy cannot be written.
+        StorageError: the copy cannot be written, or somebody's own file has its name.
     """
     source = run.best_weights
     load_weights(source)
@@ -58,7 +59,7 @@ def export_weights(run: RunFolder, out: Path) -> Path:
         data = source.read_bytes()
     except OSError as error:
         raise WeightsFileError(source, f"cannot be read ({error.strerror or error})") from error
-    write_atomic(target, data)
+    _write(target, data)
     return target
 
 
@@ -72,7 +73,7 @@ def export_onnx(network: SegmentationNetwork, header: WeightsHeader, path: Path)
 
     Raises:
         MaskloopError: the network cannot be expressed, or onnxruntime computes something else.
-        StorageError: the file cannot be written.
+        StorageError: the file cannot be written, or somebody's own file has its name.
     """
     network.to("cpu").eval()
     module = _WithNormalization(network, header).eval()
@@ -91,8 +92,24 @@ def export_onnx(network: SegmentationNetwork, header: WeightsHeader, path: Path)
     with torch.inference_mode():
         expected = module(torch.from_numpy(example))
     _compare(path, np.asarray(expected), np.asarray(found))
-    write_atomic(path, model)
+    _write(path, model)
     return path
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Write an export. Raises StorageError where that would replace a file that no export wrote."""
+    if target.exists() and not _is_export(target):
+        raise StorageError(target, "was there before and is not from an export; choose an empty folder")
+    write_atomic(target, data)
+
+
+def _is_export(path: Path) -> bool:
+    """Whether a file holds weights with our header: both formats carry it as plain text."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(METADATA_KEY.encode()) >= 0
+    except (OSError, ValueError):  # unreadable, a folder, empty
+        return False
 
 
 def _onnx_bytes(module: nn.Module, example: Tensor, header: WeightsHeader, side: int) -> bytes:

@@ -52,7 +52,7 @@ def timed(state: TrainState, events: Iterator[Event]) -> Iterator[Event]:
             state.clock.stop()
         if event is None:
             return
-        if isinstance(event, Notice):
+        if isinstance(event, Notice) and event.progress is None:
             state.record.log(event.text)
         yield event
 

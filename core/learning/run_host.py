@@ -51,8 +51,12 @@ class RunHost:
         """There is a run, and it is held."""
         return self._state is not None and self._paused
 
-    def start(self, command: Train, store: LabelStore, layout: ProjectLayout) -> TrainState:
+    def start(
+        self, command: Train, store: LabelStore, layout: ProjectLayout, *, live: bool = False
+    ) -> TrainState:
         """Prepare the run a command asks for; `advance` then trains.
+
+        `live`: an instant learner is at work beside it.
 
         Raises:
             CancelledStartError: `cancelled()` while it was prepared.
@@ -62,7 +66,8 @@ class RunHost:
             state = TrainState.resume(Path(command.resume_run), store, command.config, self._tell)
         else:
             state = self._create(command, store, layout)
-        self._state, self._events, self._paused = state, events_of(state), False
+        events = events_of(state, features=layout.features, live=live)
+        self._state, self._events, self._paused = state, events, False
         return state
 
     def advance(self) -> RunFolder | None:

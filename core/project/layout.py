@@ -75,6 +75,11 @@ class ProjectLayout:
         return self.private / "cache"
 
     @property
+    def features(self) -> Path:
+        """What the instant learner's encoder makes of images; computed again when it is gone."""
+        return self.cache / "features"
+
+    @property
     def journal(self) -> Path:
         """The list of files of a change of classes that is being put in place."""
         return self.private / "rewriting.json"

@@ -250,7 +250,7 @@ def test_a_run_that_fails_unexpectedly_keeps_its_folder(
         yield state.started()
         raise ZeroDivisionError("no such luck")
 
-    monkeypatch.setattr(run_host, "events_of", failing)
+    monkeypatch.setattr(run_host, "events_of", lambda state, **_: failing(state))
     bench.open()
     bench.do(Train(config=TINY))
     bench.run()
@@ -270,7 +270,7 @@ def test_a_lost_graphics_card_ends_the_engine(bench: EngineBench, monkeypatch: p
         raise RuntimeError("CUDA error: device-side assert triggered\nCUDA kernel errors might be ...")
         yield
 
-    monkeypatch.setattr(run_host, "events_of", failing)
+    monkeypatch.setattr(run_host, "events_of", lambda state, **_: failing(state))
     bench.open()
     bench.do(Train(config=TINY))
     with pytest.raises(DeviceLostError, match=r"device-side assert triggered$"):
