@@ -248,7 +248,7 @@ class ExportDialog(QDialog):
             text, role = f"{out} is a file; choose a folder.", "warning"
             self.export_button.setEnabled(False)
         elif Path(out).is_dir() and any(Path(out).iterdir()):
-            text = "The folder is not empty: files of the same name are replaced."
+            text = "The folder is not empty: files of an earlier export are replaced, others are kept."
         else:
             text = "The folder is made if it is not there."
         self._lead.setText(text)

@@ -124,6 +124,26 @@ def test_weights_are_copied_under_the_runs_name(run: RunFolder, header: WeightsH
     assert export_weights(run, tmp_path / "mine.safetensors").read_bytes() == run.best_weights.read_bytes()
 
 
+@pytest.mark.parametrize("content", [b"", b"mine"])
+def test_an_export_replaces_an_export_but_nobodys_own_file(
+    run: RunFolder, network: SegmentationNetwork, header: WeightsHeader, tmp_path: Path, content: bytes
+):
+    weights, graph = tmp_path / "own.safetensors", tmp_path / "own.onnx"
+    for path in (weights, graph):
+        path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"own\.safetensors: was there before"):
+        export_weights(run, weights)
+    with pytest.raises(StorageError, match=r"own\.onnx: was there before"):
+        export_onnx(network, header, graph)
+    assert {path.read_bytes() for path in (weights, graph)} == {content}
+
+    for path in (weights, graph):
+        path.unlink()
+    for _ in range(2):
+        assert export_weights(run, weights).stat().st_size > 100
+        assert export_onnx(network, header, graph).stat().st_size > 100
+
+
 def test_weights_that_are_damaged_or_missing_are_not_exported(run: RunFolder, tmp_path: Path):
     run.best_weights.write_bytes(run.best_weights.read_bytes()[:-7])
     with pytest.raises(WeightsFileError, match="cut off"):
