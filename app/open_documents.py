@@ -5,8 +5,9 @@ A history survives switching images; only documents that were never edited are d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from core.annotation.document import AnnotationDocument, Change
@@ -40,7 +41,7 @@ class OpenDocument:
 class OpenDocuments:
     """All documents of one project that are in memory, the most recently used last."""
 
-    def __init__(self, observer: Callable[[str, Change], None]) -> None:
+    def __init__(self, observer: Callable[[str, Sequence[Change]], None]) -> None:
         self._observer = observer
         self._documents: dict[str, OpenDocument] = {}
         self._unsubscribe: dict[str, Callable[[], None]] = {}
@@ -62,17 +63,16 @@ class OpenDocuments:
         opened.labels_seen.update(shape.label for shape in document.shapes)
         key = entry.key
 
-        def observe(change: Change) -> None:
-            if change.kind == "reset":
+        def observe(changes: Sequence[Change]) -> None:
+            if any(change.kind == "reset" for change in changes):
                 opened.labels_seen.update(shape.label for shape in document.shapes)
-            for shape in (change.before, change.after):
-                if shape is not None:
-                    opened.labels_seen.add(shape.label)
-            self._observer(key, change)
+            touched = chain.from_iterable((change.before, change.after) for change in changes)
+            opened.labels_seen.update(shape.label for shape in touched if shape is not None)
+            self._observer(key, changes)
 
         self.drop(key)
         self._documents[key] = opened
-        self._unsubscribe[key] = document.subscribe(observe)
+        self._unsubscribe[key] = document.subscribe(lambda change: observe((change,)), many=observe)
         return opened
 
     def reset(self, key: str, annotation: Annotation) -> OpenDocument:

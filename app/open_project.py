@@ -7,6 +7,7 @@ class change never races a save. The session shows one image of it at a time.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -43,7 +44,7 @@ class OpenProject(QObject):
     """One open project and its workers. Lives in the GUI thread; `close` it, then `deleteLater`.
 
     Signals:
-        document_changed(str key, object Change): any open document changed.
+        document_changed(str key, object tuple of Change): any open document changed; one edit, one signal.
         document_reloaded(str key): it was read again from disk; its history is empty.
         images_changed(object ScanChange): images appeared or vanished.
         classes_changed(): see `classes`.
@@ -225,11 +226,11 @@ class OpenProject(QObject):
         if time.monotonic() - self._rescanned_at > RESCAN_EVERY_S:
             self.rescan()
 
-    def _on_document_changed(self, key: str, change: Change) -> None:
+    def _on_document_changed(self, key: str, changes: Sequence[Change]) -> None:
         opened = self.documents.get(key)
-        if opened is not None and change.kind in ("inserted", "removed", "state", "reset"):
+        if opened is not None and any(c.kind in ("inserted", "removed", "state", "reset") for c in changes):
             self.board.set_live(key, status_of(opened.document))
-        self.document_changed.emit(key, change)
+        self.document_changed.emit(key, tuple(changes))
 
     # --- what others do to the files ----------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ when the wanted one has been read whole: until then the person goes on with the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -419,13 +419,14 @@ class Session(QObject):
 
     # --- what the open project tells ----------------------------------------------------------------------
 
-    def _on_document_changed(self, key: str, change: Change) -> None:
+    def _on_document_changed(self, key: str, changes: Sequence[Change]) -> None:
         if self._current is None or key != self._current.entry.key:
             return
-        if change.kind in ("removed", "reset"):
+        kinds = {change.kind for change in changes}
+        if not kinds.isdisjoint(("removed", "reset")):
             self.editor.set_selection(self.selection)
-        self.document_changed.emit(change)
-        if change.kind == "reset":
+        self.document_changed.emit(changes[-1])
+        if "reset" in kinds:
             self.history_changed.emit()
 
     def _on_document_reloaded(self, key: str) -> None:

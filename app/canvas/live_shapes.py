@@ -116,6 +116,16 @@ class LiveShapes:
         self.hover = self._still_there(self.hover)
         self.vertices = frozenset(hit for hit in self.vertices if self._still_there(hit) is not None)
 
+    def follow_many(self) -> None:
+        """As `follow`, after very many changes."""
+        document = self.document
+        if document is not None:
+            self._paths = {uid: known for uid, known in self._paths.items() if uid in document}
+            self.previews = {uid: shape for uid, shape in self.previews.items() if uid in document}
+        self._swarm_box = None
+        self.hover = self._still_there(self.hover)
+        self.vertices = frozenset(hit for hit in self.vertices if self._still_there(hit) is not None)
+
     def _still_there(self, hit: Hit | None) -> Hit | None:
         if hit is None or self.document is None or hit.uid not in self._index:
             return None

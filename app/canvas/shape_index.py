@@ -18,6 +18,8 @@ from core.annotation.document import AnnotationDocument, Change
 from core.annotation.locking import is_locked
 from core.annotation.model import Shape
 
+MANY_CHANGES: Final = 64
+"""From so many changes of one edit on everything is read and drawn anew."""
 _EMPTY_BOX: Final = (np.inf, np.inf, -np.inf, -np.inf)
 
 
@@ -84,6 +86,10 @@ class ShapeIndex:
             self._put(change.after)
         after = self._outlines.get(change.uid)
         return Touched(union(outline.box for outline in (before, after) if outline is not None))
+
+    def reload(self) -> None:
+        """Take over very many changes at once: reading all shapes anew costs less than following each."""
+        self.load(self._document)
 
     def set_hidden(self, uids: Collection[int]) -> Box | None:
         """Hide exactly these shapes. Returns the box of those that changed, None for no change."""

@@ -5,12 +5,13 @@ The index behind it is built when it is first asked, from then on it follows the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import numpy as np
 
 from app.canvas.handles import handle_rings
+from app.canvas.shape_index import MANY_CHANGES
 from core.annotation.commands import XY
 from core.annotation.document import AnnotationDocument, Change
 from core.annotation.model import Points, Shape, ShapeType
@@ -107,7 +108,7 @@ class Snapper:
     def _ready(self) -> SnapIndex:
         if self._unsubscribe is None and self._document is not None:
             self._load(self._document)
-            self._unsubscribe = self._document.subscribe(self._follow)
+            self._unsubscribe = self._document.subscribe(self._follow, many=self._follow_many)
         elif self._document is None and len(self._index):
             self._index.load(())
         return self._index
@@ -126,3 +127,11 @@ class Snapper:
                 self._index.drop(change.uid)
             else:
                 self._index.put(change.uid, outlines)
+    def _follow_many(self, changes: Sequence[Change]) -> None:
+        if len(changes) < MANY_CHANGES:
+            for change in changes:
+                self._follow(change)
+        elif self._unsubscribe is not None:
+            self._unsubscribe()  # read anew when the next point is to be snapped
+            self._unsubscribe = None
+

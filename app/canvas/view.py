@@ -8,7 +8,7 @@ from disk show here by themselves.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -35,7 +35,7 @@ from app.canvas.outlines import Box
 from app.canvas.overlay import PredictionLayer, Region
 from app.canvas.pixels import PixelReader
 from app.canvas.placeholder import paint_placeholder
-from app.canvas.shape_index import ShapeIndex, union
+from app.canvas.shape_index import MANY_CHANGES, ShapeIndex, union
 from app.canvas.shape_pictures import ShapePictures
 from app.canvas.style import ClassColors
 from app.canvas.tile_feed import TileFeed
@@ -196,7 +196,7 @@ class CanvasView(Themed, ToolView):
         self._index.set_hidden(())
         self._index.load(document)
         if document is not None:
-            self._unsubscribe = document.subscribe(self._on_document_changed)
+            self._unsubscribe = document.subscribe(self._on_document_changed, many=self._on_much_changed)
         self._after_live_change(None)
         self._shapes.invalidate()
         self.viewport().update()
@@ -356,6 +356,20 @@ class CanvasView(Themed, ToolView):
 
     def color_of(self, label: str) -> QColor:
         """The colour shapes of this label are drawn in."""
+    def _on_much_changed(self, changes: Sequence[Change]) -> None:
+        if len(changes) < MANY_CHANGES:
+            for change in changes:
+                self._on_document_changed(change)
+            return
+        self._index.reload()
+        self._live.follow_many()
+        for change in changes:
+            self._tool.document_changed(change)
+            self.context.waiting.document_changed(change)
+        self._shapes.invalidate()
+        self._after_live_change(None)
+        self.viewport().update()
+
         return self._colors.of(label)
 
     def _color_of_uid(self, uid: int) -> QColor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Final
 
 from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, Qt, Signal
@@ -73,8 +74,10 @@ class ShapePanel(QWidget):
     @property
     def selection(self) -> frozenset[int]:
         """The uids chosen in the list."""
-        rows = self.view.selectionModel().selectedRows()
-        return frozenset(self.model.shape_at(index.row()).uid for index in rows)
+        # Ranges, not rows: Qt would ask for the flags of each of ten thousand.
+        ranges = self.view.selectionModel().selection().toList()
+        rows = chain.from_iterable(range(part.top(), part.bottom() + 1) for part in ranges)
+        return frozenset(self.model.shape_at(row).uid for row in rows)
 
     # --- what is told to the panel ----------------------------------------------------------------------
 

@@ -49,6 +49,10 @@ def size_text(shape: Shape) -> str:
     return f"{text}, {holes} hole{'' if holes == 1 else 's'}" if holes else text
 
 
+MANY_ROWS: Final = 64
+"""When more rows than this look different the view is told that all do."""
+
+
 class ShapesModel(ReorderListModel):
     """Shapes topmost first. Edits change only the rows they touch, so that selection and place are kept.
 
@@ -89,9 +93,12 @@ class ShapesModel(ReorderListModel):
             if old[row] is not new[row if row < head else row - removed + added]
         ]
         self._rows = new
-        for row in changed:
-            now = row if row < head else row - removed + added
-            self.dataChanged.emit(self.index(now), self.index(now))
+        now = [row if row < head else row - removed + added for row in changed]
+        if len(now) > MANY_ROWS:
+            self._tell_all()
+            now = []
+        for row in now:
+            self.dataChanged.emit(self.index(row), self.index(row))
         if self.hidden:
             self.hidden = self.hidden & self._row_of.keys()
 

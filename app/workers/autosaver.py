@@ -15,7 +15,7 @@ journal, too: a JSON of ten thousand polygons takes a second to write.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -118,7 +118,10 @@ class Autosaver(QObject):
     def track(self, entry: ImageEntry, document: AnnotationDocument, digest: str | None) -> None:
         """Save this document from now on; `digest` is of the file it was read from, None for no file."""
         self.forget(entry.key)
-        unsubscribe = document.subscribe(partial(self._on_document_changed, entry.key))
+        unsubscribe = document.subscribe(
+            lambda change: self._on_document_changed(entry.key, (change,)),
+            many=partial(self._on_document_changed, entry.key),
+        )
         self._tracked[entry.key] = _Tracked(entry, document, digest, document.revision, unsubscribe)
         if self._edits is not None:
             self._edits.begin(entry.key, digest)
@@ -226,9 +229,9 @@ class Autosaver(QObject):
 
     # --- on the way ---------------------------------------------------------------------------------------
 
-    def _on_document_changed(self, key: str, change: Change) -> None:
+    def _on_document_changed(self, key: str, changes: Sequence[Change]) -> None:
         if self._edits is not None:
-            self._edits.note(key, change, self._tracked[key].document)
+            self._edits.note(key, changes, self._tracked[key].document)
         if not self._delay.isActive():
             self._delay.start()
         if self._state.kind in ("saved", "saving"):

@@ -6,7 +6,7 @@ same. See `core.project.edit_journal` for what is noted and `core.project.edit_r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from core.annotation.document import AnnotationDocument, Change
 from core.project.edit_journal import Edit, EditJournal
 
 DOING = "noting an edit"
+MOST_SINGLE = 256
+"""An edit of more shapes is noted as the whole annotation: line by line it would take longer."""
 
 
 class EditLog(QObject):
@@ -32,9 +34,12 @@ class EditLog(QObject):
         """An image was opened; its annotation file has this digest (None: there is no file)."""
         self._journals[key] = EditJournal(self._folder, key, digest)
 
-    def note(self, key: str, change: Change, document: AnnotationDocument) -> None:
-        """The document has just told of this change."""
-        self._note(key, Edit.of(change, document))
+    def note(self, key: str, changes: Sequence[Change], document: AnnotationDocument) -> None:
+        """The document has just told of these changes."""
+        if len(changes) > MOST_SINGLE:
+            self._note(key, Edit.whole(document))
+        else:
+            self._note(key, *(Edit.of(change, document) for change in changes))
 
     def note_whole(self, key: str, document: AnnotationDocument) -> None:
         """Another program replaced the file that the journal starts from: keep all that is here."""
@@ -65,7 +70,7 @@ class EditLog(QObject):
         self._worker.close()
         self._journals.clear()
 
-    def _note(self, key: str, edit: Edit) -> None:
+    def _note(self, key: str, *edits: Edit) -> None:
         journal = self._journals.get(key)
-        if journal is not None and journal.note(edit):
+        if journal is not None and journal.note(*edits):
             self._worker.run(journal.flush, doing=DOING)

@@ -7,14 +7,15 @@ autosaver) only look.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from core.annotation.model import Annotation, AnnotationState, Shape
 
 _log = logging.getLogger(__name__)
+_Told = TypeVar("_Told")
 
 ChangeKind: TypeAlias = Literal["inserted", "removed", "replaced", "moved", "state", "reset"]
 
@@ -43,21 +44,33 @@ class Change:
 
 
 Observer: TypeAlias = Callable[[Change], None]
+BatchObserver: TypeAlias = Callable[[Sequence[Change]], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Subscription:
+    """Who is told: of every change, or where `many` is given of all changes of one atomic block together."""
+
+    observer: Observer
+    many: BatchObserver | None
 
 
 class AnnotationDocument:
     """The annotation being edited. Every mutation costs what it touches, whatever else is drawn.
 
-    Observers are called in the order they came, after the state is whole. One that raises is logged and
+    Observers are called in the order they came, after the state is whole: those that take many changes at
+    once at the end of the outermost atomic block, the others after each change. One that raises is logged and
     left behind: neither the state nor the other observers suffer. One that mutates the document is
     refused with RuntimeError, because the observers after it would see changes out of order.
     """
 
     def __init__(self, annotation: Annotation) -> None:
-        self._observers: list[Observer] = []
+        self._observers: list[_Subscription] = []
+        self._untold: list[Change] = []
         self._revision = 0
         self._notifying = False
         self._journals: list[list[Callable[[], object]]] = []
+        self._depth = 0  # of atomic blocks
         self._frame: Annotation  # all that is neither shapes nor state
         self._state: AnnotationState
         self._by_uid: dict[int, Shape]
@@ -117,13 +130,18 @@ class AnnotationDocument:
         """The whole annotation as it is now, immutable: safe to hand to a worker."""
         return replace(self._frame, shapes=self.shapes, state=self._state)
 
-    def subscribe(self, observer: Observer) -> Callable[[], None]:
-        """Call `observer(change)` after every mutation, until the returned function is called."""
-        self._observers.append(observer)
+    def subscribe(self, observer: Observer, *, many: BatchObserver | None = None) -> Callable[[], None]:
+        """Call `observer(change)` after every mutation, until the returned function is called.
+
+        With `many` an atomic block in which more than one thing changed is told at its end instead, all at
+        once: an edit of ten thousand shapes need not cost ten thousand calls.
+        """
+        subscription = _Subscription(observer, many)
+        self._observers.append(subscription)
 
         def unsubscribe() -> None:
-            if observer in self._observers:
-                self._observers.remove(observer)
+            if subscription in self._observers:
+                self._observers.remove(subscription)
 
         return unsubscribe
 
@@ -200,6 +218,7 @@ class AnnotationDocument:
     def atomic(self) -> Iterator[None]:
         """All or nothing: an exception inside the block takes back what the block has done, and goes on."""
         self._journals.append([])
+        self._depth += 1
         try:
             yield
         except BaseException:
@@ -209,9 +228,14 @@ class AnnotationDocument:
                 undo()
             self._journals = outer
             raise
-        done = self._journals.pop()
-        if self._journals:
-            self._journals[-1].extend(done)
+        else:
+            done = self._journals.pop()
+            if self._journals:
+                self._journals[-1].extend(done)
+        finally:
+            self._depth -= 1
+            if self._depth == 0:
+                self._tell_together()
 
     # --- inside -------------------------------------------------------------------------------------------
 
@@ -249,19 +273,38 @@ class AnnotationDocument:
             self._shapes = None
         self._revision += 1
         change = Change(self._revision, kind, uid, before, after, index, old_index)
+        if self._depth:
+            self._untold.append(change)
         self._notifying = True
         try:
-            for observer in tuple(self._observers):
-                self._tell(observer, change)
+            for told in tuple(self._observers):
+                if told.many is None or not self._depth:
+                    self._tell(told.observer, change, change)
         finally:
             self._notifying = False
 
-    def _tell(self, observer: Observer, change: Change) -> None:
+    def _tell_together(self) -> None:
+        changes, self._untold = tuple(self._untold), []
+        if not changes:
+            return
+        self._notifying = True
         try:
-            observer(change)
+            for told in tuple(self._observers):
+                if told.many is None:
+                    continue
+                if len(changes) == 1:
+                    self._tell(told.observer, changes[0], changes[0])
+                else:
+                    self._tell(told.many, changes, changes[-1])
+        finally:
+            self._notifying = False
+
+    def _tell(self, observer: Callable[[_Told], None], told: _Told, last: Change) -> None:
+        try:
+            observer(told)
         except Exception:  # noqa: BLE001
             # A boundary: whatever an observer does wrong, a half-applied command would be worse.
-            _log.exception("an observer failed on revision %d (%s)", change.revision, change.kind)
+            _log.exception("an observer failed on revision %d (%s)", last.revision, last.kind)
 
 
 def by_index(document: AnnotationDocument, uids: Iterable[int]) -> list[tuple[int, Shape]]:

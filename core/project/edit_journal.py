@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+import msgspec
+
 from core.annotation.document import AnnotationDocument, Change, ChangeKind
 from core.annotation.labelme_json import dumps
 from core.annotation.model import Annotation, AnnotationState
@@ -77,7 +79,7 @@ class Edit:
 
     def line(self) -> bytes:
         """As it stands in the journal."""
-        record: dict[str, Any] = {"revision": self.revision, "edit": self.kind}
+        record: dict[str, object] = {"revision": self.revision, "edit": self.kind}
         if self.index is not None:
             record["index"] = self.index
         if self.old_index is not None:
@@ -85,8 +87,8 @@ class Edit:
         if self.state is not None:
             record["state"] = self.state.value
         if self.content is not None:
-            record["file"] = json.loads(dumps(self.content))
-        return _line(record)
+            record["file"] = msgspec.Raw(_on_one_line(dumps(self.content)))
+        return msgspec.json.encode(record) + b"\n"
 
 
 def journal_path(folder: Path, key: str) -> Path:
@@ -111,11 +113,12 @@ class EditJournal:
         self._lock = threading.Lock()
         self._disk = threading.Lock()
 
-    def note(self, edit: Edit) -> bool:
-        """Take an edit; True when `flush` must be called for it (else a call that is due will see to it)."""
+    def note(self, *edits: Edit) -> bool:
+        """Take edits; True when `flush` must be called for them (else a call that is due will see to it)."""
         with self._lock:
-            self._waiting.append(edit)
-            return len(self._waiting) == 1
+            first = not self._waiting
+            self._waiting += edits
+            return first
 
     def restart(self, base: str | None, *edits: Edit) -> None:
         """The annotation file has this digest and lacks just these edits; `flush` is due."""
@@ -159,6 +162,13 @@ class EditJournal:
         except OSError as error:
             self._broken = True
             _log.warning("%s: edits cannot be noted (%s)", self.path, error)
+
+
+def _on_one_line(file: bytes) -> bytes:
+    try:
+        return msgspec.json.format(file, indent=-1)
+    except msgspec.MsgspecError:  # NaN, which some tools write and Python reads
+        return json.dumps(json.loads(file), separators=(",", ":")).encode("ascii")
 
 
 def _line(record: dict[str, Any]) -> bytes:

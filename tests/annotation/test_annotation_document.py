@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -122,6 +124,38 @@ def test_an_observer_cannot_mutate_what_it_is_told_about(document, shapes, caplo
     assert "an observer tried to change the document" in caplog.text
     document_after = document.snapshot()
     assert document_after.shapes == shapes[1:]
+
+
+def test_an_edit_of_many_shapes_is_told_at_once_to_those_who_take_it_so(document, shapes) -> None:
+    singly: list[Change] = []
+    told: list[tuple[Change, ...]] = []
+    document.subscribe(singly.append)
+    document.subscribe(
+        lambda change: told.append((change,)), many=lambda changes: told.append(tuple(changes))
+    )
+    with document.atomic():
+        document.replace(shapes[0].with_(label="a"))
+        with document.atomic():
+            document.replace(shapes[1].with_(label="b"))
+        assert told == []
+        assert [change.uid for change in singly] == [shapes[0].uid, shapes[1].uid]
+    with document.atomic():
+        document.set_state(AnnotationState.DONE)
+    document.remove(shapes[0].uid)
+    assert [[change.revision for change in changes] for changes in told] == [[1, 2], [3], [4]]
+
+
+def test_who_takes_many_changes_hears_of_a_block_that_failed_and_of_its_undoing(document, shapes) -> None:
+    labels: dict[int, str] = {}
+
+    def follow(changes: Sequence[Change]) -> None:
+        labels.update({change.uid: change.after.label for change in changes if change.uid and change.after})
+
+    document.subscribe(lambda change: follow((change,)), many=follow)
+    with contextlib.suppress(ZeroDivisionError), document.atomic():
+        document.replace(shapes[0].with_(label="never"))
+        raise ZeroDivisionError
+    assert labels == {shapes[0].uid: shapes[0].label}
 
 
 def test_an_unsubscribed_observer_hears_no_more(document, shapes) -> None:

@@ -245,6 +245,39 @@ def test_what_strict_json_has_no_word_for_is_kept_too() -> None:
     assert again.extra == annotation.extra == {"huge": 123456789012345678901234567890, "half": "\ud800"}
 
 
+def test_plain_shapes_and_others_keep_their_order() -> None:
+    """Plain ones are read in a quick way of their own, many at a time."""
+    kinds = [
+        lambda k: record(label=f"{k}", points=[[k, 0], [k + 5, 0.5], [k, 9]]),
+        lambda k: record(label=f"{k}", points=[[k, 1], [4, 2]], shape_type="rectangle", group_id=k),
+        lambda k: mask_record(label=f"{k}"),
+        lambda k: record(label=f"{k}", locked=True),
+        lambda k: record(
+            label=f"{k}", points=[[k, 1], [4, 2], [5, 3]], shape_type="line", flags={"hard": True}
+        ),
+        lambda k: record(label=f"{k}", other=[k], maskloop={"of": "ours"}),
+    ]
+    whole = file(*(kinds[k * 7 % 6](k) for k in range(1300)))
+    found = read(whole)
+    lenient = read(json.dumps(whole).encode("utf-16"))  # which no strict reader takes
+    assert found == lenient
+    assert [shape.label for shape in found.shapes] == [f"{k}" for k in range(1300)]
+    assert sum(shape.flags == {"hard": True} for shape in found.shapes) > 200
+    assert dumps(found) == dumps(lenient)
+    assert read(dumps(found)).shapes == found.shapes
+
+
+def test_one_bad_shape_among_thousands_is_named() -> None:
+    shapes = [record() for _ in range(1300)]
+    shapes[777]["points"] = [[1, 2], [3, "4"], [5, 6]]
+    assert refusal(file(*shapes)).startswith("shapes[777].points[1]: must be two numbers")
+
+
+def test_a_flag_of_the_name_shapes_is_a_flag() -> None:
+    content = file(*(record() for _ in range(3)), flags={"shapes": True})
+    assert json.loads(dumps(read(content)))["flags"] == {"shapes": True}
+
+
 def test_ten_thousand_polygons_come_through() -> None:
     ring = np.stack([np.cos(np.arange(20)), np.sin(np.arange(20))], axis=1) * 30
     many = tuple(Shape("a", ShapeType.POLYGON, frozen_points(ring + k / 7)) for k in range(10_000))

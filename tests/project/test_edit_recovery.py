@@ -115,6 +115,18 @@ def test_recovered_edits_are_told_and_drawn_into_the_mask(window):
         assert (project.read_mask(window.entry)[8:12, 10:16] == leaf.index).all()
 
 
+def test_several_edits_noted_at_once_come_back(window):
+    changes = []
+    window.document.subscribe(changes.append)
+    for number in range(3):
+        window.document.insert(0, triangle(number))
+    again = EditJournal(window.folder, window.entry.key, window.digest)
+    assert again.note(*(Edit.of(change, window.document) for change in changes))
+    assert not again.note(Edit.whole(window.document))
+    again.flush()
+    assert window.reopened().shapes == window.document.shapes
+
+
 def test_a_last_line_that_was_cut_is_left_out(window):
     window.document.insert(0, triangle(1))
     window.document.insert(0, triangle(2))

@@ -13,9 +13,10 @@ from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication
 
+from app.canvas import shape_layer
 from app.canvas.layer_cache import Frame, merged
 from app.canvas.live_shapes import FEW
-from core.annotation.commands import MoveVertex, Relabel, RemoveShapes, Reorder
+from core.annotation.commands import MoveVertex, Relabel, RemoveShapes, Reorder, TranslateShapes
 from core.annotation.model import Shape, ShapeType, frozen_points
 
 
@@ -295,6 +296,30 @@ def test_an_outline_of_very_many_vertices_looks_like_one_of_few(make_desk, zoom)
     assert plainly_different(few, many) < 0.01
     assert plainly_different(few_selected, many_selected) < 0.02 + 0.03 * (zoom <= 1)
     assert plainly_different(many, many_selected) > 0.002
+
+
+def test_fills_that_are_drawn_together_look_as_if_drawn_one_by_one(make_desk, monkeypatch):
+    shapes = crowd(700)
+    holed = shapes[350].with_(holes=(shapes[350].points * 0.5 + shapes[350].points.mean(axis=0) * 0.5,))
+    desk = make_desk(*shapes[:350], holed, *shapes[351:])
+    together = shown(desk)
+    monkeypatch.setattr(shape_layer, "_MANY_FILLS", 10_000)
+    assert (drawn_anew(desk) == together).all()
+
+
+def test_an_edit_of_very_many_shapes_shows_and_so_does_its_undo(make_desk):
+    desk = make_desk(*crowd(300))
+    before = shown(desk)
+    uids = [shape.uid for shape in desk.shapes]
+    desk.history.push(TranslateShapes.of(desk.document, uids, 20.0, 30.0))
+    assert plainly_different(shown(desk), before) > 0.02
+    assert plainly_different(shown(desk), drawn_anew(desk)) < 0.002
+    x, y = desk.document.get(uids[0]).points.mean(axis=0)
+    assert uids[0] in desk.view._index.under(x, y, 1.0)
+    desk.history.undo()
+    assert plainly_different(shown(desk), before) < 0.002
+    desk.history.push(RemoveShapes.of(desk.document, uids))
+    assert desk.view._index.shown() == []
 
 
 def test_very_many_shapes_are_dragged_as_one_picture_and_land_where_they_were_shown(make_desk, monkeypatch):
