@@ -20,7 +20,7 @@ from app.canvas.snapper import Snapper
 from app.canvas.style import FRESH_COLOR, PICK_RADIUS, SNAP_RADIUS, visible_line
 from app.canvas.waiting import WaitingShapes
 from app.workers.tasks import TaskRunner
-from core.annotation.commands import XY, Command, Overlap, ShapeEdit, drawing_as
+from core.annotation.commands import XY, Command, Overlap, ShapeEdit, drawing_as, extending_as
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import BACKGROUND_LABEL, LabelClass, Points, Shape
 from core.interactive.window import PixelBox, overlap
@@ -160,9 +160,23 @@ class ToolContext:
         """
         if self.document is None:
             raise ValueError("there is no image to draw on")
+        return drawing_as(self.document, shapes, self.overlap, spare=self._spare)
+
+    def extending(self, target: Shape, pieces: Iterable[Shape], *, title: str) -> Command | None:
+        """The command that adds areas to a shape in the way chosen for overlaps; None: it has them already.
+
+        Raises:
+            ValueError: nothing is left to add, or there is no document.
+        """
+        if self.document is None:
+            raise ValueError("there is no image to draw on")
+        return extending_as(self.document, target, pieces, self.overlap, title=title, spare=self._spare)
+
+    @property
+    def _spare(self) -> set[str]:
+        """Labels of shapes that nothing gives way to."""
         background = self._view.classes.by_name(BACKGROUND_LABEL)
-        spare = {BACKGROUND_LABEL} if background is None else {BACKGROUND_LABEL, background.name}
-        return drawing_as(self.document, shapes, self.overlap, spare=spare)
+        return {BACKGROUND_LABEL} if background is None else {BACKGROUND_LABEL, background.name}
 
     def add_drawn(self, *shapes: Shape, kept: bool = False) -> None:
         """Shapes are finished in one go: add them with the active class, or ask for a label.

@@ -5,6 +5,7 @@ Everything the canvas draws or hits goes through `Outline`, so that a new shape 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, Final, assert_never
 
 import cv2
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from core import geometry
@@ -149,6 +151,29 @@ def _outline(rings: tuple[Points, ...], *, closed: bool, dots: bool = False) -> 
         dots=dots,
         box=(float(x.min()), float(y.min()), float(x.max()), float(y.max())),
     )
+
+
+def middle_of(outline: Outline) -> tuple[float, float]:
+    """A point inside a closed outline, well away from its border: where a name can stand.
+
+    The middle of the box where that is inside; else (rings, crescents) the centre of the largest circle that
+    fits inside.
+    """
+    x0, y0, x1, y1 = outline.box
+    middle = (x0 + x1) / 2, (y0 + y1) / 2
+    if not outline.closed or contains(outline, *middle):
+        return middle
+    areas = [
+        shapely.make_valid(shapely.Polygon(ring), method="structure", keep_collapsed=False)
+        for ring in outline.rings
+        if len(ring) >= 3
+    ]
+    inside = functools.reduce(shapely.symmetric_difference, areas, shapely.Polygon())
+    if inside.area == 0:
+        return middle
+    circle = shapely.maximum_inscribed_circle(inside, tolerance=max(x1 - x0, y1 - y0) / 100)
+    x, y = circle.coords[0]
+    return x, y
 
 
 def contains(outline: Outline, x: float, y: float) -> bool:

@@ -15,10 +15,14 @@ from app.canvas.shape_index import MANY_CHANGES
 from core.annotation.commands import XY
 from core.annotation.document import AnnotationDocument, Change
 from core.annotation.model import Points, Shape, ShapeType
+from core.polygons.border_network import trace_across
 from core.polygons.borders import ON_RING, path_length, trace
 from core.polygons.snapping import Outlines, Snap, SnapIndex, VertexRef
 
 _CLOSED: Final = (ShapeType.POLYGON, ShapeType.RECTANGLE, ShapeType.ORIENTED_RECTANGLE)
+
+_MOST_POINTS: Final = 20_000
+"""Borders of more vertices than this are not searched for a way: the mouse waits for it."""
 
 
 def snap_outlines(shape: Shape) -> Outlines | None:
@@ -84,7 +88,7 @@ class Snapper:
                     found.setdefault(first.uid, VertexRef(first.uid, first.ring, at))
         return list(found.values())
 
-    def border(self, start: XY, end: XY, *, longer: bool = False) -> Points | None:
+    def border(self, start: XY, end: XY, *, longer: bool = False, across: bool = False) -> Points | None:
         """The vertices (M, 2) along the border from one point to another, if both lie on one ring.
 
         Where several rings pass through both, the one with the shortest way counts; `longer` goes the other
@@ -101,7 +105,32 @@ class Snapper:
             length = path_length([start, *ways[0], end])
             if best is None or length < best[0]:
                 best = length, ways[-1 if longer else 0]
-        return None if best is None else np.asarray(best[1])
+        if best is not None:
+            return np.asarray(best[1])
+        return self._border_across(start, end, longer=longer) if across else None
+
+    def _border_across(self, start: XY, end: XY, *, longer: bool) -> Points | None:
+        """As `border`, along several rings that touch."""
+        index, hidden = self._ready(), self._hidden()
+        goal = index.rings_at(*end, ON_RING, leave_out=hidden)
+        met = fresh = index.rings_at(*start, ON_RING, leave_out=hidden)
+        points = 0
+        while goal and fresh and not met & goal and points <= _MOST_POINTS:
+            neighbours = (self._rings_around(ring, hidden) for ring in fresh)
+            fresh = set().union(*neighbours) - met
+            met = met | fresh
+            points = sum(len(index[uid].rings[ring]) for uid, ring in met)
+        if not met & goal or points > _MOST_POINTS:
+            return None
+        rings = ((index[uid].rings[ring], index[uid].closed) for uid, ring in sorted(met))
+        ways = trace_across(rings, start, end)
+        return ways[-1 if longer else 0] if ways else None
+
+    def _rings_around(self, ring: tuple[int, int], hidden: Collection[int]) -> set[tuple[int, int]]:
+        """Rings whose boxes come near that of a ring: others cannot touch it."""
+        points = self._index[ring[0]].rings[ring[1]]
+        (x0, y0), (x1, y1) = points.min(axis=0) - ON_RING, points.max(axis=0) + ON_RING
+        return self._index.rings_near((float(x0), float(y0), float(x1), float(y1)), leave_out=hidden)
 
     # --- following the document ---------------------------------------------------------------------------
 

@@ -51,7 +51,9 @@ def moved_vertices(
     return ReplaceShapes.of(document, shapes, title=f"Move {_counted(count)}", drag=drag)
 
 
-def without_vertices(document: AnnotationDocument, hits: Iterable[Hit]) -> ShapeEdit:
+def without_vertices(
+    document: AnnotationDocument, hits: Iterable[Hit], *, title: str | None = None
+) -> ShapeEdit:
     """The command that takes vertices out. A hole left with fewer than three is filled.
 
     What the outline of a shape needs at least, the command's own check says.
@@ -64,7 +66,7 @@ def without_vertices(document: AnnotationDocument, hits: Iterable[Hit]) -> Shape
         ]
         count += sum(map(len, chosen.values()))
         shapes.append(_with_rings(shape, [rings[0], *(hole for hole in rings[1:] if len(hole) >= 3)]))
-    return ReplaceShapes.of(document, shapes, title=f"Remove {_counted(count)}")
+    return ReplaceShapes.of(document, shapes, title=title or f"Remove {_counted(count)}")
 
 
 def _by_shape(

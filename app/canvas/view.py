@@ -200,6 +200,8 @@ class CanvasView(Themed, ToolView):
         self._after_live_change(None)
         self._shapes.invalidate()
         self.viewport().update()
+        if document is not None:
+            self._tool.activate()
         self.refresh_tool()
 
     def set_classes(self, classes: ClassList) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from enum import StrEnum
 from typing import Final
 
-from core.annotation.areas import AREAL, less, pixel_box
+from core.annotation.areas import AREAL, geometry, less, pixel_box, united
 from core.annotation.combining import Exchange, exchanging
 from core.annotation.command import Command, Composite
 from core.annotation.document import AnnotationDocument, by_index
@@ -97,6 +97,38 @@ def drawing_over(
         raise ValueError("everything here belongs to locked shapes")
     cut = exchanging(document, "Draw over", _giving_way(document, new, spare, keep=()))
     return Composite("Draw over", (cut, AddShapes(tuple(new)), *in_progress(document)))
+
+
+def extending_as(
+    document: AnnotationDocument,
+    target: Shape,
+    pieces: Iterable[Shape],
+    overlap: Overlap,
+    *,
+    title: str,
+    spare: Collection[str] = BACKDROP,
+) -> Command | None:
+    """The command that adds areas to a shape of the document, in the way chosen for what they overlap.
+
+    None when nothing would change.
+
+    Raises:
+        ValueError: every pixel they could add belongs to others (to locked ones, when drawing over).
+    """
+    new, exchanges = tuple(pieces), list[Exchange]()
+    if overlap is not Overlap.STACK and target.label not in spare:
+        others = [shape for shape in document.shapes if shape.uid != target.uid and shape.label not in spare]
+        if overlap is Overlap.OVER:
+            others = [shape for shape in others if is_locked(shape)]
+        new = tuple(part for piece in new for part in less(piece, _touching(others, piece)))
+        if not new:
+            raise ValueError("everything here belongs to other shapes already")
+        if overlap is Overlap.OVER:
+            exchanges = _giving_way(document, list(new), spare, keep=(target.uid,))
+    covered = geometry(target)
+    if not all(covered.covers(geometry(piece)) for piece in new):
+        exchanges.append((target, united([target, *new])))
+    return exchanging(document, title, exchanges) if exchanges else None
 
 
 def finished_area(document: AnnotationDocument, shapes: Iterable[Shape]) -> Command:

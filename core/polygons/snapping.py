@@ -180,6 +180,15 @@ class SnapIndex:
         owners = (_owner(chunks, first, edge)[0] for edge in near.tolist())
         return {(chunk.uid, chunk.ring) for chunk in owners}
 
+    def rings_near(
+        self, box: tuple[float, float, float, float], *, leave_out: Collection[int] = ()
+    ) -> set[tuple[int, int]]:
+        """The rings (uid, ring) some of whose edges have boxes that meet this one (x0, y0, x1, y1)."""
+        x0, y0, x1, y1 = self._boxes
+        rows = np.flatnonzero((x0 <= box[2]) & (x1 >= box[0]) & (y0 <= box[3]) & (y1 >= box[1]))
+        chunks = (self._chunks[row] for row in rows.tolist())
+        return {(c.uid, c.ring) for c in chunks if c is not None and c.uid not in leave_out}
+
     # --- inside -------------------------------------------------------------------------------------------
 
     def _around(

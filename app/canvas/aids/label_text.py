@@ -11,8 +11,10 @@ from PySide6.QtCore import QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter
 
 from app.canvas.layer_cache import Frame
+from app.canvas.outlines import Outline, middle_of
 from app.canvas.shape_index import ShapeIndex
 from app.canvas.style import visible_line
+from core.annotation.commands import XY
 
 _PIXELS: Final = 11
 """Height of the letters, screen pixels."""
@@ -23,6 +25,8 @@ _OFFSET: Final = 8
 """How far the name of a point or line stands from it, screen pixels."""
 _OPEN_FROM: Final = 0.25
 """Screen pixels per image pixel from which on points and lines, which have no inside, are named."""
+
+_MOST_MIDDLES: Final = 20_000
 
 
 class LabelTextLayer:
@@ -40,6 +44,7 @@ class LabelTextLayer:
         self._index = index
         self._label_of = label_of
         self._color_of = color_of
+        self._middles: dict[int, tuple[Outline, XY]] = {}
         self.moving: Collection[int] = frozenset()
         """Shapes shown elsewhere than they are; without a name meanwhile."""
 
@@ -62,18 +67,29 @@ class LabelTextLayer:
             if uid in self.moving or not label:
                 continue
             tag = label_tag(label, self._color_of(uid).rgb(), frame.ratio)
-            x0, y0, x1, y1 = boxes[place].tolist()
+            _, y0, x1, y1 = boxes[place].tolist()
             if self._index[uid].closed:
                 if tag.width() > sizes[place, 0]:
                     continue
-                x = (x0 + x1) / 2 * frame.scale + frame.dx - tag.width() / 2
-                y = (y0 + y1) / 2 * frame.scale + frame.dy - tag.height() / 2
+                middle = self._middle_of(uid)
+                x = middle[0] * frame.scale + frame.dx - tag.width() / 2
+                y = middle[1] * frame.scale + frame.dy - tag.height() / 2
             else:
                 x = x1 * frame.scale + frame.dx + _OFFSET * frame.ratio
                 y = (y0 + y1) / 2 * frame.scale + frame.dy - tag.height() / 2
             # The picture is as fine as the target already: its size must not be taken for logical pixels.
             painter.drawImage(QRectF(round(x), round(y), tag.width(), tag.height()), tag)
         painter.end()
+
+    def _middle_of(self, uid: int) -> XY:
+        """Where the name of a closed shape stands; kept while the shape looks as it does."""
+        outline = self._index[uid]
+        known = self._middles.get(uid)
+        if known is None or known[0] is not outline:
+            if len(self._middles) >= _MOST_MIDDLES:
+                self._middles.clear()  # those of other images are among them
+            known = self._middles[uid] = outline, middle_of(outline)
+        return known[1]
 
 
 def _font() -> QFont:

@@ -92,7 +92,7 @@ class Tool:
     # --- coming and going ---------------------------------------------------------------------------------
 
     def activate(self) -> None:
-        """The tool was chosen."""
+        """The tool was chosen, or there is another image to use it on."""
 
     def cancel(self) -> None:
         """Forget what is unfinished: another tool was chosen, or another image opened."""

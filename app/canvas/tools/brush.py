@@ -279,15 +279,23 @@ class BrushTool(StrokeTool):
         if document is None:
             return
         target = None if new else self._target(stroke, start)
-        if target is not None:
-            if not _covers(target, stroke):
-                self.issue(exchanging(document, "Brush", [(target, united([target, *stroke]))]))
-        elif base is not None:
-            whole = united([*self.accepted(base), *stroke])
-            shapes = [shape.with_(label=self.label_of(base)) for shape in whole]
-            self.issue(Composite("Brush", (drawing(document, shapes),)))
-        else:
+        if target is None and base is None:
             self.context.add_drawn(*stroke)
+            return
+        command: Command | None
+        try:
+            if target is not None:
+                command = self.context.extending(target, stroke, title="Brush")
+            else:
+                assert base is not None
+                whole = united([*self.accepted(base), *stroke])
+                shapes = [shape.with_(label=self.label_of(base)) for shape in whole]
+                command = Composite("Brush", (self.context.drawing(shapes),))
+        except ValueError as error:
+            self.context.say(f"Nothing was added: {error}.")
+            return
+        if command is not None:
+            self.issue(command)
 
     def _target(self, stroke: tuple[Shape, ...], start: XY) -> Shape | None:
         selected = self.selected()
@@ -369,8 +377,3 @@ class EraserTool(StrokeTool):
 def _meet(shape: Shape, stroke: Iterable[Shape]) -> bool:
     covered = geometry(shape)
     return any(covered.intersects(geometry(piece)) for piece in stroke)
-
-
-def _covers(shape: Shape, stroke: Iterable[Shape]) -> bool:
-    covered = geometry(shape)
-    return all(covered.covers(geometry(piece)) for piece in stroke)

@@ -24,6 +24,7 @@ _ARROWS: Final = {
 _BIG_NUDGE: Final = 10.0
 _KEYPAD: Final = Qt.KeyboardModifier.KeypadModifier
 _NONE: Final = Qt.KeyboardModifier.NoModifier
+_CTRL: Final = Qt.KeyboardModifier.ControlModifier
 _SHIFT: Final = Qt.KeyboardModifier.ShiftModifier
 
 
@@ -38,12 +39,12 @@ class EditKeys(Tool):
         """End what the mouse is in the middle of."""
 
     def claims(self, event: QKeyEvent) -> bool:
-        """Esc while dragging, Backspace over a vertex, arrows with a selection."""
+        """Esc while dragging, Backspace (with Ctrl, too) over a vertex, arrows with a selection."""
         key, modifiers = event.key(), event.modifiers() & ~_KEYPAD
         if key == Qt.Key.Key_Escape:
             return self.busy
         if key == Qt.Key.Key_Backspace:
-            return modifiers == _NONE and bool(self._vertices_for_keys())
+            return modifiers in (_NONE, _CTRL) and bool(self._vertices_for_keys())
         if key == Qt.Key.Key_Delete:  # of several vertices; that of shapes is the window's
             return modifiers == _NONE and len(self.context.selected_vertices) > 1
         return key in _ARROWS and modifiers in (_NONE, _SHIFT) and bool(self.context.selection)
@@ -54,13 +55,13 @@ class EditKeys(Tool):
         match key:
             case Qt.Key.Key_Escape:
                 return self._escape()
-            case Qt.Key.Key_Backspace if modifiers == _NONE:
-                return self._remove_vertices(self._vertices_for_keys())
+            case Qt.Key.Key_Backspace if modifiers in (_NONE, _CTRL):
+                return self._remove_vertices(self._vertices_for_keys(), alone=modifiers == _CTRL)
             case Qt.Key.Key_Delete if self.claims(event):
                 return self._remove_vertices(self.context.selected_vertices)
             case Qt.Key.Key_Delete if modifiers == _NONE:
                 return self._delete()
-            case Qt.Key.Key_A if modifiers == Qt.KeyboardModifier.ControlModifier:
+            case Qt.Key.Key_A if modifiers == _CTRL:
                 index = self.context.index
                 self.context.select(uid for uid in index.shown() if uid not in index.locked)
                 return True
@@ -97,21 +98,26 @@ class EditKeys(Tool):
             return frozenset([hovered])
         return marked
 
-    def _remove_vertices(self, hits: frozenset[Hit]) -> bool:
+    def _remove_vertices(self, hits: frozenset[Hit], *, alone: bool = False) -> bool:
+        """Take vertices out: of all shapes that share them, unless `alone`."""
         document = self.context.document
         if not hits or document is None or self.busy:
             return False
+        places = hits if alone else with_sharing(self.context, hits)
         edit: ShapeEdit
-        if len(hits) == 1:
-            (hit,) = hits
+        if len(places) == 1:
+            (hit,) = places
             edit = RemoveVertex.of(document, hit.uid, hit.index, hit.ring)
+        elif len(hits) == 1:
+            edit = without_vertices(document, places, title="Remove shared vertex")
         else:
-            edit = without_vertices(document, hits)
+            edit = without_vertices(document, places)
         try:
             edit.pairs()
         except ValueError as error:
             stays = "The vertex stays" if len(hits) == 1 else "The vertices stay"
-            self.context.say(f"{stays}: {error}.")
+            way_out = " Ctrl removes it here alone." if len(places) > len(hits) else ""
+            self.context.say(f"{stays}: {error}.{way_out}")
             return True
         self.context.hover(None)
         self.context.select_vertex(None)

@@ -16,11 +16,13 @@ from app.canvas.pixels import Latest, PixelReader
 from app.canvas.style import DRAG_START, HANDLE_HOT, HANDLE_RADIUS
 from app.canvas.tools.base import Pointer, Tool
 from app.canvas.tools.paths import FINISH_KEYS, takes_back
+from app.canvas.tools.snap_mark import paint_snap
 from core.annotation.commands import XY
 from core.annotation.document import Change
 from core.annotation.model import Points, Shape, ShapeType, frozen_points
-from core.geometry import simplify
 from core.interactive.live_wire import EdgeMap, boundary_map, edge_map, map_box
+from core.polygons.smoothing import simplify_line
+from core.polygons.snapping import Snap
 
 _TOLERANCE: Final = 1.0
 """How far the outline is simplified, pixels: a path steps from pixel to pixel, off the edge by about half."""
@@ -48,7 +50,8 @@ class LiveWireTool(Tool):
     """A click sets an anchor, the wire follows edges from there to the mouse, the next click fixes it.
 
     A click on the first anchor, a double-click or Enter closes the outline. Backspace or Ctrl+Z takes the
-    last anchor back. With Alt the wire is straight. Building the map of an anchor takes some ten milliseconds
+    last anchor back. Anchors snap to neighbours as points of polygons do. With Alt the wire is straight, and
+    nothing snaps. Building the map of an anchor takes some ten milliseconds
     in a worker: what was clicked meanwhile is drawn straight and bends when the map is there.
     """
 
@@ -65,6 +68,7 @@ class LiveWireTool(Tool):
         self._map: EdgeMap | None = None  # of the anchor `_mapped`
         self._mapped = -1
         self._at: XY | None = None
+        self._snap: Snap | None = None
         self._straight = False
         self._closing = False
         self._finishing = False
@@ -82,6 +86,7 @@ class LiveWireTool(Tool):
         self._segments = []
         self._map = None
         self._mapped = -1
+        self._snap = None
         self._closing = self._finishing = self._asking = False
 
     def document_changed(self, change: Change) -> None:
@@ -122,7 +127,7 @@ class LiveWireTool(Tool):
 
     def leave(self) -> None:
         """Without the mouse the wire ends at its last anchor."""
-        self._at = None
+        self._at = self._snap = None
         self._closing = False
 
     def _follow(self, pointer: Pointer) -> None:
@@ -132,7 +137,11 @@ class LiveWireTool(Tool):
             and not pointer.alt
             and self.context.close_on_screen(pointer.xy, self.anchors[0])
         )
-        self._at = self.anchors[0] if self._closing else self.context.clamp(pointer.xy)
+        self._snap = None if self._closing or pointer.alt else self.context.snap(pointer.xy)
+        if self._closing:
+            self._at = self.anchors[0]
+        else:
+            self._at = self.context.clamp(pointer.xy) if self._snap is None else self._snap.xy
 
     # --- anchors and segments -----------------------------------------------------------------------------
 
@@ -214,8 +223,9 @@ class LiveWireTool(Tool):
             self._make_shape()
 
     def _make_shape(self) -> None:
-        whole = np.vstack([segment[:-1] for segment in self._segments if segment is not None])
-        ring = simplify(whole, _TOLERANCE) if len(whole) >= 3 else whole
+        # Each by itself: anchors stay where they were put, on a neighbour's vertex most of all.
+        thinned = (simplify_line(each, _TOLERANCE) for each in self._segments if each is not None)
+        ring = np.vstack([segment[:-1] for segment in thinned])
         self._finishing = False
         if len(ring) < 3:
             self._segments.pop()
@@ -284,17 +294,22 @@ class LiveWireTool(Tool):
         return pieces
 
     def overlay_box(self) -> Box | None:
-        """Around all segments."""
-        if not self.anchors:
+        """Around all segments, and where a click would snap to."""
+        snap = [] if self._snap is None else [np.array([self._snap.xy])]
+        if not self.anchors and not snap:
             return None
-        points = np.vstack([np.array(self.anchors), *self._pieces()])
+        points = np.vstack([np.array(self.anchors).reshape(-1, 2), *self._pieces(), *snap])
         (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
         return x0, y0, x1, y1
 
     def paint_overlay(self, painter: QPainter) -> None:
-        """The wire and its anchors, what it would enclose tinted."""
-        if not self.anchors:
-            return
+        """The wire and its anchors, what it would enclose tinted, and where a click would snap to."""
+        if self.anchors:
+            self._paint_wire(painter)
+        if self._snap is not None:
+            paint_snap(painter, self.context, self._snap)
+
+    def _paint_wire(self, painter: QPainter) -> None:
         color = self.context.drawing_color
         pieces = self._pieces()
         if pieces:

@@ -46,7 +46,7 @@ class PathTool(Tool):
 
     Points snap to vertices and edges of other shapes; Alt suspends that. With Shift, when the last point and
     this one lie on the same outline, the vertices between them are taken along, so that the border is shared
-    exactly; Ctrl+Shift goes the other way round.
+    exactly; Ctrl+Shift goes the other way round. So it is with outlines that touch each other.
 
     Where a label has to be asked for, the finished outline stays in sight until the shape is in the document.
     When the question is cancelled it is half drawn again: sixty points are not lost by one Esc.
@@ -139,7 +139,9 @@ class PathTool(Tool):
         self._pointer = pointer
         self._border, self._borders_here = [], False
         if self.points and (self._closing or self._snap is not None):
-            way = self.context.snapper.border(self.points[-1], self._at, longer=pointer.ctrl)
+            way = self.context.snapper.border(
+                self.points[-1], self._at, longer=pointer.ctrl, across=pointer.shift
+            )
             if way is not None and len(way):
                 self._borders_here = True
                 self._border = [(x, y) for x, y in way.tolist()] if pointer.shift else []

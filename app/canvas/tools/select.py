@@ -17,7 +17,7 @@ from app.canvas.tools.base import Pointer
 from app.canvas.tools.drags import BandDrag, CopyOrMoveDrag, Drag, MoveDrag
 from app.canvas.tools.edit_keys import EditKeys
 from app.canvas.tools.oriented import RotateDrag
-from app.canvas.tools.vertex_drags import InsertDrag, VertexDrag
+from app.canvas.tools.vertex_drags import InsertDrag, VertexDrag, sharing_places
 from app.canvas.tools.vertices import VerticesDrag
 from core.annotation.document import Change
 
@@ -131,7 +131,7 @@ class SelectTool(EditKeys):
             vertex = self._vertex_at(pointer)
             if vertex is None:
                 return False
-            self._remove_vertices(frozenset([vertex]))
+            self._remove_vertices(frozenset([vertex]), alone=pointer.ctrl)
             return True
         edge = self._edge_at(pointer)
         if edge is None or self._vertex_at(pointer, share=0.4) is not None:
@@ -294,6 +294,10 @@ class SelectTool(EditKeys):
             case "vertex":
                 if len(self.context.selected_vertices) > 1:
                     return "Drag to move the selected vertices; Shift+click adds one, Backspace removes them"
+                if len(sharing_places(self.context, hovered)) > 1:
+                    return (
+                        "Shared vertex: drag moves and Backspace removes it in all its shapes, with Ctrl here"
+                    )
                 return "Drag to move the vertex; Alt+Shift+click or Backspace removes it"
             case "grip":
                 return "Drag to turn the rectangle; Shift turns in steps of 15°"

@@ -103,7 +103,10 @@ def sharing_places(context: ToolContext, hit: Hit) -> list[VertexRef]:
     document, own = context.document, VertexRef(hit.uid, hit.ring, hit.index)
     if document is None or not shares_vertices(document.get(hit.uid)) or not context.shapes_visible:
         return [own]
-    x, y = handle_rings(document.get(hit.uid))[hit.ring][hit.index].tolist()
+    ring = handle_rings(document.get(hit.uid))[hit.ring]
+    if hit.index >= len(ring):
+        return [own]  # just being inserted: only the preview has it
+    x, y = ring[hit.index].tolist()
     others = (place for place in context.snapper.sharing((x, y)) if place != own)
     return [own, *(place for place in others if shares_vertices(document.get(place.uid)))]
 

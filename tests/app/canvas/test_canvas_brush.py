@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
+from core.annotation.commands import Overlap
 from core.annotation.locking import with_lock
 from core.annotation.model import BACKGROUND_LABEL, AnnotationState, ShapeType
 from core.annotation.rasterize import shape_mask
@@ -359,3 +360,57 @@ def test_a_label_over_a_prediction_is_what_is_erased(predicted, make_shape):
     desk = predicted(drawn, tool="eraser")
     desk.click(250, 150)
     assert [shape.label for shape in desk.shapes] == ["nerve"]
+
+
+# --- what is drawn already --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("selected", [False, True])
+def test_under_a_stroke_that_adds_takes_only_free_pixels(brush, square, make_shape, selected):
+    other = make_shape([(230, 100), (300, 100), (300, 200), (230, 200)], label="vessel")
+    desk = brush(square, other)
+    desk.select({square.uid} if selected else ())
+    desk.view.context.overlap = Overlap.UNDER
+    desk.drag((190, 150), (280, 150))
+    grown, same = desk.shapes
+    assert inside(grown, 225, 150)
+    assert not inside(grown, 240, 150)
+    assert same == other
+    desk.history.undo()
+    assert desk.shapes == (square, other)
+
+
+def test_over_a_stroke_that_adds_takes_pixels_from_others_but_not_from_locked_ones(brush, square, make_shape):
+    other = make_shape([(230, 100), (260, 100), (260, 200), (230, 200)], label="vessel")
+    locked = with_lock(other.copy(), locked=True)
+    locked = locked.with_(points=np.add(locked.points, (60, 0)))
+    desk = brush(square, other, locked)
+    desk.view.context.overlap = Overlap.OVER
+    desk.drag((190, 150), (310, 150))
+    grown = desk.shapes[0]
+    assert inside(grown, 245, 150)
+    assert not any(inside(s, 245, 150) for s in desk.shapes[1:])
+    assert desk.document.get(locked.uid) == locked
+    assert not inside(grown, 300, 150)
+    assert desk.history.position == 1
+
+
+def test_where_nothing_is_free_a_stroke_says_so(brush, square, make_shape):
+    other = make_shape([(200, 50), (390, 50), (390, 250), (200, 250)], label="vessel")
+    desk = brush(square, other)
+    desk.select({square.uid})
+    desk.view.context.overlap = Overlap.UNDER
+    desk.drag((250, 150), (300, 150))
+    assert desk.shapes == (square, other)
+    assert "Nothing was added" in desk.view.hint
+
+
+def test_under_a_predicted_region_is_extended_over_free_pixels_only(predicted, make_shape):
+    other = make_shape([(310, 90), (360, 90), (360, 210), (310, 210)])
+    desk = predicted(other)
+    desk.view.set_active_class(desk.view.classes[2])
+    desk.view.context.overlap = Overlap.UNDER
+    desk.drag((290, 150), (340, 150))
+    region = next(shape for shape in desk.shapes if shape.label == "vessel")
+    assert inside(region, 305, 150)
+    assert not inside(region, 330, 150)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from app.canvas.outlines import contains, mask_rings, outline_of
+from app.canvas.outlines import contains, edge_distance, mask_rings, middle_of, outline_of
 from app.canvas.shape_index import ShapeIndex
 from app.canvas.shape_layer import cut_line, cut_ring
 from core import geometry
@@ -111,3 +111,32 @@ def test_a_line_far_out_of_the_view_is_cut_into_its_pieces():
     pieces = cut_line(zigzag, 100, 100, closed=False)
     assert sorted(float(piece[0, 1]) for piece in pieces) == [50.0, 80.0]
     assert cut_line(zigzag + 1e4, 100, 100, closed=True) == []
+
+
+RING = Shape(
+    "ring",
+    ShapeType.POLYGON,
+    frozen_points([(0, 0), (100, 0), (100, 100), (0, 100)]),
+    holes=(frozen_points([(20, 20), (80, 20), (80, 80), (20, 80)]),),
+)
+CRESCENT = RING.with_(
+    points=frozen_points([(0, 0), (90, 0), (90, 20), (20, 20), (20, 90), (0, 90)]), holes=()
+)
+TWO_BARS = np.zeros((50, 40), bool)
+TWO_BARS[:12] = TWO_BARS[38:] = True
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [RING, CRESCENT, Shape("m", ShapeType.MASK, frozen_points([(0, 0), (39, 49)]), mask=TWO_BARS)],
+    ids=["ring", "crescent", "mask"],
+)
+def test_the_middle_of_a_shape_is_inside_it_and_off_its_border(shape) -> None:
+    outline = outline_of(shape)
+    middle = middle_of(outline)
+    assert contains(outline, *middle)
+    assert edge_distance(outline, *middle) > 4
+
+
+def test_the_middle_of_a_box_is_its_middle() -> None:
+    assert middle_of(outline_of(RING.with_(holes=()))) == (50, 50)

@@ -170,6 +170,25 @@ def test_points_on_different_shapes_have_no_common_border(make_desk, make_shape,
     assert len(desk.points()) == 2
 
 
+def test_a_border_goes_on_across_neighbours_that_touch(neighbours, make_shape) -> None:
+    neighbours.view.set_tool("polygon")
+    neighbours.click(100, 130)  # on the left side of the square
+    neighbours.click(300, 130, SHIFT)  # on the right side of its neighbour
+    neighbours.click(320, 20)
+    neighbours.click(80, 20)
+    neighbours.key(Qt.Key.Key_Return)
+    way = [[100, 130], [100, 100], [200, 100], [300, 100], [300, 130]]
+    assert neighbours.points() == [*way, [320, 20], [80, 20]]
+
+
+def test_with_ctrl_it_goes_the_other_way_round_all_of_them(neighbours) -> None:
+    neighbours.view.set_tool("linestrip")
+    neighbours.click(120, 100)  # nearer to the upper side
+    neighbours.click(280, 100, SHIFT | CTRL)
+    neighbours.key(Qt.Key.Key_Return)
+    assert neighbours.points()[1:-1] == [[100, 100], [100, 200], [200, 200], [300, 200], [300, 100]]
+
+
 # --- editing ----------------------------------------------------------------------------------------------
 
 
@@ -245,6 +264,42 @@ def test_escape_leaves_shared_vertices_where_they_were(neighbours) -> None:
     neighbours.release(220, 60)
     assert place(neighbours, 0, 1) == place(neighbours, 1, 0) == [200, 100]
     assert neighbours.history.entries == ()
+
+
+@pytest.mark.parametrize("how", ["Backspace", "Alt+Shift+click"])
+def test_removing_a_shared_vertex_removes_it_in_all_shapes_and_with_ctrl_in_one(
+    make_desk, make_shape, how
+) -> None:
+    left = make_shape([(100, 100), (200, 100), (220, 150), (200, 200), (100, 200)])
+    right = make_shape([(300, 100), (300, 200), (200, 200), (220, 150), (200, 100)])
+    desk = make_desk(left, right)
+    desk.select({left.uid})
+
+    def remove(keys=Qt.KeyboardModifier.NoModifier) -> list[int]:
+        desk.move(220, 150)
+        assert "Shared vertex" in desk.view.hint
+        if how == "Backspace":
+            desk.key(Qt.Key.Key_Backspace, keys)
+        else:
+            desk.click(220, 150, ALT | SHIFT | keys)
+        return [len(shape.points) for shape in desk.shapes]
+
+    assert remove() == [4, 4]
+    assert desk.history.undo_name == "Remove shared vertex"
+    desk.history.undo()
+    assert remove(CTRL) == [4, 5]
+
+
+def test_a_shared_vertex_that_one_shape_needs_stays_in_all(make_desk, make_shape, square) -> None:
+    triangle = make_shape([(200, 100), (300, 100), (300, 200)])
+    desk = make_desk(square, triangle)
+    desk.select({square.uid})
+    desk.move(200, 100)
+    desk.key(Qt.Key.Key_Backspace)
+    assert [len(shape.points) for shape in desk.shapes] == [4, 3]
+    assert "Ctrl removes it here alone" in desk.view.hint
+    desk.key(Qt.Key.Key_Backspace, CTRL)
+    assert [len(shape.points) for shape in desk.shapes] == [3, 3]
 
 
 def test_several_selected_vertices_take_those_of_neighbours_along(neighbours) -> None:

@@ -121,6 +121,16 @@ def test_outlines_are_painted_and_the_one_under_the_mouse_is_filled(desk):
 def test_another_image_drops_the_candidates(desk):
     desk.view.set_image(paintable(np.full((*SIZE_HW, 3), 60, np.uint8)))
     desk.view.set_document(desk.document)
-    desk.move(100, 100)
     settle(desk)
     assert on_show(desk) == 0
+
+
+def test_another_image_is_searched_at_once(desk, make_desk):
+    pixels = np.full((*SIZE_HW, 3), 60, np.uint8)
+    for center in DOTS[:2]:
+        cv2.circle(pixels, center, 9, (190, 190, 190), -1)
+    desk.view.set_document(None)
+    desk.view.set_image(paintable(cv2.GaussianBlur(pixels, (0, 0), 1.0)))
+    desk.view.set_document(desk.document)
+    settle(desk)
+    assert on_show(desk) == 2

@@ -163,3 +163,18 @@ def test_two_clicks_on_one_spot_enclose_nothing(desk):
     desk.key(KEY.Key_Return)
     settle(desk)
     assert desk.shapes == ()
+
+
+def test_anchors_snap_to_neighbours_as_points_of_polygons_do(make_desk, square):
+    desk = make_desk(square)
+    desk.view.set_tool("live_wire")
+    for x, y in ((201, 99), (260, 100), (260, 200), (199, 201)):
+        desk.click(x, y)
+        settle(desk)
+    desk.key(KEY.Key_Return)
+    settle(desk)
+    drawn = desk.shapes[-1].points.tolist()
+    assert [200, 100] in drawn
+    assert [200, 200] in drawn
+    desk.click(201, 99, ALT)  # suspends it
+    assert desk.view._tool.anchors[0] != (200, 100)

@@ -136,3 +136,12 @@ def test_while_the_image_is_cut_the_hint_says_so(desk):
     assert "Cutting" in desk.view.hint
     settle(desk)
     assert "Cutting" not in desk.view.hint
+
+
+def test_another_image_is_cut_at_once(desk):
+    desk.view.set_document(None)
+    desk.view.set_image(paintable(np.full((*SIZE_HW, 3), 60, np.uint8)))
+    desk.view.set_document(desk.document)
+    assert desk.view.hint.startswith("Cutting")
+    settle(desk)
+    assert desk.view.hint.startswith("Click or drag")
