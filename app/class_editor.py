@@ -30,6 +30,7 @@ class ClassEditor(QObject):
         super().__init__(parent)
         self._opened: OpenProject | None = None
         self._known: frozenset[int] = frozenset()
+        self._wanted = ""
         self.active: LabelClass | None = None
         """The class that new shapes get."""
 
@@ -55,7 +56,8 @@ class ClassEditor(QObject):
             self.active_changed.emit(label_class)
 
     def add(self, name: str, color: str | None = None) -> None:
-        """Add a class."""
+        """Add a class; new shapes get it."""
+        self._wanted = name.strip()
         self._change(f"adding the class {name}", set(), lambda p: p.add_class(name, color))
 
     def rename(self, index: int, name: str) -> None:
@@ -113,9 +115,12 @@ class ClassEditor(QObject):
     def _on_changed(self) -> None:
         before, known = self.active, self._known
         self._known = frozenset(self.classes.indices)
-        added = self._known - known
-        if len(added) == 1 and known:  # who adds a class wants to draw it
-            self.active = self.classes.by_index(*added)
+        added = [self.classes.by_index(index) for index in self._known - known]
+        # Who adds a class wants to draw it; one that came with another program's labels nobody chose.
+        wanted = next((c for c in added if c is not None and c.name == self._wanted), None)
+        if wanted is not None:
+            self._wanted = ""
+            self.active = wanted
         elif before is not None:
             self.active = self.classes.by_index(before.index)
         self.active = self.active or self._default()

@@ -13,11 +13,14 @@ from core.errors import AnnotationFileError, FileProblem, ImageFileError
 from core.files import safe_name
 from core.images.pages import page_names
 from core.images.reader import IMAGE_SUFFIXES
-from core.project.annotation_files import Glance, Glances, pair
+from core.project.annotation_files import Glance, Glances, pair, stamp_of
 from core.project.layout import ProjectLayout
 from core.project.mask_file import is_own_mask
 
 _DIGITS: Final = re.compile(r"(\d+)")
+
+MOST_ANNOTATION_BYTES: Final = 32 * 2**20
+"""A JSON that belongs to no image is looked into up to this size: data sets of other programs are larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def scan(
     entries: list[ImageEntry] = []
     for folder in _folders(layout, image_roots, problems):
         found = list(_entries(layout, _nameable(folder, problems), glances, before))
-        problems += _vanished(layout, folder, found)
+        problems += _vanished(layout, folder, found, glances)
         entries += found
     entries.sort(key=lambda entry: natural_order(entry.key))
     return {entry.key: entry for entry in entries}
@@ -219,15 +222,31 @@ def _entries(
         yield ImageEntry(key, folder.path / image, path, mask, source)
 
 
-def _vanished(layout: ProjectLayout, folder: _Folder, found: Sequence[ImageEntry]) -> Iterator[FileProblem]:
-    """Annotations that no image has any more: a mask of ours says that there was one."""
+def _vanished(
+    layout: ProjectLayout, folder: _Folder, found: Sequence[ImageEntry], glances: Glances
+) -> Iterator[FileProblem]:
+    """Annotations that no image has any more: a mask of ours says that there was one, or the file itself."""
     in_use = {path for entry in found for path in (entry.annotation_path, entry.source_path)}
     for name in sorted(folder.annotations):
         path = folder.path / name
-        if path not in in_use and is_own_mask(_mask_path(layout, folder, name)):
+        if path in in_use:
+            continue
+        if is_own_mask(_mask_path(layout, folder, name)) or _names_no_file(path, glances):
             yield AnnotationFileError(
                 path, "its image is not there any more; bring it back, or move this file away as well"
             )
+
+
+def _names_no_file(path: Path, glances: Glances) -> bool:
+    """Whether a JSON is labelme's, with shapes, and the image it names is neither there nor beside it."""
+    stamp = stamp_of(path)
+    if stamp is None or stamp[1] > MOST_ANNOTATION_BYTES:
+        return False
+    glance = glances.at(path)
+    if glance is None or not glance.labels or not glance.image_path:
+        return False
+    places = path.parent / glance.image_path, path.parent / PurePosixPath(glance.image_path).name
+    return not any(os.path.exists(place) for place in places)
 
 
 def _paired(

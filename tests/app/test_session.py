@@ -377,13 +377,15 @@ def test_a_read_only_project_can_be_looked_at_and_says_why_it_cannot_be_changed(
 
 
 def test_a_label_that_labelme_added_to_another_image_becomes_a_class_and_is_told(opened, qtbot):
+    add_class(opened, qtbot, "nerve")
     qtbot.waitUntil(lambda: not opened._opened.worker.busy)
     shape = {"label": "tendon", "points": [[1, 1], [9, 1], [9, 9]], "shape_type": "polygon"}
     foreign = {"imagePath": "scan002.png", "imageData": None, "shapes": [shape]}
     (opened.project.root / "scan002.json").write_text(json.dumps(foreign))
     with qtbot.assertNotEmitted(opened.images_changed), qtbot.waitSignal(opened.classes_changed):
         opened._opened.rescan()  # as when the window comes to the front
-    assert opened.classes.names == ("background", "tendon")
+    assert opened.classes.names == ("background", "nerve", "tendon")
+    assert opened.active_class.name == "nerve"  # nobody here chose to draw the other
     assert ("info", "The class was taken from the annotations: tendon.") in opened.complaints
     qtbot.waitUntil(lambda: opened.statuses.get("scan002.png").shapes == 1)
 

@@ -181,6 +181,22 @@ def test_images_that_appear_and_vanish_are_noticed(labelme_folder: Path, new_ima
     assert (labelme_folder / "a.json").exists()
 
 
+def test_a_labelme_file_whose_image_is_gone_is_said_others_are_not(
+    labelme_folder: Path, new_labelme: Maker
+) -> None:
+    new_labelme(labelme_folder / "gone.json", "gone.png", "leaf")
+    (labelme_folder / "labels").mkdir()
+    new_labelme(labelme_folder / "labels" / "b.json", "../b.png", "leaf")
+    (labelme_folder / "coco.json").write_text('{"images": [], "annotations": []}')
+
+    with Project.open(labelme_folder) as project:
+        project.labelled()
+
+        (problem,) = project.problems
+        assert problem.path == labelme_folder / "gone.json"
+        assert "its image is not there any more" in problem.problem
+
+
 def test_a_label_that_labelme_adds_meanwhile_becomes_a_class(
     labelme_folder: Path, new_labelme: Maker
 ) -> None:
