@@ -92,7 +92,7 @@ class Snapper:
         """The vertices (M, 2) along the border from one point to another, if both lie on one ring.
 
         Where several rings pass through both, the one with the shortest way counts; `longer` goes the other
-        way round it. None when no ring does.
+        way round it. Where none does, `across` goes on from ring to ring where they touch. None: no way.
         """
         index, hidden = self._ready(), self._hidden()
         both = index.rings_at(*end, ON_RING, leave_out=hidden)
@@ -146,6 +146,14 @@ class Snapper:
         shapes = ((shape.uid, snap_outlines(shape)) for shape in document.shapes)
         self._index.load((uid, outlines) for uid, outlines in shapes if outlines is not None)
 
+    def _follow_many(self, changes: Sequence[Change]) -> None:
+        if len(changes) < MANY_CHANGES:
+            for change in changes:
+                self._follow(change)
+        elif self._unsubscribe is not None:
+            self._unsubscribe()  # read anew when the next point is to be snapped
+            self._unsubscribe = None
+
     def _follow(self, change: Change) -> None:
         if change.kind == "reset":
             assert self._document is not None, "it is the document that tells"
@@ -156,11 +164,3 @@ class Snapper:
                 self._index.drop(change.uid)
             else:
                 self._index.put(change.uid, outlines)
-    def _follow_many(self, changes: Sequence[Change]) -> None:
-        if len(changes) < MANY_CHANGES:
-            for change in changes:
-                self._follow(change)
-        elif self._unsubscribe is not None:
-            self._unsubscribe()  # read anew when the next point is to be snapped
-            self._unsubscribe = None
-

@@ -356,8 +356,6 @@ class CanvasView(Themed, ToolView):
         elif self._changes_unpainted == _BURST:
             self.viewport().update()
 
-    def color_of(self, label: str) -> QColor:
-        """The colour shapes of this label are drawn in."""
     def _on_much_changed(self, changes: Sequence[Change]) -> None:
         if len(changes) < MANY_CHANGES:
             for change in changes:
@@ -372,6 +370,8 @@ class CanvasView(Themed, ToolView):
         self._after_live_change(None)
         self.viewport().update()
 
+    def color_of(self, label: str) -> QColor:
+        """The colour shapes of this label are drawn in."""
         return self._colors.of(label)
 
     def _color_of_uid(self, uid: int) -> QColor:
