@@ -33,6 +33,7 @@ from core.project.annotation_store import (
     save_annotation,
 )
 from core.project.class_edits import ClassEdit, ShapesOfDeleted
+from core.project.drawn_masks import DrawnMasks
 from core.project.edit_recovery import recover_edits
 from core.project.image_index import ImageIndex
 from core.project.layout import ProjectLayout
@@ -91,6 +92,7 @@ class Project:
         self._lock = lock
         self._turn = threading.RLock()
         self._strip_masks = StripMasks()
+        self._drawn_masks = DrawnMasks()
         self._json = ProjectJson(layout.project_file, file, digest_on_disk)
         self._index = ImageIndex(layout)
         self._classes = ProjectClasses(layout, self._json, self._index, self.notes)
@@ -391,10 +393,10 @@ class Project:
         return mask_store.render_mask(entry, annotation, self.classes)
 
     def drawn_mask(self, entry: ImageEntry, annotation: Annotation) -> NDArray[np.uint8] | StripMask:
-        """As `render_mask`, but a huge image's mask in strips, of which an edit redraws what it touched."""
+        """As `render_mask`, but read-only; an edit redraws what it touched. A huge image's is in strips."""
         height, width = size_hw = annotation.size_hw or image_size(entry.image_path)
         if height * width <= HUGE_PIXELS:
-            return self.render_mask(entry, annotation)
+            return self._drawn_masks.drawn(entry.key, annotation, self.classes, size_hw)
         return self._strip_masks.drawn(entry.key, annotation, self.classes, size_hw)
 
     def write_mask(self, entry: ImageEntry, mask: NDArray[np.uint8] | StripMask) -> None:

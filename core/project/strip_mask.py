@@ -65,14 +65,14 @@ class StripMask:
         count = -(-size_hw[0] // STRIP_ROWS)
         blank: dict[tuple[int, int], _Strip] = {}
         strips = tuple(_drawn(annotation, classes, size_hw, row, blank) for row in range(count))
-        return cls(size_hw, annotation, _values(annotation, classes), strips)
+        return cls(size_hw, annotation, pixel_values(annotation, classes), strips)
 
     def redrawn(self, annotation: Annotation, classes: ClassList) -> StripMask:
         """The mask of an edited annotation of the same image."""
-        values = _values(annotation, classes)
+        values = pixel_values(annotation, classes)
         if values != self._values:
             return StripMask.draw(annotation, classes, self.size_hw)
-        touched = _touched(self._annotation.shapes, annotation.shapes)
+        touched = touched_shapes(self._annotation.shapes, annotation.shapes)
         box = changed_box(touched, self.size_hw)
         if box is None:
             return replace(self, _annotation=annotation)
@@ -126,13 +126,13 @@ _END: Final = zlib.compressobj(_COMPRESSION, zlib.DEFLATED, -15).flush()
 """A last, empty block."""
 
 
-def _values(annotation: Annotation, classes: ClassList) -> tuple[object, ...]:
+def pixel_values(annotation: Annotation, classes: ClassList) -> tuple[object, ...]:
     """Everything but the shapes that decides which value a pixel gets."""
     ground = classes.background if annotation.state is AnnotationState.DONE else None
     return (ground, *((label_class.name, label_class.index) for label_class in classes), classes.background)
 
 
-def _touched(before: Sequence[Shape], after: Sequence[Shape]) -> list[Shape]:
+def touched_shapes(before: Sequence[Shape], after: Sequence[Shape]) -> list[Shape]:
     """Shapes that came, went, changed, or stand elsewhere in the stack."""
     old, new = {id(shape) for shape in before}, {id(shape) for shape in after}
     touched = [shape for shape in before if id(shape) not in new]
