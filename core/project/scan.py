@@ -246,7 +246,7 @@ def _names_no_file(path: Path, glances: Glances) -> bool:
     if glance is None or not glance.labels or not glance.image_path:
         return False
     places = path.parent / glance.image_path, path.parent / PurePosixPath(glance.image_path).name
-    return not any(os.path.exists(place) for place in places)
+    return not any(place.exists() for place in places)
 
 
 def _paired(
