@@ -40,8 +40,7 @@ UNJUDGED_SHARE: Final = 50
 CLEARLY_BETTER: Final = 0.02
 """Of mIoU: what another share must be ahead of the even one. The few images it is tried on chose the deep
 network's best weights as well, and so flatter it: on 13 nerve images a quarter was ahead by less, on 68
-others
-the even share was."""
+others the even share was."""
 MOST_JUDGED: Final = 24
 """Held-out images on which shares are compared."""
 JOIN_SHARE: Final = 0.15
