@@ -126,8 +126,9 @@ class GrabCutTool(FoundRegionTool):
             self.move(pointer)
             gone = pointer.screen - self._corner.screen
             self._corner = None
-            if min(abs(gone.x()), abs(gone.y())) < DRAG_START:
-                self.cancel()
+            x0, y0, x1, y1 = (0.0,) * 4 if self._box is None else self._box
+            if min(abs(gone.x()), abs(gone.y())) < DRAG_START or x0 == x1 or y0 == y1:
+                self.cancel()  # a click, or a box beside the image
                 return
         elif self._stroke is not None:
             self.move(pointer)

@@ -29,7 +29,8 @@ class SelectTool(EditKeys):
       the next one below.
     - A dragged vertex snaps to those and to edges of other shapes (Alt suspends that). Where several shapes
       share it, all of them follow, unless Ctrl is held.
-    - Alt+press on an edge adds a vertex and drags it, Alt+Shift+click on a vertex removes it.
+    - Alt+press on an edge adds a vertex and drags it, Alt+Shift+click on a vertex removes it: in all shapes
+      that share it, with Ctrl in this one alone.
     - A drag from empty ground selects what it encloses: shapes, or of selected shapes the vertices, which
       then move together; Shift+click adds a vertex to them or takes it away. A right-drag copies or moves.
     - Arrows nudge the selected vertices or shapes by a pixel (Shift: ten), Backspace removes the vertices,
@@ -57,6 +58,7 @@ class SelectTool(EditKeys):
         """End a drag without effect; forget hover and vertex."""
         self._cancel_drag()
         self._last_click = None
+        self._picks_next = self._group_taken = False
         self.context.hover(None)
         self.context.select_vertex(None)
 
@@ -190,7 +192,7 @@ class SelectTool(EditKeys):
         elif isinstance(drag, MoveDrag):
             below = self._bodies(pointer)
             selected = self.context.selection
-            if self._picks_next:
+            if self._picks_next and below:
                 place = max((below.index(uid) for uid in selected if uid in below), default=-1)
                 self.context.select([below[(place + 1) % len(below)]])
             elif len(selected) > 1 and below and not self._group_taken:

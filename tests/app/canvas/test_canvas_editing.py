@@ -336,3 +336,12 @@ def test_the_cursor_and_the_hint_follow_what_is_under_the_mouse(desk):
     assert "vertex" in desk.view.hint
     desk.move(150, 100, ALT)
     assert shape().shape() == Qt.CursorShape.CrossCursor
+
+
+def test_a_click_that_ends_beside_where_it_began_selects_nothing_new(make_desk, make_shape):
+    line = make_shape([(100, 100), (200, 100)], shape_type=ShapeType.LINE)
+    desk = make_desk(line)
+    desk.click(150, 100)
+    desk.press(150, 100)
+    desk.release(150, 105)
+    assert desk.selection == {line.uid}

@@ -123,3 +123,11 @@ def test_the_box_is_painted(desk):
     settle(desk)
     row = [desk.color(x, 150) for x in (129.5, 130, 130.5)]
     assert any(color != before for color in row)
+
+
+def test_a_box_beside_the_image_is_none(make_desk):
+    desk = make_desk()
+    desk.view.set_tool("grabcut")
+    desk.drag((50, 310), (110, 340))
+    assert not desk.view.busy
+    assert desk.view.hint == "Drag a box around an object"
