@@ -119,7 +119,8 @@ class StatusBoard(QObject):
     def scan(self, entries: Iterable[ImageEntry]) -> None:
         """Read these images' annotations, later ones later."""
         entries = tuple(entries)
-        self._live.difference_update(entry.key for entry in entries)
+        if self._live:
+            self._live.difference_update(entry.key for entry in entries)
         self._waiting += entries
         if not self._reading:
             self._read_on()
@@ -140,7 +141,9 @@ class StatusBoard(QObject):
 
     def problems(self, keys: Iterable[str]) -> Sequence[Problem]:
         """The images among these that cannot be used."""
-        return [Problem(key, text) for key in keys if (text := self.get(key).problem)]
+        broken = {key for key, status in self._statuses.items() if status.problem}
+        found = broken | self._image_problems.keys()
+        return [Problem(key, text) for key in keys if key in found and (text := self.get(key).problem)]
 
     def set_live(self, key: str, status: ImageStatus) -> None:
         """The image is open: this is newer than any file."""

@@ -7,7 +7,7 @@ class change never races a save. The session shows one image of it at a time.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -105,7 +105,12 @@ class OpenProject(QObject):
 
     def _on_shown(self) -> None:
         if not self._closed:
-            self.board.scan(entry for entry in self.entries.values() if self.documents.get(entry.key) is None)
+            self.board.scan(self._unopened())
+
+    def _unopened(self) -> Iterator[ImageEntry]:
+        """The images whose documents are not in memory."""
+        opened = {each.entry.key for each in self.documents}
+        return (entry for key, entry in self.entries.items() if key not in opened)
 
     def _on_scanned(self) -> None:
         problems = self.problems()
@@ -352,7 +357,7 @@ class OpenProject(QObject):
         self._take_entries()
         for key in change.removed:
             self._images.drop(key)
-        self.board.scan(entry for entry in self.entries.values() if self.documents.get(entry.key) is None)
+        self.board.scan(self._unopened())
         if self.project.classes != self.classes:
             self.classes = self.project.classes
             self.classes_changed.emit()
@@ -432,7 +437,7 @@ class OpenProject(QObject):
                 self.documents.reset(key, opened.document.snapshot())
                 self.autosaver.resolve(key, self.autosaver.digest_of(key), written=True)
         self.classes = self.project.classes
-        self.board.scan(e for e in self.entries.values() if self.documents.get(e.key) is None)
+        self.board.scan(self._unopened())
         self.classes_changed.emit()
 
     def _set_busy(self, doing: str) -> None:

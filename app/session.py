@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.browser import Browser
 from app.class_editor import ClassEditor
@@ -175,7 +175,7 @@ class Session(QObject):
                 self.message.emit(f"{self.save_state.text} The other project was not opened.", "error")
                 return
             self._adopt(opened.project)
-        self._show_first(opened)
+        self._in_turn(self._list_images, self._show_first, opened=opened)
 
     def _adopt(self, project: Project) -> None:
         self._opened = opened = OpenProject(project, self._reader)
@@ -193,9 +193,29 @@ class Session(QObject):
         self.editor.attach(opened)
         self.project_changed.emit()
         self.class_editor.attach(opened)
-        self.images_changed.emit(None)
         self.saved_changed.emit(self.save_state)
-        for note in sorted(opened.new_notes(), key=project.read_only_note.__eq__):  # what matters most last
+
+    def _in_turn(self, *steps: Callable[[Opened], None], opened: Opened) -> None:
+        """Take these steps as long as the project stays open, each in a turn of its own.
+
+        With ten thousand images each takes some ten milliseconds: together they would be missed frames.
+        """
+        project = self._opened
+
+        def step(first: Callable[[Opened], None], *later: Callable[[Opened], None]) -> None:
+            if self._opened is project:
+                first(opened)
+                if later:
+                    QTimer.singleShot(0, self, partial(step, *later))
+
+        QTimer.singleShot(0, self, partial(step, *steps))
+
+    def _list_images(self, opened: Opened) -> None:
+        project, ours = opened.project, self._opened
+        if project is None or ours is None:
+            return  # it was open before
+        self.images_changed.emit(None)
+        for note in sorted(ours.new_notes(), key=project.read_only_note.__eq__):  # what matters most last
             self.message.emit(note, "warning" if note == project.read_only_note else "info")
 
     def _show_first(self, opened: Opened) -> None:

@@ -7,7 +7,7 @@ milliseconds, and rows do not vanish under the person while she edits one of the
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -91,6 +91,7 @@ class ImageListModel(QAbstractListModel):
         self._entries: tuple[ImageEntry, ...] = ()
         self._rows: list[ImageEntry] = []
         self._row_of: dict[str, int] = {}
+        self._done: set[str] | None = set()  # None: to be counted
         self._status: Callable[[str], ImageStatus] = lambda _key: ImageStatus()
         self._pixmaps: OrderedDict[str, QPixmap] = OrderedDict()
         self._search = ""
@@ -103,9 +104,11 @@ class ImageListModel(QAbstractListModel):
         """List these images; `status` is asked for what is known of one."""
         self._entries = tuple(entries)
         self._status = status
-        present = {entry.key for entry in self._entries}
-        for key in [key for key in self._pixmaps if key not in present]:
-            del self._pixmaps[key]
+        self._done = None
+        if self._pixmaps:
+            present = {entry.key for entry in self._entries}
+            for key in [key for key in self._pixmaps if key not in present]:
+                del self._pixmaps[key]
         self.refresh()
 
     def set_search(self, text: str) -> None:
@@ -133,13 +136,11 @@ class ImageListModel(QAbstractListModel):
 
     def refresh(self) -> None:
         """Filter and sort anew."""
-        words = self._search.casefold().split()
-        rows = [
-            entry
-            for entry in self._entries
-            if all(word in entry.key.casefold() for word in words)
-            and (self._filter is StateFilter.ALL or self._filter.accepts(self._status(entry.key)))
-        ]
+        rows = list(self._entries)
+        if words := self._search.casefold().split():
+            rows = [entry for entry in rows if all(word in entry.key.casefold() for word in words)]
+        if self._filter is not StateFilter.ALL:
+            rows = [entry for entry in rows if self._filter.accepts(self._status(entry.key))]
         if self._order is ImageOrder.UNFINISHED:
             rows.sort(key=lambda entry: _RANK[self._status(entry.key).state])
         if rows == self._rows:
@@ -152,6 +153,9 @@ class ImageListModel(QAbstractListModel):
 
     def update_statuses(self, keys: Sequence[str]) -> None:
         """The status of these images changed: repaint their rows."""
+        if self._done is not None:
+            self._done.difference_update(keys)
+            self._done.update(self._done_among(keys))
         for row in {self._row_of[key] for key in keys if key in self._row_of}:
             index = self.index(row)
             self.dataChanged.emit(index, index, [STATUS_ROLE])
@@ -180,7 +184,12 @@ class ImageListModel(QAbstractListModel):
 
     def done_count(self) -> int:
         """Number of images that are done, listed or not."""
-        return sum(self._status(entry.key).state is AnnotationState.DONE for entry in self._entries)
+        if self._done is None:
+            self._done = set(self._done_among(entry.key for entry in self._entries))
+        return len(self._done)
+
+    def _done_among(self, keys: Iterable[str]) -> Iterator[str]:
+        return (key for key in keys if self._status(key).state is AnnotationState.DONE)
 
     def index_of(self, key: str | None) -> QModelIndex:
         """Where an image is listed; invalid when it is not."""

@@ -103,6 +103,8 @@ class Hands:
         self._watch = PaintWatch(subject.window, self._canvas)
         self._dragged = 0.0
         self._blocked: list[float] = []
+        self.processor_ms: list[float] = []
+        """What each timed action took of the processor in this thread: what a busy machine leaves to say."""
         subject.window.resize(*WINDOW_SIZE)
         self._watch.settle(0.3)
 
@@ -175,6 +177,19 @@ class Hands:
                 return spent
             # Saved as well: the next drag may snap to the same place, which a file would hold already.
             self._save_now(undo_first=True)
+
+    def settle(self, quiet_s: float) -> None:
+        """Let the window do what it has put off."""
+        self._watch.settle(quiet_s)
+
+    def timed(self, action: Callable[[int], object], repeat: int) -> list[float]:
+        """Milliseconds of each call, to painted."""
+
+        def painted(number: int) -> None:
+            action(number)
+            QApplication.processEvents()
+
+        return self._timed(painted, repeat)
 
     def save_blocks(self) -> list[float]:
         """How long Ctrl+S held the window up."""
@@ -290,9 +305,10 @@ class Hands:
         """Milliseconds of each call, as many as the budget allows."""
         spent: list[float] = []
         while len(spent) < repeat and sum(spent) < BUDGET_S * 1000:
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.thread_time()
             action(len(spent))
             spent.append((time.perf_counter() - start) * 1000)
+            self.processor_ms.append((time.thread_time() - busy) * 1000)
         return spent
 
     def _spin(self, condition: Callable[[], bool]) -> None:
