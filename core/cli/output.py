@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from core.errors import FileProblem
 from core.learning.events import Event, Notice, StepDone, TrainingStarted, Validated
@@ -46,12 +47,17 @@ def class_table(per_class_iou: Mapping[str, float | None], miou: float | None) -
     return "\n".join(rows)
 
 
+PROGRESS_EVERY_S: Final = 3.0
+
+
 class ProgressPrinter:
     """Prints a training run's events as lines, at most one for each `every_s` of training."""
 
     def __init__(self, every_s: float = 5.0) -> None:
         self._every_s = every_s
         self._next_s = 0.0
+        self._progress_text = ""
+        self._progress_s = float("-inf")
 
     def on_event(self, event: Event) -> None:
         """Print the event if it is worth a line now."""
@@ -62,17 +68,27 @@ class ProgressPrinter:
                 self._next_s = event.seconds + self._every_s
                 total = f"/{event.steps}" if event.steps else ""
                 say(
-                    f"step {event.step}{total}  {event.seconds:.0f} s  loss {event.loss:.4f}  "
-                    f"{event.images_per_s:.1f} crops/s"
+                    f"step {event.step}{total}  {event.seconds:.0f} s  loss {event.loss:.4f}"
+                    + (f"  {event.images_per_s:.1f} crops/s" if event.images_per_s else "")
                 )
             case Validated():
                 on = {"cross-fit": "cross-fitted"}.get(event.on, event.on)
                 best = "  (best so far)" if event.best else ""
                 say(f"step {event.step}  mIoU {percent(event.miou)} on {event.images} {on} images{best}")
+            case Notice() if event.progress is not None:
+                self._progress(event.text, event.progress)
             case Notice():
                 say(event.text if event.level == "info" else f"warning: {event.text}")
             case _:
                 pass
+
+    def _progress(self, text: str, share: float) -> None:
+        """What comes in many small pieces: a line now and then."""
+        now_s = time.monotonic()
+        if text == self._progress_text and now_s < self._progress_s + PROGRESS_EVERY_S:
+            return
+        self._progress_text, self._progress_s = text, now_s
+        say(f"{text}: {share:.0%}")
 
     def _started(self, event: TrainingStarted) -> None:
         encoder = f" on {event.encoder}" if event.encoder else ""

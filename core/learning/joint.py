@@ -33,6 +33,7 @@ from core.models.instant import InstantNetwork
 from core.models.network import SegmentationNetwork
 from core.models.registry import model_spec
 
+FITTING: Final = "fitting the instant learner"
 SHARES: Final = (0, 25, 50, 75, 100)
 """Of the instant learner in a blend, percent."""
 UNJUDGED_SHARE: Final = 50
@@ -43,8 +44,10 @@ network's best weights as well, and so flatter it: on 13 nerve images a quarter 
 others the even share was."""
 MOST_JUDGED: Final = 24
 """Held-out images on which shares are compared."""
-JOIN_SHARE: Final = 0.15
+JOIN_SHARE: Final = 0.3
 """Of a time budget at most, what is kept for the end of a run of both."""
+JOIN_FITS: Final = 1.3
+"""What the end takes, as a multiple of the first fit: fitting once more, and asking both about images."""
 
 
 def events_of(state: TrainState, *, features: Path | None = None, live: bool = False) -> Iterator[Event]:
@@ -115,7 +118,7 @@ def _fitted(state: TrainState, learner: InstantLearner) -> Iterator[Event]:
     for piece in learner.update():
         due = state.clock.seconds - told_s >= REPORT_S
         if isinstance(piece, FeaturesDone) and (due or piece.done == piece.images):
-            text = f"looking at the labelled images: {piece.done} of {piece.images}"
+            text = "looking at the labelled images"
             yield Notice(text=text, progress=piece.done / piece.images)
         elif isinstance(piece, FitStep) and (due or piece.step == piece.steps):
             yield _step_done(state, piece)
@@ -143,7 +146,6 @@ def _step_done(state: TrainState, piece: FitStep) -> StepDone:
 
 
 def _both(state: TrainState, features: Path | None, *, live: bool) -> Iterator[Event]:
-    began_s = state.clock.seconds
     learner = instant_learner(
         state.store,
         state.config,
@@ -153,13 +155,18 @@ def _both(state: TrainState, features: Path | None, *, live: bool) -> Iterator[E
         folder=features,
     )
     learner.held_out = frozenset(state.validator.plan.held_out)
+    kept_s = float("inf")
     if not live:
-        yield from _fitted_aside(state, learner)
+        began_s = state.clock.seconds
+        for event in _fitted_aside(state, learner):
+            if isinstance(event, Notice) and event.text != FITTING:
+                began_s = state.clock.seconds  # features are kept, and cost nothing at the end
+            yield event
+        kept_s = JOIN_FITS * (state.clock.seconds - began_s)
     if state.budget.seconds is not None:
-        # Fitting again at the end takes as long as now, at most; asking both about images takes some more.
-        kept_s = JOIN_SHARE * state.budget.seconds
-        if not live:
-            kept_s = min(state.clock.seconds - began_s, kept_s)
+        kept_s = min(
+            kept_s, JOIN_SHARE / 2 * state.budget.seconds if live else JOIN_SHARE * state.budget.seconds
+        )
         state.budget = replace(state.budget, seconds=state.budget.seconds - kept_s)
     for event in train_loop(state):
         if isinstance(event, Finished):
@@ -171,7 +178,8 @@ def _both(state: TrainState, features: Path | None, *, live: bool) -> Iterator[E
 
 def _joined(state: TrainState, learner: InstantLearner) -> Iterator[Event]:
     """Save what scores best of deep, instant and blended."""
-    yield from _fitted_aside(state, learner)  # labels may have come since
+    if learner.stale:
+        yield from _fitted_aside(state, learner)
     if not learner.version:
         return
     try:
@@ -204,7 +212,7 @@ def _fitted_aside(state: TrainState, learner: InstantLearner) -> Iterator[Event]
     for event in _fitted(state, learner):
         if isinstance(event, StepDone):
             share = event.step / (event.steps or 1)
-            yield Notice(text="fitting the instant learner", progress=share)
+            yield Notice(text=FITTING, progress=share)
         else:
             yield event
 
