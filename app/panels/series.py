@@ -32,9 +32,14 @@ class Series:
         return self._length
 
     def append(self, step: float, seconds: float, value: float) -> None:
-        """Add one point; one that is not finite is left out."""
+        """Add one point; one that is not finite is left out, and later steps are forgotten.
+
+        A run that goes on from its checkpoint, after its engine died, does its last steps again.
+        """
         if not np.isfinite(value):
             return
+        if self._length and step < self.steps[-1]:
+            self._forget_from(step)
         if self._length == self._table.shape[1]:
             self._halve()
         # Divided by its weight, the mean starts at the first value instead of at zero.
@@ -67,6 +72,12 @@ class Series:
     def smooth(self) -> NDArray[np.float64]:
         """Running mean at each point (N,), a view."""
         return self._table[3, : self._length]
+
+    def _forget_from(self, step: float) -> None:
+        self._length = int(np.searchsorted(self.steps, step))
+        self._mean = float(self.smooth[-1]) * self._weight if self._length else 0.0
+        if not self._length:
+            self._weight = 0.0
 
     def _halve(self) -> None:
         half = self._table.shape[1] // 2

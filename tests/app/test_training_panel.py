@@ -391,6 +391,18 @@ def test_smoothing_follows_a_running_mean_from_the_first_value() -> None:
     assert list(series.values) == [4.0, 0.0, 0.0]
 
 
+def test_steps_done_again_after_a_crash_replace_those_that_were_lost() -> None:
+    series = Series(smoothing=0.5)
+    for step, value in [(1, 4.0), (2, 4.0), (3, 9.0), (4, 9.0), (3, 4.0), (4, 4.0)]:
+        series.append(step, step, value)
+    assert list(series.steps) == [1, 2, 3, 4]
+    assert list(series.values) == [4.0] * 4
+    assert series.smooth == pytest.approx([4.0] * 4)
+
+    series.append(0, 0, 7.0)
+    assert list(series.smooth) == [7.0]
+
+
 def test_a_loss_that_is_not_a_number_is_left_out() -> None:
     series = Series()
     series.append(1, 1, math.nan)
