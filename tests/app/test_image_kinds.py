@@ -111,7 +111,7 @@ def test_it_opens_upright_and_masks_agree_with_what_is_drawn(bench, qtbot, tmp_p
         masks = {"own": project.read_mask(entry), "drawn": project.render_mask(entry, drawn)}
         report = export_from(project, tmp_path / "out")
     assert report.problems == []
-    exported = [file for file in (tmp_path / "out").rglob("*.png")]
+    exported = list((tmp_path / "out").rglob("*.png"))
     masks |= {str(file): np.asarray(Image.open(file)) for file in exported}
     pixels = read_image(path).mean(axis=2)
     assert exported

@@ -71,7 +71,7 @@ def candidates_in(
 class BlobTool(Tool):
     """Round things and steady regions are outlined in what is in sight; those labelled already are left out.
 
-    A click on one adds it, a drag adds those in the box, Enter or A all. The bracket keys change the size
+    A click on one adds it, a drag adds those in the box, Enter all. The bracket keys change the size
     looked for, / the method (LoG for round things, MSER for any form), I bright or dark ones.
     """
 
@@ -228,7 +228,7 @@ class BlobTool(Tool):
             return False
         keys = {Qt.Key.Key_BracketLeft, Qt.Key.Key_BracketRight, Qt.Key.Key_Slash, Qt.Key.Key_I}
         if self._open:
-            keys |= {Qt.Key.Key_A, Qt.Key.Key_Return, Qt.Key.Key_Enter}
+            keys |= {Qt.Key.Key_Return, Qt.Key.Key_Enter}
         if self.busy:
             keys.add(Qt.Key.Key_Escape)
         return event.key() in keys
@@ -272,7 +272,7 @@ class BlobTool(Tool):
         keys = "[ ] size, / method, I bright or dark"
         if not self._open:
             return f"No candidates of radius {sizes}; {keys}"
-        return f"{what}, radius {sizes}: click one, drag over many, Enter or A takes all; {keys}"
+        return f"{what}, radius {sizes}: click one, drag over many, Enter takes all; {keys}"
 
     def overlay_box(self) -> Box | None:
         """Around all candidates and the dragged box."""

@@ -51,8 +51,10 @@ class LiveWireTool(Tool):
 
     A click on the first anchor, a double-click or Enter closes the outline. Backspace or Ctrl+Z takes the
     last anchor back. Anchors snap to neighbours as points of polygons do. With Alt the wire is straight, and
-    nothing snaps. Building the map of an anchor takes some ten milliseconds
-    in a worker: what was clicked meanwhile is drawn straight and bends when the map is there.
+    nothing snaps.
+
+    Building the map of an anchor takes some ten milliseconds in a worker: what was clicked meanwhile is drawn
+    straight and bends when the map is there.
     """
 
     name = "live_wire"

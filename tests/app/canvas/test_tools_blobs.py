@@ -66,7 +66,7 @@ def test_a_drag_adds_those_in_the_box_in_one_step(desk):
     assert desk.shapes == ()
 
 
-@pytest.mark.parametrize("key", [KEY.Key_A, KEY.Key_Return, KEY.Key_Enter])
+@pytest.mark.parametrize("key", [KEY.Key_Return, KEY.Key_Enter])
 def test_a_key_takes_all_in_one_step(desk, qtbot, key):
     desk.key(key)
     assert len(desk.shapes) == len(DOTS)
