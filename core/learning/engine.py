@@ -195,8 +195,8 @@ class Engine:
         self._instant.follow(store, project.layout.features)
         for problem in project.problems[:MOST_PROBLEMS_TOLD]:
             self._send(Notice(text=f"Not learned from: {problem}", level="warning"))
-        if len(project.problems) > MOST_PROBLEMS_TOLD:
-            text = f"{len(project.problems) - MOST_PROBLEMS_TOLD} more files cannot be learned from."
+        if (untold := len(project.problems) - MOST_PROBLEMS_TOLD) > 0:
+            text = f"{untold} more {'files' if untold > 1 else 'file'} cannot be learned from."
             self._send(Notice(text=text, level="warning"))
 
     def _take_classes(self, command: ClassesChanged) -> None:

@@ -289,6 +289,19 @@ def test_an_image_that_vanished_is_told_once_and_training_goes_on(bench: EngineB
     assert len(bench.got(Finished)) == 1
 
 
+@pytest.mark.parametrize(("broken", "last"), [(3, "2.json"), (4, "1 more file cannot be learned from.")])
+def test_broken_annotations_are_named_and_the_rest_counted(
+    bench: EngineBench, broken: int, last: str
+) -> None:
+    for entry in bench.entries[:broken]:
+        entry.annotation_path.write_text("{")
+    bench.open()
+    told = [notice.text for notice in bench.got(Notice)]
+    assert len(told) == broken
+    assert "0.json" in told[0]
+    assert last in told[-1]
+
+
 def test_damaged_weights_are_told_once_and_the_next_run_shows_its_own(bench: EngineBench) -> None:
     bench.open()
     bench.do(Train(config=TINY))
