@@ -70,9 +70,10 @@ def describe(status: ImageStatus) -> str:
 
 
 def short_words(status: ImageStatus) -> str:
-    """The status in a row, whose badge shows the state as well: "3 shapes"."""
+    """The status in a row, whose badge shows the state too: "3 shapes", or why the image cannot be used."""
     if status.problem:
-        return "cannot be used"
+        _file, _, reason = status.problem.partition(": ")  # the row names the file
+        return reason or status.problem
     words = _STATE_WORDS[status.state]
     if not status.shapes:
         return words

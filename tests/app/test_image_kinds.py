@@ -13,6 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
+from app.panels.image_model import short_words
 from core.formats.masks import export_from
 from core.images.reader import image_size, read_image
 from core.project.project import Project
@@ -127,6 +128,11 @@ BROKEN: Final = {
     "text.jpg": b"this is no picture",
     "empty.tif": b"",
 }
+REASONS: Final = {
+    "cut.png": "is not an image of a known kind",
+    "text.jpg": "is not an image of a known kind",
+    "empty.tif": "is empty",
+}
 
 
 def test_broken_files_say_why_and_the_rest_goes_on(bench, qtbot, tmp_path) -> None:
@@ -139,7 +145,9 @@ def test_broken_files_say_why_and_the_rest_goes_on(bench, qtbot, tmp_path) -> No
         bench.wait_for_image(name)
         qtbot.waitUntil(lambda: bench.session.current.problem is not None)
         assert bench.session.current.document is None
-        assert bench.session.statuses.get(name).problem, name
+        status = bench.session.statuses.get(name)
+        assert status.problem, name
+        assert short_words(status).startswith(REASONS[name])  # what its row in the list says
     bench.session.open_image("whole.png")
     bench.wait_for_image("whole.png")
     assert bench.session.current.problem is None
