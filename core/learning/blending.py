@@ -15,16 +15,21 @@ FAR_BEHIND: Final = 0.1
 _FLOOR: Final = 1e-6
 
 
-def instant_share(deep_miou: float | None, instant_miou: float | None) -> float:
+def instant_share(deep_miou: float | None, instant_miou: float | None, *, learning: bool) -> float:
     """The instant learner's share in what is shown, 0..1.
 
     A deep network without a score is in its first steps: there the instant learner speaks alone. With both
     scored they speak together, for their mistakes differ, unless one of them is far behind.
+
+    Args:
+        deep_miou: of the deep network, on images it does not know; None: it has no score.
+        instant_miou: of the instant learner, by cross-fitting; None: not scored yet.
+        learning: the deep network is still being trained: nobody knows what its first scores are worth.
     """
     if deep_miou is None:
         return 1.0
     if instant_miou is None:
-        return EVEN
+        return 1.0 if learning else EVEN
     gap = deep_miou - instant_miou
     if abs(gap) <= FAR_BEHIND:
         return EVEN

@@ -66,6 +66,8 @@ from core.learning.weights import load_weights
 from core.project.project import Project
 
 MOST_PROBLEMS_TOLD: Final = 3
+BESIDE_A_STEP_S: Final = 0.3
+"""What the instant learner may take for its score after each step of a run: it decides what is shown."""
 _DEVICE_LOST: Final = (
     "CUDA error",
     "device-side assert",
@@ -131,7 +133,7 @@ class Engine:
             return True
         if self.training:
             self._advance()
-            self._learn_a_little()
+            self._learn_beside_the_run()
             return True
         return self._learn_a_little()
 
@@ -282,6 +284,13 @@ class Engine:
             ended = state.run
         if ended is not None:
             self._show_what_is_kept(ended)
+
+    def _learn_beside_the_run(self) -> None:
+        """What is not urgent of the instant learner's work, between two steps of a run."""
+        end_s = time.monotonic() + BESIDE_A_STEP_S
+        while self._learn_a_little() and time.monotonic() < end_s:
+            if self._inbox.waiting() or self._instant.urgent:
+                return
 
     def _learn_a_little(self) -> bool:
         """One piece of the instant learner's work; False when there is none."""

@@ -278,7 +278,8 @@ class OverlayWeights:
         instant_classes = self._instant.classes
         if instant_classes is None or set(deep_classes.indices) != set(instant_classes.indices):
             return 1.0  # what is new in the project only the instant learner knows
-        return instant_share(deep_miou, None if score is None else score.miou)
+        instant_miou = None if score is None else score.miou
+        return instant_share(deep_miou, instant_miou, learning=self._run_is_shown)
 
     def _instant_map(
         self, target: Target, image: NDArray[np.uint8], interrupted: Callable[[], bool]

@@ -111,15 +111,16 @@ def test_without_labels_it_waits(tmp_path: Path) -> None:
 
 
 def test_an_unscored_network_has_no_say_yet() -> None:
-    assert instant_share(None, 0.5) == 1.0
-    assert instant_share(None, None) == 1.0
+    assert instant_share(None, 0.5, learning=True) == 1.0
+    assert instant_share(None, None, learning=False) == 1.0
+    assert instant_share(0.3, None, learning=True) == 1.0, "its first scores say little"
 
 
 def test_equals_speak_together_and_one_far_behind_is_silent() -> None:
-    assert instant_share(0.6, 0.55) == 0.5
-    assert instant_share(0.8, 0.55) == 0.0
-    assert instant_share(0.3, 0.55) == 1.0
-    assert instant_share(0.3, None) == 0.5
+    assert instant_share(0.6, 0.55, learning=True) == 0.5
+    assert instant_share(0.8, 0.55, learning=True) == 0.0
+    assert instant_share(0.3, 0.55, learning=False) == 1.0
+    assert instant_share(0.3, None, learning=False) == 0.5
 
 
 def test_a_mixture_is_the_geometric_mean() -> None:
