@@ -65,13 +65,11 @@ def events_of(state: TrainState, *, features: Path | None = None, live: bool = F
     return fit(state)
 
 
-# --- the instant learner alone ----------------------------------------------------------------------------
-
-
-def _instant_alone(state: TrainState, features: Path | None) -> Iterator[Event]:
-    network = state.learner.network
-    assert isinstance(network, InstantNetwork)
-    learner = instant_learner(
+def _learner(
+    state: TrainState, features: Path | None, network: InstantNetwork | None = None
+) -> InstantLearner:
+    """An instant learner of the run's labels, on the run's device."""
+    return instant_learner(
         state.store,
         state.config,
         scale=state.scale,
@@ -80,6 +78,15 @@ def _instant_alone(state: TrainState, features: Path | None) -> Iterator[Event]:
         network=network,
         folder=features,
     )
+
+
+# --- the instant learner alone ----------------------------------------------------------------------------
+
+
+def _instant_alone(state: TrainState, features: Path | None) -> Iterator[Event]:
+    network = state.learner.network
+    assert isinstance(network, InstantNetwork)
+    learner = _learner(state, features, network)
     yield state.started()
     for event in _fitted(state, learner):
         if isinstance(event, StepDone):
@@ -146,14 +153,7 @@ def _step_done(state: TrainState, piece: FitStep) -> StepDone:
 
 
 def _both(state: TrainState, features: Path | None, *, live: bool) -> Iterator[Event]:
-    learner = instant_learner(
-        state.store,
-        state.config,
-        scale=state.scale,
-        device=state.device,
-        notify=state.notify,
-        folder=features,
-    )
+    learner = _learner(state, features)
     learner.held_out = frozenset(state.validator.plan.held_out)
     kept_s = float("inf")
     if not live:

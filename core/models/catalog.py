@@ -181,6 +181,27 @@ _HIDDEN: Final = OptionSpec(
     name="hidden", help="units of the head's hidden layer", default=128, minimum=4, maximum=1024
 )
 
+
+def _fcn(
+    stride: int, *, parameters: int, activation_bytes: int, macs: int, options: tuple[OptionSpec, ...]
+) -> ModelSpec:
+    """FCN with its finest scores at this stride."""
+    return ModelSpec(
+        name=f"fcn{stride}s",
+        title=f"FCN-{stride}s",
+        family="FCN",
+        paper=_FCN_PAPER,
+        year=2015,
+        parameters=parameters,
+        encoders=_FCN_ENCODERS,
+        size_multiple=32,
+        build_from=f"core.models.fcn:fcn{stride}s",
+        activation_bytes=activation_bytes,
+        macs_per_pixel=macs,
+        options=(*options, _ENCODER_WIDTH),
+    )
+
+
 MODELS: Final = (
     ModelSpec(
         name="unet",
@@ -212,48 +233,9 @@ MODELS: Final = (
             _ENCODER_WIDTH,
         ),
     ),
-    ModelSpec(
-        name="fcn8s",
-        title="FCN-8s",
-        family="FCN",
-        paper=_FCN_PAPER,
-        year=2015,
-        parameters=41_459_142,
-        encoders=_FCN_ENCODERS,
-        size_multiple=32,
-        build_from="core.models.fcn:fcn8s",
-        activation_bytes=50,
-        macs_per_pixel=26_134,
-        options=(_FC, _TRAINING, _STAGE_8S, _ENCODER_WIDTH),
-    ),
-    ModelSpec(
-        name="fcn16s",
-        title="FCN-16s",
-        family="FCN",
-        paper=_FCN_PAPER,
-        year=2015,
-        parameters=41_458_564,
-        encoders=_FCN_ENCODERS,
-        size_multiple=32,
-        build_from="core.models.fcn:fcn16s",
-        activation_bytes=34,
-        macs_per_pixel=26_126,
-        options=(_FC, _TRAINING, _STAGE_16S, _ENCODER_WIDTH),
-    ),
-    ModelSpec(
-        name="fcn32s",
-        title="FCN-32s",
-        family="FCN",
-        paper=_FCN_PAPER,
-        year=2015,
-        parameters=41_457_474,
-        encoders=_FCN_ENCODERS,
-        size_multiple=32,
-        build_from="core.models.fcn:fcn32s",
-        activation_bytes=27,
-        macs_per_pixel=26_122,
-        options=(_FC, _ENCODER_WIDTH),
-    ),
+    _fcn(8, parameters=41_459_142, activation_bytes=50, macs=26_134, options=(_FC, _TRAINING, _STAGE_8S)),
+    _fcn(16, parameters=41_458_564, activation_bytes=34, macs=26_126, options=(_FC, _TRAINING, _STAGE_16S)),
+    _fcn(32, parameters=41_457_474, activation_bytes=27, macs=26_122, options=(_FC,)),
     ModelSpec(
         name="instant",
         title="Instant learner",
