@@ -40,6 +40,11 @@ Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 
 # Named, because Pillow would otherwise also try formats that run other programs (EPS runs Ghostscript).
 _FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP", "DIB", "WEBP", "GIF", "PPM", "AVIF")
+_MAGIC: Final = (
+    *(b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM"),
+    *(b"P%d\n" % kind for kind in range(1, 7)),
+)
+"""How files of these kinds begin, as far as it can be told from a few bytes."""
 _SIDEWAYS: Final = frozenset({5, 6, 7, 8})
 _ORIENTATION: Final = 0x0112
 _BITS_PER_SAMPLE: Final = 258
@@ -175,8 +180,11 @@ def as_image_file_error(path: Path) -> Iterator[None]:
 def _why_unidentified(path: Path) -> str:
     if image_file(path).stat().st_size == 0:
         return "is empty (0 bytes); replace it by a good copy"
+    with image_file(path).open("rb") as opened:
+        if opened.read(8).startswith(_MAGIC):
+            return "is damaged or has no pixels (its header makes no sense); replace it by a good copy"
     kinds = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
-    return f"is not an image of a known kind ({kinds}), whatever its name says"
+    return f"is not an image of a known kind ({kinds}), whatever its name says; convert it or take it away"
 
 
 def _brief(error: BaseException) -> str:
@@ -198,15 +206,15 @@ def opened_image(path: Path) -> Iterator[Image.Image | None]:
             return
         raise
     with image:
-        if 0 in image.size:
-            raise ImageFileError(path, "has no pixels (its width or height is 0); replace it by a good copy")
         check_size(path, (image.height, image.width))
         yield image
 
 
 def check_size(path: Path, size_hw: tuple[int, int]) -> None:
-    """Refuse images of more than MOST_PIXELS with an ImageFileError."""
+    """Refuse images without pixels, and of more than MOST_PIXELS, with an ImageFileError."""
     height, width = size_hw
+    if height * width == 0:
+        raise ImageFileError(path, "has no pixels (its width or height is 0); replace it by a good copy")
     if height * width > MOST_PIXELS:
         raise ImageFileError(
             path,

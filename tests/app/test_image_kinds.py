@@ -129,7 +129,7 @@ BROKEN: Final = {
     "empty.tif": b"",
 }
 REASONS: Final = {
-    "cut.png": "is not an image of a known kind",
+    "cut.png": "is damaged or has no pixels",
     "text.jpg": "is not an image of a known kind",
     "empty.tif": "is empty",
 }

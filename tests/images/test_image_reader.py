@@ -201,6 +201,25 @@ def test_what_is_no_image_is_one_sentence(
         assert str(caught.value).startswith(str(tmp_path / name))
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.pgm", b"P5\n0 4\n255\n"),
+        ("a.gif", b"GIF89a" + bytes(6) + b";"),
+        ("a.png", b"\x89PNG\r\n\x1a\n" + bytes(30)),
+        ("a.jpg", b"\xff\xd8\xff\xe0" + bytes(20)),
+        ("a.tif", b"II*\0\x08\0\0\0\0\0"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_an_image_without_pixels_is_one_sentence(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+
+    for function in (read_image, image_size, lambda path: thumbnail(path, 9)):
+        with pytest.raises(ImageFileError, match=r"has no pixels .* good copy"):
+            function(tmp_path / name)
+
+
 def test_a_folder_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "a.png").mkdir()
 
