@@ -19,6 +19,7 @@ from app.canvas.shape_index import union
 from app.canvas.tools.base import Pointer
 from app.canvas.tools.found import FoundRegionTool, found, preview_path
 from core.annotation.commands import XY
+from core.annotation.document import Change
 from core.interactive.superpixels import MIN_SIZE, superpixels
 from core.interactive.window import Patch, PixelBox, overlap, window_around
 
@@ -146,6 +147,11 @@ class SuperpixelTool(FoundRegionTool):
         super().cancel()
         self._painted = None
         self._stroke = None
+
+    def document_changed(self, change: Change) -> None:
+        """What was painted has its label; the segments stay for the next ones."""
+        if self._asking and change.kind == "inserted":
+            self._forget()
 
     @property
     def busy(self) -> bool:

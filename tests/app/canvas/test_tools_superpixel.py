@@ -7,6 +7,7 @@ import pytest
 from PySide6.QtCore import Qt
 
 from app.qt_pixels import paintable
+from core.annotation.commands import AddShapes
 from core.annotation.rasterize import shape_mask
 
 KEY = Qt.Key
@@ -145,3 +146,15 @@ def test_another_image_is_cut_at_once(desk):
     assert desk.view.hint.startswith("Cutting")
     settle(desk)
     assert desk.view.hint.startswith("Click or drag")
+
+
+def test_segments_stay_when_a_label_had_to_be_asked_for(desk):
+    desk.view.set_active_class(None)
+    desk.click(210, 150)
+    settle(desk)
+    before = desk.view._tool.overlay_box()
+    desk.key(KEY.Key_Return)
+    (asked,) = desk.unlabelled
+    desk.history.push(AddShapes((asked.with_(label="nerve"),)))
+    assert not desk.view.busy
+    assert desk.view._tool.overlay_box() == before
