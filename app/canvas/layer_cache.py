@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from app.canvas.outlines import Box
 
 SLOW_LAYER_S: Final = 0.012
 """A layer that takes longer to draw is shown stretched while the zoom moves, and drawn when it rests."""
+
+VERY_SLOW_LAYER_S: Final = 0.03
+"""A layer that takes longer is drawn in a worker while its last picture still says what there is."""
 
 MOST_STRETCHED: Final = 2.5
 """A picture stretched or shrunk by more shows mush, or leaves most of the view empty: it is drawn anew."""
@@ -72,17 +75,38 @@ class Layer(Protocol):
         """Draw the part inside `rect` (device pixels) onto `target`, which is transparent there."""
 
 
+@runtime_checkable
+class WorkerLayer(Layer, Protocol):
+    """A layer that a worker can draw."""
+
+    def prepared(self, rect: QRect, frame: Frame) -> Callable[[QImage], None]:
+        """What draws the part inside `rect` as it is now, in any thread, whatever changes meanwhile."""
+
+
+DrawLater: TypeAlias = Callable[[Callable[[], QImage], Callable[[QImage], None]], None]
+"""Calls the first function in a worker and the second with its result here, in the window's thread."""
+
+
 class LayerCache:
     """One layer's picture and what of it is out of date.
 
     Args:
         layer: draws itself on demand.
         on_stretched: called when a stretched picture was shown and `sharpen` should be called soon.
+        draw_later: for a layer that takes long: what has it drawn in a worker, and then repaints.
     """
 
-    def __init__(self, layer: Layer, on_stretched: Callable[[], None]) -> None:
+    def __init__(
+        self, layer: Layer, on_stretched: Callable[[], None], draw_later: DrawLater | None = None
+    ) -> None:
         self._layer = layer
         self._on_stretched = on_stretched
+        self._draw_later = draw_later
+        self._under_way: Frame | None = None  # what a worker draws
+        self._changed_since: list[Box] = []  # while it draws
+        self._requests = 0
+        self._faded = False
+        self._sharp_wanted = False
         self._picture = QImage()
         self._frame: Frame | None = None
         self._dirty: list[QRect] = []
@@ -94,19 +118,33 @@ class LayerCache:
         """Say that a box of the image (None: all of it) looks different now."""
         if box is None or self._frame is None:
             self._stale_whole = True
-        elif not self._stale_whole:
+            self._forget_request()
+            return
+        if self._under_way is not None:
+            self._changed_since.append(box)
+        if not self._stale_whole:
             rect = self._frame.to_device(box, self._layer.margin * self._frame.ratio)
             if not rect.isEmpty():
                 self._dirty.append(rect)
+
+    def fade(self) -> None:
+        """Say that all of it looks different now, but may be shown as it was until it has been drawn."""
+        if self._draws_in_worker and self._cost_s > VERY_SLOW_LAYER_S and not self._stale_whole:
+            self._faded = True
+        else:
+            self.invalidate()
 
     def adopt(self, other: LayerCache) -> None:
         """Take the picture of another cache, if it is up to date: both layers look the same now."""
         if other._stale_whole or other._dirty or other._frame is None:
             return
+        if other._faded or other._under_way is not None:
+            return
         self._picture = QImage(other._picture)  # shared until one of them is drawn on
         self._frame = other._frame
         self._dirty = []
         self._stale_whole = False
+        self._forget_request()
 
     @property
     def view_box(self) -> Box | None:
@@ -116,27 +154,81 @@ class LayerCache:
         return self._frame.to_image(QRect(0, 0, self._frame.width, self._frame.height))
 
     def sharpen(self) -> None:
-        """Draw properly at the next paint, however long it takes."""
-        self._cost_s = 0.0
+        """Draw properly at the next paint, however long it takes; in a worker where that can be."""
+        if self._draws_in_worker and self._cost_s > VERY_SLOW_LAYER_S:
+            self._sharp_wanted = True
+        else:
+            self._cost_s = 0.0
 
     def paint(self, painter: QPainter, frame: Frame, exposed: QRect) -> None:
         """Bring the picture up to date and blit the exposed device rectangle of it.
 
         The painter's coordinates are logical viewport pixels.
         """
+        if self._faded:
+            self._request(frame)
         if self._may_stretch(frame):
             self._paint_stretched(painter, frame)
-            if frame.scale != self._stretched_to:  # other repaints must not put the sharp picture off
+            if self._sharp_wanted:
+                self._request(frame)
+            elif frame.scale != self._stretched_to:  # other repaints must not put the sharp picture off
                 self._stretched_to = frame.scale
                 self._on_stretched()
             return
         self._stretched_to = 0.0
+        self._sharp_wanted = False
         self._update(frame)
         ratio = frame.ratio
         target = QRectF(
             exposed.x() / ratio, exposed.y() / ratio, exposed.width() / ratio, exposed.height() / ratio
         )
         painter.drawImage(target, self._picture, QRectF(exposed))
+
+    # --- in a worker ----------------------------------------------------------------------------------------
+
+    @property
+    def _draws_in_worker(self) -> bool:
+        return self._draw_later is not None and isinstance(self._layer, WorkerLayer)
+
+    def _request(self, frame: Frame) -> None:
+        faded, self._faded, self._sharp_wanted = self._faded, False, False
+        if self._under_way == frame and not faded:
+            return
+        assert self._draw_later is not None
+        assert isinstance(self._layer, WorkerLayer)
+        self._under_way, self._changed_since = frame, []
+        self._requests += 1
+        number = self._requests
+        whole = QRect(0, 0, frame.width, frame.height)
+        draw = self._layer.prepared(whole, frame)
+
+        def picture() -> QImage:
+            image = QImage(whole.size(), QImage.Format.Format_ARGB32_Premultiplied)
+            image.fill(Qt.GlobalColor.transparent)
+            draw(image)
+            return image
+
+        self._draw_later(picture, lambda image: self._take(number, image))
+
+    def _take(self, number: int, image: QImage) -> None:
+        """What a worker has drawn, unless something newer is wanted."""
+        frame = self._under_way
+        if number != self._requests or frame is None:
+            return
+        self._picture, self._frame = image, frame
+        self._dirty = []
+        self._stale_whole = False
+        self._stretched_to = 0.0
+        self._under_way = None
+        changed, self._changed_since = self._changed_since, []
+        for box in changed:
+            self.invalidate(box)
+
+    def _forget_request(self) -> None:
+        self._requests += 1
+        self._under_way = None
+        self._changed_since = []
+        self._faded = self._sharp_wanted = False
 
     def _may_stretch(self, frame: Frame) -> bool:
         known = self._frame
@@ -170,9 +262,10 @@ class LayerCache:
             self._frame = frame
             self._dirty = []
             self._stale_whole = False
-            start = time.perf_counter()
+            self._forget_request()
+            start = time.thread_time()  # what others do meanwhile makes no layer slow
             self._redraw(QRect(0, 0, frame.width, frame.height), frame)
-            self._cost_s = time.perf_counter() - start
+            self._cost_s = time.thread_time() - start
             return
         self._frame = frame
         for rect in merged(self._dirty):

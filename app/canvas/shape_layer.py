@@ -86,21 +86,31 @@ class ShapeLayer:
 
     def render(self, target: QImage, rect: QRect, frame: Frame) -> None:
         """Draw what meets `rect`; see `layer_cache.Layer`."""
+        if (draw := self._drawing(rect, frame, whole=rect.size() == target.size())) is not None:
+            draw(target)
+
+    def prepared(self, rect: QRect, frame: Frame) -> Callable[[QImage], None]:
+        """See `layer_cache.WorkerLayer`: outlines and colours are looked up now, the rest is the worker's."""
+        return self._drawing(rect, frame, whole=True) or (lambda _target: None)
+
+    def _drawing(self, rect: QRect, frame: Frame, *, whole: bool) -> Callable[[QImage], None] | None:
         grow = round(self.margin * frame.ratio)
         found = self._index.near(frame.to_image(rect.adjusted(-grow, -grow, grow, grow)))
         uids = [uid for uid in found if uid not in self.live and (self.only is None or uid in self.only)]
         if not uids:
-            return
-        pixels = image_pixels(target)[rect.y() : rect.y() + rect.height(), rect.x() : rect.x() + rect.width()]
-        drawn = self._placed(uids, rect, frame)
-        if rect.size() == target.size():
-            self._rich = sum(len(ring) for shape in drawn for ring in shape.fixed) <= _RICH_VERTICES
-        _fill_all(pixels, drawn)
-        _stroke_all(pixels, drawn, frame.ratio, rich=self._rich)
-
-    def _placed(self, uids: Sequence[int], rect: QRect, frame: Frame) -> list[_Drawn]:
+            return None
         looks = [(self._index[uid], self._color_of(uid), uid in self.selected) for uid in uids]
-        return _place(looks, rect, frame)
+
+        def draw(target: QImage) -> None:
+            pixels = image_pixels(target)
+            pixels = pixels[rect.y() : rect.y() + rect.height(), rect.x() : rect.x() + rect.width()]
+            drawn = _place(looks, rect, frame)
+            if whole:
+                self._rich = sum(len(ring) for shape in drawn for ring in shape.fixed) <= _RICH_VERTICES
+            _fill_all(pixels, drawn)
+            _stroke_all(pixels, drawn, frame.ratio, rich=self._rich)
+
+        return draw
 
 
 def paint_outline(

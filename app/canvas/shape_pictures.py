@@ -9,8 +9,8 @@ from PySide6.QtCore import QRect
 from PySide6.QtGui import QColor, QPainter
 
 from app.canvas.aids.label_text import LabelTextLayer
-from app.canvas.layer_cache import Frame, Layer, LayerCache
-from app.canvas.live_shapes import LiveShapes, Shift
+from app.canvas.layer_cache import DrawLater, Frame, Layer, LayerCache
+from app.canvas.live_shapes import FEW, LiveShapes, Shift
 from app.canvas.outlines import Box
 from app.canvas.shape_index import ShapeIndex
 from app.canvas.shape_layer import ShapeLayer
@@ -26,7 +26,7 @@ class ShapePictures:
         index: outlines and order.
         color_of: colour of a shape by uid.
         label_of: label of a shape by uid.
-        on_stretched: see `LayerCache`.
+        on_stretched, draw_later: see `LayerCache`.
     """
 
     def __init__(
@@ -35,13 +35,14 @@ class ShapePictures:
         color_of: Callable[[int], QColor],
         label_of: Callable[[int], str],
         on_stretched: Callable[[], None],
+        draw_later: DrawLater | None = None,
     ) -> None:
         self._index = index
         self._lying = ShapeLayer(index, color_of)
         self._dragged = ShapeLayer(index, color_of)
         self._magnified = ShapeLayer(index, color_of)
         self._names = LabelTextLayer(index, label_of, color_of)
-        self._lying_cache = LayerCache(self._lying, on_stretched)
+        self._lying_cache = LayerCache(self._lying, on_stretched, draw_later)
         self._dragged_cache = LayerCache(self._dragged, on_stretched)
         self._names_cache = LayerCache(self._names, on_stretched)
         self.names_visible = False
@@ -53,6 +54,12 @@ class ShapePictures:
         self._dragged_cache.invalidate(None if self._dragged.only is None else box)
         self._names_cache.invalidate(box if self.names_visible else None)
 
+    def fade(self) -> None:
+        """Say that all shapes look different now; until they are drawn they may be shown as they were."""
+        self._lying_cache.fade()
+        for cache in (self._dragged_cache, self._names_cache):
+            cache.invalidate()
+
     def sharpen(self) -> None:
         """See `LayerCache`."""
         for cache in (self._lying_cache, self._dragged_cache, self._names_cache):
@@ -63,13 +70,17 @@ class ShapePictures:
         uids, crowd, swarm = live.uids(), live.crowd(), live.swarm
         moving = frozenset(live.previews) | (live.shift.uids if live.shift is not None else frozenset())
         self._begin_drag(swarm, live.selection)
-        changed = (uids ^ frozenset(self._lying.live)) | (crowd ^ frozenset(self._lying.selected))
+        appeared, highlighted = uids ^ frozenset(self._lying.live), crowd ^ frozenset(self._lying.selected)
+        changed = appeared | highlighted
         self._lying.live, self._lying.selected = uids, crowd
         renamed = moving ^ frozenset(self._names.moving)
         self._names.moving = moving
         boxes = [self._index.box_of(changed)] if changed else []
-        for box in boxes:
-            self._lying_cache.invalidate(box)
+        if len(highlighted) > FEW and not appeared:
+            self._lying_cache.fade()  # they are all there, and look selected a moment later
+        else:
+            for box in boxes:
+                self._lying_cache.invalidate(box)
         if renamed:
             self._names_cache.invalidate(self._index.box_of(renamed) if self.names_visible else None)
         return boxes

@@ -33,7 +33,7 @@ from app.canvas.layer_cache import Frame, Layer, LayerCache
 from app.canvas.live_shapes import LIVE_MARGIN, LiveShapes
 from app.canvas.outlines import Box
 from app.canvas.overlay import PredictionLayer, Region
-from app.canvas.pixels import PixelReader
+from app.canvas.pixels import Latest, PixelReader
 from app.canvas.placeholder import paint_placeholder
 from app.canvas.shape_index import MANY_CHANGES, ShapeIndex, union
 from app.canvas.shape_pictures import ShapePictures
@@ -42,6 +42,7 @@ from app.canvas.tile_feed import TileFeed
 from app.canvas.tool_view import ToolView
 from app.canvas.tools.registry import TOOLS
 from app.theme import Themed, Tokens, tokens
+from app.workers.tasks import TaskRunner
 from core.annotation.document import AnnotationDocument, Change
 from core.annotation.model import ClassList, LabelClass, Shape
 from core.images.pyramid import Pyramid
@@ -94,9 +95,16 @@ class CanvasView(Themed, ToolView):
         self._image_cache = LayerCache(self._shown_image, self._on_stretched)
         self._prediction_cache = LayerCache(self._prediction_layer, self._on_stretched)
         self._shapes = ShapePictures(
-            self._index, self._color_of_uid, lambda uid: self._shape(uid).label, self._on_stretched
+            self._index,
+            self._color_of_uid,
+            lambda uid: self._shape(uid).label,
+            self._on_stretched,
+            self._draw_later,
         )
         self._live = LiveShapes(self._index, self.color_of)
+        self._picture_runner = TaskRunner(1, self)
+        self._pictures = Latest(self._picture_runner, self)
+        self._pictures.failed.connect(self._on_picture_failed)
         self._sharpen_timer = QTimer(self)
         self._sharpen_timer.setSingleShot(True)
         self._sharpen_timer.setInterval(_SHARPEN_AFTER_MS)
@@ -147,6 +155,7 @@ class CanvasView(Themed, ToolView):
             feed.close(_WORKERS_MS)
         self._leaving.clear()
         self.context.runner.close(_WORKERS_MS)
+        self._picture_runner.close(_WORKERS_MS)
 
     def _feed_of(self, pyramid: Pyramid) -> TileFeed:
         self._feed = feed = TileFeed(pyramid, self)
@@ -209,7 +218,7 @@ class CanvasView(Themed, ToolView):
         self._classes = classes
         self._colors = ClassColors(classes)
         self._prediction_layer.set_classes(classes)
-        self._shapes.invalidate()
+        self._shapes.fade()
         self._prediction_cache.invalidate()
         self.viewport().update()
 
@@ -366,7 +375,7 @@ class CanvasView(Themed, ToolView):
         for change in changes:
             self._tool.document_changed(change)
             self.context.waiting.document_changed(change)
-        self._shapes.invalidate()
+        self._shapes.fade()
         self._after_live_change(None)
         self.viewport().update()
 
@@ -477,6 +486,17 @@ class CanvasView(Themed, ToolView):
 
     def _on_stretched(self) -> None:
         self._sharpen_timer.start()
+
+    def _draw_later(self, draw: Callable[[], QImage], then: Callable[[QImage], None]) -> None:
+        def show(picture: QImage) -> None:
+            then(picture)
+            self.viewport().update()
+
+        self._pictures.run(draw, doing="drawing the shapes", then=show)
+
+    def _on_picture_failed(self, _sentence: str) -> None:
+        self._shapes.invalidate()  # drawn here then, and what is wrong told as for any paint
+        self.viewport().update()
 
     def _on_zoom_rested(self) -> None:
         for cache in (self._image_cache, self._prediction_cache, self._shapes):

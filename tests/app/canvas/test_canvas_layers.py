@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from app.canvas import shape_layer
 from app.canvas.layer_cache import Frame, merged
 from app.canvas.live_shapes import FEW
 from core.annotation.commands import MoveVertex, Relabel, RemoveShapes, Reorder, TranslateShapes
-from core.annotation.model import Shape, ShapeType, frozen_points
+from core.annotation.document import AnnotationDocument
+from core.annotation.model import Annotation, ClassList, Shape, ShapeType, frozen_points
 
 
 def as_array(image: QImage) -> np.ndarray:
@@ -124,6 +126,41 @@ def test_a_slow_layer_is_stretched_while_zooming_and_sharp_afterwards(make_desk,
     stretched = shown(desk)
     qtbot.waitUntil(lambda: plainly_different(shown(desk), stretched) > 0.01)
     assert plainly_different(shown(desk), drawn_anew(desk)) == 0
+
+
+def recolored(classes: ClassList) -> ClassList:
+    return replace(classes, classes=tuple(replace(c, color=f"#{c.rgb[1]:02x}20f0") for c in classes))
+
+
+def test_colours_of_very_many_shapes_change_in_a_worker_and_edits_meanwhile_show(make_desk, qtbot):
+    desk = make_desk(*crowd(400))
+    QApplication.processEvents()  # scroll bars come
+    before = shown(desk)
+    cache = desk.view._shapes._lying_cache
+    cache._cost_s = 1.0  # as if it had ten thousand
+    classes = recolored(desk.view.classes)
+    desk.view.set_classes(classes)
+    assert plainly_different(shown(desk), before) < 0.002  # the window did not wait
+    gone = max(desk.shapes, key=lambda shape: float(np.ptp(shape.points)))
+    desk.history.push(RemoveShapes.of(desk.document, [gone.uid]))
+    shown(desk)
+    qtbot.waitUntil(lambda: plainly_different(shown(desk), before) > 0.05)
+    found = shown(desk)
+    cache._cost_s = 0.0
+    assert plainly_different(found, drawn_anew(desk)) < 0.002
+
+
+def test_another_image_never_shows_the_shapes_that_a_worker_drew_for_the_last(make_desk, qtbot):
+    desk = make_desk(*crowd(400))
+    QApplication.processEvents()
+    shown(desk)
+    desk.view._shapes._lying_cache._cost_s = 1.0
+    desk.view.set_classes(recolored(desk.view.classes))
+    shown(desk)
+    desk.view.set_document(AnnotationDocument(Annotation("b.png", (400, 400))))
+    empty = shown(desk)
+    qtbot.waitUntil(lambda: not desk.view._pictures.busy)
+    assert (shown(desk) == empty).all()
 
 
 def test_very_many_selected_shapes_are_highlighted(make_desk):
