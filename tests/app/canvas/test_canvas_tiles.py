@@ -58,8 +58,12 @@ def shown(view: CanvasView) -> np.ndarray:
 
 def settled(qtbot, view: CanvasView) -> np.ndarray:
     """What is painted once every tile in sight has arrived."""
-    shown(view)
-    qtbot.waitUntil(lambda: view._feed is not None and not view._feed.busy)
+
+    def complete() -> bool:
+        shown(view)  # asks for what is missing: an image that is laid out meanwhile has more tiles
+        return view._feed is not None and not view._feed.busy
+
+    qtbot.waitUntil(complete)
     return shown(view)
 
 
