@@ -21,8 +21,8 @@ from core.polygons.snapping import Outlines, Snap, SnapIndex, VertexRef
 
 _CLOSED: Final = (ShapeType.POLYGON, ShapeType.RECTANGLE, ShapeType.ORIENTED_RECTANGLE)
 
-_MOST_POINTS: Final = 20_000
-"""Borders of more vertices than this are not searched for a way: the mouse waits for it."""
+_MOST_POINTS: Final = 4000
+"""Borders of more vertices than this are not searched for a way (some 40 ms): the mouse waits for it."""
 
 
 def snap_outlines(shape: Shape) -> Outlines | None:
@@ -46,6 +46,8 @@ class Snapper:
         self._document: AnnotationDocument | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._index = SnapIndex()
+        self._asked_across: tuple[object, ...] = ()
+        self._found_across: Points | None = None
         self.enabled = True
 
     def set_document(self, document: AnnotationDocument | None) -> None:
@@ -110,8 +112,20 @@ class Snapper:
         return self._border_across(start, end, longer=longer) if across else None
 
     def _border_across(self, start: XY, end: XY, *, longer: bool) -> Points | None:
-        """As `border`, along several rings that touch."""
+        """As `border`, along several rings that touch. While the mouse rests on an end it is asked again."""
         index, hidden = self._ready(), self._hidden()
+        revision = -1 if self._document is None else self._document.revision
+        asked = start, end, longer, revision, frozenset(hidden)
+        if self._asked_across != asked:
+            self._asked_across, self._found_across = (
+                asked,
+                self._search(index, hidden, start, end, longer=longer),
+            )
+        return self._found_across
+
+    def _search(
+        self, index: SnapIndex, hidden: Collection[int], start: XY, end: XY, *, longer: bool
+    ) -> Points | None:
         goal = index.rings_at(*end, ON_RING, leave_out=hidden)
         met = fresh = index.rings_at(*start, ON_RING, leave_out=hidden)
         points = 0
