@@ -8,8 +8,8 @@
 
 All signals of a task are emitted in the thread that made the runner, so anything may be connected to them. A
 task that was cancelled delivers nothing. A runner with one thread is a queue: jobs of one priority run in the
-order they were given, which is what saving relies on. The queue is ours: QThreadPool forgets the priority of a
-job that wakes a waiting thread, and so lets a later one overtake it.
+order they were given, which is what saving relies on. The queue is ours: QThreadPool forgets the priority of
+a job that wakes a waiting thread, and so lets a later one overtake it.
 
 Workers never touch a `Task`: its last reference must not be dropped, and so the QObject not be deleted, in
 another thread. They fill a plain `_Job` and tell the runner.

@@ -94,7 +94,7 @@ def test_not_even_where_the_file_takes_longer_to_write_than_that(image_folder):
     folder = image_folder(1, size_hw=(600, 600))
     corners = np.array([(0, 0), (4, 0), (4, 4), (0, 4)], dtype=np.float64)
     many = tuple(
-        Shape("nerve", ShapeType.POLYGON, np.repeat(corners + (i % 500, i // 500), 5, axis=0))
+        Shape("nerve", ShapeType.POLYGON, np.repeat(corners + np.array((i % 500, i // 500)), 5, axis=0))
         for i in range(6000)
     )
     annotation = Annotation("scan000.png", (600, 600), many, AnnotationState.IN_PROGRESS)
