@@ -3,9 +3,10 @@
 `python tests/bench/latency.py [--side 1024] [--images 10] [--corrections 12] [--train]`
 
 A copy of the bundled sample, its images enlarged to `--side`, every one of them labelled (the sample's
-masks; unlabelled images get those of a neighbour, which is fine for time). The engine runs in this process, as
-it does in its own. One by one a disc is labelled somewhere in the image that is watched; t1 is the time from the
-command to the first prediction of that image whose head was fitted to it. With `--train` a U-Net trains meanwhile.
+masks; unlabelled images get those of a neighbour, which is fine for time). The engine runs in this
+process, as it does in its own. One by one a disc is labelled somewhere in the image that is watched; t1
+is the time from the command to the first prediction of that image whose head was fitted to it. With
+`--train` a U-Net trains meanwhile.
 """
 
 from __future__ import annotations
