@@ -226,7 +226,7 @@ class Session(QObject):
             if key is None:
                 root = self._opened.project.root
                 self.message.emit(f"{opened.target.image} is not among the images of {root}.", "warning")
-        if key is None and self._current is None:
+        if key is None and self._current is None and self._browser.wanted is None:
             key = self.preferred_image(self._opened.project.root)
             if key not in self._opened.entries:
                 key = next(iter(self._opened.entries), None)

@@ -100,6 +100,25 @@ def test_a_folder_inside_a_project_opens_the_project(session, qtbot, image_folde
     assert session.active_class.name == "nerve"
 
 
+def test_a_project_closed_while_it_opens_shows_nothing_more(session, qtbot, image_folder):
+    listed: list[object] = []
+    session.open_project(image_folder(3))
+    with qtbot.waitSignal(session.project_changed):
+        pass
+    assert session.close()
+    session.images_changed.connect(listed.append)
+    session.open_project(image_folder(2, name="other"))
+    qtbot.waitUntil(lambda: session.current is not None)
+    assert listed == [None]
+    assert len(session.keys()) == 2
+
+
+def test_an_image_asked_for_while_the_project_opens_is_the_one_that_is_shown(session, qtbot, image_folder):
+    session.project_changed.connect(lambda: session.open_image("scan001.png"))
+    open_in(session, qtbot, image_folder(3))
+    assert session.current.entry.key == "scan001.png"
+
+
 def test_opening_an_image_of_the_open_project_only_shows_it(opened, qtbot):
     root = opened.project.root
     with qtbot.waitSignal(opened.current_changed), qtbot.assertNotEmitted(opened.project_changed):
