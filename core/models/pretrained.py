@@ -38,6 +38,7 @@ EMBEDDED_FILE: Final = "models/efficientnet-lite0-57934424.pth"
 TIMM_FILE: Final = "model.safetensors"
 _CHUNK_BYTES: Final = 1 << 20
 _TIMEOUT_S: Final = 30.0
+_OTHER_FILE: Final = "choose a file for this encoder, or the encoder the file is for"
 
 
 def load_encoder_weights(encoder: Encoder, source: str, notify: Notify | None = None) -> dict[str, Tensor]:
@@ -132,21 +133,23 @@ def _stated_normalization(metadata: Mapping[str, str]) -> Normalization | None:
 def _fill(encoder: Encoder, tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Copy tensors into the encoder, all or none; returns those that were not asked for."""
     module = encoder.published
-    if any(name.startswith("encoder.") for name in tensors):  # a whole network of this program
-        module = encoder
-        tensors = {n.removeprefix("encoder."): t for n, t in tensors.items() if n.startswith("encoder.")}
+    for prefix in ("encoder.", "deep.encoder."):  # a whole network of this program, a blend among them
+        if any(name.startswith(prefix) for name in tensors):
+            module = encoder
+            tensors = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+            break
     wanted = module.state_dict()
     for name, place in wanted.items():
         if name not in tensors:
             if name.endswith("num_batches_tracked"):  # a counter, absent from files of older torch
                 continue
-            problem = f"does not fit the encoder {encoder.name}: it has no tensor {name}"
+            problem = f"does not fit the encoder {encoder.name}: it has no tensor {name}; {_OTHER_FILE}"
             raise WeightsFileError(path, problem)
         if tensors[name].shape != place.shape:
             raise WeightsFileError(
                 path,
                 f"does not fit the encoder {encoder.name}: {name} is {tuple(tensors[name].shape)}"
-                f" there and {tuple(place.shape)} here",
+                f" there and {tuple(place.shape)} here; {_OTHER_FILE}",
             )
     for name, place in wanted.items():
         if name in tensors:
