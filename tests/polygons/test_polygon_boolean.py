@@ -155,9 +155,11 @@ def test_what_comes_out_is_valid_and_covers_what_it_should(regions, turns) -> No
     both = whole
     for other in rest:
         both = both.union(other)
-    assert area(united) == pytest.approx(both.area, abs=1)
+    # Splinters go, and a needle as long as an outline may be among them.
+    lost = 1 + boolean.LEAST_WIDTH * sum(each.length for each in (whole, *rest))
+    assert area(united) == pytest.approx(both.area, abs=lost)
     taken = rest[0]
     for other in rest[1:]:
         taken = taken.union(other)
-    assert area(free) == pytest.approx(whole.difference(taken).area, abs=1)
-    assert area(pieces) == pytest.approx(whole.area, abs=1)
+    assert area(free) == pytest.approx(whole.difference(taken).area, abs=lost)
+    assert area(pieces) == pytest.approx(whole.area, abs=lost)
