@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
+
 from core.images.reader import read_image
 from core.learning.events import Finished, Notice, TrainingStarted, Validated
 from core.learning.header import read_header
+from core.learning.instant import crossfit, learner
 from core.learning.joint import events_of
 from core.learning.predict import open_predictor
 
 DISC, SQUARE = 3, 7
+
+
+@pytest.fixture(autouse=True)
+def _short_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learner, "STEPS", 120)
+    monkeypatch.setattr(crossfit, "STEPS", 40)
 
 
 def _iou(path, picture, value: int) -> float:

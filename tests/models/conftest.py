@@ -16,7 +16,13 @@ from core.models.normalization import Normalization
 from core.models.registry import build, model_spec
 from core.models.specs import Option
 
-NARROW: dict[str, Option] = {"width": 4, "encoder_width": 4, "fc": 32}
+NARROW: dict[str, Option] = {
+    "width": 4,
+    "encoder_width": 4,
+    "fc": 32,
+    "deep": '{"name": "unet", "encoder": "plain", "options": {"encoder_width": 4, "width": 4}}',
+    "instant_encoder": "plain",
+}
 
 
 @pytest.fixture(autouse=True)
