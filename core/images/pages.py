@@ -47,6 +47,15 @@ def image_file(path: Path) -> Path:
     return split_page(path)[0]
 
 
+def stamp(path: Path) -> str:
+    """Changes when the file that holds this image does."""
+    try:
+        status = image_file(path).stat()
+    except OSError:
+        return "missing"  # reading it says what is wrong
+    return f"{path} {status.st_mtime_ns} {status.st_size}"
+
+
 def split_page(path: Path) -> tuple[Path, int]:
     """The file and the page in it, from 0, that an image's path stands for."""
     match = _PAGE.fullmatch(path.name)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from core.annotation.model import ClassList
 from core.errors import UsageError, WeightsFileError
+from core.images.pages import stamp
 from core.images.reader import read_image
 from core.learning.blending import instant_share, mixed
 from core.learning.events import Notice, OverlayCompared, PackedMask, Prediction
@@ -299,13 +300,13 @@ class OverlayWeights:
     ) -> PredictedMap:
         """Both learners' opinion; the deep one is asked again only when it has learned something."""
         assert self._instant is not None
-        stamp = target.key, _stamp(target.image_path), self._deep_version
-        deep = self._deep_maps.get(stamp)
+        asked = target.key, stamp(Path(target.image_path)), self._deep_version
+        deep = self._deep_maps.get(asked)
         if deep is None:
             with _interruption(predictor, interrupted):
                 deep = predictor.predict(image, probabilities=True).probabilities
             assert deep is not None
-            self._deep_maps.keep(stamp, deep)
+            self._deep_maps.keep(asked, deep)
         quick = self._instant_map(target, image, interrupted).probabilities
         classes = self._instant.classes
         assert quick is not None
@@ -395,17 +396,17 @@ class _Images:
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget_bytes = budget_bytes
-        self._images: OrderedDict[str, tuple[tuple[str, float, int], NDArray[np.uint8]]] = OrderedDict()
+        self._images: OrderedDict[str, tuple[str, NDArray[np.uint8]]] = OrderedDict()
 
     def get(self, target: Target) -> NDArray[np.uint8]:
         """The pixels (H, W, 3), uint8. Raises ImageFileError."""
-        stamp = _stamp(target.image_path)
+        present = stamp(Path(target.image_path))
         known = self._images.get(target.key)
-        if known is not None and known[0] == stamp:
+        if known is not None and known[0] == present:
             self._images.move_to_end(target.key)
             return known[1]
         image = read_image(Path(target.image_path))
-        self._images[target.key] = stamp, image
+        self._images[target.key] = present, image
         self._images.move_to_end(target.key)
         while len(self._images) > 1 and sum(i.nbytes for _, i in self._images.values()) > self._budget_bytes:
             self._images.popitem(last=False)
@@ -413,11 +414,3 @@ class _Images:
 
     def forget(self, key: str) -> None:
         self._images.pop(key, None)
-
-
-def _stamp(path: str) -> tuple[str, float, int]:
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return path, 0.0, 0  # reading it says what is wrong
-    return path, status.st_mtime, status.st_size

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from core.annotation.model import AnnotationState
 from core.errors import FileProblem
+from core.images.pages import stamp
 from core.learning.data import ChannelMap, LabelStore
 from core.learning.instant.features import FeatureCache, Features
 from core.learning.instant.head import RATE, REFIT_RATE, REFIT_STEPS, STEPS, FitStep, PointSet, fit_head
@@ -265,12 +265,3 @@ class InstantLearner:
         """How many rows of each group a coarsest cell covers."""
         coarse = features.groups[-1].shape[-2]
         return [group.shape[-2] // coarse for group in features.groups]
-
-
-def stamp(path: Path) -> str:
-    """Changes when the file does."""
-    try:
-        status = path.stat()
-    except OSError:
-        return "missing"
-    return f"{path} {status.st_mtime_ns} {status.st_size}"

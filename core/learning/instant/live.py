@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from core.annotation.model import ClassList
 from core.errors import NothingToLearnError
+from core.images.pages import stamp
 from core.learning.config import TrainConfig
 from core.learning.data import LabelStore
 from core.learning.events import Event, Notice
 from core.learning.instant.crossfit import cross_fit
-from core.learning.instant.learner import InstantLearner, stamp
+from core.learning.instant.learner import InstantLearner
 from core.learning.instant.setup import instant_learner
 from core.learning.learnable import check_learnable
 from core.learning.predict import PredictedMap, choose_device
