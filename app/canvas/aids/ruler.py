@@ -89,11 +89,6 @@ class RulerTool(Tool):
         return True
 
     @property
-    def cursor(self) -> Qt.CursorShape:
-        """A cross."""
-        return Qt.CursorShape.CrossCursor
-
-    @property
     def hint(self) -> str:
         """The figures, or what to do."""
         if self.ends is None:

@@ -145,8 +145,8 @@ class Tool:
 
     @property
     def cursor(self) -> Qt.CursorShape:
-        """What the mouse looks like over the canvas."""
-        return Qt.CursorShape.ArrowCursor
+        """What the mouse looks like over the canvas: a cross, as most tools aim at a point."""
+        return Qt.CursorShape.CrossCursor
 
     @property
     def hint(self) -> str:

@@ -6,7 +6,6 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QKeyEvent, QPainter
 
 from app.canvas.context import ToolContext
@@ -15,7 +14,7 @@ from app.canvas.outlines import Box, outline_of
 from app.canvas.painting import draw_handles, draw_line, draw_tag, path_of
 from app.canvas.style import DRAG_START
 from app.canvas.tools.base import Pointer, Tool
-from app.canvas.tools.paths import FINISH_KEYS, takes_back
+from app.canvas.tools.half_drawn import FINISH_KEYS, steers
 from core.annotation.commands import XY
 from core.annotation.model import Shape, ShapeType, frozen_points
 
@@ -104,9 +103,7 @@ class TwoPointTool(Tool):
 
     def claims(self, event: QKeyEvent) -> bool:
         """While the first point is set: what finishes, cancels and takes back."""
-        return self.busy and (
-            event.key() in FINISH_KEYS or event.key() == Qt.Key.Key_Escape or takes_back(event)
-        )
+        return self.busy and steers(event)
 
     def key(self, event: QKeyEvent) -> bool:
         """Finish, or take the first point back."""
@@ -119,11 +116,6 @@ class TwoPointTool(Tool):
         return True
 
     # --- looks --------------------------------------------------------------------------------------------
-
-    @property
-    def cursor(self) -> Qt.CursorShape:
-        """A cross."""
-        return Qt.CursorShape.CrossCursor
 
     def overlay_box(self) -> Box | None:
         """Around the shape as it would be."""
@@ -234,11 +226,6 @@ class PointTool(Tool):
         """The context menu belongs to the right button."""
         if pointer.right:
             self.context.request_menu(pointer.global_pos)
-
-    @property
-    def cursor(self) -> Qt.CursorShape:
-        """A cross."""
-        return Qt.CursorShape.CrossCursor
 
     @property
     def hint(self) -> str:

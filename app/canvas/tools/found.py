@@ -15,7 +15,7 @@ from app.canvas.painting import draw_line, path_of, path_of_rings
 from app.canvas.pixels import Latest
 from app.canvas.style import line_pen
 from app.canvas.tools.base import Tool
-from app.canvas.tools.paths import FINISH_KEYS
+from app.canvas.tools.half_drawn import FINISH_KEYS
 from core.annotation.document import Change
 from core.annotation.model import Shape, ShapeType
 from core.interactive.window import Patch
@@ -151,11 +151,6 @@ class FoundRegionTool(Tool):
         return True
 
     # --- looks --------------------------------------------------------------------------------------------
-
-    @property
-    def cursor(self) -> Qt.CursorShape:
-        """A cross."""
-        return Qt.CursorShape.CrossCursor
 
     def overlay_box(self) -> Box | None:
         """Around what was found."""

@@ -102,11 +102,6 @@ class FreehandTool(Tool):
     # --- looks --------------------------------------------------------------------------------------------
 
     @property
-    def cursor(self) -> Qt.CursorShape:
-        """A cross."""
-        return Qt.CursorShape.CrossCursor
-
-    @property
     def hint(self) -> str:
         """What to do next."""
         if self.busy:

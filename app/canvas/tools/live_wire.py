@@ -15,7 +15,7 @@ from app.canvas.painting import draw_handle, draw_handles, draw_line, polygon_of
 from app.canvas.pixels import Latest, PixelReader
 from app.canvas.style import DRAG_START, HANDLE_HOT, HANDLE_RADIUS
 from app.canvas.tools.base import Pointer, Tool
-from app.canvas.tools.paths import FINISH_KEYS, takes_back
+from app.canvas.tools.half_drawn import BRING_BACK_HINT, DroppedOutlines, brings_back, steers, takes_back
 from app.canvas.tools.snap_mark import paint_snap
 from core.annotation.commands import XY
 from core.annotation.document import Change
@@ -50,8 +50,8 @@ class LiveWireTool(Tool):
     """A click sets an anchor, the wire follows edges from there to the mouse, the next click fixes it.
 
     A click on the first anchor, a double-click or Enter closes the outline. Backspace or Ctrl+Z takes the
-    last anchor back. Anchors snap to neighbours as points of polygons do. With Alt the wire is straight, and
-    nothing snaps.
+    last anchor back; after Esc, another tool or another image, Backspace brings the outline back. Anchors
+    snap to neighbours as points of polygons do. With Alt the wire is straight, and nothing snaps.
 
     Building the map of an anchor takes some ten milliseconds in a worker: what was clicked meanwhile is drawn
     straight and bends when the map is there.
@@ -75,6 +75,7 @@ class LiveWireTool(Tool):
         self._closing = False
         self._finishing = False
         self._asking = False
+        self._dropped: DroppedOutlines[tuple[list[XY], list[Points | None]]] = DroppedOutlines(context)
 
     @property
     def busy(self) -> bool:
@@ -82,7 +83,13 @@ class LiveWireTool(Tool):
         return bool(self.anchors)
 
     def cancel(self) -> None:
-        """Forget the half-drawn outline."""
+        """Drop the half-drawn outline; Backspace brings it back."""
+        if len(self.anchors) > 1:
+            self._dropped.keep((self.anchors, self._segments[: len(self.anchors) - 1]))
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is drawn."""
         self.work.drop()
         self.anchors = []
         self._segments = []
@@ -94,7 +101,7 @@ class LiveWireTool(Tool):
     def document_changed(self, change: Change) -> None:
         """What was closed is in the document, once its label has been asked for."""
         if self._asking and change.kind == "inserted":
-            self.cancel()
+            self._begin()
 
     # --- mouse --------------------------------------------------------------------------------------------
 
@@ -103,6 +110,8 @@ class LiveWireTool(Tool):
         if not pointer.left or self.context.document is None or self._finishing:
             return
         self._follow(pointer)
+        if not self.busy:
+            self._dropped.take()
         self._asking = False
         if self._closing:
             self.finish()
@@ -238,22 +247,22 @@ class LiveWireTool(Tool):
             self._segments.pop()  # the outline stays in sight, and open, while the label is asked for
             self._asking = True
         else:
-            self.cancel()
+            self._begin()
         self.context.add_drawn(shape, kept=True)
 
     # --- keys ---------------------------------------------------------------------------------------------
 
     def claims(self, event: QKeyEvent) -> bool:
-        """While an outline is half drawn: what finishes, cancels and takes back."""
-        return self.busy and (
-            event.key() in FINISH_KEYS or event.key() == Qt.Key.Key_Escape or takes_back(event)
-        )
+        """What finishes, drops and takes back while an outline is half drawn; then what brings it back."""
+        return steers(event) if self.busy else brings_back(event) and bool(self._dropped)
 
     def key(self, event: QKeyEvent) -> bool:
         """Finish, cancel, take back."""
         if not self.claims(event):
             return False
-        if takes_back(event):
+        if not self.busy:
+            self._bring_back()
+        elif takes_back(event):
             if self._finishing:
                 self._segments.pop()
                 self._finishing = False
@@ -264,16 +273,19 @@ class LiveWireTool(Tool):
             self.finish()
         return True
 
-    # --- looks --------------------------------------------------------------------------------------------
+    def _bring_back(self) -> None:
+        dropped = self._dropped.take()
+        if dropped is not None:
+            self.anchors, self._segments = dropped
+            self._want_map()
 
-    @property
-    def cursor(self) -> Qt.CursorShape:
-        """A cross."""
-        return Qt.CursorShape.CrossCursor
+    # --- looks --------------------------------------------------------------------------------------------
 
     @property
     def hint(self) -> str:
         """What to do next."""
+        if not self.anchors and self._dropped:
+            return BRING_BACK_HINT
         if not self.anchors:
             what = "image and the prediction" if self.context.has_prediction else "image"
             return f"Click on the border of an object; the outline follows the edges of the {what}"

@@ -16,7 +16,7 @@ from app.canvas.shape_index import union
 from app.canvas.style import DRAG_START
 from app.canvas.tools.base import Pointer, Tool
 from app.canvas.tools.drags import Drag
-from app.canvas.tools.paths import FINISH_KEYS, takes_back
+from app.canvas.tools.half_drawn import steers, takes_back
 from core.annotation.commands import XY, ShapeEdit
 from core.annotation.model import Points, Shape, ShapeType, frozen_points
 
@@ -123,9 +123,7 @@ class OrientedRectangleTool(Tool):
 
     def claims(self, event: QKeyEvent) -> bool:
         """While a point is set: what finishes, cancels and takes back."""
-        return self.busy and (
-            event.key() in FINISH_KEYS or event.key() == Qt.Key.Key_Escape or takes_back(event)
-        )
+        return self.busy and steers(event)
 
     def key(self, event: QKeyEvent) -> bool:
         """Finish, cancel, take back."""
@@ -142,11 +140,6 @@ class OrientedRectangleTool(Tool):
         return True
 
     # --- looks --------------------------------------------------------------------------------------------
-
-    @property
-    def cursor(self) -> Qt.CursorShape:
-        """A cross."""
-        return Qt.CursorShape.CrossCursor
 
     @property
     def hint(self) -> str:

@@ -15,6 +15,7 @@ from app.canvas.painting import draw_handle, draw_handles, draw_line, polygon_of
 from app.canvas.shape_index import union
 from app.canvas.style import DRAG_START, HANDLE_HOT, HANDLE_RADIUS
 from app.canvas.tools.base import Pointer, Tool
+from app.canvas.tools.half_drawn import BRING_BACK_HINT, DroppedOutlines, brings_back, steers, takes_back
 from app.canvas.tools.snap_mark import paint_snap
 from core.annotation.commands import XY
 from core.annotation.document import Change
@@ -27,15 +28,6 @@ _MODIFIERS: Final = {
     Qt.Key.Key_Control: Qt.KeyboardModifier.ControlModifier,
     Qt.Key.Key_Alt: Qt.KeyboardModifier.AltModifier,
 }
-FINISH_KEYS: Final = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space)
-
-
-def takes_back(event: QKeyEvent) -> bool:
-    """Backspace or Ctrl+Z: take the last point back."""
-    modifiers = event.modifiers()
-    return (event.key() == Qt.Key.Key_Backspace and modifiers == Qt.KeyboardModifier.NoModifier) or (
-        event.key() == Qt.Key.Key_Z and modifiers == Qt.KeyboardModifier.ControlModifier
-    )
 
 
 class PathTool(Tool):
@@ -49,7 +41,8 @@ class PathTool(Tool):
     exactly; Ctrl+Shift goes the other way round. So it is with outlines that touch each other.
 
     Where a label has to be asked for, the finished outline stays in sight until the shape is in the document.
-    When the question is cancelled it is half drawn again: sixty points are not lost by one Esc.
+    When the question is cancelled it is half drawn again. An outline that Esc, another tool or another image
+    ended is brought back by Backspace: sixty points are not lost by one key.
     """
 
     shape_type: ClassVar[ShapeType]
@@ -66,6 +59,7 @@ class PathTool(Tool):
         self._pointer: Pointer | None = None
         self._closing = False
         self._asking = False
+        self._dropped: DroppedOutlines[tuple[list[XY], list[int]]] = DroppedOutlines(context)
 
     @property
     def busy(self) -> bool:
@@ -73,7 +67,13 @@ class PathTool(Tool):
         return bool(self.points)
 
     def cancel(self) -> None:
-        """Forget the half-drawn shape."""
+        """Drop the half-drawn shape; Backspace brings it back."""
+        if len(self.points) > 1:
+            self._dropped.keep((self.points, self._steps))
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is drawn."""
         self.points = []
         self._steps = []
         self._snap = None
@@ -87,7 +87,7 @@ class PathTool(Tool):
             drawn = set(self.points)
             # Mending a ring that crosses itself may add points and take some away, never all.
             if any((float(x), float(y)) in drawn for x, y in change.after.points):
-                self.cancel()
+                self._begin()
 
     # --- mouse --------------------------------------------------------------------------------------------
 
@@ -96,6 +96,8 @@ class PathTool(Tool):
         if not pointer.left or self.context.document is None:
             return
         self._follow(pointer)
+        if not self.busy:
+            self._dropped.take()
         self._steps.append(len(self.points))
         self.points.extend(self._border)
         self._border = []
@@ -172,16 +174,14 @@ class PathTool(Tool):
         if self.context.active_class is None:
             self._asking, self._closing, self._at = True, False, None
         else:
-            self.cancel()
+            self._begin()
         self.context.add_drawn(shape, kept=True)
 
     # --- keys ---------------------------------------------------------------------------------------------
 
     def claims(self, event: QKeyEvent) -> bool:
-        """While a shape is half drawn: what finishes, cancels and takes back."""
-        return self.busy and (
-            event.key() in FINISH_KEYS or event.key() == Qt.Key.Key_Escape or takes_back(event)
-        )
+        """What finishes, drops and takes back while a shape is half drawn; then what brings it back."""
+        return steers(event) if self.busy else brings_back(event) and bool(self._dropped)
 
     def key(self, event: QKeyEvent) -> bool:
         """Finish, cancel, take back; Shift, Ctrl and Alt show what they change."""
@@ -189,7 +189,9 @@ class PathTool(Tool):
             return self._modifiers_changed(event)
         if not self.claims(event):
             return False
-        if takes_back(event):
+        if not self.busy:
+            self._bring_back()
+        elif takes_back(event):
             self._take_back()
             self._border = []
             self._closing = self._asking = False
@@ -198,6 +200,11 @@ class PathTool(Tool):
         elif not event.isAutoRepeat():
             self.finish()
         return True
+
+    def _bring_back(self) -> None:
+        dropped = self._dropped.take()
+        if dropped is not None:
+            self.points, self._steps = dropped
 
     def key_released(self, event: QKeyEvent) -> bool:
         """Shift, Ctrl and Alt show what they no longer change."""
@@ -214,11 +221,6 @@ class PathTool(Tool):
         return True
 
     # --- looks --------------------------------------------------------------------------------------------
-
-    @property
-    def cursor(self) -> Qt.CursorShape:
-        """A cross."""
-        return Qt.CursorShape.CrossCursor
 
     def overlay_box(self) -> Box | None:
         """Around all points and the mouse."""
@@ -295,6 +297,8 @@ class PolygonTool(PathTool):
     def hint(self) -> str:
         """What to do next."""
         match len(self.points):
+            case 0 if self._dropped:
+                return BRING_BACK_HINT
             case 0:
                 return "Click to place the first point of a polygon"
             case _ if self._asking and self._at is None:
@@ -325,7 +329,7 @@ class LinestripTool(PathTool):
     def hint(self) -> str:
         """What to do next."""
         if not self.points:
-            return "Click to place the first point of a line strip"
+            return BRING_BACK_HINT if self._dropped else "Click to place the first point of a line strip"
         if self._asking and self._at is None:
             return ASKING_HINT
         return self.border_hint or "Click to add points; Ctrl+click, Enter or a double-click ends the line"

@@ -6,7 +6,8 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
 
-from core.annotation.model import AnnotationState, ShapeType
+from core.annotation.document import AnnotationDocument
+from core.annotation.model import Annotation, AnnotationState, ShapeType
 
 KEY = Qt.Key
 ALT = Qt.KeyboardModifier.AltModifier
@@ -279,3 +280,43 @@ def test_an_unknown_tool_is_refused_by_name(desk):
     with pytest.raises(ValueError, match="no tool 'lasso'; there are select, polygon"):
         desk.view.set_tool("lasso")
     assert desk.view.tool == "polygon"
+
+
+@pytest.mark.parametrize("end", ["Esc", "another tool", "another image"])
+def test_backspace_brings_a_dropped_outline_back(desk, end):
+    for x, y in ((50, 50), (150, 50), (150, 150)):
+        desk.click(x, y)
+    if end == "Esc":
+        desk.key(KEY.Key_Escape)
+    elif end == "another tool":
+        desk.view.set_tool("rectangle")
+        desk.view.set_tool("polygon")
+    else:
+        elsewhere = AnnotationDocument(Annotation("b.png", (300, 400)))
+        desk.view.set_document(elsewhere)
+        desk.key(KEY.Key_Backspace)
+        assert not desk.view.busy  # it belongs to the other image
+        desk.view.set_document(desk.document)
+    assert not desk.view.busy
+    assert "Backspace" in desk.view.hint
+    desk.key(KEY.Key_Backspace)
+    assert desk.view.busy
+    desk.click(50, 150)
+    desk.key(KEY.Key_Return)
+    assert desk.points() == [[50, 50], [150, 50], [150, 150], [50, 150]]
+
+
+def test_a_finished_or_a_new_outline_leaves_nothing_to_bring_back(desk):
+    for x, y in ((50, 50), (150, 50), (150, 150)):
+        desk.click(x, y)
+    desk.key(KEY.Key_Return)
+    desk.key(KEY.Key_Backspace)
+    assert not desk.view.busy
+    for x, y in ((200, 200), (250, 200)):
+        desk.click(x, y)
+    desk.key(KEY.Key_Escape)
+    desk.click(300, 200)
+    desk.key(KEY.Key_Backspace)
+    desk.key(KEY.Key_Backspace)
+    assert not desk.view.busy
+    assert len(desk.shapes) == 1

@@ -178,3 +178,16 @@ def test_anchors_snap_to_neighbours_as_points_of_polygons_do(make_desk, square):
     assert [200, 200] in drawn
     desk.click(201, 99, ALT)  # suspends it
     assert desk.view._tool.anchors[0] != (200, 100)
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_backspace_brings_a_dropped_outline_back(desk, wait):
+    click_around(desk, 0.0, 2.1, 4.2, wait=wait)
+    desk.key(KEY.Key_Escape)
+    assert not desk.view.busy
+    desk.key(KEY.Key_Backspace)
+    assert desk.view.busy
+    settle(desk)
+    desk.key(KEY.Key_Return)
+    settle(desk)
+    assert_is_the_disc(desk)
