@@ -18,7 +18,7 @@ from PySide6.QtGui import QImage, QPainter
 
 from app.canvas.outlines import Box
 
-SLOW_LAYER_S: Final = 0.012
+SLOW_LAYER_S: Final = 0.008
 """A layer that takes longer to draw is shown stretched while the zoom moves, and drawn when it rests."""
 
 VERY_SLOW_LAYER_S: Final = 0.03
