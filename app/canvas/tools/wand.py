@@ -140,10 +140,15 @@ class WandTool(FoundRegionTool):
         return super().claims(event) or event.key() in (Qt.Key.Key_BracketLeft, Qt.Key.Key_BracketRight)
 
     def key(self, event: QKeyEvent) -> bool:
-        """Change the tolerance by a level; accept, drop."""
-        if event.key() in (Qt.Key.Key_BracketLeft, Qt.Key.Key_BracketRight):
-            self._set_tolerance(self.tolerance + (1 if event.key() == Qt.Key.Key_BracketRight else -1))
-            return True
+        """Change the tolerance by a sixth, a level at the least; accept, drop."""
+        step = max(1.0, self.tolerance / 6)
+        match event.key():
+            case Qt.Key.Key_BracketRight:
+                self._set_tolerance(self.tolerance + step)
+                return True
+            case Qt.Key.Key_BracketLeft:
+                self._set_tolerance(self.tolerance - step)
+                return True
         return super().key(event)
 
     # --- looks --------------------------------------------------------------------------------------------
