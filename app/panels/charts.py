@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 from app.panels.parts import ElidedLabel, format_duration, label
 from app.panels.series import Series
 from app.theme import SPACE, Themed, Tokens
+from core.learning.bootstrap import Interval
 
 if TYPE_CHECKING:
     from app.panels.plot import CurvePlot
@@ -55,6 +56,7 @@ class LiveChart(Themed, QWidget):
         self._axis: XAxis = "steps"
         self._plot: CurvePlot | None = None
         self._hovered_x = math.nan
+        self._interval: Interval | None = None
         self._repaint = QTimer(self, singleShot=True, interval=REPAINT_INTERVAL_MS)
         self._repaint.timeout.connect(self._on_repaint)
 
@@ -83,14 +85,19 @@ class LiveChart(Themed, QWidget):
         """The value in the heading."""
         return self._value.text()
 
-    def append(self, step: int, seconds: float, value: float) -> None:
-        """Add a point; it is drawn within a tenth of a second, with all that came meanwhile."""
+    def append(self, step: int, seconds: float, value: float, interval: Interval | None = None) -> None:
+        """Add a point; it is drawn within a tenth of a second, with all that came meanwhile.
+
+        `interval` is shown of the last point: where other images would put it.
+        """
         self.series.append(step, seconds, value)
+        self._interval = interval
         self._schedule()
 
     def clear(self) -> None:
         """Start over."""
         self.series.clear()
+        self._interval = None
         self._schedule()
 
     def set_axis(self, axis: XAxis) -> None:
@@ -147,6 +154,7 @@ class LiveChart(Themed, QWidget):
             self.series.smooth,
             ceiling=self._ceiling,
             best=best,
+            interval=self._interval,
         )
         self._write_heading(best)
 
@@ -163,6 +171,8 @@ class LiveChart(Themed, QWidget):
         if math.isnan(self._hovered_x):
             position = len(self.series) - 1
             where = "" if best is None else f"best {self.series.values[best]:.3f}"
+            if self._interval is not None:
+                where = f"{self._interval.low:.2f}–{self._interval.high:.2f} · {where}"
             self._plot.mark(None)
         else:
             position = int(np.abs(xs - self._hovered_x).argmin())

@@ -199,17 +199,11 @@ class TrainingPanel(QWidget):
 
     def _on_validated(self, event: Validated) -> None:
         if event.miou is not None:
-            self.miou.append(event.step, event.seconds, event.miou)
-        self.scores.set_scores(
-            event.miou,
-            event.per_class_iou,
-            self._classes,
-            images=event.images,
-            on_training=event.on == "training",
-        )
+            self.miou.append(event.step, event.seconds, event.miou, event.interval)
+        self.scores.show_validation(event, self._classes)
 
     def _on_finished(self, event: Finished) -> None:
-        how = "Stopped" if event.reason == "stopped" else "Finished"
+        how = {"stopped": "Stopped", "patience": "No better any more: ended"}.get(event.reason, "Finished")
         best = "" if event.best_miou is None else f", best mIoU {event.best_miou:.2f}"
         self.footer.set_notice(
             f"{how} after {event.steps:,} steps in {format_duration(event.seconds)}{best}: saved",

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from core.errors import FileProblem
+from core.learning.bootstrap import Interval
 from core.learning.events import Event, Notice, StepDone, TrainingStarted, Validated
 
 
@@ -38,13 +39,32 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def class_table(per_class_iou: Mapping[str, float | None], miou: float | None) -> str:
-    """A per-class table, the mean last."""
-    width = max([len("class"), len("mean"), *(len(name) for name in per_class_iou)])
-    rows = [f"{'class':<{width}}  IoU"]
-    rows += [f"{name:<{width}}  {percent(value)}" for name, value in per_class_iou.items()]
-    rows.append(f"{'mean':<{width}}  {percent(miou)}")
-    return "\n".join(rows)
+def class_table(
+    per_class_iou: Mapping[str, float | None],
+    miou: float | None,
+    *,
+    interval: Interval | None = None,
+    class_intervals: Mapping[str, Interval | None] | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> str:
+    """A per-class table, the mean last, with what is known of how far each number can be trusted."""
+    ends, remarks = dict(class_intervals or {}), dict(notes or {})
+    rows = [("class", "IoU", "95 %" if any(ends.values()) or interval else "", "")]
+    rows += [
+        (name, percent(value), between(ends.get(name)), remarks.get(name, ""))
+        for name, value in per_class_iou.items()
+    ]
+    rows.append(("mean", percent(miou), between(interval), ""))
+    name_width, ends_width = (max(len(row[column]) for row in rows) for column in (0, 2))
+    return "\n".join(
+        f"{name:<{name_width}}  {value:<5}  {span:<{ends_width}}  {remark}".rstrip()
+        for name, value, span, remark in rows
+    )
+
+
+def between(interval: Interval | None) -> str:
+    """The ends of an interval, `0.55 to 0.68`; empty where there is none."""
+    return "" if interval is None else f"{interval.low:.2f} to {interval.high:.2f}"
 
 
 PROGRESS_EVERY_S: Final = 3.0
@@ -74,7 +94,10 @@ class ProgressPrinter:
             case Validated():
                 on = {"cross-fit": "cross-fitted"}.get(event.on, event.on)
                 best = "  (best so far)" if event.best else ""
-                say(f"step {event.step}  mIoU {percent(event.miou)} on {event.images} {on} images{best}")
+                ends = f" ({between(event.interval)})" if event.interval else ""
+                say(
+                    f"step {event.step}  mIoU {percent(event.miou)}{ends} on {event.images} {on} images{best}"
+                )
             case Notice() if event.progress is not None:
                 self._progress(event.text, event.progress)
             case Notice():

@@ -98,6 +98,13 @@ def make_parser() -> argparse.ArgumentParser:
     budget = train.add_mutually_exclusive_group()
     budget.add_argument("--seconds", type=positive_seconds, default=None, help="training time")
     budget.add_argument("--steps", type=positive_int, default=None, help="optimizer steps in all")
+    train.add_argument(
+        "--patience",
+        type=positive_int,
+        default=None,
+        metavar="N",
+        help="end after N validations in a row without a better score",
+    )
     train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--resume", action="store_true", help="continue the newest run")

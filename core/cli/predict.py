@@ -95,11 +95,23 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.json:
         answer_json(result.as_dict())
         return
-    answer(class_table(result.per_class_iou, result.miou))
+    answer(
+        class_table(
+            result.per_class_iou,
+            result.miou,
+            interval=result.interval,
+            class_intervals=result.class_intervals,
+            notes=result.class_notes,
+        )
+    )
     answer(
         f"pixel accuracy {percent(result.pixel_accuracy)}, Dice {percent(result.mean_dice)}, "
         f"boundary F1 {percent(result.boundary_f1)}, {result.images} images"
     )
+    if result.interval is not None and result.interval_over == "parts":
+        answer("95 %: over parts of the one image; it says nothing of other images")
+    for note in result.notes:
+        answer(f"note: {note}")
 
 
 def _read_pair(image: Path, mask: Path, classes: ClassList) -> LabelledPixels:

@@ -32,6 +32,7 @@ def train(arguments: argparse.Namespace) -> None:
         device=arguments.device,
         seconds=arguments.seconds,
         steps=arguments.steps,
+        patience=arguments.patience,
         seed=arguments.seed,
         crop=arguments.crop,
         batch=arguments.batch,

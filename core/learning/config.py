@@ -44,6 +44,7 @@ class TrainConfig:
         ema: decay of the averaged weights, which are what is shown and saved.
         augment: vary the crops; `turns` also turns them by quarters and upside down, for pictures without an
             up (microscope, satellite).
+        patience: validations in a row without a better score that end the run; None: only its budget does.
         validation: "auto" holds out done images from five on; "none" scores training images and says so.
         join_instant: the instant learner takes part: see `core.learning.joint`; set for the model "auto".
         threads: torch threads; None leaves it to torch.
@@ -76,6 +77,7 @@ class TrainConfig:
     turns: bool = False
     validation: Literal["auto", "none"] = "auto"
     validate_every_s: float = 15.0
+    patience: int | None = None
     checkpoint_every_s: float = 10.0
     join_instant: bool = False
     threads: int | None = None

@@ -31,6 +31,7 @@ from core.learning.engine_exit import EXIT_DEVICE_LOST, EXIT_PARENT_GONE, EXIT_T
 from core.learning.events import (
     ClassesChanged,
     Command,
+    CompareLabels,
     EngineReady,
     Event,
     Export,
@@ -44,6 +45,7 @@ from core.learning.events import (
     Pause,
     Paused,
     Predict,
+    PredictWithRun,
     Resume,
     Resumed,
     Shutdown,
@@ -58,6 +60,7 @@ from core.learning.instant.live import LiveInstant
 from core.learning.memory import is_out_of_memory
 from core.learning.predict import choose_device
 from core.learning.run_host import CancelledStartError, RunHost
+from core.learning.run_questions import RunQuestions
 from core.learning.runs import RunFolder, best_run
 from core.learning.schedule import Target
 from core.learning.state import device_name
@@ -101,6 +104,7 @@ class Engine:
         self._store: LabelStore | None = None
         self._host = RunHost(send, lambda: self._inbox.closed or self._waits(Stop, Shutdown, OpenProject))
         self._instant = LiveInstant(send, clock)
+        self._questions = RunQuestions(send)
         self._viewer = Viewer(send, self._answer_failure, self._must_give_way, clock, self._instant)
 
     @property
@@ -175,6 +179,8 @@ class Engine:
                 self._use_weights(Path(command.path))
             case Export():
                 self._export(command)
+            case CompareLabels() | PredictWithRun():
+                self._questions.answer(command, self._store)
             case Shutdown():
                 self.leaving = True
                 self._host.leave()

@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UsageError
-from core.learning.metrics import BoundaryScore, ConfusionMatrix
+from core.learning.bootstrap import Interval, Units
+from core.learning.counted import CountedImages
+from core.learning.metrics import BoundaryScore
 from core.learning.predict import Predictor
+from core.learning.validation import Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,10 @@ class Evaluation:
         images: how many were scored.
         model: the network's name.
         run: the run folder it comes from; None for a bare file of weights.
+        interval, class_intervals: bootstrap intervals of mIoU and IoU; None where there is too little to draw
+            from. interval_over: what they were drawn from.
+        confusion: pixels by true class (rows) and predicted class, in the order of `per_class_iou`.
+        notes: what limits the score. class_notes: why a class has no IoU, or a doubtful one.
     """
 
     miou: float | None
@@ -47,9 +54,15 @@ class Evaluation:
     images: int
     model: str
     run: str | None
+    interval: Interval | None
+    class_intervals: dict[str, Interval | None]
+    interval_over: Units
+    confusion: tuple[tuple[int, ...], ...]
+    notes: tuple[str, ...]
+    class_notes: dict[str, str]
 
     def as_dict(self) -> dict[str, object]:
-        """The fields of `evaluate --json`, where `dice` is the mean."""
+        """The fields of `evaluate --json`, where `dice` is the mean; an interval is its two ends."""
         return {
             "miou": self.miou,
             "per_class_iou": self.per_class_iou,
@@ -59,6 +72,12 @@ class Evaluation:
             "images": self.images,
             "model": self.model,
             "run": self.run,
+            "miou_interval": self.interval,
+            "per_class_iou_interval": self.class_intervals,
+            "interval_over": self.interval_over,
+            "confusion": {"classes": list(self.per_class_iou), "pixels": self.confusion},
+            "notes": list(self.notes),
+            "class_notes": self.class_notes,
         }
 
 
@@ -75,24 +94,30 @@ def evaluate(predictor: Predictor, pairs: Iterable[LabelledPixels], *, run: str 
         ValueError: a truth of another size than its image, or with an index the network has no class for.
     """
     classes = predictor.header.classes
-    confusion = ConfusionMatrix(classes.indices)
+    counted = CountedImages(classes.indices)
     boundaries = BoundaryScore(classes.indices)
-    images = 0
     for pair in pairs:
         predicted = predictor.predict(pair.pixels).classes
-        confusion.update(pair.truth, predicted)
+        counted.update(pair.truth, predicted)
         boundaries.update(pair.truth, predicted)
-        images += 1
+    confusion = counted.confusion
     if not confusion.counts.any():
         raise UsageError("there is nothing to score: none of the masks has a labelled pixel")
+    score = Score.of(counted, classes.names)
     return Evaluation(
-        miou=confusion.miou(),
-        per_class_iou=dict(zip(classes.names, confusion.iou(), strict=True)),
+        miou=score.miou,
+        per_class_iou=dict(score.per_class_iou),
         dice=dict(zip(classes.names, confusion.dice(), strict=True)),
         mean_dice=confusion.mean_dice(),
-        pixel_accuracy=confusion.pixel_accuracy(),
+        pixel_accuracy=score.pixel_accuracy,
         boundary_f1=boundaries.mean_f1(),
-        images=images,
+        images=score.images,
         model=predictor.header.architecture,
         run=run,
+        interval=score.interval,
+        class_intervals=dict(score.class_intervals),
+        interval_over=score.interval_over,
+        confusion=score.confusion,
+        notes=score.trust.notes,
+        class_notes=dict(score.trust.class_notes),
     )

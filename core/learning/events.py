@@ -15,17 +15,24 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.annotation.model import AnnotationState, ClassList
+from core.learning.bootstrap import Interval, Units
 from core.learning.config import TrainConfig
+from core.learning.gain import Gain
+from core.learning.revisions import Unseen
 
 ScoredOn: TypeAlias = Literal["validation", "training", "cross-fit"]
 """Images held out from training; images it trained on; or every image, by a head that did not see it."""
+ImageRole: TypeAlias = Literal["held out", "learned", "new", "unknown"]
+"""What an image was to a run: scored on, learned from, not labelled then, or the run did not note it."""
+EndReason: TypeAlias = Literal["budget", "stopped", "patience"]
+"""Why a run is over: its time or steps are spent, a person ended it, or it has stopped getting better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +165,22 @@ class Export:
     run: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareLabels:
+    """Say which labels these runs (their folders) have not seen: `LabelsCompared` follows."""
+
+    runs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictWithRun:
+    """Predict one image with the best weights of a run: `RunPrediction` follows."""
+
+    run: str
+    key: str
+    image_path: str
+
+
 @dataclass(frozen=True, slots=True)
 class Shutdown:
     """Stop, save and leave the process."""
@@ -177,6 +200,8 @@ Command: TypeAlias = (
     | Predict
     | UseWeights
     | Export
+    | CompareLabels
+    | PredictWithRun
     | Shutdown
 )
 
@@ -234,7 +259,15 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validated:
-    """Scores from one pooled confusion matrix. A class without a true pixel is None and not in the mean."""
+    """Scores from one pooled confusion matrix. A class without a true pixel is None and not in the mean.
+
+    Attributes:
+        interval, class_intervals: bootstrap intervals, None where there is too little to draw from.
+        interval_over: drawn from whole images, or from the parts of the only one.
+        confusion: pixels by true (row) and predicted class, in the order of `per_class_iou`.
+        notes: what limits the score, for people. class_notes: why a class has no IoU, or a doubtful one.
+        gain: against earlier scores on the same images and labels.
+    """
 
     step: int
     seconds: float
@@ -244,6 +277,13 @@ class Validated:
     on: ScoredOn
     images: int
     best: bool
+    interval: Interval | None = None
+    class_intervals: Mapping[str, Interval | None] = field(default_factory=dict)
+    interval_over: Units = "images"
+    confusion: tuple[tuple[int, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+    class_notes: Mapping[str, str] = field(default_factory=dict)
+    gain: Gain | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,7 +378,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A run has ended, by its budget or by Stop; everything is saved."""
+    """A run has ended, by its budget, by Stop or by its patience; everything is saved."""
 
     run: str
     model: str
@@ -347,7 +387,36 @@ class Finished:
     best_miou: float | None
     per_class_iou: Mapping[str, float | None]
     resumed_step: int | None
-    reason: Literal["budget", "stopped"]
+    reason: EndReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelsCompared:
+    """What runs have not seen, by their folders; None for a run that did not note down what it saw."""
+
+    unseen: Mapping[str, Unseen | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPrediction:
+    """What a run's best weights see in an image.
+
+    Attributes:
+        labels: class indices (H, W) of the project as they are drawn now; None for an unlabelled image.
+        role: what the image was to the run.
+        prediction: class indices (H, W) of `classes`, the run's own; None where there is a problem.
+        miou: on this image; None without labels, or where the run knows other classes than the project.
+        problem: why there is no prediction, in one sentence.
+    """
+
+    run: str
+    key: str
+    labels: PackedMask | None = None
+    role: ImageRole = "unknown"
+    prediction: PackedMask | None = None
+    classes: ClassList | None = None
+    miou: float | None = None
+    problem: str = ""
 
 
 Event: TypeAlias = (
@@ -363,5 +432,7 @@ Event: TypeAlias = (
     | Paused
     | Resumed
     | Failed
+    | LabelsCompared
+    | RunPrediction
     | Finished
 )

@@ -12,7 +12,6 @@ Training time runs only while the generator does: whoever stops asking for event
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import torch
 
@@ -137,6 +136,8 @@ def _validate(state: TrainState) -> Iterator[Event]:
     yield validated
     if validated.best:
         yield from save_now(state)
+    if state.progress.patience.spent:
+        yield Notice(text=state.progress.patience.sentence)
     state.reported()
 
 
@@ -180,7 +181,7 @@ def _finish(state: TrainState) -> Iterator[Event]:
 
 def finished(state: TrainState) -> Finished:
     """The last event of a run, which is noted down."""
-    reason: Literal["budget", "stopped"] = "stopped" if state.stop_requested else "budget"
+    reason = state.progress.reason(stopped=state.stop_requested)
     state.record.log(f"finished after {state.step} steps and {state.clock.seconds:.0f} s ({reason})")
     return Finished(
         run=str(state.run.path),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from core.learning.events import Command, ImageRemoved, LabelsChanged, Predict, Watch
+from core.learning.events import Command, ImageRemoved, LabelsChanged, Predict, PredictWithRun, Watch
 
 
 class Inbox:
@@ -87,7 +87,8 @@ def superseded_dropped(waiting: list[Command], newer: Command) -> list[Command]:
 
     - LabelsChanged replaces an earlier one of the same image, which a removal of the image also does, back to
       the last command that is not about labels or views: a Train in between must see what it was to see.
-    - Watch replaces every earlier Watch; Predict an earlier Predict of the same image.
+    - Watch replaces every earlier Watch; Predict an earlier Predict of the same image; PredictWithRun one
+      with the same run.
     """
     kept = list(waiting)
     if isinstance(newer, LabelsChanged | ImageRemoved):
@@ -101,5 +102,7 @@ def superseded_dropped(waiting: list[Command], newer: Command) -> list[Command]:
         kept = [command for command in kept if not isinstance(command, Watch)]
     elif isinstance(newer, Predict):
         kept = [c for c in kept if not (isinstance(c, Predict) and c.key == newer.key)]
+    elif isinstance(newer, PredictWithRun):
+        kept = [c for c in kept if not (isinstance(c, PredictWithRun) and c.run == newer.run)]
     kept.append(newer)
     return kept

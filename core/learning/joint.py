@@ -16,6 +16,7 @@ import numpy as np
 
 from core.errors import FileProblem, MaskloopError, TrainingError
 from core.learning.config import INSTANT_MODEL
+from core.learning.counted import CountedImages
 from core.learning.events import Checkpointed, Event, Finished, Notice, ScoredOn, StepDone
 from core.learning.fit import REPORT_S, finished, fit, save_now, timed, train_loop
 from core.learning.header import WeightsHeader
@@ -23,7 +24,6 @@ from core.learning.instant.crossfit import cross_fit
 from core.learning.instant.head import FitStep
 from core.learning.instant.learner import FeaturesDone, InstantLearner
 from core.learning.instant.setup import instant_learner
-from core.learning.metrics import ConfusionMatrix
 from core.learning.predict import Predictor
 from core.learning.state import TrainState
 from core.learning.validation import Score
@@ -112,11 +112,12 @@ def _cross_fitted(state: TrainState, learner: InstantLearner) -> tuple[Score, Sc
             break
     if score is not None:
         return score, "cross-fit"
-    confusion = ConfusionMatrix(len(state.channels.classes))
+    counted = CountedImages(len(state.channels.classes))
     for key in learner.keys:
         found = state.channels.to_channels(learner.predict_labelled(key).classes)
-        confusion.update(state.channels.to_channels(state.store.get(key).mask), found)
-    return Score.of(confusion, state.channels.classes.names, len(learner.keys)), "training"
+        labels = state.store.get(key)
+        counted.update(state.channels.to_channels(labels.mask), found, key=key, digest=labels.digest)
+    return Score.of(counted, state.channels.classes.names), "training"
 
 
 def _fitted(state: TrainState, learner: InstantLearner) -> Iterator[Event]:
@@ -199,6 +200,7 @@ def _joined(state: TrainState, learner: InstantLearner) -> Iterator[Event]:
         if score is not None:
             yield state.note_score(score, comparable=score)
         save_weights(state.run.best_weights, network, _header(state, header, network))
+        state.progress.saved(step=state.step, best=True, held_out=())
     except MaskloopError as error:
         yield Notice(text=f"the deep network is kept alone: {error}", level="warning")
         return
@@ -243,8 +245,7 @@ def _best_share(
     if not held_out:
         return UNJUDGED_SHARE, None
     step = max(1, -(-len(held_out) // MOST_JUDGED))
-    confusions = {share: ConfusionMatrix(len(state.channels.classes)) for share in SHARES}
-    images = 0
+    counted = {share: CountedImages(len(state.channels.classes)) for share in SHARES}
     for number, key in enumerate(held_out[::step]):
         text = "comparing both learners on held-out images"
         yield Notice(text=text, progress=number * step / len(held_out))
@@ -256,15 +257,16 @@ def _best_share(
             continue
         assert slow is not None
         assert quick is not None
-        truth = state.channels.to_channels(state.store.get(key).mask)
+        labels = state.store.get(key)
+        truth = state.channels.to_channels(labels.mask)
         slow_log, quick_log = (np.log(p.astype(np.float32) + 1e-6) for p in (slow, quick))
-        for share, confusion in confusions.items():
+        for share, images in counted.items():
             mixed = (1.0 - share / 100) * slow_log + share / 100 * quick_log  # (C, H, W)
-            confusion.update(truth, mixed.argmax(axis=0).astype(np.uint8))
-        images += 1
-    if not images:
+            images.update(truth, mixed.argmax(axis=0).astype(np.uint8), key=key, digest=labels.digest)
+    if not len(counted[UNJUDGED_SHARE]):
         return UNJUDGED_SHARE, None
-    best = max(SHARES, key=lambda share: confusions[share].miou() or 0.0)
-    if (confusions[best].miou() or 0.0) - (confusions[UNJUDGED_SHARE].miou() or 0.0) < CLEARLY_BETTER:
+    miou = {share: images.confusion.miou() or 0.0 for share, images in counted.items()}
+    best = max(SHARES, key=lambda share: miou[share])
+    if miou[best] - miou[UNJUDGED_SHARE] < CLEARLY_BETTER:
         best = UNJUDGED_SHARE
-    return best, Score.of(confusions[best], state.channels.classes.names, images)
+    return best, Score.of(counted[best], state.channels.classes.names)

@@ -97,6 +97,7 @@ def outfit_resumed(run_dir: Path, store: LabelStore, config: TrainConfig) -> tup
         saved,
         device=config.device if config.device != "auto" else saved.device,
         threads=saved.threads if config.threads is None else config.threads,
+        patience=saved.patience if config.patience is None else config.patience,
     )
     steps, seconds = checkpoint["budget"]
     if config.steps is not None or config.seconds is not None:

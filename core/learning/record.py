@@ -55,7 +55,9 @@ class RunRecord:
 
     def __init__(self, run: RunFolder, class_names: Iterable[str]) -> None:
         self._run = run
-        self._columns = (*METRICS, *(f"val_iou:{name}" for name in class_names))
+        names = tuple(class_names)
+        of_classes = ("val_iou", "val_iou_low", "val_iou_high")
+        self._columns = (*METRICS, *(f"{column}:{name}" for column in of_classes for name in names))
 
     def losses(self, rows: Iterable[Row]) -> None:
         """Note losses down."""
@@ -65,7 +67,9 @@ class RunRecord:
     def score(self, score: Score, *, on: str, step: int, seconds: float, lr: float) -> None:
         """Note a validation down."""
         miou = "none" if score.miou is None else f"{score.miou:.3f}"
-        self.log(f"step {step}: mIoU {miou} on {score.images} {on} images")
+        low, high = score.interval or (None, None)
+        between = "" if low is None else f" ({low:.3f} to {high:.3f})"
+        self.log(f"step {step}: mIoU {miou}{between} on {score.images} {on} images")
         self._write(
             {
                 "step": step,
@@ -75,7 +79,12 @@ class RunRecord:
                 "val_pixel_accuracy": score.pixel_accuracy,
                 "val_on": on,
                 "val_images": score.images,
+                "val_miou_low": low,
+                "val_miou_high": high,
+                "val_interval_over": None if low is None else score.interval_over,
                 **{f"val_iou:{name}": value for name, value in score.per_class_iou.items()},
+                **{f"val_iou_low:{name}": ends.low for name, ends in score.class_intervals.items() if ends},
+                **{f"val_iou_high:{name}": ends.high for name, ends in score.class_intervals.items() if ends},
             }
         )
 

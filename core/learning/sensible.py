@@ -52,6 +52,7 @@ RANGES: Final = {
     "weak_background": Range(0, 1),
     "ema": Range(0, 0.99999),
     "validate_every_s": Range(0),
+    "patience": Range(1),
     "checkpoint_every_s": Range(0),
     "threads": Range(1),
 }

@@ -21,6 +21,7 @@ from core.learning.learner import Learner
 from core.learning.losses import balanced_class_weights
 from core.learning.outfit import Outfit, outfit_new, outfit_resumed
 from core.learning.predict import Predictor
+from core.learning.progress import Progress
 from core.learning.record import Best, RunRecord
 from core.learning.sampler import CropSampler, Windows
 from core.learning.tally import Tally
@@ -80,6 +81,7 @@ class TrainState:
         self.tally = Tally(device)
         self.clock = Clock()
         self.best = Best()
+        self.progress = Progress(self.run.path, store, config.patience)
         self.class_weights = self._balance = torch.ones(len(classes), device=device)
         self.step = 0
         self.resumed_step: int | None = None
@@ -111,7 +113,7 @@ class TrainState:
     def resume(cls, run_dir: Path, store: LabelStore, config: TrainConfig, notify: Notify) -> TrainState:
         """Go on with the run in `run_dir`, from its last checkpoint.
 
-        Of `config` count `steps` (in all), `seconds` (added to what the run has had), `device` and `threads`;
+        Of `config` count `steps` (in all), `seconds` (added to the run's), `device`, `threads`, `patience`;
         without a budget the run's own still holds. All else is as the run was started.
 
         Raises:
@@ -133,7 +135,7 @@ class TrainState:
 
     def over(self) -> bool:
         """Whether the run should finish."""
-        if self.stop_requested:
+        if self.stop_requested or self.progress.patience.spent:
             return True
         return self.budget.spent(self.step, self.clock.seconds, self.validator.reserve_s)
 
@@ -275,16 +277,7 @@ class TrainState:
         best = self.best.note(score, comparable, self.step)
         on, seconds = self.validator.plan.on if on is None else on, self.clock.seconds
         self.record.score(score, on=on, step=self.step, seconds=seconds, lr=self.learner.lr)
-        return Validated(
-            step=self.step,
-            seconds=seconds,
-            miou=score.miou,
-            per_class_iou=score.per_class_iou,
-            pixel_accuracy=score.pixel_accuracy,
-            on=on,
-            images=score.images,
-            best=best,
-        )
+        return self.progress.validated(score, comparable, on=on, step=self.step, seconds=seconds, best=best)
 
     # --- when things go wrong ------------------------------------------------------------------------------
 
@@ -334,6 +327,7 @@ class TrainState:
             save_weights(self.run.best_weights, self.learner.ema.network, self.header())
             self.best.saved = True
         save_checkpoint(self.run.last_checkpoint, self.checkpoint())
+        self.progress.saved(step=self.step, best=best, held_out=self.validator.plan.held_out)
         self._last_checkpoint_s = self.clock.seconds
         return best
 
@@ -349,6 +343,7 @@ class TrainState:
             "held_out": list(self.validator.plan.held_out),
             "validation_few": self.validator.few,
             "best": self.best.state(),
+            "progress": self.progress.state(),
         }
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -358,6 +353,8 @@ class TrainState:
         self.sampler.restore(checkpoint["sampler"])
         self.sampler.crop = self.learner.load.crop
         self.best = Best(**checkpoint["best"])
+        if "progress" in checkpoint and (text := self.progress.restore(checkpoint["progress"])):
+            self.notify(Notice(text=text))
         self.validator.few = checkpoint["validation_few"]
         self.validator.start_at(self.clock.seconds)
         self._last_checkpoint_s = self.clock.seconds

@@ -11,16 +11,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import FileProblem
+from core.learning.bootstrap import Interval, Units, intervals
 from core.learning.config import INSTANT_MODEL, TrainConfig
+from core.learning.counted import CountedImages
 from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import ScoredOn
 from core.learning.metrics import ConfusionMatrix
+from core.learning.trust import Trust, trust
 from core.project.split import split
 
 HELD_OUT_SHARE: Final = 0.2
@@ -90,18 +93,45 @@ def _without_only_examples(store: LabelStore, chosen: Sequence[str]) -> tuple[st
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What one validation found. A class without a true pixel is None and not in the mean."""
+    """What one validation found. A class without a true pixel is None and not in the mean.
+
+    Attributes:
+        images: how many were scored.
+        interval, class_intervals: how far mIoU and IoU can be trusted; None where nothing can be said.
+        interval_over: what they were drawn from.
+        confusion: pixels by true class (rows) and predicted class, in the order of `per_class_iou`.
+        trust: in words, what limits the score.
+        counted: image by image.
+    """
 
     miou: float | None
     per_class_iou: Mapping[str, float | None]
     pixel_accuracy: float | None
     images: int
+    interval: Interval | None
+    class_intervals: Mapping[str, Interval | None]
+    interval_over: Units
+    confusion: tuple[tuple[int, ...], ...]
+    trust: Trust
+    counted: CountedImages
 
     @classmethod
-    def of(cls, confusion: ConfusionMatrix, names: Sequence[str], images: int) -> Score:
-        """What a confusion matrix over so many images says about classes of these names."""
-        per_class = dict(zip(names, confusion.iou(), strict=True))
-        return cls(confusion.miou(), per_class, confusion.pixel_accuracy(), images)
+    def of(cls, counted: CountedImages, names: Sequence[str]) -> Self:
+        """What was counted, for classes of these names."""
+        confusion = counted.confusion
+        drawn = intervals(*counted.units)
+        return cls(
+            miou=confusion.miou(),
+            per_class_iou=dict(zip(names, confusion.iou(), strict=True)),
+            pixel_accuracy=confusion.pixel_accuracy(),
+            images=len(counted),
+            interval=drawn.miou,
+            class_intervals=dict(zip(names, drawn.per_class, strict=True)),
+            interval_over=drawn.over,
+            confusion=tuple(tuple(row) for row in confusion.counts.tolist()),
+            trust=trust(counted.per_image, names, interval=drawn.miou),
+            counted=counted,
+        )
 
 
 @dataclass(slots=True)
@@ -153,43 +183,63 @@ class Validator:
         """An intermediate score, on few images if all would take too long; plans the next one."""
         started = time.perf_counter()
         allowance_s = max(ALLOWANCE_S, ALLOWANCE_SHARE * (self.time_budget_s or 0.0))
-        confusion = ConfusionMatrix(len(self.channels.classes))
-        scored = 0
+        counted = CountedImages(len(self.channels.classes))
         for key in self.scored_keys:
-            scored += self.count_in(confusion, predictor, key)
+            self._count(counted, predictor, key)
             if self.few is None and time.perf_counter() - started > allowance_s:
-                self.few = scored
+                self.few = len(counted)
                 break
         took_s = time.perf_counter() - started
-        self.few = max(scored, 1) if self.few is None else self.few
-        self.image_s = took_s / max(scored, 1)
+        self.few = max(len(counted), 1) if self.few is None else self.few
+        self.image_s = took_s / max(len(counted), 1)
         self._next_s = seconds + took_s + max(self.every_s, took_s / TIME_SHARE)
-        return self._score(confusion, scored)
+        return self._score(counted)
 
     def final_score(self, predictor: PredictsImages) -> tuple[Score, Score]:
         """Two scores: on the images of the intermediate ones, for comparison, and on all."""
-        confusion = ConfusionMatrix(len(self.channels.classes))
         keys = self._keys()
         few = len(keys) if self.few is None else self.few
-        scored = sum(self.count_in(confusion, predictor, key) for key in keys[:few])
-        comparable = self._score(confusion, scored)
-        scored += sum(self.count_in(confusion, predictor, key) for key in keys[few:])
-        return comparable, self._score(confusion, scored)
+        counted, everything = (CountedImages(len(self.channels.classes)) for _ in range(2))
+        for number, key in enumerate(keys):
+            maps = self._maps(predictor, key)
+            if maps is None:
+                continue
+            digest = self.store.get(key).digest
+            everything.update(*maps, key=key, digest=digest)
+            if number < few:
+                counted.update(*maps, key=key, digest=digest)
+        score = self._score(everything)
+        return (score if len(counted) == len(everything) else self._score(counted)), score
 
     def count_in(self, confusion: ConfusionMatrix, predictor: PredictsImages, key: str) -> int:
         """Count one image in; 0 if it cannot be read."""
+        maps = self._maps(predictor, key)
+        if maps is None:
+            return 0
+        confusion.update(*maps)
+        return 1
+
+    def _count(self, counted: CountedImages, predictor: PredictsImages, key: str) -> None:
+        """Count one image in, if it can be read."""
+        maps = self._maps(predictor, key)
+        if maps is not None:
+            counted.update(*maps, key=key, digest=self.store.get(key).digest)
+
+    def _maps(
+        self, predictor: PredictsImages, key: str
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+        """Truth and prediction of an image, channels (H, W); None if it cannot be read."""
         try:
             image = self.store.pixels(key)
         except FileProblem as problem:
             self.store.remove(key)
             self.problems.append(problem)
-            return 0
+            return None
         truth = self.channels.to_channels(self.store.get(key).mask)
-        confusion.update(truth, self.channels.to_channels(predictor.predict(image).classes))
-        return 1
+        return truth, self.channels.to_channels(predictor.predict(image).classes)
 
     def _keys(self) -> list[str]:
         return [key for key in self.plan.keys if key in self.store]
 
-    def _score(self, confusion: ConfusionMatrix, images: int) -> Score:
-        return Score.of(confusion, self.channels.classes.names, images)
+    def _score(self, counted: CountedImages) -> Score:
+        return Score.of(counted, self.channels.classes.names)

@@ -275,7 +275,7 @@ def test_a_second_run_starts_clean_and_a_continued_one_goes_on(panel: TrainingPa
 def test_scores_say_what_they_are_measured_on(panel: TrainingPanel) -> None:
     panel.on_event(started())
     panel.on_event(validated(10, 0.71))
-    assert panel.scores.heading_text == "mIoU 0.71 on 3 validation images"
+    assert panel.scores.heading_text == "mIoU 0.71 on 3 validation images, which are few"
     model = panel.scores.view.model()
     rows = [model.index(row, 0, QModelIndex()) for row in range(model.rowCount())]
     assert [row.data() for row in rows] == ["background", "nerve"]

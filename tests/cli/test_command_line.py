@@ -55,9 +55,13 @@ def test_a_trained_project_finds_the_discs(
 
     scores = json.loads(capsys.readouterr().out)
     assert code == 0
-    assert set(scores) == {
+    assert set(scores) >= {
         "miou", "per_class_iou", "dice", "pixel_accuracy", "boundary_f1", "images", "model", "run",
     }  # fmt: skip
+    low, high = scores["miou_interval"]
+    assert 0 <= low <= scores["miou"] <= high <= 1
+    assert scores["interval_over"] == "images"
+    assert [len(row) for row in scores["confusion"]["pixels"]] == [2, 2]
     assert scores["images"] == 8
     assert set(scores["per_class_iou"]) == {"background", "disc"}
     assert scores["miou"] > 0.6

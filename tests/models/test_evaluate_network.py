@@ -29,7 +29,8 @@ def test_a_network_that_is_right_scores_one(predictor: Predictor):
     truth = np.where(channels == 1, 3, 0).astype(np.uint8)
     truth[:5] = 255
     result = evaluate(predictor, iter([labelled(channels, truth)]), run="runs/first")
-    assert result.as_dict() == {
+    found = result.as_dict()
+    expected = {
         "miou": 1.0,
         "per_class_iou": {"background": 1.0, "nerve": 1.0, "vessel": None},
         "dice": 1.0,
@@ -38,8 +39,15 @@ def test_a_network_that_is_right_scores_one(predictor: Predictor):
         "images": 1,
         "model": "colour",
         "run": "runs/first",
+        "interval_over": "parts",
+        "confusion": {"classes": ["background", "nerve", "vessel"], "pixels": found["confusion"]["pixels"]},
     }
-    json.dumps(result.as_dict())
+    assert {name: found[name] for name in expected} == expected
+    assert [sum(row) for row in found["confusion"]["pixels"]] == [3600, 800, 0]
+    assert found["miou_interval"] == (1.0, 1.0)
+    assert "no pixel" in found["class_notes"]["vessel"]
+    assert any("few" in note for note in found["notes"])
+    json.dumps(found)
 
 
 def test_images_are_pooled_before_anything_is_divided(predictor: Predictor):

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from core.errors import FileProblem
+from core.learning.counted import CountedImages
 from core.learning.data import LabelStore
 from core.learning.instant.head import RATE, PointSet, fit_head
 from core.learning.instant.learner import InstantLearner
-from core.learning.metrics import ConfusionMatrix
 from core.learning.validation import Score
 
 FOLDS: Final = 3
@@ -39,8 +39,7 @@ def cross_fit(learner: InstantLearner, store: LabelStore) -> Iterator[Score | No
     keys = [key for key in learner.keys if learner.points(key) is not None]
     if len(keys) < FEWEST_IMAGES:
         return
-    confusion = ConfusionMatrix(len(learner.channels.classes))
-    judged = 0
+    counted = CountedImages(len(learner.channels.classes))
     for fold in folds(keys):
         others = [points for key in keys if key not in fold and (points := learner.points(key)) is not None]
         judge = learner.twin()
@@ -55,9 +54,12 @@ def cross_fit(learner: InstantLearner, store: LabelStore) -> Iterator[Score | No
                 predicted = judge.predict(learner.features(key)).classes
             except FileProblem:
                 continue  # the learner itself will tell
-            confusion.update(
-                learner.channels.to_channels(store.get(key).mask), learner.channels.to_channels(predicted)
+            labels = store.get(key)
+            counted.update(
+                learner.channels.to_channels(labels.mask),
+                learner.channels.to_channels(predicted),
+                key=key,
+                digest=labels.digest,
             )
-            judged += 1
             yield None
-    yield Score.of(confusion, learner.channels.classes.names, judged)
+    yield Score.of(counted, learner.channels.classes.names)
