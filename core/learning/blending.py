@@ -37,7 +37,12 @@ def instant_share(deep_miou: float | None, instant_miou: float | None, *, learni
 
 
 def mixed(
-    deep: NDArray[np.float16], instant: NDArray[np.float16], share: float, values: NDArray[np.uint8]
+    deep: NDArray[np.float16],
+    instant: NDArray[np.float16],
+    share: float,
+    values: NDArray[np.uint8],
+    *,
+    temperature: float = 1.0,
 ) -> PredictedMap:
     """The geometric mean of two maps of probabilities.
 
@@ -46,6 +51,7 @@ def mixed(
         instant: (C, H, W), of the same classes in the same order.
         share: of `instant`, 0..1.
         values: (C,) the class index of each channel.
+        temperature: of the mixture's confidence; see `core.learning.calibration`.
     """
     height, width = deep.shape[1:]
     classes = np.empty((height, width), np.uint8)
@@ -55,9 +61,8 @@ def mixed(
         rows = slice(top, top + rows_at_once)
         logs = (1.0 - share) * np.log(deep[:, rows].astype(np.float32) + _FLOOR)
         logs += share * np.log(instant[:, rows].astype(np.float32) + _FLOOR)
-        likely = np.exp(logs)
         best = logs.argmax(axis=0)
-        winning = np.take_along_axis(likely, best[None], axis=0)[0]
+        logs -= np.take_along_axis(logs, best[None], axis=0)
         classes[rows] = values[best]
-        confidence[rows] = np.round(255.0 * winning / likely.sum(axis=0)).astype(np.uint8)
+        confidence[rows] = np.round(255.0 / np.exp(logs / temperature).sum(axis=0)).astype(np.uint8)
     return PredictedMap(classes, confidence)

@@ -52,6 +52,7 @@ from core.learning.events import (
     Stop,
     Train,
     UseWeights,
+    WantUncertainty,
     Watch,
 )
 from core.learning.export import export_onnx, export_weights
@@ -139,7 +140,7 @@ class Engine:
             self._advance()
             self._learn_beside_the_run()
             return True
-        return self._learn_a_little()
+        return self._learn_a_little() or self._viewer.refine(lambda: bool(self._inbox.waiting()))
 
     def keep_run(self) -> None:
         """Save the run, without scoring it, because the process must leave at once."""
@@ -173,6 +174,8 @@ class Engine:
                 self._instant.enabled = command.on
             case Watch():
                 self._watch(command)
+            case WantUncertainty():
+                self._viewer.want_uncertainty(wanted=command.on)
             case Predict():
                 self._viewer.request(Target(command.key, command.image_path, command.revision))
             case UseWeights():

@@ -6,9 +6,9 @@ Arrays travel as `bytes` of C-contiguous uint8 with their size beside them: a 4-
 ::
 
     window --Command--> engine:  OpenProject Train Pause Resume Stop LabelsChanged ImageRemoved
-                                 LearnLive Watch Predict UseWeights Export Shutdown
+                                 LearnLive Watch Predict UseWeights Export Shutdown WantUncertainty
     engine --Event--> window:    EngineReady TrainingStarted StepDone Validated Prediction OverlayCompared
-                                 Checkpointed Exported Notice Paused Resumed Failed Finished
+                                 Checkpointed Exported Notice Paused Resumed Failed Finished Uncertainty
 """
 
 from __future__ import annotations
@@ -181,6 +181,13 @@ class PredictWithRun:
     image_path: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantUncertainty:
+    """Whether an `Uncertainty` should follow each prediction of the watched image, and one come now."""
+
+    on: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Shutdown:
     """Stop, save and leave the process."""
@@ -197,6 +204,7 @@ Command: TypeAlias = (
     | Stop
     | LearnLive
     | Watch
+    | WantUncertainty
     | Predict
     | UseWeights
     | Export
@@ -308,6 +316,26 @@ class Prediction:
     seconds: float
     run: str | None = None
     miou: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uncertainty:
+    """How little a prediction of the watched image can be relied on; see `core.learning.uncertainty`.
+
+    Attributes:
+        revision, weights_version: those of the prediction.
+        entropy: (H, W) 0..255 for 0..1 bit.
+        disagreement: of the two learners, likewise; None where only one has a say.
+        refined: the mirrored image was looked at as well.
+    """
+
+    key: str
+    revision: int
+    weights_version: int
+    entropy: PackedMask
+    disagreement: PackedMask | None
+    refined: bool
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -425,6 +453,7 @@ Event: TypeAlias = (
     | StepDone
     | Validated
     | Prediction
+    | Uncertainty
     | OverlayCompared
     | Checkpointed
     | Exported

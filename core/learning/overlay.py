@@ -7,27 +7,20 @@ whichever network they belong to.
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor, nn
-
 from core.annotation.model import ClassList
 from core.errors import UsageError, WeightsFileError
-from core.images.pages import stamp
-from core.images.reader import read_image
-from core.learning.blending import instant_share, mixed
+from core.learning.asking import Asker, Opinions, Speakers, interruption
+from core.learning.blending import instant_share
 from core.learning.events import Notice, OverlayCompared, PackedMask, Prediction
 from core.learning.header import WeightsHeader, read_header
 from core.learning.instant.live import LiveInstant
-from core.learning.predict import PredictedMap, Predictor, open_predictor
+from core.learning.predict import Predictor, open_predictor
 from core.learning.runs import RunFolder
 from core.learning.schedule import Target
 from core.learning.state import TrainState
@@ -35,12 +28,6 @@ from core.learning.takeover import Takeover
 from core.models.registry import model_spec
 
 INSTANT_TITLE: Final = "Instant learner"
-IMAGE_BYTES: Final = 256 << 20
-"""Decoded images kept for the next prediction; the newest is kept whatever its size."""
-
-
-class InterruptedPredictionError(Exception):
-    """Something more urgent came up while an image was predicted; ask again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +65,6 @@ class OverlayWeights:
     def __init__(self, notify: Callable[[Notice], None], instant: LiveInstant | None = None) -> None:
         self._notify = notify
         self._instant = instant
-        self._deep_maps = _DeepMaps()
         self._run: TrainState | None = None
         self._run_predictor: Predictor | None = None
         self._file: SavedWeights | None = None
@@ -89,7 +75,7 @@ class OverlayWeights:
         self._epoch = 0
         self._versioned: tuple[object, int, float] | None = None
         self._latest = 0
-        self._images = _Images(IMAGE_BYTES)
+        self._asker = Asker()
 
     def use_run(self, run: TrainState) -> None:
         """Show what this run learns, as soon as that is as good as what is shown now."""
@@ -155,7 +141,7 @@ class OverlayWeights:
 
     def forget_image(self, key: str) -> None:
         """The image is gone, or is another one under the same name."""
-        self._images.forget(key)
+        self._asker.forget(key)
 
     # --- older weights and a run's ------------------------------------------------------------------------
 
@@ -181,7 +167,7 @@ class OverlayWeights:
         """
         if self._takeover is None:
             return None
-        with _interruption(self._saved_predictor(), interrupted):
+        with interruption(self._saved_predictor().network, interrupted):
             compared = self._takeover.advance()
         if compared is not None:
             if compared.run_is_shown:
@@ -224,29 +210,20 @@ class OverlayWeights:
             InterruptedPredictionError: because `interrupted()`.
             ImageFileError, WeightsFileError, UsageError, MaskloopError: it cannot be predicted.
         """
+        return self.opine(target, revision, interrupted, keep=False)[0]
+
+    def opine(
+        self, target: Target, revision: int, interrupted: Callable[[], bool], *, keep: bool = True
+    ) -> tuple[Prediction, Opinions | None]:
+        """As `predict`, and with `keep` what each learner thinks."""
         version = self.version
         if version is None:
             raise UsageError("there are no weights to predict with; train first")
         started_s = time.perf_counter()
-        image = self._images.get(target)
-        run = self._run if self._run_is_shown else None
-        share = self._instant_share()
-        folder: Path | None = None
-        if share == 1.0:
-            assert self._instant is not None
-            score = self._instant.score
-            found, source = self._instant_map(target, image, interrupted), INSTANT_TITLE
-            miou = None if score is None else score.miou
-        else:
-            predictor = self._saved_predictor() if run is None else self._live_predictor(run)
-            source, folder, miou = self._origin(run, predictor.header)
-            if share == 0.0:
-                with _interruption(predictor, interrupted):
-                    found = predictor.predict(image)
-            else:
-                found = self._mixed_map(target, image, predictor, share, interrupted)
-                source, miou = f"{INSTANT_TITLE} and {source}", None
-        return Prediction(
+        speakers = self._speakers()
+        found, opinions = self._asker.ask(target, speakers, interrupted, keep=keep)
+        source, folder, miou = self._origin(speakers.share)
+        prediction = Prediction(
             key=target.key,
             revision=revision,
             weights_version=version,
@@ -257,6 +234,29 @@ class OverlayWeights:
             run=None if folder is None else str(folder),
             miou=miou,
         )
+        return prediction, opinions
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether one more look at an image takes milliseconds."""
+        return self.version is not None and self._speakers().on_gpu
+
+    def mirrored(self, target: Target, interrupted: Callable[[], bool]) -> Opinions:
+        """What those that have a say think of the mirrored image. Raises as `predict`."""
+        return self._asker.ask_mirrored(target, self._speakers(), interrupted)
+
+    @property
+    def speakers(self) -> Speakers:
+        """Who has a say at present; there must be weights to predict with (`version`)."""
+        return self._speakers()
+
+    def _speakers(self) -> Speakers:
+        """Who has a say at present."""
+        share = self._instant_share()
+        if share == 1.0:
+            return Speakers(None, None, self._instant, share)
+        instant = self._instant if share else None
+        return Speakers(self._deep_predictor(), self._deep_version, instant, share)
 
     def _instant_share(self) -> float:
         """How much of what is shown is the instant learner's."""
@@ -282,50 +282,33 @@ class OverlayWeights:
         instant_miou = None if score is None else score.miou
         return instant_share(deep_miou, instant_miou, learning=self._run_is_shown)
 
-    def _instant_map(
-        self, target: Target, image: NDArray[np.uint8], interrupted: Callable[[], bool]
-    ) -> PredictedMap:
-        assert self._instant is not None
-        if interrupted():
-            raise InterruptedPredictionError
-        return self._instant.probabilities(target.key, Path(target.image_path), lambda: image)
-
-    def _mixed_map(
-        self,
-        target: Target,
-        image: NDArray[np.uint8],
-        predictor: Predictor,
-        share: float,
-        interrupted: Callable[[], bool],
-    ) -> PredictedMap:
-        """Both learners' opinion; the deep one is asked again only when it has learned something."""
-        assert self._instant is not None
-        asked = target.key, stamp(Path(target.image_path)), self._deep_version
-        deep = self._deep_maps.get(asked)
-        if deep is None:
-            with _interruption(predictor, interrupted):
-                deep = predictor.predict(image, probabilities=True).probabilities
-            assert deep is not None
-            self._deep_maps.keep(asked, deep)
-        quick = self._instant_map(target, image, interrupted).probabilities
-        classes = self._instant.classes
-        assert quick is not None
-        assert classes is not None
-        order = [classes.indices.index(index) for index in predictor.header.classes.indices]
-        values = np.array(predictor.header.classes.indices, dtype=np.uint8)
-        return mixed(deep, quick[order], share, values)
-
     @property
     def _run_is_shown(self) -> bool:
         return self._run is not None and self._run.step > 0 and self._takeover is None
 
-    def _origin(self, run: TrainState | None, header: WeightsHeader) -> tuple[str, Path | None, float | None]:
-        """Whose weights they are: for people, the run's folder, their score."""
-        if run is not None:
-            return f"{model_spec(run.config.model).title}, step {run.step}", run.run.path, None
-        assert self._file is not None
-        miou = header.metrics.get("miou")
-        return self._file.source(header), self._file.run, miou if isinstance(miou, float) else None
+    def _origin(self, share: float) -> tuple[str, Path | None, float | None]:
+        """Whose prediction it is, with that share of the instant learner: for people; its run; its score."""
+        if share == 1.0:
+            score = None if self._instant is None else self._instant.score
+            return INSTANT_TITLE, None, None if score is None else score.miou
+        if self._run_is_shown:
+            assert self._run is not None
+            source = f"{model_spec(self._run.config.model).title}, step {self._run.step}"
+            folder, miou = self._run.run.path, None
+        else:
+            assert self._file is not None
+            header = self._header(self._file)
+            source, folder = self._file.source(header), self._file.run
+            saved = header.metrics.get("miou")
+            miou = saved if isinstance(saved, float) else None
+        return (source, folder, miou) if share == 0.0 else (f"{INSTANT_TITLE} and {source}", folder, None)
+
+    def _deep_predictor(self) -> Predictor:
+        """Of the weights that are shown."""
+        if not self._run_is_shown:
+            return self._saved_predictor()
+        assert self._run is not None
+        return self._live_predictor(self._run)
 
     def _live_predictor(self, run: TrainState) -> Predictor:
         known = self._run_predictor
@@ -351,66 +334,3 @@ class OverlayWeights:
 
     def _tell(self, text: str, progress: float | None) -> None:
         self._notify(Notice(text=text, progress=progress))
-
-
-@contextlib.contextmanager
-def _interruption(predictor: Predictor, interrupted: Callable[[], bool]) -> Iterator[None]:
-    """Before every pass of the network, ask whether something is more urgent.
-
-    Raises:
-        InterruptedPredictionError: it is.
-    """
-
-    def check(_module: nn.Module, _inputs: tuple[Tensor, ...]) -> None:
-        if interrupted():
-            raise InterruptedPredictionError
-
-    hook = predictor.network.register_forward_pre_hook(check)
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
-class _DeepMaps:
-    """Probabilities of the deep network, of the images looked at last."""
-
-    KEPT: Final = 2
-
-    def __init__(self) -> None:
-        self._maps: OrderedDict[object, NDArray[np.float16]] = OrderedDict()
-
-    def get(self, stamp: object) -> NDArray[np.float16] | None:
-        """What was kept for exactly this image and these weights."""
-        return self._maps.get(stamp)
-
-    def keep(self, stamp: object, probabilities: NDArray[np.float16]) -> None:
-        """Keep (C, H, W) for another look."""
-        self._maps[stamp] = probabilities
-        while len(self._maps) > self.KEPT:
-            self._maps.popitem(last=False)
-
-
-class _Images:
-    """The images predicted last, decoded; read again when their file has changed."""
-
-    def __init__(self, budget_bytes: int) -> None:
-        self._budget_bytes = budget_bytes
-        self._images: OrderedDict[str, tuple[str, NDArray[np.uint8]]] = OrderedDict()
-
-    def get(self, target: Target) -> NDArray[np.uint8]:
-        """The pixels (H, W, 3), uint8. Raises ImageFileError."""
-        present = stamp(Path(target.image_path))
-        known = self._images.get(target.key)
-        if known is not None and known[0] == present:
-            self._images.move_to_end(target.key)
-            return known[1]
-        image = read_image(Path(target.image_path))
-        self._images[target.key] = present, image
-        self._images.move_to_end(target.key)
-        while len(self._images) > 1 and sum(i.nbytes for _, i in self._images.values()) > self._budget_bytes:
-            self._images.popitem(last=False)
-        return image
-
-    def forget(self, key: str) -> None:
-        self._images.pop(key, None)

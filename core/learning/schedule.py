@@ -120,6 +120,10 @@ class PredictionSchedule:
             self._eager = False
             self._last_end_s = ended_s
 
+    def also_took(self, seconds: float) -> None:
+        """What belongs to the last prediction took so much longer; training gets its share for it as well."""
+        self._not_before_s += seconds * (1.0 + self._pause_factor)
+
     def failed(self, target: Target) -> None:
         """The target cannot be predicted: no second try until something about it changes."""
         self._requests = [waiting for waiting in self._requests if waiting.key != target.key]

@@ -12,11 +12,13 @@ from typing import Protocol
 
 from core.annotation.model import ClassList
 from core.errors import MaskloopError, WeightsFileError
+from core.learning.asking import InterruptedPredictionError
 from core.learning.data import LabelStore
+from core.learning.doubting import UncertaintyWork
 from core.learning.events import Event, Notice, OverlayCompared
 from core.learning.header import check_classes, gone_classes, read_header
 from core.learning.instant.live import LiveInstant
-from core.learning.overlay import InterruptedPredictionError, OverlayWeights, SavedWeights
+from core.learning.overlay import OverlayWeights, SavedWeights
 from core.learning.runs import RunFolder
 from core.learning.schedule import PredictionSchedule, Target
 from core.learning.state import TrainState
@@ -56,17 +58,35 @@ class Viewer:
         self._clock = clock
         self._schedule = PredictionSchedule()
         self._overlay = OverlayWeights(send, instant)
+        self._doubts = UncertaintyWork(send, self._overlay)
 
     def clear(self) -> None:
         """Another project: nothing is watched, no weights predict."""
         self._schedule = PredictionSchedule()
+        self._doubts.clear()
         self._overlay.use_file(None)
+
+    @property
+    def overlay(self) -> OverlayWeights:
+        """Whose weights predict what is shown."""
+        return self._overlay
 
     # --- images -------------------------------------------------------------------------------------------
 
     def watch(self, target: Target | None) -> None:
         """Keep this image's prediction fresh from now on; None for no image."""
+        before = self._schedule.watched
+        if before is None or target is None or before.key != target.key:
+            self._doubts.clear()
         self._schedule.watch(target)
+
+    def want_uncertainty(self, *, wanted: bool) -> None:
+        """Whether the watched image's uncertainty should come with its predictions."""
+        if wanted and not self._doubts.wanted:
+            self._schedule.weights_replaced()  # predicted once more, for what the learners think of it
+        self._doubts.wanted = wanted
+        if not wanted:
+            self._doubts.clear()
 
     def request(self, target: Target) -> None:
         """Predict this image once."""
@@ -141,16 +161,41 @@ class Viewer:
         if target is not None:
             self._predict(target, store)
             return True
+        if self._doubts.due:
+            self._schedule.also_took(self._doubts.work())
+            return True
+        if self._doubts.refinable and self._overlay.on_gpu:
+            return self.refine(lambda: self._must_give_way(None))
         if self._overlay.comparison_due:
             self._compare()
             return True
         return False
 
+    def refine(self, interrupted: Callable[[], bool]) -> bool:
+        """Make the map of the watched image's uncertainty better; False where there is nothing to do.
+
+        Args:
+            interrupted: whether anything at all waits to be done.
+        """
+        if not self._doubts.refinable or interrupted():
+            return False
+        try:
+            self._schedule.also_took(self._doubts.refine(interrupted))
+        except InterruptedPredictionError:
+            pass
+        except Exception as error:  # noqa: BLE001 - the plain map is there
+            self._fail("Uncertainty", error)
+        return True
+
     def _predict(self, target: Target, store: LabelStore | None) -> None:
         started_s, version = self._clock(), self._overlay.version
+        watched = self._schedule.watched
+        keep = self._doubts.wanted and watched is not None and watched.key == target.key
         revision = store.get(target.key).revision if store is not None and target.key in store else 0
         try:
-            prediction = self._overlay.predict(target, revision, lambda: self._must_give_way(target.key))
+            prediction, opinions = self._overlay.opine(
+                target, revision, lambda: self._must_give_way(target.key), keep=keep
+            )
         except InterruptedPredictionError:
             return
         except WeightsFileError as error:
@@ -164,6 +209,8 @@ class Viewer:
         assert version is not None
         self._schedule.done(target, version, started_s=started_s, ended_s=self._clock())
         self._send(prediction)
+        if opinions is not None:
+            self._doubts.predicted(target, prediction, opinions)
 
     def _compare(self) -> None:
         """Score the weights that are shown on one more of a run's images, and say what came out."""

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from core.annotation.model import ClassList
 from core.errors import NothingToLearnError
@@ -139,6 +141,22 @@ class LiveInstant:
         assert self._learner is not None
         features = self._learner.cache.get(key, stamp(image_path), read)
         return self._learner.predict(features, probabilities=True)
+
+    def probabilities_of(self, image: NDArray[np.uint8]) -> PredictedMap:
+        """The same of pixels, RGB (H, W, 3), uint8, of which nothing is kept: that takes seconds on a CPU."""
+        assert self._learner is not None
+        return self._learner.predict(self._learner.cache.compute(image), probabilities=True)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """What looks at images, piece by piece."""
+        assert self._learner is not None
+        return self._learner.network.encoder
+
+    @property
+    def device(self) -> torch.device | None:
+        """Where it computes; None before there is anything to ask."""
+        return None if self._learner is None else self._learner.device
 
     # --- work ---------------------------------------------------------------------------------------------
 

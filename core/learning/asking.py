@@ -1,0 +1,190 @@
+"""Asking the learners about an image: those that have a say, together or alone, as it is and mirrored.
+
+`overlay.py` decides who has a say; `uncertainty.py` makes a map of what they think.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from core.images.pages import stamp
+from core.learning.blending import mixed
+from core.learning.instant.live import LiveInstant
+from core.learning.kept import KeptImages, KeptMaps
+from core.learning.predict import PredictedMap, Predictor
+from core.learning.schedule import Target
+from core.learning.uncertainty import Voice
+
+
+class InterruptedPredictionError(Exception):
+    """Something more urgent came up while an image was predicted; ask again later."""
+
+
+@contextlib.contextmanager
+def interruption(module: nn.Module, interrupted: Callable[[], bool]) -> Iterator[None]:
+    """Before every pass of a network, or of a part of it, ask whether something is more urgent.
+
+    Raises:
+        InterruptedPredictionError: it is.
+    """
+
+    def check(_module: nn.Module, _inputs: object) -> None:
+        if interrupted():
+            raise InterruptedPredictionError
+
+    hook = module.register_forward_pre_hook(check)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opinions:
+    """What those that have a say in a prediction think of the image.
+
+    Attributes:
+        deep, instant: (C, H, W) float16 as the networks give them, channels in the same order; one may be
+            None.
+        share: of the instant learner, 0..1.
+        deep_temperature, instant_temperature: what they are to be taken at.
+    """
+
+    deep: NDArray[np.float16] | None
+    instant: NDArray[np.float16] | None
+    share: float
+    deep_temperature: float = 1.0
+    instant_temperature: float = 1.0
+
+    def voices(self, mirrored: Opinions | None = None) -> tuple[Voice, ...]:
+        """For `uncertainty_map`; with what the same learners said of the mirrored image, if asked."""
+        found: list[Voice] = []
+        for mine, other, temperature, share in (
+            (self.deep, mirrored and mirrored.deep, self.deep_temperature, 1.0 - self.share),
+            (self.instant, mirrored and mirrored.instant, self.instant_temperature, self.share),
+        ):
+            if mine is not None:
+                looks = (mine,) if other is None else (mine, other[:, :, ::-1])
+                found.append(Voice(looks, temperature, share))
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Speakers:
+    """Who has a say in what is shown.
+
+    Attributes:
+        deep: the deep network; None: it has none. deep_version: changes with its weights.
+        instant: the instant learner, which has learned something; None: it has no say.
+        share: of the instant learner, 0..1.
+    """
+
+    deep: Predictor | None
+    deep_version: object
+    instant: LiveInstant | None
+    share: float
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether another look takes milliseconds."""
+        device = self.deep.device if self.deep is not None else self.instant and self.instant.device
+        return device is not None and device.type == "cuda"
+
+
+class Asker:
+    """Asks, and keeps what makes the next answer cheaper."""
+
+    def __init__(self) -> None:
+        self._images = KeptImages()
+        self._maps = KeptMaps()
+
+    def forget(self, key: str) -> None:
+        """The image is gone, or is another one under the same name."""
+        self._images.forget(key)
+
+    def ask(
+        self, target: Target, speakers: Speakers, interrupted: Callable[[], bool], *, keep: bool = False
+    ) -> tuple[PredictedMap, Opinions | None]:
+        """The map of an image, and with `keep` what each of them thinks.
+
+        Raises:
+            InterruptedPredictionError: because `interrupted()`.
+            ImageFileError, MaskloopError: it cannot be predicted.
+        """
+        return self._ask(target, self._images.get(target), speakers, interrupted, keep=keep)
+
+    def ask_mirrored(self, target: Target, speakers: Speakers, interrupted: Callable[[], bool]) -> Opinions:
+        """What they think of the mirrored image, in maps that are mirrored, too. Raises as `ask`."""
+        image = np.ascontiguousarray(self._images.get(target)[:, ::-1])
+        _, opinions = self._ask(None, image, speakers, interrupted, keep=True)
+        assert opinions is not None
+        return opinions
+
+    def _ask(
+        self,
+        target: Target | None,
+        image: NDArray[np.uint8],
+        speakers: Speakers,
+        interrupted: Callable[[], bool],
+        *,
+        keep: bool,
+    ) -> tuple[PredictedMap, Opinions | None]:
+        """`target` is where the image is from, None for one of which nothing is to be kept."""
+        predictor, instant, share = speakers.deep, speakers.instant, speakers.share
+        if predictor is None:
+            assert instant is not None
+            quick = _quick(instant, target, image, interrupted)
+            return quick, Opinions(None, quick.probabilities, 1.0) if keep else None
+        if instant is None:
+            with interruption(predictor.network, interrupted):
+                found = predictor.predict(image, probabilities=keep)
+            return found, Opinions(found.probabilities, None, 0.0) if keep else None
+        deep = self._deep(target, image, speakers, predictor, interrupted)
+        quick = _quick(instant, target, image, interrupted)
+        classes = instant.classes
+        assert classes is not None
+        assert quick.probabilities is not None
+        theirs = predictor.header.classes.indices
+        in_order = quick.probabilities[[classes.indices.index(index) for index in theirs]]
+        shown = mixed(deep, in_order, share, np.array(theirs, dtype=np.uint8))
+        return shown, Opinions(deep, in_order, share) if keep else None
+
+    def _deep(
+        self,
+        target: Target | None,
+        image: NDArray[np.uint8],
+        speakers: Speakers,
+        predictor: Predictor,
+        interrupted: Callable[[], bool],
+    ) -> NDArray[np.float16]:
+        """The deep network is asked again about an image only when it has learned something."""
+        asked = None
+        if target is not None:
+            asked = target.key, stamp(Path(target.image_path)), speakers.deep_version
+        known = None if asked is None else self._maps.get(asked)
+        if known is None:
+            with interruption(predictor.network, interrupted):
+                known = predictor.predict(image, probabilities=True).probabilities
+            assert known is not None
+            if asked is not None:
+                self._maps.keep(asked, known)
+        return known
+
+
+def _quick(
+    instant: LiveInstant, target: Target | None, image: NDArray[np.uint8], interrupted: Callable[[], bool]
+) -> PredictedMap:
+    """The instant learner's map, with probabilities; features of the image itself are kept."""
+    if interrupted():
+        raise InterruptedPredictionError
+    if target is not None:
+        return instant.probabilities(target.key, Path(target.image_path), lambda: image)
+    with interruption(instant.encoder, interrupted):
+        return instant.probabilities_of(image)
