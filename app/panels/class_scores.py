@@ -63,7 +63,9 @@ class ClassScore:
     @property
     def explanation(self) -> str:
         """The row in words."""
-        said = "no IoU" if self.iou is None else f"IoU {self.iou:.3f}"
+        if self.iou is None:
+            return f"{self.name}: {self.note or 'no true pixel'}"
+        said = f"IoU {self.iou:.3f}"
         if self.interval is not None:
             said += f", 95 % between {self.interval.low:.2f} and {self.interval.high:.2f}"
         return f"{self.name}: {said}" + (f"; {self.note}" if self.note else "")
