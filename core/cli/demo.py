@@ -14,8 +14,8 @@ from core.annotation.model import AnnotationState
 from core.cli.export import export_from
 from core.cli.output import answer, class_table, percent, say
 from core.cli.train import run_training
-from core.cli.writers import PredictionWriter
 from core.errors import MaskloopError
+from core.formats.prediction_files import PredictionFiles
 from core.images.reader import read_image
 from core.learning.config import TrainConfig
 from core.learning.predict import open_predictor
@@ -53,8 +53,8 @@ def _predict_unlabelled(project: Project, out: Path) -> int:
         raise MaskloopError(f"{project.root}: the run saved no weights; its log.txt says why")
     predictor = open_predictor(run.best_weights)
     entries = [e for e in project.images() if project.state_of(e) is AnnotationState.UNLABELLED]
-    with PredictionWriter(out, "overlay", project.classes, project.root) as writer:
+    with PredictionFiles(out, "overlay", project.classes, project.root) as writer:
         for entry in entries:
             pixels = read_image(entry.image_path)
-            writer.write(entry.image_path, pixels, predictor.predict(pixels))
+            writer.write(entry.image_path, pixels, predictor.predict(pixels).classes)
     return len(entries)

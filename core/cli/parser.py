@@ -44,6 +44,14 @@ def option(text: str) -> tuple[str, str | int]:
     return name, int(value) if value.lstrip("-").isdigit() else value
 
 
+def shard(text: str) -> tuple[int, int]:
+    """`2/4` as (1, 4)."""
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"{text} is no share; from 1/4 to 4/4, say")
+    return int(number) - 1, int(count)
+
+
 def class_names(text: str) -> tuple[str, ...]:
     """Comma-separated names, none empty, none twice."""
     names = tuple(name.strip() for name in text.split(","))
@@ -117,6 +125,17 @@ def make_parser() -> argparse.ArgumentParser:
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="images, or folders of images")
     predict.add_argument("--out", type=Path, required=True)
     predict.add_argument("--format", choices=PREDICT_FORMATS, default="masks")
+    predict.add_argument("--subfolders", action="store_true", help="look into the folders of folders as well")
+    predict.add_argument(
+        "--again", action="store_true", help="predict also what these weights have predicted there before"
+    )
+    predict.add_argument(
+        "--shard",
+        type=shard,
+        default=None,
+        metavar="I/N",
+        help="predict only the I-th of N shares, for several programs at once (default: as torchrun says)",
+    )
     _device(predict)
     _json(predict)
 

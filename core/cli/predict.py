@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import os
 from pathlib import Path
 
 from core.annotation.model import ClassList
-from core.cli.output import answer, answer_json, class_table, percent, say, say_problems
-from core.cli.writers import PredictionWriter
-from core.errors import FileProblem, ImageFileError, MaskloopError, UsageError
+from core.cli.output import answer, answer_json, class_table, percent, say
+from core.errors import MaskloopError, UsageError
 from core.images.reader import IMAGE_SUFFIXES, read_image
 from core.learning import evaluate as scoring
 from core.learning.config import DeviceChoice
 from core.learning.evaluate import LabelledPixels
+from core.learning.folder_job import PredictionJob, shard_of_environment
+from core.learning.folder_prediction import FolderPrediction, ImageDone
 from core.learning.predict import Predictor, open_predictor
 from core.learning.runs import best_run
 from core.project.mask_file import read_index_mask
@@ -21,66 +22,90 @@ from core.project.opening import project_root
 from core.project.project import Project
 
 
-def predictor_for(source: Path, device: DeviceChoice) -> tuple[Predictor, str | None]:
-    """The network of a weights file, or of a project's run with the best validation mIoU.
+def weights_of(source: Path) -> tuple[Path, Path | None]:
+    """The weights file of a source: itself, or of a project's run with the best validation mIoU.
 
     Returns:
-        The predictor and the run folder it came from (None for a bare weights file).
+        The file, and the run's folder (None for a bare weights file).
     """
     if source.is_file():
-        return open_predictor(source, device=device), None
+        return source, None
     if not source.exists():
         raise MaskloopError(f"{source}: there is no such project or weights file")
     with Project.open(source, lock=False) as project:
         run = best_run(project)
     if run is None:
         raise MaskloopError(f"{source}: no run has saved weights yet; train first (maskloop train {source})")
-    return open_predictor(run.best_weights, device=device), str(run.path)
+    return run.best_weights, run.path
+
+
+def predictor_for(source: Path, device: DeviceChoice) -> tuple[Predictor, str | None]:
+    """The network of a weights file, or of a project's best run.
+
+    Returns:
+        The predictor and the run folder it came from (None for a bare weights file).
+    """
+    weights, run = weights_of(source)
+    return open_predictor(weights, device=device), None if run is None else str(run)
 
 
 def predict(arguments: argparse.Namespace) -> None:
-    """Segment images into masks, labelme files or overlays."""
-    images = collect_images(arguments.images)
-    predictor, run = predictor_for(arguments.source, arguments.device)
-    problems: list[FileProblem] = []
-    root = None if run is None else project_root(arguments.source)
-    with PredictionWriter(arguments.out, arguments.format, predictor.header.classes, root) as writer:
-        for number, path in enumerate(images, start=1):
-            try:
-                pixels = read_image(path)
-            except ImageFileError as error:
-                problems.append(error)
-                say(f"warning: {error}")
-                continue
-            writer.write(path, pixels, predictor.predict(pixels))
-            say(f"{number}/{len(images)} {path.name}")
-    say_problems(writer.problems)
-    problems += writer.problems
-    if not writer.files:
+    """Segment images into masks, labelme files or overlays; what is done already is passed over."""
+    shard = arguments.shard or shard_of_environment()
+    weights, run = weights_of(arguments.source)
+    job = PredictionJob(
+        images=tuple(str(path) for path in arguments.images),
+        out=str(arguments.out),
+        format=arguments.format,
+        weights=str(weights),
+        root=None if run is None else str(project_root(arguments.source)),
+        subfolders=arguments.subfolders,
+        again=arguments.again,
+        shard=shard,
+    )
+    use_own_gpu()
+    work = FolderPrediction(job, device=arguments.device, notify=lambda text, _share: say(text))
+    done: list[ImageDone] = []
+    try:
+        for image in work.steps():
+            if image is not None:
+                done.append(image)
+                _tell(work, image)
+    finally:
+        work.close()
+    files = [str(image.file) for image in done if image.file is not None]
+    problems = [image.problem for image in done if image.problem]
+    known = work.outcomes["known"]
+    if problems and not files:
         raise MaskloopError(f"{arguments.out}: nothing was written; the lines above say why")
+    if known:
+        say(f"{known} images were predicted with these weights before; --again predicts them anew")
     if arguments.json:
-        files = [str(file) for file in writer.files]
-        answer_json({"files": files, "problems": [str(problem) for problem in problems], "run": run})
+        answer_json(
+            {"files": files, "problems": problems, "known": known, "run": None if run is None else str(run)}
+        )
     else:
-        answer(f"{len(writer.files)} files in {arguments.out}")
+        answer(f"{len(files)} files in {arguments.out}")
     if problems:
-        raise MaskloopError(f"{len(problems)} of {len(images)} images were left out; the lines above say why")
+        raise MaskloopError(f"{len(problems)} of {work.total} images were left out; the lines above say why")
 
 
-def collect_images(paths: Sequence[Path]) -> list[Path]:
-    """The images named, folders opened up one level, sorted, each once."""
-    images: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-            if not inside:
-                raise MaskloopError(f"{path}: there is no image in this folder")
-            images += inside
-        elif path.exists():
-            images.append(path)
-        else:
-            raise MaskloopError(f"{path}: there is no such image")
-    return list(dict.fromkeys(images))
+def _tell(work: FolderPrediction, image: ImageDone) -> None:
+    if image.problem:
+        say(f"warning: {image.problem}")
+    elif image.outcome == "predicted":
+        rate, left = work.images_per_s, work.seconds_left
+        speed = "" if rate is None or left is None else f"  {rate:.1f} images/s, {left:.0f} s left"
+        say(f"{work.done}/{work.total} {image.path.name}{speed}")
+
+
+def use_own_gpu() -> None:
+    """Of several processes that torchrun started on a machine, each takes the GPU of its LOCAL_RANK."""
+    import torch
+
+    rank = os.environ.get("LOCAL_RANK", "")
+    if rank.isdigit() and torch.cuda.is_available():
+        torch.cuda.set_device(int(rank) % torch.cuda.device_count())
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from core.errors import StorageError
-from core.files import digest, file_digest, write_atomic
+from core.files import digest, file_digest, replace_file, write_atomic
 from core.formats.report import ExportReport
 from core.project.layout import ProjectLayout
 
@@ -60,20 +60,51 @@ class ExportFolder:
         self._taken.add(name.casefold())
         return name
 
-    def write(self, name: str, data: bytes) -> None:
-        """Write one file and note it in the report. Raises StorageError when the folder cannot be written."""
-        target = self._out / name
+    def adopt(self, name: str, content_digest: str) -> None:
+        """A file of this digest is from an earlier export that could not note it down itself."""
+        self._exported[name] = content_digest
+
+    def write(self, name: str, data: bytes) -> bool:
+        """Write one file and note it in the report; False where another one is in the way.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        target, new = self._out / name, digest(data)
         there = file_digest(target)
-        new = digest(data)
-        if there not in (None, new, self._exported.get(name)):
-            self._report.problems.append(
-                StorageError(target, "was there before and is not from an export; choose an empty folder")
-            )
-            return
+        if not self._is_ours(name, there, new):
+            return False
         if there != new:
             write_atomic(target, data)
         self._exported[name] = new
         self._report.files.append(target)
+        return True
+
+    def place(self, name: str, finished: Path, new: str) -> bool:
+        """As `write`, of a file that is written already, beside its place; it is moved or taken away."""
+        target = self._out / name
+        try:
+            if not self._is_ours(name, file_digest(target), new):
+                finished.unlink(missing_ok=True)
+                return False
+            replace_file(finished, target)
+        except OSError as error:
+            finished.unlink(missing_ok=True)
+            raise StorageError.from_os_error(target, error) from error
+        self._exported[name] = new
+        self._report.files.append(target)
+        return True
+
+    def _is_ours(self, name: str, there: str | None, new: str) -> bool:
+        """Whether a file may be written in the place of what is there."""
+        if there in (None, new, self._exported.get(name)):
+            return True
+        self._report.problems.append(
+            StorageError(
+                self._out / name, "was there before and is not from an export; choose an empty folder"
+            )
+        )
+        return False
 
 
 def _read(manifest: Path) -> dict[str, dict[str, str]]:

@@ -16,16 +16,17 @@ from typing import Final
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from core.annotation.model import ClassList
 from core.errors import DeviceError, MaskloopError
+from core.images.rows import PixelRows, ReducedRows, WholePicture, padded_rows
 from core.learning.config import DeviceChoice
-from core.learning.data import resized
+from core.learning.data import resized, scaled_size
 from core.learning.header import WeightsHeader
 from core.learning.memory import is_out_of_memory
+from core.learning.tiling import TileGrid, to_size
 from core.learning.weights import load_weights
 from core.models.network import Normalize, SegmentationNetwork
 from core.models.pretrained import Notify
@@ -34,8 +35,6 @@ SMALLEST_TILE: Final = 128
 _ONE_PASS_PIXELS: Final = {"cpu": 1024 * 1024, "cuda": 2048 * 2048}
 _TILE: Final = {"cpu": 512, "cuda": 1024}
 _TILES_AT_ONCE: Final = {"cpu": 1, "cuda": 4}
-_UPSAMPLED_VALUES: Final = 1 << 24
-"""Logits that are brought to full size at a time: 64 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,16 @@ class PredictedMap:
         probabilities: (C, H, W) float16 in channel order, where they were asked for.
     """
 
+    classes: NDArray[np.uint8]
+    confidence: NDArray[np.uint8]
+    probabilities: NDArray[np.float16] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedRows:
+    """Some rows of a map, from row `top` on: as `PredictedMap`, with (rows, W) for (H, W)."""
+
+    top: int
     classes: NDArray[np.uint8]
     confidence: NDArray[np.uint8]
     probabilities: NDArray[np.float16] | None = None
@@ -126,16 +135,53 @@ class Predictor:
                     raise
                 reason = str(error).partition("\n")[0]
             # Out of the handler first: the error's traceback holds the tensors that filled the memory.
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
-            if not self._step_down():
-                raise MaskloopError(
-                    f"there is not enough memory to predict an image of {image.shape[1]} x {image.shape[0]}"
-                    f" pixels ({reason}); close other programs and try again"
-                )
+            self._step_down((image.shape[0], image.shape[1]), reason)
 
-    def _step_down(self) -> bool:
-        """Take the next rung of the ladder; False at its end."""
+    def stepwise(self, picture: PixelRows) -> Iterator[PredictedRows | None]:
+        """The map of a picture that need not be in memory, as rows from top to bottom.
+
+        None comes between two passes of the network: there the caller may attend to something else. When
+        memory runs out, the rows come again from the top. The network is left in evaluation mode.
+
+        Raises:
+            ImageFileError: from the picture.
+            MaskloopError: as `predict`.
+        """
+        while True:
+            try:
+                yield from self._stepwise(picture)
+                return
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = str(error).partition("\n")[0]
+            self._step_down(picture.size_hw, reason)
+
+    @torch.inference_mode()
+    def _stepwise(self, picture: PixelRows) -> Iterator[PredictedRows | None]:
+        # As the decorator of a generator, inference mode holds while it runs and not for its caller.
+        network = self._on_device().eval()
+        scaled_hw = scaled_size(picture.size_hw, self.header.scale)
+        scaled = picture if scaled_hw == picture.size_hw else ReducedRows(picture, scaled_hw)
+        yield from mapped_rows(self._bands(network, scaled), scaled_hw, picture.size_hw, self._values)
+
+    def _step_down(self, size_hw: tuple[int, int], reason: str) -> None:
+        """Take the next rung of the ladder. Raises MaskloopError at its end."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if not self._lighter():
+            raise MaskloopError(
+                f"there is not enough memory to predict an image of {size_hw[1]} x {size_hw[0]}"
+                f" pixels ({reason}); close other programs and try again"
+            )
+        if self._notify is not None:
+            where = "on the CPU" if self.device.type == "cpu" else "on the graphics card"
+            self._notify(
+                f"out of memory while predicting: tiles of {self._tile} pixels {where} from now on", None
+            )
+
+    def _lighter(self) -> bool:
+        """Compute less at a time; False where that cannot be."""
         if self._one_pass:
             self._one_pass = False
         elif self._tile > SMALLEST_TILE:
@@ -147,11 +193,6 @@ class Predictor:
             self._tile = self._rounded(_TILE["cpu"])
         else:
             return False
-        if self._notify is not None:
-            where = "on the CPU" if self.device.type == "cpu" else "on the graphics card"
-            self._notify(
-                f"out of memory while predicting: tiles of {self._tile} pixels {where} from now on", None
-            )
         return True
 
     def _rounded(self, side: int) -> int:
@@ -165,7 +206,7 @@ class Predictor:
             with torch.inference_mode():
                 scaled = resized(image, self.header.scale)
                 return mapped(
-                    self._bands(network, scaled),
+                    self._bands(network, WholePicture(scaled)),
                     (scaled.shape[0], scaled.shape[1]),
                     (image.shape[0], image.shape[1]),
                     self._values,
@@ -180,18 +221,20 @@ class Predictor:
             return self.network
         return copy.deepcopy(self.network).to(self.device)
 
-    def _bands(self, network: SegmentationNetwork, image: NDArray[np.uint8]) -> Iterator[Tensor]:
-        """Finished rows of logits (C, rows, w), top to bottom, of a scaled image (h, w, 3)."""
-        height, width = image.shape[:2]
-        padding = ((0, -height % self._multiple), (0, -width % self._multiple), (0, 0))
-        padded = np.pad(image, padding, mode="reflect")
-        rows, columns = self._grids(padded.shape[0], padded.shape[1])
+    def _bands(self, network: SegmentationNetwork, picture: PixelRows) -> Iterator[Tensor | None]:
+        """Finished rows of logits (C, rows, w) of a scaled picture, from the top; None between two passes."""
+        height, width = picture.size_hw
+        padded_hw = height + -height % self._multiple, width + -width % self._multiple
+        rows, columns = self._grids(*padded_hw)
         row_weights = self._weights(rows)
         column_weights = self._weights(columns)
         carry: Tensor | None = None
         for number, top in enumerate(rows.starts):
-            strip = padded[top : top + rows.tile]
-            joined = self._joined(network, strip, columns, column_weights) * row_weights[number][:, None]
+            strip = padded_rows(picture, top, top + rows.tile, padded_hw[1])
+            joined = torch.zeros(len(self._values), *strip.shape[:2], device=self.device)
+            for _ in self._join(joined, network, strip, columns, column_weights):
+                yield None
+            joined *= row_weights[number][:, None]
             if carry is not None:
                 joined[:, : carry.shape[1]] += carry
             last = number == len(rows.starts) - 1
@@ -199,11 +242,15 @@ class Predictor:
             carry = joined[:, done:].clone()
             yield joined[:, : min(done, height - top), :width]
 
-    def _joined(
-        self, network: SegmentationNetwork, strip: NDArray[np.uint8], grid: _Grid, weights: Sequence[Tensor]
-    ) -> Tensor:
-        """Logits (C, tile, w) of one row of tiles, blended along it."""
-        joined = torch.zeros(len(self._values), *strip.shape[:2], device=self.device)
+    def _join(
+        self,
+        joined: Tensor,
+        network: SegmentationNetwork,
+        strip: NDArray[np.uint8],
+        grid: TileGrid,
+        weights: Sequence[Tensor],
+    ) -> Iterator[None]:
+        """Add the logits of one row of tiles, blended along it, to `joined` (C, tile, w), pass by pass."""
         at_once = _TILES_AT_ONCE[self.device.type]
         for first in range(0, len(grid.starts), at_once):
             starts = grid.starts[first : first + at_once]
@@ -211,7 +258,7 @@ class Predictor:
             for number, logits in enumerate(self._logits(network, tiles)):
                 left = starts[number]
                 joined[:, :, left : left + grid.tile] += logits * weights[first + number]
-        return joined
+            yield
 
     def _logits(self, network: SegmentationNetwork, tiles: NDArray[np.uint8]) -> Tensor:
         """Logits (n, C, h, w), float32, of RGB tiles (n, h, w, 3)."""
@@ -221,20 +268,20 @@ class Predictor:
             logits: Tensor = network(self._normalize(pixels))
         return logits.to(torch.float32)
 
-    def _grids(self, height: int, width: int) -> tuple[_Grid, _Grid]:
+    def _grids(self, height: int, width: int) -> tuple[TileGrid, TileGrid]:
         if self._one_pass and height * width <= _ONE_PASS_PIXELS[self.device.type]:
-            return _Grid.cover(height, height, 0), _Grid.cover(width, width, 0)
+            return TileGrid.cover(height, height, 0), TileGrid.cover(width, width, 0)
         overlap = self._tile // 4 if self._overlap is None else self._overlap
         # Tiles stay in step with the encoder's grid, as in one pass.
         overlap = min(self._rounded(overlap), self._tile - self._multiple)
-        return _Grid.cover(height, self._tile, overlap), _Grid.cover(width, self._tile, overlap)
+        return TileGrid.cover(height, self._tile, overlap), TileGrid.cover(width, self._tile, overlap)
 
-    def _weights(self, grid: _Grid) -> list[Tensor]:
+    def _weights(self, grid: TileGrid) -> list[Tensor]:
         return [torch.from_numpy(weights).to(self.device) for weights in grid.weights()]
 
 
 def mapped(
-    bands: Iterator[Tensor],
+    bands: Iterator[Tensor | None],
     scaled_hw: tuple[int, int],
     size_hw: tuple[int, int],
     values: NDArray[np.uint8],
@@ -244,7 +291,7 @@ def mapped(
     """Class of every pixel from rows of logits at another scale.
 
     Args:
-        bands: logits (C, rows, w), top to bottom, `scaled_hw` together.
+        bands: logits (C, rows, w), top to bottom, `scaled_hw` together; None is passed over.
         scaled_hw: of the image the network saw.
         size_hw: of the map.
         values: the class index of each channel.
@@ -254,84 +301,37 @@ def mapped(
     classes = np.empty((height, width), dtype=np.uint8)
     confidence = np.empty((height, width), dtype=np.uint8)
     shares = np.empty((len(values), height, width), dtype=np.float16) if probabilities else None
-    top = 0
-    for logits in _to_size(bands, scaled_hw, size_hw):
-        softmax = logits.softmax(dim=0)  # (C, rows, W)
-        best, channel = softmax.max(dim=0)
-        rows = slice(top, top + logits.shape[1])
-        classes[rows] = values[channel.cpu().numpy()]
-        confidence[rows] = (best * 255.0).round().to(torch.uint8).cpu().numpy()
-        if shares is not None:
-            shares[:, rows] = softmax.to(torch.float16).cpu().numpy()
-        top = rows.stop
+    for part in mapped_rows(bands, scaled_hw, size_hw, values, probabilities=probabilities):
+        if part is None:
+            continue
+        rows = slice(part.top, part.top + len(part.classes))
+        classes[rows] = part.classes
+        confidence[rows] = part.confidence
+        if shares is not None and part.probabilities is not None:
+            shares[:, rows] = part.probabilities
     return PredictedMap(classes, confidence, shares)
 
 
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    """Where tiles start along one axis."""
-
-    length: int
-    tile: int
-    overlap: int
-    starts: tuple[int, ...]
-
-    @classmethod
-    def cover(cls, length: int, tile: int, overlap: int) -> _Grid:
-        """Tiles over 0..length, the last one flush with the end."""
-        tile = min(tile, length)
-        last = length - tile
-        steps = range(0, last, tile - overlap) if last else ()
-        return cls(length, tile, overlap, (*steps, last))
-
-    def weights(self) -> list[NDArray[np.float32]]:
-        """Weights (tile,) of each tile: Gaussian, zero near inner edges, adding up to 1 at each position."""
-        positions = np.arange(self.tile)
-        bell = np.exp(-0.5 * ((positions - (self.tile - 1) / 2) / (self.tile / 4)) ** 2)
-        margin = self.overlap // 4
-        raw = []
-        for start in self.starts:
-            weights = bell.copy()
-            if start > 0:
-                weights[:margin] = 0.0
-            if start + self.tile < self.length:
-                weights[self.tile - margin :] = 0.0
-            raw.append(weights)
-        total = np.zeros(self.length)
-        for start, weights in zip(self.starts, raw, strict=True):
-            total[start : start + self.tile] += weights
-        return [
-            (weights / total[start : start + self.tile]).astype(np.float32)
-            for start, weights in zip(self.starts, raw, strict=True)
-        ]
-
-
-def _to_size(
-    bands: Iterator[Tensor], scaled_hw: tuple[int, int], size_hw: tuple[int, int]
-) -> Iterator[Tensor]:
-    """Interpolate bands of rows (C, rows, w) to the image's size, bilinearly and across their seams."""
-    if scaled_hw == size_hw:
-        yield from bands
-        return
-    (scaled_height, _), (height, width) = scaled_hw, size_hw
-    pending: Tensor | None = None
-    first = 0  # the scaled row that `pending` starts with
-    done = 0
-    for band in bands:
-        pending = band if pending is None else torch.cat([pending, band], dim=1)
-        at_once = max(1, _UPSAMPLED_VALUES // (pending.shape[0] * width))
-        while done < height:
-            wanted = np.arange(done, min(height, done + at_once))
-            source = ((wanted + 0.5) * scaled_height / height - 0.5).clip(0, scaled_height - 1)
-            above = source.astype(np.int64)
-            below = np.minimum(above + 1, scaled_height - 1)
-            source, above, below = (rows[below < first + pending.shape[1]] for rows in (source, above, below))
-            if not len(source):
-                break
-            needed = pending[None, :, above[0] - first : below[-1] - first + 1]
-            wide = F.interpolate(needed, size=(needed.shape[2], width), mode="bilinear")[0]
-            share = torch.from_numpy((source - above).astype(np.float32)).to(wide.device)[:, None]
-            upper, lower = (torch.from_numpy(rows - above[0]).to(wide.device) for rows in (above, below))
-            yield torch.lerp(wide[:, upper], wide[:, lower], share)
-            done += len(source)
-            pending, first = pending[:, above[-1] - first :], int(above[-1])
+def mapped_rows(
+    bands: Iterator[Tensor | None],
+    scaled_hw: tuple[int, int],
+    size_hw: tuple[int, int],
+    values: NDArray[np.uint8],
+    *,
+    probabilities: bool = False,
+) -> Iterator[PredictedRows | None]:
+    """As `mapped`, row after row; None where `bands` has it."""
+    top = 0
+    for logits in to_size(bands, scaled_hw, size_hw):
+        if logits is None:
+            yield None
+            continue
+        softmax = logits.softmax(dim=0)  # (C, rows, W)
+        best, channel = softmax.max(dim=0)
+        yield PredictedRows(
+            top,
+            values[channel.cpu().numpy()],
+            (best * 255.0).round().to(torch.uint8).cpu().numpy(),
+            softmax.to(torch.float16).cpu().numpy() if probabilities else None,
+        )
+        top += logits.shape[1]

@@ -102,7 +102,7 @@ def test_predictions_at_another_scale_come_back_at_the_images_size(
 
 def test_interpolation_has_no_seams(colour_network, colour_header, monkeypatch):
     """Bands of rows are brought to size one after the other: as if all had been at once."""
-    monkeypatch.setattr("core.learning.predict._UPSAMPLED_VALUES", 3 * 500 * 7)
+    monkeypatch.setattr("core.learning.tiling.UPSAMPLED_VALUES", 3 * 500 * 7)
     image = np.random.default_rng(0).integers(0, 256, size=(430, 500, 3), dtype=np.uint8)
     network = colour_network(blur=True)
     header = replace(colour_header, scale=0.4)
