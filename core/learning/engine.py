@@ -29,6 +29,7 @@ from core.errors import MaskloopError
 from core.learning.data import LabelStore
 from core.learning.engine_exit import EXIT_DEVICE_LOST, EXIT_PARENT_GONE, EXIT_TERMINATED
 from core.learning.events import (
+    AuditLabels,
     ClassesChanged,
     Command,
     CompareLabels,
@@ -46,6 +47,7 @@ from core.learning.events import (
     Paused,
     Predict,
     PredictWithRun,
+    RateImages,
     Resume,
     Resumed,
     Shutdown,
@@ -56,6 +58,7 @@ from core.learning.events import (
     Watch,
 )
 from core.learning.export import export_onnx, export_weights
+from core.learning.guide import Guide
 from core.learning.inbox import Inbox
 from core.learning.instant.live import LiveInstant
 from core.learning.memory import is_out_of_memory
@@ -107,6 +110,7 @@ class Engine:
         self._instant = LiveInstant(send, clock)
         self._questions = RunQuestions(send)
         self._viewer = Viewer(send, self._answer_failure, self._must_give_way, clock, self._instant)
+        self._guide = Guide(send, self._answer_failure, self._viewer.overlay, self._instant, clock)
 
     @property
     def training(self) -> bool:
@@ -139,8 +143,11 @@ class Engine:
         if self.training:
             self._advance()
             self._learn_beside_the_run()
+            self._guide.tick(training=True)
             return True
-        return self._learn_a_little() or self._viewer.refine(lambda: bool(self._inbox.waiting()))
+        if self._learn_a_little() or self._viewer.refine(lambda: bool(self._inbox.waiting())):
+            return True
+        return self._guide.tick(training=False)
 
     def keep_run(self) -> None:
         """Save the run, without scoring it, because the process must leave at once."""
@@ -182,6 +189,8 @@ class Engine:
                 self._use_weights(Path(command.path))
             case Export():
                 self._export(command)
+            case RateImages() | AuditLabels():
+                self._guide.handle(command)
             case CompareLabels() | PredictWithRun():
                 self._questions.answer(command, self._store)
             case Shutdown():
@@ -204,6 +213,7 @@ class Engine:
         store = LabelStore.from_project(project)
         self._project, self._store = project, store
         self._instant.follow(store, project.layout.features)
+        self._guide.follow(root, store)
         for problem in project.problems[:MOST_PROBLEMS_TOLD]:
             self._send(Notice(text=f"Not learned from: {problem}", level="warning"))
         if (untold := len(project.problems) - MOST_PROBLEMS_TOLD) > 0:

@@ -7,8 +7,10 @@ Arrays travel as `bytes` of C-contiguous uint8 with their size beside them: a 4-
 
     window --Command--> engine:  OpenProject Train Pause Resume Stop LabelsChanged ImageRemoved
                                  LearnLive Watch Predict UseWeights Export Shutdown WantUncertainty
+                                 RateImages AuditLabels
     engine --Event--> window:    EngineReady TrainingStarted StepDone Validated Prediction OverlayCompared
                                  Checkpointed Exported Notice Paused Resumed Failed Finished Uncertainty
+                                 ImagesRated AuditProgress AuditEnded
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from core.learning.bootstrap import Interval, Units
 from core.learning.config import TrainConfig
 from core.learning.gain import Gain
 from core.learning.revisions import Unseen
+from core.learning.suspects import Suspect
 
 ScoredOn: TypeAlias = Literal["validation", "training", "cross-fit"]
 """Images held out from training; images it trained on; or every image, by a head that did not see it."""
@@ -166,6 +169,26 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RateImages:
+    """Say how useful labelling each of these images would be, in spare moments: `ImagesRated` follow.
+
+    `images` are paths by key, of all images of the project: which are done the engine knows.
+    """
+
+    images: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLabels:
+    """Look for labels that are probably wrong: `AuditProgress` and one `AuditEnded` follow.
+
+    `on` False gives up an audit that goes on.
+    """
+
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CompareLabels:
     """Say which labels these runs (their folders) have not seen: `LabelsCompared` follows."""
 
@@ -208,6 +231,8 @@ Command: TypeAlias = (
     | Predict
     | UseWeights
     | Export
+    | RateImages
+    | AuditLabels
     | CompareLabels
     | PredictWithRun
     | Shutdown
@@ -419,6 +444,47 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImagesRated:
+    """How useful labelling would be, by image.
+
+    Attributes:
+        scores: by key, 0..1; the best of them has 1. Images that are done have none.
+        weights_version: of the newest weights that were asked.
+        images: how many could be rated in all.
+    """
+
+    scores: Mapping[str, float]
+    weights_version: int
+    images: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditProgress:
+    """An audit goes on: `done` of `steps`, at present "`doing`"; `found` is what is new."""
+
+    done: int
+    steps: int
+    doing: str
+    found: tuple[Suspect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEnded:
+    """An audit is over.
+
+    Attributes:
+        images, regions: how many were judged.
+        left_out: how many regions could not be, because the images of other folds do not show their class.
+        complete: False: it was given up.
+    """
+
+    images: int
+    regions: int
+    left_out: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelsCompared:
     """What runs have not seen, by their folders; None for a run that did not note down what it saw."""
 
@@ -464,4 +530,7 @@ Event: TypeAlias = (
     | LabelsCompared
     | RunPrediction
     | Finished
+    | ImagesRated
+    | AuditProgress
+    | AuditEnded
 )

@@ -89,6 +89,11 @@ class ProjectLayout:
         """Journals of edits that are not in their annotation files yet, one file for each image."""
         return self.private / "edits"
 
+    @property
+    def confirmed(self) -> Path:
+        """Labels a person has looked at and called right."""
+        return self.private / "confirmed.json"
+
     def new_run(self, model: str, now: datetime) -> Path:
         """Make an empty folder `runs/<date>_<time>-<model>`; no two runs share one.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from core.errors import FileProblem
@@ -31,6 +32,31 @@ def folds(keys: Sequence[str], count: int = FOLDS) -> list[tuple[str, ...]]:
     return [tuple(ordered[start:end]) for start, end in itertools.pairwise(bounds)]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Judge:
+    """A head that never saw the images of `fold`, and the class indices it was taught."""
+
+    learner: InstantLearner
+    fold: tuple[str, ...]
+    taught: frozenset[int]
+
+
+def judges(
+    learner: InstantLearner, keys: Sequence[str], *, steps: int | None = None
+) -> Iterator[Judge | None]:
+    """A judge for every fold of these images, each fitted in `steps`; None for every piece of that work."""
+    for fold in folds(keys):
+        others = [points for key in keys if key not in fold and (points := learner.points(key)) is not None]
+        twin = learner.twin()
+        drawn_from = PointSet(others, device=learner.device, seed=learner.seed)
+        twin.network.standardize(*drawn_from.standardization())
+        for _ in fit_head(twin.network, drawn_from, steps=STEPS if steps is None else steps, rate=RATE):
+            yield None
+        indices = learner.channels.classes.indices
+        taught = frozenset(indices[channel] for channel in drawn_from.targets.unique().tolist())
+        yield Judge(twin, fold, taught)
+
+
 def cross_fit(learner: InstantLearner, store: LabelStore) -> Iterator[Score | None]:
     """Score the learner's way of learning on its present labels; None until the last piece of work.
 
@@ -40,18 +66,15 @@ def cross_fit(learner: InstantLearner, store: LabelStore) -> Iterator[Score | No
     if len(keys) < FEWEST_IMAGES:
         return
     counted = CountedImages(len(learner.channels.classes))
-    for fold in folds(keys):
-        others = [points for key in keys if key not in fold and (points := learner.points(key)) is not None]
-        judge = learner.twin()
-        drawn_from = PointSet(others, device=learner.device, seed=learner.seed)
-        judge.network.standardize(*drawn_from.standardization())
-        for _ in fit_head(judge.network, drawn_from, steps=STEPS, rate=RATE):
-            yield None
-        for key in fold:
+    for judge in judges(learner, keys):
+        yield None
+        if judge is None:
+            continue
+        for key in judge.fold:
             if key not in store:
                 continue
             try:
-                predicted = judge.predict(learner.features(key)).classes
+                predicted = judge.learner.predict(learner.features(key)).classes
             except FileProblem:
                 continue  # the learner itself will tell
             labels = store.get(key)

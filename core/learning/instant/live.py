@@ -95,6 +95,19 @@ class LiveInstant:
         return None if self._learner is None or not self.version else self._learner.channels.classes
 
     @property
+    def learner(self) -> InstantLearner | None:
+        """What has learned the labels; None while there is nothing to show."""
+        return self._learner if self.version else None
+
+    def new_learner(self) -> InstantLearner:
+        """Another one on the same labels, which has not looked at them yet; where this one is switched off.
+
+        Raises:
+            MaskloopError: the encoder's weights are not to be had.
+        """
+        return self._new_learner(TrainConfig())
+
+    @property
     def urgent(self) -> bool:
         """Whether labels wait to be learned."""
         if self._store is None or not self.enabled:

@@ -1,0 +1,146 @@
+"""The label audit: every labelled image is judged by a network that has never seen its labels.
+
+A network that learned from a wrong label half believes it. So the judges are heads of the instant learner,
+fitted by cross-fitting (`core.learning.instant.crossfit`) on the other images alone; the deep network, which
+has trained on what it would judge, is not asked. Shapes of a class that only their own image shows cannot be
+judged, and are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from core.annotation.model import Annotation
+from core.errors import MaskloopError, NothingToLearnError
+from core.learning.data import LabelStore
+from core.learning.events import AuditEnded, AuditProgress, Event
+from core.learning.instant.crossfit import FEWEST_IMAGES, Judge, judges
+from core.learning.instant.learner import FeaturesDone, InstantLearner
+from core.learning.instant.live import LiveInstant
+from core.learning.suspects import Judged, judge
+from core.project.project import Project
+
+STEPS: Final = 160
+"""Of each judge's fit: twice as many as for a score, because single shapes depend on it."""
+
+_AUDITS: Final = "The label audit judges each image by what the others teach"
+
+
+def audit(learner: InstantLearner, store: LabelStore, root: Path) -> Iterator[AuditProgress | AuditEnded]:
+    """Judge every labelled image; one piece of work at a time.
+
+    Args:
+        learner: of these labels; its points are used, its head is left alone.
+        store: the labels.
+        root: the project's folder: shapes are read from the annotations in it.
+
+    Raises:
+        NothingToLearnError: there are labels on fewer than two images.
+        MaskloopError: the project cannot be read.
+    """
+    if not learner.version:
+        for piece in learner.update(steps=0):
+            if isinstance(piece, FeaturesDone):
+                yield AuditProgress(done=0, steps=piece.images, doing=f"looking at image {piece.done}")
+    keys = [key for key in learner.keys if learner.points(key) is not None]
+    if len(keys) < FEWEST_IMAGES:
+        raise NothingToLearnError(f"{_AUDITS}; label at least {FEWEST_IMAGES} images first.")
+    shapes = _Annotations(root)
+    images = regions = left_out = 0
+    for judging in judges(learner, keys, steps=STEPS):
+        if judging is None:
+            yield AuditProgress(done=images, steps=len(keys), doing="fitting a judge")
+            continue
+        for key in judging.fold:
+            found = _judged(judging, store, shapes, key)
+            images += 1
+            if found is not None:
+                regions += found.shapes
+                left_out += found.left_out
+            suspects = () if found is None else found.suspects
+            yield AuditProgress(done=images, steps=len(keys), doing=f"judging {key}", found=suspects)
+    yield AuditEnded(images=images, regions=regions, left_out=left_out, complete=True)
+
+
+def _judged(judging: Judge, store: LabelStore, shapes: _Annotations, key: str) -> Judged | None:
+    """None for an image whose files cannot be read, or that is gone by now."""
+    network = judging.learner
+    try:
+        labels, annotation = store.get(key), shapes.of(key)
+        image, features = store.pixels(key), network.features(key)
+    except (KeyError, MaskloopError):
+        return None  # the list of problems has it
+    probabilities = network.predict(features, probabilities=True).probabilities
+    assert probabilities is not None
+    classes = network.channels.classes
+    return judge(key, image, annotation, labels.mask, probabilities, classes, judging.taught)
+
+
+class _Annotations:
+    """The project's label files as they are on disk now; the window saves them before it asks."""
+
+    def __init__(self, root: Path) -> None:
+        self._project = Project.open(root, lock=False)
+
+    def of(self, key: str) -> Annotation:
+        """Raises UsageError, FileProblem."""
+        return self._project.load(self._project.entry(key)).annotation
+
+
+class LabelAuditor:
+    """The engine's one audit: begun, continued piece by piece between more urgent work, given up.
+
+    Args:
+        send: passes events to the window.
+        instant: whose learner judges.
+    """
+
+    def __init__(self, send: Callable[[Event], None], instant: LiveInstant) -> None:
+        self._send = send
+        self._instant = instant
+        self._work: Iterator[AuditProgress | AuditEnded] | None = None
+        self._said: tuple[int, str] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether an audit goes on."""
+        return self._work is not None
+
+    def begin(self, store: LabelStore, root: Path) -> None:
+        """Judge these labels; an audit that goes on begins anew.
+
+        Raises:
+            MaskloopError: the encoder's weights are not to be had.
+        """
+        learner = self._instant.learner or self._instant.new_learner()
+        self._work, self._said = audit(learner, store, root), None
+
+    def cancel(self) -> None:
+        """Give up; what was found is known already."""
+        if self._work is not None:
+            self._work = None
+            self._send(AuditEnded(images=0, regions=0, left_out=0, complete=False))
+
+    def tick(self) -> bool:
+        """Do one piece of work; False when there is none.
+
+        Raises:
+            MaskloopError: there is no audit any more then.
+        """
+        if self._work is None:
+            return False
+        try:
+            event = next(self._work)
+        except BaseException:
+            self._work = None
+            raise
+        if isinstance(event, AuditEnded):
+            self._work = None
+        elif not event.found and (event.done, event.doing) == self._said:
+            return True  # a step of a fit: nothing to tell
+        else:
+            self._said = event.done, event.doing
+        self._send(event)
+        return True

@@ -1,0 +1,240 @@
+"""The engine says which image to label next and which labels look wrong, without keeping anybody waiting."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.annotation.model import Annotation, AnnotationState, Shape, ShapeType, frozen_points
+from core.learning import audit, usefulness
+from core.learning.events import (
+    AuditEnded,
+    AuditLabels,
+    AuditProgress,
+    Failed,
+    Finished,
+    ImagesRated,
+    LearnLive,
+    Prediction,
+    RateImages,
+    StepDone,
+    Train,
+)
+from core.learning.instant import crossfit, live, setup
+from core.learning.suspects import Suspect, fingerprint
+from core.models.encoders import build_encoder
+from core.models.instant import InstantNetwork
+from core.project.project import ImageEntry, Project
+from tests.learning.engine_bench import SIDE, EngineBench, squares_bench
+from tests.tiny import TINY
+
+
+@pytest.fixture(autouse=True)
+def _small_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bundled encoder takes seconds to load."""
+
+    def network(classes: int, *_: object, **__: object) -> InstantNetwork:
+        return InstantNetwork(build_encoder("plain", width=8), classes=classes, hidden=16).eval()
+
+    monkeypatch.setattr(setup, "instant_network", network)
+    monkeypatch.setattr(live, "FIRST_STEPS", 20)
+    monkeypatch.setattr(live, "MORE_FITS", 0)
+    monkeypatch.setattr(crossfit, "STEPS", 4)
+    monkeypatch.setattr(audit, "STEPS", 40)
+
+
+def all_images(bench: EngineBench) -> RateImages:
+    return RateImages(images={entry.key: str(entry.image_path) for entry in bench.entries})
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> EngineBench:
+    """Six images of which two are done, and an instant learner at work."""
+    made = squares_bench(tmp_path / "squares", images=6, labelled=2)
+    made.do(LearnLive(on=True))
+    made.open()
+    return made
+
+
+# --- usefulness -------------------------------------------------------------------------------------------
+
+
+def test_images_that_are_not_done_are_rated_once_something_is_learned(bench: EngineBench) -> None:
+    bench.do(all_images(bench))
+    bench.run()
+    rated = bench.got(ImagesRated)[-1]
+    assert set(rated.scores) == {entry.key for entry in bench.entries[2:]}
+    assert max(rated.scores.values()) == 1.0
+    assert rated.images == 4
+    assert not bench.got(Failed)
+
+
+def test_the_watched_image_is_predicted_before_any_image_is_rated(bench: EngineBench) -> None:
+    bench.do(all_images(bench), bench.watch(0))
+    bench.run()
+    kinds = [type(event) for event in bench.events if isinstance(event, Prediction | ImagesRated)]
+    assert kinds[0] is Prediction
+    bench.do(bench.watch(1))
+    bench.engine.tick()
+    assert bench.got(Prediction)[-1].key == bench.entries[1].key, "at once, whatever is being rated"
+
+
+def test_new_weights_are_asked_again_and_the_same_weights_are_not(bench: EngineBench) -> None:
+    bench.do(all_images(bench))
+    bench.run()
+    first = bench.got(ImagesRated)[-1]
+    assert not bench.engine.tick(), "nothing is left to do"
+    bench.do(bench.labels(2, np.zeros((SIDE, SIDE), np.uint8), 2))
+    bench.run()
+    second = bench.got(ImagesRated)[-1]
+    assert second.weights_version > first.weights_version
+    assert set(second.scores) == {entry.key for entry in bench.entries[3:]}, "what is done needs no labels"
+
+
+def test_many_images_are_rated_in_rounds(bench: EngineBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usefulness, "FIRST_ROUND", 2)
+    monkeypatch.setattr(usefulness, "ROUND", 2)
+    bench.do(all_images(bench))
+    bench.run()
+    assert len(bench.got(ImagesRated)[-1].scores) == 2
+    nothing = np.zeros((SIDE, SIDE), np.uint8)
+    for revision in range(2, 5):
+        nothing[revision] = 1
+        bench.do(bench.labels(0, nothing, revision))
+        bench.run()
+    assert len(bench.got(ImagesRated)[-1].scores) == 4
+
+
+def test_a_deep_network_rates_where_nothing_is_learned_while_drawing(tmp_path: Path) -> None:
+    bench = squares_bench(tmp_path / "squares", images=4, labelled=2)
+    bench.open()
+    bench.do(all_images(bench), Train(config=replace(TINY, steps=4)))
+    bench.run()
+    assert set(bench.got(ImagesRated)[-1].scores) == {entry.key for entry in bench.entries[2:]}
+
+
+def test_an_image_that_cannot_be_read_is_passed_over(bench: EngineBench) -> None:
+    bench.entries[3].image_path.write_bytes(b"not a picture")
+    bench.do(all_images(bench))
+    bench.run()
+    assert bench.entries[3].key not in bench.got(ImagesRated)[-1].scores
+    assert not bench.got(Failed)
+
+
+def test_while_a_run_trains_rating_keeps_to_its_share(
+    bench: EngineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usefulness, "TRAINING_SHARE", 1e-6)
+    bench.do(Train(config=replace(TINY, steps=6)))
+    bench.run(until=lambda: bool(bench.got(StepDone)))
+    bench.do(all_images(bench))
+    bench.run(until=lambda: bool(bench.got(Finished)))
+    assert not bench.got(ImagesRated), "one piece of work, and the share is spent"
+    bench.run()
+    assert bench.got(ImagesRated)
+
+
+# --- audit ------------------------------------------------------------------------------------------------
+
+
+def two_squares(root: Path, images: int = 6, wrong: int = 4) -> tuple[EngineBench, Shape]:
+    """A bright and a dark square in each image, all done; in one image the bright one is called dark."""
+    (root / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    swapped: Shape | None = None
+    with Project.create(root, classes=("background", "bright", "dark")) as project:
+        for number in range(images):
+            pixels = rng.integers(110, 130, (SIDE, SIDE, 3)).astype(np.uint8)
+            pixels[6 + number : 26 + number, 6:26] = 240
+            pixels[34 - number : 58 - number, 36:60] = 15
+            Image.fromarray(pixels).save(root / "images" / f"{number}.png")
+        project.rescan()
+        entries = list(project.images())
+        for number, entry in enumerate(entries):
+            bright = Shape(
+                "dark" if number == wrong else "bright",
+                ShapeType.RECTANGLE,
+                frozen_points([(6, 6 + number), (25, 25 + number)]),
+            )
+            dark = Shape("dark", ShapeType.RECTANGLE, frozen_points([(36, 34 - number), (59, 57 - number)]))
+            if number == wrong:
+                swapped = bright
+            annotation = Annotation(entry.image_path.name, (SIDE, SIDE), (bright, dark), AnnotationState.DONE)
+            project.save(entry, annotation, None)
+    assert swapped is not None
+    return EngineBench(root, entries), swapped
+
+
+def suspects(bench: EngineBench) -> list[Suspect]:
+    found = [suspect for event in bench.got(AuditProgress) for suspect in event.found]
+    return sorted(found, key=lambda suspect: -suspect.loss)
+
+
+@pytest.mark.parametrize("live_learner", [True, False])
+def test_a_swapped_label_in_one_of_six_images_is_the_worst(tmp_path: Path, live_learner: bool) -> None:
+    bench, swapped = two_squares(tmp_path / "squares")
+    bench.do(LearnLive(on=live_learner))
+    bench.open()
+    bench.run()
+    bench.do(AuditLabels())
+    bench.run(most=2000)
+    worst = suspects(bench)[0]
+    assert (worst.key, worst.fingerprint) == (bench.entries[4].key, fingerprint(swapped))
+    assert (worst.drawn, worst.seen) == (2, 1)
+    assert worst.sure > 0.6
+    ended = bench.got(AuditEnded)[-1]
+    assert (ended.images, ended.regions, ended.left_out, ended.complete) == (6, 12, 0, True)
+    progress = bench.got(AuditProgress)
+    assert [event.done for event in progress] == sorted(event.done for event in progress)
+
+
+def test_an_audit_can_be_given_up_and_begun_again(tmp_path: Path) -> None:
+    bench, _ = two_squares(tmp_path / "squares")
+    bench.do(LearnLive(on=True))
+    bench.open()
+    bench.run()
+    bench.do(AuditLabels())
+    bench.run(until=lambda: bool(bench.got(AuditProgress)))
+    bench.do(AuditLabels(on=False))
+    assert bench.got(AuditEnded)[-1].complete is False
+    bench.run()
+    assert len(bench.got(AuditEnded)) == 1
+    bench.do(AuditLabels())
+    bench.run(most=2000)
+    assert bench.got(AuditEnded)[-1].complete
+
+
+def test_one_labelled_image_cannot_be_audited_and_it_is_said_why(tmp_path: Path) -> None:
+    bench = squares_bench(tmp_path / "squares", images=2, labelled=1)
+    bench.do(LearnLive(on=True))
+    bench.open()
+    bench.run()
+    bench.do(AuditLabels())
+    bench.run()
+    (failed,) = bench.got(Failed)
+    assert failed.during == "AuditLabels"
+    assert "at least 2 images" in failed.text
+
+
+def test_a_class_that_only_one_image_shows_is_counted_and_not_judged(tmp_path: Path) -> None:
+    bench, _ = two_squares(tmp_path / "squares", images=5, wrong=0)
+    entry = bench.entries[4]
+    _relabel(bench.root, entry, "rare")
+    bench.do(LearnLive(on=True))
+    bench.open()
+    bench.run()
+    bench.do(AuditLabels())
+    bench.run(most=2000)
+    assert bench.got(AuditEnded)[-1].left_out == 2
+
+
+def _relabel(root: Path, entry: ImageEntry, label: str) -> None:
+    with Project.open(root) as project:
+        project.add_class(label)
+        loaded = project.load(entry)
+        shapes = tuple(shape.with_(label=label) for shape in loaded.annotation.shapes)
+        project.save(entry, replace(loaded.annotation, shapes=shapes), loaded.digest)

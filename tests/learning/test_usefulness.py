@@ -1,0 +1,64 @@
+"""Images worth labelling come first, and near-identical ones not all together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.learning.usefulness import MOST_PICKS, tiny_version, usefulness
+
+NONE = np.zeros((0, 2), np.float32)
+
+
+def ranked(doubts, looks, labelled=NONE, own=None) -> list[int]:
+    scores = usefulness(
+        np.array(doubts, np.float32), np.array(looks, np.float32), np.array(labelled, np.float32), own
+    )
+    assert scores.max() == pytest.approx(1.0)
+    assert scores.min() >= 0.0
+    return np.argsort(-scores, kind="stable").tolist()
+
+
+def test_among_images_equally_unlike_all_others_doubt_decides():
+    assert ranked([0.1, 0.4, 0.2], [(0, 0), (50, 0), (0, 50)]) == [1, 2, 0]
+
+
+def test_ten_frames_of_one_scene_do_not_come_first_together():
+    doubts = [0.50 + 0.001 * number for number in range(10)] + [0.3, 0.25]
+    looks = [(0.0, 0.01 * number) for number in range(10)] + [(9.0, 0.0), (0.0, 9.0)]
+    order = ranked(doubts, looks)
+    assert order[0] == 9
+    assert set(order[1:3]) == {10, 11}
+
+
+def test_what_looks_like_a_labelled_image_is_less_useful():
+    assert ranked([0.4, 0.3, 0.3], [(0, 0), (9, 0), (0, 9)], labelled=[(0, 0.01)])[-1] == 0
+
+
+def test_an_image_in_progress_is_not_compared_with_itself():
+    looks = [(0, 0), (9, 0), (0, 9)]
+    own = np.array([0, -1, -1])
+    assert ranked([0.4, 0.3, 0.3], looks, labelled=[(0, 0)], own=own)[0] == 0
+
+
+def test_nothing_to_rate_and_nothing_in_doubt_are_no_trouble():
+    assert usefulness(np.zeros(0, np.float32), NONE, NONE).shape == (0,)
+    assert usefulness(np.zeros(3, np.float32), np.ones((3, 2), np.float32), NONE).tolist() == [0, 0, 0]
+
+
+def test_thousands_of_images_are_ranked_at_once():
+    rng = np.random.default_rng(0)
+    doubts = rng.random(3 * MOST_PICKS).astype(np.float32)
+    looks = rng.normal(size=(len(doubts), 8)).astype(np.float32)
+    scores = usefulness(doubts, looks, looks[:5])
+    assert len(np.unique(scores)) > MOST_PICKS
+    assert scores[:5].max() < 0.3, "each of them is like a labelled one"
+
+
+def test_pictures_of_one_scene_are_nearer_than_others():
+    rng = np.random.default_rng(0)
+    scene, other = (rng.integers(0, 256, (40, 60, 3), dtype=np.uint8) for _ in range(2))
+    frame = np.roll(scene, 1, axis=1)
+    near = np.abs(tiny_version(scene) - tiny_version(frame)).sum()
+    assert near < np.abs(tiny_version(scene) - tiny_version(other)).sum()
+    assert tiny_version(scene).shape == (192,)
