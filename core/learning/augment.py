@@ -60,11 +60,13 @@ class Crops:
         pixels: RGB (N, 3, S, S), float32, 0..255, channels last in memory.
         targets: channels (N, S, S), int64, 255 where nothing is known.
         weights: (N, S, S), float32, of the targets; None if all are 1.
+        seeds: x, y (N, 2), int64, of the pixel each crop was drawn for.
     """
 
     pixels: Tensor
     targets: Tensor
     weights: Tensor | None
+    seeds: Tensor
 
 
 class Augmenter:
@@ -99,7 +101,7 @@ class Augmenter:
         weights = None if windows.weak is None else 1.0 - (1.0 - self._weak_weight) * planes[:, 1]
         if self.settings is not None:
             pixels = self._relit(pixels, self.settings)
-        return Crops(pixels.contiguous(memory_format=torch.channels_last), targets, weights)
+        return Crops(pixels.contiguous(memory_format=torch.channels_last), targets, weights, landed)
 
     def _to_device(self, tensor: Tensor) -> Tensor:
         if self.device.type == "cpu":

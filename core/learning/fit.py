@@ -17,7 +17,7 @@ import torch
 
 from core.errors import StorageError
 from core.learning.events import Checkpointed, Event, Finished, Notice, StepDone
-from core.learning.losses import segmentation_loss
+from core.learning.losses import losses_at, segmentation_loss
 from core.learning.memory import is_out_of_memory
 from core.learning.state import TrainState
 
@@ -92,6 +92,7 @@ def _learn(state: TrainState) -> None:
     learner = state.learner
     windows = state.next_windows()
     loss_sum = torch.zeros((), device=learner.device)
+    at_seeds = []
     learner.optimizer.zero_grad(set_to_none=True)
     for piece in windows.pieces(learner.load.piece):
         crops = learner.crops(piece)
@@ -102,6 +103,8 @@ def _learn(state: TrainState) -> None:
         ).total * (len(piece.keys) / len(windows.keys))
         loss.backward()  # type: ignore[no-untyped-call]
         loss_sum += loss.detach()
+        at_seeds.append(losses_at(logits, crops.targets, crops.seeds))
+    state.sampler.hear(windows, torch.cat(at_seeds))
     state.count_step(loss_sum, learner.apply_gradients())
 
 

@@ -112,6 +112,22 @@ def segmentation_loss(
     return loss_sums(logits, targets, weights, class_weights=class_weights).loss(dice=dice)
 
 
+def losses_at(logits: Tensor, targets: Tensor, points_xy: Tensor) -> Tensor:
+    """Cross-entropy (N,), float32, without gradient, at one pixel of each crop; NaN where it is unlabelled.
+
+    Args:
+        logits: (N, C, H, W).
+        targets: (N, H, W) int64.
+        points_xy: (N, 2) int64.
+    """
+    rows = torch.arange(len(targets), device=targets.device)
+    x, y = points_xy[:, 0], points_xy[:, 1]
+    scores = logits.detach()[rows, :, y, x].to(torch.float32)  # (N, C)
+    own = targets[rows, y, x]
+    found = F.cross_entropy(scores, own, ignore_index=UNLABELLED, reduction="none")
+    return torch.where(own == UNLABELLED, torch.nan, found)
+
+
 def balanced_class_weights(pixels: ArrayLike, cap: float) -> NDArray[np.float32]:
     """Cross-entropy weights (C,) from pixel counts (C,): rare classes count more, by at most `cap`.
 

@@ -1,14 +1,15 @@
 """Where training looks: windows of source pixels around labelled pixels.
 
 Every window has a *seed*, a labelled pixel that its crop will contain: no crop comes without a target.
-Half of the seeds are any labelled pixel of any image; the other half go where learning lags: to images that
-were labelled while training runs, or else to rare classes. The other pixels of a window are what the
-augmentation turns and zooms into view.
+Half of the seeds are any labelled pixel of any image; the other half go where learning lags: to what was
+labelled or corrected while training runs, until its loss has fallen, or else to rare classes. The other
+pixels of a window are what the augmentation turns and zooms into view.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,12 +20,13 @@ from numpy.typing import NDArray
 
 from core.annotation.model import UNLABELLED, AnnotationState
 from core.errors import FileProblem
+from core.learning.corrections import RARE, REPLAY, Correction, Corrections, Losses
 from core.learning.data import ChannelMap, LabelStore, resized_mask
 
 SEEDS_KEPT: Final = 4096
 """Labelled pixels remembered per class and image; more would add nothing but memory."""
-FRESH_SEEDS: Final = 48
-"""How many seeds an image gets ahead of others after its labels changed."""
+FRESH_SHARE: Final = 0.5
+"""Of the seeds that go where learning lags, those for fresh corrections, while there are any."""
 JITTER: Final = 0.35
 """How far a window's centre moves from its seed at most, as a share of the crop's side."""
 WEAK_MARGIN: Final = 0.02
@@ -42,6 +44,7 @@ class Windows:
         seeds: (N, 2), float32: x, y from the window's centre to the centre of the seed pixel.
         seed_targets: (N,), int64: the seeds' channels.
         keys: the images, in order.
+        drawn_for: of each seed, the number of the correction it was drawn for, or REPLAY or RARE.
     """
 
     pixels: NDArray[np.uint8]
@@ -50,6 +53,7 @@ class Windows:
     seeds: NDArray[np.float32]
     seed_targets: NDArray[np.int64]
     keys: tuple[str, ...]
+    drawn_for: tuple[int, ...] = ()
 
     def pieces(self, size: int) -> list[Windows]:
         """The batch in parts of at most `size` windows."""
@@ -62,9 +66,21 @@ class Windows:
                 self.seeds[part],
                 self.seed_targets[part],
                 self.keys[part],
+                self.drawn_for[part],
             )
             for part in parts
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seed:
+    """A pixel that a window is made around, at training scale."""
+
+    key: str
+    channel: int
+    x: int
+    y: int
+    drawn_for: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,13 @@ class _Indexed:
     seeds: Mapping[int, NDArray[np.int64]]  # channel -> flat positions
     counts: Mapping[int, int]  # channel -> pixels
 
+    @property
+    def drawn(self) -> NDArray[np.uint8]:
+        """Targets that somebody drew, (h, w), channels."""
+        if self.weak is None:
+            return self.targets
+        return np.where(self.weak, np.uint8(UNLABELLED), self.targets)
+
 
 class CropSampler:
     """Draws windows from the store's present labels, deterministically from its seed.
@@ -87,9 +110,11 @@ class CropSampler:
         scale: factor between image pixels and training pixels.
         crop: side of the crops, training pixels.
         margin: side of the windows, as a multiple of the crop's.
+        rare_crops: share of the seeds that go where learning lags.
 
     Attributes:
         weak_background: whether undrawn pixels stand in for background at present.
+        corrections: what changed since the run began, and is not learned yet.
         problems: what was wrong with images that had to be left out; whoever tells the person empties it.
     """
 
@@ -104,6 +129,7 @@ class CropSampler:
         margin: float,
         seed: int,
         weak_background: bool,
+        rare_crops: float = 0.5,
     ) -> None:
         self.crop = crop
         self.margin = margin
@@ -111,15 +137,17 @@ class CropSampler:
         self._channels = channels
         self._scale = scale
         self._weak_allowed = weak_background
+        self._rare_crops = rare_crops
         self._rng = np.random.default_rng(seed)
         self._known = {key: store.get(key).digest for key in keys}
-        self._fresh: dict[str, int] = {}
+        self.corrections = Corrections()
         self._index: dict[str, _Indexed] = {}
         self._held_out: frozenset[str] = frozenset()
         self._seen_revision = -1
         self.weak_background = False
         self.problems: list[FileProblem] = []
         self._keys: tuple[str, ...] = ()
+        self._drawn: list[_Seed] = []
         self._class_share: NDArray[np.float64] = np.zeros(0)
 
     @property
@@ -138,6 +166,11 @@ class CropSampler:
                 totals[channel] += count
         return totals
 
+    @property
+    def mark(self) -> int:
+        """A number that samplers share as long as they have drawn the same."""
+        return zlib.crc32(repr((self._rng.bit_generator.state, self._drawn)).encode())
+
     def hold_out(self, keys: Sequence[str]) -> None:
         """Never draw from these images."""
         self._held_out = frozenset(keys)
@@ -152,9 +185,14 @@ class CropSampler:
             self._refresh()
             if not self._keys:
                 return None
-            seeds = [self._next_seed(n) for n in range(count)]
-            if self._readable({key for key, _ in seeds}):
+            self.corrections.take_in()
+            seeds = self._drawn = [self._next_seed(n) for n in range(count)]
+            if self._readable({seed.key for seed in seeds}):
                 return self._windows(seeds)
+
+    def hear(self, windows: Windows, losses: Losses) -> None:
+        """The losses (N,) at the seeds of windows that were drawn: corrections are drawn until they fall."""
+        self.corrections.hear(windows.drawn_for, losses)
 
     def _readable(self, keys: set[str]) -> bool:
         for key in sorted(keys):
@@ -165,7 +203,7 @@ class CropSampler:
                 self.problems.append(problem)
         return all(key in self._store for key in keys)
 
-    def _windows(self, chosen: Sequence[tuple[str, int]]) -> Windows:
+    def _windows(self, chosen: Sequence[_Seed]) -> Windows:
         count = len(chosen)
         side = self._window_side()
         pixels = np.empty((count, side, side, 3), np.uint8)
@@ -173,54 +211,75 @@ class CropSampler:
         weak = np.zeros((count, side, side), np.bool_) if self.weak_background else None
         seeds = np.empty((count, 2), np.float32)
         seed_targets = np.empty(count, np.int64)
-        for n, (key, channel) in enumerate(chosen):
-            image = self._index[key]
+        for n, seed in enumerate(chosen):
+            image = self._index[seed.key]
             height, width = image.targets.shape
-            y, x = divmod(int(self._rng.choice(image.seeds[channel])), width)
-            left = self._window_start(x, width, side)
-            top = self._window_start(y, height, side)
-            pixels[n] = _cut(self._store.pixels(key, self._scale), top, left, side, mirror=True)
+            left = self._window_start(seed.x, width, side)
+            top = self._window_start(seed.y, height, side)
+            pixels[n] = _cut(self._store.pixels(seed.key, self._scale), top, left, side, mirror=True)
             targets[n] = _cut(image.targets, top, left, side, mirror=False)
             if weak is not None and image.weak is not None:
                 weak[n] = _cut(image.weak.view(np.uint8), top, left, side, mirror=False) == 1
-            seeds[n] = x + 0.5 - (left + side / 2), y + 0.5 - (top + side / 2)
-            seed_targets[n] = channel
-        return Windows(pixels, targets, weak, seeds, seed_targets, tuple(key for key, _ in chosen))
+            seeds[n] = seed.x + 0.5 - (left + side / 2), seed.y + 0.5 - (top + side / 2)
+            seed_targets[n] = seed.channel
+        keys, drawn_for = (tuple(seed.key for seed in chosen), tuple(seed.drawn_for for seed in chosen))
+        return Windows(pixels, targets, weak, seeds, seed_targets, keys, drawn_for)
 
     def state(self) -> dict[str, str]:
         """What a checkpoint needs to draw the same windows again."""
         return {
             "rng": json.dumps(self._rng.bit_generator.state),
-            "fresh": json.dumps(self._fresh),
+            "corrections": self.corrections.state(),
             "known": json.dumps(self._known),
         }
 
     def restore(self, state: Mapping[str, str]) -> None:
         """Go on from `state()`; labels that have changed since are drawn more often."""
         self._rng.bit_generator.state = json.loads(state["rng"])
-        self._fresh = dict(json.loads(state["fresh"]))
+        if "corrections" in state:  # checkpoints of earlier versions have none
+            self.corrections.restore(state["corrections"])
         self._known = dict(json.loads(state["known"]))
         self._seen_revision = -1
 
     # --- which pixel ---------------------------------------------------------------------------------------
 
-    def _next_seed(self, position: int) -> tuple[str, int]:
-        """Image and channel of a batch's next seed; every other one goes where learning lags."""
-        if position % 2 == 0:
+    def _next_seed(self, position: int) -> _Seed:
+        """A batch's next seed; `rare_crops` of them go where learning lags, evenly spread."""
+        if int((position + 1) * self._rare_crops) == int(position * self._rare_crops):
             key = self._keys[self._rng.integers(len(self._keys))]
             counts = self._index[key].counts
             channels = list(counts)
             shares = np.array([counts[channel] for channel in channels], np.float64)
-            return key, int(self._rng.choice(channels, p=shares / shares.sum()))
-        fresh = [key for key in self._keys if self._fresh.get(key, 0) > 0]
-        if fresh and self._rng.random() < 0.5:
-            key = fresh[self._rng.integers(len(fresh))]
-            self._fresh[key] -= 1
-            channels = list(self._index[key].counts)
-            return key, int(self._rng.choice(channels))
+            channel = int(self._rng.choice(channels, p=shares / shares.sum()))
+            return self._seed_of(key, channel, REPLAY)
+        if len(self.corrections) and self._rng.random() < FRESH_SHARE:
+            correction = self.corrections.draw(self._rng, self._index)
+            fresh = None if correction is None else self._fresh_seed(correction)
+            if fresh is not None:
+                return fresh
         channel = int(self._rng.choice(len(self._class_share), p=self._class_share))
         having = [key for key in self._keys if channel in self._index[key].counts]
-        return having[self._rng.integers(len(having))], channel
+        return self._seed_of(having[self._rng.integers(len(having))], channel, RARE)
+
+    def _seed_of(self, key: str, channel: int, drawn_for: int) -> _Seed:
+        """Any of an image's remembered pixels of a class."""
+        image = self._index[key]
+        y, x = divmod(int(self._rng.choice(image.seeds[channel])), image.targets.shape[1])
+        return _Seed(key, channel, x, y, drawn_for)
+
+    def _fresh_seed(self, correction: Correction) -> _Seed | None:
+        """Any of a correction's pixels, its classes equally often; None if nothing of it is left."""
+        image = self._index[correction.key]
+        if correction.where is None and image.counts:
+            return self._seed_of(correction.key, int(self._rng.choice(list(image.counts))), correction.number)
+        rows, columns = correction.pixels(image.targets)
+        if not len(rows):
+            self.corrections.drop(correction)
+            return None
+        found = image.targets[rows, columns]
+        channel = int(self._rng.choice(np.unique(found)))
+        at = int(self._rng.choice(np.flatnonzero(found == channel)))
+        return _Seed(correction.key, channel, int(columns[at]), int(rows[at]), correction.number)
 
     def _window_side(self) -> int:
         """Side of the windows: no larger than the largest image needs."""
@@ -246,13 +305,9 @@ class CropSampler:
         self.weak_background = (
             self._weak_allowed and background is not None and not self._store.counts(wanted)[background]
         )
-        self._index = {key: self._indexed(key) for key in wanted}
+        before, self._index = self._index, {key: self._indexed(key) for key in wanted}
         self._keys = tuple(key for key in wanted if self._index[key].counts)
-        for key in wanted:
-            digest = self._store.get(key).digest
-            if self._known.get(key) != digest:
-                self._known[key] = digest
-                self._fresh[key] = FRESH_SEEDS
+        self._note_corrections(before)
         totals = np.zeros(len(self._channels.classes))
         for key in self._keys:
             for channel, count in self._index[key].counts.items():
@@ -260,6 +315,22 @@ class CropSampler:
         # A class is drawn inversely to the square root of its share: rare ones often, but not only.
         rarity = np.where(totals > 0, 1.0 / np.sqrt(np.maximum(totals, 1.0)), 0.0)
         self._class_share = rarity / max(float(rarity.sum()), 1e-12)
+
+    def _note_corrections(self, before: Mapping[str, _Indexed]) -> None:
+        """Follow what changed since the labels were last looked at, or since the checkpoint."""
+        for key in self._index:
+            digest = self._store.get(key).digest
+            if self._known.get(key) == digest:
+                continue
+            self._known[key] = digest
+            now, old = self._index[key].drawn, before.get(key)
+            if old is None or not old.counts or old.targets.shape != now.shape:
+                self.corrections.add_image(key)
+            else:
+                self.corrections.add_changes(key, old.drawn, now)
+        for correction in self.corrections:
+            if correction.key not in self._index:
+                self.corrections.forget(correction.key)
 
     def _indexed(self, key: str) -> _Indexed:
         labels = self._store.get(key)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from core.annotation.model import UNLABELLED, AnnotationState
+from core.learning.corrections import LATE, MOST_DRAWN, REPLAY, Corrections, regions
 from core.learning.data import ChannelMap
-from core.learning.sampler import FRESH_SEEDS, CropSampler, Windows, undrawn
+from core.learning.sampler import CropSampler, Windows, undrawn
 
 DISC, BACKGROUND, SQUARE = 0, 1, 2
 """Channels of the test world's classes."""
@@ -68,15 +69,99 @@ def test_half_of_the_seeds_go_to_rare_classes(world) -> None:
     assert counts[BACKGROUND] > 60
 
 
-def test_an_image_that_was_just_labelled_is_drawn_more_often_for_a_while(world) -> None:
+def _learn(sampler: CropSampler, steps: int, *, usual: float, fresh: float, batch: int = 4) -> Counter[str]:
+    """Draw and tell losses, as training does; how often each image was drawn."""
+    drawn: Counter[str] = Counter()
+    for _ in range(steps):
+        windows = sampler.draw(batch)
+        drawn.update(windows.keys)
+        losses = [fresh if number >= 0 else usual for number in windows.drawn_for]
+        sampler.hear(windows, np.array(losses))
+    return drawn
+
+
+def test_an_image_that_was_just_labelled_is_drawn_more_until_its_loss_has_fallen(world) -> None:
     world.put_done(*range(1, 11))
     sampler = _sampler(world)
-    assert "11.png" not in sampler.draw(100).keys
+    before = _learn(sampler, 50, usual=0.5, fresh=9.0)
+    assert "11.png" not in before
     world.put_done(11)
-    drawn = Counter(sampler.draw(200).keys)
-    assert drawn["11.png"] > 2 * 200 / 11
-    sampler.draw(20 * FRESH_SEEDS)
-    assert Counter(sampler.draw(200).keys)["11.png"] < 2 * 200 / 11
+    unlearned = _learn(sampler, 100, usual=0.5, fresh=2.0)
+    assert unlearned["11.png"] > 2 * 400 / 11
+    assert len(unlearned) == 11, "the others are replayed meanwhile"
+    _learn(sampler, 40, usual=0.5, fresh=0.2)
+    assert len(sampler.corrections) == 0
+    learned = _learn(sampler, 100, usual=0.5, fresh=9.0)
+    assert learned["11.png"] < 1.7 * 400 / 11
+
+
+def test_what_was_corrected_in_an_image_is_drawn_more_not_its_other_pixels(world) -> None:
+    world.put_done(*range(1, 11))
+    sampler = _sampler(world)
+    sampler.draw(4)
+    picture = world.picture(5)
+    mask = picture.mask.copy()
+    mask[2:10, 3:15] = 7
+    world.store.put(picture.key, picture.path, mask, AnnotationState.DONE)
+    at = []
+    for _ in range(100):
+        windows = sampler.draw(4)
+        side = windows.targets.shape[1]
+        fresh = [n for n, number in enumerate(windows.drawn_for) if number >= 0]
+        assert all(windows.keys[n] == picture.key for n in fresh)
+        assert all(windows.seed_targets[n] == SQUARE for n in fresh)
+        at += [windows.targets[n, int(side / 2 + y), int(side / 2 + x)] for n, (x, y) in
+               ((n, windows.seeds[n]) for n in fresh)]  # fmt: skip
+    assert 60 < len(at) < 140  # a quarter of all
+    assert set(at) == {SQUARE}
+
+
+def test_a_correction_that_other_labels_contradict_is_dropped_in_the_end(world) -> None:
+    world.put_done(1, 2, 3)
+    sampler = _sampler(world)
+    sampler.draw(1)
+    world.put_done(4)
+    _learn(sampler, MOST_DRAWN, usual=0.5, fresh=5.0, batch=8)
+    assert len(sampler.corrections) == 0
+
+
+def test_a_change_corrected_again_starts_anew_and_erased_labels_are_nothing_to_learn() -> None:
+    corrections = Corrections()
+    clean = np.zeros((40, 40), np.uint8)
+    once, twice, erased = clean.copy(), clean.copy(), clean.copy()
+    once[5:15, 5:15] = 1
+    twice[10:20, 10:20] = 2
+    erased[30:, 30:] = UNLABELLED
+    corrections.add_changes("a", clean, once)
+    corrections.add_changes("a", once, twice)
+    assert [correction.number for correction in corrections] == [1]
+    corrections.add_changes("a", clean, erased)
+    assert len(corrections) == 1
+
+
+def test_changes_far_apart_are_corrections_of_their_own() -> None:
+    changed = np.zeros((60, 80), np.bool_)
+    changed[3:8, 3:8] = changed[40:50, 60:70] = True
+    changed[55, 3] = True  # rounding
+    found = regions(changed)
+    assert [where.sum() for _, _, where in found] == [25, 100]
+    covered = np.zeros_like(changed)
+    for top, left, where in found:
+        covered[top : top + where.shape[0], left : left + where.shape[1]] |= where
+    changed[55, 3] = False
+    np.testing.assert_array_equal(covered, changed)
+
+
+def test_losses_are_read_late_and_those_that_are_no_numbers_do_not_count() -> None:
+    corrections = Corrections()
+    corrections.add_image("a")
+    for _ in range(LATE):
+        corrections.hear([0] * 12 + [REPLAY] * 12, np.array([0.01] * 12 + [1.0] * 12))
+    corrections.take_in()
+    assert len(corrections) == 1
+    corrections.hear([0], np.array([np.nan]))
+    corrections.take_in()
+    assert len(corrections) == 0
 
 
 def test_changed_labels_are_in_the_next_batch(world) -> None:
@@ -99,16 +184,25 @@ def test_held_out_images_are_never_drawn(world) -> None:
 def test_a_restored_sampler_draws_the_same_windows(world) -> None:
     world.put_done(1, 2, 3)
     sampler = _sampler(world)
-    world.put_done(4)
     sampler.draw(7)
+    world.put_done(4)
+    picture = world.picture(2)
+    mask = np.where(picture.mask == 3, 7, picture.mask).astype(np.uint8)
+    world.store.put(picture.key, picture.path, mask, AnnotationState.DONE)
+    _learn(sampler, 20, usual=1.0, fresh=1.2)
+    assert len(sampler.corrections) == 2
     state = sampler.state()
-    expected = sampler.draw(6)
     other = _sampler(world, seed=99)
     other.restore(state)
-    found = other.draw(6)
-    assert found.keys == expected.keys
-    np.testing.assert_array_equal(found.pixels, expected.pixels)
-    np.testing.assert_array_equal(found.targets, expected.targets)
+    for _ in range(60):  # until both corrections are learned, after the same number of steps
+        expected, found = sampler.draw(6), other.draw(6)
+        assert found.keys == expected.keys
+        assert found.drawn_for == expected.drawn_for
+        np.testing.assert_array_equal(found.pixels, expected.pixels)
+        np.testing.assert_array_equal(found.targets, expected.targets)
+        for each, windows in ((sampler, expected), (other, found)):
+            each.hear(windows, np.full(6, 0.3))
+    assert len(sampler.corrections) == len(other.corrections) == 0
 
 
 def test_labels_that_changed_while_a_run_was_down_count_as_fresh(world) -> None:
