@@ -202,6 +202,8 @@ ACTIONS: Final[tuple[ActionSpec, ...]] = (
       "Turn the predicted region under the cursor into a polygon", "check", 2, canvas=True),
     A("train.accept_all", "Accept a&ll", ("Ctrl+Return", "Ctrl+Enter"),
       "Turn the whole prediction of this image into polygons", "accept-all", 2),
+    A("train.predict_folder", "Predict a &folder…", ("Ctrl+Alt+P",),
+      "Segment thousands of images in the background", "prediction", 3),
     A("window.next", "&Next image", ("D",), "", "next"),
     A("window.previous", "&Previous image", ("A",), "", "previous"),
     A("window.next_copy", "Next image, &copy shapes", ("Ctrl+Shift+D",),

@@ -34,6 +34,7 @@ from app.panels.parts import sentence
 from app.panels.shape_list import ShapePanel
 from app.panels.training_panel import TrainingPanel
 from app.pointer_info import PointerInfo
+from app.predicting_wiring import PredictingWiring
 from app.problem_report import ProblemReport
 from app.session import Session
 from app.settings import Settings
@@ -156,6 +157,15 @@ class MainWindow(Themed, QMainWindow):
         self._closing = Closing(self)
         self._done_offer = DoneOffer(session, self.toast, self.actions_["shape.done_left"])
         self._problems = ProblemReport(session, self.toast, self.actions_["file.problems"], self)
+        self._predicting = PredictingWiring(
+            session,
+            self.controller,
+            self.trainer,
+            self.actions_["train.predict_folder"],
+            status=self.status,
+            toast=self.toast,
+            window=self,
+        )
         canvas.hint_changed.connect(self.status.set_hint)
         canvas.zoom_changed.connect(self.status.set_zoom)
         self.shapes.label_edit_requested.connect(self._on_label_edit)
@@ -372,6 +382,7 @@ class MainWindow(Themed, QMainWindow):
         """Called when everything is saved: end the threads of all parts."""
         self._learning.close()
         self._exporting.close()
+        self._predicting.close()
         self._image_wiring.close()
         self.canvas.end_workers()
         self.label_mask.close()

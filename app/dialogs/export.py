@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.panels.parts import ElidedLabel, IconLabel, IconPushButton, label
-from app.panels.run_history import RunSummary
+from app.panels.run_history import RunSummary, offer_runs
 from app.theme import SPACE, set_property
 
 ExportFormat: TypeAlias = Literal["masks", "labelme", "weights", "onnx"]
@@ -112,18 +112,11 @@ class ExportDialog(QDialog):
 
     def set_runs(self, runs: Sequence[RunSummary]) -> None:
         """Offer the weights of these runs; the best one is chosen beforehand."""
-        able = [run for run in runs if run.has_weights]
-        able.sort(
-            key=lambda run: (run.best_miou is not None, run.best_miou or 0.0, run.started), reverse=True
-        )
-        self.run_choice.clear()
-        for position, run in enumerate(able):
-            miou = "not scored" if run.best_miou is None else f"mIoU {run.best_miou:.3f}"
-            best = ", best" if position == 0 and run.best_miou is not None else ""
-            self.run_choice.addItem(f"{run.model}, {run.started:%Y-%m-%d %H:%M}  ·  {miou}{best}", run.path)
+        offer_runs(self.run_choice, runs)
+        able = self.run_choice.count() > 0
         for name in _FROM_RUN:
             box = self.boxes[name]
-            box.setEnabled(bool(able))
+            box.setEnabled(able)
             if not able:
                 box.setChecked(False)
         self._run_hint.setText(

@@ -1,8 +1,8 @@
-"""Earlier runs, as a small popup: when, which network, how good; one of them can be continued."""
+"""Earlier runs, as a small popup: when, which network, how good; one can be continued, several compared."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -10,6 +10,7 @@ from typing import Final
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractItemView,
+    QComboBox,
     QFrame,
     QHBoxLayout,
     QHeaderView,
@@ -43,14 +44,29 @@ class RunSummary:
     has_weights: bool = True
 
 
+def offer_runs(choice: QComboBox, runs: Sequence[RunSummary]) -> None:
+    """Fill a choice of the runs that have weights, the best one first; its data are their folders."""
+    able = [run for run in runs if run.has_weights]
+    able.sort(key=lambda run: (run.best_miou is not None, run.best_miou or 0.0, run.started), reverse=True)
+    choice.clear()
+    for position, run in enumerate(able):
+        miou = "not scored" if run.best_miou is None else f"mIoU {run.best_miou:.3f}"
+        best = ", best" if position == 0 and run.best_miou is not None else ""
+        choice.addItem(f"{run.model}, {run.started:%Y-%m-%d %H:%M}  ·  {miou}{best}", run.path)
+
+
 class RunHistory(QFrame):
     """The popup.
 
     Signals:
         run_resume_requested(str): folder of the run to continue.
+        compare_requested(tuple[str, ...]): folders of the runs to compare.
+        opened: the person looks at the runs.
     """
 
     run_resume_requested = Signal(str)
+    compare_requested = Signal(object)
+    opened = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
@@ -60,7 +76,7 @@ class RunHistory(QFrame):
         self._table.setProperty("kind", "field")
         self._table.setHeaderLabels(["Started", "Network", "Steps", "Best mIoU"])
         self._table.setRootIsDecorated(False)
-        self._table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self._table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self._table.setUniformRowHeights(True)
         header = self._table.header()
         header.setStretchLastSection(False)
@@ -69,9 +85,14 @@ class RunHistory(QFrame):
         self._empty = label("No runs yet: press Train.", "muted")
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._hint = label("", "small")
+        self._hint.setWordWrap(True)
+        self._details: dict[str, str] = {}
+        self._compare = IconPushButton("history", "Compare")
+        self._compare.setToolTip("Curves, scores, settings and predictions of the selected runs side by side")
         self._resume = IconPushButton("play", "Continue this run", "primary")
         foot = QHBoxLayout()
         foot.addWidget(self._hint, 1)
+        foot.addWidget(self._compare)
         foot.addWidget(self._resume)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(SPACE * 2, SPACE * 2, SPACE * 2, SPACE * 2)
@@ -80,10 +101,11 @@ class RunHistory(QFrame):
         layout.addWidget(self._table, 1)
         layout.addWidget(self._empty, 1)
         layout.addLayout(foot)
-        self.resize(520, 260)
+        self.resize(560, 280)
         self._table.itemSelectionChanged.connect(self._on_selection_changed)
         self._table.itemDoubleClicked.connect(self._on_resume)
         self._resume.clicked.connect(self._on_resume)
+        self._compare.clicked.connect(self._on_compare)
         self.set_runs([])
 
     def set_runs(self, runs: Sequence[RunSummary]) -> None:
@@ -98,14 +120,23 @@ class RunHistory(QFrame):
             item.setTextAlignment(2, right)
             item.setTextAlignment(3, right)
             item.setData(0, _PathRole, run.path)
-            item.setToolTip(1, run.path)
+            self._write_tip(item, run.path)
             self._table.addTopLevelItem(item)
         self._table.setVisible(bool(runs))
         self._empty.setVisible(not runs)
         self._resume.setVisible(bool(runs))
+        self._compare.setVisible(len(runs) > 1)
         newest = self._table.topLevelItem(0)
         if newest is not None:
             self._table.setCurrentItem(newest)
+        self._on_selection_changed()
+
+    def set_details(self, details: Mapping[str, str]) -> None:
+        """What else there is to know of each run, by its folder, to follow "This run"."""
+        self._details = dict(details)
+        for row in range(self._table.topLevelItemCount()):
+            item = self._table.topLevelItem(row)
+            self._write_tip(item, item.data(0, _PathRole))
         self._on_selection_changed()
 
     def set_can_resume(self, can_resume: bool) -> None:
@@ -122,13 +153,43 @@ class RunHistory(QFrame):
         self.move(corner)
         self.show()
         self._table.setFocus()
+        self.opened.emit()
+
+    @property
+    def hint(self) -> str:
+        """The line beside the buttons."""
+        return self._hint.text()
+
+    def _chosen(self) -> tuple[str, ...]:
+        """Folders of the selected runs, the newest first."""
+        rows = (self._table.topLevelItem(row) for row in range(self._table.topLevelItemCount()))
+        return tuple(item.data(0, _PathRole) for item in rows if item.isSelected())
+
+    def _write_tip(self, item: Item, path: str) -> None:
+        detail = self._details.get(path, "")
+        for column in range(self._table.columnCount()):
+            item.setToolTip(column, f"This run {detail}.\n{path}" if detail else path)
 
     def _on_selection_changed(self) -> None:
-        self._resume.setEnabled(self._can_resume and bool(self._table.selectedItems()))
-        self._hint.setText("" if self._can_resume else "Stop the present run to continue another.")
+        chosen = self._chosen()
+        self._resume.setEnabled(self._can_resume and len(chosen) == 1)
+        self._compare.setEnabled(len(chosen) > 1)
+        if len(chosen) > 1:
+            text = f"{len(chosen)} runs"
+        elif not self._can_resume:
+            text = "Stop the present run to continue another."
+        elif chosen and self._details.get(chosen[0]):
+            text = f"This run {self._details[chosen[0]]}."
+        else:
+            text = "Ctrl+click selects several to compare." if self._table.topLevelItemCount() > 1 else ""
+        self._hint.setText(text)
+
+    def _on_compare(self) -> None:
+        self.hide()
+        self.compare_requested.emit(self._chosen())
 
     def _on_resume(self) -> None:
-        chosen = self._table.selectedItems()
-        if chosen and self._can_resume:
+        chosen = self._chosen()
+        if len(chosen) == 1 and self._can_resume:
             self.hide()
-            self.run_resume_requested.emit(chosen[0].data(0, _PathRole))
+            self.run_resume_requested.emit(chosen[0])

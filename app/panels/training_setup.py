@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup, QPaintEvent, QStandardItemModel
@@ -25,14 +25,19 @@ from PySide6.QtWidgets import (
 )
 
 from app.panels.parts import ElidedLabel, IconButton
+from app.panels.training_fields import FIELDS, back_to_preset, changed
 from app.theme import SPACE
-from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, TrainConfig
+from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, Preset, TrainConfig
+from core.learning.preset import PROMISES, promise, without_images
 from core.models.specs import EncoderSpec, ModelSpec
 
-PRESETS: Final = (
-    ("fast", "Fast", "Fast: the first useful overlay soonest, coarser edges"),
-    ("balanced", "Balanced", "Balanced: good masks after a few minutes"),
-    ("best", "Best", "Best: the finest detail, slower and with more memory"),
+if TYPE_CHECKING:
+    from app.dialogs.training_settings import TrainingSettingsDialog
+
+PRESETS: Final[tuple[tuple[Preset, str], ...]] = (
+    ("fast", "Fast"),
+    ("balanced", "Balanced"),
+    ("best", "Best"),
 )
 AUTO_TITLE: Final = "Both learners"
 AUTO_EXPLANATION: Final = "The instant learner and a U-Net; what scores best is kept, alone or as their blend"
@@ -53,9 +58,11 @@ class TrainingSetup(QWidget):
 
     Signals:
         config_changed: something else was chosen.
+        preview_requested: show what augmentation does.
     """
 
     config_changed = Signal()
+    preview_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -69,9 +76,8 @@ class TrainingSetup(QWidget):
         self.preset = _combo("Preset")
         self.budget = _combo("Training time")
         self.device = _combo("Device")
-        for name, title, explanation in PRESETS:
-            self.preset.addItem(title, name)
-            self.preset.setItemData(self.preset.count() - 1, explanation, _TOOLTIP)
+        for preset, title in PRESETS:
+            self.preset.addItem(title, preset)
         for seconds, title in TIME_BUDGETS:
             self.budget.addItem(title, seconds)
         for name, title in DEVICES:
@@ -80,6 +86,9 @@ class TrainingSetup(QWidget):
         self.weights.setProperty("kind", "outline")
         self.weights.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.weights.setMenu(self._weights_menu())
+        self.advanced = IconButton("settings", "Advanced training settings")
+        self._dialog: TrainingSettingsDialog | None = None
+        self._gpu = False
         self._explanation = ElidedLabel("", "small")
 
         networks = QHBoxLayout()
@@ -92,18 +101,23 @@ class TrainingSetup(QWidget):
         for column, (combo, stretch) in enumerate(((self.preset, 5), (self.budget, 6), (self.device, 6))):
             choices.addWidget(combo, 0, column)
             choices.setColumnStretch(column, stretch)
+        words = QHBoxLayout()
+        words.setSpacing(SPACE)
+        words.addWidget(self._explanation, 1)
+        words.addWidget(self.advanced)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
         layout.addLayout(networks)
         layout.addLayout(choices)
-        layout.addWidget(self._explanation)
+        layout.addLayout(words)
 
         self.model.currentIndexChanged.connect(self._on_model_changed)
         self.encoder.currentIndexChanged.connect(self._on_encoder_changed)
         self.preset.currentIndexChanged.connect(self._on_choice_changed)
         self.budget.currentIndexChanged.connect(self._on_choice_changed)
         self.device.currentIndexChanged.connect(self._on_choice_changed)
+        self.advanced.clicked.connect(self.open_advanced)
         self.set_config(self._base)
 
     @property
@@ -161,8 +175,22 @@ class TrainingSetup(QWidget):
         self._fill_encoders(config.encoder)
         self._describe()
 
+    def open_advanced(self) -> TrainingSettingsDialog:
+        """Show every setting, in a window that stays open beside the panel."""
+        from app.dialogs.training_settings import TrainingSettingsDialog
+
+        if self._dialog is None:
+            self._dialog = TrainingSettingsDialog(self)
+            self._dialog.config_changed.connect(self._on_settings_changed)
+            self._dialog.preview_requested.connect(self.preview_requested)
+        self._describe()
+        self._dialog.show()
+        self._dialog.raise_()
+        return self._dialog
+
     def set_gpu_available(self, available: bool) -> None:
         """Grey the CUDA entry out on a machine that has none."""
+        self._gpu = available
         items = self.device.model()
         position = self.device.findData("cuda")
         if isinstance(items, QStandardItemModel):
@@ -171,6 +199,7 @@ class TrainingSetup(QWidget):
         self.device.setItemData(position, tip, _TOOLTIP)
         if not available and self.device.currentIndex() == position:
             self.device.setCurrentIndex(0)
+        self._describe()
 
     def use_weights_file(self, path: str) -> None:
         """Start the encoder from this file."""
@@ -202,12 +231,24 @@ class TrainingSetup(QWidget):
             self._weights = "default"
         self._on_choice_changed()
 
+    def _on_settings_changed(self, config: TrainConfig) -> None:
+        """Only the settings behind Advanced: a choice made in the panel meanwhile stays."""
+        own = {name: getattr(config, name) for name in FIELDS}
+        self._base = replace(self._base, **own)
+        self._on_choice_changed()
+
     def _on_choice_changed(self) -> None:
         self._describe()
         self.config_changed.emit()
 
     def _describe(self) -> None:
         """Say in one line what the choice means: about the weights if they need saying, else the preset."""
+        config = self.config()
+        promises = {name: promise(replace(config, preset=name), self._device_kind) for name, _ in PRESETS}
+        for position, (name, _) in enumerate(PRESETS):
+            self.preset.setItemData(position, promises[name], _TOOLTIP)
+        own = changed(config)
+        self._tell_advanced(config, own)
         encoder = self._encoders.get(self.encoder.currentData() or "")
         for action in self._weights_actions.actions():
             action.setChecked(action.data() == self._weights)
@@ -222,10 +263,29 @@ class TrainingSetup(QWidget):
             text = f"{_short(encoder)} weights are downloaded on first use"
             detail = _provenance(encoder)
         else:
-            text = {name: line for name, _, line in PRESETS}[self.preset.currentData()]
-            detail = ""
+            title = dict(PRESETS)[config.preset]
+            text = f"{title}: {PROMISES[config.preset]}"
+            if own:
+                text = f"{title}, with {len(own)} setting{'s' if len(own) > 1 else ''} of your own"
+            detail = promises[config.preset]
         self._explanation.set_text(text, detail)
         self.weights.setToolTip(f"Encoder weights: {self._weights_words()}")
+
+    def _tell_advanced(self, config: TrainConfig, own: Mapping[str, object]) -> None:
+        titles = ", ".join(FIELDS[name].title for name in own)
+        self.advanced.setToolTip(
+            f"Advanced training settings\n{f'Your own: {titles}' if own else 'All by preset'}"
+        )
+        if self._dialog is not None:
+            usual, _ = without_images(back_to_preset(config), self._device_kind)
+            by_preset = {name: getattr(usual, name) for name in ("crop", "batch", "lr", "coarse_share")}
+            title = dict(PRESETS)[config.preset]
+            self._dialog.set_config(config, by_preset, title, promise(config, self._device_kind))
+
+    @property
+    def _device_kind(self) -> Literal["cpu", "cuda"]:
+        """What a run would be computed on."""
+        return "cuda" if self._gpu and self.device.currentData() != "cpu" else "cpu"
 
     def _weights_words(self) -> str:
         words = {"default": "pretrained on ImageNet", "none": "random"}

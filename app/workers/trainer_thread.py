@@ -37,6 +37,7 @@ from core.learning.events import (
     LearnLive,
     OpenProject,
     Predict,
+    PredictFolder,
     Train,
     UseWeights,
     Watch,
@@ -120,7 +121,7 @@ class TrainerThread(QThread):
             self._memory.note(command)
             if self._engine is not None or not isinstance(command, (*REMEMBERED, Predict)):
                 self._outbox.append(command)
-        if isinstance(command, Train | Export | UseWeights):
+        if isinstance(command, Train | Export | PredictFolder | UseWeights):
             self.start_engine()
         else:
             self._wake()

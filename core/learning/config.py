@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+ClassWeighting: TypeAlias = Literal["none", "inverse_sqrt", "median_frequency"]
 DeviceChoice: TypeAlias = Literal["auto", "cpu", "cuda"]
 Preset: TypeAlias = Literal["fast", "balanced", "best"]
 
@@ -40,11 +41,16 @@ class TrainConfig:
             by what a step costs on this device.
         schedule_steps: steps of one cosine; for time budgets it is estimated from the measured step time.
         dice: weight of the Dice term beside cross-entropy.
+        class_weights: how much more a pixel of a rare class counts in cross-entropy: not at all, by the root
+            of its rarity, or in full (median-frequency balancing); at most `class_weight_cap`.
+        rare_crops: share of the crops that are cut where learning lags: around fresh corrections and rare
+            classes.
         weak_background: weight of undrawn pixels while the project has no background pixel.
         ema: decay of the averaged weights, which are what is shown and saved.
         augment: vary the crops; `turns` also turns them by quarters and upside down, for pictures without an
             up (microscope, satellite).
         patience: validations in a row without a better score that end the run; None: only its budget does.
+        held_out: keys of the images that are held out, instead of those `validation` chooses.
         validation: "auto" holds out done images from five on; "none" scores training images and says so.
         join_instant: the instant learner takes part: see `core.learning.joint`; set for the model "auto".
         threads: torch threads; None leaves it to torch.
@@ -70,11 +76,14 @@ class TrainConfig:
     schedule_steps: int | None = None
     clip_norm: float = 1.0
     dice: float = 1.0
+    class_weights: ClassWeighting = "inverse_sqrt"
     class_weight_cap: float = 5.0
+    rare_crops: float = 0.5
     weak_background: float = 0.1
     ema: float = 0.99
     augment: bool = True
     turns: bool = False
+    held_out: tuple[str, ...] = ()
     validation: Literal["auto", "none"] = "auto"
     validate_every_s: float = 15.0
     patience: int | None = None

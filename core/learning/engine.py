@@ -4,6 +4,7 @@
 
     loop:  take commands, oldest first
            predict what is due (the watched image, a request)      core.learning.schedule says what and when
+           else a piece of a folder that is predicted into files   core.learning.folder_host says when
            else, while a run is on, ask `fit` for its next event
            else sleep until a command comes
 
@@ -38,6 +39,7 @@ from core.learning.events import (
     Export,
     Exported,
     Failed,
+    HoldFolder,
     ImageRemoved,
     LabelsChanged,
     LearnLive,
@@ -46,6 +48,7 @@ from core.learning.events import (
     Pause,
     Paused,
     Predict,
+    PredictFolder,
     PredictWithRun,
     RateImages,
     Resume,
@@ -58,6 +61,7 @@ from core.learning.events import (
     Watch,
 )
 from core.learning.export import export_onnx, export_weights
+from core.learning.folder_host import FolderHost
 from core.learning.guide import Guide
 from core.learning.inbox import Inbox
 from core.learning.instant.live import LiveInstant
@@ -109,6 +113,7 @@ class Engine:
         self._host = RunHost(send, lambda: self._inbox.closed or self._waits(Stop, Shutdown, OpenProject))
         self._instant = LiveInstant(send, clock)
         self._questions = RunQuestions(send)
+        self._folder = FolderHost(send, clock)
         self._viewer = Viewer(send, self._answer_failure, self._must_give_way, clock, self._instant)
         self._guide = Guide(send, self._answer_failure, self._viewer.overlay, self._instant, clock)
 
@@ -139,6 +144,8 @@ class Engine:
         if self._instant.urgent and not self._viewer.first_look_due:
             return self._learn_a_little()
         if self._viewer.tick(self._store, training=self.training):
+            return True
+        if self._predict_folder():
             return True
         if self.training:
             self._advance()
@@ -185,6 +192,8 @@ class Engine:
                 self._viewer.want_uncertainty(wanted=command.on)
             case Predict():
                 self._viewer.request(Target(command.key, command.image_path, command.revision))
+            case PredictFolder() | HoldFolder():
+                self._folder.handle(command)
             case UseWeights():
                 self._use_weights(Path(command.path))
             case Export():
@@ -195,6 +204,7 @@ class Engine:
                 self._questions.answer(command, self._store)
             case Shutdown():
                 self.leaving = True
+                self._folder.close()
                 self._host.leave()
             case _:
                 assert_never(command)
@@ -303,6 +313,17 @@ class Engine:
             ended = state.run
         if ended is not None:
             self._show_what_is_kept(ended)
+
+    def _predict_folder(self) -> bool:
+        """One piece of a folder that is predicted, and one of the instant learner's; False for none."""
+        try:
+            busy = self._folder.tick(training=self.training)
+        except Exception as error:  # noqa: BLE001 - the job is over; the engine goes on
+            self._answer_failure("PredictFolder", error)
+            return True
+        if busy and not self.training:
+            self._learn_a_little()
+        return busy
 
     def _learn_beside_the_run(self) -> None:
         """What is not urgent of the instant learner's work, between two steps of a run."""

@@ -7,9 +7,11 @@ Arrays travel as `bytes` of C-contiguous uint8 with their size beside them: a 4-
 
     window --Command--> engine:  OpenProject Train Pause Resume Stop LabelsChanged ImageRemoved
                                  LearnLive Watch Predict UseWeights Export Shutdown WantUncertainty
+                                 PredictFolder HoldFolder
                                  RateImages AuditLabels
     engine --Event--> window:    EngineReady TrainingStarted StepDone Validated Prediction OverlayCompared
                                  Checkpointed Exported Notice Paused Resumed Failed Finished Uncertainty
+                                 FolderProgress FolderProblem FolderEnded
                                  ImagesRated AuditProgress AuditEnded
 """
 
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 from core.annotation.model import AnnotationState, ClassList
 from core.learning.bootstrap import Interval, Units
 from core.learning.config import TrainConfig
+from core.learning.folder_job import PredictionJob
 from core.learning.gain import Gain
 from core.learning.revisions import Unseen
 from core.learning.suspects import Suspect
@@ -153,6 +156,24 @@ class Predict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PredictFolder:
+    """Predict images into files between more urgent work; it takes the place of an earlier job.
+
+    `FolderProgress` and `FolderProblem` follow, and one `FolderEnded`. `held`: wait for `HoldFolder`.
+    """
+
+    job: PredictionJob
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldFolder:
+    """Hold the job, go on with it, or give it up."""
+
+    wanted: Literal["hold", "go on", "cancel"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UseWeights:
     """Load weights from a safetensors file for prediction."""
 
@@ -228,6 +249,8 @@ Command: TypeAlias = (
     | LearnLive
     | Watch
     | WantUncertainty
+    | PredictFolder
+    | HoldFolder
     | Predict
     | UseWeights
     | Export
@@ -400,6 +423,46 @@ class Exported:
     format: str
     path: str
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderProgress:
+    """How far the prediction of a folder is, a few times a second.
+
+    Attributes:
+        done: images dealt with: predicted, `known` from before, or `failed`. total: 0: not counted yet.
+        images_per_s, seconds_left: None before they can be said.
+        image: the name of the last one. held: it waits for the person.
+    """
+
+    done: int
+    total: int
+    known: int
+    failed: int
+    images_per_s: float | None
+    seconds_left: float | None
+    image: str
+    held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderProblem:
+    """An image that is left out of the prediction of a folder; the rest goes on."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderEnded:
+    """The prediction of a folder is over; `problem` says why it failed."""
+
+    reason: Literal["done", "cancelled", "failed"]
+    out: str
+    predicted: int = 0
+    known: int = 0
+    failed: int = 0
+    problem: str = ""
+
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
@@ -522,6 +585,9 @@ Event: TypeAlias = (
     | Uncertainty
     | OverlayCompared
     | Checkpointed
+    | FolderProgress
+    | FolderProblem
+    | FolderEnded
     | Exported
     | Notice
     | Paused

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from core.annotation.model import UNLABELLED
+from core.learning.config import ClassWeighting
 
 _TINY = 1e-6
 
@@ -128,15 +129,19 @@ def losses_at(logits: Tensor, targets: Tensor, points_xy: Tensor) -> Tensor:
     return torch.where(own == UNLABELLED, torch.nan, found)
 
 
-def balanced_class_weights(pixels: ArrayLike, cap: float) -> NDArray[np.float32]:
+def balanced_class_weights(
+    pixels: ArrayLike, cap: float, how: ClassWeighting = "inverse_sqrt"
+) -> NDArray[np.float32]:
     """Cross-entropy weights (C,) from pixel counts (C,): rare classes count more, by at most `cap`.
 
-    The square root of median-frequency balancing (Eigen and Fergus 2015, arXiv:1411.4734), within
-    1 / cap .. cap: full balancing paints rare classes far beyond their borders. Absent classes get 1.
+    "median_frequency" is median-frequency balancing (Eigen and Fergus 2015, arXiv:1411.4734), by which all
+    classes count the same together; "inverse_sqrt" its square root: full balancing paints rare classes far
+    beyond their borders. Within 1 / cap .. cap; absent classes get 1, and with "none" all do.
     """
     counts = np.asarray(pixels, dtype=np.float64)
     present = counts > 0
     factors = np.ones(counts.shape)
-    if present.any():
-        factors[present] = np.sqrt(np.median(counts[present]) / counts[present])
+    if how != "none" and present.any():
+        balanced = np.median(counts[present]) / counts[present]
+        factors[present] = np.sqrt(balanced) if how == "inverse_sqrt" else balanced
     return np.clip(factors, 1.0 / cap, cap).astype(np.float32)

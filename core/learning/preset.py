@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -21,7 +21,9 @@ import numpy as np
 from core.learning.budget import COARSE_SHARE
 from core.learning.config import DEFAULT_ENCODER, DEFAULT_MODEL, Preset, TrainConfig
 from core.learning.data import ImageLabels, LabelStore
-from core.models.registry import macs_per_pixel, model_spec
+from core.models.registry import estimate_memory, macs_per_pixel, model_spec
+
+Device: TypeAlias = Literal["cpu", "cuda"]
 
 SCALES: Final = (1.0, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125)
 NARROWEST: Final = 16.0
@@ -61,8 +63,17 @@ RECIPES: Final[dict[tuple[str, Preset], Recipe]] = {
 }
 
 
-def resolve(config: TrainConfig, device: Literal["cpu", "cuda"], store: LabelStore) -> TrainConfig:
+def resolve(config: TrainConfig, device: Device, store: LabelStore) -> TrainConfig:
     """Fill in what is left to the preset: model, crop, batch, lr, image_scale, coarse_share."""
+    filled, view = without_images(config, device)
+    if filled.image_scale is not None:
+        return filled
+    assert filled.crop is not None
+    return replace(filled, image_scale=choose_scale(store, filled.crop, view))
+
+
+def without_images(config: TrainConfig, device: Device) -> tuple[TrainConfig, float]:
+    """As `resolve`, but for the scale, which the images decide; and how much of one a crop should show."""
     spec = model_spec(config.network)
     recipe = RECIPES[device, config.preset]
     coarse_share = COARSE_SHARE
@@ -70,17 +81,47 @@ def resolve(config: TrainConfig, device: Literal["cpu", "cuda"], store: LabelSto
     if device == "cpu" and cost > DEAREST_STEP:
         recipe = lightened(recipe, cost, crop=config.crop, batch=config.batch)
         coarse_share = DEAR_COARSE_SHARE
-    crop = recipe.crop if config.crop is None else config.crop
-    scale = choose_scale(store, crop, recipe.view) if config.image_scale is None else config.image_scale
-    return replace(
+    filled = replace(
         config,
         model=config.network,
-        crop=crop,
+        crop=recipe.crop if config.crop is None else config.crop,
         batch=recipe.batch if config.batch is None else config.batch,
         lr=recipe.lr * FAMILY_RATES.get(spec.family, 1.0) if config.lr is None else config.lr,
-        image_scale=scale,
         coarse_share=coarse_share if config.coarse_share is None else config.coarse_share,
     )
+    return filled, recipe.view
+
+
+PROMISES: Final[dict[Preset, str]] = {
+    "fast": "the first useful overlay soonest, coarser edges",
+    "balanced": "good masks after a few minutes",
+    "best": "the finest detail, slower",
+}
+
+
+def promise(config: TrainConfig, device: Device) -> str:
+    """What a preset does with detail, time and memory on this device, for people."""
+    filled, _ = without_images(config, device)
+    usual, _ = without_images(replace(config, preset="balanced"), device)
+    assert filled.crop is not None
+    assert filled.batch is not None
+    work = _pixels_a_step(filled) / _pixels_a_step(usual)
+    memory = estimate_memory(model_spec(config.network), filled.crop, filled.batch, config.encoder)
+    where = "memory" if device == "cpu" else "GPU memory"
+    if config.preset == "balanced":
+        time = ""
+    elif work >= 1:
+        time = f"; a step takes about {work:.1f} times as long as with Balanced"
+    else:
+        time = f"; a step takes about {work:.0%} of the time of Balanced"
+    return (
+        f"{config.preset.capitalize()}: {PROMISES[config.preset]}. {filled.batch} crops of {filled.crop}"
+        f" pixels a step, about {memory / 2**30:.1f} GB of {where}{time}."
+    )
+
+
+def _pixels_a_step(config: TrainConfig) -> int:
+    return (config.crop or 0) ** 2 * (config.batch or 0)
 
 
 def relative_cost(config: TrainConfig) -> float:

@@ -49,6 +49,7 @@ RANGES: Final = {
     "clip_norm": Range(0, least_itself=False),
     "dice": Range(0),
     "class_weight_cap": Range(1),
+    "rare_crops": Range(0, 1),
     "weak_background": Range(0, 1),
     "ema": Range(0, 0.99999),
     "validate_every_s": Range(0),

@@ -76,6 +76,7 @@ class TrainState:
             margin=self.learner.window_margin,
             seed=config.seed,
             weak_background=config.weak_background > 0,
+            rare_crops=config.rare_crops,
         )
         self.sampler.hold_out(plan.held_out)
         self.tally = Tally(device)
@@ -366,7 +367,9 @@ class TrainState:
         self._label_revision = self.store.revision
         weak_before = self.sampler.weak_background
         pixels = self.sampler.class_pixels
-        weights = balanced_class_weights(pixels, self.config.class_weight_cap)
+        weights = balanced_class_weights(
+            pixels, self.config.class_weight_cap, self.config.class_weights
+        )
         self._balance = torch.from_numpy(weights).to(self.device)
         if weak_before and not self.sampler.weak_background:
             yield Notice(text="background is labelled now: undrawn pixels no longer stand in for it")

@@ -69,6 +69,8 @@ def plan_validation(store: LabelStore, config: TrainConfig) -> Plan:
     """Hold out done images, but never the only training image of a class."""
     if config.network == INSTANT_MODEL:
         return Plan(store.labelled_keys(), "cross-fit")
+    if named := tuple(key for key in config.held_out if key in store):
+        return Plan(named, "validation")
     if config.validation == "auto":
         _, chosen = split(store.done_keys(), HELD_OUT_SHARE)
         held_out = _without_only_examples(store, chosen)

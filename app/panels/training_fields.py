@@ -1,0 +1,146 @@
+"""The settings of a run beyond the choices of the panel: how they are called, what they do, what is usual."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import Final, Literal, TypeAlias
+
+from core.errors import UsageError
+from core.learning.config import TrainConfig
+from core.learning.sensible import check_sensible
+
+Value: TypeAlias = int | float | bool | str | None
+Kind: TypeAlias = Literal["whole", "number", "switch", "choice"]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """One setting.
+
+    Attributes:
+        name: of the field of `TrainConfig`.
+        title: for people. explanation: a sentence or two.
+        kind: how it is edited; "whole" and "number" may be empty, which is the default.
+        choices: of a "choice": value and title.
+        empty: what an empty field stands for where the default is None; "" where the preset decides.
+    """
+
+    name: str
+    title: str
+    explanation: str
+    kind: Kind
+    choices: tuple[tuple[str, str], ...] = ()
+    empty: str = ""
+
+
+F = FieldSpec
+GROUPS: Final[tuple[tuple[str, tuple[FieldSpec, ...]], ...]] = (
+    ("What a step sees", (
+        F("crop", "Crop", "Side of the square pieces the network learns from, in pixels of the scaled "
+          "image; a multiple of 32. Larger shows more surroundings and takes more memory.", "whole"),
+        F("batch", "Crops a step", "More make steadier steps and take more memory; when it runs out, "
+          "fewer are computed at a time.", "whole"),
+        F("image_scale", "Scale", "Images are resized by this before the network sees them, in training "
+          "and prediction alike: 0.5 halves both sides.", "number"),
+    )),
+    ("How it learns", (
+        F("lr", "Learning rate", "The highest rate of decoder and head. Lower if the loss jumps, higher "
+          "if it hardly moves.", "number"),
+        F("encoder_lr_factor", "Rate of the encoder", "As a share of the learning rate: pretrained layers "
+          "need smaller steps.", "number"),
+        F("weight_decay", "Weight decay", "Pulls weights towards zero; more of it overfits less.",
+          "number"),
+        F("warmup", "Warm-up", "Share of the run, 0 to 1, in which the rate rises.", "number"),
+        F("freeze", "Frozen encoder", "Share of the run, 0 to 1, in which a pretrained encoder stays as "
+          "it is.", "number"),
+        F("coarse_share", "Coarse stages", "Of a network trained in stages (FCN), the share of the run "
+          "before the finest.", "number"),
+        F("schedule_steps", "Schedule", "Steps of one fall of the rate.", "whole",
+          empty="as long as the run"),
+        F("clip_norm", "Gradient limit", "Longer gradients are cut to this length.", "number"),
+        F("ema", "Averaging", "How much of the averaged weights, which are shown and saved, stays at each "
+          "step; closer to 1 is steadier and slower.", "number"),
+    )),
+    ("Classes and labels", (
+        F("class_weights", "Class weights", "How much more a pixel of a rare class counts in the loss.",
+          "choice",
+          (("none", "None: every pixel alike"),
+           ("inverse_sqrt", "Root: rare ones count more"),
+           ("median_frequency", "Median frequency: all alike"))),
+        F("class_weight_cap", "Limit of class weights", "No class counts more than this, or less than its "
+          "inverse.", "number"),
+        F("rare_crops", "Crops of rare classes", "Share of the crops, 0 to 1, that are cut where learning "
+          "lags: around rare classes and fresh corrections.", "number"),
+        F("dice", "Dice", "Weight of the overlap term beside cross-entropy; it counts classes, not "
+          "pixels. 0 leaves it out.", "number"),
+        F("weak_background", "Weak background", "What undrawn pixels count as background while none is "
+          "drawn, 0 to 1.", "number"),
+    )),
+    ("Augmentation", (
+        F("augment", "Vary the crops", "Flips, zoom, rotation, bending, light and noise.", "switch"),
+        F("turns", "Any way up", "Also quarter turns and upside down: for microscope and satellite images.",
+          "switch"),
+    )),
+    ("The run", (
+        F("validation", "Validation", "Whether done images are held out, from five on.", "choice",
+          (("auto", "A fifth of the done images"),
+           ("none", "None; learn from all"))),
+        F("validate_every_s", "Score every", "Seconds of training between two scores, at least.",
+          "number"),
+        F("patience", "Patience", "So many scores in a row without a better one end the run.", "whole",
+          empty="only the time does"),
+        F("checkpoint_every_s", "Save every", "Seconds of training that a crash can cost.", "number"),
+        F("steps", "Steps", "Ends the run after so many steps.", "whole", empty="only the time does"),
+        F("seed", "Seed", "The same seed, labels and threads give the same run on a CPU.", "whole"),
+        F("threads", "Threads", "Processor threads for the network.", "whole", empty="all of them"),
+    )),
+)  # fmt: skip
+
+FIELDS: Final = {spec.name: spec for _, group in GROUPS for spec in group}
+_DEFAULTS: Final[Mapping[str, Value]] = {
+    field.name: field.default for field in fields(TrainConfig) if field.default is not MISSING
+}
+
+
+def default_of(name: str) -> Value:
+    """What a new configuration has."""
+    return _DEFAULTS[name]
+
+
+def changed(config: TrainConfig) -> dict[str, Value]:
+    """The settings that are a person's own."""
+    return {name: getattr(config, name) for name in FIELDS if getattr(config, name) != default_of(name)}
+
+
+def back_to_preset(config: TrainConfig) -> TrainConfig:
+    """The configuration with all these settings as they are by default."""
+    return replace(config, **{name: default_of(name) for name in FIELDS})  # type: ignore[arg-type]
+
+
+def read(spec: FieldSpec, text: str) -> Value:
+    """What a person typed, checked; empty is the default.
+
+    Raises:
+        UsageError: no number, or one that no run could make sense of; the sentence says what works.
+    """
+    text = text.strip().replace(",", ".")
+    if not text:
+        return default_of(spec.name)
+    try:
+        value: Value = int(text) if spec.kind == "whole" else float(text)
+    except ValueError:
+        what = "a whole number" if spec.kind == "whole" else "a number"
+        raise UsageError(f"{spec.title} is {text}; it must be {what}") from None
+    try:
+        check_sensible(replace(TrainConfig(), **{spec.name: value}))  # type: ignore[arg-type]
+    except UsageError as error:
+        raise UsageError(str(error).replace(spec.name, spec.title, 1)) from None
+    return value
+
+
+def written(value: Value) -> str:
+    """A value as it stands in its field."""
+    if value is None:
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,160 @@
+"""Predicting a folder from the window: asked for, followed, held, given up, and gone on with after an end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPushButton
+from pytestqt.qtbot import QtBot
+
+from app.dialogs.predict_folder import PredictFolderDialog
+from app.panels.run_history import RunSummary
+from core.learning.events import FolderEnded, FolderProblem, FolderProgress, HoldFolder, PredictFolder
+from core.learning.folder_job import PendingJob, PredictionJob
+from core.project.layout import ProjectLayout
+
+LEFT = Qt.MouseButton.LeftButton
+PROGRESS = FolderProgress(
+    done=1204, total=5000, known=4, failed=1, images_per_s=12.3, seconds_left=310.0, image="x.png", held=False
+)
+
+
+@pytest.fixture
+def dialog(shown: Callable[..., PredictFolderDialog], dressed: None, tmp_path: Path) -> PredictFolderDialog:
+    made = shown(PredictFolderDialog(str(tmp_path / "predictions")))
+    made.set_runs([run(tmp_path)])
+    return made
+
+
+def run(folder: Path) -> RunSummary:
+    return RunSummary(path=str(folder / "run"), model="U-Net", started=datetime(2026, 5, 4), best_miou=0.7)
+
+
+def test_what_is_missing_is_said_one_after_the_other(dialog: PredictFolderDialog, tmp_path: Path) -> None:
+    dialog.set_runs([])
+    assert "train first" in dialog.lead_text
+    dialog.set_runs([run(tmp_path)])
+    assert dialog.lead_text == "Choose a folder of images."
+    dialog.images.setText(str(tmp_path / "gone"))
+    assert "is no folder" in dialog.lead_text
+    assert not dialog.start_button.isEnabled()
+    (tmp_path / "scans").mkdir()
+    dialog.images.setText(str(tmp_path / "scans"))
+    assert dialog.folder.text() == str(tmp_path / "predictions" / "scans")
+    assert dialog.start_button.isEnabled()
+
+
+def test_the_job_is_what_was_chosen(dialog: PredictFolderDialog, qtbot: QtBot, tmp_path: Path) -> None:
+    dialog.images.setText(str(tmp_path))
+    dialog.folder.setText(str(tmp_path / "results"))
+    dialog.format_choice.setCurrentIndex(dialog.format_choice.findData("overlay"))
+    dialog.subfolders.setChecked(True)
+    with qtbot.waitSignal(dialog.start_requested) as asked:
+        qtbot.mouseClick(dialog.start_button, LEFT)
+    assert asked.args == [
+        PredictionJob(
+            images=(str(tmp_path),),
+            out=str(tmp_path / "results"),
+            format="overlay",
+            weights=str(tmp_path / "run" / "best.safetensors"),
+            subfolders=True,
+        )
+    ]
+
+
+def test_progress_tells_rate_and_time_left(dialog: PredictFolderDialog, qtbot: QtBot) -> None:
+    dialog.begin()
+    dialog.set_progress(PROGRESS)
+    assert dialog.figures_text == "1,204 of 5,000  ·  12.3 images/s  ·  5:10 left  ·  4 from before"
+    dialog.set_progress(replace(PROGRESS, images_per_s=0.25))
+    assert "4.0 s an image" in dialog.figures_text
+    with qtbot.waitSignal(dialog.hold_requested, check_params_cb=lambda held: held is True):
+        qtbot.mouseClick(dialog.hold_button, LEFT)
+    dialog.set_progress(replace(PROGRESS, held=True))
+    assert dialog.hold_button.text() == "Go on"
+    dialog.add_problem("b.png: damaged")
+    dialog.end(FolderEnded(reason="done", out="", predicted=4995, known=4, failed=1))
+    assert dialog.figures_text == "Done: 4,999 images predicted, 4 of them before; 1 left out."
+    assert dialog.problems.count() == 1
+    dialog.end(FolderEnded(reason="failed", out="", problem="/data: the disk is full"))
+    assert dialog.figures_text == "/data: the disk is full."
+
+
+@pytest.fixture
+def opened(bench, image_folder, qtbot: QtBot):
+    """A window on three images, with one earlier run and its dialog open."""
+    folder = image_folder(3)
+    weights = folder / "runs" / "2026-05-04_10-00-00-unet" / "best.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    bench.open(folder)
+    return bench
+
+
+def start(bench, qtbot: QtBot, tmp_path: Path) -> PredictFolderDialog:
+    """Choose a folder and press Predict."""
+    bench.window.actions_["train.predict_folder"].trigger()
+    dialog = bench.window.findChild(PredictFolderDialog)
+    (tmp_path / "scans2").mkdir(exist_ok=True)
+    dialog.images.setText(str(tmp_path / "scans2"))
+    (folder,) = bench.session.project.layout.runs_by_time()
+    dialog.set_runs([replace(run(tmp_path), path=str(folder))])
+    qtbot.mouseClick(dialog.start_button, LEFT)
+    qtbot.waitUntil(lambda: bool(jobs(bench)))
+    return dialog
+
+
+def jobs(bench) -> list[PredictFolder]:
+    return [command for command in bench.trainer.sent if isinstance(command, PredictFolder)]
+
+
+def test_a_job_goes_to_the_engine_and_is_followed(opened, qtbot: QtBot, tmp_path: Path) -> None:
+    dialog = start(opened, qtbot, tmp_path)
+    (command,) = jobs(opened)
+    layout = opened.session.project.layout
+    assert command.job.root == str(layout.root)
+    assert Path(command.job.weights).read_bytes() == b"weights"
+    say = opened.trainer.event_received.emit
+    say(PROGRESS)
+    say(FolderProblem(path="b.png", text="b.png: damaged"))
+    assert "1,204 of 5,000" in dialog.figures_text
+    assert dialog.problems.count() == 1
+    dialog.close()
+    assert [button.text() for button in opened.window.status.findChildren(QPushButton)] == ["Folder: 24%"]
+    qtbot.mouseClick(dialog.hold_button, LEFT)
+    dialog.cancel_button.click()
+    assert [c.wanted for c in opened.trainer.sent if isinstance(c, HoldFolder)] == ["hold", "cancel"]
+    say(FolderEnded(reason="cancelled", out="", predicted=1204))
+    assert opened.window.status.text.startswith("Given up: 1,204 images predicted")
+    assert PendingJob(layout).load() is None
+
+
+def test_after_a_crash_of_the_engine_the_next_one_goes_on(opened, qtbot: QtBot, tmp_path: Path) -> None:
+    start(opened, qtbot, tmp_path)
+    opened.trainer.engine_state_changed.emit("ready", "CPU")
+    assert len(jobs(opened)) == 1  # it was only starting up
+    opened.trainer.event_received.emit(replace(PROGRESS, held=True))
+    opened.trainer.engine_state_changed.emit("crashed", "The engine crashed.")
+    opened.trainer.engine_state_changed.emit("ready", "CPU")
+    first, second = jobs(opened)
+    assert (second.job, second.held) == (first.job, True)
+
+
+def test_after_a_restart_it_is_offered_to_go_on(opened, make_window, qtbot: QtBot, tmp_path: Path) -> None:
+    start(opened, qtbot, tmp_path)
+    root = opened.session.project.root
+    opened.window.close()
+    assert PendingJob(ProjectLayout(root)).load() is not None
+    again = make_window()
+    again.open(root)
+    toast = again.window.toast
+    assert "was interrupted" in toast.text
+    toast.action_clicked.emit()
+    qtbot.waitUntil(lambda: bool(jobs(again)))
+    assert jobs(again)[0].job == jobs(opened)[0].job
+    assert Path(jobs(again)[0].job.weights).read_bytes() == b"weights"
