@@ -195,6 +195,8 @@ ACTIONS: Final[tuple[ActionSpec, ...]] = (
     A("train.start", "&Train", ("Ctrl+T",), "Let the network learn from what is labelled", "play"),
     A("train.pause", "&Pause or go on", ("Ctrl+Shift+T",), "Hold training; predictions go on", "pause"),
     A("train.stop", "&Stop", ("Ctrl+.",), "End training; everything is saved", "stop"),
+    A("train.resume", "&Resume what was cut short", (),
+      "Go on with the training that ended without having been finished or stopped", "history"),
     A("train.live", "&Learn while drawing", (),
       "Learn every change of labels within seconds, and predict with what was learned", "", 1,
       checkable=True),

@@ -1,4 +1,4 @@
-"""The middle of the window: the canvas with the prediction bar under it, or the welcome page."""
+"""The middle of the window: the canvas, offers above it and the prediction bar below; or the welcome page."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.canvas.view import CanvasView
 from app.panels.fitting import FittingBar
+from app.panels.offer_strip import OfferStrip
 from app.panels.prediction_bar import PredictionBar
 from app.panels.welcome import WelcomePage
 from app.theme import SPACE
@@ -21,6 +22,7 @@ class CanvasPage(QStackedWidget):
         self.canvas = CanvasView()
         self.canvas.setAcceptDrops(False)  # the window takes dropped files
         self.prediction_bar = PredictionBar()
+        self.offer = OfferStrip()
         self.welcome = WelcomePage()
         self._work = QWidget()
         self._work.setProperty("kind", "page")
@@ -31,6 +33,7 @@ class CanvasPage(QStackedWidget):
         layout = QVBoxLayout(self._work)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
+        layout.addWidget(self.offer)
         layout.addWidget(self.canvas, 1)
         layout.addLayout(below)
         self.addWidget(self.welcome)

@@ -392,7 +392,7 @@ class LearningController(QObject):
             self._session.message.emit(sentence, "warning")
             return
         self._pause_when_started |= self._state == "paused"
-        again = self._recovery.after_crash(time.monotonic()) if restarts else None
+        again = self._recovery.after_crash(time.monotonic(), sentence) if restarts else None
         if again is None:
             self._train_when_ready = None
             text = f"{sentence} Training has stopped; what was saved can be resumed."

@@ -36,6 +36,7 @@ from app.panels.training_panel import TrainingPanel
 from app.pointer_info import PointerInfo
 from app.predicting_wiring import PredictingWiring
 from app.problem_report import ProblemReport
+from app.resume_offer import ResumeOffer
 from app.session import Session
 from app.settings import Settings
 from app.shape_actions import ShapeActions
@@ -146,6 +147,9 @@ class MainWindow(Themed, QMainWindow):
             panel=self.training,
             bar=self.page.prediction_bar,
             status=self.status,
+        )
+        self.resume_offer = ResumeOffer(
+            session, self.controller, self.page.offer, self.actions_["train.resume"]
         )
         self._files = FileActions(session, self.settings, self)
         toggles = [dock.toggleViewAction() for dock in self.docks.values()]
@@ -381,6 +385,7 @@ class MainWindow(Themed, QMainWindow):
     def end_workers(self) -> None:
         """Called when everything is saved: end the threads of all parts."""
         self._learning.close()
+        self.resume_offer.close()
         self._exporting.close()
         self._predicting.close()
         self._image_wiring.close()

@@ -1,12 +1,16 @@
-"""What to do about a run whose engine died: go on from its last checkpoint, but not for ever. No Qt."""
+"""What to do about a run whose engine died: go on from its last checkpoint, but not for ever. No Qt.
+
+A graphics card that was lost gets a second chance, since a new process often finds it well; after that the
+run goes on on the CPU.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Final
 
-from core.learning.config import TrainConfig
-from core.learning.events import Checkpointed, Event, StepDone, Train, TrainingStarted
+from core.learning.engine_exit import EXIT_DEVICE_LOST, sentence_for_exit
+from core.learning.events import Checkpointed, Event, Train, TrainingStarted
 
 CRASH_WINDOW_S: Final = 60.0
 
@@ -32,55 +36,54 @@ class RunRecovery:
         self._command: Train | None = None
         self._run: str | None = None
         self._checkpoint: Checkpointed | None = None
-        self._last_step: StepDone | None = None
-        self._seconds_saved: float | None = None
+        self._on_cpu = False
 
     def requested(self, command: Train) -> None:
         """The person asked for this run: crashes of earlier ones do not count."""
         self._last_crash_s = float("-inf")
+        self._on_cpu = False
         self._follow(command)
 
     def on_event(self, event: Event) -> None:
         """Keep what resuming needs."""
         if isinstance(event, TrainingStarted):
             self._run = event.run
-        elif isinstance(event, StepDone):
-            self._last_step = event
         elif isinstance(event, Checkpointed):
             self._checkpoint = event
-            self._seconds_saved = None if self._last_step is None else self._last_step.seconds
 
-    def after_crash(self, now_s: float) -> Resumption | None:
+    def after_crash(self, now_s: float, how: str = "") -> Resumption | None:
         """The command that continues the run; None when it should stay stopped.
 
         Args:
             now_s: a monotonic clock, seconds.
+            how: the engine's exit sentence.
         """
         recently = now_s - self._last_crash_s < self._crash_window_s
         self._last_crash_s = now_s
-        if self._command is None or recently:
+        to_cpu = recently and not self._on_cpu and how == sentence_for_exit(EXIT_DEVICE_LOST)
+        if self._command is None or (recently and not to_cpu):
             return None
-        run = self._run if self._checkpoint is not None else self._command.resume_run
-        config = self._command.config
-        if run is None:
-            self._follow(self._command)
-            return Resumption(self._command, "Training had no checkpoint yet and starts again.")
-        command = Train(config=self._with_time_left(config), resume_run=run)
-        step = "its last checkpoint" if self._checkpoint is None else f"step {self._checkpoint.step}"
+        command = self._continued(self._command)
+        where = ""
+        if to_cpu:
+            self._on_cpu = True
+            command, where = replace(command, config=replace(command.config, device="cpu")), " on the CPU"
+        if command.resume_run is None:
+            sentence = f"Training had no checkpoint yet and starts again{where}."
+        else:
+            step = "its last checkpoint" if self._checkpoint is None else f"step {self._checkpoint.step}"
+            sentence = f"Training goes on{where} from {step}."
         self._follow(command)
-        return Resumption(command, f"Training goes on from {step}.")
+        return Resumption(command, sentence)
+
+    def _continued(self, command: Train) -> Train:
+        """What was asked, from where it has come to."""
+        if self._checkpoint is None or self._run is None:
+            return command
+        # The checkpoint knows what is left of steps and time: a resumed run would add what is given here.
+        return Train(config=replace(command.config, steps=None, seconds=None), resume_run=self._run)
 
     def _follow(self, command: Train) -> None:
         self._command = command
         self._run = None
         self._checkpoint = None
-        self._last_step = None
-        self._seconds_saved = None
-
-    def _with_time_left(self, config: TrainConfig) -> TrainConfig:
-        """A resumed run adds `seconds` to what it already had: ask for the rest only."""
-        step = self._last_step
-        if config.seconds is None or step is None or step.time_budget_s is None:
-            return config
-        done = step.seconds if self._seconds_saved is None else self._seconds_saved
-        return replace(config, seconds=max(1.0, step.time_budget_s - done))

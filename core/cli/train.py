@@ -16,7 +16,9 @@ from core.learning.data import LabelStore
 from core.learning.events import Finished
 from core.learning.fit import TrainState
 from core.learning.joint import events_of
+from core.learning.memory import is_device_lost
 from core.learning.run_host import start_run
+from core.learning.run_status import RunLock, can_go_on
 from core.learning.runs import RunFolder
 from core.learning.sensible import check_sensible
 from core.project.project import Project
@@ -61,25 +63,38 @@ def run_training(project: Project, config: TrainConfig, *, resume: bool = False)
         raise MaskloopError(f"{project.root}: none of its labels could be read; the lines above say why")
     printer = ProgressPrinter()
     if resume:
-        runs = project.layout.runs_by_time()
-        unfinished = [run for run in runs if (run / "last.ckpt").is_file()]
-        if not unfinished:
+        runs = [run for run in map(RunFolder, project.layout.runs_by_time()) if can_go_on(run)]
+        if not runs:
             raise MaskloopError(f"{project.root}: there is no run to resume; train without --resume first")
-        _check_same(RunFolder(unfinished[-1]), config)
-        state = TrainState.resume(unfinished[-1], store, config, notify=printer.on_event)
+        _check_same(runs[-1], config)
+        lock = RunLock(runs[-1])
+        lock.acquire()
+        state = TrainState.resume(runs[-1].path, store, config, notify=printer.on_event)
         if state.over():
             say(_nothing_left(state))
     else:
         state = start_run(config, store, project.layout, printer.on_event)
-    finished: Finished | None = None
+        lock = RunLock(state.run)
+    with lock:
+        try:
+            return _trained(state, project, printer)
+        except RuntimeError as error:
+            if not is_device_lost(error):
+                raise
+            reason = str(error).partition("\n")[0]
+        say(f"warning: the graphics card reported an error ({reason}): training goes on on the CPU")
+        state = TrainState.resume(state.run.path, store, TrainConfig(device="cpu"), printer.on_event)
+        return _trained(state, project, printer)
+
+
+def _trained(state: TrainState, project: Project, printer: ProgressPrinter) -> Finished:
+    """The run from here to its end."""
     with _stopping_on_signals(state):
         for event in events_of(state, features=project.layout.features):
             printer.on_event(event)
             if isinstance(event, Finished):
-                finished = event
-    if finished is None:
-        raise TrainingError("training ended without a result; the run's log.txt says more")
-    return finished
+                return event
+    raise TrainingError("training ended without a result; the run's log.txt says more")
 
 
 def _check_same(run: RunFolder, asked: TrainConfig) -> None:

@@ -14,8 +14,9 @@ from typing import Any, Final, TypeAlias
 
 import torch
 
-from core.errors import WeightsFileError
+from core.errors import StorageError, WeightsFileError
 from core.files import write_atomic
+from core.learning.memory import is_out_of_memory
 
 Checkpoint: TypeAlias = dict[str, Any]
 """What `TrainState.checkpoint` gives: see there."""
@@ -26,8 +27,13 @@ FORMAT: Final = "maskloop checkpoint 1"
 def save_checkpoint(path: Path, state: Checkpoint) -> None:
     """Replace the checkpoint as a whole. Raises StorageError; the old one is then untouched."""
     buffer = io.BytesIO()
-    torch.save({"format": FORMAT, **state}, buffer)
-    write_atomic(path, buffer.getvalue())
+    try:
+        torch.save({"format": FORMAT, **state}, buffer)
+        write_atomic(path, buffer.getvalue())
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise StorageError(path, "there is not enough memory to write it; close other programs") from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -65,7 +65,7 @@ from core.learning.folder_host import FolderHost
 from core.learning.guide import Guide
 from core.learning.inbox import Inbox
 from core.learning.instant.live import LiveInstant
-from core.learning.memory import is_out_of_memory
+from core.learning.memory import is_device_lost
 from core.learning.predict import choose_device
 from core.learning.run_host import CancelledStartError, RunHost
 from core.learning.run_questions import RunQuestions
@@ -79,12 +79,6 @@ from core.project.project import Project
 MOST_PROBLEMS_TOLD: Final = 3
 BESIDE_A_STEP_S: Final = 0.3
 """What the instant learner may take for its score after each step of a run: it decides what is shown."""
-_DEVICE_LOST: Final = (
-    "CUDA error",
-    "device-side assert",
-    "CUDNN_STATUS_EXECUTION_FAILED",
-    "unspecified launch",
-)
 
 
 class DeviceLostError(Exception):
@@ -373,7 +367,7 @@ class Engine:
     def _answer_failure(self, during: str, error: Exception) -> None:
         """Tell the window, in one sentence. Raises DeviceLostError when there is no going on."""
         detail = "".join(traceback.format_exception(error))
-        if _device_is_lost(error):
+        if is_device_lost(error):
             text = f"The graphics card reported an error: {str(error).partition(chr(10))[0]}"
             self._send(Notice(text=text, level="warning"))
             raise DeviceLostError(text) from error
@@ -435,9 +429,3 @@ def engine_main(
         print(f"maskloop engine: {error}", file=sys.stderr)
         return EXIT_DEVICE_LOST
     return 0
-
-
-def _device_is_lost(error: BaseException) -> bool:
-    if not isinstance(error, RuntimeError) or is_out_of_memory(error):
-        return False
-    return any(sign in str(error) for sign in _DEVICE_LOST)

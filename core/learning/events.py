@@ -423,6 +423,7 @@ class Exported:
     format: str
     path: str
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderProgress:
     """How far the prediction of a folder is, a few times a second.
@@ -461,7 +462,6 @@ class FolderEnded:
     known: int = 0
     failed: int = 0
     problem: str = ""
-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,10 +15,11 @@ from collections.abc import Iterator
 
 import torch
 
-from core.errors import StorageError
+from core.errors import MaskloopError, StorageError, TrainingError
 from core.learning.events import Checkpointed, Event, Finished, Notice, StepDone
 from core.learning.losses import losses_at, segmentation_loss
 from core.learning.memory import is_out_of_memory
+from core.learning.run_status import RunState
 from core.learning.state import TrainState
 
 __all__ = ["TrainState", "finished", "fit", "save_now", "timed", "train_loop"]
@@ -35,7 +36,12 @@ def fit(state: TrainState) -> Iterator[Event]:
             label was removed; what was learned until then is saved.
         StorageError: the last save of the run failed.
     """
-    return timed(state, train_loop(state))
+    return timed(state, _deep_alone(state))
+
+
+def _deep_alone(state: TrainState) -> Iterator[Event]:
+    yield from train_loop(state)
+    yield finished(state)
 
 
 def timed(state: TrainState, events: Iterator[Event]) -> Iterator[Event]:
@@ -43,9 +49,12 @@ def timed(state: TrainState, events: Iterator[Event]) -> Iterator[Event]:
     while True:
         state.clock.start()
         try:
-            event = next(events, None)
+            with state.randomness.own():
+                event = next(events, None)
         except Exception as error:
             state.record.log(f"ended at step {state.step}: {error}")
+            if isinstance(error, MaskloopError):  # anything else was a crash: it is offered to go on
+                state.record.status("failed", step=state.step, seconds=state.clock.seconds)
             raise
         finally:
             state.clock.stop()
@@ -56,21 +65,32 @@ def timed(state: TrainState, events: Iterator[Event]) -> Iterator[Event]:
         yield event
 
 
-def train_loop(state: TrainState) -> Iterator[Event]:
-    """The deep learner's run from its first event to its last."""
-    yield state.started()
-    yield from save_now(state)  # a run that exists can be resumed
+def train_loop(state: TrainState, *, begun: bool = False) -> Iterator[Event]:
+    """The deep learner's part of a run, from its first event to its last score.
+
+    Args:
+        state: the run.
+        begun: the caller has said that it started, and saved it.
+    """
+    if not begun:
+        yield state.started()
+        yield from save_now(state)  # a run that exists can be resumed
     while not state.over():
-        yield from state.keep_up()
-        shortage = _step(state)
-        if shortage is not None:
-            yield state.step_down(shortage)
+        if state.validator.due(state.clock.seconds, state.step):
+            yield from _validate(state)
             continue
+        yield from state.keep_up()
+        try:
+            shortage = _step(state)
+            if shortage is not None:
+                yield state.step_down(shortage)
+                continue
+        except TrainingError:
+            yield from save_now(state)  # it says that what was learned is saved
+            raise
         if state.report_due(REPORT_S) or state.over():
             yield from _report(state)
-        if state.validator.due(state.clock.seconds) and not state.over():
-            yield from _validate(state)
-        if state.checkpoint_due():
+        if state.keeping.due():
             yield from save_now(state)
     yield from _finish(state)
 
@@ -109,11 +129,16 @@ def _learn(state: TrainState) -> None:
 
 
 def _report(state: TrainState) -> Iterator[Event]:
-    """Read the losses; after one that is not finite go back to what was saved last."""
-    crops = state.tally.steps * state.batch
+    """Read the losses; where they are no numbers, or too high for too long, go back to what was saved."""
+    steps = state.tally.steps
     loss, finite, rows = state.tally.read()
     if not finite:
-        yield state.go_back()
+        yield state.keeping.go_back("the loss was not a number")
+        return
+    watch = state.keeping.watch
+    watch.hear(loss, steps)
+    if watch.diverged:
+        yield state.keeping.go_back(f"the loss rose to {loss:.3g} from {watch.usual:.3g}")
         return
     state.record.losses(rows)
     yield StepDone(
@@ -123,7 +148,7 @@ def _report(state: TrainState) -> Iterator[Event]:
         lr=state.learner.lr,
         steps=state.budget.steps,
         time_budget_s=state.budget.seconds,
-        images_per_s=crops / state.seconds_since_report(),
+        images_per_s=steps * state.batch / state.seconds_since_report(),
         memory_bytes=torch.cuda.max_memory_allocated(state.device) if state.device.type == "cuda" else None,
     )
     state.reported()
@@ -133,7 +158,14 @@ def _validate(state: TrainState) -> Iterator[Event]:
     """Score the averaged weights now and then; the best ones are saved at once."""
     if state.tally.steps:
         yield from _report(state)
-    score = state.validator.score(state.predictor(), state.clock.seconds)
+    if state.keeping.unsaved_steps and state.keeping.due(state.validator.expected_s):
+        yield from save_now(state)
+    try:
+        score = state.validator.score(state.predictor(), state.clock.seconds, state.step)
+    except (MaskloopError, MemoryError) as error:
+        state.validator.put_off(state.clock.seconds, state.step)
+        yield _unscored(error)
+        return
     validated = state.note_score(score, comparable=score)
     yield from state.problems()
     yield validated
@@ -151,40 +183,57 @@ def save_now(state: TrainState) -> Iterator[Event]:
     """
     if state.tally.steps:
         yield from _report(state)
+    keeping = state.keeping
+    if keeping.watch.doubtful and not state.over():
+        return  # what is on disk is better
     if not state.learner.is_finite():
-        yield state.go_back()
+        yield keeping.go_back("the weights were no numbers any more")
         return
     try:
-        best = state.save()
+        best = keeping.save()
     except StorageError as error:
-        if state.storage_ok:
-            state.storage_ok = False
+        if not keeping.trouble_told:
+            keeping.trouble_told = True
             yield Notice(text=f"{error}; training goes on, and saving is tried again", level="warning")
         return
-    if not state.storage_ok:
-        state.storage_ok = True
-        yield Notice(text="the training state can be saved again")
+    if keeping.trouble_told:
+        keeping.trouble_told = False
+        yield Notice(text="the training state can be saved again, and all of it is")
     yield Checkpointed(run=str(state.run.path), step=state.step, best=best)
     state.reported()
 
 
 def _finish(state: TrainState) -> Iterator[Event]:
     """The last score, on all validation images, and the last save."""
+    if state.keeping.unsaved_steps:
+        yield from save_now(state)  # whoever ended the run may not wait for the score
     if state.tally.steps:
         yield from _report(state)
-    comparable, score = state.validator.final_score(state.predictor())
-    validated = state.note_score(score, comparable=comparable)
-    yield from state.problems()
-    yield validated
+    try:
+        comparable, score = state.validator.final_score(state.predictor())
+    except (MaskloopError, MemoryError) as error:
+        yield _unscored(error)
+        if state.best.step is None:
+            state.best.step, state.best.saved = state.step, False  # weights without a score are weights
+    else:
+        validated = state.note_score(score, comparable=comparable)
+        yield from state.problems()
+        yield validated
     yield from save_now(state)
-    if not state.storage_ok:
-        state.save()  # the last chance; its error is the run's
-    yield finished(state)
+    if state.keeping.trouble_told:
+        state.keeping.save()  # the last chance; its error is the run's
+
+
+def _unscored(error: MaskloopError | MemoryError) -> Notice:
+    why = str(error) or "the computer is out of memory"
+    return Notice(text=f"this validation was left out: {why}", level="warning")
 
 
 def finished(state: TrainState) -> Finished:
     """The last event of a run, which is noted down."""
     reason = state.progress.reason(stopped=state.stop_requested)
+    ended: RunState = "stopped" if reason == "stopped" else "finished"
+    state.record.status(ended, step=state.step, seconds=state.clock.seconds)
     state.record.log(f"finished after {state.step} steps and {state.clock.seconds:.0f} s ({reason})")
     return Finished(
         run=str(state.run.path),

@@ -3,6 +3,8 @@
 With both, the instant learner is fitted first, in seconds, on the images the deep one will train on. Then the
 deep one has the time that is left. At the end both are asked about the held-out images, alone and blended in
 several shares; what scores best is saved, its instant part fitted once more, on everything that is labelled.
+A run that is resumed fits the instant one again: from features that are kept it takes seconds, and it comes
+out the same.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 from core.errors import FileProblem, MaskloopError, TrainingError
 from core.learning.config import INSTANT_MODEL
 from core.learning.counted import CountedImages
-from core.learning.events import Checkpointed, Event, Finished, Notice, ScoredOn, StepDone
+from core.learning.events import Checkpointed, Event, Notice, ScoredOn, StepDone
 from core.learning.fit import REPORT_S, finished, fit, save_now, timed, train_loop
 from core.learning.header import WeightsHeader
 from core.learning.instant.crossfit import cross_fit
@@ -98,8 +100,8 @@ def _instant_alone(state: TrainState, features: Path | None) -> Iterator[Event]:
     score, on = _cross_fitted(state, learner)
     yield state.note_score(score, comparable=score, on=on)
     yield from save_now(state)
-    if not state.storage_ok:
-        state.save()  # the last chance; its error is the run's
+    if state.keeping.trouble_told:
+        state.keeping.save()  # the last chance; its error is the run's
     yield finished(state)
 
 
@@ -154,27 +156,32 @@ def _step_done(state: TrainState, piece: FitStep) -> StepDone:
 
 
 def _both(state: TrainState, features: Path | None, *, live: bool) -> Iterator[Event]:
+    yield state.started()
+    yield from save_now(state)  # looking at the images may take a while, and nothing of it is lost
     learner = _learner(state, features)
     learner.held_out = frozenset(state.validator.plan.held_out)
     kept_s = float("inf")
     if not live:
         began_s = state.clock.seconds
-        for event in _fitted_aside(state, learner):
-            if isinstance(event, Notice) and event.text != FITTING:
-                began_s = state.clock.seconds  # features are kept, and cost nothing at the end
-            yield event
+        try:
+            for event in _fitted_aside(state, learner):
+                if isinstance(event, Notice) and event.text != FITTING:
+                    began_s = state.clock.seconds  # features are kept, and cost nothing at the end
+                yield event
+        except (MaskloopError, MemoryError) as error:
+            yield Notice(text=f"the deep network learns alone: {error}", level="warning")
+            yield from train_loop(state, begun=True)
+            yield finished(state)
+            return
         kept_s = JOIN_FITS * (state.clock.seconds - began_s)
     if state.budget.seconds is not None:
         kept_s = min(
             kept_s, JOIN_SHARE / 2 * state.budget.seconds if live else JOIN_SHARE * state.budget.seconds
         )
-        state.budget = replace(state.budget, seconds=state.budget.seconds - kept_s)
-    for event in train_loop(state):
-        if isinstance(event, Finished):
-            yield from _joined(state, learner)
-            yield finished(state)
-        else:
-            yield event
+        state.set_aside(kept_s)
+    yield from train_loop(state, begun=True)
+    yield from _joined(state, learner)
+    yield finished(state)
 
 
 def _joined(state: TrainState, learner: InstantLearner) -> Iterator[Event]:
@@ -184,7 +191,7 @@ def _joined(state: TrainState, learner: InstantLearner) -> Iterator[Event]:
     if not learner.version:
         return
     try:
-        deep, header = load_weights(state.run.best_weights)
+        deep, header = _deep_weights(state)
         share, score = yield from _best_share(state, learner, Predictor(deep, header, state.device))
         if not share:
             yield Notice(text=f"kept: {model_spec(deep.architecture).title} alone, which scored best")
@@ -199,14 +206,36 @@ def _joined(state: TrainState, learner: InstantLearner) -> Iterator[Event]:
             text = f"kept: {share} % instant learner, {100 - share} % {model_spec(deep.architecture).title}"
         if score is not None:
             yield state.note_score(score, comparable=score)
+        if share == 100:
+            save_weights(_kept_aside(state), deep, header)
         save_weights(state.run.best_weights, network, _header(state, header, network))
         state.progress.saved(step=state.step, best=True, held_out=())
-    except MaskloopError as error:
+    except (MaskloopError, MemoryError) as error:
         yield Notice(text=f"the deep network is kept alone: {error}", level="warning")
         return
     state.best.saved = True
     yield Notice(text=text)
     yield Checkpointed(run=str(state.run.path), step=state.step, best=True)
+
+
+def _deep_weights(state: TrainState) -> tuple[SegmentationNetwork, WeightsHeader]:
+    """The deep network that scored best; also where an earlier end of this run has joined it already."""
+    network, header = load_weights(state.run.best_weights)
+    if isinstance(network, InstantNetwork):
+        network, header = load_weights(_kept_aside(state))
+    if isinstance(network, BlendNetwork):
+        network = network.deep
+    return network, replace(
+        header,
+        architecture=network.architecture,
+        encoder=network.encoder_name,
+        options=network.options,
+    )
+
+
+def _kept_aside(state: TrainState) -> Path:
+    """Where the deep network's best weights are while the instant learner alone is the better one."""
+    return state.run.path / "deep.safetensors"
 
 
 def _fitted_aside(state: TrainState, learner: InstantLearner) -> Iterator[Event]:

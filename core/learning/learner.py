@@ -94,8 +94,9 @@ class Learner:
         return norm
 
     def is_finite(self) -> bool:
-        """Whether all weights are numbers; waits for the device."""
-        tensors = [value for value in self.network.state_dict().values() if value.is_floating_point()]
+        """Whether all weights are numbers, the averaged ones as well; waits for the device."""
+        both = [*self.network.state_dict().values(), *self.ema.network.state_dict().values()]
+        tensors = [value for value in both if value.is_floating_point()]
         return bool(torch.stack(torch._foreach_norm(tensors)).isfinite().all())
 
     # --- schedule ------------------------------------------------------------------------------------------

@@ -50,6 +50,21 @@ class Load:
         return f"{where} out of memory: batches are computed {lower.piece} {crops} at a time from now on"
 
 
+_DEVICE_LOST: Final = (
+    "CUDA error",
+    "device-side assert",
+    "CUDNN_STATUS_EXECUTION_FAILED",
+    "unspecified launch",
+)
+
+
+def is_device_lost(error: BaseException) -> bool:
+    """Whether the graphics card is of no further use to this process."""
+    if not isinstance(error, RuntimeError) or is_out_of_memory(error):
+        return False
+    return any(sign in str(error) for sign in _DEVICE_LOST)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a smaller batch would have helped."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):

@@ -84,6 +84,21 @@ def outfit_new(
     )
 
 
+def outfit_restarted(
+    run_dir: Path, store: LabelStore, config: TrainConfig, notify: Callable[[Event], None]
+) -> Outfit:
+    """For a run that was cut short before anything of it was saved: from its start, in the same folder."""
+    saved = RunFolder(run_dir).config
+    again = replace(
+        saved,
+        device=config.device if config.device != "auto" else saved.device,
+        threads=saved.threads if config.threads is None else config.threads,
+    )
+    if config.steps is not None or config.seconds is not None:
+        again = replace(again, steps=config.steps, seconds=config.seconds)
+    return outfit_new(again, store, run_dir, notify)
+
+
 def outfit_resumed(run_dir: Path, store: LabelStore, config: TrainConfig) -> tuple[Outfit, Checkpoint]:
     """For the run in `run_dir`, with the checkpoint it goes on from; errors as `TrainState.resume`."""
     run = RunFolder(run_dir)
@@ -92,7 +107,7 @@ def outfit_resumed(run_dir: Path, store: LabelStore, config: TrainConfig) -> tup
     check_sensible(saved)
     check_sensible(config)
     check_learnable(store, saved)
-    device = choose_device(config.device if config.device != "auto" else saved.device)
+    device = _resumed_device(config, saved)
     merged = replace(
         saved,
         device=config.device if config.device != "auto" else saved.device,
@@ -121,6 +136,13 @@ def outfit_resumed(run_dir: Path, store: LabelStore, config: TrainConfig) -> tup
         pretrained=checkpoint["learner"]["pretrained"],
     )
     return outfit, checkpoint
+
+
+def _resumed_device(asked: TrainConfig, saved: TrainConfig) -> torch.device:
+    """What is asked for now; else what the run was started on, unless that has gone meanwhile."""
+    if asked.device != "auto":
+        return choose_device(asked.device)
+    return choose_device("cpu" if saved.device == "cpu" else "auto")
 
 
 def _prepare_torch(config: TrainConfig, device: torch.device) -> None:

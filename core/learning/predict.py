@@ -64,9 +64,22 @@ class PredictedRows:
 
 def choose_device(choice: DeviceChoice = "auto") -> torch.device:
     """The device a choice means here. Raises DeviceError for a GPU that is not there."""
-    if choice == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("there is no CUDA GPU that torch can use here; choose the device auto or cpu")
-    return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
+    if choice == "cpu" or not cuda_works():
+        if choice == "cuda":
+            raise DeviceError("there is no CUDA GPU that torch can use here; choose the device auto or cpu")
+        return torch.device("cpu")
+    return torch.device("cuda")
+
+
+def cuda_works() -> bool:
+    """Whether there is a GPU and it answers: one that was lost is still listed."""
+    if not torch.cuda.is_available():
+        return False
+    try:
+        torch.zeros(1, device="cuda")
+    except RuntimeError as error:
+        return is_out_of_memory(error)  # others use it; it works
+    return True
 
 
 def open_predictor(

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from core.errors import StorageError
+from core.learning.run_status import RunState, RunStatus, write_status
 from core.learning.runs import METRICS, RunFolder, Value
 from core.learning.tally import Row
 from core.learning.validation import Score
+
+MOST_KEPT: Final = 10_000
+"""Rows and lines that wait for room on the disk; after that the oldest go."""
 
 
 @dataclass(slots=True)
@@ -41,16 +47,19 @@ class Best:
         return True
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint, whose best weights are on disk beside it."""
-        return {**asdict(self), "per_class_iou": dict(self.per_class_iou), "saved": True}
+        """For a checkpoint."""
+        return {**asdict(self), "per_class_iou": dict(self.per_class_iou)}
 
 
 class RunRecord:
-    """Writes to a run's folder. A full disk costs rows, not the run: it is told when a checkpoint meets it.
+    """Writes to a run's folder. What a full disk does not take is kept, and written when it can be.
 
     Args:
         run: the folder.
         class_names: of the network's channels; the columns of their scores.
+
+    Attributes:
+        trouble: why there is something that is not written; None: all is.
     """
 
     def __init__(self, run: RunFolder, class_names: Iterable[str]) -> None:
@@ -58,6 +67,9 @@ class RunRecord:
         names = tuple(class_names)
         of_classes = ("val_iou", "val_iou_low", "val_iou_high")
         self._columns = (*METRICS, *(f"{column}:{name}" for column in of_classes for name in names))
+        self._rows: deque[Mapping[str, Value]] = deque(maxlen=MOST_KEPT)
+        self._lines: deque[tuple[str, datetime]] = deque(maxlen=MOST_KEPT)
+        self.trouble: StorageError | None = None
 
     def losses(self, rows: Iterable[Row]) -> None:
         """Note losses down."""
@@ -88,11 +100,30 @@ class RunRecord:
             }
         )
 
+    def status(self, state: RunState, *, step: int, seconds: float) -> None:
+        """How far it has come: for windows, which offer to go on with what was cut short."""
+        with contextlib.suppress(StorageError):
+            write_status(self._run, RunStatus(state=state, step=step, seconds=round(seconds, 3)))
+
     def log(self, text: str) -> None:
         """A line with the time."""
-        with contextlib.suppress(StorageError):
-            self._run.log(text)
+        self._lines.append((text, datetime.now().astimezone()))
+        self.write()
+
+    def write(self) -> None:
+        """Write what is not written yet; what cannot be is kept, see `trouble`."""
+        try:
+            while self._rows:
+                self._run.append_metrics(self._rows[0])
+                self._rows.popleft()
+            while self._lines:
+                self._run.log(*self._lines[0])
+                self._lines.popleft()
+        except StorageError as error:
+            self.trouble = error
+        else:
+            self.trouble = None
 
     def _write(self, row: Mapping[str, Value]) -> None:
-        with contextlib.suppress(StorageError):
-            self._run.append_metrics({name: row.get(name) for name in self._columns})
+        self._rows.append({name: row.get(name) for name in self._columns})
+        self.write()

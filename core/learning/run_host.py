@@ -13,6 +13,7 @@ from core.learning.data import LabelStore
 from core.learning.events import Event, Finished, Train
 from core.learning.fit import TrainState, save_now
 from core.learning.joint import events_of
+from core.learning.run_status import LOCK_FILE, RunLock, status_file
 from core.learning.runs import RunFolder
 from core.project.layout import ProjectLayout
 
@@ -35,6 +36,7 @@ class RunHost:
         self._state: TrainState | None = None
         self._events: Iterator[Event] = iter(())
         self._paused = False
+        self._lock: RunLock | None = None
 
     @property
     def state(self) -> TrainState | None:
@@ -63,9 +65,15 @@ class RunHost:
             MaskloopError: see `TrainState.create` and `TrainState.resume`.
         """
         if command.resume_run is not None:
-            state = TrainState.resume(Path(command.resume_run), store, command.config, self._tell)
+            self._hold(RunFolder(Path(command.resume_run)))
+            try:
+                state = TrainState.resume(Path(command.resume_run), store, command.config, self._tell)
+            except BaseException:
+                self._drop()
+                raise
         else:
             state = self._create(command, store, layout)
+            self._hold(state.run)
         events = events_of(state, features=layout.features, live=live)
         self._state, self._events, self._paused = state, events, False
         return state
@@ -124,10 +132,11 @@ class RunHost:
 
     def keep(self) -> None:
         """Save as quickly as possible and let go of the run."""
-        state = self._state
-        self._drop()
-        if state is not None:
-            self._save(state)
+        try:
+            if self._state is not None:
+                self._save(self._state)
+        finally:
+            self._drop()
 
     def _create(self, command: Train, store: LabelStore, layout: ProjectLayout) -> TrainState:
         return start_run(command.config, store, layout, self._tell)
@@ -142,8 +151,17 @@ class RunHost:
         for event in save_now(state):
             self._send(event)
 
+    def _hold(self, run: RunFolder) -> None:
+        """No other process trains this run meanwhile. Raises TrainingError when one does."""
+        lock = RunLock(run)
+        lock.acquire()
+        self._lock = lock
+
     def _drop(self) -> None:
         self._state, self._events, self._paused = None, iter(()), False
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
 
 def start_run(
@@ -173,4 +191,6 @@ def _remove_unused(run: RunFolder) -> None:
     with contextlib.suppress(OSError):
         run.config_file.unlink(missing_ok=True)
         run.log_file.unlink(missing_ok=True)
+        status_file(run).unlink(missing_ok=True)
+        (run.path / LOCK_FILE).unlink(missing_ok=True)
         run.path.rmdir()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import msgspec
 
 from core.errors import ProjectFileError, StorageError
-from core.files import write_atomic
+from core.files import TEMPORARY_PREFIX, write_atomic
 from core.learning.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -111,7 +113,7 @@ class RunFolder:
     def read_metrics(self) -> list[dict[str, Value]]:
         """All rows: numbers as float, empty cells as None, other text as it is."""
         try:
-            text = self.metrics_file.read_text(encoding="utf-8")
+            text = self.metrics_file.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -122,11 +124,23 @@ class RunFolder:
             for row in csv.DictReader(io.StringIO(text))
         ]
 
+    def sweep(self) -> None:
+        """Take away what a process left that was killed while it wrote. Nobody else may be writing now."""
+        for path in self.path.glob(f"{TEMPORARY_PREFIX}*.tmp"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
     def forget_metrics_after(self, step: int) -> None:
         """Drop rows of steps that a resumed run will do again. Raises StorageError."""
         rows = self.read_metrics()
+        cut_off = self._ends_in_half_a_line()
+        if cut_off and rows:
+            rows.pop()
         kept = [row for row in rows if isinstance(row.get("step"), float) and row["step"] <= step]  # type: ignore[operator]
-        if len(kept) == len(rows):
+        if len(kept) == len(rows) and not cut_off:
+            return
+        if not kept:
+            self.metrics_file.unlink(missing_ok=True)
             return
         columns = self._columns_on_disk() or list(METRICS)
         text = io.StringIO()
@@ -137,10 +151,10 @@ class RunFolder:
             writer.writerow({**cells, "step": int(row["step"])})  # type: ignore[arg-type]
         write_atomic(self.metrics_file, text.getvalue().encode())
 
-    def log(self, line: str) -> None:
-        """Add a line with the time. Raises StorageError."""
-        now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-        self._append(self.log_file, f"{now}  {line}\n")
+    def log(self, line: str, at: datetime | None = None) -> None:
+        """Add a line with the time, now or `at`. Raises StorageError."""
+        when = (datetime.now().astimezone() if at is None else at).isoformat(sep=" ", timespec="seconds")
+        self._append(self.log_file, f"{when}  {line}\n")
 
     @property
     def best_miou(self) -> float | None:
@@ -161,6 +175,15 @@ class RunFolder:
                 scores[held_out] = max(miou, scores.get(held_out, miou))
         return (True, scores[True]) if True in scores else (False, scores.get(False))
 
+    def _ends_in_half_a_line(self) -> bool:
+        """Whether metrics.csv was being written to when its process was killed."""
+        try:
+            with self.metrics_file.open("rb") as file:
+                file.seek(-1, os.SEEK_END)
+                return file.read() != b"\n"
+        except OSError:
+            return False  # there is none, or it is empty
+
     def _columns_on_disk(self) -> list[str] | None:
         try:
             with self.metrics_file.open(encoding="utf-8", newline="") as file:
@@ -169,11 +192,16 @@ class RunFolder:
             return None
 
     def _append(self, file: Path, text: str) -> None:
+        whole: int | None = None
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("a", encoding="utf-8", newline="") as stream:
+                whole = stream.tell()
                 stream.write(text)
         except OSError as error:
+            if whole is not None:
+                with contextlib.suppress(OSError):
+                    os.truncate(file, whole)  # half a line would spoil the next one
             raise StorageError.from_os_error(file, error) from error
 
 

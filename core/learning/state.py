@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from core.annotation.model import ClassList
 from core.errors import TrainingError
-from core.learning.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from core.learning.checkpoint import Checkpoint
 from core.learning.clock import Clock
 from core.learning.config import TrainConfig
 from core.learning.data import ChannelMap, LabelStore
@@ -19,22 +20,25 @@ from core.learning.events import Event, Notice, ScoredOn, TrainingStarted, Valid
 from core.learning.header import WeightsHeader
 from core.learning.learner import Learner
 from core.learning.losses import balanced_class_weights
-from core.learning.outfit import Outfit, outfit_new, outfit_resumed
+from core.learning.outfit import Outfit, outfit_new, outfit_restarted, outfit_resumed
 from core.learning.predict import Predictor
 from core.learning.progress import Progress
+from core.learning.randomness import Randomness
 from core.learning.record import Best, RunRecord
+from core.learning.run_status import can_go_on
+from core.learning.runs import RunFolder
+from core.learning.safekeeping import Safekeeping
 from core.learning.sampler import CropSampler, Windows
+from core.learning.set_steps import scored_images
 from core.learning.tally import Tally
 from core.learning.validation import Score, Validator
-from core.learning.weights import header_for, save_weights
+from core.learning.weights import header_for
 from core.models.network import SegmentationNetwork
 
 Notify = Callable[[Event], None]
 
 FINAL_BALANCE: Final = 0.5
 """Power of the class weights at the end of a run; 1 at its start."""
-MOST_RETURNS: Final = 5
-"""How often a run goes back after a loss that is not finite, before it gives up."""
 MOST_NOTES: Final = 5
 """Unreadable images told one by one; the rest are counted."""
 
@@ -46,9 +50,10 @@ class TrainState:
         config: with everything the preset decided filled in.
         learner: network, average, optimizer. record: metrics and log.
         channels: what the network's outputs mean; fixed for the run.
-        step: optimizer steps done.
+        step: optimizer steps done. step_s: seconds the last one took.
         resumed_step: where a resumed run went on from; None for a new one.
-        storage_ok: whether the last save worked.
+        keeping: saves it, and goes back to what was saved.
+        randomness: what the network drops; nothing else draws from it.
         notify: hears of what takes a while beside training.
     """
 
@@ -63,10 +68,13 @@ class TrainState:
         self.record = RunRecord(outfit.run, classes.names)
         self.learner = Learner(config, outfit.network, device, pretrained=outfit.pretrained)
         self.channels = ChannelMap(classes)
-        self.budget = outfit.budget
+        self.budget = self._whole_budget = outfit.budget
         self.batch = config.batch
         self.scale = config.image_scale
         self.validator = Validator(store, self.channels, plan, config.validate_every_s, outfit.budget.seconds)
+        if self.budget.steps is not None and self.budget.seconds is None:
+            self.validator.steps = self.budget.steps
+            self.validator.few = scored_images(store, plan.keys, self.scale)
         self.sampler = CropSampler(
             store,
             self.channels,
@@ -80,6 +88,7 @@ class TrainState:
         )
         self.sampler.hold_out(plan.held_out)
         self.tally = Tally(device)
+        self.randomness = Randomness(device)
         self.clock = Clock()
         self.best = Best()
         self.progress = Progress(self.run.path, store, config.patience)
@@ -87,15 +96,13 @@ class TrainState:
         self.step = 0
         self.resumed_step: int | None = None
         self.stop_requested = False
-        self.storage_ok = True
         self.notify = notify
-        self._returns = 0
         self._label_revision = -1
         self._told_classes = classes
-        self._step_s = 0.0
+        self.step_s = 0.0
         self._last_step_s = 0.0
         self._last_report_s = 0.0
-        self._last_checkpoint_s = 0.0
+        self.keeping = Safekeeping(self)
 
     @classmethod
     def create(cls, config: TrainConfig, store: LabelStore, run_dir: Path, notify: Notify) -> TrainState:
@@ -108,11 +115,11 @@ class TrainState:
             EncoderDownloadError, WeightsFileError: of the encoder's weights.
             StorageError: the run's folder cannot be written.
         """
-        return cls(outfit_new(config, store, run_dir, notify), store, notify)
+        return cls(outfit_new(config, store, run_dir, notify), store, notify)._begun()
 
     @classmethod
     def resume(cls, run_dir: Path, store: LabelStore, config: TrainConfig, notify: Notify) -> TrainState:
-        """Go on with the run in `run_dir`, from its last checkpoint.
+        """Go on with the run in `run_dir`, from its last checkpoint, or from its start if it has none yet.
 
         Of `config` count `steps` (in all), `seconds` (added to the run's), `device`, `threads`, `patience`;
         without a budget the run's own still holds. All else is as the run was started.
@@ -122,17 +129,32 @@ class TrainState:
             ProjectFileError: the run's config.json cannot be read.
             UsageError, StorageError: as in `create`.
         """
+        run = RunFolder(run_dir)
+        run.sweep()
+        if can_go_on(run) and not run.last_checkpoint.is_file():
+            state = cls(outfit_restarted(run_dir, store, config, notify), store, notify)._begun()
+            state.resumed_step = 0
+            return state
         outfit, checkpoint = outfit_resumed(run_dir, store, config)
         state = cls(outfit, store, notify)
         state._restore(checkpoint)
         outfit.run.forget_metrics_after(state.step)
         return state
 
+    def _begun(self) -> TrainState:
+        self.record.status("going", step=0, seconds=0.0)
+        return self
+
     # --- what the loop asks --------------------------------------------------------------------------------
 
     def request_stop(self) -> None:
         """Finish the step, score, save and end. Safe in a signal handler."""
         self.stop_requested = True
+
+    def set_aside(self, seconds: float) -> None:
+        """Of the time budget, what is needed after the last step."""
+        if self.budget.seconds is not None:
+            self.budget = replace(self.budget, seconds=self.budget.seconds - seconds)
 
     def over(self) -> bool:
         """Whether the run should finish."""
@@ -147,11 +169,6 @@ class TrainState:
     def seconds_since_report(self) -> float:
         """Training time since the last StepDone, validation and saving left out; never 0."""
         return max(self.clock.seconds - self._last_report_s, 1e-9)
-
-    def checkpoint_due(self) -> bool:
-        """Whether waiting for another step would put more than the allowed time at risk."""
-        since_s = self.clock.seconds - self._last_checkpoint_s
-        return since_s + self._step_s >= self.config.checkpoint_every_s
 
     def next_windows(self) -> Windows:
         """The next batch. Raises TrainingError when there is nothing left to draw from."""
@@ -262,7 +279,7 @@ class TrainState:
         """A step is done; its numbers stay on the device until they are reported."""
         self.step += 1
         now_s = self.clock.seconds
-        self._step_s = now_s - self._last_step_s
+        self.step_s = now_s - self._last_step_s
         self._last_step_s = now_s
         self.tally.add(loss, gradient_norm, step=self.step, seconds=now_s, lr=self.learner.lr)
 
@@ -296,53 +313,22 @@ class TrainState:
             self._label_revision = -1  # the class weights move, too
         return Notice(text=text, level="warning")
 
-    def go_back(self) -> Notice:
-        """After a loss that is not finite: the weights saved last, at half the rate."""
-        self._returns += 1
-        self.tally.reset()
-        self.reported()
-        if self._returns > MOST_RETURNS or not self.run.last_checkpoint.is_file():
-            raise TrainingError(
-                "the loss is not a number any more, even at a lower rate; what was learned before is saved:"
-                " start a new run with a lower rate"
-            )
-        checkpoint = load_checkpoint(self.run.last_checkpoint)
-        self.learner.go_back(checkpoint["learner"], self.run.last_checkpoint)
-        return Notice(
-            text=f"the loss was not a number: back to the weights of step {checkpoint['step']},"
-            " at half the learning rate",
-            level="warning",
-        )
-
     # --- checkpoints ---------------------------------------------------------------------------------------
-
-    def save(self) -> bool:
-        """Write the checkpoint, and the best weights if they are new; returns whether they were.
-
-        Raises:
-            StorageError: what was on disk before is untouched.
-        """
-        self._last_checkpoint_s = self.clock.seconds
-        best = not self.best.saved
-        if best:
-            save_weights(self.run.best_weights, self.learner.ema.network, self.header())
-            self.best.saved = True
-        save_checkpoint(self.run.last_checkpoint, self.checkpoint())
-        self.progress.saved(step=self.step, best=best, held_out=self.validator.plan.held_out)
-        self._last_checkpoint_s = self.clock.seconds
-        return best
 
     def checkpoint(self) -> Checkpoint:
         """Everything `resume` needs beside config.json: tensors, numbers and texts."""
+        with self.randomness.own():
+            learner = self.learner.state()
         return {
             "step": self.step,
             "seconds": self.clock.seconds,
-            "budget": [self.budget.steps, self.budget.seconds],
-            "learner": self.learner.state(),
+            "budget": [self._whole_budget.steps, self._whole_budget.seconds],
+            "learner": learner,
             "sampler": self.sampler.state(),
             "classes": [c.index for c in self.channels.classes],
             "held_out": list(self.validator.plan.held_out),
             "validation_few": self.validator.few,
+            "scored_step": self.validator.scored_step,
             "best": self.best.state(),
             "progress": self.progress.state(),
         }
@@ -350,26 +336,28 @@ class TrainState:
     def _restore(self, checkpoint: Checkpoint) -> None:
         self.step = self.resumed_step = checkpoint["step"]
         self.clock = Clock(checkpoint["seconds"])
-        self.learner.restore(checkpoint["learner"], self.run.last_checkpoint)
+        with self.randomness.own():
+            self.learner.restore(checkpoint["learner"], self.run.last_checkpoint)
         self.sampler.restore(checkpoint["sampler"])
         self.sampler.crop = self.learner.load.crop
-        self.best = Best(**checkpoint["best"])
+        best = Best(**checkpoint["best"])
+        self.best = best if best.saved else Best()  # the weights of that score never got to disk
         if "progress" in checkpoint and (text := self.progress.restore(checkpoint["progress"])):
             self.notify(Notice(text=text))
         self.validator.few = checkpoint["validation_few"]
+        self.validator.scored_step = checkpoint.get("scored_step", 0)  # older runs have none
         self.validator.start_at(self.clock.seconds)
-        self._last_checkpoint_s = self.clock.seconds
+        self.keeping.restored()
         self.reported()
 
     # --- parts ---------------------------------------------------------------------------------------------
 
     def _take_in_labels(self) -> Iterator[Event]:
         self._label_revision = self.store.revision
+        self.keeping.watch.begin_anew()
         weak_before = self.sampler.weak_background
         pixels = self.sampler.class_pixels
-        weights = balanced_class_weights(
-            pixels, self.config.class_weight_cap, self.config.class_weights
-        )
+        weights = balanced_class_weights(pixels, self.config.class_weight_cap, self.config.class_weights)
         self._balance = torch.from_numpy(weights).to(self.device)
         if weak_before and not self.sampler.weak_background:
             yield Notice(text="background is labelled now: undrawn pixels no longer stand in for it")

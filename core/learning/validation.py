@@ -23,6 +23,7 @@ from core.learning.counted import CountedImages
 from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import ScoredOn
 from core.learning.metrics import ConfusionMatrix
+from core.learning.set_steps import last_set_step
 from core.learning.trust import Trust, trust
 from core.project.split import split
 
@@ -143,6 +144,8 @@ class Validator:
     Attributes:
         few: how many images the intermediate validations use; None until the first has measured their time.
         image_s: seconds one image takes.
+        steps: of a run that has nothing but a number of them; see `set_steps.py`.
+        scored_step: when the last intermediate validation was held.
         problems: of images that could not be read; whoever tells the person empties it.
     """
 
@@ -153,6 +156,8 @@ class Validator:
     time_budget_s: float | None = None
     few: int | None = None
     image_s: float | None = None
+    steps: int | None = None
+    scored_step: int = 0
     problems: list[FileProblem] = field(default_factory=list)
     _next_s: float = 0.0
 
@@ -169,20 +174,32 @@ class Validator:
         return min(self.image_s * len(self.plan.keys), 0.1 * self.time_budget_s)
 
     @property
+    def expected_s(self) -> float:
+        """How long the next intermediate validation will take; before the first nobody knows."""
+        return float("inf") if self.image_s is None else self.image_s * len(self.scored_keys)
+
+    @property
     def scored_keys(self) -> tuple[str, ...]:
         """The images that intermediate scores are taken on; the first of these decides how many."""
         return tuple(self._keys()[: self.few])
 
-    def due(self, seconds: float) -> bool:
+    def due(self, seconds: float, step: int = 0) -> bool:
         """Whether it is time for an intermediate validation."""
+        if self.steps is not None:
+            return bool(self.plan.keys) and last_set_step(step, self.steps) > self.scored_step
         return bool(self.plan.keys) and seconds >= self._next_s
 
     def start_at(self, seconds: float) -> None:
         """A resumed run starts with this training time."""
         self._next_s += seconds
 
-    def score(self, predictor: PredictsImages, seconds: float) -> Score:
+    def put_off(self, seconds: float, step: int = 0) -> None:
+        """The one that was due could not be held: try again later."""
+        self._next_s, self.scored_step = seconds + self.every_s, step
+
+    def score(self, predictor: PredictsImages, seconds: float, step: int = 0) -> Score:
         """An intermediate score, on few images if all would take too long; plans the next one."""
+        self.scored_step = step
         started = time.perf_counter()
         allowance_s = max(ALLOWANCE_S, ALLOWANCE_SHARE * (self.time_budget_s or 0.0))
         counted = CountedImages(len(self.channels.classes))

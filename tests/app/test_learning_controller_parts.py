@@ -9,7 +9,8 @@ from app.prediction_cache import PredictionCache
 from app.run_recovery import RunRecovery
 from core.annotation.model import ClassList
 from core.learning.config import TrainConfig
-from core.learning.events import Checkpointed, PackedMask, Prediction, StepDone, Train, TrainingStarted
+from core.learning.engine_exit import EXIT_DEVICE_LOST, sentence_for_exit
+from core.learning.events import Checkpointed, PackedMask, Prediction, Train, TrainingStarted
 
 
 def prediction(key: str, version: int = 1, side: int = 10) -> Prediction:
@@ -64,12 +65,6 @@ def started(run: str) -> TrainingStarted:
     )
 
 
-def step(seconds: float, budget_s: float | None) -> StepDone:
-    return StepDone(
-        step=1, seconds=seconds, loss=1.0, lr=0.1, steps=None, time_budget_s=budget_s, images_per_s=1.0
-    )
-
-
 def test_nothing_is_resumed_when_nobody_trained() -> None:
     assert RunRecovery().after_crash(0.0) is None
 
@@ -97,33 +92,42 @@ def test_a_resumed_run_that_crashes_early_is_resumed_again_a_minute_later() -> N
     assert recovery.after_crash(231.0) is not None
 
 
-@pytest.mark.parametrize("steps, seconds", [(100, None), (None, None)])
-def test_other_budgets_stay_as_they_are(steps: int | None, seconds: float | None) -> None:
+@pytest.mark.parametrize("steps, seconds", [(100, None), (None, None), (None, 100.0)])
+def test_the_checkpoint_knows_what_is_left_of_a_budget(steps: int | None, seconds: float | None) -> None:
     recovery = RunRecovery()
-    config = TrainConfig(steps=steps, seconds=seconds)
-    recovery.requested(Train(config=config))
+    recovery.requested(Train(config=TrainConfig(steps=steps, seconds=seconds, seed=3)))
     recovery.on_event(started("/runs/1"))
-    recovery.on_event(step(20.0, None))
     recovery.on_event(Checkpointed(run="/runs/1", step=9, best=True))
+    for crash_s in (0.0, 100.0):
+        again = recovery.after_crash(crash_s)
+        assert again is not None
+        assert again.command == Train(config=TrainConfig(seed=3), resume_run="/runs/1")
+        recovery.on_event(started("/runs/1"))
+        recovery.on_event(Checkpointed(run="/runs/1", step=15, best=True))
+
+
+def test_time_that_was_added_is_asked_for_again_until_it_is_in_a_checkpoint() -> None:
+    recovery = RunRecovery()
+    command = Train(config=TrainConfig(seconds=60.0), resume_run="/runs/1")
+    recovery.requested(command)
+    recovery.on_event(started("/runs/1"))
     again = recovery.after_crash(0.0)
     assert again is not None
-    assert again.command == Train(config=config, resume_run="/runs/1")
+    assert again.command == command
 
 
-def test_a_time_budget_counts_what_was_saved_over_several_crashes() -> None:
-    recovery = RunRecovery()
-    recovery.requested(Train(config=TrainConfig(seconds=100.0)))
-    recovery.on_event(started("/runs/1"))
-    recovery.on_event(step(60.0, 100.0))
-    recovery.on_event(Checkpointed(run="/runs/1", step=9, best=True))
-    recovery.on_event(step(64.0, 100.0))
-    first = recovery.after_crash(0.0)
-    assert first is not None
-    assert first.command.config.seconds == pytest.approx(40.0)
-    recovery.on_event(started("/runs/1"))
-    recovery.on_event(step(90.0, 100.0))
-    recovery.on_event(Checkpointed(run="/runs/1", step=15, best=True))
-    recovery.on_event(step(99.9, 100.0))
-    second = recovery.after_crash(100.0)
-    assert second is not None
-    assert second.command.config.seconds == pytest.approx(10.0)
+def test_a_lost_graphics_card_gets_another_chance_and_then_the_run_goes_on_on_the_cpu() -> None:
+    recovery, lost = RunRecovery(), sentence_for_exit(EXIT_DEVICE_LOST)
+    recovery.requested(Train(config=TrainConfig(steps=50)))
+    devices = []
+    for crash_s in (0.0, 5.0):
+        recovery.on_event(started("/runs/1"))
+        recovery.on_event(Checkpointed(run="/runs/1", step=9, best=True))
+        again = recovery.after_crash(crash_s, lost)
+        assert again is not None
+        devices.append((again.command.config.device, again.sentence))
+    assert devices == [
+        ("auto", "Training goes on from step 9."),
+        ("cpu", "Training goes on on the CPU from step 9."),
+    ]
+    assert recovery.after_crash(10.0, lost) is None

@@ -50,7 +50,8 @@ def judges(
         twin = learner.twin()
         drawn_from = PointSet(others, device=learner.device, seed=learner.seed)
         twin.network.standardize(*drawn_from.standardization())
-        for _ in fit_head(twin.network, drawn_from, steps=STEPS if steps is None else steps, rate=RATE):
+        fit = fit_head(twin.network, drawn_from, steps=STEPS if steps is None else steps, rate=RATE)
+        for _ in twin.randomness.through(fit):
             yield None
         indices = learner.channels.classes.indices
         taught = frozenset(indices[channel] for channel in drawn_from.targets.unique().tolist())

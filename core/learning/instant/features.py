@@ -7,7 +7,9 @@ size.
 
 from __future__ import annotations
 
+import copy
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,9 +23,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
-from core.errors import StorageError
+from core.errors import MaskloopError, StorageError
 from core.files import digest, write_atomic
 from core.learning.data import resized
+from core.learning.memory import is_out_of_memory
 from core.models.instant import GRID, InstantNetwork
 from core.models.network import Normalize
 
@@ -31,6 +34,10 @@ TILE: Final = 1024
 """Side of the part of a scaled image whose features are computed at a time, its margins left out."""
 MARGIN: Final = 128
 """What a tile sees beyond its part on every side; beyond that the encoder's view hardly changes anything."""
+
+SMALLEST_TILE: Final = 256
+DISK_AGAIN_S: Final = 15.0
+"""After a write that failed the next one is tried so much later: a full disk must not slow every image."""
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +76,8 @@ class FeatureCache:
         memory_bytes: kept in memory at most (one image's in any case).
         folder: where the others are kept; None forgets them.
         disk_bytes: kept there at most.
+        notify: told in one line what memory or disk lack, and when they have it again.
+        clock: monotonic, seconds.
     """
 
     def __init__(
@@ -80,6 +89,8 @@ class FeatureCache:
         memory_bytes: int = 1 << 30,
         folder: Path | None = None,
         disk_bytes: int = 8 << 30,
+        notify: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.scale = scale
         self._network = network
@@ -88,6 +99,11 @@ class FeatureCache:
         self._memory_bytes = memory_bytes
         self._folder = folder
         self._disk_bytes = disk_bytes
+        self._notify = notify or _log.warning
+        self._clock = clock
+        self._side = TILE
+        self._disk_fails = False
+        self._disk_again_s = float("-inf")
         self._kept: OrderedDict[str, tuple[str, Features]] = OrderedDict()
 
     def __contains__(self, key: object) -> bool:
@@ -119,7 +135,46 @@ class FeatureCache:
         return features
 
     def compute(self, image: NDArray[np.uint8]) -> Features:
-        """Features of an RGB image (H, W, 3), uint8."""
+        """Features of an RGB image (H, W, 3), uint8.
+
+        When memory runs out, smaller tiles are tried, then the CPU; later images start from there.
+
+        Raises:
+            MaskloopError: not even the smallest tile fits into memory.
+        """
+        while True:
+            try:
+                return self._compute(image)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = str(error).partition("\n")[0]
+            # Out of the handler first: the error's traceback holds the tensors that filled the memory.
+            if not self._lighter():
+                raise MaskloopError(
+                    f"there is not enough memory to look at an image of {image.shape[1]} x {image.shape[0]}"
+                    f" pixels ({reason}); close other programs and try again"
+                )
+            where = "on the CPU" if self._device.type == "cpu" else "on the graphics card"
+            self._notify(
+                f"out of memory while looking at images: tiles of {self._side} pixels {where} from now on"
+            )
+
+    def _lighter(self) -> bool:
+        """Take the next rung of the ladder; False at its end."""
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        if self._side > SMALLEST_TILE:
+            self._side //= 2
+        elif self._device.type == "cuda":
+            self._device, self._side = torch.device("cpu"), TILE
+            self._network = copy.deepcopy(self._network).to(self._device)  # the head stays where it is
+            self._normalize = self._normalize.to(self._device)
+        else:
+            return False
+        return True
+
+    def _compute(self, image: NDArray[np.uint8]) -> Features:
         scaled = resized(image, self.scale)
         height, width = scaled.shape[:2]
         multiple = self._network.size_multiple
@@ -130,7 +185,7 @@ class FeatureCache:
             torch.empty((1, channels, rows >> level, columns >> level), dtype=torch.float16)
             for level, channels in enumerate(self._network.feature_channels)
         )
-        for part, view in _parts(padded.shape[0], padded.shape[1]):
+        for part, view in _parts(padded.shape[0], padded.shape[1], self._side):
             for level, found in enumerate(self._tile(padded[view[0], view[1]])):
                 stride = GRID << level
                 target = [slice(axis.start // stride, axis.stop // stride) for axis in part]
@@ -172,7 +227,7 @@ class FeatureCache:
 
     def _store(self, key: str, stamp: str, features: Features) -> None:
         path = self._path(key)
-        if path is None or self._folder is None:
+        if path is None or self._folder is None or self._clock() < self._disk_again_s:
             return
         sizes = " ".join(str(number) for number in (*features.size_hw, *features.scaled_hw))
         tensors = {f"{level:02d}": group for level, group in enumerate(features.groups)}
@@ -182,8 +237,14 @@ class FeatureCache:
             write_atomic(path, safetensors.torch.save(tensors, {"stamp": stamp, "sizes": sizes}))
         except (StorageError, OSError) as error:
             # A cache that cannot be written costs time, nothing else.
-            _log.warning("features are not kept on disk: %s", error)
-            self._folder = None
+            self._disk_again_s = self._clock() + DISK_AGAIN_S
+            if not self._disk_fails:
+                self._notify(f"features of images are not kept on disk, which costs time later: {error}")
+            self._disk_fails = True
+            return
+        if self._disk_fails:
+            self._disk_fails = False
+            self._notify("features of images are kept on disk again")
 
     def _make_room(self, nbytes: int) -> None:
         assert self._folder is not None
@@ -194,17 +255,17 @@ class FeatureCache:
             files.pop(0).unlink()
 
 
-def _parts(height: int, width: int) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+def _parts(height: int, width: int, tile: int) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
     """Rows and columns of each part, and of the part with its margins."""
-    for y in _spans(height):
-        for x in _spans(width):
+    for y in _spans(height, tile):
+        for x in _spans(width, tile):
             yield (y[0], x[0]), (y[1], x[1])
 
 
-def _spans(length: int) -> list[tuple[slice, slice]]:
+def _spans(length: int, tile: int) -> list[tuple[slice, slice]]:
     # A rest that is no wider than a margin goes with its neighbour.
-    count = max(1, -(-(length - MARGIN) // TILE))
-    starts = [index * TILE for index in range(count)]
+    count = max(1, -(-(length - MARGIN) // tile))
+    starts = [index * tile for index in range(count)]
     ends = [*starts[1:], length]
     return [
         (slice(start, end), slice(max(0, start - MARGIN), min(length, end + MARGIN)))

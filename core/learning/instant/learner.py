@@ -27,6 +27,7 @@ from core.learning.instant.features import FeatureCache, Features
 from core.learning.instant.head import RATE, REFIT_RATE, REFIT_STEPS, STEPS, FitStep, PointSet, fit_head
 from core.learning.instant.points import Points, collect_points, points_per_image
 from core.learning.predict import PredictedMap, mapped
+from core.learning.randomness import Randomness
 from core.models.instant import GRID, InstantNetwork
 
 COARSEST: Final = 64
@@ -66,9 +67,11 @@ class InstantLearner:
         device: where the head is fitted and asked.
         weak_background: weight of undrawn pixels while no background is labelled; 0: never.
         seed: of points, batches and the head's start.
+        randomness: what fits drop; by default what follows from the seed.
 
     Attributes:
         version: grows with every fit; 0 before the first.
+        randomness: what fits drop.
         held_out: images not to learn from.
         problems: of images that could not be read; whoever tells the person empties it.
     """
@@ -83,6 +86,7 @@ class InstantLearner:
         *,
         weak_background: float,
         seed: int = 0,
+        randomness: Randomness | None = None,
     ) -> None:
         self.network = network
         self.cache = cache
@@ -94,6 +98,7 @@ class InstantLearner:
         self.device = device
         self._weak_weight = weak_background
         self.seed = seed
+        self.randomness = Randomness.seeded(seed, device) if randomness is None else randomness
         self._known: dict[str, _Known] = {}
         self._fitted_revision = -1
         self._fitted_keys: tuple[str, ...] = ()
@@ -129,6 +134,10 @@ class InstantLearner:
         Args:
             steps: of the fit; by default many for the first and few for one that goes on.
         """
+        # A run beside it, or around it, has random numbers of its own.
+        return self.randomness.through(self._updated(steps))
+
+    def _updated(self, steps: int | None) -> Iterator[FeaturesDone | FitStep]:
         revision = self._store.revision
         keys = self.keys
         changed: list[str] = []
@@ -164,12 +173,14 @@ class InstantLearner:
 
     def twin(self) -> InstantLearner:
         """Another learner on the same labels and features, with a head of its own that knows nothing."""
-        network = InstantNetwork(
-            self.network.encoder,
-            classes=self.network.classes,
-            hidden=self.network.hidden.out_features,
-            dropout=self.network.dropout.p,
-        ).to(self.device)
+        randomness = Randomness.seeded(self.seed, self.device)
+        with randomness.own():
+            network = InstantNetwork(
+                self.network.encoder,
+                classes=self.network.classes,
+                hidden=self.network.hidden.out_features,
+                dropout=self.network.dropout.p,
+            ).to(self.device)
         return InstantLearner(
             self._store,
             network,
@@ -178,13 +189,15 @@ class InstantLearner:
             self.device,
             weak_background=self._weak_weight,
             seed=self.seed,
+            randomness=randomness,
         )
 
     def restart(self) -> None:
         """Fit from nothing at the next update: for labels that are altogether others."""
-        torch.manual_seed(self.seed)
-        self.network.hidden.reset_parameters()
-        self.network.head.reset_parameters()
+        self.randomness = Randomness.seeded(self.seed, self.device)
+        with self.randomness.own():
+            self.network.hidden.reset_parameters()
+            self.network.head.reset_parameters()
         self.version = 0
 
     def _refresh(self, key: str, images: int) -> bool:

@@ -12,6 +12,7 @@ from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import Event, Notice
 from core.learning.instant.features import FeatureCache
 from core.learning.instant.learner import InstantLearner
+from core.learning.randomness import Randomness
 from core.models.instant import InstantNetwork
 from core.models.registry import build
 
@@ -54,16 +55,22 @@ def instant_learner(
         cache: of features of the same encoder at the same scale, to use instead of a new one.
         folder: where a new cache keeps what memory does not hold.
     """
-    torch.manual_seed(config.seed)
+    randomness = Randomness.seeded(config.seed, device)
     if network is None:
-        network = instant_network(len(store.classes), DEFAULT_ENCODER, "default", notify)
+        with randomness.own():
+            network = instant_network(len(store.classes), DEFAULT_ENCODER, "default", notify)
     network = network.to(device).to(memory_format=torch.channels_last)
+
+    def warn(text: str) -> None:
+        notify(Notice(text=text, level="warning"))
+
     return InstantLearner(
         store,
         network,
-        cache or FeatureCache(network, device, scale=scale, folder=folder),
+        cache or FeatureCache(network, device, scale=scale, folder=folder, notify=warn),
         ChannelMap(store.classes),
         device,
         weak_background=config.weak_background,
         seed=config.seed,
+        randomness=randomness,
     )

@@ -1,0 +1,100 @@
+"""Training that was cut short is offered when its project is opened, and goes on with one click."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+
+from core.learning.config import TrainConfig
+from core.learning.events import Train
+from core.learning.run_status import RunLock, RunState, RunStatus, read_status, write_status
+from core.learning.runs import RunFolder
+
+
+def left_run(folder: Path, state: RunState = "going", *, name: str = "2026-01-02_06-12-00-unet") -> RunFolder:
+    """A run of an earlier window, 140 steps of 500 done."""
+    run = RunFolder(folder / "runs" / name)
+    run.write_config(TrainConfig(model="unet", steps=500, crop=64))
+    write_status(run, RunStatus(state=state, step=140, seconds=33.0))
+    run.last_checkpoint.write_bytes(b"what the engine reads")
+    return run
+
+
+@pytest.fixture
+def folder(image_folder) -> Path:
+    return image_folder(2)
+
+
+def test_a_run_that_was_cut_short_is_offered_and_one_click_goes_on_with_it(bench, folder, qtbot) -> None:
+    run = left_run(folder)
+    bench.open(folder)
+    strip = bench.window.page.offer
+    qtbot.waitUntil(strip.isVisible)
+    assert strip.text.startswith("Training of ")
+    assert "06:12" in strip.text
+    assert strip.text.endswith("was cut short at step 140.")
+    assert strip.button.text() == "Resume"
+    assert bench.window.actions_["train.resume"].isEnabled()
+    qtbot.mouseClick(strip.button, Qt.MouseButton.LeftButton)
+    assert not strip.isVisible()
+    assert not bench.window.actions_["train.resume"].isEnabled()
+    assert bench.window.controller.training_state == "starting"
+    bench.trainer.engine_state_changed.emit("ready", "CPU")
+    qtbot.waitUntil(lambda: any(isinstance(command, Train) for command in bench.trainer.sent))
+    (train,) = [command for command in bench.trainer.sent if isinstance(command, Train)]
+    assert train.resume_run == str(run.path)
+    # With what is left of its own steps, not with 500 more.
+    assert (train.config.steps, train.config.seconds) == (None, None)
+
+
+def test_an_offer_that_is_put_away_does_not_come_back(bench, make_window, folder, qtbot) -> None:
+    run = left_run(folder)
+    bench.open(folder)
+    strip = bench.window.page.offer
+    qtbot.waitUntil(strip.isVisible)
+    qtbot.mouseClick(strip.close_button, Qt.MouseButton.LeftButton)
+    assert not strip.isVisible()
+    qtbot.waitUntil(lambda: getattr(read_status(run), "declined", False))
+    bench.session.close()
+    bench.open(folder)
+    offer = bench.window.resume_offer
+    qtbot.waitUntil(lambda: offer.looked)
+    assert offer.offered is None
+    assert not strip.isVisible()
+
+
+@pytest.mark.parametrize("state", ["finished", "stopped", "failed"])
+def test_runs_that_ended_are_not_offered(bench, folder, qtbot, state) -> None:
+    left_run(folder, state)
+    bench.open(folder)
+    offer = bench.window.resume_offer
+    qtbot.waitUntil(lambda: offer.looked)
+    assert offer.offered is None
+
+
+def test_a_run_that_another_program_trains_or_that_is_not_the_last_is_not_offered(
+    bench, folder, qtbot
+) -> None:
+    run = left_run(folder)
+    offer = bench.window.resume_offer
+    with RunLock(run):
+        bench.open(folder)
+        qtbot.waitUntil(lambda: offer.looked)
+        assert offer.offered is None
+    bench.session.close()
+    left_run(folder, "finished", name="2026-01-02_07-00-00-unet")
+    bench.open(folder)
+    qtbot.waitUntil(lambda: offer.looked)
+    assert offer.offered is None
+
+
+def test_another_project_takes_the_offer_away(bench, folder, image_folder, qtbot) -> None:
+    left_run(folder)
+    bench.open(folder)
+    strip = bench.window.page.offer
+    qtbot.waitUntil(strip.isVisible)
+    bench.session.close()
+    assert not strip.isVisible()
+    assert bench.window.resume_offer.offered is None
