@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
@@ -11,6 +13,9 @@ from app.panels.offer_strip import OfferStrip
 from app.panels.prediction_bar import PredictionBar
 from app.panels.welcome import WelcomePage
 from app.theme import SPACE
+
+FACTS_WIDTH: Final = 200
+"""Logical pixels for whose prediction it is and how sure: worth more than words on buttons."""
 
 
 class CanvasPage(QStackedWidget):
@@ -29,7 +34,9 @@ class CanvasPage(QStackedWidget):
         self._work.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         below = QVBoxLayout()
         below.setContentsMargins(SPACE, SPACE // 2, SPACE, SPACE)
-        below.addWidget(FittingBar(self.prediction_bar, comfort=96))
+        fitting = FittingBar(self.prediction_bar, comfort=FACTS_WIDTH)
+        self.prediction_bar.room_changed.connect(fitting.refit)
+        below.addWidget(fitting)
         layout = QVBoxLayout(self._work)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)

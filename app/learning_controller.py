@@ -53,6 +53,7 @@ from core.learning.events import (
     Train,
     TrainingStarted,
     UseWeights,
+    WantUncertainty,
     Watch,
 )
 
@@ -180,6 +181,10 @@ class LearningController(QObject):
     def learn_live(self, *, on: bool) -> None:
         """Whether the instant learner follows what is drawn, and has its say in predictions."""
         self._thread.send(LearnLive(on=on))
+
+    def want_uncertainty(self, *, on: bool) -> None:
+        """Whether an `Uncertainty` should follow the predictions of the current image."""
+        self._thread.send(WantUncertainty(on=on))
 
     def use_weights(self, path: Path | str) -> None:
         """Predict with the weights of this file."""

@@ -234,6 +234,10 @@ class LearningWiring(QObject):
     def _on_cursor_left(self) -> None:
         self._cursor = None
 
+    def point_at(self, x: int, y: int) -> None:
+        """Let Enter accept the region at this pixel until the mouse moves, as if the mouse were there."""
+        self._cursor = x, y
+
     def _on_accept_all(self) -> None:
         self._controller.accept_all()
 

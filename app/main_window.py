@@ -16,6 +16,7 @@ from app.closing import Closing
 from app.dialogs.conflict import ask_about_conflict
 from app.dialogs.message import Toast, show_error
 from app.done_offer import DoneOffer
+from app.doubt_wiring import DoubtWiring
 from app.editing import Editing
 from app.exporting import Exporting
 from app.file_actions import FileActions
@@ -151,6 +152,16 @@ class MainWindow(Themed, QMainWindow):
         self.resume_offer = ResumeOffer(
             session, self.controller, self.page.offer, self.actions_["train.resume"]
         )
+        self._doubts = DoubtWiring(
+            session,
+            self.controller,
+            self.actions_,
+            self.settings,
+            canvas=canvas,
+            bar=self.page.prediction_bar,
+            toast=self.toast,
+        )
+        self._doubts.pointed.connect(self._learning.point_at)
         self._files = FileActions(session, self.settings, self)
         toggles = [dock.toggleViewAction() for dock in self.docks.values()]
         others = [*self._class_wiring.digit_actions, *toggles]
@@ -385,6 +396,7 @@ class MainWindow(Themed, QMainWindow):
     def end_workers(self) -> None:
         """Called when everything is saved: end the threads of all parts."""
         self._learning.close()
+        self._doubts.close()
         self.resume_offer.close()
         self._exporting.close()
         self._predicting.close()

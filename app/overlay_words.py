@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from app.panels.parts import format_age
 from core.learning.events import (
     EngineReady,
     Event,
@@ -11,6 +14,9 @@ from core.learning.events import (
     TrainingStarted,
     Validated,
 )
+
+INSTANT: Final = "Instant learner"
+"""How predictions begin to name their source in which the instant learner has a say."""
 
 
 class OverlayWords:
@@ -84,3 +90,36 @@ class OverlayWords:
 
 def _scored(source: str, miou: float | None) -> str:
     return source if miou is None else f"{source}, mIoU {miou:.2f}"
+
+
+OLD_S: Final = 3.0
+"""A prediction is refreshed about every second: only what is older is worth a word."""
+
+
+def behind(prediction: Prediction, *, edits: int, seconds: float, training: bool, live: bool) -> str:
+    """How far a prediction is behind what it could know: "2 edits behind", "8 s old"; "" where it is not.
+
+    Args:
+        prediction: what is shown.
+        edits: of this image since the revision that it knew.
+        seconds: since it came.
+        training: a run goes on.
+        live: the instant learner follows what is drawn.
+    """
+    if edits > 0 and (training or (live and prediction.source.startswith(INSTANT))):
+        return f"{edits} edit{'' if edits == 1 else 's'} behind"
+    return f"{format_age(seconds)} old" if training and seconds >= OLD_S else ""
+
+
+def sureness(confidence: float) -> str:
+    """A mean confidence 0..1 as "87 % sure"."""
+    return f"{min(99, int(100 * confidence)) if confidence < 1 else 100} % sure"
+
+
+def sureness_detail(prediction: Prediction, confidence: float, *, whole: bool) -> str:
+    """What "87 % sure" means, and how far it can be believed."""
+    where = "of this image" if whole else "in view"
+    return (
+        f"On average the classes shown {where} are {confidence:.1%} likely,"
+        f" as {prediction.source.partition(',')[0]} sees it."
+    )

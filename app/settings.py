@@ -65,14 +65,20 @@ class Settings:
     @property
     def prediction_opacity(self) -> float:
         """0..1."""
-        try:
-            return min(1.0, max(0.0, float(str(self._store.value("view/prediction_opacity", 0.5)))))
-        except ValueError:
-            return 0.5
+        return self._share("view/prediction_opacity", 0.5)
 
     @prediction_opacity.setter
     def prediction_opacity(self, value: float) -> None:
         self._store.setValue("view/prediction_opacity", value)
+
+    @property
+    def uncertainty_opacity(self) -> float:
+        """0..1."""
+        return self._share("view/uncertainty_opacity", 0.7)
+
+    @uncertainty_opacity.setter
+    def uncertainty_opacity(self, value: float) -> None:
+        self._store.setValue("view/uncertainty_opacity", value)
 
     @property
     def view_aids(self) -> dict[str, str]:
@@ -148,6 +154,12 @@ class Settings:
     def _bytes(self, name: str) -> QByteArray | None:
         value = self._store.value(name)
         return value if isinstance(value, QByteArray) else None
+
+    def _share(self, name: str, default: float) -> float:
+        try:
+            return min(1.0, max(0.0, float(str(self._store.value(name, default)))))
+        except ValueError:
+            return default
 
     def _json_dict(self, name: str) -> dict[str, str]:
         try:

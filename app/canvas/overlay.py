@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -142,31 +143,9 @@ class PredictionLayer:
     # --- drawing ------------------------------------------------------------------------------------------
 
     def render(self, target: QImage, rect: QRect, frame: Frame) -> None:
-        """Draw the part inside `rect`; see `layer_cache.Layer`.
-
-        The map is sampled at the centres of the viewport's pixels, so that the cost follows the window
-        and not the image.
-        """
-        if self._codes is None or not self.visible or self._opacity == 0:
-            return
-        height, width = self._codes.shape
-        columns = np.floor((np.arange(rect.width()) + rect.x() + 0.5 - frame.dx) / frame.scale).astype(
-            np.intp
-        )
-        rows = np.floor((np.arange(rect.height()) + rect.y() + 0.5 - frame.dy) / frame.scale).astype(np.intp)
-        in_columns = np.flatnonzero((columns >= 0) & (columns < width))
-        in_rows = np.flatnonzero((rows >= 0) & (rows < height))
-        if len(in_columns) == 0 or len(in_rows) == 0:
-            return
-        sampled = self._codes[rows[in_rows]].take(columns[in_columns], axis=1)
-        sampled = np.ascontiguousarray(sampled)
-        picture = QImage(
-            sampled.data, sampled.shape[1], sampled.shape[0], sampled.shape[1], QImage.Format.Format_Indexed8
-        )
-        picture.setColorTable(self._table)
-        painter = QPainter(target)
-        painter.drawImage(rect.x() + int(in_columns[0]), rect.y() + int(in_rows[0]), picture)
-        painter.end()
+        """Draw the part inside `rect`; see `layer_cache.Layer`."""
+        if self._codes is not None and self.visible and self._opacity > 0:
+            paint_sampled(target, rect, frame, self._codes, self._table)
 
     # --- regions ------------------------------------------------------------------------------------------
 
@@ -204,3 +183,35 @@ class PredictionLayer:
         corner = np.array([left, top])
         rings = tuple(ring + corner for ring in mask_rings(mask))
         return Region(value, (left, top, left + wide, top + high), mask, rings)
+
+
+def paint_sampled(
+    target: QImage, rect: QRect, frame: Frame, codes: NDArray[np.uint8], table: Sequence[int]
+) -> None:
+    """Draw the part of a map inside `rect`, in the colours of a table.
+
+    The map is sampled at the centres of the viewport's pixels, so that the cost follows the window and not
+    the image.
+
+    Args:
+        target: transparent there.
+        rect: device pixels.
+        frame: where the image stands.
+        codes: (H, W) uint8, at the image's size.
+        table: of every code 0xAARRGGBB.
+    """
+    height, width = codes.shape
+    columns = np.floor((np.arange(rect.width()) + rect.x() + 0.5 - frame.dx) / frame.scale).astype(np.intp)
+    rows = np.floor((np.arange(rect.height()) + rect.y() + 0.5 - frame.dy) / frame.scale).astype(np.intp)
+    in_columns = np.flatnonzero((columns >= 0) & (columns < width))
+    in_rows = np.flatnonzero((rows >= 0) & (rows < height))
+    if len(in_columns) == 0 or len(in_rows) == 0:
+        return
+    sampled = np.ascontiguousarray(codes[rows[in_rows]].take(columns[in_columns], axis=1))
+    picture = QImage(
+        sampled.data, sampled.shape[1], sampled.shape[0], sampled.shape[1], QImage.Format.Format_Indexed8
+    )
+    picture.setColorTable(table)
+    painter = QPainter(target)
+    painter.drawImage(rect.x() + int(in_columns[0]), rect.y() + int(in_rows[0]), picture)
+    painter.end()

@@ -11,8 +11,6 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
@@ -32,14 +30,13 @@ from app.canvas.image_layer import ImageLayer
 from app.canvas.layer_cache import Frame, Layer, LayerCache
 from app.canvas.live_shapes import LIVE_MARGIN, LiveShapes
 from app.canvas.outlines import Box
-from app.canvas.overlay import PredictionLayer, Region
 from app.canvas.pixels import Latest, PixelReader
 from app.canvas.placeholder import paint_placeholder
+from app.canvas.prediction_view import PredictionView
 from app.canvas.shape_index import MANY_CHANGES, ShapeIndex, union
 from app.canvas.shape_pictures import ShapePictures
 from app.canvas.style import ClassColors
 from app.canvas.tile_feed import TileFeed
-from app.canvas.tool_view import ToolView
 from app.canvas.tools.registry import TOOLS
 from app.theme import Themed, Tokens, tokens
 from app.workers.tasks import TaskRunner
@@ -53,7 +50,7 @@ _BURST: Final = 64
 """After so many changes without a paint all is repainted: keeping a region of the rest would cost more."""
 
 
-class CanvasView(Themed, ToolView):
+class CanvasView(Themed, PredictionView):
     """One image with its shapes. Give it an image, a document and classes; connect its signals.
 
     Shapes are drawn as one cached layer; only what is selected, hovered or dragged is drawn anew at every
@@ -90,10 +87,8 @@ class CanvasView(Themed, ToolView):
 
         self._index = ShapeIndex()
         self._image_layer = ImageLayer()
-        self._prediction_layer = PredictionLayer()
         self._shown_image = AdjustedImage(self._image_layer)
         self._image_cache = LayerCache(self._shown_image, self._on_stretched)
-        self._prediction_cache = LayerCache(self._prediction_layer, self._on_stretched)
         self._shapes = ShapePictures(
             self._index,
             self._color_of_uid,
@@ -135,6 +130,7 @@ class CanvasView(Themed, ToolView):
         self._tool.cancel()
         self._note = None
         self.clear_prediction()
+        self.spotlight.clear()
         self._drop_feed()
         if isinstance(image, Pyramid):
             self._has_image = True
@@ -276,61 +272,6 @@ class CanvasView(Themed, ToolView):
         self.context.brush.step(steps)
         self.refresh_tool()
 
-    # --- prediction ---------------------------------------------------------------------------------------
-
-    def set_prediction(self, classes: NDArray[np.uint8], confidence: NDArray[np.uint8] | None = None) -> None:
-        """Show a class map (H, W), uint8 mask values, fainter where `confidence` (H, W), 0..255, is low.
-
-        Raises:
-            ValueError: the map does not have the image's size.
-        """
-        size = self.content_size
-        if classes.shape != (size.height(), size.width()):
-            raise ValueError(
-                f"the prediction is {classes.shape[1]} x {classes.shape[0]} and the image is"
-                f" {size.width()} x {size.height()} pixels; predict this image again"
-            )
-        self._prediction_layer.set_prediction(classes, confidence)
-        self._on_prediction_changed()
-
-    def clear_prediction(self) -> None:
-        """Show no prediction."""
-        if self._prediction_layer.classes is not None:
-            self._prediction_layer.set_prediction(None)
-            self._on_prediction_changed()
-
-    def set_prediction_visible(self, visible: bool) -> None:
-        """Show or hide the prediction."""
-        self._prediction_layer.visible = visible
-        self._on_prediction_changed()
-
-    def set_prediction_opacity(self, opacity: float) -> None:
-        """0 (invisible) to 1."""
-        self._prediction_layer.set_opacity(opacity)
-        self._prediction_cache.invalidate()
-        self.viewport().update()
-
-    @property
-    def has_prediction(self) -> bool:
-        """Is a prediction shown?"""
-        return self._prediction_layer.classes is not None and self._prediction_layer.visible
-
-    @property
-    def prediction(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None] | None:
-        """Classes and confidence, (H, W) uint8 each, while they are shown."""
-        layer = self._prediction_layer
-        return None if layer.classes is None or not layer.visible else (layer.classes, layer.confidence)
-
-    def region_at(self, x: float, y: float) -> Region | None:
-        """The predicted region under a point of the image, while predictions are shown."""
-        return self._prediction_layer.region_at(x, y) if self.has_prediction else None
-
-    def _on_prediction_changed(self) -> None:
-        self._prediction_cache.invalidate()
-        self._tools["region"].cancel()  # what it highlights is of the old map
-        self.viewport().update()
-        self.refresh_tool()
-
     # --- live shapes --------------------------------------------------------------------------------------
 
     def change_live(self, **changes: Any) -> None:
@@ -425,8 +366,7 @@ class CanvasView(Themed, ToolView):
         self._image_cache.paint(painter, frame, device)
         if self._has_image:
             self.aids.paint_below(painter, frame)
-            if self.has_prediction:
-                self._prediction_cache.paint(painter, frame, device)
+            self._paint_prediction(painter, frame, device)
             self._shapes.paint(painter, frame, device, self._live)
         painter.restore()
 
@@ -441,8 +381,8 @@ class CanvasView(Themed, ToolView):
             self._shapes.paint_names(painter, frame, self._exposed_pixels(frame), self._live)
             self.context.waiting.paint(painter)
             self._tool.paint_overlay(painter)
-            layers: list[Layer] = [self._shown_image]
-            layers += [self._prediction_layer] if self.has_prediction else []
+            self.spotlight.paint(painter, self.viewportTransform())
+            layers: list[Layer] = [self._shown_image, *self._prediction_layers()]
             layers += self._shapes.magnified() if self._live.visible else []
             self.aids.paint_above(painter, frame, layers, self._paint_magnified)
         else:
@@ -499,6 +439,7 @@ class CanvasView(Themed, ToolView):
         self.viewport().update()
 
     def _on_zoom_rested(self) -> None:
-        for cache in (self._image_cache, self._prediction_cache, self._shapes):
-            cache.sharpen()
+        self._image_cache.sharpen()
+        self._sharpen_prediction()
+        self._shapes.sharpen()
         self.viewport().update()

@@ -81,6 +81,10 @@ class FittingBar(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(bar)
 
+    def refit(self) -> None:
+        """Fit again: the bar has gained or lost a control."""
+        self._fitter.fit(self.width())
+
     def minimumSizeHint(self) -> QSize:
         """Little: words give way first."""
         return QSize(self._least, self._bar.minimumSizeHint().height())

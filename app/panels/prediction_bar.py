@@ -2,50 +2,75 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from typing import Final
+
+from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSlider, QWidget
 
-from app.panels.parts import ElidedLabel, IconButton, IconPushButton, label
+from app.panels.heat_legend import HeatLegend
+from app.panels.parts import ElidedLabel, IconButton, IconPushButton
 from app.theme import SPACE
+
+HINT: Final = "Press Enter over a region to accept it"
+_BETWEEN: Final = "  ·  "
+_SLIDER: Final = 80
+_LEAST_SLIDER: Final = 28
+"""Logical pixels, in the narrowest window with everything on show."""
 
 
 class PredictionBar(QFrame):
-    """Show labels, show prediction, how strongly; accept it.
+    """Show labels, prediction, uncertainty, and how strongly; accept what is predicted.
 
     Signals:
-        labels_toggled(bool), prediction_toggled(bool), opacity_changed(float): 0..1, accept_all_requested,
-        pick_requested: accept regions by clicking them.
+        labels_toggled(bool), prediction_toggled(bool), uncertainty_toggled(bool), opacity_changed(float):
+        0..1, heat_changed(float): opacity of the uncertainty, 0..1, accept_all_requested, pick_requested:
+        accept regions by clicking them, doubtful_requested: go to the next doubtful region, room_changed: a
+        control came or went.
     """
 
     labels_toggled = Signal(bool)
     prediction_toggled = Signal(bool)
+    uncertainty_toggled = Signal(bool)
     opacity_changed = Signal(float)
+    heat_changed = Signal(float)
     accept_all_requested = Signal()
     pick_requested = Signal()
+    doubtful_requested = Signal()
+    room_changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("kind", "floating")
         self.labels = IconButton("labels", "Show labels (L)", checkable=True)
         self.prediction = IconButton("prediction", "Show prediction (P)", checkable=True)
-        for button, text in ((self.labels, "Labels"), (self.prediction, "Prediction")):
+        self.uncertainty = IconButton("uncertainty", "Show uncertainty (U)", checkable=True)
+        for button, text in (
+            (self.labels, "Labels"),
+            (self.prediction, "Prediction"),
+            (self.uncertainty, "Uncertainty"),
+        ):
             button.setText(text)
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            button.setChecked(True)
+            button.setChecked(button is not self.uncertainty)
         self.opacity = QSlider(Qt.Orientation.Horizontal)
         self.opacity.setRange(0, 100)
         self.opacity.setPageStep(10)
-        self.opacity.setFixedWidth(96)
+        self.opacity.setMinimumWidth(_LEAST_SLIDER)
+        self.opacity.setMaximumWidth(_SLIDER)
         self.opacity.setAccessibleName("Opacity of the prediction")
-        self._percent = label("", "small")
-        self._percent.setMinimumWidth(self._percent.fontMetrics().horizontalAdvance("100 %"))
-        self._source = ElidedLabel("", "small")
+        self.heat = HeatLegend()
+        self.heat.setMinimumWidth(_LEAST_SLIDER)
+        self.heat.setMaximumWidth(_SLIDER)
+        self._facts = FactsLabel()
+        self.doubtful = IconButton("doubtful", "Next doubtful region (I)")
         self.pick = IconPushButton("region", "Pick regions", "ghost")
         self.pick.setToolTip("Click predicted regions to make them editable shapes (R)")
         self.accept_all = IconPushButton("accept-all", "Accept all", "ghost")
         self.accept_all.setToolTip("Turn every predicted region into editable shapes (Ctrl+Enter)")
         for accepting in (self.pick, self.accept_all):
             accepting.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # the canvas keeps the keyboard
+        self.heat.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self._rule = QFrame()
         self._rule.setProperty("kind", "upright")
 
@@ -54,29 +79,48 @@ class PredictionBar(QFrame):
         layout.setSpacing(SPACE // 2)
         layout.addWidget(self.labels)
         layout.addWidget(self.prediction)
-        layout.addSpacing(SPACE // 2)
         layout.addWidget(self.opacity)
-        layout.addWidget(self._percent)
+        layout.addWidget(self.uncertainty)
+        layout.addWidget(self.heat)
         layout.addWidget(self._rule)
-        layout.addSpacing(SPACE // 2)
-        layout.addWidget(self._source, 1)
+        layout.addWidget(self._facts, 1)
+        layout.addWidget(self.doubtful)
         layout.addWidget(self.pick)
         layout.addWidget(self.accept_all)
 
         self.labels.toggled.connect(self.labels_toggled)
         self.prediction.toggled.connect(self._on_prediction_toggled)
+        self.uncertainty.toggled.connect(self._on_uncertainty_toggled)
         self.opacity.valueChanged.connect(self._on_opacity_changed)
+        self.heat.valueChanged.connect(self._on_heat_changed)
         self.pick.clicked.connect(self.pick_requested)
         self.accept_all.clicked.connect(self.accept_all_requested)
+        self.doubtful.clicked.connect(self.doubtful_requested)
         self._available = False
         self._absence = ""
+        self._source = ""
+        self._age = ""
+        self._sureness = ""
+        self._detail = ""
         self.set_opacity(0.45)
+        self.set_heat(0.7)
+        self.set_uncertainty_visible(False)
         self.set_prediction_available(False)
 
     @property
     def hint(self) -> str:
-        """The line that says what can be done."""
-        return self._source.whole_text
+        """All that the line says where there is room for it."""
+        return self._facts.longest
+
+    @property
+    def shown_text(self) -> str:
+        """What of it there is room for."""
+        return self._facts.text()
+
+    @property
+    def detail(self) -> str:
+        """What the line's tooltip tells in more words."""
+        return self._facts.toolTip()
 
     def set_labels_visible(self, visible: bool) -> None:
         """Mirror the canvas."""
@@ -89,11 +133,22 @@ class PredictionBar(QFrame):
             self.prediction.setChecked(visible)
         self._enable()
 
+    def set_uncertainty_visible(self, visible: bool) -> None:
+        """Mirror the canvas; the legend is there as long as there is something to explain."""
+        with QSignalBlocker(self.uncertainty):
+            self.uncertainty.setChecked(visible)
+        self._show_heat(visible)
+
     def set_opacity(self, opacity: float) -> None:
         """Mirror the canvas; 0..1."""
         with QSignalBlocker(self.opacity):
             self.opacity.setValue(round(100 * opacity))
-        self._percent.setText(f"{self.opacity.value()} %")
+        self._tell_opacity()
+
+    def set_heat(self, opacity: float) -> None:
+        """Mirror the canvas; 0..1."""
+        with QSignalBlocker(self.heat):
+            self.heat.setValue(round(100 * opacity))
 
     def set_prediction_available(self, available: bool, absence: str = "") -> None:
         """Whether this image has a prediction that could be shown and accepted.
@@ -108,23 +163,103 @@ class PredictionBar(QFrame):
         self.set_source("")
 
     def set_source(self, text: str) -> None:
-        """What there is to know beside the hint, for example where the prediction comes from."""
-        if self._available:
-            hint = "Press Enter over a region to accept it"
-        else:
-            hint = self._absence or "Train to see a prediction"
-        self._source.set_text(f"{hint}  ·  {text}" if text else hint)
+        """Where the prediction comes from, and how good its source is."""
+        self._source = text
+        self._tell()
+
+    def set_age(self, text: str) -> None:
+        """How far the prediction is behind: "4 s old", "2 edits behind"; "" where it is up to date."""
+        if text != self._age:
+            self._age = text
+            self._tell()
+
+    def set_sureness(self, text: str, detail: str = "") -> None:
+        """How sure it is: "87 % sure"; `detail` explains it in the tooltip."""
+        if (text, detail) != (self._sureness, self._detail):
+            self._sureness, self._detail = text, detail
+            self._tell()
+
+    def _tell(self) -> None:
+        """The facts first, for room is short: what to press is left out first, then how old it is."""
+        if not self._available:
+            self._facts.set_texts([self._absence or "Train to see a prediction"])
+            return
+        source, age, sure = self._source, self._age, self._sureness
+        name = source.partition(",")[0]
+        lines = [[source, age, sure, HINT], [source, age, sure], [source, sure], [name, sure], [sure or name]]
+        texts = [_BETWEEN.join(part for part in line if part) for line in lines]
+        self._facts.set_texts(list(dict.fromkeys(texts)), self._detail)
 
     def _enable(self) -> None:
         shown = self._available and self.prediction.isChecked()
         self.opacity.setEnabled(shown)
         self.pick.setEnabled(shown)
         self.accept_all.setEnabled(shown)
+        self.doubtful.setEnabled(self._available)
 
     def _on_prediction_toggled(self, visible: bool) -> None:
         self._enable()
         self.prediction_toggled.emit(visible)
 
+    def _on_uncertainty_toggled(self, visible: bool) -> None:
+        self._show_heat(visible)
+        self.uncertainty_toggled.emit(visible)
+
+    def _show_heat(self, visible: bool) -> None:
+        if visible == self.heat.isHidden():
+            self.heat.setVisible(visible)
+            self.room_changed.emit()
+
     def _on_opacity_changed(self, percent: int) -> None:
-        self._percent.setText(f"{percent} %")
+        self._tell_opacity()
         self.opacity_changed.emit(percent / 100)
+
+    def _tell_opacity(self) -> None:
+        self.opacity.setToolTip(f"Opacity of the prediction: {self.opacity.value()} %")
+
+    def _on_heat_changed(self, percent: int) -> None:
+        self.heat_changed.emit(percent / 100)
+
+
+class FactsLabel(ElidedLabel):
+    """Says the same in more or fewer words: the first wording that there is room for."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("", "small", parent=parent)
+        self._texts: tuple[str, ...] = ("",)
+        self._explained = ""
+
+    @property
+    def longest(self) -> str:
+        """The first wording."""
+        return self._texts[0]
+
+    def set_texts(self, texts: list[str], explained: str = "") -> None:
+        """The wordings, longest first, and what the tooltip adds to them."""
+        if (tuple(texts), explained) != (self._texts, self._explained):
+            self._texts, self._explained = tuple(texts), explained
+            self.updateGeometry()
+            self._choose()
+
+    def minimumSizeHint(self) -> QSize:
+        """Can be as narrow as the last wording, or as an ellipsis where there is only one."""
+        least = super().minimumSizeHint()
+        if len(self._texts) == 1:
+            return least
+        return QSize(self._width_of(self._texts[-1]) + 1, least.height())
+
+    def sizeHint(self) -> QSize:
+        """Wants room for the first wording."""
+        return QSize(self._width_of(self.longest), super().sizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Choose anew."""
+        super().resizeEvent(event)
+        self._choose()
+
+    def _choose(self) -> None:
+        room = self.contentsRect().width()
+        advance = self.fontMetrics().horizontalAdvance
+        chosen = next((text for text in self._texts if advance(text) < room), self._texts[-1])
+        whole = self.longest if chosen != self.longest else ""
+        self.set_text(chosen, "\n\n".join(part for part in (whole, self._explained) if part))

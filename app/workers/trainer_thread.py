@@ -40,6 +40,7 @@ from core.learning.events import (
     PredictFolder,
     Train,
     UseWeights,
+    WantUncertainty,
     Watch,
 )
 from core.learning.process import KILL_LIMIT_S, TERMINATE_LIMIT_S, EngineProcess
@@ -265,6 +266,7 @@ class EngineMemory:
 
     def __init__(self) -> None:
         self._live: LearnLive | None = None
+        self._uncertainty: WantUncertainty | None = None
         self._project: OpenProject | None = None
         self._forget_all()
 
@@ -281,6 +283,8 @@ class EngineMemory:
             self._project = command
         elif isinstance(command, LearnLive):
             self._live = command
+        elif isinstance(command, WantUncertainty):
+            self._uncertainty = command
         elif isinstance(command, ClassesChanged):
             self._classes = command
         elif isinstance(command, LabelsChanged):
@@ -305,6 +309,7 @@ class EngineMemory:
         """In the order in which they make sense."""
         known = [
             self._live,
+            self._uncertainty,
             self._project,
             self._classes,
             *self._labels.values(),
@@ -314,5 +319,14 @@ class EngineMemory:
         return [command for command in known if command is not None]
 
 
-REMEMBERED: Final = (LearnLive, OpenProject, ClassesChanged, LabelsChanged, ImageRemoved, UseWeights, Watch)
+REMEMBERED: Final = (
+    LearnLive,
+    WantUncertainty,
+    OpenProject,
+    ClassesChanged,
+    LabelsChanged,
+    ImageRemoved,
+    UseWeights,
+    Watch,
+)
 """Commands that `EngineMemory` tells again, so that none of them waits for an engine to come."""

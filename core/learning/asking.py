@@ -67,8 +67,8 @@ class Opinions:
         """For `uncertainty_map`; with what the same learners said of the mirrored image, if asked."""
         found: list[Voice] = []
         for mine, other, temperature, share in (
-            (self.deep, mirrored and mirrored.deep, self.deep_temperature, 1.0 - self.share),
-            (self.instant, mirrored and mirrored.instant, self.instant_temperature, self.share),
+            (self.deep, mirrored.deep if mirrored else None, self.deep_temperature, 1.0 - self.share),
+            (self.instant, mirrored.instant if mirrored else None, self.instant_temperature, self.share),
         ):
             if mine is not None:
                 looks = (mine,) if other is None else (mine, other[:, :, ::-1])
@@ -94,8 +94,8 @@ class Speakers:
     @property
     def on_gpu(self) -> bool:
         """Whether another look takes milliseconds."""
-        device = self.deep.device if self.deep is not None else self.instant and self.instant.device
-        return device is not None and device.type == "cuda"
+        asked = self.instant if self.deep is None else self.deep
+        return asked is not None and asked.device is not None and asked.device.type == "cuda"
 
 
 class Asker:

@@ -291,6 +291,7 @@ class OverlayWeights:
         if share == 1.0:
             score = None if self._instant is None else self._instant.score
             return INSTANT_TITLE, None, None if score is None else score.miou
+        folder: Path | None
         if self._run_is_shown:
             assert self._run is not None
             source = f"{model_spec(self._run.config.model).title}, step {self._run.step}"

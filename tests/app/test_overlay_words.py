@@ -134,7 +134,8 @@ def test_while_the_engine_starts_the_bar_names_the_run_that_is_loaded(bench, fol
     key = bench.session.current.entry.key
     run = str(folder_with_run / "runs" / "2026-01-02_06-12-00-unet")
     bench.trainer.event_received.emit(predicted("U-Net, run of 02 Jan, 06:12", run, miou=0.5, key=key))
-    assert bar.hint == "Press Enter over a region to accept it  ·  U-Net, run of 02 Jan, 06:12, mIoU 0.50"
+    said = "U-Net, run of 02 Jan, 06:12, mIoU 0.50  ·  0 % sure  ·  Press Enter over a region to accept it"
+    assert bar.hint == said
 
 
 def test_weights_that_cannot_predict_here_are_not_announced(folder_with_run: Path) -> None:

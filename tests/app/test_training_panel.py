@@ -491,7 +491,7 @@ def test_accepting_needs_a_prediction(qtbot: QtBot, bar: PredictionBar) -> None:
     assert bar.hint == "Train to see a prediction"
     bar.set_prediction_available(True)
     bar.set_source("U-Net, step 840")
-    assert bar.hint == "Press Enter over a region to accept it  ·  U-Net, step 840"
+    assert bar.hint == "U-Net, step 840  ·  Press Enter over a region to accept it"
     with qtbot.waitSignal(bar.pick_requested):
         qtbot.mouseClick(bar.pick, LEFT)
     with qtbot.waitSignal(bar.accept_all_requested):

@@ -1,0 +1,84 @@
+"""Points an area of the image out: its outline glows for a moment and fades."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import QAbstractAnimation, QPointF, Qt, QVariantAnimation
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QPolygonF, QTransform
+
+from app.canvas.outlines import Box
+from core.annotation.model import Points
+
+if TYPE_CHECKING:
+    from app.canvas.tool_view import ToolView
+
+SHOWN_MS: Final = 2400
+_STAYS: Final = 0.55
+"""Share of that time before it begins to fade."""
+_MARGIN: Final = 8.0
+
+
+class Spotlight:
+    """One area at a time; another one takes its place."""
+
+    def __init__(self, view: ToolView) -> None:
+        self._view = view
+        self._path = QPainterPath()
+        self._strength = 0.0
+        self._fading = QVariantAnimation(view)
+        self._fading.setDuration(SHOWN_MS)
+        self._fading.setStartValue(1.0)
+        self._fading.setKeyValueAt(_STAYS, 1.0)
+        self._fading.setEndValue(0.0)
+        self._fading.valueChanged.connect(self._on_value)
+        self._fading.finished.connect(self.clear)
+
+    @property
+    def box(self) -> Box | None:
+        """What is pointed out, image pixels; None: nothing."""
+        if self._path.isEmpty():
+            return None
+        rect = self._path.boundingRect()
+        return rect.left(), rect.top(), rect.right(), rect.bottom()
+
+    def show(self, rings: Sequence[Points]) -> None:
+        """Point out what these rings, in image pixels, enclose."""
+        self.clear()
+        path = QPainterPath()
+        for ring in rings:
+            path.addPolygon(QPolygonF([QPointF(x, y) for x, y in ring]))
+            path.closeSubpath()
+        self._path = path
+        self._strength = 1.0
+        self._repaint()
+        self._fading.start()
+
+    def clear(self) -> None:
+        """Point out nothing."""
+        self._repaint()
+        self._path = QPainterPath()
+        self._strength = 0.0
+        if self._fading.state() != QAbstractAnimation.State.Stopped:
+            self._fading.stop()
+
+    def paint(self, painter: QPainter, to_viewport: QTransform) -> None:
+        """Draw it; the painter's coordinates are viewport pixels."""
+        if self._path.isEmpty():
+            return
+        shown = to_viewport.map(self._path)
+        for color, width in (((0, 0, 0), 6.0), ((255, 255, 255), 2.5)):
+            pen = QPen(QColor(*color, round((150 if color == (0, 0, 0) else 255) * self._strength)), width)
+            pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+            painter.strokePath(shown, pen)
+
+    def _on_value(self, strength: float) -> None:
+        if strength != self._strength:
+            self._strength = strength
+            self._repaint()
+
+    def _repaint(self) -> None:
+        box = self.box
+        if box is not None:
+            self._view.update_box(box, _MARGIN)

@@ -1,0 +1,332 @@
+"""Doubt in the window: uncertainty as heat, the way from one doubtful region to the next, and how sure it is.
+
+::
+
+    U    LearningController --Uncertainty--> heat layer of the canvas
+    I    map and labels --worker--> regions, the most doubtful first --> the view goes there, it glows
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, QRectF, QTimer, Signal
+from PySide6.QtGui import QKeySequence
+
+from app.actions import Actions
+from app.canvas.outlines import mask_rings
+from app.canvas.view import CanvasView
+from app.dialogs.message import Toast
+from app.doubtful_images import DoubtfulImages
+from app.label_mask import render
+from app.learning_controller import LearningController
+from app.overlay_words import behind, sureness, sureness_detail
+from app.panels.prediction_bar import PredictionBar
+from app.session import Session
+from app.settings import Settings
+from app.workers.tasks import TaskRunner
+from core.annotation.model import UNLABELLED, Annotation
+from core.learning.doubt_regions import DoubtfulRegion, doubtful_regions
+from core.learning.events import Event, Prediction, Uncertainty
+
+if TYPE_CHECKING:
+    from app.session_state import CurrentImage
+    from core.project.project import ImageEntry, Project
+
+OPEN: Final = "Open it"
+_LOOK_AFTER_MS: Final = 120
+"""After the view has moved: scrolling must not wait for a mean over megapixels."""
+_AGE_EVERY_MS: Final = 1000
+
+
+class DoubtWiring(QObject):
+    """Joins actions, bar, canvas and controller.
+
+    Signals:
+        pointed(int, int): a pixel of the region that was just shown, for keys that act on what is pointed at.
+    """
+
+    pointed = Signal(int, int)
+
+    def __init__(
+        self,
+        session: Session,
+        controller: LearningController,
+        actions: Actions,
+        settings: Settings,
+        *,
+        canvas: CanvasView,
+        bar: PredictionBar,
+        toast: Toast,
+    ) -> None:
+        super().__init__(canvas)
+        self._session = session
+        self._controller = controller
+        self._settings = settings
+        self._canvas = canvas
+        self._bar = bar
+        self._toast = toast
+        self._runner = TaskRunner(1, self)
+        self._show = actions["view.uncertainty"]
+        self._next = actions["train.next_doubtful"]
+        self._map: Uncertainty | None = None
+        self._wanted = False
+        self._go_when_known = False
+        self._finding = False
+        self._seen: list[DoubtfulRegion] = []
+        self._images = DoubtfulImages(session)
+        self._offered: str | None = None
+        self._said = ""
+        self._came = time.monotonic()
+        self._look = QTimer(self, singleShot=True, interval=_LOOK_AFTER_MS)
+        self._look.timeout.connect(self._tell_sureness)
+        self._age = QTimer(self, interval=_AGE_EVERY_MS)
+        self._age.timeout.connect(self._tell_age)
+        self._connect()
+        self._on_prediction_changed(controller.prediction)
+
+    def _connect(self) -> None:
+        bar, canvas, controller, session = self._bar, self._canvas, self._controller, self._session
+        self._show.toggled.connect(self._on_shown)
+        self._next.triggered.connect(self.go_to_next)
+        bar.uncertainty_toggled.connect(self._show.setChecked)
+        bar.doubtful_requested.connect(self.go_to_next)
+        bar.heat_changed.connect(self._on_heat_changed)
+        bar.set_heat(self._settings.uncertainty_opacity)
+        canvas.set_uncertainty_opacity(self._settings.uncertainty_opacity)
+        controller.event_received.connect(self._on_event)
+        controller.prediction_changed.connect(self._on_prediction_changed)
+        controller.training_state_changed.connect(self._tell_age)
+        session.current_changed.connect(self._on_current_changed)
+        session.document_changed.connect(self._tell_age)
+        self._toast.action_clicked.connect(self._on_toast_clicked)
+        canvas.zoom_changed.connect(self._on_view_moved)
+        for scroll_bar in (canvas.horizontalScrollBar(), canvas.verticalScrollBar()):
+            scroll_bar.valueChanged.connect(self._on_view_moved)
+
+    def close(self) -> None:
+        """End the worker."""
+        self._age.stop()
+        self._look.stop()
+        self._runner.close()
+
+    # --- heat ---------------------------------------------------------------------------------------------
+
+    def _on_shown(self, shown: bool) -> None:
+        self._bar.set_uncertainty_visible(shown)
+        self._canvas.set_uncertainty_visible(shown)
+        self._want(on=shown)
+
+    def _want(self, *, on: bool) -> None:
+        if on != self._wanted:
+            self._wanted = on
+            self._controller.want_uncertainty(on=on)
+
+    def _on_heat_changed(self, opacity: float) -> None:
+        self._canvas.set_uncertainty_opacity(opacity)
+        self._settings.uncertainty_opacity = opacity
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Prediction):
+            self._images.note(event)
+        elif isinstance(event, Uncertainty):
+            self._on_uncertainty(event)
+
+    def _on_uncertainty(self, event: Uncertainty) -> None:
+        current = self._session.current
+        if current is None or current.entry.key != event.key or current.size_hw != event.entropy.size_hw:
+            return
+        self._map = event
+        self._canvas.set_uncertainty(event.entropy.unpack())
+        if self._go_when_known:
+            self._go_when_known = False
+            self._find()
+
+    def _on_current_changed(self, _current: CurrentImage | None) -> None:
+        self._map = None
+        self._seen.clear()
+        self._withdraw()
+        self._go_when_known = self._offered is not None
+        self._offered = None
+
+    # --- regions ------------------------------------------------------------------------------------------
+
+    def go_to_next(self) -> None:
+        """Show the next doubtful region of this image; after its last one, the most doubtful image."""
+        current = self._session.current
+        if self._offered is not None:
+            self._session.open_image(self._offered)
+        elif current is None or current.document is None:
+            self._session.message.emit("Open an image first; then go to its doubtful regions.", "info")
+        elif current.pyramid is not None:
+            self._session.message.emit("An image of this size is not predicted while it is shown.", "info")
+        elif self._map is not None:
+            self._find()
+        elif self._controller.prediction is None:
+            self._session.message.emit("There is no prediction for this image yet; train first.", "info")
+        else:
+            self._go_when_known = True
+            self._want(on=True)
+            self._session.message.emit("Looking for doubtful regions …", "info")
+
+    def _find(self) -> None:
+        current, found, project = self._session.current, self._map, self._session.project
+        if self._finding or project is None or found is None or current is None or current.document is None:
+            return
+        self._finding = True
+        task = self._runner.run(
+            find_regions,
+            project,
+            current.entry,
+            current.document.snapshot(),
+            found,
+            doing="looking for doubtful regions",
+        )
+        task.done.connect(partial(self._on_found, current))
+        task.failed.connect(self._on_failed)
+
+    def _on_failed(self, sentence: str) -> None:
+        self._finding = False
+        self._session.message.emit(sentence, "warning")
+
+    def _on_found(self, current: CurrentImage, regions: tuple[DoubtfulRegion, ...]) -> None:
+        self._finding = False
+        if self._session.current is not current:
+            return
+        fresh = [region for region in regions if not any(same_place(region, old) for old in self._seen)]
+        if fresh:
+            self._go_to(fresh[0], len(fresh) - 1)
+        else:
+            self._offer_image(current)
+
+    def _go_to(self, region: DoubtfulRegion, left: int) -> None:
+        self._seen.append(region)
+        self._canvas.reveal(region.box)
+        corner = np.array(region.box[:2])
+        self._canvas.spotlight.show([ring + corner for ring in mask_rings(region.mask)])
+        self.pointed.emit(*self._place_to_point_at(region))
+        others = "none after it" if not left else "one more" if left == 1 else f"{left} more"
+        self._session.message.emit(
+            f"Doubtful region of {region.area:,} pixels, {others}. Enter accepts what is predicted there.",
+            "info",
+        )
+
+    def _place_to_point_at(self, region: DoubtfulRegion) -> tuple[int, int]:
+        """Where something is predicted, as doubtful as can be; else the most doubtful pixel."""
+        prediction, found = self._controller.prediction, self._map
+        if prediction is None or found is None or prediction.classes.size_hw != found.entropy.size_hw:
+            return region.peak
+        x0, y0, x1, y1 = region.box
+        classes = prediction.classes.unpack()[y0:y1, x0:x1]
+        background = self._session.classes.background
+        taken = region.mask & (classes != UNLABELLED)
+        if background is not None:
+            taken &= classes != background
+        if not taken.any():
+            return region.peak
+        doubt = np.where(taken, found.entropy.unpack()[y0:y1, x0:x1].astype(np.int16), -1)
+        row, column = np.unravel_index(int(doubt.argmax()), doubt.shape)
+        return x0 + int(column), y0 + int(row)
+
+    # --- images -------------------------------------------------------------------------------------------
+
+    def _offer_image(self, current: CurrentImage) -> None:
+        """Say that this image has no more, and where to go on."""
+        said = "That was the last doubtful region of this image."
+        if not self._seen:
+            said = "Nothing of this image is doubtful that is not labelled."
+        self._seen.clear()
+        self._offered = self._images.most_doubtful(besides=current.entry.key)
+        if self._offered is None:
+            self._session.message.emit(said, "info")
+            return
+        key = self._next.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+        hint = f" ({key})" if key else ""
+        name = PurePosixPath(self._offered).stem
+        self._said = f"{said} Go on with {name}, the most doubtful image?{hint}"
+        self._toast.show_message("info", self._said, action=OPEN)
+
+    def _on_toast_clicked(self) -> None:
+        if self._said and self._toast.text == self._said and self._offered is not None:
+            self._session.open_image(self._offered)
+
+    def _withdraw(self) -> None:
+        if self._said and self._toast.text == self._said:
+            self._toast.hide()
+        self._said = ""
+
+    # --- how sure, how old --------------------------------------------------------------------------------
+
+    def _on_prediction_changed(self, prediction: Prediction | None) -> None:
+        if prediction is None:
+            self._map = None
+            self._canvas.set_uncertainty(None)
+            self._age.stop()
+        else:
+            self._age.start()
+        self._came = time.monotonic()
+        self._tell_sureness()
+        self._tell_age()
+
+    def _on_view_moved(self, _to: float) -> None:
+        self._look.start()
+
+    def _tell_sureness(self) -> None:
+        prediction = self._controller.prediction
+        if prediction is None:
+            self._bar.set_sureness("")
+            return
+        share, whole = self._visible_confidence(prediction.confidence.unpack())
+        self._bar.set_sureness(sureness(share), sureness_detail(prediction, share, whole=whole))
+
+    def _visible_confidence(self, confidence: NDArray[np.uint8]) -> tuple[float, bool]:
+        """Mean confidence 0..1 of what the view shows, and whether that is all of the image."""
+        height, width = confidence.shape
+        view = self._canvas.mapToScene(self._canvas.viewport().rect()).boundingRect()
+        seen = view.intersected(QRectF(0, 0, width, height)).toAlignedRect()
+        x0, y0, x1, y1 = seen.left(), seen.top(), seen.right() + 1, seen.bottom() + 1
+        part = confidence[max(0, y0) : y1, max(0, x0) : x1]
+        if not part.size:
+            part = confidence
+        return float(part.mean()) / 255, part.size == confidence.size
+
+    def _tell_age(self, _changed: object = None) -> None:
+        prediction, current = self._controller.prediction, self._session.current
+        if prediction is None or current is None or current.document is None:
+            self._bar.set_age("")
+            return
+        self._bar.set_age(
+            behind(
+                prediction,
+                edits=current.document.revision - prediction.revision,
+                seconds=time.monotonic() - self._came,
+                training=self._controller.training_state == "training",
+                live=self._settings.learn_live,
+            )
+        )
+
+
+def same_place(region: DoubtfulRegion, other: DoubtfulRegion) -> bool:
+    """Whether both are much the same part of the image, though the map may have changed meanwhile."""
+    return _holds(region, other.peak) or _holds(other, region.peak)
+
+
+def _holds(region: DoubtfulRegion, xy: tuple[int, int]) -> bool:
+    x0, y0, x1, y1 = region.box
+    x, y = xy
+    return x0 <= x < x1 and y0 <= y < y1 and bool(region.mask[y - y0, x - x0])
+
+
+def find_regions(
+    project: Project, entry: ImageEntry, annotation: Annotation, found: Uncertainty
+) -> tuple[DoubtfulRegion, ...]:
+    """Worker: the regions of an image worth a look, as it is labelled now."""
+    mask, _ = render(project, entry, annotation)
+    settled = mask != UNLABELLED if isinstance(mask, np.ndarray) else None
+    apart = None if found.disagreement is None else found.disagreement.unpack()
+    return doubtful_regions(found.entropy.unpack(), apart, settled)

@@ -1,0 +1,47 @@
+"""Which image is worth opening next: of those that are not done the one whose prediction is least sure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.annotation.model import AnnotationState
+from core.learning.events import Prediction
+
+if TYPE_CHECKING:
+    from app.session import Session
+
+
+class DoubtfulImages:
+    """Remembers how sure the predictions were that came by."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._doubt: dict[str, float] = {}
+        session.project_changed.connect(self._forget)
+
+    def note(self, prediction: Prediction) -> None:
+        """A prediction of an image."""
+        confidence = prediction.confidence.unpack()
+        self._doubt[prediction.key] = 1.0 - float(np.mean(confidence[::4, ::4])) / 255
+
+    def most_doubtful(self, *, besides: str) -> str | None:
+        """The image to go on with; the next one in the list where nothing is known; None: all is done."""
+        left = [e.key for e in self._session.entries if e.key != besides and self._is_open(e.key)]
+        known = [key for key in left if key in self._doubt]
+        if known:
+            return max(known, key=lambda key: self._doubt[key])
+        following = self._session.neighbour(1)
+        return following if following in left else next(iter(left), None)
+
+    def _is_open(self, key: str) -> bool:
+        """Whether there may be something to label in it."""
+        statuses = self._session.statuses
+        if statuses is None:
+            return False
+        status = statuses.get(key)
+        return status.state is not AnnotationState.DONE and not status.problem
+
+    def _forget(self) -> None:
+        self._doubt.clear()

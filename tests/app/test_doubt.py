@@ -1,0 +1,257 @@
+"""Uncertainty in the window: heat, the way from region to doubtful region, how sure and how old."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPointF, Qt
+
+from app.overlay_words import behind, sureness, sureness_detail
+from core.annotation.model import AnnotationState
+from core.learning.events import PackedMask, Prediction, TrainingStarted, Uncertainty, WantUncertainty
+
+SIZE_HW = (240, 320)
+SPOTS = {"large": (40, 40, 60), "small": (220, 150, 40)}
+"""x, y, side of what is doubtful; something is predicted in the large one."""
+
+
+@pytest.fixture
+def bench(make_window, image_folder):
+    """Three images, the first one predicted."""
+    bench = make_window()
+    bench.open(image_folder(3, size_hw=SIZE_HW))
+    bench.add_class("disc")
+    say(bench, predicted(bench))
+    return bench
+
+
+def say(bench, event) -> None:
+    """What the engine would say."""
+    bench.trainer.event_received.emit(event)
+
+
+def key_of(bench) -> str:
+    return bench.session.current.entry.key
+
+
+def predicted(bench, key: str | None = None, *, sure: int = 230, revision: int = 0, source: str = "U-Net"):
+    classes = np.zeros(SIZE_HW, np.uint8)
+    x, y, side = SPOTS["large"]
+    classes[y : y + side // 2, x : x + side] = 1
+    return Prediction(
+        key=key_of(bench) if key is None else key, revision=revision, weights_version=1,
+        classes=PackedMask.pack(classes), confidence=PackedMask.pack(np.full(SIZE_HW, sure, np.uint8)),
+        source=source, seconds=0.1,
+    )  # fmt: skip
+
+
+def doubted(bench, key: str | None = None) -> Uncertainty:
+    entropy = np.zeros(SIZE_HW, np.uint8)
+    for x, y, side in SPOTS.values():
+        entropy[y : y + side, x : x + side] = 240
+    return Uncertainty(
+        key=key_of(bench) if key is None else key, revision=0, weights_version=1,
+        entropy=PackedMask.pack(entropy), disagreement=None, refined=False, seconds=0.1,
+    )  # fmt: skip
+
+
+def wants(bench) -> list[bool]:
+    return [command.on for command in bench.trainer.sent if isinstance(command, WantUncertainty)]
+
+
+def pixel(bench, x: int, y: int):
+    return bench.canvas.viewport().grab().toImage().pixelColor(bench.at(x, y))
+
+
+def seen(bench) -> str | None:
+    """Which spot is pointed out, all of it in view."""
+    box = bench.canvas.spotlight.box
+    if box is None:
+        return None
+    view = bench.canvas.viewport().rect()
+    corners = [bench.canvas.to_viewport(QPointF(*at)).toPoint() for at in (box[:2], box[2:])]
+    if not all(view.contains(corner) for corner in corners):
+        return "out of view"
+    for name, (x, y, side) in SPOTS.items():
+        if x <= (box[0] + box[2]) / 2 <= x + side and y <= (box[1] + box[3]) / 2 <= y + side:
+            return name
+    return "elsewhere"
+
+
+# --- heat -------------------------------------------------------------------------------------------------
+
+
+def test_u_shows_the_uncertainty_as_heat_and_takes_it_away(bench):
+    bar = bench.window.page.prediction_bar
+    before = pixel(bench, 240, 170), pixel(bench, 180, 20)
+    bench.key(Qt.Key.Key_U)
+    assert wants(bench) == [True]
+    assert bar.uncertainty.isChecked()
+    assert bar.heat.isVisible()
+    say(bench, doubted(bench))
+    assert bench.canvas.has_uncertainty
+    doubtful, sure = pixel(bench, 240, 170), pixel(bench, 180, 20)
+    assert doubtful.red() > before[0].red() + 60
+    assert sure == before[1]
+    bench.key(Qt.Key.Key_U)
+    assert wants(bench) == [True, False]
+    assert pixel(bench, 240, 170) == before[0]
+    assert not bar.heat.isVisible()
+
+
+def test_the_legend_is_the_heats_opacity_and_is_remembered(bench, settings):
+    bench.key(Qt.Key.Key_U)
+    say(bench, doubted(bench))
+    strong = pixel(bench, 240, 170).red()
+    bench.window.page.prediction_bar.heat.setValue(10)
+    assert pixel(bench, 240, 170).red() < strong - 40
+    assert settings.uncertainty_opacity == pytest.approx(0.1)
+
+
+def test_a_map_of_another_image_is_not_shown(bench):
+    bench.key(Qt.Key.Key_U)
+    say(bench, doubted(bench, "another.png"))
+    assert not bench.canvas.has_uncertainty
+    say(bench, doubted(bench))
+    bench.key(Qt.Key.Key_D)
+    bench.wait_for_image("scan001.png")
+    assert not bench.canvas.has_uncertainty
+
+
+# --- regions ----------------------------------------------------------------------------------------------
+
+
+def test_i_goes_from_the_most_doubtful_region_to_the_next_and_enter_accepts(bench, qtbot):
+    bench.key(Qt.Key.Key_U)
+    say(bench, doubted(bench))
+    zoom = bench.canvas.zoom
+    bench.key(Qt.Key.Key_I)
+    qtbot.waitUntil(lambda: seen(bench) == "large")
+    assert bench.canvas.zoom > zoom
+    bench.key(Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: bench.labels() == ["disc"])
+    bench.key(Qt.Key.Key_I)
+    qtbot.waitUntil(lambda: seen(bench) == "small")
+
+
+def test_the_map_is_asked_for_where_nobody_looked_at_it_yet(bench, qtbot):
+    bench.key(Qt.Key.Key_I)
+    assert wants(bench) == [True]
+    assert bench.canvas.spotlight.box is None
+    say(bench, doubted(bench))
+    qtbot.waitUntil(lambda: seen(bench) == "large")
+    assert not bench.canvas.has_uncertainty, "the heat itself was not asked for"
+
+
+def test_labelled_regions_are_passed_over(bench, qtbot):
+    x, y, side = SPOTS["large"]
+    bench.draw_square(x - 5, y - 5, side + 10)
+    say(bench, doubted(bench))
+    bench.key(Qt.Key.Key_I)
+    qtbot.waitUntil(lambda: seen(bench) == "small")
+
+
+def test_after_the_last_region_the_most_doubtful_image_is_offered(bench, qtbot):
+    say(bench, predicted(bench, "scan001.png", sure=200))
+    say(bench, predicted(bench, "scan002.png", sure=90))
+    say(bench, doubted(bench))
+    toast = bench.window.toast
+    for name in ("large", "small"):
+        bench.key(Qt.Key.Key_I)
+        qtbot.waitUntil(lambda name=name: seen(bench) == name)
+    bench.key(Qt.Key.Key_I)
+    qtbot.waitUntil(lambda: "last doubtful region" in toast.text and toast.isVisible())
+    assert "scan002" in toast.text
+    bench.key(Qt.Key.Key_I)
+    bench.wait_for_image("scan002.png")
+    assert not toast.isVisible()
+    say(bench, predicted(bench))
+    say(bench, doubted(bench))
+    qtbot.waitUntil(lambda: seen(bench) == "large")
+
+
+def test_a_done_image_has_nothing_doubtful_left(bench, qtbot):
+    bench.session.set_image_state(AnnotationState.DONE)
+    say(bench, doubted(bench))
+    bench.key(Qt.Key.Key_I)
+    qtbot.waitUntil(lambda: "Nothing of this image is doubtful" in bench.window.toast.text)
+
+
+def test_without_a_prediction_it_says_what_to_do(make_window, image_folder, qtbot):
+    bench = make_window()
+    bench.open(image_folder(1))
+    messages: list[str] = []
+    bench.session.message.connect(lambda text, _level: messages.append(text))
+    bench.key(Qt.Key.Key_I)
+    assert messages == ["There is no prediction for this image yet; train first."]
+
+
+# --- how sure, how old ------------------------------------------------------------------------------------
+
+
+def test_the_bar_says_how_sure_what_is_in_view_is(bench, qtbot):
+    bar = bench.window.page.prediction_bar
+    assert "90 % sure" in bar.hint
+    confidence = np.full(SIZE_HW, 255, np.uint8)
+    confidence[:, :160] = 51
+    event = predicted(bench)
+    say(
+        bench,
+        Prediction(
+            key=event.key, revision=0, weights_version=2, classes=event.classes,
+            confidence=PackedMask.pack(confidence), source="U-Net", seconds=0.1,
+        ),
+    )  # fmt: skip
+    assert "60 % sure" in bar.hint
+    assert "of this image" in bar.detail
+    bench.canvas.set_zoom(16)
+    bench.canvas.centerOn(50, 100)
+    qtbot.waitUntil(lambda: "20 % sure" in bar.hint)
+    assert "in view" in bar.detail
+
+
+def test_edits_that_the_prediction_does_not_know_are_counted_while_it_learns(bench, qtbot):
+    bar = bench.window.page.prediction_bar
+    bench.draw_square(10, 10)
+    assert "behind" not in bar.hint, "a network that does not learn is not behind"
+    run = TrainingStarted(
+        run="runs/a", model="unet", encoder=None, device="CPU", classes=bench.session.classes,
+        train_images=(), validation_images=(), weak_background=False,
+    )  # fmt: skip
+    bench.window.controller.train(bench.window.training.config())
+    say(bench, run)
+    edits = bench.session.current.document.revision
+    assert edits > 0
+    assert f"{edits} edit" in bar.hint
+    assert "behind" in bar.hint
+    say(bench, predicted(bench, revision=edits))
+    assert "behind" not in bar.hint
+
+
+def test_words_for_age_and_sureness():
+    of = Prediction(
+        key="a", revision=3, weights_version=1, classes=PackedMask((0, 0), b""),
+        confidence=PackedMask((0, 0), b""), source="Instant learner and U-Net, step 4", seconds=0.1,
+    )  # fmt: skip
+    assert behind(of, edits=1, seconds=0, training=False, live=True) == "1 edit behind"
+    assert behind(of, edits=2, seconds=9, training=True, live=False) == "2 edits behind"
+    assert behind(of, edits=2, seconds=9, training=False, live=False) == ""
+    assert behind(of, edits=0, seconds=9, training=True, live=True) == "9 s old"
+    assert behind(of, edits=0, seconds=1, training=True, live=True) == ""
+    assert sureness(0.876) == "87 % sure"
+    assert sureness(0.9999) == "99 % sure"
+    assert sureness(1.0) == "100 % sure"
+    assert sureness_detail(of, 0.876, whole=True).startswith("On average the classes shown of this image")
+
+
+# --- room -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [900, 1100, 1300])
+def test_the_bar_never_cuts_a_sentence_in_half(bench, qtbot, width):
+    bar = bench.window.page.prediction_bar
+    bench.key(Qt.Key.Key_U)
+    bench.window.resize(width, 800)
+    qtbot.waitUntil(lambda: bench.window.width() == width)
+    assert "…" not in bar.shown_text
+    assert "sure" in bar.shown_text
