@@ -11,6 +11,7 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QStatusTipEv
 from PySide6.QtWidgets import QMainWindow, QSplitter
 
 from app.actions import Actions
+from app.audit_wiring import AuditWiring
 from app.canvas_page import CanvasPage
 from app.closing import Closing
 from app.dialogs.conflict import ask_about_conflict
@@ -31,6 +32,7 @@ from app.panels.class_list import ClassPanel
 from app.panels.headings import TabbedPanels
 from app.panels.history_list import HistoryPanel
 from app.panels.image_list import ImageListPanel
+from app.panels.label_audit import AuditPanel
 from app.panels.parts import sentence
 from app.panels.shape_list import ShapePanel
 from app.panels.training_panel import TrainingPanel
@@ -43,6 +45,7 @@ from app.settings import Settings
 from app.shape_actions import ShapeActions
 from app.status_bar import StatusBar
 from app.theme import Themed, Tokens
+from app.usefulness_wiring import UsefulnessWiring
 from app.view_aids import ViewAidsWiring
 from app.window_layout import add_dock, add_toolbar, fill_menus
 from app.workers.autosaver import SaveState
@@ -89,6 +92,7 @@ class MainWindow(Themed, QMainWindow):
         self.classes = ClassPanel()
         self.shapes = ShapePanel()
         self.history = HistoryPanel()
+        self.audit = AuditPanel()
         self.training = TrainingPanel()
         self.status = StatusBar()
         self.setCentralWidget(self.page)
@@ -111,6 +115,7 @@ class MainWindow(Themed, QMainWindow):
         self.tabs = TabbedPanels()
         self.tabs.add(self.shapes, self.shapes.heading)
         self.tabs.add(self.history, self.history.heading)
+        self.tabs.add(self.audit, self.audit.heading)
         labels.addWidget(self.tabs)
         labels.setSizes([300, 400])
         area = Qt.DockWidgetArea
@@ -162,6 +167,17 @@ class MainWindow(Themed, QMainWindow):
             toast=self.toast,
         )
         self._doubts.pointed.connect(self._learning.point_at)
+        useful = self.actions_["window.next_useful"]
+        self._usefulness = UsefulnessWiring(session, self.controller, self.trainer, self.images, useful)
+        self._audit = AuditWiring(
+            session,
+            self.controller,
+            self.trainer,
+            self.actions_,
+            panel=self.audit,
+            tabs=self.tabs,
+            canvas=canvas,
+        )
         self._files = FileActions(session, self.settings, self)
         toggles = [dock.toggleViewAction() for dock in self.docks.values()]
         others = [*self._class_wiring.digit_actions, *toggles]
@@ -396,6 +412,7 @@ class MainWindow(Themed, QMainWindow):
     def end_workers(self) -> None:
         """Called when everything is saved: end the threads of all parts."""
         self._learning.close()
+        self._audit.close()
         self._doubts.close()
         self.resume_offer.close()
         self._exporting.close()

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from app.icons import icon_pixmap
 from app.image_status import ImageStatus
-from app.panels.image_model import STATUS_ROLE, short_words
+from app.panels.image_model import STATUS_ROLE, USEFULNESS_ROLE, short_words
 from app.theme import SPACE, Tokens, tokens
 from core.annotation.model import AnnotationState
 
@@ -18,6 +18,8 @@ THUMBNAIL: Final = QSize(60, 44)
 BADGE: Final = 16
 PICTURE_ICON: Final = 18
 ROW_HEIGHT: Final = THUMBNAIL.height() + SPACE + 4
+GAUGE: Final = QSize(4, 28)
+"""Of an image's usefulness, left of its badge."""
 
 _BADGES: Final = {
     AnnotationState.UNLABELLED: ("unlabelled", "faint"),
@@ -79,7 +81,13 @@ class ImageDelegate(QStyledItemDelegate):
         name, token = badge_of(status)
         badge = QRect(rect.right() - BADGE - 12, rect.center().y() - BADGE // 2 + 1, BADGE, BADGE)
         painter.drawPixmap(badge.topLeft(), self._icon(painter, name, getattr(theme, token), BADGE))
-        text = QRect(picture.right() + 11, rect.top(), badge.left() - picture.right() - 17, rect.height())
+        right = badge.left()
+        useful = index.data(USEFULNESS_ROLE)
+        if useful is not None:
+            right -= GAUGE.width() + SPACE
+            top = rect.center().y() - GAUGE.height() // 2 + 1
+            _draw_gauge(painter, QRect(QPoint(right, top), GAUGE), useful, theme)
+        text = QRect(picture.right() + 11, rect.top(), right - picture.right() - 17, rect.height())
         _draw_text(painter, text, str(index.data(Qt.ItemDataRole.DisplayRole)), status, font, theme)
         painter.restore()
 
@@ -90,6 +98,17 @@ class ImageDelegate(QStyledItemDelegate):
         painter.drawRoundedRect(rect, 4, 4)
         corner = rect.center() - QPoint(PICTURE_ICON // 2, PICTURE_ICON // 2)
         painter.drawPixmap(corner, self._icon(painter, "image", theme.faint, PICTURE_ICON))
+
+
+def _draw_gauge(painter: QPainter, rect: QRect, level: float, theme: Tokens) -> None:
+    """A column that is filled from below by `level`, 0..1."""
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(theme.border_strong))
+    painter.drawRoundedRect(rect, 2, 2)
+    filled = QRectF(rect)
+    filled.setTop(rect.bottom() + 1 - max(level * rect.height(), rect.width()))
+    painter.setBrush(QColor(theme.accent_text))
+    painter.drawRoundedRect(filled, 2, 2)
 
 
 def _draw_thumbnail(painter: QPainter, rect: QRect, pixmap: QPixmap) -> None:

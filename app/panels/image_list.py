@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -86,7 +86,7 @@ class ImageListPanel(Themed, QWidget):
 
     def set_entries(self, entries: Iterable[ImageEntry], status: Callable[[str], ImageStatus]) -> None:
         """List these images."""
-        self.model.set_entries(entries, status)
+        self.model.set_entries(entries, status, self._current)
         self._on_rows_changed()
 
     def update_statuses(self, keys: Sequence[str]) -> None:
@@ -106,8 +106,13 @@ class ImageListPanel(Themed, QWidget):
         """Mark the image that is shown."""
         self._current = key
         if self.model.depends_on_status:
-            self.model.refresh()  # what was edited may have left the filter: now it may go
+            self.model.refresh(key)  # what was edited may have left the filter: now it may go
         self._select_current()
+
+    def set_usefulness(self, scores: Mapping[str, float]) -> None:
+        """How useful labelling would be, 0..1 by key; rows stay where they are until an image is left."""
+        self.model.set_usefulness(scores)
+        self.view.viewport().update()
 
     def focus_search(self) -> None:
         """Start searching."""

@@ -7,7 +7,7 @@ milliseconds, and rows do not vanish under the person while she edits one of the
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 KEY_ROLE: Final = Qt.ItemDataRole.UserRole
 STATUS_ROLE: Final = Qt.ItemDataRole.UserRole + 1
+USEFULNESS_ROLE: Final = Qt.ItemDataRole.UserRole + 2
+"""0..1 while the list is ordered by it and the image is rated, else None."""
 MAX_PIXMAPS: Final = 1500
 
 _STATE_WORDS: Final = {
@@ -57,6 +59,7 @@ class ImageOrder(Enum):
 
     NAME = "By name"
     UNFINISHED = "Unfinished first"
+    USEFUL = "Most useful first"
 
 
 _RANK: Final = {AnnotationState.IN_PROGRESS: 0, AnnotationState.UNLABELLED: 1, AnnotationState.DONE: 2}
@@ -98,11 +101,14 @@ class ImageListModel(QAbstractListModel):
         self._search = ""
         self._filter = StateFilter.ALL
         self._order = ImageOrder.NAME
+        self._usefulness: Mapping[str, float] = {}
 
     # --- content ------------------------------------------------------------------------------------------
 
-    def set_entries(self, entries: Iterable[ImageEntry], status: Callable[[str], ImageStatus]) -> None:
-        """List these images; `status` is asked for what is known of one."""
+    def set_entries(
+        self, entries: Iterable[ImageEntry], status: Callable[[str], ImageStatus], here: str | None = None
+    ) -> None:
+        """List these images; `status` is asked for what is known of one. `here`: as in `refresh`."""
         self._entries = tuple(entries)
         self._status = status
         self._done = None
@@ -110,7 +116,7 @@ class ImageListModel(QAbstractListModel):
             present = {entry.key for entry in self._entries}
             for key in [key for key in self._pixmaps if key not in present]:
                 del self._pixmaps[key]
-        self.refresh()
+        self.refresh(here)
 
     def set_search(self, text: str) -> None:
         """List images whose name contains every word of `text`."""
@@ -125,18 +131,38 @@ class ImageListModel(QAbstractListModel):
             self.refresh()
 
     def set_order(self, order: ImageOrder) -> None:
-        """Sort the list."""
-        if order is not self._order:
-            self._order = order
-            self.refresh()
+        """Sort the list; also anew in the order it has, where what it is sorted by has changed since."""
+        self._order = order
+        self.refresh()
+
+    def set_usefulness(self, scores: Mapping[str, float]) -> None:
+        """How useful labelling would be, 0..1 by key. What is listed stays in its place until `refresh`."""
+        first = not self._usefulness
+        self._usefulness = scores
+        if first and scores and self._order is ImageOrder.USEFUL:
+            self.refresh()  # there was no order to speak of
+
+    def most_useful(self, leave_out: Collection[str] = ()) -> str | None:
+        """The image most useful to label, listed or not; None where none is rated and not done."""
+        keys = [
+            key
+            for key in self._usefulness
+            if key not in leave_out and self._status(key).state is not AnnotationState.DONE
+        ]
+        return max(keys, key=self._usefulness.__getitem__, default=None)
 
     @property
     def depends_on_status(self) -> bool:
         """Whether what is listed, or its order, may be out of date after a status changed."""
         return self._filter is not StateFilter.ALL or self._order is not ImageOrder.NAME
 
-    def refresh(self) -> None:
-        """Filter and sort anew."""
+    def refresh(self, here: str | None = None) -> None:
+        """Filter and sort anew.
+
+        Args:
+            here: the image the person is at. By usefulness, what is listed above it has been gone through and
+                stays there unless it is done; so going down the list skips nothing and repeats nothing.
+        """
         rows = list(self._entries)
         if words := self._search.casefold().split():
             rows = [entry for entry in rows if all(word in entry.key.casefold() for word in words)]
@@ -144,6 +170,9 @@ class ImageListModel(QAbstractListModel):
             rows = [entry for entry in rows if self._filter.accepts(self._status(entry.key))]
         if self._order is ImageOrder.UNFINISHED:
             rows.sort(key=lambda entry: _RANK[self._status(entry.key).state])
+        elif self._order is ImageOrder.USEFUL:
+            above = self._row_of.get(here, -1) if here is not None else -1
+            rows.sort(key=lambda entry: self._place(entry.key, above))
         if rows == self._rows:
             return
         self.beginResetModel()
@@ -151,6 +180,13 @@ class ImageListModel(QAbstractListModel):
         self._row_of = {entry.key: row for row, entry in enumerate(rows)}
         self.endResetModel()
         self.rows_changed.emit()
+
+    def _place(self, key: str, above: int) -> tuple[int, float]:
+        """Where an image belongs by usefulness; what is now listed down to row `above` keeps its place."""
+        if self._status(key).state is AnnotationState.DONE:
+            return 2, 0.0
+        row = self._row_of.get(key, above + 1)
+        return (0, row) if row <= above else (1, -self._usefulness.get(key, -1.0))
 
     def update_statuses(self, keys: Sequence[str]) -> None:
         """The status of these images changed: repaint their rows."""
@@ -222,8 +258,12 @@ class ImageListModel(QAbstractListModel):
         status = self._status(entry.key)
         if role == STATUS_ROLE:
             return status
+        useful = self._usefulness.get(entry.key) if status.state is not AnnotationState.DONE else None
+        if role == USEFULNESS_ROLE:
+            return useful if self._order is ImageOrder.USEFUL else None
         if role == Qt.ItemDataRole.ToolTipRole:
-            return status.problem or f"{entry.key}\n{describe(status)}"
+            tip = status.problem or f"{entry.key}\n{describe(status)}"
+            return tip if useful is None else f"{tip}\nUsefulness {useful:.2f}"
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return f"{entry.key}, {describe(status)}"
         return None

@@ -1,0 +1,222 @@
+"""The label audit in the window: suspects are visited, fixed and confirmed with one key each."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+
+from app.panels.label_audit import ALL_SETTLED_NOTE, FINE_NOTE, START_NOTE
+from core.annotation.commands import AddShapes, SetState
+from core.annotation.model import AnnotationState, Shape, ShapeType, frozen_points
+from core.learning.events import AuditEnded, AuditLabels, AuditProgress, Failed
+from core.learning.suspects import Suspect, fingerprint
+
+NERVE, VESSEL = 1, 2
+BOX = (20, 10, 31, 21)
+
+
+@pytest.fixture
+def drawn(opened, qtbot):
+    """Three images, all done; the first has a nerve and a vessel, the second a nerve."""
+    session = opened.session
+    for key, labels in {
+        "scan000.png": ("nerve", "vessel"),
+        "scan001.png": ("nerve",),
+        "scan002.png": (),
+    }.items():
+        session.open_image(key)
+        opened.wait_for_image(key)
+        shapes = [square(label, number) for number, label in enumerate(labels)]
+        session.execute(AddShapes(tuple(shapes)))
+        session.execute(SetState.of(session.current.document, AnnotationState.DONE))
+    session.open_image("scan000.png")
+    opened.wait_for_image("scan000.png")
+    opened.window.actions_["train.audit"].trigger()
+    return opened
+
+
+def square(label: str, number: int = 0) -> Shape:
+    x0, y0 = 20 + 20 * number, 10
+    return Shape(label, ShapeType.RECTANGLE, frozen_points([(x0, y0), (x0 + 10, y0 + 10)]))
+
+
+def suspect(key: str, shape: Shape | None, seen: int, loss: float = 3.0) -> Suspect:
+    drawn = {"nerve": NERVE, "vessel": VESSEL}[shape.label] if shape is not None else 0
+    return Suspect(
+        key=key,
+        kind="missing" if shape is None else "label",
+        fingerprint="" if shape is None else fingerprint(shape),
+        drawn=drawn,
+        seen=seen,
+        loss=loss,
+        sure=0.93,
+        box=BOX,
+        region=np.ones((11, 11), np.bool_) if shape is None else None,
+        picture=np.full((40, 40, 3), 90, np.uint8),
+        outline=np.pad(np.ones((20, 20), np.bool_), 10),
+    )
+
+
+def found(bench, *suspects: Suspect) -> None:
+    bench.trainer.event_received.emit(AuditProgress(done=3, steps=3, doing="judging", found=suspects))
+    bench.trainer.event_received.emit(AuditEnded(images=3, regions=3, left_out=1, complete=True))
+
+
+def shape_of(bench, place: int) -> Shape:
+    return bench.session.current.document.shapes[place]
+
+
+def test_f7_shows_the_list_and_audits_all_labels(opened, qtbot):
+    assert not opened.window.audit.isVisible()
+    opened.key(Qt.Key.Key_F7)
+    panel = opened.window.audit
+    assert panel.isVisible()
+    assert opened.trainer.sent[-1] == AuditLabels()
+    assert panel.running
+    assert "Looking" in panel.note
+    opened.trainer.event_received.emit(AuditProgress(done=1, steps=4, doing="judging scan000.png"))
+    qtbot.mouseClick(panel.cancel_button, Qt.MouseButton.LeftButton)
+    assert opened.trainer.sent[-1] == AuditLabels(on=False)
+    assert not panel.running
+    assert panel.summary == "Given up before the end."
+    assert panel.note == START_NOTE
+
+
+def test_labels_that_are_all_right_are_told_to_be(drawn):
+    found(drawn)
+    panel = drawn.window.audit
+    assert panel.note == FINE_NOTE
+    assert panel.summary.startswith("3 labels on 3 images judged")
+    assert "1 could not be" in panel.summary
+
+
+def test_why_nothing_can_be_audited_stands_in_the_list(drawn):
+    drawn.trainer.event_received.emit(Failed(during="AuditLabels", text="Label at least 2 images first."))
+    assert drawn.window.audit.note == "Label at least 2 images first."
+    assert not drawn.window.audit.running
+
+
+def test_the_worst_come_first_and_enter_goes_there(drawn, qtbot):
+    mild, worst = (
+        suspect("scan000.png", shape_of(drawn, 0), VESSEL, loss=1.0),
+        suspect("scan001.png", square("nerve"), VESSEL, loss=4.0),
+    )
+    found(drawn, mild, worst)
+    panel = drawn.window.audit
+    assert panel.model.suspects() == [worst, mild]
+    assert panel.chosen is worst
+    qtbot.keyClick(panel.view, Qt.Key.Key_Return)
+    drawn.wait_for_image("scan001.png")
+    assert drawn.session.selection == {shape_of(drawn, 0).uid}
+    view = drawn.canvas.viewport().rect()
+    assert view.contains(drawn.at(20, 10))
+    assert view.contains(drawn.at(31, 21))
+
+
+def test_f8_takes_what_the_network_sees_and_undo_lists_it_again(drawn, qtbot):
+    wrong = suspect("scan000.png", shape_of(drawn, 0), VESSEL)
+    found(drawn, wrong)
+    panel = drawn.window.audit
+    panel.take_keyboard()
+    qtbot.keyClick(panel.view, Qt.Key.Key_F8)
+    assert drawn.labels() == ["vessel", "vessel"]
+    assert panel.model.suspects() == []
+    assert panel.note == ALL_SETTLED_NOTE
+    drawn.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert drawn.labels() == ["nerve", "vessel"]
+    qtbot.waitUntil(lambda: panel.model.suspects() == [wrong])
+
+
+def test_f8_opens_an_image_that_is_not_open(drawn, qtbot):
+    found(drawn, suspect("scan001.png", square("nerve"), VESSEL))
+    drawn.window.audit.take_keyboard()
+    qtbot.keyClick(drawn.window.audit.view, Qt.Key.Key_F8)
+    drawn.wait_for_image("scan001.png")
+    qtbot.waitUntil(lambda: drawn.labels() == ["vessel"])
+    assert drawn.window.audit.model.suspects() == []
+    drawn.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert drawn.labels() == ["nerve"]
+
+
+def test_where_the_network_sees_background_the_shape_goes(drawn, qtbot):
+    found(drawn, suspect("scan000.png", shape_of(drawn, 1), 0))
+    drawn.window.audit.take_keyboard()
+    drawn.key(Qt.Key.Key_F8)
+    assert drawn.labels() == ["nerve"]
+
+
+def test_a_missing_object_is_drawn_below_all_others_with_its_pixels(drawn, qtbot):
+    drawn.session.open_image("scan002.png")
+    drawn.wait_for_image("scan002.png")
+    missing = suspect("scan002.png", None, NERVE)
+    found(drawn, missing)
+    drawn.window.audit.take_keyboard()
+    drawn.key(Qt.Key.Key_F8)
+    assert drawn.labels() == ["nerve"]
+    points = shape_of(drawn, 0).points
+    assert (*points.min(axis=0), *points.max(axis=0)) == pytest.approx((20, 10, 30, 20), abs=1)
+    assert drawn.window.audit.model.suspects() == []
+
+
+def test_f6_confirms_and_the_next_audit_does_not_ask_again(drawn, qtbot):
+    session = drawn.session
+    right, absent = (
+        suspect("scan000.png", shape_of(drawn, 0), VESSEL),
+        suspect("scan002.png", None, NERVE, 1.0),
+    )
+    found(drawn, right, absent)
+    panel = drawn.window.audit
+    panel.take_keyboard()
+    qtbot.keyClick(panel.view, Qt.Key.Key_F6)
+    assert panel.chosen is absent, "the next row is chosen"
+    qtbot.keyClick(panel.view, Qt.Key.Key_F6)
+    assert panel.model.suspects() == []
+    kept = session.project.layout.confirmed
+    qtbot.waitUntil(lambda: kept.exists() and b"absent" in kept.read_bytes())
+    drawn.open(session.project.root)  # as after a restart
+    panel.audit_button.click()
+    found(drawn, right, absent)
+    assert panel.model.suspects() == []
+    assert drawn.labels() == ["nerve", "vessel"], "no label was touched"
+
+
+def test_a_confirmed_shape_is_asked_about_again_once_it_changed(drawn, qtbot):
+    found(drawn, suspect("scan000.png", shape_of(drawn, 0), VESSEL))
+    panel = drawn.window.audit
+    panel.take_keyboard()
+    qtbot.keyClick(panel.view, Qt.Key.Key_F6)
+    drawn.session.set_selection([shape_of(drawn, 0).uid])
+    drawn.session.relabel_selection("vessel")
+    panel.audit_button.click()
+    found(drawn, changed := suspect("scan000.png", shape_of(drawn, 0), NERVE))
+    assert panel.model.suspects() == [changed]
+
+
+def test_a_shape_changed_by_hand_leaves_the_list_and_cannot_be_fixed(drawn, qtbot):
+    stale = suspect("scan000.png", shape_of(drawn, 0), VESSEL)
+    found(drawn, stale)
+    panel = drawn.window.audit
+    drawn.session.set_selection([shape_of(drawn, 0).uid])
+    drawn.session.relabel_selection("vessel")
+    qtbot.waitUntil(lambda: panel.model.suspects() == [])
+    panel.fix_requested.emit(stale)
+    assert drawn.labels() == ["vessel", "vessel"]
+
+
+def test_keys_do_nothing_without_a_chosen_label(drawn):
+    for name in ("train.audit_fix", "train.audit_confirm"):
+        assert not drawn.window.actions_[name].isEnabled()
+
+
+def test_another_project_begins_with_an_empty_list(drawn, image_folder):
+    found(drawn, suspect("scan000.png", shape_of(drawn, 0), VESSEL))
+    drawn.open(image_folder(1, "others"))
+    drawn.wait_for_image("scan000.png")
+    assert drawn.window.audit.model.found == 0
+
+
+def test_an_engine_that_dies_ends_the_audit(drawn):
+    drawn.trainer.engine_state_changed.emit("crashed", "The engine died.")
+    assert not drawn.window.audit.running
+    assert "audit again" in drawn.window.audit.summary
