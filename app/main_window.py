@@ -39,6 +39,7 @@ from app.panels.training_panel import TrainingPanel
 from app.pointer_info import PointerInfo
 from app.predicting_wiring import PredictingWiring
 from app.problem_report import ProblemReport
+from app.progress_wiring import ProgressWiring
 from app.resume_offer import ResumeOffer
 from app.session import Session
 from app.settings import Settings
@@ -185,6 +186,15 @@ class MainWindow(Themed, QMainWindow):
         self._exporting = Exporting(session, self.controller, self)
         self._pointer = PointerInfo(session, self.controller, canvas, self.label_mask, self.status)
         self._aids = ViewAidsWiring(session, canvas, self.actions_, self.settings, self.status)
+        self._progress = ProgressWiring(
+            session,
+            self.controller,
+            self.trainer,
+            self.actions_,
+            panel=self.training,
+            bar=self.page.prediction_bar,
+            window=self,
+        )
         self._closing = Closing(self)
         self._done_offer = DoneOffer(session, self.toast, self.actions_["shape.done_left"])
         self._problems = ProblemReport(session, self.toast, self.actions_["file.problems"], self)
@@ -412,6 +422,7 @@ class MainWindow(Themed, QMainWindow):
     def end_workers(self) -> None:
         """Called when everything is saved: end the threads of all parts."""
         self._learning.close()
+        self._progress.close()
         self._audit.close()
         self._doubts.close()
         self.resume_offer.close()

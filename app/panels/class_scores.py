@@ -227,7 +227,9 @@ class ClassScores(QWidget):
         """Show one validation. Colours come from `classes`; a class it does not know gets a grey swatch."""
         self._heading.set_text(*_heading(event))
         self._explanation.set_text(*_explanation(event))
-        self._explanation.set_role("warning" if event.notes and event.on != "training" else "small")
+        self._explanation.set_role(
+            "warning" if event.on != "training" and event.images < FEW_IMAGES else "small"
+        )
         gained = "" if event.gain is None else event.gain.sentence
         self._gain.set_text(gained, sentence(gained))
         self._gain.setVisible(bool(gained))

@@ -134,8 +134,7 @@ class RunHistory(QFrame):
     def set_details(self, details: Mapping[str, str]) -> None:
         """What else there is to know of each run, by its folder, to follow "This run"."""
         self._details = dict(details)
-        for row in range(self._table.topLevelItemCount()):
-            item = self._table.topLevelItem(row)
+        for item in self._items():
             self._write_tip(item, item.data(0, _PathRole))
         self._on_selection_changed()
 
@@ -162,8 +161,11 @@ class RunHistory(QFrame):
 
     def _chosen(self) -> tuple[str, ...]:
         """Folders of the selected runs, the newest first."""
-        rows = (self._table.topLevelItem(row) for row in range(self._table.topLevelItemCount()))
-        return tuple(item.data(0, _PathRole) for item in rows if item.isSelected())
+        return tuple(item.data(0, _PathRole) for item in self._items() if item.isSelected())
+
+    def _items(self) -> list[Item]:
+        items = (self._table.topLevelItem(row) for row in range(self._table.topLevelItemCount()))
+        return [item for item in items if item is not None]
 
     def _write_tip(self, item: Item, path: str) -> None:
         detail = self._details.get(path, "")

@@ -50,17 +50,18 @@ class Gain:
         """For people, without a full stop; "" where there is nothing to say yet."""
         if self.miou is None:
             return BEGUN_ANEW if self.anew else ""
-        when = f"The {_span(self.seconds)} since the first score" if self.since_first else ""
-        when = when or f"The last {_span(self.seconds)}"
+        span = _span(self.seconds)
+        when = f"{span} since the first score" if self.since_first else f"the last {span}"
         if self.interval is None or self.images < FEW_IMAGES:
             on = "one image" if self.images == 1 else f"{self.images} images"
-            return f"{when}: {self.miou:+.2f}, which on {on} can be chance"
+            return f"{_capital(when)}: {self.miou:+.2f}, which on {on} can be chance"
         low, high = self.interval
         if not self.told_from_chance:
-            return f"{when} brought no change that can be told from chance ({low:+.2f} to {high:+.2f})"
+            within = "since the first score" if self.since_first else f"in {when}"
+            return f"No change {within} that can be told from chance ({low:+.2f} to {high:+.2f})"
         if self.miou < 0:
-            return f"{when} lost {-self.miou:.2f} ({-high:.2f} to {-low:.2f})"
-        return f"{when} gained {self.miou:.2f} ({low:.2f} to {high:.2f})"
+            return f"{_capital(when)} lost {-self.miou:.2f} ({-high:.2f}–{-low:.2f})"
+        return f"{_capital(when)} gained {self.miou:.2f} ({low:.2f}–{high:.2f})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,5 +107,9 @@ class GainHistory:
 def _span(seconds: float) -> str:
     """Time as people say it: "40 seconds", "5 minutes"."""
     if seconds < 90:
-        return f"{max(1, round(seconds))} seconds" if round(seconds) != 1 else "second"
+        return f"{round(seconds)} seconds" if seconds >= 1.5 else "1 second"
     return f"{round(seconds / 60)} minutes"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

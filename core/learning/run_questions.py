@@ -42,11 +42,9 @@ class RunQuestions:
 
     def answer(self, question: CompareLabels | PredictWithRun, store: LabelStore | None) -> None:
         """Answer a question about a project's runs; what goes wrong with one run is its answer."""
-        if store is None:
-            return
         if isinstance(question, PredictWithRun):
             self._send(_prediction(question, store))
-        else:
+        elif store is not None:
             now = labels_now(store)
             self._send(LabelsCompared(unseen={run: _unseen(Path(run), now) for run in question.runs}))
 
@@ -64,8 +62,9 @@ def _seen(run: Path) -> SeenLabels | None:
         return None
 
 
-def _prediction(question: PredictWithRun, store: LabelStore) -> RunPrediction:
-    labels = store.get(question.key).mask if question.key in store else None
+def _prediction(question: PredictWithRun, store: LabelStore | None) -> RunPrediction:
+    known = store is not None and question.key in store
+    labels = store.get(question.key).mask if known and store is not None else None
     run = RunFolder(Path(question.run))
     answer = RunPrediction(
         run=question.run,
@@ -80,7 +79,7 @@ def _prediction(question: PredictWithRun, store: LabelStore) -> RunPrediction:
         found = Predictor(network, header, choose_device()).predict(read_image(Path(question.image_path)))
     except MaskloopError as error:
         return replace(answer, problem=str(error))
-    miou = _miou(labels, found.classes, header, store)
+    miou = None if store is None else _miou(labels, found.classes, header, store)
     return replace(answer, prediction=PackedMask.pack(found.classes), classes=header.classes, miou=miou)
 
 

@@ -48,7 +48,7 @@ def test_what_can_be_chance_is_called_so() -> None:
     history.note(_score(0.7, seed=1), 10.0)
     gain = history.note(_score(0.7, seed=2), 320.0)
     assert not gain.told_from_chance
-    assert "no change that can be told from chance" in gain.sentence
+    assert gain.sentence.startswith("No change in the last 5 minutes that can be told from chance")
 
 
 def test_few_images_never_tell_from_chance() -> None:
@@ -74,7 +74,7 @@ def test_a_young_run_is_compared_with_its_first_score() -> None:
     gain = history.note(_score(0.9, seed=2), 45.0)
     assert gain.since_first
     assert gain.seconds == 40.0
-    assert gain.sentence.startswith("The 40 seconds since the first score gained")
+    assert gain.sentence.startswith("40 seconds since the first score gained")
 
 
 def test_only_the_last_five_minutes_count() -> None:
