@@ -86,6 +86,8 @@ GROUPS: Final[tuple[tuple[str, tuple[FieldSpec, ...]], ...]] = (
         F("validation", "Validation", "Whether done images are held out, from five on.", "choice",
           (("auto", "A fifth of the done images"),
            ("none", "None; learn from all"))),
+        F("folds", "Folds", "For small sets: so many runs, each scored on other done images, then one "
+          "on all; the time is shared among them.", "whole", empty="none: one run"),
         F("validate_every_s", "Score every", "Seconds of training between two scores, at least.",
           "number"),
         F("patience", "Patience", "So many scores in a row without a better one end the run.", "whole",

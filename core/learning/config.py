@@ -50,6 +50,8 @@ class TrainConfig:
         augment: vary the crops; `turns` also turns them by quarters and upside down, for pictures without an
             up (microscope, satellite).
         patience: validations in a row without a better score that end the run; None: only its budget does.
+        folds: so many runs, each scored on other done images, before the one on all: see
+            `core.learning.folds`; the budget is shared among them. None: one run.
         held_out: keys of the images that are held out, instead of those `validation` chooses.
         validation: "auto" holds out done images from five on; "none" scores training images and says so.
         join_instant: the instant learner takes part: see `core.learning.joint`; set for the model "auto".
@@ -83,6 +85,7 @@ class TrainConfig:
     ema: float = 0.99
     augment: bool = True
     turns: bool = False
+    folds: int | None = None
     held_out: tuple[str, ...] = ()
     validation: Literal["auto", "none"] = "auto"
     validate_every_s: float = 15.0

@@ -305,8 +305,11 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - a run may fail in unforeseen ways; the engine goes on
             self._answer_failure("Train", error)
             ended = state.run
+        following = self._host.state
         if ended is not None:
             self._show_what_is_kept(ended)
+        elif following is not None and following is not state:
+            self._viewer.show_run(following)  # the next one of a cross-validation
 
     def _predict_folder(self) -> bool:
         """One piece of a folder that is predicted, and one of the instant learner's; False for none."""

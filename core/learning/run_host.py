@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, TrainConfig
 from core.learning.data import LabelStore
-from core.learning.events import Event, Finished, Train
+from core.learning.events import Event, Finished, Notice, Train
 from core.learning.fit import TrainState, save_now
+from core.learning.folds import FoldLayout, FoldReport, fold_configs, forget_weights
 from core.learning.joint import events_of
 from core.learning.run_status import LOCK_FILE, RunLock, status_file
 from core.learning.runs import RunFolder
@@ -20,6 +21,18 @@ from core.project.layout import ProjectLayout
 
 class CancelledStartError(Exception):
     """Nobody wants the run any more that is being prepared."""
+
+
+@dataclass(slots=True)
+class _Folds:
+    """A cross-validation under way: the runs that are `left` of `count`, and what the others scored."""
+
+    left: list[TrainConfig]
+    count: int
+    store: LabelStore
+    layout: ProjectLayout
+    live: bool
+    report: FoldReport = field(default_factory=FoldReport)
 
 
 class RunHost:
@@ -36,6 +49,7 @@ class RunHost:
         self._state: TrainState | None = None
         self._events: Iterator[Event] = iter(())
         self._paused = False
+        self._folds: _Folds | None = None
         self._lock: RunLock | None = None
 
     @property
@@ -64,6 +78,7 @@ class RunHost:
             CancelledStartError: `cancelled()` while it was prepared.
             MaskloopError: see `TrainState.create` and `TrainState.resume`.
         """
+        self._folds = None
         if command.resume_run is not None:
             self._hold(RunFolder(Path(command.resume_run)))
             try:
@@ -71,6 +86,10 @@ class RunHost:
             except BaseException:
                 self._drop()
                 raise
+        elif command.config.folds:
+            configs = fold_configs(command.config, store)
+            self._folds = _Folds(configs, len(configs), store, layout, live)
+            state = self._next_fold(self._folds)
         else:
             state = self._create(command, store, layout)
             self._hold(state.run)
@@ -95,6 +114,9 @@ class RunHost:
         over = event is None or isinstance(event, Finished)
         if over:
             self._drop()
+        if isinstance(event, Finished) and self._folds is not None:
+            event = self._after_fold(self._folds, event)
+            over = event is not None
         if event is not None:
             self._send(event)
         return state.run if over else None
@@ -137,6 +159,37 @@ class RunHost:
                 self._save(self._state)
         finally:
             self._drop()
+
+    # --- cross-validation ---------------------------------------------------------------------------------
+
+    def _after_fold(self, folds: _Folds, finished: Finished) -> Finished | None:
+        """Go on with the next run; what the whole has come to after the last one."""
+        if finished.reason == "stopped":
+            self._folds = None
+            return finished
+        report = folds.report
+        if not folds.left:
+            self._folds = None
+            report.note_in(RunFolder(Path(finished.run)), finished.steps, finished.seconds)
+            self._send(Notice(text=report.sentence()))
+            return report.of(finished)
+        report.finished.append(finished)
+        forget_weights(finished.run)
+        miou = "-" if finished.best_miou is None else f"{finished.best_miou:.2f}"
+        self._send(Notice(text=f"Fold {len(report.finished)} of {folds.count - 1}: mIoU {miou}."))
+        try:
+            state = self._next_fold(folds)
+        except CancelledStartError:
+            self._folds = None
+            return replace(finished, reason="stopped")
+        self._state = state
+        self._events = events_of(state, features=folds.layout.features, live=folds.live)
+        return None
+
+    def _next_fold(self, folds: _Folds) -> TrainState:
+        config = folds.left.pop(0)
+        layout = FoldLayout(folds.layout.root) if folds.left else folds.layout
+        return start_run(config, folds.store, layout, self._tell)
 
     def _create(self, command: Train, store: LabelStore, layout: ProjectLayout) -> TrainState:
         return start_run(command.config, store, layout, self._tell)

@@ -50,6 +50,7 @@ RANGES: Final = {
     "dice": Range(0),
     "class_weight_cap": Range(1),
     "rare_crops": Range(0, 1),
+    "folds": Range(2, 100),
     "weak_background": Range(0, 1),
     "ema": Range(0, 0.99999),
     "validate_every_s": Range(0),
