@@ -26,6 +26,7 @@ from core.learning.instant.crossfit import cross_fit
 from core.learning.instant.head import FitStep
 from core.learning.instant.learner import FeaturesDone, InstantLearner
 from core.learning.instant.setup import instant_learner
+from core.learning.instant.pace import FEATURES_SHARE
 from core.learning.predict import Predictor
 from core.learning.state import TrainState
 from core.learning.validation import Score
@@ -47,6 +48,9 @@ others the even share was."""
 MOST_JUDGED: Final = 24
 """Held-out images on which shares are compared."""
 JOIN_SHARE: Final = 0.3
+ALONE_SHARE: Final = 0.7
+"""Of a time budget, what looking and fitting may take where the instant learner is alone; it is scored in the
+rest."""
 """Of a time budget at most, what is kept for the end of a run of both."""
 JOIN_FITS: Final = 1.3
 """What the end takes, as a multiple of the first fit: fitting once more, and asking both about images."""
@@ -72,6 +76,7 @@ def _learner(
 ) -> InstantLearner:
     """An instant learner of the run's labels, on the run's device."""
     return instant_learner(
+    seconds = state.budget.seconds
         state.store,
         state.config,
         scale=state.scale,
@@ -80,6 +85,7 @@ def _learner(
         network=network,
         folder=features,
     )
+        features_s=None if network is not None or seconds is None else FEATURES_SHARE * seconds,
 
 
 # --- the instant learner alone ----------------------------------------------------------------------------
@@ -90,7 +96,8 @@ def _instant_alone(state: TrainState, features: Path | None) -> Iterator[Event]:
     assert isinstance(network, InstantNetwork)
     learner = _learner(state, features, network)
     yield state.started()
-    for event in _fitted(state, learner):
+    seconds = None if state.budget.seconds is None else ALONE_SHARE * state.budget.seconds
+    for event in _fitted(state, learner, seconds):
         if isinstance(event, StepDone):
             state.step = event.step
         yield event
@@ -122,10 +129,10 @@ def _cross_fitted(state: TrainState, learner: InstantLearner) -> tuple[Score, Sc
     return Score.of(counted, state.channels.classes.names), "training"
 
 
-def _fitted(state: TrainState, learner: InstantLearner) -> Iterator[Event]:
-    """Features and fit, told in a line of progress and in losses."""
+def _fitted(state: TrainState, learner: InstantLearner, seconds: float | None = None) -> Iterator[Event]:
+    """Features and fit, in so many seconds, told in a line of progress and in losses."""
     told_s = float("-inf")
-    for piece in learner.update():
+    for piece in learner.update(seconds=seconds):
         due = state.clock.seconds - told_s >= REPORT_S
         if isinstance(piece, FeaturesDone) and (due or piece.done == piece.images):
             text = "looking at the labelled images"

@@ -16,6 +16,7 @@ from core.learning.checkpoint import Checkpoint, load_checkpoint
 from core.learning.config import TrainConfig
 from core.learning.data import LabelStore
 from core.learning.events import Event, Notice
+from core.learning.instant.pace import paced
 from core.learning.learnable import check_learnable
 from core.learning.predict import choose_device
 from core.learning.preset import resolve
@@ -67,7 +68,7 @@ def outfit_new(
     network.load_encoder_weights(
         config.encoder_weights, lambda text, progress: notify(Notice(text=text, progress=progress))
     )
-    config = replace(config, encoder=network.encoder_name)
+    network, config = paced(network, replace(config, encoder=network.encoder_name), store, device)
     plan = plan_validation(store, config)
     start_from_shares(network, store, [k for k in store.labelled_keys() if k not in plan.held_out])
     run = RunFolder(run_dir)

@@ -45,6 +45,7 @@ class BlendNetwork(SegmentationNetwork):
                 "deep": json.dumps(about, sort_keys=True),
                 "instant_encoder": instant.encoder_name,
                 "hidden": instant.hidden.out_features,
+                "views": instant.views,
                 "share": share,
             },
         )
@@ -72,7 +73,7 @@ def pixels_of(x: Tensor, normalization: Normalization) -> Tensor:
 
 
 def blend(
-    *, classes: int, encoder: str, deep: str, instant_encoder: str, hidden: int, share: int
+    *, classes: int, encoder: str, deep: str, instant_encoder: str, hidden: int, views: str, share: int
 ) -> BlendNetwork:
     """Build for the registry: networks with random weights, to be filled from a file.
 
@@ -85,5 +86,5 @@ def blend(
         network = build(about["name"], classes=classes, encoder=about["encoder"], **about["options"])
     except (ValueError, TypeError, KeyError) as error:
         raise UsageError(f"a blend is made by training with both learners ({error})") from error
-    quick = instant(classes=classes, encoder=instant_encoder, hidden=hidden, encoder_width=1)
+    quick = instant(classes=classes, encoder=instant_encoder, hidden=hidden, views=views, encoder_width=1)
     return BlendNetwork(network, quick, share)

@@ -180,6 +180,12 @@ _FEATURE_ENCODERS: Final = (
 _HIDDEN: Final = OptionSpec(
     name="hidden", help="units of the head's hidden layer", default=128, minimum=4, maximum=1024
 )
+_VIEWS: Final = OptionSpec(
+    name="views",
+    help="zooms at which images are looked at; the first of three costs three quarters of the time",
+    default="2,1,0.5",
+    choices=("2,1,0.5", "1,0.5", "0.5"),
+)
 
 
 def _fcn(
@@ -248,7 +254,7 @@ MODELS: Final = (
         build_from="core.models.instant:instant",
         activation_bytes=200,
         macs_per_pixel=32_574,
-        options=(_HIDDEN, _ENCODER_WIDTH),
+        options=(_HIDDEN, _VIEWS, _ENCODER_WIDTH),
     ),
     ModelSpec(
         name="blend",
@@ -277,6 +283,7 @@ MODELS: Final = (
                 choices=_FEATURE_ENCODERS,
             ),
             _HIDDEN,
+            _VIEWS,
             OptionSpec(
                 name="share", help="of the instant learner, percent", default=50, minimum=0, maximum=100
             ),

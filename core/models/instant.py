@@ -1,8 +1,8 @@
 """The instant learner's network: frozen features of a pretrained encoder at several scales, and a small head.
 
 Only the head learns, pixel by pixel, so that it is fitted in seconds on features computed once per image.
-Zoomed views of the picture (2, 1 and 1/2 by default) go through the encoder; all maps of one stride, counted
-in pixels of the picture, form a group:
+Zoomed views of the picture (2, 1 and 1/2 by default; the first costs three quarters of the time) go through
+the encoder; all maps of one stride, counted in pixels of the picture, form a group:
 
 ====== ================================================ =========
 stride maps (view / stride in the view)                 channels*
@@ -17,6 +17,9 @@ stride maps (view / stride in the view)                 channels*
 (*) on EfficientNet-Lite0. The head is two layers of 1x1 convolutions on the stride-4 grid. Its first layer
 and bilinear upsampling are both linear, so it is applied to each group at the group's own resolution and the
 results are upsampled and added: the same numbers for a tenth of the arithmetic.
+
+The hidden units fall into members, each fitted by scores of its own; the network's are their mean, which is
+again one hidden layer. Heads that were fitted apart err apart, and their mean errs less.
 """
 
 from __future__ import annotations
@@ -34,13 +37,22 @@ from core.models.network import SegmentationNetwork
 
 GRID: Final = 4
 """Stride of the grid on which pixels are classified; their scores are upsampled to full size."""
-VIEWS: Final = (2.0, 1.0, 0.5)
+VIEWS: Final = "2,1,0.5"
+CHEAPER_VIEWS: Final = ("1,0.5", "0.5")
+"""A fifth and a twentieth of the work."""
 DROPOUT: Final = 0.5
 """Of the head's hidden units: docs/decisions/0013 has what that gives."""
+MEMBERS: Final = 4
+"""That share the hidden units; likewise."""
 
 
 class InstantNetwork(SegmentationNetwork):
     """Frozen encoder, multi-scale features, a head of one hidden layer.
+
+    Args:
+        views: zooms at which the picture is looked at, as `VIEWS`.
+        members: parts of the hidden layer that are fitted on their own; where they do not divide `hidden`, it
+            is fitted as one. What is saved does not depend on it.
 
     Attributes:
         feature_channels: of each group of `features`, fine to coarse; their sum is the head's input width.
@@ -51,9 +63,21 @@ class InstantNetwork(SegmentationNetwork):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, encoder: Encoder, *, classes: int, hidden: int, dropout: float = DROPOUT) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        classes: int,
+        hidden: int,
+        members: int = MEMBERS,
+        views: str = VIEWS,
+        dropout: float = DROPOUT,
+    ) -> None:
         super().__init__(encoder, classes)
-        self.feature_channels = _group_channels(encoder)
+        self.views = views
+        self.members = members if hidden % members == 0 else 1
+        self._zooms = zooms(views)
+        self.feature_channels = _group_channels(encoder, self._zooms)
         inputs = sum(self.feature_channels)
         self.register_buffer("mean", torch.zeros(inputs))
         self.register_buffer("std", torch.ones(inputs))
@@ -61,6 +85,20 @@ class InstantNetwork(SegmentationNetwork):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, classes)
         super().freeze_encoder(frozen=True)
+
+    @classmethod
+    def with_encoder_of(cls, other: InstantNetwork, views: str) -> InstantNetwork:
+        """A network on the same encoder, that looks at other views; its head knows nothing."""
+        network = cls(
+            other.encoder,
+            classes=other.classes,
+            hidden=other.hidden.out_features,
+            members=other.members,
+            views=views,
+            dropout=other.dropout.p,
+        )
+        network.describe(architecture=other.architecture, options={**other.options, "views": views})
+        return network.eval()
 
     def freeze_encoder(self, frozen: bool) -> None:
         """The encoder of this network never learns."""
@@ -74,7 +112,7 @@ class InstantNetwork(SegmentationNetwork):
     def features(self, x: Tensor) -> list[Tensor]:
         """Groups of maps (N, feature_channels[k], H / (4 * 2**k), W / (4 * 2**k)) of a normalised x."""
         groups: dict[int, list[Tensor]] = defaultdict(list)
-        for view in VIEWS:
+        for view in self._zooms:
             maps = self.encoder(_zoomed(x, view))[1:]
             for stride, maps_of_stride in zip(STRIDES[1:], maps, strict=True):
                 on_picture = stride / view
@@ -106,9 +144,19 @@ class InstantNetwork(SegmentationNetwork):
 
     def point_logits(self, features: Tensor) -> Tensor:
         """Scores (P, classes) of single pixels' features (P, inputs), as `point_features` gives them."""
-        standardized = (features.to(self.mean.dtype) - self.mean) / self.std
-        scores: Tensor = self.head(self.dropout(F.relu(self.hidden(standardized))))
+        scores: Tensor = self.head(self._hidden(features))
         return scores
+
+    def member_logits(self, features: Tensor) -> Tensor:
+        """What each member would say alone: (members, P, classes), of such features."""
+        parts = torch.stack(self._hidden(features).chunk(self.members, dim=1))  # (members, P, ...)
+        weights = torch.stack(self.head.weight.chunk(self.members, dim=1))  # (members, classes, ...)
+        return torch.baddbmm(self.head.bias[None, None], parts, weights.mT, alpha=self.members)
+
+    def _hidden(self, features: Tensor) -> Tensor:
+        standardized = (features.to(self.mean.dtype) - self.mean) / self.std
+        hidden: Tensor = self.dropout(F.relu(self.hidden(standardized)))
+        return hidden  # (P, hidden)
 
     def head_parameters(self) -> Iterator[nn.Parameter]:
         """What learns."""
@@ -141,14 +189,20 @@ def _zoomed(x: Tensor, view: float) -> Tensor:
     return F.interpolate(x, scale_factor=view, mode="bilinear")
 
 
-def _group_channels(encoder: Encoder) -> tuple[int, ...]:
+def zooms(views: str) -> tuple[float, ...]:
+    """The factors that a list like `VIEWS` names."""
+    return tuple(float(view) for view in views.split(","))
+
+
+def _group_channels(encoder: Encoder, views: Sequence[float]) -> tuple[int, ...]:
     channels: dict[int, int] = defaultdict(int)
-    for view in VIEWS:
+    for view in views:
         for stride, count in zip(STRIDES[1:], encoder.channels[1:], strict=True):
             channels[max(GRID, int(stride / view))] += count
     return tuple(channels[stride] for stride in sorted(channels))
 
 
-def instant(*, classes: int, encoder: str, hidden: int, encoder_width: int) -> InstantNetwork:
+def instant(*, classes: int, encoder: str, hidden: int, views: str, encoder_width: int) -> InstantNetwork:
     """Build for the registry."""
-    return InstantNetwork(build_encoder(encoder, width=encoder_width), classes=classes, hidden=hidden)
+    made = build_encoder(encoder, width=encoder_width)
+    return InstantNetwork(made, classes=classes, hidden=hidden, views=views)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,12 @@ from core.learning.instant import features as features_module
 from core.learning.instant import learner as learner_module
 from core.learning.instant.crossfit import cross_fit, folds
 from core.learning.instant.features import FeatureCache
-from core.learning.instant.head import FitStep
-from core.learning.instant.learner import FeaturesDone, InstantLearner
+from core.learning.instant.head import FitStep, PointSet
+from core.learning.instant.learner import FRESH_FITS, FeaturesDone, InstantLearner
+from core.learning.instant.pace import affordable_views
 from core.learning.instant.points import collect_points, points_per_image
 from core.models.encoders import build_encoder
-from core.models.instant import InstantNetwork
+from core.models.instant import VIEWS, InstantNetwork
 
 BACKGROUND, DISC, SQUARE = 0, 3, 7
 CPU = torch.device("cpu")
@@ -88,6 +90,60 @@ def test_a_correction_changes_what_it_says_about_the_image(world, learner) -> No
     _update(learner)
     found = learner.predict_labelled(picture.key).classes[picture.mask == DISC]
     assert (found == SQUARE).mean() > 0.8
+
+
+def _corrected(world, number: int) -> tuple[str, np.ndarray]:
+    """A patch of the background of a picture becomes a square's; its key and the patch."""
+    picture = world.picture(number)
+    mask = picture.mask.copy()
+    patch = np.zeros(mask.shape, np.bool_)
+    patch[2:12, 40:52] = True
+    patch &= mask == BACKGROUND
+    mask[patch] = SQUARE
+    world.store.put(picture.key, picture.path, mask, AnnotationState.DONE)
+    return picture.key, patch
+
+
+def test_a_correction_weighs_more_than_its_share_until_it_is_learned(world, learner) -> None:
+    world.put_done(1, 2, 3)
+    _update(learner)
+    assert not learner.points("1.png").fresh.any()
+    key, patch = _corrected(world, 1)
+    _update(learner, steps=1)
+    points = learner.points(key)
+    share = float(points.fresh.float().mean())
+    assert 1.5 * patch.mean() < share <= 0.25
+    assert (points.targets[points.fresh] == 2).all()  # the channel of squares
+    for _ in range(FRESH_FITS):
+        _update(learner, steps=60)
+        if not learner.points(key).fresh.any():
+            break
+    assert not learner.points(key).fresh.any()
+    assert (learner.predict_labelled(key).classes[patch] == SQUARE).mean() > 0.5
+
+
+def test_a_share_of_every_draw_is_fresh(world, learner) -> None:
+    world.put_done(1, 2, 3)
+    _update(learner)
+    _corrected(world, 1)
+    _update(learner, steps=1)
+    parts = [learner.points(name) for name in learner.keys]
+    numbered = [
+        replace(part, features=torch.full((len(part), 1), float(number)) + part.fresh[:, None] * 10.0)
+        for number, part in enumerate(parts)
+    ]
+    features, _, _ = PointSet(numbered, device=CPU).draw(1000)
+    assert 0.24 <= float((features >= 10).float().mean()) < 0.4
+    settled = [part.settled() for part in numbered]
+    assert not any(part.fresh.any() for part in settled)
+
+
+def test_a_fit_ends_when_its_time_is_up(world, learner) -> None:
+    world.put_done(1, 2)
+    steps = [piece for piece in learner.update(steps=100_000, seconds=0.2) if isinstance(piece, FitStep)]
+    assert 1 <= len(steps) < 100_000
+    assert steps[-1].step == steps[-1].steps
+    assert steps[-1].rate < 0.01 * max(step.rate for step in steps)
 
 
 def test_one_drawn_disc_is_enough_for_an_overlay(world, learner) -> None:
@@ -218,6 +274,22 @@ def test_large_images_go_through_the_encoder_in_parts(network, monkeypatch) -> N
         assert one.shape == other.shape
     fine, fine_parts = whole.groups[0], parts.groups[0]
     torch.testing.assert_close(fine, fine_parts, rtol=0.02, atol=0.02)
+
+
+def test_a_slow_machine_looks_less_closely(network) -> None:
+    views = [affordable_views(network, CPU, pixels=10_000_000, seconds=seconds) for seconds in (1e6, 1e-6)]
+    assert views == [VIEWS, "0.5"]
+
+
+def test_features_of_other_views_are_kept_apart(world, network, tmp_path) -> None:
+    image = read_image(world.picture(1).path)
+    folder = tmp_path / "features"
+    full = FeatureCache(network, CPU, scale=1.0, folder=folder)
+    full.get("a", "1", lambda: image)
+    quick = FeatureCache(InstantNetwork.with_encoder_of(network, "0.5"), CPU, scale=1.0, folder=folder)
+    assert full.holds("a")
+    assert not quick.holds("a")
+    assert len(quick.get("a", "1", lambda: image).groups) == 5
 
 
 # --- points -----------------------------------------------------------------------------------------------

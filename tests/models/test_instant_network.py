@@ -37,6 +37,27 @@ def test_scores_are_those_of_the_head_on_all_features_at_once(network) -> None:
     torch.testing.assert_close(quick, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_scores_are_the_mean_of_what_the_members_would_say(network) -> None:
+    made = InstantNetwork(build_encoder("plain", width=4), classes=3, hidden=8, members=4).eval()
+    features = torch.randn(5, sum(made.feature_channels))
+    with torch.no_grad():
+        apart = made.member_logits(features)
+        together = made.point_logits(features)
+    assert apart.shape == (4, 5, 3)
+    assert apart.std(dim=0).min() > 0
+    torch.testing.assert_close(apart.mean(dim=0), together, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("views", ["1,0.5", "0.5"])
+def test_a_network_that_looks_less_closely_gives_scores_of_the_same_grid(network, views) -> None:
+    quick = InstantNetwork.with_encoder_of(network, views)
+    assert sum(quick.feature_channels) < sum(network.feature_channels)
+    assert quick.encoder is network.encoder
+    with torch.no_grad():
+        groups = quick.features(torch.randn(1, 3, 64, 128))
+        assert quick.grid_logits(groups).shape == (1, 3, 16, 32)
+
+
 def test_groups_halve_from_stride_four_to_sixty_four(network) -> None:
     groups = network.features(torch.randn(1, 3, 128, 192))
     assert [tuple(group.shape[-2:]) for group in groups] == [(32, 48), (16, 24), (8, 12), (4, 6), (2, 3)]

@@ -134,6 +134,11 @@ class FeatureCache:
             self._kept.popitem(last=False)
         return features
 
+    def holds(self, key: str) -> bool:
+        """Whether features of this image are in memory or on disk, if perhaps of older pixels."""
+        path = self._path(key)
+        return key in self._kept or (path is not None and path.is_file())
+
     def compute(self, image: NDArray[np.uint8]) -> Features:
         """Features of an RGB image (H, W, 3), uint8.
 
@@ -206,7 +211,7 @@ class FeatureCache:
     # --- on disk ------------------------------------------------------------------------------------------
 
     def _path(self, key: str) -> Path | None:
-        name = f"{self._network.encoder_name} {self.scale} {key}".encode()
+        name = f"{self._network.encoder_name} {self._network.views} {self.scale} {key}".encode()
         return None if self._folder is None else self._folder / f"{digest(name)[:24]}.safetensors"
 
     def _stored(self, key: str, stamp: str) -> Features | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
@@ -20,9 +22,13 @@ REFIT_STEPS: Final = 40
 """Of a fit that goes on from an earlier one after labels changed."""
 RATE: Final = 5e-3
 REFIT_RATE: Final = 1e-3
+RISE: Final = 0.3
+"""Of a fit, where its rate rises."""
+START: Final = 0.04
+"""Of the peak rate, where it begins."""
 WEIGHT_DECAY: Final = 0.02
 FRESH_SHARE: Final = 0.25
-"""Of a refit's points, those of the image whose labels changed."""
+"""Of a refit's points, those whose labels changed lately, while there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +45,21 @@ class PointSet:
     """The points of all images, ready to be drawn from.
 
     Args:
-        parts: by image. fresh: of which of them a share is drawn in any case; None: no one is special.
+        parts: by image.
         device: where the head is fitted.
     """
 
-    def __init__(
-        self, parts: Sequence[Points], *, device: torch.device, fresh: int | None = None, seed: int = 0
-    ) -> None:
+    def __init__(self, parts: Sequence[Points], *, device: torch.device, seed: int = 0) -> None:
         self.features = torch.cat([part.features for part in parts]).to(device)
         self.targets = torch.cat([part.targets for part in parts]).to(device)
         self.weights = torch.cat([part.weights for part in parts]).to(device)
         counts = torch.bincount(self.targets).double()
         chance = torch.where(counts > 0, counts, 1.0).pow(-BALANCE)[self.targets]
         self._all = _ladder(chance)
-        self._fresh: tuple[int, Tensor] | None = None
-        if fresh is not None:
-            start = sum(len(part) for part in parts[:fresh])
-            self._fresh = start, _ladder(chance[start : start + len(parts[fresh])])
+        fresh = torch.cat([part.fresh for part in parts]).to(device)
+        self._fresh: Tensor | None = None
+        if fresh.any() and not fresh.all():
+            self._fresh = _ladder(chance * fresh)
         self._random = torch.Generator(device).manual_seed(seed)
 
     def __len__(self) -> int:
@@ -66,8 +70,7 @@ class PointSet:
         fresh = 0 if self._fresh is None else round(count * FRESH_SHARE)
         chosen = self._pick(self._all, count - fresh)
         if self._fresh is not None:
-            start, ladder = self._fresh
-            chosen = torch.cat([chosen, start + self._pick(ladder, fresh)])
+            chosen = torch.cat([chosen, self._pick(self._fresh, fresh)])
         return self.features[chosen], self.targets[chosen], self.weights[chosen]
 
     def _pick(self, ladder: Tensor, count: int) -> Tensor:
@@ -84,23 +87,51 @@ def _ladder(chances: Tensor) -> Tensor:
     return chances.cumsum(0) / chances.sum()
 
 
-def fit_head(network: InstantNetwork, points: PointSet, *, steps: int, rate: float) -> Iterator[FitStep]:
+def fit_head(
+    network: InstantNetwork, points: PointSet, *, steps: int, rate: float, seconds: float | None = None
+) -> Iterator[FitStep]:
     """Fit the head of `network` in place; between two steps whoever iterates may do something else.
 
-    The rate rises over the first three tenths and falls to nothing over the rest.
+    Its members see the same points and each have a loss of their own.
+
+    Args:
+        network: whose head learns.
+        points: what it learns from.
+        steps: at most.
+        rate: of the first layer, at its peak.
+        seconds: after which it ends in any case, its rate gone to nothing as after all steps.
     """
-    parameters = list(network.head_parameters())
-    optimizer = torch.optim.AdamW(parameters, rate, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=max(steps, 2))
+    # The network's scores are the mean over its members, and so are the weights of the last layer: Adam,
+    # whose steps do not depend on the size of a gradient, moves them as it would those of a single member.
+    groups: list[dict[str, Any]] = [
+        {"params": [*network.hidden.parameters(), network.head.bias]},
+        {"params": [network.head.weight]},
+    ]
+    optimizer = torch.optim.AdamW(groups, rate, weight_decay=WEIGHT_DECAY)
+    started = time.monotonic()
     for step in range(1, steps + 1):
+        done = (step - 1) / max(steps - 1, 1)
+        if seconds is not None:
+            done = max(done, (time.monotonic() - started) / max(seconds, 1e-9))
+        now = rate * one_cycle(min(done, 1.0))
+        for group, factor in zip(optimizer.param_groups, (1.0, 1.0 / network.members), strict=True):
+            group["lr"] = now * factor
         network.train()
         features, targets, weights = points.draw(BATCH)
-        losses = F.cross_entropy(network.point_logits(features), targets, reduction="none")
-        loss = (losses * weights).sum() / weights.sum().clamp_min(1e-6)
+        scores = network.member_logits(features)  # (members, P, classes)
+        losses = F.cross_entropy(scores.flatten(0, 1), targets.repeat(network.members), reduction="none")
+        loss = (losses.view(network.members, -1).mean(dim=0) * weights).sum() / weights.sum().clamp_min(1e-6)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss * network.members).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        now = optimizer.param_groups[0]["lr"]
-        schedule.step()
         network.eval()
-        yield FitStep(step, steps, loss.detach(), now)
+        yield FitStep(step, step if done >= 1.0 else steps, loss.detach(), now)
+        if done >= 1.0:
+            return
+
+
+def one_cycle(done: float) -> float:
+    """The rate as a share of its peak: it rises over the first three tenths and falls to nothing after."""
+    if done < RISE:
+        return START + (1.0 - START) * 0.5 * (1.0 - math.cos(math.pi * done / RISE))
+    return 0.5 * (1.0 + math.cos(math.pi * (done - RISE) / (1.0 - RISE)))

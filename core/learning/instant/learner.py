@@ -1,5 +1,7 @@
 """The instant learner: fitted to whatever is labelled now, again and again, and asked about any image.
 
+What is new among the labels is learned from more than the rest until its loss has fallen.
+
 ::
 
     learner = InstantLearner(store, keys=..., ...)
@@ -10,22 +12,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from core.annotation.model import AnnotationState
+from core.annotation.model import UNLABELLED, AnnotationState
 from core.errors import FileProblem
 from core.images.pages import stamp
-from core.learning.data import ChannelMap, LabelStore
+from core.learning.data import ChannelMap, ImageLabels, LabelStore
 from core.learning.instant.features import FeatureCache, Features
 from core.learning.instant.head import RATE, REFIT_RATE, REFIT_STEPS, STEPS, FitStep, PointSet, fit_head
-from core.learning.instant.points import Points, collect_points, points_per_image
+from core.learning.instant.points import Points, collect_points, points_per_image, thinned
 from core.learning.predict import PredictedMap, mapped
 from core.learning.randomness import Randomness
 from core.models.instant import GRID, InstantNetwork
@@ -38,6 +42,14 @@ BAND_ROWS: Final = 16
 """Coarsest cells a band of rows is high: a thousand pixels."""
 
 
+LEARNED: Final = 0.35
+"""Fresh labels whose mean loss is as small as this, or as on all labels, are learned."""
+SOME_POINTS: Final = 4096
+"""That stand for all labels there."""
+FRESH_FITS: Final = 8
+"""Fits after which they count as all others in any case."""
+
+
 @dataclass(frozen=True, slots=True)
 class FeaturesDone:
     """One image's features are there: `done` of `images`."""
@@ -48,12 +60,20 @@ class FeaturesDone:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Points of one image, and what they were drawn for."""
+    """Points of one image, and what they were drawn for.
+
+    Attributes:
+        mask: the labels, class indices. corrected: (H, W), bool, which of them are fresh; None: none.
+        fits: since they are.
+    """
 
     version: int
     weak: float | None
     count: int
     points: Points
+    mask: NDArray[np.uint8]
+    corrected: NDArray[np.bool_] | None = None
+    fits: int = 0
 
 
 class InstantLearner:
@@ -128,43 +148,64 @@ class InstantLearner:
         index = self.channels.classes.indices[background]
         return int(self._store.counts(self.keys)[index]) == 0
 
-    def update(self, *, steps: int | None = None) -> Iterator[FeaturesDone | FitStep]:
+    def update(
+        self, *, steps: int | None = None, seconds: float | None = None
+    ) -> Iterator[FeaturesDone | FitStep]:
         """Follow the labels: features and points of what is new, then fit. One piece of work at a time.
 
         Args:
             steps: of the fit; by default many for the first and few for one that goes on.
+            seconds: for all of it; the fit has what the features leave, a tenth at least.
         """
         # A run beside it, or around it, has random numbers of its own.
-        return self.randomness.through(self._updated(steps))
+        return self.randomness.through(self._updated(steps, seconds))
 
-    def _updated(self, steps: int | None) -> Iterator[FeaturesDone | FitStep]:
+    def _updated(self, steps: int | None, seconds: float | None) -> Iterator[FeaturesDone | FitStep]:
+        started = time.monotonic()
         revision = self._store.revision
         keys = self.keys
-        changed: list[str] = []
         for number, key in enumerate(keys):
             if self._refresh(key, len(keys)):
-                changed.append(key)
                 yield FeaturesDone(number + 1, len(keys))
         self._known = {key: known for key, known in self._known.items() if key in keys}
         parts = [self._known[key].points for key in keys if key in self._known]
         if not parts or not sum(len(part) for part in parts):
             return
-        yield from self._fit(parts, [key for key in keys if key in self._known], changed, steps)
+        if seconds is not None:
+            seconds = max(seconds - (time.monotonic() - started), 0.1 * seconds)
+        yield from self._fit(parts, steps, seconds)
         self._fitted_revision, self._fitted_keys = revision, keys
 
-    def _fit(
-        self, parts: Sequence[Points], keys: Sequence[str], changed: Sequence[str], steps: int | None
-    ) -> Iterator[FitStep]:
+    def _fit(self, parts: Sequence[Points], steps: int | None, seconds: float | None) -> Iterator[FitStep]:
         first = self.version == 0
-        # Where one image changed, somebody corrects it and looks at it.
-        fresh = keys.index(changed[0]) if len(changed) == 1 and len(parts) > 1 else None
-        points = PointSet(parts, device=self.device, fresh=fresh, seed=self.seed + self.version)
+        points = PointSet(parts, device=self.device, seed=self.seed + self.version)
         if first:
             self.network.standardize(*points.standardization())
         if steps is None:
             steps = STEPS if first else REFIT_STEPS
-        yield from fit_head(self.network, points, steps=steps, rate=RATE if first else REFIT_RATE)
+        rate = RATE if first else REFIT_RATE
+        yield from fit_head(self.network, points, steps=steps, rate=rate, seconds=seconds)
         self.version += 1
+        self._settle(parts)
+
+    @torch.inference_mode()
+    def _settle(self, parts: Sequence[Points]) -> None:
+        """What is learned, or was tried often enough, is no longer fresh."""
+        if not any(part.fresh.any() for part in parts):
+            return
+        usual = self._loss(thinned(parts, SOME_POINTS))
+        for key, known in self._known.items():
+            if known.points.fresh.any():
+                loss = self._loss(known.points.where(known.points.fresh))
+                if loss <= max(usual, LEARNED) or known.fits + 1 >= FRESH_FITS:
+                    old = known.points.settled()
+                    self._known[key] = replace(known, points=old, corrected=None, fits=0)
+                else:
+                    self._known[key] = replace(known, fits=known.fits + 1)
+
+    def _loss(self, points: Points) -> float:
+        features, targets = points.features.to(self.device), points.targets.to(self.device)
+        return float(F.cross_entropy(self.network.point_logits(features), targets))
 
     def points(self, key: str) -> Points | None:
         """What it learns from in one image; None: nothing (yet)."""
@@ -175,12 +216,7 @@ class InstantLearner:
         """Another learner on the same labels and features, with a head of its own that knows nothing."""
         randomness = Randomness.seeded(self.seed, self.device)
         with randomness.own():
-            network = InstantNetwork(
-                self.network.encoder,
-                classes=self.network.classes,
-                hidden=self.network.hidden.out_features,
-                dropout=self.network.dropout.p,
-            ).to(self.device)
+            network = InstantNetwork.with_encoder_of(self.network, self.network.views).to(self.device)
         return InstantLearner(
             self._store,
             network,
@@ -218,6 +254,7 @@ class InstantLearner:
             self._store.remove(key)
             self._known.pop(key, None)
             return False
+        corrected = self._corrected(labels, known)
         points = collect_points(
             features,
             self.channels.to_channels(labels.mask),
@@ -225,9 +262,22 @@ class InstantLearner:
             weak=weak,
             background=self.channels.background,
             seed=self.seed,
+            corrected=corrected,
         )
-        self._known[key] = _Known(labels.version, weak, count, points)
+        self._known[key] = _Known(labels.version, weak, count, points, labels.mask, corrected)
         return True
+
+    def _corrected(self, labels: ImageLabels, known: _Known | None) -> NDArray[np.bool_] | None:
+        """Which labels of an image are new since the last fit, or were not learned by it; None: none."""
+        if self.version == 0:
+            return None
+        if known is None or known.mask.shape != labels.mask.shape:
+            return np.asarray(labels.mask != UNLABELLED)
+        corrected = known.mask != labels.mask
+        if known.corrected is not None:
+            corrected |= known.corrected
+        corrected &= labels.mask != UNLABELLED
+        return corrected if corrected.any() else None
 
     # --- asking -------------------------------------------------------------------------------------------
 

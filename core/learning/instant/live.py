@@ -3,6 +3,7 @@
 Work comes in small pieces, so that the engine can attend to something else between two of them::
 
     labels changed   features and points of what is new, a short fit     at once, before anything else
+    then             a closer look, where the first one was a quick one  in between
     nothing to do    more fits, until further ones hardly change it      while no run needs the processor
     then             a cross-fitted score                                in between, now and then
 """
@@ -32,9 +33,13 @@ from core.learning.learnable import check_learnable
 from core.learning.predict import PredictedMap, choose_device
 from core.learning.preset import resolve
 from core.learning.validation import Score
+from core.models.instant import VIEWS
 
 FIRST_STEPS: Final = 120
 """Of the first fit: an overlay after some seconds. What is missing follows."""
+FIRST_FEATURES_S: Final = 6.0
+"""What looking at the labelled images may take before the first overlay; on slow machines and with many
+images they are looked at less closely at first."""
 MORE_STEPS: Final = 60
 MORE_FITS: Final = 6
 """After a change, while nothing else is to be done."""
@@ -64,6 +69,7 @@ class LiveInstant:
         self._store: LabelStore | None = None
         self._folder: Path | None = None
         self._learner: InstantLearner | None = None
+        self._closer: InstantLearner | None = None
         self._work: Iterator[object] | None = None
         self._work_is_urgent = False
         self._seen_revision = -1
@@ -79,7 +85,7 @@ class LiveInstant:
             folder: where features are kept on disk.
         """
         self._store, self._folder = store, folder
-        self._learner = self._work = None
+        self._learner = self._closer = self._work = None
         self._version, self.score = 0, None
         self._seen_revision = -1
         self._more, self._score_due = 0, False
@@ -105,7 +111,7 @@ class LiveInstant:
         Raises:
             MaskloopError: the encoder's weights are not to be had.
         """
-        return self._new_learner(TrainConfig())
+        return self._new_learner(TrainConfig(), features_s=None)
 
     @property
     def urgent(self) -> bool:
@@ -179,7 +185,9 @@ class LiveInstant:
     def _begin_what_is_left(self, *, training: bool) -> bool:
         if self._learner is None or not self.version:
             return False
-        if self._more and not training:
+        if self._learner.network.views != VIEWS:
+            self._begin(self._looked_closer(), urgent=False)
+        elif self._more and not training:
             self._more -= 1
             self._begin(self._fitted(self._learner, MORE_STEPS), urgent=False)
         elif self._score_due and self._clock() >= self._next_score_s:
@@ -196,10 +204,10 @@ class LiveInstant:
         try:
             check_learnable(self._store, config)
         except NothingToLearnError:
-            self._learner, self._version, self.score = None, 0, None
+            self._learner, self._closer, self._version, self.score = None, None, 0, None
             return
         if self._learner is None or self._is_out_of_date(self._learner, config):
-            self._learner = self._new_learner(config)
+            self._learner, self._closer = self._new_learner(config, features_s=FIRST_FEATURES_S), None
             yield None
         first = self._learner.version == 0
         yield from self._fitted(self._learner, FIRST_STEPS if first else None)
@@ -212,6 +220,15 @@ class LiveInstant:
         if learner.problems and self._store is not None:
             self._seen_revision = self._store.revision  # it was the learner who took the image out
         learner.problems.clear()
+    def _looked_closer(self) -> Iterator[object]:
+        """Another learner, that takes the time to look closely, instead of the first."""
+        if self._closer is None:
+            self._closer = self._new_learner(TrainConfig(), features_s=None)
+            yield None
+        closer = self._closer
+        yield from self._fitted(closer, None)
+        self._learner, self._closer = closer, None
+
         if learner.version:
             self._version += 1
 
@@ -241,7 +258,7 @@ class LiveInstant:
         assert scale is not None
         return scale
 
-    def _new_learner(self, config: TrainConfig) -> InstantLearner:
+    def _new_learner(self, config: TrainConfig, *, features_s: float | None) -> InstantLearner:
         assert self._store is not None
         return instant_learner(
             self._store,
@@ -251,3 +268,4 @@ class LiveInstant:
             notify=self._notify,
             folder=self._folder,
         )
+            features_s=features_s,

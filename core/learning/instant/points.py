@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from core.annotation.model import UNLABELLED
 from core.learning.data import resized_mask
 from core.learning.instant.features import Features
+from core.learning.instant.likeness import alike
 from core.learning.sampler import undrawn
 from core.models.instant import point_features
 
@@ -20,6 +22,8 @@ POINTS_PER_IMAGE: Final = 4096
 POINTS_IN_ALL: Final = 1 << 17
 """Together at most: 400 MB of float16 features on the bundled encoder."""
 FEWEST_PER_IMAGE: Final = 256
+CORRECTED_SHARE: Final = 0.25
+"""Of an image's points, those of corrected pixels at most, before the others are drawn."""
 BALANCE: Final = 0.5
 """Classes are drawn by this power of their inverse share: 1 would make all equally frequent, 0 leave them."""
 
@@ -32,19 +36,41 @@ class Points:
         features: (P, inputs), float16.
         targets: (P,), int64, channels.
         weights: (P,), float32; less than 1 for pixels that only stand in for background.
+        fresh: (P,), bool: corrected lately.
     """
 
     features: Tensor
     targets: Tensor
     weights: Tensor
+    fresh: Tensor
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def where(self, chosen: Tensor) -> Points:
+        """Some of them: `chosen` is (P,), bool, or positions."""
+        return Points(self.features[chosen], self.targets[chosen], self.weights[chosen], self.fresh[chosen])
+
+    def settled(self) -> Points:
+        """The same points, none of them fresh."""
+        return Points(self.features, self.targets, self.weights, torch.zeros_like(self.fresh))
 
 
 def points_per_image(images: int) -> int:
     """How many points each of so many images contributes."""
     return max(FEWEST_PER_IMAGE, min(POINTS_PER_IMAGE, POINTS_IN_ALL // max(images, 1)))
+
+
+def thinned(parts: Sequence[Points], count: int) -> Points:
+    """About `count` points of all images, evenly."""
+    step = max(1, sum(len(part) for part in parts) // count)
+    some = [part.where(torch.arange(0, len(part), step)) for part in parts]
+    return Points(
+        torch.cat([part.features for part in some]),
+        torch.cat([part.targets for part in some]),
+        torch.cat([part.weights for part in some]),
+        torch.cat([part.fresh for part in some]),
+    )
 
 
 def collect_points(
@@ -55,6 +81,7 @@ def collect_points(
     weak: float | None,
     background: int | None,
     seed: int,
+    corrected: NDArray[np.bool_] | None = None,
 ) -> Points:
     """Draw labelled pixels of an image, and their features.
 
@@ -65,6 +92,7 @@ def collect_points(
         weak: weight of undrawn pixels that stand in for background; None: they say nothing.
         background: the channel they stand in for.
         seed: the same seed and labels give the same points.
+        corrected: (H, W): pixels that were corrected lately, of which more are drawn.
     """
     scale = features.scaled_hw[0] / features.size_hw[0]
     small = resized_mask(targets, scale)
@@ -72,17 +100,38 @@ def collect_points(
     rng = np.random.default_rng(seed)
     flat = small.ravel()
     chosen = _balanced(flat, np.flatnonzero(flat != UNLABELLED), count, rng)
+    fresh = np.zeros(len(chosen), np.bool_)
+    if corrected is not None:
+        small_corrected = resized_mask(corrected.astype(np.uint8), scale)[: small.shape[0], : small.shape[1]]
+        lately = np.flatnonzero((small_corrected.ravel() > 0) & (flat != UNLABELLED))
+        lately = _balanced(flat, lately, max(1, round(CORRECTED_SHARE * count)), rng)
+        others = rng.permutation(chosen[~np.isin(chosen, lately)])
+        chosen = np.concatenate([lately, others[: max(0, count - len(lately))]])
+        fresh = np.arange(len(chosen)) < len(lately)
     values = flat[chosen].astype(np.int64)
     weights = np.ones(len(chosen), np.float32)
+    around = np.empty(0, np.int64)
     if weak is not None and background is not None:
         around = np.flatnonzero(undrawn(small))
         around = rng.choice(around, size=min(count // 2, len(around)), replace=False)
         chosen = np.concatenate([chosen, around])
         values = np.concatenate([values, np.full(len(around), background, np.int64)])
         weights = np.concatenate([weights, np.full(len(around), weak, np.float32)])
+        fresh = np.concatenate([fresh, np.zeros(len(around), np.bool_)])
     points_xy = np.stack([chosen % small.shape[1], chosen // small.shape[1]], axis=1).astype(np.float32)
     sampled = point_features(features.groups, torch.from_numpy(points_xy), features.padded_hw)
-    return Points(sampled.to(torch.float16), torch.from_numpy(values), torch.from_numpy(weights))
+    targets_of = torch.from_numpy(values)
+    if around.size:
+        # Of what is undrawn, the objects nobody has drawn yet are no background.
+        drawn, fine = len(chosen) - len(around), sampled[:, : features.groups[0].shape[1]].float()
+        like = alike(fine[:drawn], targets_of[:drawn], fine[drawn:])
+        targets_of[drawn:] = torch.where(like < 0, targets_of[drawn:], like)
+    return Points(
+        sampled.to(torch.float16),
+        targets_of,
+        torch.from_numpy(weights),
+        torch.from_numpy(fresh),
+    )
 
 
 def _balanced(

@@ -12,6 +12,7 @@ from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import Event, Notice
 from core.learning.instant.features import FeatureCache
 from core.learning.instant.learner import InstantLearner
+from core.learning.instant.pace import affordable_views, pixels_to_see
 from core.learning.randomness import Randomness
 from core.models.instant import InstantNetwork
 from core.models.registry import build
@@ -42,6 +43,7 @@ def instant_learner(
     network: InstantNetwork | None = None,
     cache: FeatureCache | None = None,
     folder: Path | None = None,
+    features_s: float | None = None,
 ) -> InstantLearner:
     """A learner that has not looked at the labels yet.
 
@@ -54,6 +56,8 @@ def instant_learner(
         network: to use instead of one on the bundled encoder.
         cache: of features of the same encoder at the same scale, to use instead of a new one.
         folder: where a new cache keeps what memory does not hold.
+        features_s: seconds in which it should be done looking at the labelled images; where the network's
+            views take longer, another one on its encoder looks less closely. None: as long as it takes.
     """
     randomness = Randomness.seeded(config.seed, device)
     if network is None:
@@ -64,10 +68,17 @@ def instant_learner(
     def warn(text: str) -> None:
         notify(Notice(text=text, level="warning"))
 
+    cache = cache or FeatureCache(network, device, scale=scale, folder=folder, notify=warn)
+    if features_s is not None:
+        views = affordable_views(network, device, pixels_to_see(store, cache), features_s)
+        if views != network.views:
+            with randomness.own():
+                network = InstantNetwork.with_encoder_of(network, views).to(device)
+            cache = FeatureCache(network, device, scale=scale, folder=folder, notify=warn)
     return InstantLearner(
         store,
         network,
-        cache or FeatureCache(network, device, scale=scale, folder=folder, notify=warn),
+        cache,
         ChannelMap(store.classes),
         device,
         weak_background=config.weak_background,

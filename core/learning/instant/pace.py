@@ -1,0 +1,80 @@
+"""How closely the instant learner can look at images in the time there is: measured, not assumed."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from typing import Final
+
+import torch
+
+from core.learning.config import TrainConfig
+from core.learning.data import LabelStore, scaled_size
+from core.learning.instant.features import FeatureCache
+from core.models.instant import CHEAPER_VIEWS, VIEWS, InstantNetwork, zooms
+from core.models.network import SegmentationNetwork
+
+FEATURES_SHARE: Final = 0.4
+"""Of a run's time budget, what looking at the labelled images should take at most."""
+PROBE: Final = 320
+"""Side of the picture the encoder's speed is measured on."""
+PROBES: Final = 3
+"""Of which the fastest counts, after one that does not."""
+
+
+def pixels_to_see(store: LabelStore, cache: FeatureCache) -> int:
+    """Pixels, as the network gets them, of all labelled images whose features are not kept yet."""
+    new = [key for key in store.labelled_keys() if not cache.holds(key)]
+    return sum(math.prod(scaled_size(store.get(key).mask.shape, cache.scale)) for key in new)
+
+
+@torch.inference_mode()
+def seconds_per_pixel(network: InstantNetwork, device: torch.device) -> float:
+    """What the encoder takes for one pixel of one view, at present, on this device."""
+    encoder = network.encoder.to(device).eval()
+    picture = torch.zeros((1, 3, PROBE, PROBE), device=device).to(memory_format=torch.channels_last)
+    times = []
+    for _ in range(1 + PROBES):
+        started = time.perf_counter()
+        float(encoder(picture)[-1].sum())  # waits for the device
+        times.append(time.perf_counter() - started)
+    return min(times[1:]) / PROBE**2
+
+
+def work(views: str) -> float:
+    """Pixels that go through the encoder for each pixel of a picture."""
+    return sum(zoom**2 for zoom in zooms(views))
+
+
+def paced(
+    network: SegmentationNetwork, config: TrainConfig, store: LabelStore, device: torch.device
+) -> tuple[SegmentationNetwork, TrainConfig]:
+    """The instant learner's network with views that fit into the run's seconds, and a config of it.
+
+    Any other network, and one without a time budget or whose views were chosen, stays as it is.
+    """
+    chosen = "views" in dict(config.model_options)
+    if not isinstance(network, InstantNetwork) or config.seconds is None or chosen:
+        return network, config
+    assert config.image_scale is not None
+    pixels = sum(
+        math.prod(scaled_size(store.get(key).mask.shape, config.image_scale)) for key in store.labelled_keys()
+    )
+    views = affordable_views(network, device, pixels, FEATURES_SHARE * config.seconds)
+    network = network.cpu()
+    if views == network.views:
+        return network, config
+    return (
+        InstantNetwork.with_encoder_of(network, views),
+        replace(config, model_options=(*config.model_options, ("views", views))),
+    )
+
+
+def affordable_views(network: InstantNetwork, device: torch.device, pixels: int, seconds: float) -> str:
+    """The views that show most of so many pixels in so many seconds; the cheapest ones where none do."""
+    pace = seconds_per_pixel(network, device)
+    for views in (VIEWS, *CHEAPER_VIEWS):
+        if pace * pixels * work(views) <= seconds:
+            return views
+    return CHEAPER_VIEWS[-1]
