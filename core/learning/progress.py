@@ -60,7 +60,7 @@ class Progress:
             interval_over=score.interval_over,
             confusion=score.confusion,
             notes=score.trust.notes,
-            class_notes=score.trust.class_notes,
+            class_notes=dict(score.trust.class_notes),  # a read-only view does not travel
             gain=self._history.note(comparable.counted, seconds),
         )
 
