@@ -31,6 +31,7 @@ class Progress:
         self._store = store
         self._history = GainHistory()
         self._labels = LabelsRecord(folder)
+        self._scored: SeenLabels | None = None
 
     def validated(
         self, score: Score, comparable: Score, *, on: ScoredOn, step: int, seconds: float, best: bool
@@ -46,6 +47,8 @@ class Progress:
             best: whether it is the best so far.
         """
         self.patience.note(better=best, labels=self._store.digest())
+        if best:
+            self._scored = SeenLabels(step, labels_now(self._store))
         return Validated(
             step=step,
             seconds=seconds,
@@ -62,6 +65,7 @@ class Progress:
             notes=score.trust.notes,
             class_notes=dict(score.trust.class_notes),  # a read-only view does not travel
             gain=self._history.note(comparable.counted, seconds),
+            calibration=score.calibration,
         )
 
     def reason(self, *, stopped: bool) -> EndReason:
@@ -76,7 +80,11 @@ class Progress:
         Raises:
             StorageError: it cannot be written.
         """
-        self._labels.note(SeenLabels(step, labels_now(self._store), tuple(held_out)), best=best)
+        now = SeenLabels(step, labels_now(self._store), tuple(held_out))
+        # Labels that came between a score and its saving have not taught the weights that were scored.
+        self._labels.note(now, best=(self._scored or now) if best else None)
+        if best:
+            self._scored = None
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint. What was gained is compared anew by whoever resumes the run."""

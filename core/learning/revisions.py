@@ -100,15 +100,19 @@ class LabelsRecord:
     _best: SeenLabels | None = field(default=None, init=False)
     _last: SeenLabels | None = field(default=None, init=False)
 
-    def note(self, seen: SeenLabels, *, best: bool) -> None:
-        """The checkpoint has been saved, and with `best` also the best weights. Raises StorageError."""
-        if self._last is None and not best:
+    def note(self, seen: SeenLabels, *, best: SeenLabels | None = None) -> None:
+        """The checkpoint has been saved, and with `best` also best weights that saw those.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        if self._last is None and best is None:
             self._best = read_seen(self.folder)  # best weights of an earlier sitting keep what they saw
         known = self._last
         same = known is not None and (known.images, known.held_out) == (seen.images, seen.held_out)
-        if same and not best:
+        if same and best is None:
             return  # thousands of images are not written every ten seconds for a number
-        kept = seen if best else self._best
+        kept = self._best if best is None else best
         record = _Record(
             schema=SCHEMA,
             held_out=list(seen.held_out),
