@@ -87,12 +87,14 @@ class RunHistory(QFrame):
         self._hint = label("", "small")
         self._hint.setWordWrap(True)
         self._details: dict[str, str] = {}
-        self._compare = IconPushButton("history", "Compare")
-        self._compare.setToolTip("Curves, scores, settings and predictions of the selected runs side by side")
+        self.compare_button = IconPushButton("history", "Compare")
+        self.compare_button.setToolTip(
+            "Curves, scores, settings and predictions of the selected runs side by side"
+        )
         self._resume = IconPushButton("play", "Continue this run", "primary")
         foot = QHBoxLayout()
         foot.addWidget(self._hint, 1)
-        foot.addWidget(self._compare)
+        foot.addWidget(self.compare_button)
         foot.addWidget(self._resume)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(SPACE * 2, SPACE * 2, SPACE * 2, SPACE * 2)
@@ -105,7 +107,7 @@ class RunHistory(QFrame):
         self._table.itemSelectionChanged.connect(self._on_selection_changed)
         self._table.itemDoubleClicked.connect(self._on_resume)
         self._resume.clicked.connect(self._on_resume)
-        self._compare.clicked.connect(self._on_compare)
+        self.compare_button.clicked.connect(self._on_compare)
         self.set_runs([])
 
     def set_runs(self, runs: Sequence[RunSummary]) -> None:
@@ -125,7 +127,7 @@ class RunHistory(QFrame):
         self._table.setVisible(bool(runs))
         self._empty.setVisible(not runs)
         self._resume.setVisible(bool(runs))
-        self._compare.setVisible(len(runs) > 1)
+        self.compare_button.setVisible(len(runs) > 1)
         newest = self._table.topLevelItem(0)
         if newest is not None:
             self._table.setCurrentItem(newest)
@@ -175,7 +177,7 @@ class RunHistory(QFrame):
     def _on_selection_changed(self) -> None:
         chosen = self._chosen()
         self._resume.setEnabled(self._can_resume and len(chosen) == 1)
-        self._compare.setEnabled(len(chosen) > 1)
+        self.compare_button.setEnabled(len(chosen) > 1)
         if len(chosen) > 1:
             text = f"{len(chosen)} runs"
         elif not self._can_resume:

@@ -1,0 +1,356 @@
+"""Runs side by side, the confusion matrix, and what a run has not seen: as a person meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtWidgets import QListWidget, QStyle, QStyleOptionViewItem, QTreeWidget
+from pytestqt.qtbot import QtBot
+
+from app.dialogs.compare_runs import LABELS, CompareRunsDialog
+from app.dialogs.confusion import ConfusionDialog
+from app.panels.class_scores import ClassScores
+from app.panels.run_history import RunHistory, RunSummary
+from core.annotation.model import ClassList, LabelClass
+from core.learning.bootstrap import Interval
+from core.learning.comparison import ComparedRun, Curve
+from core.learning.events import (
+    CompareLabels,
+    LabelsCompared,
+    PackedMask,
+    Prediction,
+    PredictWithRun,
+    RunPrediction,
+    Validated,
+)
+from core.learning.gain import Gain
+from core.learning.revisions import Unseen
+
+pytestmark = pytest.mark.usefixtures("dressed")
+
+LEFT = Qt.MouseButton.LeftButton
+CLASSES = ClassList(
+    (
+        LabelClass(0, "background", "#000000"),
+        LabelClass(1, "nerve", "#ff0000"),
+        LabelClass(2, "vessel", "#0000ff"),
+    ),
+    0,
+)
+
+
+def _summary(name: str, minute: int, miou: float | None = 0.5) -> RunSummary:
+    started = datetime(2026, 3, 1, 6, minute)
+    return RunSummary(path=name, model="U-Net", started=started, steps=100, best_miou=miou)
+
+
+def _run(name: str, **changes: object) -> ComparedRun:
+    steps = np.arange(10.0)
+    values: dict[str, object] = {
+        "path": name, "name": f"run {name}", "title": "U-Net", "config": {"lr": "0.001", "batch": "4"},
+        "loss": Curve(steps, steps * 2, 1 / (steps + 1)), "miou": Curve(steps, steps * 2, steps / 10),
+        "score": 0.5, "interval": Interval(0.4, 0.6), "on": "validation", "images": 8, "steps": 100,
+        "per_class": {"background": 0.9, "nerve": 0.4, "vessel": None}, "seconds": 60.0, "held_out": ("a",),
+        "classes": CLASSES,
+    }  # fmt: skip
+    return ComparedRun(**(values | changes))  # type: ignore[arg-type]
+
+
+RUNS = {"a": _run("a"), "b": _run("b", config={"lr": "0.01", "batch": "4"}, score=0.7), "c": _run("c")}
+
+
+@pytest.fixture
+def dialog(shown) -> CompareRunsDialog:
+    """Three runs, of which a and b are compared; details are answered at once."""
+    made = CompareRunsDialog(CLASSES)
+    made.details_needed.connect(lambda path: made.set_details(RUNS[path]))
+    shown(made, 1040, 680)
+    made.set_images(["one.png", "two.png"], "two.png")
+    made.set_runs([_summary("a", 2), _summary("b", 1, 0.7), _summary("c", 0)], ["a", "b"])
+    return made
+
+
+def _tick(qtbot: QtBot, runs: QListWidget, row: int) -> None:
+    """Click the check box of a row."""
+    option = QStyleOptionViewItem()
+    option.initFrom(runs)
+    option.rect = runs.visualItemRect(runs.item(row))
+    option.features |= QStyleOptionViewItem.ViewItemFeature.HasCheckIndicator
+    box: QRect = runs.style().subElementRect(QStyle.SubElement.SE_ItemViewItemCheckIndicator, option, runs)
+    qtbot.mouseClick(runs.viewport(), LEFT, pos=box.center())
+
+
+def _open_tab(qtbot: QtBot, dialog: CompareRunsDialog, title: str) -> None:
+    bar = dialog.tabs.tabBar()
+    (tab,) = [tab for tab in range(bar.count()) if bar.tabText(tab) == title]
+    qtbot.mouseClick(bar, LEFT, pos=bar.tabRect(tab).center())
+
+
+# --- the dialog -------------------------------------------------------------------------------------------
+
+
+def test_curves_of_the_chosen_runs_lie_over_one_another(dialog: CompareRunsDialog) -> None:
+    losses, scores = dialog.curves.drawn
+    assert losses == (RUNS["a"].loss, RUNS["b"].loss)
+    assert scores == (RUNS["a"].miou, RUNS["b"].miou)
+
+
+def test_ticking_a_run_takes_it_in(qtbot: QtBot, dialog: CompareRunsDialog) -> None:
+    _tick(qtbot, dialog.runs, 2)
+    assert dialog.chosen == ("a", "b", "c")
+    assert len(dialog.curves.drawn[0]) == 3
+    _tick(qtbot, dialog.runs, 0)
+    assert dialog.chosen == ("b", "c")
+
+
+def test_one_run_alone_asks_for_another(qtbot: QtBot, dialog: CompareRunsDialog) -> None:
+    assert dialog.remarks == ""
+    _tick(qtbot, dialog.runs, 0)
+    assert "Tick two or more runs" in dialog.remarks
+
+
+def test_scores_stand_class_by_class_with_intervals(qtbot: QtBot, dialog: CompareRunsDialog) -> None:
+    _open_tab(qtbot, dialog, "Scores")
+    table = dialog.scores.table
+    assert table.text_of(0) == ["mIoU", "0.500  (0.40–0.60)", "0.700  (0.40–0.60)"]
+    assert table.text_of(3) == ["vessel", "— no true pixel", "— no true pixel"]
+    assert table.item(0, 2).font().bold()
+    assert not table.item(0, 1).font().bold()
+
+
+def test_settings_that_differ_are_marked(qtbot: QtBot, dialog: CompareRunsDialog) -> None:
+    _open_tab(qtbot, dialog, "Settings")
+    settings = dialog.settings
+    assert [settings.table.text_of(row) for row in range(settings.table.rowCount())] == [
+        ["lr", "0.001", "0.01"]
+    ]
+    qtbot.mouseClick(settings.only_differences, LEFT, pos=QPoint(8, settings.only_differences.height() // 2))
+    assert settings.table.rowCount() == 2
+    assert settings.table.is_marked(0)
+    assert not settings.table.is_marked(1)
+
+
+def test_runs_with_the_same_settings_say_so(qtbot: QtBot, dialog: CompareRunsDialog) -> None:
+    _tick(qtbot, dialog.runs, 1)
+    _tick(qtbot, dialog.runs, 2)
+    assert dialog.settings.table.text_of(0) == ["all settings", "the same", "the same"]
+
+
+def test_a_run_with_other_classes_is_compared_with_a_word_of_warning(shown) -> None:
+    dialog = CompareRunsDialog(CLASSES)
+    shown(dialog, 1040, 680)
+    dialog.set_runs([_summary("a", 1), _summary("b", 0)], ["a", "b"])
+    fewer = ClassList(CLASSES.classes[:2], 0)
+    dialog.set_details(RUNS["a"])
+    dialog.set_details(replace(RUNS["b"], classes=fewer, per_class={"background": 0.9, "nerve": 0.5}))
+    assert "The classes differ (vessel is not in all)" in dialog.remarks
+    assert dialog.scores.table.text_of(3)[1:] == ["— no true pixel", "— not a class of this run"]
+
+
+def _answer(run: str, key: str, **changes: object) -> RunPrediction:
+    seen = PackedMask.pack(np.full((30, 40), 1, np.uint8))
+    labels = PackedMask.pack(np.full((30, 40), 2, np.uint8))
+    answer = RunPrediction(
+        run=run, key=key, labels=labels, role="held out", prediction=seen, classes=CLASSES, miou=0.25
+    )
+    return replace(answer, **changes)  # type: ignore[arg-type]
+
+
+def test_runs_predict_one_image_one_after_the_other(qtbot: QtBot, dialog: CompareRunsDialog) -> None:
+    asked: list[tuple[str, str]] = []
+    dialog.prediction_needed.connect(lambda run, key: asked.append((run, key)))
+    with qtbot.waitSignal(dialog.picture_needed) as read:
+        _open_tab(qtbot, dialog, "One image")
+    assert read.args == ["two.png"]
+    dialog.set_picture("two.png", np.full((30, 40, 3), 100, np.uint8))
+    assert asked == [("a", "two.png")]
+    dialog.set_prediction(_answer("a", "two.png"))
+    assert asked == [("a", "two.png"), ("b", "two.png")]
+    dialog.set_prediction(
+        _answer("b", "two.png", prediction=None, classes=None, problem="there are no weights")
+    )
+    panes = dialog.image.panes
+    assert panes["a"].detail == "mIoU 0.25 here · held out by this run"
+    assert panes["a"].picture.pixelColor(5, 5).red() > 150  # nerve
+    assert panes[LABELS].picture.pixelColor(5, 5).blue() > 150  # vessel
+    assert panes["b"].words == "There are no weights."
+
+
+def test_another_image_forgets_the_answers_about_the_last(qtbot: QtBot, dialog: CompareRunsDialog) -> None:
+    _open_tab(qtbot, dialog, "One image")
+    dialog.set_picture("two.png", np.zeros((30, 40, 3), np.uint8))
+    with qtbot.waitSignal(dialog.picture_needed) as read:
+        qtbot.keyClick(dialog.images, Qt.Key.Key_Up)
+    assert read.args == ["one.png"]
+    dialog.set_prediction(_answer("a", "two.png"))
+    assert dialog.image.panes["a"].picture is None
+    dialog.set_picture("one.png", None, "the file is damaged")
+    assert dialog.image.panes["a"].words == "The file is damaged."
+
+
+def test_a_lost_engine_is_said_where_a_prediction_was_awaited(
+    qtbot: QtBot, dialog: CompareRunsDialog
+) -> None:
+    _open_tab(qtbot, dialog, "One image")
+    dialog.set_picture("two.png", np.zeros((30, 40, 3), np.uint8))
+    dialog.give_up("the engine has ended")
+    assert dialog.image.panes["a"].words == "The engine has ended."
+
+
+# --- the run history --------------------------------------------------------------------------------------
+
+
+def test_two_runs_selected_in_the_history_are_compared(qtbot: QtBot, shown) -> None:
+    history = shown(RunHistory())
+    history.set_runs([_summary("a", 2), _summary("b", 1), _summary("c", 0)])
+    table = history.findChild(QTreeWidget)
+    last = table.visualItemRect(table.topLevelItem(2)).center()
+    qtbot.mouseClick(table.viewport(), LEFT, Qt.KeyboardModifier.ControlModifier, last)
+    with qtbot.waitSignal(history.compare_requested) as asked:
+        qtbot.mouseClick(history.compare_button, LEFT)
+    assert asked.args == [("a", "c")]
+
+
+def test_the_history_says_what_a_run_has_not_seen(shown) -> None:
+    history = shown(RunHistory())
+    history.set_runs([_summary("a", 2), _summary("b", 1)])
+    history.set_details({"a": Unseen(new=("x", "y", "z")).sentence})
+    assert history.hint == "This run has not seen 3 images labelled since."
+
+
+# --- the confusion matrix ---------------------------------------------------------------------------------
+
+
+def _validated(**changes: object) -> Validated:
+    values: dict[str, object] = {
+        "step": 40, "seconds": 10.0, "miou": 0.6,
+        "per_class_iou": {"background": 0.9, "nerve": 0.4, "vessel": None},
+        "pixel_accuracy": 0.9, "on": "validation", "images": 8, "best": True,
+        "confusion": ((900, 100, 0), (250, 750, 0), (0, 0, 0)),
+    }  # fmt: skip
+    return Validated(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_a_cell_tells_its_counts(qtbot: QtBot, shown) -> None:
+    dialog = shown(ConfusionDialog(), 640, 600)
+    dialog.show_validation(_validated(), CLASSES)
+    qtbot.mouseMove(dialog.view, dialog.view.cell_center(1, 0).toPoint())
+    assert dialog.cell_text == "25 % of nerve (250 of 1,000 pixels) was taken for background."
+    qtbot.mouseMove(dialog.view, dialog.view.cell_center(2, 1).toPoint())
+    assert dialog.cell_text == "No pixel is labelled vessel in the images of the score."
+    qtbot.keyClick(dialog.view, Qt.Key.Key_Up)
+    assert dialog.cell_text == "75 % of nerve (750 of 1,000 pixels) was recognised."
+
+
+# --- in the window ----------------------------------------------------------------------------------------
+
+
+def test_the_matrix_follows_validations_while_it_is_open(qtbot: QtBot, opened) -> None:
+    window = opened.window
+    window.actions_["train.confusion"].trigger()
+    dialog = window.findChild(ConfusionDialog)
+    assert dialog.isVisible()
+    opened.trainer.event_received.emit(_validated())
+    assert "Step 40" in dialog.lead_text
+    opened.trainer.event_received.emit(_validated(step=80))
+    assert "Step 80" in dialog.lead_text
+    qtbot.mouseClick(window.training.scores.confusion_button, LEFT)
+    assert dialog.isVisible()
+
+
+def test_comparing_asks_the_engine_about_the_image_on_show(
+    qtbot: QtBot, opened, make_runs: Callable[[Path], tuple[str, ...]]
+) -> None:
+    window = opened.window
+    runs = make_runs(opened.session.project.root)
+    window.actions_["train.compare"].trigger()
+    dialog = window.findChild(CompareRunsDialog)
+    qtbot.waitUntil(lambda: len(dialog.curves.drawn[0]) == 2)
+    assert dialog.chosen == tuple(reversed(runs))
+    assert "there is no such file" in dialog.remarks  # their weights
+    _open_tab(qtbot, dialog, "One image")
+    qtbot.waitUntil(lambda: any(isinstance(c, PredictWithRun) for c in opened.trainer.sent))
+    (asked,) = [c for c in opened.trainer.sent if isinstance(c, PredictWithRun)]
+    assert asked.key == opened.session.current.entry.key
+    assert asked.run == runs[1]
+    opened.trainer.event_received.emit(_answer(asked.run, asked.key))
+    assert dialog.image.panes[asked.run].picture is not None
+    dialog.close()
+
+
+def test_the_prediction_bar_says_what_its_run_has_not_seen(qtbot: QtBot, opened) -> None:
+    key, size = opened.session.current.entry.key, opened.session.current.size_hw
+    pixels = PackedMask.pack(np.zeros(size, np.uint8))
+    shown_now = Prediction(
+        key=key, revision=0, weights_version=1, classes=pixels, confidence=pixels, source="U-Net",
+        seconds=0.1, run="runs/first",
+    )  # fmt: skip
+    opened.trainer.event_received.emit(shown_now)
+    opened.window._progress._ask_timer.setInterval(1)
+    opened.window._progress._ask_timer.start()
+    qtbot.waitUntil(lambda: CompareLabels(runs=("runs/first",)) in opened.trainer.sent)
+    opened.trainer.event_received.emit(LabelsCompared(unseen={"runs/first": Unseen(changed=("a", "b"))}))
+    assert "has not seen changes on 2 images" in opened.window.page.prediction_bar.toolTip()
+
+
+@pytest.fixture
+def make_runs() -> Callable[[Path], tuple[str, ...]]:
+    """Two runs with their configuration and a row of metrics, and nothing else."""
+    from core.learning.config import TrainConfig
+    from core.learning.runs import RunFolder
+
+    def make(root: Path) -> tuple[str, ...]:
+        paths = []
+        for minute, lr in ((1, 0.001), (2, 0.01)):
+            run = RunFolder(root / "runs" / f"2026-03-01_06-0{minute}-00-unet")
+            run.path.mkdir(parents=True)
+            run.write_config(TrainConfig(model="unet", lr=lr))
+            run.append_metrics(
+                {"step": 10, "seconds": 5.0, "loss": 0.5, "val_miou": 0.4, "val_on": "validation"}
+            )
+            paths.append(str(run.path))
+        return tuple(paths)
+
+    return make
+
+
+# --- the scores of the training panel ---------------------------------------------------------------------
+
+
+def _scores(shown, **changes: object) -> ClassScores:
+    scores = shown(ClassScores(), 260, 220)
+    scores.show_validation(_validated(**changes), CLASSES)
+    return scores
+
+
+def test_a_score_is_shown_with_its_interval(shown) -> None:
+    scores = _scores(
+        shown, interval=Interval(0.55, 0.68), class_intervals={"nerve": Interval(0.3, 0.5)}, miou=0.62
+    )
+    assert scores.heading_text == "mIoU 0.62 (0.55–0.68) on 8 validation images"
+    tip = scores.view.model().index(1, 0).data(Qt.ItemDataRole.ToolTipRole)
+    assert tip == "nerve: IoU 0.400, 95 % between 0.30 and 0.50"
+
+
+def test_a_class_without_a_true_pixel_has_a_dash_and_a_reason(shown) -> None:
+    scores = _scores(shown, class_notes={"vessel": "no pixel of this class is labelled in the 8 images"})
+    tip = scores.view.model().index(2, 0).data(Qt.ItemDataRole.ToolTipRole)
+    assert tip == "vessel: no pixel of this class is labelled in the 8 images"
+
+
+def test_cross_fitted_scores_are_not_called_validation_images(shown) -> None:
+    assert _scores(shown, on="cross-fit", images=40).heading_text == "mIoU 0.60 on 40 images, cross-fitted"
+
+
+def test_what_the_last_minutes_brought_is_said_until_another_project(shown) -> None:
+    scores = _scores(shown, gain=Gain(0.04, Interval(0.01, 0.07), seconds=300.0, images=8))
+    assert scores.gain_text == "The last 5 minutes gained 0.04 (0.01–0.07)"
+    scores.clear()
+    assert scores.gain_text == ""
+    assert not scores.confusion_button.isEnabled()
