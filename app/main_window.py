@@ -38,6 +38,7 @@ from app.panels.shape_list import ShapePanel
 from app.panels.training_panel import TrainingPanel
 from app.pointer_info import PointerInfo
 from app.predicting_wiring import PredictingWiring
+from app.preview_wiring import PreviewWiring
 from app.problem_report import ProblemReport
 from app.progress_wiring import ProgressWiring
 from app.resume_offer import ResumeOffer
@@ -207,6 +208,8 @@ class MainWindow(Themed, QMainWindow):
             toast=self.toast,
             window=self,
         )
+        preview = self.actions_["train.preview_crops"]
+        self._preview = PreviewWiring(session, self.controller, self.trainer, self.training, preview, self)
         canvas.hint_changed.connect(self.status.set_hint)
         canvas.zoom_changed.connect(self.status.set_zoom)
         self.shapes.label_edit_requested.connect(self._on_label_edit)

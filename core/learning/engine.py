@@ -27,6 +27,7 @@ from typing import Any, Final, assert_never
 import torch
 
 from core.errors import MaskloopError
+from core.learning.crop_preview import preview_crops
 from core.learning.data import LabelStore
 from core.learning.engine_exit import EXIT_DEVICE_LOST, EXIT_PARENT_GONE, EXIT_TERMINATED
 from core.learning.events import (
@@ -50,6 +51,7 @@ from core.learning.events import (
     Predict,
     PredictFolder,
     PredictWithRun,
+    PreviewCrops,
     RateImages,
     Resume,
     Resumed,
@@ -188,6 +190,8 @@ class Engine:
                 self._viewer.request(Target(command.key, command.image_path, command.revision))
             case PredictFolder() | HoldFolder():
                 self._folder.handle(command)
+            case PreviewCrops():
+                self._send(preview_crops(command, self._store))
             case UseWeights():
                 self._use_weights(Path(command.path))
             case Export():

@@ -7,11 +7,11 @@ Arrays travel as `bytes` of C-contiguous uint8 with their size beside them: a 4-
 
     window --Command--> engine:  OpenProject Train Pause Resume Stop LabelsChanged ImageRemoved
                                  LearnLive Watch Predict UseWeights Export Shutdown WantUncertainty
-                                 PredictFolder HoldFolder
+                                 PredictFolder HoldFolder PreviewCrops
                                  RateImages AuditLabels
     engine --Event--> window:    EngineReady TrainingStarted StepDone Validated Prediction OverlayCompared
                                  Checkpointed Exported Notice Paused Resumed Failed Finished Uncertainty
-                                 FolderProgress FolderProblem FolderEnded
+                                 FolderProgress FolderProblem FolderEnded CropsPreviewed
                                  ImagesRated AuditProgress AuditEnded
 """
 
@@ -174,6 +174,15 @@ class HoldFolder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewCrops:
+    """Show crops of an image as a run of this configuration would see them: `CropsPreviewed`."""
+
+    key: str
+    config: TrainConfig
+    seed: int = 0
+
+
 class UseWeights:
     """Load weights from a safetensors file for prediction."""
 
@@ -251,7 +260,7 @@ Command: TypeAlias = (
     | WantUncertainty
     | PredictFolder
     | HoldFolder
-    | Predict
+    | PreviewCrops
     | UseWeights
     | Export
     | RateImages
@@ -430,6 +439,25 @@ class FolderProgress:
 
     Attributes:
         done: images dealt with: predicted, `known` from before, or `failed`. total: 0: not counted yet.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CropsPreviewed:
+    """Crops of one image, augmented.
+
+    Attributes:
+        count, side, scale: so many squares of this side, of the image resized by `scale`.
+        pixels: RGB (count, side, side, 3), uint8. labels: class indices (count, side, side), 255 unlabelled.
+        problem: why there are none, for people.
+    """
+
+    key: str
+    count: int = 0
+    side: int = 0
+    scale: float = 1.0
+    pixels: bytes = b""
+    labels: bytes = b""
+    problem: str = ""
+
+
         images_per_s, seconds_left: None before they can be said.
         image: the name of the last one. held: it waits for the person.
     """
@@ -588,7 +616,7 @@ Event: TypeAlias = (
     | FolderProgress
     | FolderProblem
     | FolderEnded
-    | Exported
+    | CropsPreviewed
     | Notice
     | Paused
     | Resumed

@@ -12,7 +12,15 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from core.learning.events import Command, ImageRemoved, LabelsChanged, Predict, PredictWithRun, Watch
+from core.learning.events import (
+    Command,
+    ImageRemoved,
+    LabelsChanged,
+    Predict,
+    PredictWithRun,
+    PreviewCrops,
+    Watch,
+)
 
 
 class Inbox:
@@ -98,6 +106,8 @@ def superseded_dropped(waiting: list[Command], newer: Command) -> list[Command]:
                 del kept[position]
             elif not isinstance(earlier, LabelsChanged | ImageRemoved | Watch | Predict):
                 break
+    elif isinstance(newer, PreviewCrops):
+        kept = [command for command in kept if not isinstance(command, PreviewCrops)]
     elif isinstance(newer, Watch):
         kept = [command for command in kept if not isinstance(command, Watch)]
     elif isinstance(newer, Predict):

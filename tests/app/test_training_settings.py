@@ -1,0 +1,168 @@
+"""Advanced settings and presets: every setting with its default, wrong ones refused in place, crops shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit
+from pytestqt.qtbot import QtBot
+
+from app.dialogs.augmentation_preview import AugmentationPreviewDialog
+from app.dialogs.training_settings import TrainingSettingsDialog
+from app.panels.training_fields import FIELDS, changed
+from app.panels.training_panel import TrainingPanel
+from core.learning.config import TrainConfig
+from core.learning.events import CropsPreviewed, PreviewCrops
+from core.learning.preset import promise
+
+LEFT = Qt.MouseButton.LeftButton
+IN_THE_PANEL = {"model", "encoder", "encoder_weights", "preset", "device", "seconds"}
+NOT_A_PERSONS = {"join_instant", "held_out", "model_options"}
+
+
+@pytest.fixture
+def panel(shown: Callable[..., TrainingPanel], dressed: None) -> TrainingPanel:
+    return shown(TrainingPanel(), 1200, 220)
+
+
+@pytest.fixture
+def advanced(panel: TrainingPanel, qtbot: QtBot) -> TrainingSettingsDialog:
+    qtbot.mouseClick(panel.setup.advanced, LEFT)
+    return panel.setup.open_advanced()
+
+
+def write(advanced: TrainingSettingsDialog, name: str, text: str) -> None:
+    editor = advanced.rows[name].editor
+    assert isinstance(editor, QLineEdit)
+    editor.setText(text)
+
+
+def test_every_setting_can_be_reached() -> None:
+    assert {field.name for field in fields(TrainConfig)} == {*FIELDS, *IN_THE_PANEL, *NOT_A_PERSONS}
+
+
+def test_each_setting_shows_its_default(advanced: TrainingSettingsDialog, panel: TrainingPanel) -> None:
+    shown = {
+        name: row.editor.placeholderText()
+        for name, row in advanced.rows.items()
+        if isinstance(row.editor, QLineEdit)
+    }
+    assert shown["ema"] == "0.99"
+    assert shown["crop"] == "256, by preset"
+    assert shown["patience"] == "only the time does"
+    panel.setup.preset.setCurrentIndex(panel.setup.preset.findData("best"))
+    editor = advanced.rows["crop"].editor
+    assert isinstance(editor, QLineEdit)
+    assert editor.placeholderText() == "320, by preset"
+    assert "Best" in advanced.lead_text
+    assert changed(panel.config()) == {}
+
+
+def test_what_is_set_is_trained_with(
+    advanced: TrainingSettingsDialog, panel: TrainingPanel, qtbot: QtBot
+) -> None:
+    write(advanced, "crop", "320")
+    write(advanced, "lr", "0,0005")
+    switch = advanced.rows["turns"].editor
+    assert isinstance(switch, QCheckBox)
+    switch.setChecked(True)
+    choice = advanced.rows["class_weights"].editor
+    assert isinstance(choice, QComboBox)
+    choice.setCurrentIndex(choice.findData("median_frequency"))
+    with qtbot.waitSignal(panel.train_requested) as asked:
+        qtbot.mouseClick(panel.train_button, LEFT)
+    config = asked.args[0]
+    assert (config.crop, config.lr, config.turns) == (320, 0.0005, True)
+    assert config.class_weights == "median_frequency"
+    assert "4 settings of your own" in panel.setup.explanation
+    assert advanced.lead_text.partition("\n")[2].startswith("4 settings differ from the preset Balanced.")
+
+
+@pytest.mark.parametrize(
+    "name, text, words",
+    [
+        ("crop", "100", "Crop is 100; it must be a multiple of 32, such as 96 or 128."),
+        ("ema", "2", "Averaging is 2; it must be at most 0.99999."),
+        ("batch", "many", "Crops a step is many; it must be a whole number."),
+        ("lr", "0", "Learning rate is 0; it must be above 0."),
+    ],
+)
+def test_values_that_make_no_sense_are_refused_in_place(
+    advanced: TrainingSettingsDialog, panel: TrainingPanel, name: str, text: str, words: str
+) -> None:
+    before = panel.config()
+    write(advanced, name, text)
+    assert advanced.rows[name].problem == words
+    assert panel.config() == before
+    advanced.rows[name].back.click()
+    assert advanced.rows[name].problem == ""
+
+
+def test_back_to_preset_takes_everything_back(
+    advanced: TrainingSettingsDialog, panel: TrainingPanel, qtbot: QtBot
+) -> None:
+    before = panel.config()
+    write(advanced, "ema", "0.9")
+    write(advanced, "freeze", "0.5")
+    write(advanced, "crop", "100")
+    qtbot.mouseClick(advanced.reset_button, LEFT)
+    assert panel.config() == before
+    assert all(not row.problem for row in advanced.rows.values())
+    editors = [row.editor for row in advanced.rows.values()]
+    assert all(not editor.text() for editor in editors if isinstance(editor, QLineEdit))
+
+
+def test_a_choice_in_the_panel_survives_a_setting(
+    advanced: TrainingSettingsDialog, panel: TrainingPanel
+) -> None:
+    write(advanced, "ema", "0.9")
+    panel.setup.budget.setCurrentIndex(panel.setup.budget.findData(60.0))
+    write(advanced, "freeze", "0.5")
+    assert panel.config().seconds == 60.0
+
+
+def test_presets_say_what_they_cost_here() -> None:
+    fast, best = (promise(TrainConfig(preset=name), "cpu") for name in ("fast", "best"))
+    assert "4 crops of 192 pixels a step" in fast
+    assert "56% of the time of Balanced" in fast
+    assert "2.3 times as long as with Balanced" in best
+    assert "GB of memory" in best
+    assert "GB of GPU memory" in promise(TrainConfig(), "cuda")
+
+
+# --- crops ------------------------------------------------------------------------------------------------
+
+
+def crops(**changes: object) -> CropsPreviewed:
+    values: dict[str, object] = {
+        "key": "scan000.png", "count": 3, "side": 8, "scale": 0.5,
+        "pixels": np.full((3, 8, 8, 3), 200, np.uint8).tobytes(),
+        "labels": np.full((3, 8, 8), 255, np.uint8).tobytes(),
+    }  # fmt: skip
+    return CropsPreviewed(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_crops_are_asked_for_shown_and_follow_the_settings(bench, image_folder, qtbot: QtBot) -> None:
+    bench.open(image_folder(2))
+    window = bench.window
+    window.actions_["train.preview_crops"].trigger()
+    dialog = window.findChild(AugmentationPreviewDialog)
+    bench.trainer.event_received.emit(crops())
+    assert "Crops of 8 pixels at 0.5 of the image's size" in dialog.lead_text
+    assert sum(not tile.isHidden() for tile in dialog.tiles) == 3
+    color = dialog.tiles[0].pixmap().toImage().pixelColor(4, 4)
+    assert color.red() < 100  # nobody has labelled it
+    dialog.labels_box.click()
+    assert dialog.tiles[0].pixmap().toImage().pixelColor(4, 4).red() == 200
+    qtbot.mouseClick(dialog.again_button, LEFT)
+    advanced = window.training.setup.open_advanced()
+    write(advanced, "crop", "64")
+    sent = [command for command in bench.trainer.sent if isinstance(command, PreviewCrops)]
+    assert [(command.seed, command.config.crop) for command in sent] == [(0, None), (1, None), (1, 64)]
+    bench.trainer.event_received.emit(crops(count=0, problem="Draw something first."))
+    assert dialog.lead_text == "Draw something first."
+    assert all(tile.isHidden() for tile in dialog.tiles)
