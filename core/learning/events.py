@@ -174,7 +174,6 @@ class HoldFolder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewCrops:
     """Show crops of an image as a run of this configuration would see them: `CropsPreviewed`."""
 
@@ -183,6 +182,7 @@ class PreviewCrops:
     seed: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UseWeights:
     """Load weights from a safetensors file for prediction."""
 
@@ -261,6 +261,7 @@ Command: TypeAlias = (
     | PredictFolder
     | HoldFolder
     | PreviewCrops
+    | Predict
     | UseWeights
     | Export
     | RateImages
@@ -434,12 +435,6 @@ class Exported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FolderProgress:
-    """How far the prediction of a folder is, a few times a second.
-
-    Attributes:
-        done: images dealt with: predicted, `known` from before, or `failed`. total: 0: not counted yet.
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CropsPreviewed:
     """Crops of one image, augmented.
 
@@ -458,6 +453,12 @@ class CropsPreviewed:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderProgress:
+    """How far the prediction of a folder is, a few times a second.
+
+    Attributes:
+        done: images dealt with: predicted, `known` from before, or `failed`. total: 0: not counted yet.
         images_per_s, seconds_left: None before they can be said.
         image: the name of the last one. held: it waits for the person.
     """
@@ -617,6 +618,7 @@ Event: TypeAlias = (
     | FolderProblem
     | FolderEnded
     | CropsPreviewed
+    | Exported
     | Notice
     | Paused
     | Resumed
