@@ -22,7 +22,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,6 +61,9 @@ class Sitting:
 
     Attributes:
         curve: a row for every moment at which test images were predicted.
+
+    Args:
+        keep: called after every row: what is known when somebody breaks off.
     """
 
     def __init__(
@@ -71,7 +74,9 @@ class Sitting:
         root: Path,
         mode: Mode,
         options: argparse.Namespace,
+        keep: Callable[[Sitting], None],
     ) -> None:
+        self._keep = keep
         self._classes = len(data_set.classes)
         self._names = data_set.classes
         self._test = [(pair, pair.truth()) for pair in test]
@@ -157,6 +162,7 @@ class Sitting:
             self.engine.pass_time(until_s)
             seconds -= until_s
             self.curve.append(self._measured())
+            self._keep(self)
         if seconds > 0:
             self.engine.pass_time(seconds)
 
@@ -194,28 +200,16 @@ class Sitting:
         return row
 
 
-def measure(name: str, mode: str, options: argparse.Namespace) -> dict[str, Any]:
-    """One cell."""
+def measure(name: str, mode: str, options: argparse.Namespace, path: Path) -> None:
+    """One cell, written to `path`; what there is of an unfinished one lies beside it as `.part`."""
     data_set = load(name, options.data)
     chosen = np.random.default_rng(0).permutation(len(data_set.test))[: options.test]
     test = [data_set.test[position] for position in sorted(chosen)]
     pairs = spread(data_set.train, options.pool)
     print(f"{name}, {mode}: {len(pairs)} images to label, {len(test)} of {len(data_set.test)} to test on")
+    part = path.with_suffix(".part")
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        root = Path(folder) / "project"
-        pool = make_project(data_set, pairs, root)
-        wanted = argparse.Namespace(**vars(options))
-        if mode == FULL:
-            wanted.run_seconds = 60.0 * options.minutes
-        sitting = Sitting(data_set, pool, test, root, "both" if mode == FULL else mode, wanted)  # type: ignore[arg-type]
-        if not options.real_time:
-            stack.enter_context(lock_step(lambda: sitting.engine.now_s))
-        if mode == FULL:
-            sitting.label_everything()
-        else:
-            sitting.label()
-    return {
+    about = {
         "set": name,
         "mode": mode,
         "options": {
@@ -223,12 +217,36 @@ def measure(name: str, mode: str, options: argparse.Namespace) -> dict[str, Any]
         },
         "pool": len(pairs),
         "test_images": len(test),
-        "curve": sitting.curve,
-        "scores": sitting.engine.scores,
-        "notes": sitting.engine.notes,
-        "took_s": round(time.monotonic() - started),
         "machine": describe("torch"),
     }
+
+    def told(sitting: Sitting) -> dict[str, Any]:
+        return {
+            "curve": sitting.curve,
+            "scores": sitting.engine.scores,
+            "notes": sitting.engine.notes,
+            "took_s": round(time.monotonic() - started),
+        }
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        root = Path(folder) / "project"
+        pool = make_project(data_set, pairs, root)
+        wanted = argparse.Namespace(**vars(options))
+        if mode == FULL:
+            wanted.run_seconds = 60.0 * options.minutes
+
+        def keep(sitting: Sitting) -> None:
+            part.write_text(json.dumps(about | told(sitting), indent=1))
+
+        learners: Mode = "both" if mode == FULL else mode  # type: ignore[assignment]
+        sitting = Sitting(data_set, pool, test, root, learners, wanted, keep)
+        if not options.real_time:
+            stack.enter_context(lock_step(lambda: sitting.engine.now_s))
+        if mode == FULL:
+            sitting.label_everything()
+        else:
+            sitting.label()
+    part.replace(path)
 
 
 # --- what is told -----------------------------------------------------------------------------------------
@@ -303,6 +321,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("effort"), help="folder of results")
     parser.add_argument("--figures", type=Path, default=None, help="folder for effort_SET.svg")
+    parser.add_argument("--report", action="store_true", help="compute nothing: tell what is in --out")
     return parser.parse_args()
 
 
@@ -315,9 +334,14 @@ def main() -> None:
     for name in options.sets:
         for mode in options.modes:
             path = options.out / f"{name}-{mode}-{options.pace}-{options.seed}.json"
-            if not path.is_file():
-                path.write_text(json.dumps(measure(name, mode, options), indent=1))
-            cells.append(json.loads(path.read_text()))
+            if options.report and not path.is_file():
+                path = path.with_suffix(".part")
+            elif not path.is_file():
+                measure(name, mode, options, path)
+            if path.is_file():
+                cells.append(json.loads(path.read_text()))
+    if not cells:
+        raise SystemExit(f"{options.out}: nothing is there yet")
     print(table(cells))
     write_csv(cells, options.out / "effort.csv")
     if options.figures is not None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +13,9 @@ from numpy.typing import NDArray
 from core.annotation.model import UNLABELLED
 from tests.bench.annotator import PACES, Annotator, border_band
 from tests.bench.curves import seconds_to
+from tests.bench.engine_beside import EngineBeside, Speed, lock_step
 from tests.bench.hand_drawing import middle_line, outline
+from tests.tiny import TINY, squares_project
 
 SIDE = 96
 
@@ -133,3 +138,24 @@ def test_the_time_to_a_score_is_read_between_two_moments() -> None:
 
     assert seconds_to(curve, 0.6) == pytest.approx(45.0)
     assert seconds_to(curve, 0.9) is None
+
+
+def test_in_lock_step_a_simulated_second_is_worth_so_many_steps(tmp_path: Path) -> None:
+    squares_project(tmp_path / "p", [(8, 8, 30, 30), (30, 30, 50, 50)], side=64, labelled=0)
+    config = replace(TINY, seconds=6.0, augment=False)
+    engine = EngineBeside(tmp_path / "p", "deep", config, Speed(steps_per_s=2.0, head_steps_per_s=0.0))
+    image = tmp_path / "p" / "images" / "0.png"
+    mask = np.zeros((64, 64), np.uint8)
+    mask[8:31, 8:31] = 1
+    with lock_step(lambda: engine.now_s):
+        engine.labels_changed("images/0.png", image, mask)
+        assert engine.look("images/0.png", image) is None  # nothing is learned yet
+        engine.train()
+        engine.pass_time(4.5)
+        assert engine.steps == 9
+        prediction = engine.look("images/0.png", image)
+        assert prediction is not None
+        assert prediction.classes.size_hw == (64, 64)
+        engine.pass_time(5.5)  # the first run ends with its budget, and a second one is begun
+        engine.pass_time(2.0)
+        assert engine.steps > 12
