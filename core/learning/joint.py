@@ -25,8 +25,8 @@ from core.learning.header import WeightsHeader
 from core.learning.instant.crossfit import cross_fit
 from core.learning.instant.head import FitStep
 from core.learning.instant.learner import FeaturesDone, InstantLearner
-from core.learning.instant.setup import instant_learner
 from core.learning.instant.pace import FEATURES_SHARE
+from core.learning.instant.setup import instant_learner
 from core.learning.predict import Predictor
 from core.learning.state import TrainState
 from core.learning.validation import Score
@@ -47,10 +47,10 @@ network's best weights as well, and so flatter it: on 13 nerve images a quarter 
 others the even share was."""
 MOST_JUDGED: Final = 24
 """Held-out images on which shares are compared."""
-JOIN_SHARE: Final = 0.3
 ALONE_SHARE: Final = 0.7
 """Of a time budget, what looking and fitting may take where the instant learner is alone; it is scored in the
 rest."""
+JOIN_SHARE: Final = 0.3
 """Of a time budget at most, what is kept for the end of a run of both."""
 JOIN_FITS: Final = 1.3
 """What the end takes, as a multiple of the first fit: fitting once more, and asking both about images."""
@@ -75,8 +75,8 @@ def _learner(
     state: TrainState, features: Path | None, network: InstantNetwork | None = None
 ) -> InstantLearner:
     """An instant learner of the run's labels, on the run's device."""
-    return instant_learner(
     seconds = state.budget.seconds
+    return instant_learner(
         state.store,
         state.config,
         scale=state.scale,
@@ -84,8 +84,8 @@ def _learner(
         notify=state.notify,
         network=network,
         folder=features,
-    )
         features_s=None if network is not None or seconds is None else FEATURES_SHARE * seconds,
+    )
 
 
 # --- the instant learner alone ----------------------------------------------------------------------------

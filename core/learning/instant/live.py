@@ -213,13 +213,6 @@ class LiveInstant:
         yield from self._fitted(self._learner, FIRST_STEPS if first else None)
         self._more, self._score_due = MORE_FITS, True
 
-    def _fitted(self, learner: InstantLearner, steps: int | None) -> Iterator[object]:
-        yield from learner.update(steps=steps)
-        for problem in learner.problems:
-            self._notify(Notice(text=f"Not learned from: {problem}", level="warning"))
-        if learner.problems and self._store is not None:
-            self._seen_revision = self._store.revision  # it was the learner who took the image out
-        learner.problems.clear()
     def _looked_closer(self) -> Iterator[object]:
         """Another learner, that takes the time to look closely, instead of the first."""
         if self._closer is None:
@@ -229,6 +222,13 @@ class LiveInstant:
         yield from self._fitted(closer, None)
         self._learner, self._closer = closer, None
 
+    def _fitted(self, learner: InstantLearner, steps: int | None) -> Iterator[object]:
+        yield from learner.update(steps=steps)
+        for problem in learner.problems:
+            self._notify(Notice(text=f"Not learned from: {problem}", level="warning"))
+        if learner.problems and self._store is not None:
+            self._seen_revision = self._store.revision  # it was the learner who took the image out
+        learner.problems.clear()
         if learner.version:
             self._version += 1
 
@@ -267,5 +267,5 @@ class LiveInstant:
             device=choose_device("auto"),
             notify=self._notify,
             folder=self._folder,
-        )
             features_s=features_s,
+        )
