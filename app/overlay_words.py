@@ -119,7 +119,8 @@ def sureness(confidence: float) -> str:
 def sureness_detail(prediction: Prediction, confidence: float, *, whole: bool) -> str:
     """What "87 % sure" means, and how far it can be believed."""
     where = "of this image" if whole else "in view"
-    return (
-        f"On average the classes shown {where} are {confidence:.1%} likely,"
-        f" as {prediction.source.partition(',')[0]} sees it."
-    )
+    said = f"On average the classes shown {where} are {confidence:.1%} likely, as the network sees it."
+    error = prediction.calibration_error
+    if error is None:
+        return f"{said} How far that can be believed has not been measured."
+    return f"{said} Such figures are off by {error:.2f} on average (expected calibration error)."

@@ -29,7 +29,7 @@ def heat_rgb(level: float) -> tuple[int, int, int]:
 
 def heat_strength(level: float) -> float:
     """How much of the heat's opacity an uncertainty 0..1 gets, 0..1: rises fast, for faint doubt counts."""
-    return max(0.0, (level - _CLEAR_BELOW) / (1.0 - _CLEAR_BELOW)) ** 0.6
+    return float(max(0.0, (level - _CLEAR_BELOW) / (1.0 - _CLEAR_BELOW)) ** 0.6)
 
 
 class HeatLayer:

@@ -98,6 +98,11 @@ class ProgressPrinter:
                 say(
                     f"step {event.step}  mIoU {percent(event.miou)}{ends} on {event.images} {on} images{best}"
                 )
+                if (found := event.calibration) is not None:
+                    say(
+                        f"calibration error {found.error:.3f} at temperature {found.temperature:.2f},"
+                        f" {found.error_before:.3f} without it"
+                    )
             case Notice() if event.progress is not None:
                 self._progress(event.text, event.progress)
             case Notice():

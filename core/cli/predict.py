@@ -133,6 +133,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
         f"pixel accuracy {percent(result.pixel_accuracy)}, Dice {percent(result.mean_dice)}, "
         f"boundary F1 {percent(result.boundary_f1)}, {result.images} images"
     )
+    if result.ece is not None:
+        without = "" if result.temperature == 1.0 else f", {result.ece_uncalibrated:.3f} without it"
+        answer(f"calibration error {result.ece:.3f} at temperature {result.temperature:.2f}{without}")
     if result.interval is not None and result.interval_over == "parts":
         answer("95 %: over parts of the one image; it says nothing of other images")
     for note in result.notes:

@@ -141,11 +141,13 @@ class Asker:
         if predictor is None:
             assert instant is not None
             quick = _quick(instant, target, image, interrupted)
-            return quick, Opinions(None, quick.probabilities, 1.0) if keep else None
+            kept = Opinions(None, quick.probabilities, 1.0, instant_temperature=instant.temperature)
+            return quick, kept if keep else None
         if instant is None:
             with interruption(predictor.network, interrupted):
                 found = predictor.predict(image, probabilities=keep)
-            return found, Opinions(found.probabilities, None, 0.0) if keep else None
+            kept = Opinions(found.probabilities, None, 0.0, deep_temperature=predictor.temperature)
+            return found, kept if keep else None
         deep = self._deep(target, image, speakers, predictor, interrupted)
         quick = _quick(instant, target, image, interrupted)
         classes = instant.classes
@@ -153,8 +155,11 @@ class Asker:
         assert quick.probabilities is not None
         theirs = predictor.header.classes.indices
         in_order = quick.probabilities[[classes.indices.index(index) for index in theirs]]
-        shown = mixed(deep, in_order, share, np.array(theirs, dtype=np.uint8))
-        return shown, Opinions(deep, in_order, share) if keep else None
+        temperatures = predictor.temperature, instant.temperature
+        # Of the mixture itself nobody has taken the temperature; it lies between theirs.
+        between = (1.0 - share) * temperatures[0] + share * temperatures[1]
+        shown = mixed(deep, in_order, share, np.array(theirs, dtype=np.uint8), temperature=between)
+        return shown, Opinions(deep, in_order, share, *temperatures) if keep else None
 
     def _deep(
         self,

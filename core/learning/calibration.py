@@ -9,6 +9,7 @@ the pixels in them. Needs no torch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +25,8 @@ HOTTEST: Final = 10.0
 PIXELS_PER_IMAGE: Final = 2048
 """Neighbours say much the same: more of one image add little."""
 FEWEST_PIXELS: Final = 200
+MOST_PIXELS: Final = 1 << 24
+"""Probabilities of larger images would take gigabytes: they are not looked at."""
 _ROUNDS: Final = 40
 _FLOOR: Final = 1e-6
 
@@ -86,15 +89,34 @@ class PixelSample:
             probabilities: (C, H, W) at temperature 1.
             truth: (H, W) uint8 channels, UNLABELLED where nothing is known.
         """
+        rows, columns = self._chosen(truth)
+        chances = probabilities[:, rows, columns].astype(np.float32)
+        self._keep(np.log(chances + np.float32(_FLOOR)), truth[rows, columns])
+
+    def add_logits(self, logits: NDArray[np.floating], truth: NDArray[np.uint8]) -> None:
+        """As `add`, from logits (C, H, W), up to a constant of each pixel."""
+        rows, columns = self._chosen(truth)
+        self._keep(logits[:, rows, columns].astype(np.float32), truth[rows, columns])
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._logits.clear()
+        self._truths.clear()
+
+    def _chosen(self, truth: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows and columns of some labelled pixels."""
         labelled = np.flatnonzero(truth.ravel() != UNLABELLED)
         if len(labelled) > PIXELS_PER_IMAGE:
             rng = np.random.default_rng(len(self._truths))
             labelled = labelled[rng.choice(len(labelled), PIXELS_PER_IMAGE, replace=False)]
-        if len(labelled):
-            rows, columns = np.unravel_index(labelled, truth.shape)
-            chances = probabilities[:, rows, columns].T.astype(np.float32)  # (N, C)
-            self._logits.append(np.log(chances + np.float32(_FLOOR)))
-            self._truths.append(truth.ravel()[labelled].astype(np.intp))
+        rows, columns = np.unravel_index(labelled, truth.shape)
+        return rows, columns
+
+    def _keep(self, logits: NDArray[np.float32], truth: NDArray[np.uint8]) -> None:
+        """Logits (C, N) and channels (N,)."""
+        if len(truth):
+            self._logits.append(logits.T)
+            self._truths.append(truth.astype(np.intp))
 
     def calibration(self) -> Calibration | None:
         """The temperature they ask for, and what it mends; None where they are too few to say."""
@@ -116,6 +138,11 @@ class PixelSample:
         assert error_before is not None
         assert error is not None
         return Calibration(temperature, error_before, error, pixels)
+
+
+def worth_sampling(size_hw: Sequence[int]) -> bool:
+    """Whether probabilities of a whole image of this size can be had for a sample."""
+    return size_hw[0] * size_hw[1] <= MOST_PIXELS
 
 
 def fit_temperature(logits: NDArray[np.floating], truth: NDArray[np.integer]) -> float:

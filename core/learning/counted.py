@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.learning.bootstrap import Counts, Units
+from core.learning.calibration import PixelSample
 from core.learning.metrics import ConfusionMatrix
 
 PARTS_A_SIDE: Final = 4
@@ -32,6 +33,9 @@ class Unit:
 class CountedImages:
     """Counts images one after the other.
 
+    Attributes:
+        judged: pixels by which confidence can be judged, of those images that came with probabilities.
+
     Args:
         classes: how many (then values are 0..classes - 1), or the mask values themselves, in class order.
     """
@@ -41,6 +45,7 @@ class CountedImages:
         self._images: list[Unit] = []
         self._rows: list[Counts] = []
         self._parts: list[Counts] = []
+        self.judged = PixelSample()
 
     def __len__(self) -> int:
         return len(self._images)
@@ -63,9 +68,22 @@ class CountedImages:
         return self.per_image, "images"
 
     def update(
-        self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], *, key: str = "", digest: str = ""
+        self,
+        truth: NDArray[np.uint8],
+        predicted: NDArray[np.uint8],
+        *,
+        key: str = "",
+        digest: str = "",
+        probabilities: NDArray[np.floating] | None = None,
     ) -> None:
         """Count one image in, both maps (H, W) of mask values.
+
+        Args:
+            truth: what is labelled.
+            predicted: what a network says.
+            key: of the image.
+            digest: of its labels.
+            probabilities: (C, H, W), with which calibration can be judged, where values are channels.
 
         Raises:
             ValueError: as `ConfusionMatrix.update`; nothing is counted then.
@@ -90,6 +108,8 @@ class CountedImages:
                         whole.add_counts(part.counts)
         self._parts += parts
         self.confusion.add_counts(whole.counts)
+        if probabilities is not None:
+            self.judged.add(probabilities, truth)
         self._images.append(Unit(key, digest))
         self._rows.append(_row(whole))
 

@@ -87,7 +87,13 @@ def doubtful_regions(
     least_px = max(LEAST_PX, LEAST_SHARE * height * width) / step**2
     count, marks, figures, _ = cv2.connectedComponentsWithStats(doubtful.astype(np.uint8))
     found = [
-        _region(smooth, marks, figures[number], number, (height, width))
+        _region(
+            smooth,
+            np.asarray(marks, np.int32),
+            np.asarray(figures[number], np.int32),
+            number,
+            (height, width),
+        )
         for number in range(1, count)
         if figures[number][cv2.CC_STAT_AREA] >= least_px
     ]

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.annotation.model import UNLABELLED
 from core.errors import UsageError
 from core.learning.bootstrap import Interval, Units
+from core.learning.calibration import Reliability
 from core.learning.counted import CountedImages
 from core.learning.metrics import BoundaryScore
 from core.learning.predict import Predictor
@@ -43,6 +45,8 @@ class Evaluation:
             from. interval_over: what they were drawn from.
         confusion: pixels by true class (rows) and predicted class, in the order of `per_class_iou`.
         notes: what limits the score. class_notes: why a class has no IoU, or a doubtful one.
+        ece, ece_uncalibrated: expected calibration error (15 bins) at the network's temperature and without
+            it, 0..1.
     """
 
     miou: float | None
@@ -60,6 +64,9 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
     notes: tuple[str, ...]
     class_notes: dict[str, str]
+    ece: float | None
+    ece_uncalibrated: float | None
+    temperature: float
 
     def as_dict(self) -> dict[str, object]:
         """The fields of `evaluate --json`, where `dice` is the mean; an interval is its two ends."""
@@ -78,6 +85,9 @@ class Evaluation:
             "confusion": {"classes": list(self.per_class_iou), "pixels": self.confusion},
             "notes": list(self.notes),
             "class_notes": self.class_notes,
+            "ece": self.ece,
+            "ece_uncalibrated": self.ece_uncalibrated,
+            "temperature": self.temperature,
         }
 
 
@@ -96,10 +106,16 @@ def evaluate(predictor: Predictor, pairs: Iterable[LabelledPixels], *, run: str 
     classes = predictor.header.classes
     counted = CountedImages(classes.indices)
     boundaries = BoundaryScore(classes.indices)
+    sure, sure_before = Reliability(), Reliability()
     for pair in pairs:
-        predicted = predictor.predict(pair.pixels).classes
-        counted.update(pair.truth, predicted)
-        boundaries.update(pair.truth, predicted)
+        predicted = predictor.predict(pair.pixels, probabilities=predictor.temperature != 1.0)
+        counted.update(pair.truth, predicted.classes)
+        boundaries.update(pair.truth, predicted.classes)
+        labelled = pair.truth != UNLABELLED
+        right = (predicted.classes == pair.truth)[labelled]
+        sure.update(predicted.confidence[labelled].astype(np.float32) / 255, right)
+        if predicted.probabilities is not None:
+            sure_before.update(predicted.probabilities.max(axis=0)[labelled], right)
     confusion = counted.confusion
     if not confusion.counts.any():
         raise UsageError("there is nothing to score: none of the masks has a labelled pixel")
@@ -120,4 +136,7 @@ def evaluate(predictor: Predictor, pairs: Iterable[LabelledPixels], *, run: str 
         confusion=score.confusion,
         notes=score.trust.notes,
         class_notes=dict(score.trust.class_notes),
+        ece=sure.error(),
+        ece_uncalibrated=sure.error() if predictor.temperature == 1.0 else sure_before.error(),
+        temperature=predictor.temperature,
     )

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from core.annotation.model import AnnotationState, ClassList
 from core.learning.bootstrap import Interval, Units
+from core.learning.calibration import Calibration
 from core.learning.config import TrainConfig
 from core.learning.folder_job import PredictionJob
 from core.learning.gain import Gain
@@ -219,6 +220,13 @@ class AuditLabels:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WantUncertainty:
+    """Whether an `Uncertainty` should follow each prediction of the watched image, and one come now."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CompareLabels:
     """Say which labels these runs (their folders) have not seen: `LabelsCompared` follows."""
 
@@ -232,13 +240,6 @@ class PredictWithRun:
     run: str
     key: str
     image_path: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantUncertainty:
-    """Whether an `Uncertainty` should follow each prediction of the watched image, and one come now."""
-
-    on: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,10 +259,10 @@ Command: TypeAlias = (
     | LearnLive
     | Watch
     | WantUncertainty
+    | Predict
     | PredictFolder
     | HoldFolder
     | PreviewCrops
-    | Predict
     | UseWeights
     | Export
     | RateImages
@@ -333,6 +334,7 @@ class Validated:
         confusion: pixels by true (row) and predicted class, in the order of `per_class_iou`.
         notes: what limits the score, for people. class_notes: why a class has no IoU, or a doubtful one.
         gain: against earlier scores on the same images and labels.
+        calibration: how far its confidence can be believed; None where no image is held out.
     """
 
     step: int
@@ -350,6 +352,7 @@ class Validated:
     notes: tuple[str, ...] = ()
     class_notes: Mapping[str, str] = field(default_factory=dict)
     gain: Gain | None = None
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,6 +366,7 @@ class Prediction:
             06:12" of an earlier one, "U-Net, weights.safetensors" of a file.
         run: folder of the run whose weights they are; None for a file from elsewhere.
         miou: the score these weights were saved with; None where they are not saved, or were never scored.
+        calibration_error: how far the confidence is from what is right, 0..1; None: nobody knows.
     """
 
     key: str
@@ -374,6 +378,7 @@ class Prediction:
     seconds: float
     run: str | None = None
     miou: float | None = None
+    calibration_error: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -614,11 +619,11 @@ Event: TypeAlias = (
     | Uncertainty
     | OverlayCompared
     | Checkpointed
+    | Exported
     | FolderProgress
     | FolderProblem
     | FolderEnded
     | CropsPreviewed
-    | Exported
     | Notice
     | Paused
     | Resumed

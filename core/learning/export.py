@@ -39,10 +39,11 @@ class _WithNormalization(nn.Module):
         super().__init__()
         self.normalize = Normalize(header.normalization)
         self.network = network
+        self.temperature = header.temperature
 
     def forward(self, pixels: Tensor) -> Tensor:
         logits: Tensor = self.network(self.normalize(pixels))
-        return logits
+        return logits if self.temperature == 1.0 else logits / self.temperature
 
 
 def export_weights(run: RunFolder, out: Path) -> Path:
@@ -67,9 +68,9 @@ def export_onnx(network: SegmentationNetwork, header: WeightsHeader, path: Path)
     """Write the network as one ONNX file, once onnxruntime has given the same classes as torch.
 
     Input `pixels` (N, 3, T, T) float32: RGB 0..255, resized by the header's `scale`, T the header's tile;
-    N is free. Output `logits` (N, C, T, T). Classes and all the rest of the header are in the file's
-    metadata. The tile is fixed because graphs with free height and width have been wrong away from the size
-    they were traced at.
+    N is free. Output `logits` (N, C, T, T), divided by the header's temperature already. Classes and all the
+    rest of the header are in the file's metadata. The tile is fixed because graphs with free height and width
+    have been wrong away from the size they were traced at.
 
     Raises:
         MaskloopError: the network cannot be expressed, or onnxruntime computes something else.
@@ -167,7 +168,7 @@ def _metadata(header: WeightsHeader, side: int) -> dict[str, str]:
     return {
         "classes": json.dumps(classes, ensure_ascii=False),
         "input": f"RGB 0-255, float32 (N, 3, {side}, {side}), image resized by {header.scale:g}",
-        "output": "logits (N, C, H, W); argmax over C is a channel of classes",
+        "output": "logits (N, C, H, W); argmax over C is a channel of classes, softmax its probability",
         "scale": f"{header.scale:g}",
         "tile": str(side),
         METADATA_KEY: header.to_json(),

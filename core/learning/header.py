@@ -49,6 +49,8 @@ class WeightsHeader:
         scale: factor by which images are resized before the network sees them.
         metrics: scores when it was saved: `miou`, `per_class_iou`, `step`, ...
         data_digest: names the labels it was trained on.
+        temperature: what its logits are divided by before they become probabilities, so that these mean what
+            they say; see `core.learning.calibration`. Files without one: 1.
     """
 
     architecture: str
@@ -61,6 +63,7 @@ class WeightsHeader:
     metrics: Mapping[str, JsonValue] = field(default_factory=lambda: MappingProxyType({}))
     data_digest: str = ""
     program_version: str = field(default_factory=program_version)
+    temperature: float = 1.0
 
     def to_json(self) -> str:
         """For the file."""
@@ -77,6 +80,7 @@ class WeightsHeader:
             metrics=dict(self.metrics),
             data_digest=self.data_digest,
             program_version=self.program_version,
+            temperature=self.temperature,
         )
         return msgspec.json.encode(record).decode()
 
@@ -97,6 +101,7 @@ class WeightsHeader:
             metrics=MappingProxyType(record.metrics),
             data_digest=record.data_digest,
             program_version=record.program_version,
+            temperature=record.temperature if record.temperature > 0 else 1.0,
         )
 
 
@@ -121,6 +126,7 @@ class _Record(msgspec.Struct):
     metrics: dict[str, Any]
     data_digest: str
     program_version: str
+    temperature: float = 1.0
 
 
 class _Version(msgspec.Struct):

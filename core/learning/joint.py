@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 
 from core.errors import FileProblem, MaskloopError, TrainingError
+from core.learning.calibration import Calibration
 from core.learning.config import INSTANT_MODEL
 from core.learning.counted import CountedImages
 from core.learning.events import Checkpointed, Event, Notice, ScoredOn, StepDone
@@ -209,13 +210,15 @@ def _joined(state: TrainState, learner: InstantLearner) -> Iterator[Event]:
         network: SegmentationNetwork = learner.network.cpu()
         text = "kept: the instant learner alone, which scored best"
         if share < 100:
-            network = BlendNetwork(deep.cpu(), learner.network.cpu(), share)
+            # Scored without the mirror images, which would take a budget's seconds: it is a little better.
+            network = BlendNetwork(deep.cpu(), learner.network.cpu(), share, mirrored=True)
             text = f"kept: {share} % instant learner, {100 - share} % {model_spec(deep.architecture).title}"
         if score is not None:
             yield state.note_score(score, comparable=score)
         if share == 100:
             save_weights(_kept_aside(state), deep, header)
-        save_weights(state.run.best_weights, network, _header(state, header, network))
+        calibration = None if score is None else score.calibration
+        save_weights(state.run.best_weights, network, _header(state, header, network, calibration))
         state.progress.saved(step=state.step, best=True, held_out=())
     except (MaskloopError, MemoryError) as error:
         yield Notice(text=f"the deep network is kept alone: {error}", level="warning")
@@ -255,7 +258,9 @@ def _fitted_aside(state: TrainState, learner: InstantLearner) -> Iterator[Event]
             yield event
 
 
-def _header(state: TrainState, deep: WeightsHeader, network: SegmentationNetwork) -> WeightsHeader:
+def _header(
+    state: TrainState, deep: WeightsHeader, network: SegmentationNetwork, calibration: Calibration | None
+) -> WeightsHeader:
     """What is true of the joined network, from what its deep part says about itself."""
     return replace(
         deep,
@@ -268,7 +273,9 @@ def _header(state: TrainState, deep: WeightsHeader, network: SegmentationNetwork
             "miou": state.best.miou,
             "per_class_iou": dict(state.best.per_class_iou),
             "pixel_accuracy": state.best.pixel_accuracy,
+            "ece": None if calibration is None else calibration.error,
         },
+        temperature=1.0 if calibration is None else calibration.temperature,
         data_digest=state.store.digest(),
     )
 
@@ -299,6 +306,7 @@ def _best_share(
         for share, images in counted.items():
             mixed = (1.0 - share / 100) * slow_log + share / 100 * quick_log  # (C, H, W)
             images.update(truth, mixed.argmax(axis=0).astype(np.uint8), key=key, digest=labels.digest)
+            images.judged.add_logits(mixed, truth)
     if not len(counted[UNJUDGED_SHARE]):
         return UNJUDGED_SHARE, None
     miou = {share: images.confusion.miou() or 0.0 for share, images in counted.items()}

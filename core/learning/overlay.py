@@ -54,6 +54,16 @@ class SavedWeights:
         return f"{model_spec(header.architecture).title}, {self.label}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Whose prediction it is: for people; the run's folder; its score; how far its confidence is off."""
+
+    source: str
+    run: Path | None = None
+    miou: float | None = None
+    calibration_error: float | None = None
+
+
 class OverlayWeights:
     """The weights that predictions come from.
 
@@ -73,7 +83,7 @@ class OverlayWeights:
         self._takeover: Takeover | None = None
         self._kept: SavedWeights | None = None  # of a run that ended before the comparison did
         self._epoch = 0
-        self._versioned: tuple[object, int, float] | None = None
+        self._versioned: object = None
         self._latest = 0
         self._asker = Asker()
 
@@ -125,7 +135,8 @@ class OverlayWeights:
         deep, instant = self._deep_version, 0 if self._instant is None else self._instant.version
         if deep is None and not instant:
             return None
-        shown = deep, instant, self._instant_share()
+        temperature = 1.0 if self._instant is None else self._instant.temperature
+        shown = deep, instant, self._instant_share(), round(temperature, 2)
         if shown != self._versioned:
             self._versioned = shown
             self._latest += 1
@@ -222,17 +233,18 @@ class OverlayWeights:
         started_s = time.perf_counter()
         speakers = self._speakers()
         found, opinions = self._asker.ask(target, speakers, interrupted, keep=keep)
-        source, folder, miou = self._origin(speakers.share)
+        origin = self._origin(speakers.share)
         prediction = Prediction(
             key=target.key,
             revision=revision,
             weights_version=version,
             classes=PackedMask.pack(found.classes),
             confidence=PackedMask.pack(found.confidence),
-            source=source,
+            source=origin.source,
             seconds=time.perf_counter() - started_s,
-            run=None if folder is None else str(folder),
-            miou=miou,
+            run=None if origin.run is None else str(origin.run),
+            miou=origin.miou,
+            calibration_error=origin.calibration_error,
         )
         return prediction, opinions
 
@@ -286,23 +298,26 @@ class OverlayWeights:
     def _run_is_shown(self) -> bool:
         return self._run is not None and self._run.step > 0 and self._takeover is None
 
-    def _origin(self, share: float) -> tuple[str, Path | None, float | None]:
-        """Whose prediction it is, with that share of the instant learner: for people; its run; its score."""
+    def _origin(self, share: float) -> _Origin:
+        """Whose prediction it is, with this share of the instant learner."""
         if share == 1.0:
             score = None if self._instant is None else self._instant.score
-            return INSTANT_TITLE, None, None if score is None else score.miou
-        folder: Path | None
+            if score is None:
+                return _Origin(INSTANT_TITLE)
+            error = None if score.calibration is None else score.calibration.error
+            return _Origin(INSTANT_TITLE, miou=score.miou, calibration_error=error)
         if self._run_is_shown:
             assert self._run is not None
-            source = f"{model_spec(self._run.config.model).title}, step {self._run.step}"
-            folder, miou = self._run.run.path, None
+            run, known = self._run, self._run.calibration
+            source = f"{model_spec(run.config.model).title}, step {run.step}"
+            deep = _Origin(source, run.run.path, None, None if known is None else known.error)
         else:
             assert self._file is not None
             header = self._header(self._file)
-            source, folder = self._file.source(header), self._file.run
-            saved = header.metrics.get("miou")
-            miou = saved if isinstance(saved, float) else None
-        return (source, folder, miou) if share == 0.0 else (f"{INSTANT_TITLE} and {source}", folder, None)
+            miou, error = (_number(header.metrics.get(name)) for name in ("miou", "ece"))
+            deep = _Origin(self._file.source(header), self._file.run, miou, error)
+        # Of what both say together nobody has taken the score.
+        return deep if share == 0.0 else _Origin(f"{INSTANT_TITLE} and {deep.source}", deep.run)
 
     def _deep_predictor(self) -> Predictor:
         """Of the weights that are shown."""
@@ -317,6 +332,7 @@ class OverlayWeights:
         if known is None or known.device != run.device:
             known = self._run_predictor = run.predictor()
             self._file_predictor = None
+        known.temperature = run.temperature
         return known
 
     def _saved_predictor(self) -> Predictor:
@@ -335,3 +351,7 @@ class OverlayWeights:
 
     def _tell(self, text: str, progress: float | None) -> None:
         self._notify(Notice(text=text, progress=progress))
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, float) else None

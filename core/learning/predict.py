@@ -43,8 +43,9 @@ class PredictedMap:
 
     Attributes:
         classes: (H, W) uint8: class indices (mask values).
-        confidence: (H, W) uint8: probability of that class, 0..255.
-        probabilities: (C, H, W) float16 in channel order, where they were asked for.
+        confidence: (H, W) uint8: probability of that class, 0..255, at the network's temperature.
+        probabilities: (C, H, W) float16 in channel order, as the network gives them (at temperature 1), where
+            they were asked for.
     """
 
     classes: NDArray[np.uint8]
@@ -106,6 +107,9 @@ class Predictor:
             Giving it also turns one-pass prediction off for images larger than it.
         overlap: of neighbouring tiles, pixels; a quarter of the tile by default.
         notify: told when memory ran out and what is done about it.
+
+    Attributes:
+        temperature: of the confidence; the header's, until somebody knows better.
     """
 
     def __init__(
@@ -120,6 +124,7 @@ class Predictor:
     ) -> None:
         self.network = network
         self.header = header
+        self.temperature = header.temperature
         self.device = torch.device(device)
         self._notify = notify
         self._multiple = network.size_multiple
@@ -176,7 +181,8 @@ class Predictor:
         network = self._on_device().eval()
         scaled_hw = scaled_size(picture.size_hw, self.header.scale)
         scaled = picture if scaled_hw == picture.size_hw else ReducedRows(picture, scaled_hw)
-        yield from mapped_rows(self._bands(network, scaled), scaled_hw, picture.size_hw, self._values)
+        bands = self._bands(network, scaled)
+        yield from mapped_rows(bands, scaled_hw, picture.size_hw, self._values, temperature=self.temperature)
 
     def _step_down(self, size_hw: tuple[int, int], reason: str) -> None:
         """Take the next rung of the ladder. Raises MaskloopError at its end."""
@@ -224,6 +230,7 @@ class Predictor:
                     (image.shape[0], image.shape[1]),
                     self._values,
                     probabilities=probabilities,
+                    temperature=self.temperature,
                 )
         finally:
             network.train(was_training)
@@ -300,6 +307,7 @@ def mapped(
     values: NDArray[np.uint8],
     *,
     probabilities: bool = False,
+    temperature: float = 1.0,
 ) -> PredictedMap:
     """Class of every pixel from rows of logits at another scale.
 
@@ -308,13 +316,16 @@ def mapped(
         scaled_hw: of the image the network saw.
         size_hw: of the map.
         values: the class index of each channel.
-        probabilities: keep them as well.
+        probabilities: keep them as well, at temperature 1.
+        temperature: of the confidence.
     """
     height, width = size_hw
     classes = np.empty((height, width), dtype=np.uint8)
     confidence = np.empty((height, width), dtype=np.uint8)
     shares = np.empty((len(values), height, width), dtype=np.float16) if probabilities else None
-    for part in mapped_rows(bands, scaled_hw, size_hw, values, probabilities=probabilities):
+    for part in mapped_rows(
+        bands, scaled_hw, size_hw, values, probabilities=probabilities, temperature=temperature
+    ):
         if part is None:
             continue
         rows = slice(part.top, part.top + len(part.classes))
@@ -332,6 +343,7 @@ def mapped_rows(
     values: NDArray[np.uint8],
     *,
     probabilities: bool = False,
+    temperature: float = 1.0,
 ) -> Iterator[PredictedRows | None]:
     """As `mapped`, row after row; None where `bands` has it."""
     top = 0
@@ -339,8 +351,11 @@ def mapped_rows(
         if logits is None:
             yield None
             continue
-        softmax = logits.softmax(dim=0)  # (C, rows, W)
+        cooled = logits if temperature == 1.0 else logits / temperature
+        softmax = cooled.softmax(dim=0)  # (C, rows, W)
         best, channel = softmax.max(dim=0)
+        if probabilities and temperature != 1.0:
+            softmax = logits.softmax(dim=0)
         yield PredictedRows(
             top,
             values[channel.cpu().numpy()],

@@ -82,6 +82,11 @@ class RunRecord:
         low, high = score.interval or (None, None)
         between = "" if low is None else f" ({low:.3f} to {high:.3f})"
         self.log(f"step {step}: mIoU {miou}{between} on {score.images} {on} images")
+        if (found := score.calibration) is not None:
+            self.log(
+                f"calibration error {found.error:.3f} at temperature {found.temperature:.2f},"
+                f" {found.error_before:.3f} without"
+            )
         self._write(
             {
                 "step": step,
@@ -94,6 +99,7 @@ class RunRecord:
                 "val_miou_low": low,
                 "val_miou_high": high,
                 "val_interval_over": None if low is None else score.interval_over,
+                **_of_calibration(score),
                 **{f"val_iou:{name}": value for name, value in score.per_class_iou.items()},
                 **{f"val_iou_low:{name}": ends.low for name, ends in score.class_intervals.items() if ends},
                 **{f"val_iou_high:{name}": ends.high for name, ends in score.class_intervals.items() if ends},
@@ -127,3 +133,11 @@ class RunRecord:
     def _write(self, row: Mapping[str, Value]) -> None:
         self._rows.append({name: row.get(name) for name in self._columns})
         self.write()
+
+
+def _of_calibration(score: Score) -> dict[str, Value]:
+    """The columns of a score's calibration."""
+    found = score.calibration
+    if found is None:
+        return {}
+    return {"val_ece": found.error, "val_ece_before": found.error_before, "temperature": found.temperature}

@@ -25,6 +25,7 @@ Value: TypeAlias = float | str | None
 METRICS: Final = (
     *("step", "seconds", "loss", "lr", "val_miou", "val_pixel_accuracy", "val_on", "val_images"),
     *("val_miou_low", "val_miou_high", "val_interval_over"),
+    *("val_ece", "val_ece_before", "temperature"),
 )
 """First columns of metrics.csv. `val_iou:<class>` follow, and the ends of their intervals, `val_iou_low:` and
 `val_iou_high:<class>`. Empty cells: not measured in that row."""

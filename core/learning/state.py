@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from core.annotation.model import ClassList
 from core.errors import TrainingError
+from core.learning.calibration import Calibration
 from core.learning.checkpoint import Checkpoint
 from core.learning.clock import Clock
 from core.learning.config import TrainConfig
@@ -91,6 +92,7 @@ class TrainState:
         self.randomness = Randomness(device)
         self.clock = Clock()
         self.best = Best()
+        self.calibration: Calibration | None = None
         self.progress = Progress(self.run.path, store, config.patience)
         self.class_weights = self._balance = torch.ones(len(classes), device=device)
         self.step = 0
@@ -209,12 +211,19 @@ class TrainState:
                 "miou": self.best.miou,
                 "per_class_iou": dict(self.best.per_class_iou),
                 "pixel_accuracy": self.best.pixel_accuracy,
+                "ece": None if self.calibration is None else self.calibration.error,
                 "on": self.validator.plan.on,
                 "step": self.step,
                 "seconds": round(self.clock.seconds, 3),
             },
             data_digest=self.store.digest(self.sampler.keys),
+            temperature=self.temperature,
         )
+
+    @property
+    def temperature(self) -> float:
+        """Of the averaged network's confidence, by the last score on held-out images; 1 without one."""
+        return 1.0 if self.calibration is None else self.calibration.temperature
 
     def predictor(self) -> Predictor:
         """Predicts with the averaged network as it is at the time."""
@@ -293,6 +302,7 @@ class TrainState:
         `on` is what was scored, where that is not what was planned.
         """
         best = self.best.note(score, comparable, self.step)
+        self.calibration = score.calibration or self.calibration
         on, seconds = self.validator.plan.on if on is None else on, self.clock.seconds
         self.record.score(score, on=on, step=self.step, seconds=seconds, lr=self.learner.lr)
         return self.progress.validated(score, comparable, on=on, step=self.step, seconds=seconds, best=best)
@@ -330,6 +340,7 @@ class TrainState:
             "validation_few": self.validator.few,
             "scored_step": self.validator.scored_step,
             "best": self.best.state(),
+            "calibration": None if self.calibration is None else list(astuple(self.calibration)),
             "progress": self.progress.state(),
         }
 
@@ -342,6 +353,8 @@ class TrainState:
         self.sampler.crop = self.learner.load.crop
         best = Best(**checkpoint["best"])
         self.best = best if best.saved else Best()  # the weights of that score never got to disk
+        calibration = checkpoint.get("calibration")  # older runs have none
+        self.calibration = None if calibration is None else Calibration(*calibration)
         if "progress" in checkpoint and (text := self.progress.restore(checkpoint["progress"])):
             self.notify(Notice(text=text))
         self.validator.few = checkpoint["validation_few"]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from core.errors import FileProblem
 from core.learning.bootstrap import Interval, Units, intervals
+from core.learning.calibration import Calibration, worth_sampling
 from core.learning.config import INSTANT_MODEL, TrainConfig
 from core.learning.counted import CountedImages
 from core.learning.data import ChannelMap, LabelStore
@@ -39,7 +40,7 @@ ALLOWANCE_SHARE: Final = 0.03
 class PredictsImages(Protocol):
     """What validation needs of `core.learning.predict.Predictor`."""
 
-    def predict(self, image: NDArray[np.uint8]) -> PredictsClasses:
+    def predict(self, image: NDArray[np.uint8], *, probabilities: bool = False) -> PredictsClasses:
         """Class indices and more of an RGB image (H, W, 3)."""
         ...
 
@@ -50,6 +51,11 @@ class PredictsClasses(Protocol):
     @property
     def classes(self) -> NDArray[np.uint8]:
         """Class indices (H, W)."""
+        ...
+
+    @property
+    def probabilities(self) -> NDArray[np.float16] | None:
+        """Of every channel (C, H, W), where they were asked for."""
         ...
 
 
@@ -106,6 +112,7 @@ class Score:
         confusion: pixels by true class (rows) and predicted class, in the order of `per_class_iou`.
         trust: in words, what limits the score.
         counted: image by image.
+        calibration: how far its confidence can be believed; None where nobody looked.
     """
 
     miou: float | None
@@ -118,12 +125,15 @@ class Score:
     confusion: tuple[tuple[int, ...], ...]
     trust: Trust
     counted: CountedImages
+    calibration: Calibration | None = None
 
     @classmethod
     def of(cls, counted: CountedImages, names: Sequence[str]) -> Self:
         """What was counted, for classes of these names."""
         confusion = counted.confusion
         drawn = intervals(*counted.units)
+        calibration = counted.judged.calibration()
+        counted.judged.clear()
         return cls(
             miou=confusion.miou(),
             per_class_iou=dict(zip(names, confusion.iou(), strict=True)),
@@ -135,7 +145,17 @@ class Score:
             confusion=tuple(tuple(row) for row in confusion.counts.tolist()),
             trust=trust(counted.per_image, names, interval=drawn.miou),
             counted=counted,
+            calibration=calibration,
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """Of one image: truth and prediction, channels (H, W); its labels' digest; probabilities, if asked."""
+
+    maps: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+    digest: str
+    probabilities: NDArray[np.float16] | None
 
 
 @dataclass(slots=True)
@@ -221,42 +241,43 @@ class Validator:
         few = len(keys) if self.few is None else self.few
         counted, everything = (CountedImages(len(self.channels.classes)) for _ in range(2))
         for number, key in enumerate(keys):
-            maps = self._maps(predictor, key)
-            if maps is None:
+            found = self._look(predictor, key)
+            if found is None:
                 continue
-            digest = self.store.get(key).digest
-            everything.update(*maps, key=key, digest=digest)
+            everything.update(*found.maps, key=key, digest=found.digest, probabilities=found.probabilities)
             if number < few:
-                counted.update(*maps, key=key, digest=digest)
+                counted.update(*found.maps, key=key, digest=found.digest)
         score = self._score(everything)
         return (score if len(counted) == len(everything) else self._score(counted)), score
 
     def count_in(self, confusion: ConfusionMatrix, predictor: PredictsImages, key: str) -> int:
         """Count one image in; 0 if it cannot be read."""
-        maps = self._maps(predictor, key)
-        if maps is None:
+        found = self._look(predictor, key)
+        if found is None:
             return 0
-        confusion.update(*maps)
+        confusion.update(*found.maps)
         return 1
 
     def _count(self, counted: CountedImages, predictor: PredictsImages, key: str) -> None:
         """Count one image in, if it can be read."""
-        maps = self._maps(predictor, key)
-        if maps is not None:
-            counted.update(*maps, key=key, digest=self.store.get(key).digest)
+        found = self._look(predictor, key)
+        if found is not None:
+            counted.update(*found.maps, key=key, digest=found.digest, probabilities=found.probabilities)
 
-    def _maps(
-        self, predictor: PredictsImages, key: str
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
-        """Truth and prediction of an image, channels (H, W); None if it cannot be read."""
+    def _look(self, predictor: PredictsImages, key: str) -> _Found | None:
+        """Ask about one image; None if it cannot be read."""
         try:
             image = self.store.pixels(key)
         except FileProblem as problem:
             self.store.remove(key)
             self.problems.append(problem)
             return None
-        truth = self.channels.to_channels(self.store.get(key).mask)
-        return truth, self.channels.to_channels(predictor.predict(image).classes)
+        # Images a network has learned from say nothing about how sure it may be of others.
+        closely = self.plan.on == "validation" and worth_sampling(image.shape[:2])
+        predicted = predictor.predict(image, probabilities=closely)
+        labels = self.store.get(key)
+        maps = self.channels.to_channels(labels.mask), self.channels.to_channels(predicted.classes)
+        return _Found(maps, labels.digest, predicted.probabilities)
 
     def _keys(self) -> list[str]:
         return [key for key in self.plan.keys if key in self.store]

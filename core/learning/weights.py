@@ -31,6 +31,7 @@ def header_for(
     scale: float = 1.0,
     metrics: Mapping[str, JsonValue] | None = None,
     data_digest: str = "",
+    temperature: float = 1.0,
 ) -> WeightsHeader:
     """The header for a network as it is now."""
     return WeightsHeader(
@@ -43,6 +44,7 @@ def header_for(
         scale=scale,
         metrics=metrics or {},
         data_digest=data_digest,
+        temperature=temperature,
     )
 
 

@@ -19,6 +19,7 @@ BACKGROUND, DISC, SQUARE = 0, 3, 7
 @dataclass
 class _Found:
     classes: NDArray[np.uint8]
+    probabilities: None = None
 
 
 class _Everywhere:
@@ -27,7 +28,7 @@ class _Everywhere:
     def __init__(self, value: int, clock: list[float] | None = None, image_s: float = 0.0) -> None:
         self._value, self._clock, self._image_s = value, clock, image_s
 
-    def predict(self, image: NDArray[np.uint8]) -> _Found:
+    def predict(self, image: NDArray[np.uint8], *, probabilities: bool = False) -> _Found:
         if self._clock is not None:
             self._clock[0] += self._image_s
         return _Found(np.full(image.shape[:2], self._value, np.uint8))

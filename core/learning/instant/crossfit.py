@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.errors import FileProblem
+from core.learning.calibration import worth_sampling
 from core.learning.counted import CountedImages
 from core.learning.data import LabelStore
 from core.learning.instant.head import RATE, PointSet, fit_head
@@ -75,15 +76,17 @@ def cross_fit(learner: InstantLearner, store: LabelStore) -> Iterator[Score | No
             if key not in store:
                 continue
             try:
-                predicted = judge.learner.predict(learner.features(key)).classes
+                features = learner.features(key)
+                predicted = judge.learner.predict(features, probabilities=worth_sampling(features.size_hw))
             except FileProblem:
                 continue  # the learner itself will tell
             labels = store.get(key)
             counted.update(
                 learner.channels.to_channels(labels.mask),
-                learner.channels.to_channels(predicted),
+                learner.channels.to_channels(predicted.classes),
                 key=key,
                 digest=labels.digest,
+                probabilities=predicted.probabilities,
             )
             yield None
     yield Score.of(counted, learner.channels.classes.names)

@@ -291,14 +291,17 @@ class InstantLearner:
         return self.predict(self.features(key))
 
     @torch.inference_mode()
-    def predict(self, features: Features, *, probabilities: bool = False) -> PredictedMap:
-        """The class of every pixel of the image these features are of."""
+    def predict(
+        self, features: Features, *, probabilities: bool = False, temperature: float = 1.0
+    ) -> PredictedMap:
+        """The class of every pixel of the image these features are of; see `core.learning.predict.mapped`."""
         return mapped(
             self._bands(features),
             features.scaled_hw,
             features.size_hw,
             self._values,
             probabilities=probabilities,
+            temperature=temperature,
         )
 
     def _bands(self, features: Features) -> Iterator[Tensor]:

@@ -159,12 +159,19 @@ class LiveInstant:
         """
         assert self._learner is not None
         features = self._learner.cache.get(key, stamp(image_path), read)
-        return self._learner.predict(features, probabilities=True)
+        return self._learner.predict(features, probabilities=True, temperature=self.temperature)
 
     def probabilities_of(self, image: NDArray[np.uint8]) -> PredictedMap:
         """The same of pixels, RGB (H, W, 3), uint8, of which nothing is kept: that takes seconds on a CPU."""
         assert self._learner is not None
-        return self._learner.predict(self._learner.cache.compute(image), probabilities=True)
+        features = self._learner.cache.compute(image)
+        return self._learner.predict(features, probabilities=True, temperature=self.temperature)
+
+    @property
+    def temperature(self) -> float:
+        """Of its confidence, by cross-fitting; 1 until it was scored."""
+        calibration = None if self.score is None else self.score.calibration
+        return 1.0 if calibration is None else calibration.temperature
 
     @property
     def encoder(self) -> nn.Module:
