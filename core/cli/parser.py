@@ -44,6 +44,14 @@ def option(text: str) -> tuple[str, str | int]:
     return name, int(value) if value.lstrip("-").isdigit() else value
 
 
+def setting(text: str) -> tuple[str, str]:
+    """`name=value`, the value as it stands."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
+    return name, value
+
+
 def shard(text: str) -> tuple[int, int]:
     """`2/4` as (1, 4)."""
     number, slash, count = text.partition("/")
@@ -112,6 +120,34 @@ def make_parser() -> argparse.ArgumentParser:
         default=None,
         metavar="N",
         help="end after N validations in a row without a better score",
+    )
+    train.add_argument(
+        "--folds",
+        type=positive_int,
+        default=None,
+        metavar="K",
+        help="cross-validate on K folds, then train on all",
+    )
+    train.add_argument(
+        "--class-weights",
+        choices=("none", "inverse_sqrt", "median_frequency"),
+        default="inverse_sqrt",
+        help="how much more pixels of rare classes count (default: by the root of their rarity)",
+    )
+    train.add_argument(
+        "--rare-crops",
+        type=float,
+        default=0.5,
+        metavar="SHARE",
+        help="share of crops cut around rare classes and fresh corrections (default 0.5)",
+    )
+    train.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=setting,
+        metavar="NAME=VALUE",
+        help="any other setting of a run, such as ema=0.995 or weight_decay=0.05; may be given several times",
     )
     train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     train.add_argument("--seed", type=int, default=0)

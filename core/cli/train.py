@@ -6,21 +6,26 @@ import argparse
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
+from core.cli.folds import answer_folds, cross_validate, folds_fields
 from core.cli.output import ProgressPrinter, answer, answer_json, class_table, percent, say, say_problems
 from core.errors import MaskloopError, TrainingError
 from core.learning.config import AUTO_MODEL, TrainConfig
 from core.learning.data import LabelStore
 from core.learning.events import Finished
 from core.learning.fit import TrainState
+from core.learning.folds import FoldReport
 from core.learning.joint import events_of
 from core.learning.memory import is_device_lost
 from core.learning.run_host import start_run
 from core.learning.run_status import RunLock, can_go_on
 from core.learning.runs import RunFolder
 from core.learning.sensible import check_sensible
+from core.learning.settings_text import configured
+from core.project.layout import ProjectLayout
 from core.project.project import Project
 
 
@@ -38,16 +43,27 @@ def train(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         crop=arguments.crop,
         batch=arguments.batch,
+        folds=arguments.folds,
+        class_weights=arguments.class_weights,
+        rare_crops=arguments.rare_crops,
         model_options=tuple(arguments.option),
     )
+    config = configured(config, arguments.set)
     check_sensible(config)
+    report: FoldReport | None = None
     with Project.open(arguments.project, lock=False) as project:
         for note in project.notes:
             say(note)
-        finished = run_training(project, config, resume=arguments.resume)
+        if config.folds:
+            train_once = partial(_train_in, project=project, printer=ProgressPrinter())
+            finished, report = cross_validate(config, _labels(project), project.layout, train_once)
+        else:
+            finished = run_training(project, config, resume=arguments.resume)
     if arguments.json:
-        answer_json(summary(finished))
+        answer_json(summary(finished) | ({} if report is None else folds_fields(report)))
     else:
+        if report is not None:
+            answer_folds(report)
         answer(class_table(finished.per_class_iou, finished.best_miou))
         answer(
             f"{finished.steps} steps in {finished.seconds:.0f} s, best mIoU {percent(finished.best_miou)}; "
@@ -57,10 +73,7 @@ def train(arguments: argparse.Namespace) -> None:
 
 def run_training(project: Project, config: TrainConfig, *, resume: bool = False) -> Finished:
     """Train on the project's labels, printing progress to standard error."""
-    store = LabelStore.from_project(project)
-    say_problems(project.problems)
-    if project.problems and not store.labelled_keys():
-        raise MaskloopError(f"{project.root}: none of its labels could be read; the lines above say why")
+    store = _labels(project)
     printer = ProgressPrinter()
     if resume:
         runs = [run for run in map(RunFolder, project.layout.runs_by_time()) if can_go_on(run)]
@@ -84,6 +97,29 @@ def run_training(project: Project, config: TrainConfig, *, resume: bool = False)
             reason = str(error).partition("\n")[0]
         say(f"warning: the graphics card reported an error ({reason}): training goes on on the CPU")
         state = TrainState.resume(state.run.path, store, TrainConfig(device="cpu"), printer.on_event)
+        return _trained(state, project, printer)
+
+
+def _labels(project: Project) -> LabelStore:
+    """What there is to learn; files that cannot be read are said."""
+    store = LabelStore.from_project(project)
+    say_problems(project.problems)
+    if project.problems and not store.labelled_keys():
+        raise MaskloopError(f"{project.root}: none of its labels could be read; the lines above say why")
+    return store
+
+
+def _train_in(
+    config: TrainConfig,
+    store: LabelStore,
+    layout: ProjectLayout,
+    *,
+    project: Project,
+    printer: ProgressPrinter,
+) -> Finished:
+    """A new run in the runs' folder of a layout, to its end."""
+    state = start_run(config, store, layout, printer.on_event)
+    with RunLock(state.run):
         return _trained(state, project, printer)
 
 

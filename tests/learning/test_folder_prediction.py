@@ -255,3 +255,39 @@ def test_a_pending_job_keeps_the_weights_it_began_with(
     assert PendingJob(layout).begin(found).weights == kept.weights
     PendingJob(layout).end()
     assert PendingJob(layout).load() is None
+
+
+@pytest.mark.parametrize("output_format", ["masks", "overlay"])
+def test_huge_images_stream_through_the_network(
+    job: Callable[..., PredictionJob],
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    output_format: str,
+) -> None:
+    """In tiles, from rows that are never all in memory: what the whole picture gives, but for rounding."""
+    rng = np.random.default_rng(3)
+    pixels = np.kron(rng.integers(0, 256, (70, 40, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))
+    Image.fromarray(pixels).save(tmp_path / "huge.png")
+    plain = work_through(job(images=(str(tmp_path / "huge.png"),), format=output_format))
+    monkeypatch.setattr("core.images.pyramid.HUGE_PIXELS", 1000)
+    monkeypatch.setattr("core.formats.prediction_files.HUGE_PIXELS", 1000)
+    wanted = job(images=(str(tmp_path / "huge.png"),), format=output_format, out=str(tmp_path / "streamed"))
+    work = FolderPrediction(wanted, device="cpu")
+    work.predictor = Predictor(work.predictor.network, work.predictor.header, tile=128, overlap=96)
+    (streamed,) = [image for image in work.steps() if image is not None]
+    work.close()
+    assert plain[0].file is not None
+    assert streamed.file is not None, streamed.problem
+    expected, found = read_image(plain[0].file).astype(int), read_image(streamed.file).astype(int)
+    assert (np.abs(found - expected).max(axis=2) > 1).mean() < 0.02
+    assert visible(tmp_path / "streamed") == ["huge.png"]  # nothing half-made stays
+
+
+def test_huge_images_make_no_labelme_files_and_say_so(
+    job: Callable[..., PredictionJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.formats.prediction_files.HUGE_PIXELS", 1000)
+    done = work_through(job(format="labelme"))
+    assert outcomes(done) == ["failed"] * 5
+    assert "choose masks" in done[0].problem

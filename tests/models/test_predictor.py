@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 from core.annotation.model import ClassList
 from core.errors import DeviceError, MaskloopError
+from core.images.rows import WholePicture
 from core.learning.data import resized
 from core.learning.header import WeightsHeader
 from core.learning.predict import Predictor, choose_device, open_predictor
@@ -205,3 +206,43 @@ def test_the_gpu_sees_what_the_cpu_sees(narrow, classes: ClassList, colour_heade
     on_cpu = Predictor(network, header, "cpu").predict(image)
     on_gpu = Predictor(network, header, "cuda").predict(image)
     assert (on_cpu.classes == on_gpu.classes).mean() > 0.98
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_a_picture_in_rows_gives_what_the_whole_gives(colour_network, colour_header, scale):
+    """With breath between two passes, and never more than a row of tiles in memory."""
+    image = np.random.default_rng(0).integers(0, 256, size=(300, 260, 3), dtype=np.uint8)
+    header = replace(colour_header, scale=scale)
+    predictor = Predictor(colour_network(blur=True), header, tile=96, overlap=32)
+    parts = list(predictor.stepwise(WholePicture(image)))
+    assert sum(part is None for part in parts) >= (4 if scale == 1.0 else 2)
+    rows = [part for part in parts if part is not None]
+    assert [part.top for part in rows] == np.cumsum([0, *(len(part.classes) for part in rows[:-1])]).tolist()
+    classes = np.concatenate([part.classes for part in rows])
+    assert (classes == predictor.predict(image).classes).mean() > 0.99
+
+
+def test_inference_mode_is_not_left_on_between_two_passes(colour_network, colour_header):
+    for _ in Predictor(colour_network(), colour_header, tile=64).stepwise(
+        WholePicture(coloured(200, 100)[0])
+    ):
+        assert not torch.is_inference_mode_enabled()
+
+
+def test_rows_come_again_from_the_top_when_memory_runs_out(colour_network, colour_header, monkeypatch):
+    network = colour_network()
+    predictor = Predictor(network, colour_header, tile=256)
+    forward, calls = network.forward, []
+
+    def short(pixels):
+        calls.append(pixels.shape[-1])
+        if len(calls) == 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return forward(pixels)
+
+    monkeypatch.setattr(network, "forward", short)
+    image, expected = coloured(500, 200)
+    rows = [part for part in predictor.stepwise(WholePicture(image)) if part is not None]
+    last = max(n for n, part in enumerate(rows) if part.top == 0)
+    np.testing.assert_array_equal(np.concatenate([part.classes for part in rows[last:]]), expected)
+    assert calls[-1] == 128
