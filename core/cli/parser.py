@@ -151,7 +151,13 @@ def make_parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--resume", action="store_true", help="continue the newest run")
+    again = train.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="continue the newest run")
+    again.add_argument(
+        "--auto-resume",
+        action="store_true",
+        help="continue the newest run if it is not finished, else start one: for jobs that are started again",
+    )
     _json(train)
 
     predict = commands.add_parser(

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import argparse
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from types import FrameType
 from typing import Any
 
-from core.cli.folds import answer_folds, cross_validate, folds_fields
+from core.cli.beginning import Resume, begin
 from core.cli.output import ProgressPrinter, answer, answer_json, class_table, percent, say, say_problems
 from core.errors import MaskloopError, TrainingError
-from core.learning.config import AUTO_MODEL, TrainConfig
+from core.learning.config import TrainConfig
 from core.learning.data import LabelStore
+from core.learning.distributed import Place, note_job
 from core.learning.events import Finished
 from core.learning.fit import TrainState
-from core.learning.folds import FoldReport
+from core.learning.following import follow
 from core.learning.joint import events_of
 from core.learning.memory import is_device_lost
-from core.learning.run_host import start_run
-from core.learning.run_status import RunLock, can_go_on
-from core.learning.runs import RunFolder
+from core.learning.run_status import RunLock
 from core.learning.sensible import check_sensible
-from core.learning.settings_text import configured
-from core.project.layout import ProjectLayout
+from core.learning.team import Group, Team, team_of
 from core.project.project import Project
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Train, or with `--resume` continue the newest run, and print its summary."""
+    """Train, or with `--resume` continue the newest run, and print its summary.
+
+    Started by `torchrun`, this process does its part of the work, and only the first one prints and writes.
+    """
     config = TrainConfig(
         model=arguments.model,
         encoder=arguments.encoder,
@@ -43,27 +43,22 @@ def train(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         crop=arguments.crop,
         batch=arguments.batch,
-        folds=arguments.folds,
-        class_weights=arguments.class_weights,
-        rare_crops=arguments.rare_crops,
         model_options=tuple(arguments.option),
     )
-    config = configured(config, arguments.set)
     check_sensible(config)
-    report: FoldReport | None = None
-    with Project.open(arguments.project, lock=False) as project:
+    place = Place.here()
+    with Project.open(arguments.project, lock=False) as project, team_of(place, config.device) as team:
+        if isinstance(team, Group) and not place.leads:
+            with _stopping_on_signals(lambda: setattr(team, "stop_wanted", True), team):
+                follow(team, LabelStore.from_project(project))
+            return
         for note in project.notes:
             say(note)
-        if config.folds:
-            train_once = partial(_train_in, project=project, printer=ProgressPrinter())
-            finished, report = cross_validate(config, _labels(project), project.layout, train_once)
-        else:
-            finished = run_training(project, config, resume=arguments.resume)
+        choice: Resume = "newest" if arguments.resume else "auto" if arguments.auto_resume else None
+        finished = run_training(project, config, resume=choice, team=team)
     if arguments.json:
-        answer_json(summary(finished) | ({} if report is None else folds_fields(report)))
+        answer_json(summary(finished))
     else:
-        if report is not None:
-            answer_folds(report)
         answer(class_table(finished.per_class_iou, finished.best_miou))
         answer(
             f"{finished.steps} steps in {finished.seconds:.0f} s, best mIoU {percent(finished.best_miou)}; "
@@ -71,85 +66,48 @@ def train(arguments: argparse.Namespace) -> None:
         )
 
 
-def run_training(project: Project, config: TrainConfig, *, resume: bool = False) -> Finished:
-    """Train on the project's labels, printing progress to standard error."""
-    store = _labels(project)
-    printer = ProgressPrinter()
-    if resume:
-        runs = [run for run in map(RunFolder, project.layout.runs_by_time()) if can_go_on(run)]
-        if not runs:
-            raise MaskloopError(f"{project.root}: there is no run to resume; train without --resume first")
-        _check_same(runs[-1], config)
-        lock = RunLock(runs[-1])
-        lock.acquire()
-        state = TrainState.resume(runs[-1].path, store, config, notify=printer.on_event)
-        if state.over():
-            say(_nothing_left(state))
-    else:
-        state = start_run(config, store, project.layout, printer.on_event)
-        lock = RunLock(state.run)
-    with lock:
-        try:
-            return _trained(state, project, printer)
-        except RuntimeError as error:
-            if not is_device_lost(error):
-                raise
-            reason = str(error).partition("\n")[0]
-        say(f"warning: the graphics card reported an error ({reason}): training goes on on the CPU")
-        state = TrainState.resume(state.run.path, store, TrainConfig(device="cpu"), printer.on_event)
-        return _trained(state, project, printer)
+def run_training(
+    project: Project, config: TrainConfig, *, resume: Resume = None, team: Team | None = None
+) -> Finished:
+    """Train on the project's labels, printing progress to standard error.
 
-
-def _labels(project: Project) -> LabelStore:
-    """What there is to learn; files that cannot be read are said."""
+    Args:
+        project: open.
+        config: as asked for.
+        resume: which run to continue, if any: see `begin`.
+        team: the processes that share the work; None: this one alone.
+    """
+    team = Team() if team is None else team
     store = LabelStore.from_project(project)
     say_problems(project.problems)
     if project.problems and not store.labelled_keys():
         raise MaskloopError(f"{project.root}: none of its labels could be read; the lines above say why")
-    return store
-
-
-def _train_in(
-    config: TrainConfig,
-    store: LabelStore,
-    layout: ProjectLayout,
-    *,
-    project: Project,
-    printer: ProgressPrinter,
-) -> Finished:
-    """A new run in the runs' folder of a layout, to its end."""
-    state = start_run(config, store, layout, printer.on_event)
+    printer = ProgressPrinter()
+    state = begin(project, config, store, resume, team, printer.on_event)
+    state.team = team
+    note_job(state.run.path, team.place)
+    if state.over():
+        say(_nothing_left(state))
     with RunLock(state.run):
-        return _trained(state, project, printer)
+        try:
+            return _trained(state, project, printer, team)
+        except RuntimeError as error:
+            if team.world > 1 or not is_device_lost(error):
+                raise
+            reason = str(error).partition("\n")[0]
+        say(f"warning: the graphics card reported an error ({reason}): training goes on on the CPU")
+        state = TrainState.resume(state.run.path, store, TrainConfig(device="cpu"), printer.on_event)
+        return _trained(state, project, printer, team)
 
 
-def _trained(state: TrainState, project: Project, printer: ProgressPrinter) -> Finished:
+def _trained(state: TrainState, project: Project, printer: ProgressPrinter, team: Team) -> Finished:
     """The run from here to its end."""
-    with _stopping_on_signals(state):
+    with _stopping_on_signals(state.request_stop, team):
         for event in events_of(state, features=project.layout.features):
             printer.on_event(event)
             if isinstance(event, Finished):
                 return event
     raise TrainingError("training ended without a result; the run's log.txt says more")
-
-
-def _check_same(run: RunFolder, asked: TrainConfig) -> None:
-    """Raise MaskloopError where the command line asks for another network than the run has."""
-    saved = run.config
-    options = dict(saved.model_options)
-    differences = [
-        ("model", None if asked.model == AUTO_MODEL else asked.model, saved.model),
-        ("encoder", asked.encoder, saved.encoder),
-        ("crop", asked.crop, saved.crop),
-        ("batch", asked.batch, saved.batch),
-        *((f"option {name}", value, options.get(name)) for name, value in asked.model_options),
-    ]
-    for name, wanted, has in differences:
-        if wanted is not None and wanted != has:
-            raise MaskloopError(
-                f"{run.path}: this run has {name} {has}, not {wanted}; leave that out to go on with it, or "
-                "train without --resume"
-            )
 
 
 def _nothing_left(state: TrainState) -> str:
@@ -176,14 +134,19 @@ def summary(finished: Finished) -> dict[str, Any]:
 
 
 @contextmanager
-def _stopping_on_signals(state: TrainState) -> Iterator[None]:
-    """Ctrl+C and SIGTERM finish the step, save and end the run; a second one ends the process."""
+def _stopping_on_signals(request_stop: Callable[[], None], team: Team) -> Iterator[None]:
+    """Ctrl+C and SIGTERM finish the step, save and end the run; a second one ends the process.
+
+    Not so in a team: there a launcher sends on to every process what they have all got already.
+    """
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        say("stopping after this step; everything is saved")
-        state.request_stop()
-        signal.signal(number, previous[signal.Signals(number)])
+        if team.place.leads:
+            say("stopping after this step; everything is saved")
+        request_stop()
+        if team.world == 1:
+            signal.signal(number, previous[signal.Signals(number)])
 
     for number in previous:
         signal.signal(number, stop)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.annotation.model import UNLABELLED
+from core.learning.distributed import Place
 from core.learning.sampler import Windows
 
 
@@ -70,13 +71,20 @@ class Crops:
 
 
 class Augmenter:
-    """Turns windows into crops on a device; with `settings` None it only cuts out their middle."""
+    """Turns windows into crops on a device; with `settings` None it only cuts out their middle.
+
+    Attributes:
+        generator: where all random numbers come from.
+        place: of several processes with the same generator, each draws for the whole batch and takes the
+            numbers of its own part.
+    """
 
     def __init__(
         self, settings: AugmentSettings | None, *, device: torch.device, seed: int, weak_weight: float
     ) -> None:
         self.settings = settings
         self.device = device
+        self.place = Place()
         self.generator = torch.Generator(device)
         self.generator.manual_seed(seed)
         self._weak_weight = weak_weight
@@ -109,7 +117,18 @@ class Augmenter:
         return tensor.pin_memory().to(self.device, non_blocking=True)
 
     def _uniform(self, *shape: int, low: float = -1.0, high: float = 1.0) -> Tensor:
-        return torch.rand(shape, generator=self.generator, device=self.device) * (high - low) + low
+        whole = torch.rand(self._of_all(shape), generator=self.generator, device=self.device)
+        return self._own(whole) * (high - low) + low
+
+    def _normal(self, *shape: int) -> Tensor:
+        return self._own(torch.randn(self._of_all(shape), generator=self.generator, device=self.device))
+
+    def _of_all(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return self.place.world * shape[0], *shape[1:]
+
+    def _own(self, numbers: Tensor) -> Tensor:
+        count = len(numbers) // self.place.world
+        return numbers[self.place.rank * count :][:count]
 
     def _either(self, count: int) -> Tensor:
         """-1 or 1."""
@@ -169,7 +188,7 @@ class Augmenter:
         mean = pixels.mean(dim=(1, 2, 3), keepdim=True)
         lift = self._uniform(count, 1, 1, 1) * settings.brightness * 255.0
         sigma = self._uniform(count, 1, 1, 1, low=0.0) * settings.noise * 255.0
-        noise = torch.randn((count, 1, height, width), generator=self.generator, device=self.device) * sigma
+        noise = self._normal(count, 1, height, width) * sigma
         pixels = (pixels - mean) * gain + (mean + lift) + noise
         exponent = torch.exp(self._uniform(count, 1, 1, 1) * math.log(settings.gamma))
         return 255.0 * (pixels / 255.0).clamp(0.0, 1.0).pow(exponent)

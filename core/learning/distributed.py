@@ -1,15 +1,24 @@
-"""Several processes that do one job together, as `torchrun` starts them: which of them this one is. Torch-free."""
+"""Several processes that do one job together, as `torchrun` starts them, and which of them this one is.
+
+Torch-free. How they talk: `core.learning.team`.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from typing import Final, TypeVar
 
 from core.errors import UsageError
+from core.files import write_atomic
+from core.learning.runs import RunFolder
 
 T = TypeVar("T")
+
+JOB_FILE: Final = "job.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +81,23 @@ def _job(said: Mapping[str, str]) -> str:
     if run_id != "none":
         return run_id
     return f"{said['MASTER_ADDR']}:{said['MASTER_PORT']} of process {os.getppid()}"
+
+
+def note_job(run: Path, place: Place) -> None:
+    """Remember in a run's folder which job trains it. Raises StorageError."""
+    if place.job:
+        write_atomic(run / JOB_FILE, place.job.encode() + b"\n")
+
+
+def run_of_job(runs: Sequence[Path], place: Place) -> Path | None:
+    """The newest of these runs that the same job has trained before it was started again.
+
+    None where it was not, or where no run of it got as far as a checkpoint.
+    """
+    if not place.restarts:
+        return None
+    for run in reversed(runs):
+        with contextlib.suppress(OSError):
+            if (run / JOB_FILE).read_text(encoding="utf-8").strip() == place.job:
+                return run if RunFolder(run).last_checkpoint.is_file() else None
+    return None

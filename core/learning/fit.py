@@ -17,9 +17,10 @@ import torch
 
 from core.errors import MaskloopError, StorageError, TrainingError
 from core.learning.events import Checkpointed, Event, Finished, Notice, StepDone
-from core.learning.losses import losses_at, segmentation_loss
+from core.learning.losses import loss_sums, losses_at
 from core.learning.memory import is_out_of_memory
 from core.learning.run_status import RunState
+from core.learning.sharing import announce_step, refuse_to_shrink, share_state
 from core.learning.state import TrainState
 
 __all__ = ["TrainState", "finished", "fit", "save_now", "timed", "train_loop"]
@@ -72,6 +73,7 @@ def train_loop(state: TrainState, *, begun: bool = False) -> Iterator[Event]:
         state: the run.
         begun: the caller has said that it started, and saved it.
     """
+    share_state(state)
     if not begun:
         yield state.started()
         yield from save_now(state)  # a run that exists can be resumed
@@ -81,7 +83,8 @@ def train_loop(state: TrainState, *, begun: bool = False) -> Iterator[Event]:
             continue
         yield from state.keep_up()
         try:
-            shortage = _step(state)
+            announce_step(state)
+            shortage = step(state)
             if shortage is not None:
                 yield state.step_down(shortage)
                 continue
@@ -95,7 +98,7 @@ def train_loop(state: TrainState, *, begun: bool = False) -> Iterator[Event]:
     yield from _finish(state)
 
 
-def _step(state: TrainState) -> str | None:
+def step(state: TrainState) -> str | None:
     """One optimizer step; or, where memory is short, none, and torch's words about it."""
     try:
         _learn(state)
@@ -103,28 +106,33 @@ def _step(state: TrainState) -> str | None:
         if not is_out_of_memory(error):
             raise
         # Only the text leaves: the error's traceback holds the tensors that filled the memory.
-        return str(error).partition("\n")[0]
-    return None
+        shortage = str(error).partition("\n")[0]
+    else:
+        return None
+    refuse_to_shrink(state, shortage)
+    return shortage
 
 
 def _learn(state: TrainState) -> None:
     """One batch, in pieces if memory has been short: gradients add up, then the weights move."""
-    learner = state.learner
+    learner, team = state.learner, state.team
     windows = state.next_windows()
+    own = team.own(windows)
     loss_sum = torch.zeros((), device=learner.device)
     at_seeds = []
     learner.optimizer.zero_grad(set_to_none=True)
-    for piece in windows.pieces(learner.load.piece):
+    for piece in own.pieces(learner.load.piece):
         crops = learner.crops(piece)
-        with learner.autocast():
+        with learner.autocast(), team.shared_statistics():
             logits = learner.network(learner.normalize(crops.pixels))
-        loss = segmentation_loss(
-            logits, crops.targets, crops.weights, class_weights=state.class_weights, dice=state.config.dice
-        ).total * (len(piece.keys) / len(windows.keys))
+        sums = loss_sums(logits, crops.targets, crops.weights, class_weights=state.class_weights)
+        share = len(piece.keys) / len(own.keys)
+        loss = team.total(sums).loss(dice=state.config.dice).total * share
         loss.backward()  # type: ignore[no-untyped-call]
         loss_sum += loss.detach()
         at_seeds.append(losses_at(logits, crops.targets, crops.seeds))
-    state.sampler.hear(windows, torch.cat(at_seeds))
+    state.sampler.hear(windows, team.gathered(torch.cat(at_seeds)))
+    team.sum_gradients(learner.network.parameters())
     state.count_step(loss_sum, learner.apply_gradients())
 
 
@@ -133,12 +141,12 @@ def _report(state: TrainState) -> Iterator[Event]:
     steps = state.tally.steps
     loss, finite, rows = state.tally.read()
     if not finite:
-        yield state.keeping.go_back("the loss was not a number")
+        yield _back(state, "the loss was not a number")
         return
     watch = state.keeping.watch
     watch.hear(loss, steps)
     if watch.diverged:
-        yield state.keeping.go_back(f"the loss rose to {loss:.3g} from {watch.usual:.3g}")
+        yield _back(state, f"the loss rose to {loss:.3g} from {watch.usual:.3g}")
         return
     state.record.losses(rows)
     yield StepDone(
@@ -152,6 +160,13 @@ def _report(state: TrainState) -> Iterator[Event]:
         memory_bytes=torch.cuda.max_memory_allocated(state.device) if state.device.type == "cuda" else None,
     )
     state.reported()
+
+
+def _back(state: TrainState, what: str) -> Notice:
+    """The weights saved last, in all processes."""
+    notice = state.keeping.go_back(what)
+    share_state(state)
+    return notice
 
 
 def _validate(state: TrainState) -> Iterator[Event]:
@@ -187,7 +202,7 @@ def save_now(state: TrainState) -> Iterator[Event]:
     if keeping.watch.doubtful and not state.over():
         return  # what is on disk is better
     if not state.learner.is_finite():
-        yield keeping.go_back("the weights were no numbers any more")
+        yield _back(state, "the weights were no numbers any more")
         return
     try:
         best = keeping.save()

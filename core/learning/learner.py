@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from core.learning.budget import (
 )
 from core.learning.checkpoint import Checkpoint
 from core.learning.config import TrainConfig
+from core.learning.distributed import Place
 from core.learning.ema import Ema
 from core.learning.memory import Load
 from core.learning.sampler import Windows
@@ -65,6 +67,7 @@ class Learner:
         self.augment = self._new_augmenter()
         self.lr = 0.0
         self.stage = 0
+        self._world = 1
         self._pretrained = pretrained
         self._frozen: bool | None = None
         self._rate_cut = 1.0
@@ -149,10 +152,21 @@ class Learner:
         """
         self.network.freeze_encoder(bool(self._frozen))
         self.network.train()
-        if self.load.piece == 1:
+        if self.load.piece * self._world == 1:
             for module in self.network.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
+
+    # --- several processes ---------------------------------------------------------------------------------
+
+    def take_place(self, place: Place) -> None:
+        """Compute the part of every batch that is this process's."""
+        self._world = place.world
+        self.augment.place = place
+        self.load = replace(
+            self.load, piece=max(1, min(self.load.piece, (self.config.batch or 0) // place.world))
+        )
+        self._set_modes()
 
     # --- memory --------------------------------------------------------------------------------------------
 
@@ -199,7 +213,7 @@ class Learner:
             "stage": self.stage,
             "frozen": self._frozen,
             "rate_cut": self._rate_cut,
-            "load": [self.load.crop, self.load.piece, self.load.device],
+            "load": [self.load.crop, self.load.piece * self._world, self.load.device],
             "rng": rng,
         }
 
@@ -211,7 +225,7 @@ class Learner:
         self._enter_stage(state["stage"])
         crop, piece, device = state["load"]
         if device == self.device.type:
-            self._carry(Load(crop, piece, device))
+            self._carry(Load(crop, max(1, piece // self._world), device))
         self._set_modes()
         self._fill(state, path)
         rng = state["rng"]

@@ -120,23 +120,33 @@ def outfit_resumed(run_dir: Path, store: LabelStore, config: TrainConfig) -> tup
         steps = config.steps
         seconds = None if config.seconds is None else checkpoint["seconds"] + config.seconds
     merged = replace(merged, steps=steps, seconds=seconds)
+    return outfit_of(checkpoint, run, store, merged, device), checkpoint
+
+
+def outfit_of(
+    checkpoint: Checkpoint, run: RunFolder, store: LabelStore, merged: TrainConfig, device: torch.device
+) -> Outfit:
+    """For a run that goes on from a checkpoint, also one that another process has read or written.
+
+    Raises:
+        WeightsFileError: it is for other classes.
+    """
     _prepare_torch(merged, device)
     classes = _resumed_classes(run.last_checkpoint, checkpoint, store.classes)
     network = build(merged.model, classes=len(classes), encoder=merged.encoder, **dict(merged.model_options))
     network.normalization = Normalization.from_json(json.loads(checkpoint["learner"]["normalization"]))
     kept = tuple(key for key in checkpoint["held_out"] if key in store.done_keys())
     plan = Plan(kept, "validation") if kept else plan_validation(store, merged)
-    outfit = Outfit(
+    return Outfit(
         config=merged,
         run=run,
         network=network,
         classes=classes,
         plan=plan,
-        budget=Budget(steps=steps, seconds=seconds, schedule_steps=merged.schedule_steps),
+        budget=Budget(steps=merged.steps, seconds=merged.seconds, schedule_steps=merged.schedule_steps),
         device=device,
         pretrained=checkpoint["learner"]["pretrained"],
     )
-    return outfit, checkpoint
 
 
 def _resumed_device(asked: TrainConfig, saved: TrainConfig) -> torch.device:

@@ -32,6 +32,7 @@ from core.learning.safekeeping import Safekeeping
 from core.learning.sampler import CropSampler, Windows
 from core.learning.set_steps import scored_images
 from core.learning.tally import Tally
+from core.learning.team import Team
 from core.learning.validation import Score, Validator
 from core.learning.weights import header_for
 from core.models.network import SegmentationNetwork
@@ -54,6 +55,9 @@ class TrainState:
         step: optimizer steps done. step_s: seconds the last one took.
         resumed_step: where a resumed run went on from; None for a new one.
         keeping: saves it, and goes back to what was saved.
+        share_done: of the run, before the present step.
+        team: the processes that share the work of a step; by default this one alone.
+        labels_told: the store's revision that they know.
         randomness: what the network drops; nothing else draws from it.
         notify: hears of what takes a while beside training.
     """
@@ -96,9 +100,12 @@ class TrainState:
         self.progress = Progress(self.run.path, store, config.patience)
         self.class_weights = self._balance = torch.ones(len(classes), device=device)
         self.step = 0
+        self.share_done = 0.0
         self.resumed_step: int | None = None
         self.stop_requested = False
         self.notify = notify
+        self.team = Team()
+        self.labels_told = store.revision
         self._label_revision = -1
         self._told_classes = classes
         self.step_s = 0.0
@@ -139,7 +146,7 @@ class TrainState:
             return state
         outfit, checkpoint = outfit_resumed(run_dir, store, config)
         state = cls(outfit, store, notify)
-        state._restore(checkpoint)
+        state.restore(checkpoint)
         outfit.run.forget_metrics_after(state.step)
         return state
 
@@ -261,16 +268,21 @@ class TrainState:
         )
         return event
 
-    def keep_up(self) -> Iterator[Event]:
-        """Before a step: take in changed labels and classes, and set stage, freezing and rate."""
+    def keep_up(self, done: float | None = None) -> Iterator[Event]:
+        """Before a step: take in changed labels and classes, and set stage, freezing and rate.
+
+        `done` is the share of the run that is over, where another process keeps the time.
+        """
         if self._label_revision != self.store.revision:
             yield from self._take_in_labels()
         yield from self.problems()
-        progress = self.budget.progress(self.step, self.clock.seconds, self.validator.reserve_s)
+        if done is None:
+            done = self.budget.progress(self.step, self.clock.seconds, self.validator.reserve_s)
+        self.share_done = done
         # Rare classes weigh most at first, so that they are found at all; later that would paint them beyond
         # their borders.
-        self.class_weights = self._balance ** (1.0 - (1.0 - FINAL_BALANCE) * min(progress, 1.0))
-        stage = self.learner.prepare(progress, endless=self.budget.endless)
+        self.class_weights = self._balance ** (1.0 - (1.0 - FINAL_BALANCE) * min(done, 1.0))
+        stage = self.learner.prepare(done, endless=self.budget.endless)
         if stage is not None:
             yield Notice(text=f"{self.config.model} goes on as {stage}")
 
@@ -344,7 +356,8 @@ class TrainState:
             "progress": self.progress.state(),
         }
 
-    def _restore(self, checkpoint: Checkpoint) -> None:
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from what `checkpoint` gave. Raises WeightsFileError where it does not fit."""
         self.step = self.resumed_step = checkpoint["step"]
         self.clock = Clock(checkpoint["seconds"])
         with self.randomness.own():

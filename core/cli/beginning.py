@@ -1,0 +1,111 @@
+"""Which run `maskloop train` starts or goes on with, and whether so many processes can share it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from core.errors import MaskloopError, UsageError
+from core.learning.config import AUTO_MODEL, INSTANT_MODEL, TrainConfig
+from core.learning.data import LabelStore
+from core.learning.distributed import run_of_job
+from core.learning.predict import choose_device
+from core.learning.preset import resolve
+from core.learning.run_host import start_run
+from core.learning.run_status import RunLock, can_go_on
+from core.learning.runs import RunFolder
+from core.learning.state import Notify, TrainState
+from core.learning.team import Team
+from core.project.project import Project
+
+Resume: TypeAlias = Literal["newest", "auto"] | None
+
+
+def begin(
+    project: Project,
+    config: TrainConfig,
+    store: LabelStore,
+    resume: Resume,
+    team: Team,
+    notify: Notify,
+) -> TrainState:
+    """A new run or one that goes on.
+
+    A job that its launcher starts again, after it has lost a process, goes on with its own run, whatever
+    `resume` says: "newest" is the newest run there is, "auto" the newest if it is not finished.
+    """
+
+    def resumed(run: Path, asked: TrainConfig) -> TrainState:
+        with RunLock(RunFolder(run)):  # refused while another program trains it
+            return TrainState.resume(run, store, asked, notify)
+
+    runs = [run for run in project.layout.runs_by_time() if can_go_on(RunFolder(run))]
+    own = run_of_job(runs, team.place)
+    if own is None and resume == "newest":
+        if not runs:
+            raise MaskloopError(f"{project.root}: there is no run to resume; train without --resume first")
+        _check_same(RunFolder(runs[-1]), config)
+        return _divisible(resumed(runs[-1], config), team)
+    going_on = own or (runs[-1] if runs and resume == "auto" else None)
+    if going_on is not None:
+        # The budget is the run's own: the same command line must not add another one at every start.
+        state = resumed(going_on, replace(config, steps=None, seconds=None))
+        if own is not None or not state.over():
+            _check_same(RunFolder(going_on), config)
+            return _divisible(state, team)
+    return start_run(divided(config, store, team.world), store, project.layout, notify)
+
+
+def divided(config: TrainConfig, store: LabelStore, world: int) -> TrainConfig:
+    """The configuration for so many processes: each gets the same number of crops of a batch.
+
+    Raises:
+        UsageError: the batch that was asked for cannot be divided; or the instant learner, which is one
+            process's work.
+    """
+    if world == 1:
+        return config
+    if config.model == INSTANT_MODEL:
+        raise UsageError("the instant learner is fitted in one process; start without torchrun")
+    if config.batch is None:
+        kind = choose_device(config.device).type
+        batch = resolve(config, "cuda" if kind == "cuda" else "cpu", store).batch or 1
+        return replace(config, batch=-(-batch // world) * world)
+    if config.batch % world:
+        raise UsageError(_indivisible(config.batch, world))
+    return config
+
+
+def _divisible(state: TrainState, team: Team) -> TrainState:
+    """The run, if its batch can be divided among the processes; else UsageError."""
+    if state.batch % team.world:
+        raise UsageError(f"{state.run.path}: {_indivisible(state.batch, team.world)}")
+    return state
+
+
+def _indivisible(batch: int, world: int) -> str:
+    nearest = max(batch // world, 1) * world
+    return (
+        f"a batch of {batch} crops cannot be divided evenly among {world} processes;"
+        f" take --batch {nearest} in a new run, or another number of processes"
+    )
+
+
+def _check_same(run: RunFolder, asked: TrainConfig) -> None:
+    """Raise MaskloopError where the command line asks for another network than the run has."""
+    saved = run.config
+    options = dict(saved.model_options)
+    differences = [
+        ("model", None if asked.model == AUTO_MODEL else asked.model, saved.model),
+        ("encoder", asked.encoder, saved.encoder),
+        ("crop", asked.crop, saved.crop),
+        ("batch", asked.batch, saved.batch),
+        *((f"option {name}", value, options.get(name)) for name, value in asked.model_options),
+    ]
+    for name, wanted, has in differences:
+        if wanted is not None and wanted != has:
+            raise MaskloopError(
+                f"{run.path}: this run has {name} {has}, not {wanted}; leave that out to go on with it, or "
+                "train without --resume"
+            )
