@@ -63,8 +63,8 @@ def class_table(
 
 
 def between(interval: Interval | None) -> str:
-    """The ends of an interval, `0.55 to 0.68`; empty where there is none."""
-    return "" if interval is None else f"{interval.low:.2f} to {interval.high:.2f}"
+    """The ends of an interval, `0.551 to 0.683`; empty where there is none."""
+    return "" if interval is None else f"{percent(interval.low)} to {percent(interval.high)}"
 
 
 PROGRESS_EVERY_S: Final = 3.0

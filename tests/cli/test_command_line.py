@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from core.cli.main import main
+from core.cli.parser import make_parser
 
 SIDE = 64
 
@@ -65,6 +66,25 @@ def test_a_trained_project_finds_the_discs(
     assert scores["images"] == 8
     assert set(scores["per_class_iou"]) == {"background", "disc"}
     assert scores["miou"] > 0.6
+
+
+def test_evaluate_says_how_far_its_numbers_can_be_trusted(
+    trained: Path, discs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = ["--images", str(discs / "images"), "--masks", str(discs / "masks")]
+
+    assert main(["evaluate", str(trained), *folders]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["class", "IoU", "95", "%"]
+    mean = next(line for line in lines if line.startswith("mean")).split()
+    assert float(mean[2]) <= float(mean[1]) <= float(mean[4])
+
+
+def test_patience_is_a_number_of_validations(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert make_parser().parse_args(["train", str(trained), "--patience", "7"]).patience == 7
+    assert main(["train", str(trained), "--patience", "0"]) == 2
+    assert "at least 1" in capsys.readouterr().err
 
 
 def test_train_json_prints_one_object_and_nothing_else(
