@@ -32,7 +32,7 @@ from app.settings import Settings
 from app.workers.tasks import TaskRunner
 from core.annotation.model import UNLABELLED, Annotation
 from core.learning.doubt_regions import DoubtfulRegion, doubtful_regions
-from core.learning.events import Event, Prediction, Uncertainty
+from core.learning.events import Event, ImagesRated, Prediction, Uncertainty
 
 if TYPE_CHECKING:
     from app.session_state import CurrentImage
@@ -134,6 +134,8 @@ class DoubtWiring(QObject):
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Prediction):
             self._images.note(event)
+        elif isinstance(event, ImagesRated):
+            self._images.note_rating(event)
         elif isinstance(event, Uncertainty):
             self._on_uncertainty(event)
 

@@ -1,4 +1,4 @@
-"""Which image is worth opening next: of those that are not done the one whose prediction is least sure."""
+"""Which image is worth opening next: of those not done the one rated most useful, else the least sure one."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.annotation.model import AnnotationState
-from core.learning.events import Prediction
+from core.learning.events import ImagesRated, Prediction
 
 if TYPE_CHECKING:
     from app.session import Session
 
 
 class DoubtfulImages:
-    """Remembers how sure the predictions were that came by."""
+    """Remembers how sure the predictions were that came by, and how useful the engine rates each image."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._doubt: dict[str, float] = {}
+        self._rated: dict[str, float] = {}
         session.project_changed.connect(self._forget)
 
     def note(self, prediction: Prediction) -> None:
@@ -26,12 +27,17 @@ class DoubtfulImages:
         confidence = prediction.confidence.unpack()
         self._doubt[prediction.key] = 1.0 - float(np.mean(confidence[::4, ::4])) / 255
 
+    def note_rating(self, rated: ImagesRated) -> None:
+        """What the engine thinks labelling each image would give."""
+        self._rated = dict(rated.scores)
+
     def most_doubtful(self, *, besides: str) -> str | None:
         """The image to go on with; the next one in the list where nothing is known; None: all is done."""
         left = [e.key for e in self._session.entries if e.key != besides and self._is_open(e.key)]
-        known = [key for key in left if key in self._doubt]
-        if known:
-            return max(known, key=lambda key: self._doubt[key])
+        for scores in (self._rated, self._doubt):
+            known = [key for key in left if key in scores]
+            if known:
+                return max(known, key=scores.__getitem__)
         following = self._session.neighbour(1)
         return following if following in left else next(iter(left), None)
 
@@ -45,3 +51,4 @@ class DoubtfulImages:
 
     def _forget(self) -> None:
         self._doubt.clear()
+        self._rated.clear()

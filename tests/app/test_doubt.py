@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, Qt
 
 from app.overlay_words import behind, sureness, sureness_detail
 from core.annotation.model import AnnotationState
-from core.learning.events import PackedMask, Prediction, TrainingStarted, Uncertainty, WantUncertainty
+from core.learning.events import (
+    ImagesRated,
+    PackedMask,
+    Prediction,
+    TrainingStarted,
+    Uncertainty,
+    WantUncertainty,
+)
 
 SIZE_HW = (240, 320)
 SPOTS = {"large": (40, 40, 60), "small": (220, 150, 40)}
@@ -170,6 +179,15 @@ def test_after_the_last_region_the_most_doubtful_image_is_offered(bench, qtbot):
     qtbot.waitUntil(lambda: seen(bench) == "large")
 
 
+def test_the_engines_rating_of_the_images_goes_before_mere_confidence(bench, qtbot):
+    say(bench, predicted(bench, "scan002.png", sure=90))
+    say(bench, ImagesRated(scores={"scan001.png": 1.0, "scan002.png": 0.2}, weights_version=1, images=2))
+    bench.session.set_image_state(AnnotationState.DONE)
+    say(bench, doubted(bench))
+    bench.key(Qt.Key.Key_I)
+    qtbot.waitUntil(lambda: "scan001" in bench.window.toast.text)
+
+
 def test_a_done_image_has_nothing_doubtful_left(bench, qtbot):
     bench.session.set_image_state(AnnotationState.DONE)
     say(bench, doubted(bench))
@@ -241,7 +259,12 @@ def test_words_for_age_and_sureness():
     assert sureness(0.876) == "87 % sure"
     assert sureness(0.9999) == "99 % sure"
     assert sureness(1.0) == "100 % sure"
-    assert sureness_detail(of, 0.876, whole=True).startswith("On average the classes shown of this image")
+    said = sureness_detail(of, 0.876, whole=True)
+    assert said.startswith("On average the classes shown of this image are 87.6% likely")
+    assert "has not been measured" in said
+    assert "off by 0.03 on average" in sureness_detail(
+        replace(of, calibration_error=0.031), 0.876, whole=False
+    )
 
 
 # --- room -------------------------------------------------------------------------------------------------
