@@ -6,10 +6,12 @@ import argparse
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
 from core.cli.beginning import Resume, begin
+from core.cli.folds import answer_folds, check_alone, cross_validate, folds_fields
 from core.cli.output import ProgressPrinter, answer, answer_json, class_table, percent, say, say_problems
 from core.errors import MaskloopError, TrainingError
 from core.learning.config import TrainConfig
@@ -17,12 +19,16 @@ from core.learning.data import LabelStore
 from core.learning.distributed import Place, note_job
 from core.learning.events import Finished
 from core.learning.fit import TrainState
+from core.learning.folds import FoldReport
 from core.learning.following import follow
 from core.learning.joint import events_of
 from core.learning.memory import is_device_lost
+from core.learning.run_host import start_run
 from core.learning.run_status import RunLock
 from core.learning.sensible import check_sensible
+from core.learning.settings_text import configured
 from core.learning.team import Group, Team, team_of
+from core.project.layout import ProjectLayout
 from core.project.project import Project
 
 
@@ -43,10 +49,16 @@ def train(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         crop=arguments.crop,
         batch=arguments.batch,
+        folds=arguments.folds,
+        class_weights=arguments.class_weights,
+        rare_crops=arguments.rare_crops,
         model_options=tuple(arguments.option),
     )
+    config = configured(config, arguments.set)
     check_sensible(config)
     place = Place.here()
+    check_alone(config, place.world)
+    report: FoldReport | None = None
     with Project.open(arguments.project, lock=False) as project, team_of(place, config.device) as team:
         if isinstance(team, Group) and not place.leads:
             with _stopping_on_signals(lambda: setattr(team, "stop_wanted", True), team):
@@ -55,10 +67,17 @@ def train(arguments: argparse.Namespace) -> None:
         for note in project.notes:
             say(note)
         choice: Resume = "newest" if arguments.resume else "auto" if arguments.auto_resume else None
-        finished = run_training(project, config, resume=choice, team=team)
+        if config.folds:
+            printer = ProgressPrinter()
+            train_once = partial(_train_in, printer=printer)
+            finished, report = cross_validate(config, _labels(project), project.layout, train_once)
+        else:
+            finished = run_training(project, config, resume=choice, team=team)
     if arguments.json:
-        answer_json(summary(finished))
+        answer_json(summary(finished) | ({} if report is None else folds_fields(report)))
     else:
+        if report is not None:
+            answer_folds(report)
         answer(class_table(finished.per_class_iou, finished.best_miou))
         answer(
             f"{finished.steps} steps in {finished.seconds:.0f} s, best mIoU {percent(finished.best_miou)}; "
@@ -78,32 +97,49 @@ def run_training(
         team: the processes that share the work; None: this one alone.
     """
     team = Team() if team is None else team
-    store = LabelStore.from_project(project)
-    say_problems(project.problems)
-    if project.problems and not store.labelled_keys():
-        raise MaskloopError(f"{project.root}: none of its labels could be read; the lines above say why")
+    store = _labels(project)
     printer = ProgressPrinter()
     state = begin(project, config, store, resume, team, printer.on_event)
     state.team = team
     note_job(state.run.path, team.place)
     if state.over():
         say(_nothing_left(state))
+    return _to_the_end(state, project.layout, printer, team)
+
+
+def _labels(project: Project) -> LabelStore:
+    """What there is to learn; files that cannot be read are said."""
+    store = LabelStore.from_project(project)
+    say_problems(project.problems)
+    if project.problems and not store.labelled_keys():
+        raise MaskloopError(f"{project.root}: none of its labels could be read; the lines above say why")
+    return store
+
+
+def _train_in(
+    config: TrainConfig, store: LabelStore, layout: ProjectLayout, *, printer: ProgressPrinter
+) -> Finished:
+    """A new run in the runs' folder of a layout, to its end."""
+    return _to_the_end(start_run(config, store, layout, printer.on_event), layout, printer, Team())
+
+
+def _to_the_end(state: TrainState, layout: ProjectLayout, printer: ProgressPrinter, team: Team) -> Finished:
     with RunLock(state.run):
         try:
-            return _trained(state, project, printer, team)
+            return _trained(state, layout, printer, team)
         except RuntimeError as error:
             if team.world > 1 or not is_device_lost(error):
                 raise
             reason = str(error).partition("\n")[0]
         say(f"warning: the graphics card reported an error ({reason}): training goes on on the CPU")
-        state = TrainState.resume(state.run.path, store, TrainConfig(device="cpu"), printer.on_event)
-        return _trained(state, project, printer, team)
+        state = TrainState.resume(state.run.path, state.store, TrainConfig(device="cpu"), printer.on_event)
+        return _trained(state, layout, printer, team)
 
 
-def _trained(state: TrainState, project: Project, printer: ProgressPrinter, team: Team) -> Finished:
+def _trained(state: TrainState, layout: ProjectLayout, printer: ProgressPrinter, team: Team) -> Finished:
     """The run from here to its end."""
     with _stopping_on_signals(state.request_stop, team):
-        for event in events_of(state, features=project.layout.features):
+        for event in events_of(state, features=layout.features):
             printer.on_event(event)
             if isinstance(event, Finished):
                 return event
