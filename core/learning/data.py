@@ -23,11 +23,15 @@ from numpy.typing import NDArray
 
 from core.annotation.model import UNLABELLED, AnnotationState, ClassList
 from core.errors import MaskFileError
-from core.images.reader import read_image
+from core.images.pyramid import is_huge
+from core.images.reader import image_size, read_image
+from core.images.rows import ReducedRows, open_rows
 
 if TYPE_CHECKING:
     from core.project.project import Project
 
+READ_ROWS: Final = 64
+"""Of a huge image, so many rows of its reduced size at a time."""
 PIXEL_BUDGET_BYTES: Final = 2 << 30
 """Decoded images kept in memory; what does not fit is read again when it is needed."""
 
@@ -185,15 +189,15 @@ class LabelStore:
         found = self._pixels.get(key, labels.image_path, scale)
         if found is not None:
             return found
-        image = read_image(labels.image_path)
-        if image.shape[:2] != labels.mask.shape:
-            (height, width), (mask_height, mask_width) = image.shape[:2], labels.mask.shape
+        height, width = image_size(labels.image_path)
+        if (height, width) != labels.mask.shape:
+            mask_height, mask_width = labels.mask.shape
             raise MaskFileError(
                 labels.image_path,
                 f"the image is {width} x {height} pixels, its labels are {mask_width} x {mask_height};"
                 " open it and save its annotation again",
             )
-        scaled = resized(image, scale)
+        scaled = read_resized(labels.image_path, scale)
         scaled.flags.writeable = False
         self._pixels.add(key, labels.image_path, scale, scaled)
         return scaled
@@ -212,6 +216,22 @@ class LabelStore:
 def scaled_size(size_hw: tuple[int, int], scale: float) -> tuple[int, int]:
     """Height and width after resizing by `scale`, at least one pixel each."""
     return max(1, round(size_hw[0] * scale)), max(1, round(size_hw[1] * scale))
+
+
+def read_resized(path: Path, scale: float) -> NDArray[np.uint8]:
+    """Read an image and resize it by `scale`; a huge one is never in memory at its full size.
+
+    Raises:
+        ImageFileError: it cannot be read.
+    """
+    if scale >= 1 or not is_huge(path):
+        return resized(read_image(path), scale)
+    with open_rows(path) as picture:
+        reduced = ReducedRows(picture, scaled_size(picture.size_hw, scale))
+        result = np.empty((*reduced.size_hw, 3), np.uint8)
+        for top in range(0, len(result), READ_ROWS):
+            result[top : top + READ_ROWS] = reduced.rows(top, min(len(result), top + READ_ROWS))
+    return result
 
 
 def resized(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:

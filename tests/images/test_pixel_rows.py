@@ -14,6 +14,7 @@ from core.formats.png_stream import PngStream
 from core.images import pyramid
 from core.images.reader import read_image
 from core.images.rows import PixelRows, ReducedRows, WholePicture, open_rows, padded_rows
+from core.learning.data import read_resized
 from core.project.mask_file import is_own_mask, read_index_mask
 
 
@@ -110,3 +111,14 @@ def test_memory_holds_only_what_is_looked_at(tmp_path: Path, monkeypatch: pytest
         for top in range(0, 4000, 64):
             held = rows.rows(top, min(4000, top + 64))
             assert (held if held.base is None else held.base).shape[0] <= 64 + 256
+
+
+def test_training_reads_huge_images_at_its_own_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run learns from is the same as of a small image; the full size is never in memory."""
+    whole = picture(500, 240)
+    path = tmp_path / "huge.png"
+    Image.fromarray(whole).save(path)
+    expected = read_resized(path, 0.25)
+    monkeypatch.setattr(pyramid, "HUGE_PIXELS", 1000)
+    monkeypatch.setattr("core.learning.data.read_image", lambda _path: pytest.fail("decoded whole"))
+    assert np.abs(read_resized(path, 0.25).astype(int) - expected).max() <= 1
