@@ -58,9 +58,11 @@ class EditKeys(Tool):
             case Qt.Key.Key_Backspace if modifiers in (_NONE, _CTRL):
                 return self._remove_vertices(self._vertices_for_keys(), alone=modifiers == _CTRL)
             case Qt.Key.Key_Delete if self.claims(event):
-                return self._remove_vertices(self.context.selected_vertices)
+                marked = self.context.selected_vertices
+                whole = self._wholly_marked(marked)
+                return self._delete(whole) if whole else self._remove_vertices(marked)
             case Qt.Key.Key_Delete if modifiers == _NONE:
-                return self._delete()
+                return self._delete(self.context.selection)
             case Qt.Key.Key_A if modifiers == _CTRL:
                 index = self.context.index
                 self.context.select(uid for uid in index.shown() if uid not in index.locked)
@@ -125,11 +127,21 @@ class EditKeys(Tool):
         self.context.end_drag()
         return True
 
-    def _delete(self) -> bool:
-        document, selected = self.context.document, self.context.selection
-        if document is None or not selected or self.busy:
+    def _wholly_marked(self, hits: frozenset[Hit]) -> frozenset[int]:
+        """The shapes these vertices are of, when they are all the vertices those have; else none."""
+        document = self.context.document
+        if document is None:
+            return frozenset()
+        uids = frozenset(hit.uid for hit in hits)
+        vertices = sum(len(ring) for uid in uids for ring in handle_rings(document.get(uid)))
+        return uids if vertices == len(hits) else frozenset()
+
+    def _delete(self, uids: frozenset[int]) -> bool:
+        document = self.context.document
+        if document is None or not uids or self.busy:
             return False
-        self.context.issue(RemoveShapes.of(document, selected))
+        self.context.select_vertex(None)
+        self.context.issue(RemoveShapes.of(document, uids))
         self.context.end_drag()
         self.context.select(())
         return True

@@ -165,3 +165,13 @@ def test_locked_shapes_let_the_mouse_pass(desk, square):
     desk.drag((50, 50), (250, 250))
     assert desk.selection == frozenset()
     assert desk.points() == SQUARE
+
+
+def test_delete_with_every_vertex_selected_deletes_the_shape(top, square):
+    top.drag((90, 90), (210, 210))
+    assert len(top.view.context.selected_vertices) == len(square.points)
+    top.key(KEY.Key_Delete)
+    assert top.refused == []
+    assert square.uid not in {shape.uid for shape in top.shapes}
+    top.history.undo()
+    assert square.uid in {shape.uid for shape in top.shapes}
