@@ -133,7 +133,8 @@ class AuditWiring(QObject):
                 self._panel.set_progress(event.done, event.steps, event.doing)
                 self._panel.add(suspect for suspect in event.found if self._is_open(suspect))
             case AuditEnded(complete=True):
-                self._panel.finish(_summary(event), FINE_NOTE)
+                summary, detail = _summary(event)
+                self._panel.finish(summary, FINE_NOTE, detail)
             case Failed(during="AuditLabels"):
                 self._panel.finish("", event.text)
             case _:
@@ -274,11 +275,13 @@ class AuditWiring(QObject):
         self._panel.set_keys(fix, confirm)
 
 
-def _summary(event: AuditEnded) -> str:
-    """What an audit says of itself when it is over."""
+def _summary(event: AuditEnded) -> tuple[str, str]:
+    """What an audit says of itself when it is over: in a line, and at length."""
     images = "1 image" if event.images == 1 else f"{event.images:,} images"
     labels = "1 label" if event.regions == 1 else f"{event.regions:,} labels"
-    text = f"{labels} on {images} judged, each image by what the others teach."
+    text = f"{labels} on {images} judged"
+    detail = f"{text}, each image by a network that learned from the others only."
     if event.left_out:
-        text += f" {event.left_out:,} could not be: no other image shows their class."
-    return text
+        text += f", {event.left_out:,} could not be"
+        detail += f"\n{event.left_out:,} more could not be: no other image shows their class."
+    return text, detail

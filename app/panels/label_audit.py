@@ -80,8 +80,8 @@ class AuditPanel(QWidget):
         self._progress.setTextVisible(False)
         self._doing = ElidedLabel("", "small")
         self.cancel_button = IconButton("close", "Give the audit up; what was found stays")
-        self.fix_button = IconPushButton("check", "Take it")
-        self.confirm_button = IconPushButton("labels", "Label is right")
+        self.fix_button = IconPushButton("edit", "Change it")
+        self.confirm_button = IconPushButton("check", "It is right")
         self._summary = ElidedLabel("", "small")
         self._lay_out()
         self._connect()
@@ -162,10 +162,10 @@ class AuditPanel(QWidget):
         if not self._used:
             self.view.setCurrentIndex(self.model.index(0))
 
-    def finish(self, summary: str, note: str = START_NOTE) -> None:
-        """No audit goes on; `note` stands in the place of an empty list."""
+    def finish(self, summary: str, note: str = START_NOTE, detail: str = "") -> None:
+        """No audit goes on; `note` stands in the place of an empty list, `detail` in the summary's tip."""
         self._running.hide()
-        self._summary.set_text(summary)
+        self._summary.set_text(summary, detail)
         self._summary.setVisible(bool(summary))
         self.audit_button.setEnabled(True)
         self._list.set_note(note)
@@ -251,10 +251,9 @@ class AuditPanel(QWidget):
         rows = self.model.rowCount()
         self._list.show_list(rows > 0)
         self._buttons.setVisible(rows > 0)
-        self._count.set_text(f"{rows} left of {self.model.found}" if rows < self.model.found else f"{rows}")
-        if not self.model.found:
-            self._count.set_text("")
-        elif not rows and not self.running:
+        found = self.model.found
+        self._count.set_text(f"{rows}" if found else "", f"{rows} left of {found}" if found else "")
+        if found and not rows and not self.running:
             self._list.set_note(ALL_SETTLED_NOTE)
 
 

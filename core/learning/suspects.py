@@ -33,6 +33,8 @@ SURE_MISSING: Final = 0.8
 SMALLEST_MISSING_PX: Final = 36
 SMALLEST_MISSING_SHARE: Final = 0.25
 """Of the median area of that class' shapes: smaller regions are crumbs."""
+LARGEST_MISSING_SHARE: Final = 8.0
+"""Of the same: larger ones are a picture the network cannot read, not an object somebody overlooked."""
 BESIDE_DRAWN_PX: Final = 5
 """What lies so near to a drawn shape of its class is an opinion about that shape's outline."""
 PICTURE_SIDE: Final = 112
@@ -246,8 +248,9 @@ def _missing(
         beside = cv2.dilate((mask == index).astype(np.uint8), around) != 0
         count, parts, figures, _ = cv2.connectedComponentsWithStats((taken & ~beside).astype(np.uint8))
         least = max(SMALLEST_MISSING_PX, SMALLEST_MISSING_SHARE * areas.get(index, 0.0))
+        most = LARGEST_MISSING_SHARE * areas.get(index, np.inf)
         for number in range(1, count):
-            if figures[number, cv2.CC_STAT_AREA] < least:
+            if not least <= figures[number, cv2.CC_STAT_AREA] <= most:
                 continue
             region = parts == number
             sure = float(probabilities[channel][region].astype(np.float32).mean())

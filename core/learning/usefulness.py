@@ -215,6 +215,9 @@ class UsefulnessRater:
 
     def _round(self, store: LabelStore) -> Iterator[None]:
         self._notice_other_features()
+        if not any(_is_open(key, store) for key in self._order):
+            self._tell(store)
+            return
         told = False
         for key in _sample(store.labelled_keys()):
             if not self._is_known(key, str(store.get(key).image_path)):

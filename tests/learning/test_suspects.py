@@ -118,6 +118,12 @@ def test_a_finished_area_is_searched_for_missing_objects_and_is_no_suspect_itsel
     assert (suspect.kind, suspect.seen) == ("missing", 7)
 
 
+def test_a_picture_the_network_cannot_read_is_no_missing_object():
+    truth = np.full(SIZE, 3, np.uint8)
+    small = EVERY_TYPE[0].with_(points=frozen_points([(20, 20), (24, 20)]))
+    assert [s for s in judged(done(small), opinion(truth)).suspects if s.kind == "missing"] == []
+
+
 def test_an_unsure_network_misses_nothing():
     truth = rasterize(done(EVERY_TYPE[1]), CLASSES)
     assert judged(done(), opinion(truth, sure=0.7)).suspects == ()
