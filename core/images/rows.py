@@ -146,7 +146,7 @@ class ReducedRows(_Sliding):
         method = cv2.INTER_AREA if width <= pixels.shape[1] else cv2.INTER_LINEAR
         narrow = cv2.resize(pixels, (width, len(pixels)), interpolation=method)  # (n, w, 3)
         mean = weights @ narrow.reshape(len(pixels), -1)
-        return np.rint(mean).clip(0, 255).astype(np.uint8).reshape(bottom - top, width, 3)
+        return np.asarray(np.rint(mean).clip(0, 255), np.uint8).reshape(bottom - top, width, 3)
 
 
 def _row_weights(top: int, bottom: int, height: int, source: int) -> tuple[int, NDArray[np.float32]]:

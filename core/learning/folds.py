@@ -102,7 +102,10 @@ class FoldReport:
             "val_on": "cross-fit",
             "val_images": len(self.finished),
         }
-        row |= {f"val_iou:{name}": s and s.mean for name, s in self.per_class_iou.items()}
+        row |= {
+            f"val_iou:{name}": None if spread is None else spread.mean
+            for name, spread in self.per_class_iou.items()
+        }
         run.append_metrics(row)
 
 
