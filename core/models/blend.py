@@ -26,11 +26,15 @@ class BlendNetwork(SegmentationNetwork):
     Args:
         deep, instant: trained networks of the same classes; the blend takes pixels as the deep one does.
         share: of the instant one, percent.
+        mirrored: look at the picture's mirror image as well: it costs as much again, and both networks err
+            less (docs/decisions/0013).
     """
 
     size_multiple = 64
 
-    def __init__(self, deep: SegmentationNetwork, instant: InstantNetwork, share: int) -> None:
+    def __init__(
+        self, deep: SegmentationNetwork, instant: InstantNetwork, share: int, *, mirrored: bool = False
+    ) -> None:
         if deep.classes != instant.classes:
             raise ValueError(f"{deep.classes} and {instant.classes} classes cannot be blended")
         super().__init__(deep.encoder, deep.classes)
@@ -38,6 +42,7 @@ class BlendNetwork(SegmentationNetwork):
         self.deep = deep
         self.instant = instant
         self.share = share
+        self.mirrored = mirrored
         about = {"name": deep.architecture, "encoder": deep.encoder_name, "options": deep.options}
         self.describe(
             architecture="blend",
@@ -47,6 +52,7 @@ class BlendNetwork(SegmentationNetwork):
                 "hidden": instant.hidden.out_features,
                 "views": instant.views,
                 "share": share,
+                "mirrored": int(mirrored),
             },
         )
 
@@ -57,6 +63,12 @@ class BlendNetwork(SegmentationNetwork):
 
     def logits(self, x: Tensor) -> Tensor:
         """Log-probabilities (N, classes, H, W), up to a constant of each pixel."""
+        both = self._blended(x)
+        if self.mirrored:
+            both = 0.5 * (both + self._blended(x.flip(-1)).flip(-1))
+        return both
+
+    def _blended(self, x: Tensor) -> Tensor:
         share = self.share / 100.0
         deep = F.log_softmax(self.deep(x), dim=1)
         normalize = Normalize(self.instant.normalization).to(x.device)
@@ -73,7 +85,15 @@ def pixels_of(x: Tensor, normalization: Normalization) -> Tensor:
 
 
 def blend(
-    *, classes: int, encoder: str, deep: str, instant_encoder: str, hidden: int, views: str, share: int
+    *,
+    classes: int,
+    encoder: str,
+    deep: str,
+    instant_encoder: str,
+    hidden: int,
+    views: str,
+    share: int,
+    mirrored: int,
 ) -> BlendNetwork:
     """Build for the registry: networks with random weights, to be filled from a file.
 
@@ -87,4 +107,4 @@ def blend(
     except (ValueError, TypeError, KeyError) as error:
         raise UsageError(f"a blend is made by training with both learners ({error})") from error
     quick = instant(classes=classes, encoder=instant_encoder, hidden=hidden, views=views, encoder_width=1)
-    return BlendNetwork(network, quick, share)
+    return BlendNetwork(network, quick, share, mirrored=bool(mirrored))

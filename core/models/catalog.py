@@ -287,6 +287,9 @@ MODELS: Final = (
             OptionSpec(
                 name="share", help="of the instant learner, percent", default=50, minimum=0, maximum=100
             ),
+            OptionSpec(
+                name="mirrored", help="1: look at mirrored images as well", default=0, minimum=0, maximum=1
+            ),
         ),
     ),
 )

@@ -17,9 +17,6 @@ stride maps (view / stride in the view)                 channels*
 (*) on EfficientNet-Lite0. The head is two layers of 1x1 convolutions on the stride-4 grid. Its first layer
 and bilinear upsampling are both linear, so it is applied to each group at the group's own resolution and the
 results are upsampled and added: the same numbers for a tenth of the arithmetic.
-
-The hidden units fall into members, each fitted by scores of its own; the network's are their mean, which is
-again one hidden layer. Heads that were fitted apart err apart, and their mean errs less.
 """
 
 from __future__ import annotations
@@ -42,8 +39,6 @@ CHEAPER_VIEWS: Final = ("1,0.5", "0.5")
 """A fifth and a twentieth of the work."""
 DROPOUT: Final = 0.5
 """Of the head's hidden units: docs/decisions/0013 has what that gives."""
-MEMBERS: Final = 4
-"""That share the hidden units; likewise."""
 
 
 class InstantNetwork(SegmentationNetwork):
@@ -51,8 +46,6 @@ class InstantNetwork(SegmentationNetwork):
 
     Args:
         views: zooms at which the picture is looked at, as `VIEWS`.
-        members: parts of the hidden layer that are fitted on their own; where they do not divide `hidden`, it
-            is fitted as one. What is saved does not depend on it.
 
     Attributes:
         feature_channels: of each group of `features`, fine to coarse; their sum is the head's input width.
@@ -69,13 +62,11 @@ class InstantNetwork(SegmentationNetwork):
         *,
         classes: int,
         hidden: int,
-        members: int = MEMBERS,
         views: str = VIEWS,
         dropout: float = DROPOUT,
     ) -> None:
         super().__init__(encoder, classes)
         self.views = views
-        self.members = members if hidden % members == 0 else 1
         self._zooms = zooms(views)
         self.feature_channels = _group_channels(encoder, self._zooms)
         inputs = sum(self.feature_channels)
@@ -93,7 +84,6 @@ class InstantNetwork(SegmentationNetwork):
             other.encoder,
             classes=other.classes,
             hidden=other.hidden.out_features,
-            members=other.members,
             views=views,
             dropout=other.dropout.p,
         )
@@ -144,19 +134,9 @@ class InstantNetwork(SegmentationNetwork):
 
     def point_logits(self, features: Tensor) -> Tensor:
         """Scores (P, classes) of single pixels' features (P, inputs), as `point_features` gives them."""
-        scores: Tensor = self.head(self._hidden(features))
-        return scores
-
-    def member_logits(self, features: Tensor) -> Tensor:
-        """What each member would say alone: (members, P, classes), of such features."""
-        parts = torch.stack(self._hidden(features).chunk(self.members, dim=1))  # (members, P, ...)
-        weights = torch.stack(self.head.weight.chunk(self.members, dim=1))  # (members, classes, ...)
-        return torch.baddbmm(self.head.bias[None, None], parts, weights.mT, alpha=self.members)
-
-    def _hidden(self, features: Tensor) -> Tensor:
         standardized = (features.to(self.mean.dtype) - self.mean) / self.std
-        hidden: Tensor = self.dropout(F.relu(self.hidden(standardized)))
-        return hidden  # (P, hidden)
+        scores: Tensor = self.head(self.dropout(F.relu(self.hidden(standardized))))
+        return scores
 
     def head_parameters(self) -> Iterator[nn.Parameter]:
         """What learns."""

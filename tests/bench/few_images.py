@@ -1,6 +1,6 @@
 """What the instant learner knows after some seconds, from a few labelled images, features included.
 
-`python tests/bench/few_images.py --data FOLDER [--images 20] [--seconds 30] [--scale S] [--threads N]`
+`python tests/bench/few_images.py --data FOLDER [--images 20] [--seconds 30] [--scale S] [--apart N]`
 
 FOLDER holds `train` and `val`, each with `images` and `masks` (indexed PNGs by stem, 255 unlabelled); or
 `images` and `masks` alone, of which every third is kept apart. The labelled images are spread evenly over
@@ -88,7 +88,7 @@ def fitted(store: LabelStore, seconds: float, scale: float | None) -> InstantLea
     )
     built_s = looked_s = time.perf_counter() - started
     steps = 0
-    for piece in learner.update(seconds=seconds - built_s):
+    for piece in learner.update(seconds=max(seconds - built_s, 1.0)):
         if isinstance(piece, FeaturesDone):
             looked_s = time.perf_counter() - started
         elif isinstance(piece, FitStep):
@@ -108,6 +108,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--scale", type=float, help="of the images; default: as the program chooses")
+    parser.add_argument(
+        "--apart", type=int, default=1000, help="how many of those kept apart are asked about"
+    )
     parser.add_argument("--threads", type=int, help="of torch; default: as torch chooses")
     arguments = parser.parse_args()
     if arguments.threads is not None:
@@ -116,6 +119,7 @@ def main() -> None:
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
     print(f"{torch.get_num_threads()} threads, load average before: {load}")
     train, apart = divided(arguments.data)
+    apart = apart[:: -(-len(apart) // arguments.apart)]
     at = np.linspace(0, len(train) - 1, min(arguments.images, len(train))).astype(int)
     store = store_of([train[number] for number in at])
     learner = fitted(store, arguments.seconds, arguments.scale)

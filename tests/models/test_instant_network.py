@@ -37,17 +37,6 @@ def test_scores_are_those_of_the_head_on_all_features_at_once(network) -> None:
     torch.testing.assert_close(quick, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_scores_are_the_mean_of_what_the_members_would_say(network) -> None:
-    made = InstantNetwork(build_encoder("plain", width=4), classes=3, hidden=8, members=4).eval()
-    features = torch.randn(5, sum(made.feature_channels))
-    with torch.no_grad():
-        apart = made.member_logits(features)
-        together = made.point_logits(features)
-    assert apart.shape == (4, 5, 3)
-    assert apart.std(dim=0).min() > 0
-    torch.testing.assert_close(apart.mean(dim=0), together, rtol=1e-4, atol=1e-5)
-
-
 @pytest.mark.parametrize("views", ["1,0.5", "0.5"])
 def test_a_network_that_looks_less_closely_gives_scores_of_the_same_grid(network, views) -> None:
     quick = InstantNetwork.with_encoder_of(network, views)
@@ -100,6 +89,18 @@ def test_a_blend_gives_both_a_say(network) -> None:
     for share, expected in alone.items():
         torch.testing.assert_close(blends[share], expected, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(blends[50], (alone[0] + alone[100]) / 2, rtol=1e-4, atol=1e-4)
+
+
+def test_a_mirrored_blend_says_the_same_of_a_picture_and_its_mirror_image(network) -> None:
+    deep = unet(classes=3, encoder="plain", width=4, norm="batch", encoder_width=4).eval()
+    made = BlendNetwork(deep, network, 50, mirrored=True).eval()
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        one, other = made(x), made(x.flip(-1)).flip(-1)
+        apart = BlendNetwork(deep, network, 50).eval()
+        torch.testing.assert_close(one, (apart(x) + apart(x.flip(-1)).flip(-1)) / 2)
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    assert made.options["mirrored"] == 1
 
 
 def test_networks_of_other_classes_are_not_blended(network) -> None:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -92,37 +92,27 @@ def fit_head(
 ) -> Iterator[FitStep]:
     """Fit the head of `network` in place; between two steps whoever iterates may do something else.
 
-    Its members see the same points and each have a loss of their own.
-
     Args:
         network: whose head learns.
         points: what it learns from.
         steps: at most.
-        rate: of the first layer, at its peak.
+        rate: at its peak.
         seconds: after which it ends in any case, its rate gone to nothing as after all steps.
     """
-    # The network's scores are the mean over its members, and so are the weights of the last layer: Adam,
-    # whose steps do not depend on the size of a gradient, moves them as it would those of a single member.
-    groups: list[dict[str, Any]] = [
-        {"params": [*network.hidden.parameters(), network.head.bias]},
-        {"params": [network.head.weight]},
-    ]
-    optimizer = torch.optim.AdamW(groups, rate, weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(list(network.head_parameters()), rate, weight_decay=WEIGHT_DECAY)
     started = time.monotonic()
     for step in range(1, steps + 1):
         done = (step - 1) / max(steps - 1, 1)
         if seconds is not None:
             done = max(done, (time.monotonic() - started) / max(seconds, 1e-9))
         now = rate * one_cycle(min(done, 1.0))
-        for group, factor in zip(optimizer.param_groups, (1.0, 1.0 / network.members), strict=True):
-            group["lr"] = now * factor
+        optimizer.param_groups[0]["lr"] = now
         network.train()
         features, targets, weights = points.draw(BATCH)
-        scores = network.member_logits(features)  # (members, P, classes)
-        losses = F.cross_entropy(scores.flatten(0, 1), targets.repeat(network.members), reduction="none")
-        loss = (losses.view(network.members, -1).mean(dim=0) * weights).sum() / weights.sum().clamp_min(1e-6)
+        losses = F.cross_entropy(network.point_logits(features), targets, reduction="none")
+        loss = (losses * weights).sum() / weights.sum().clamp_min(1e-6)
         optimizer.zero_grad(set_to_none=True)
-        (loss * network.members).backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         network.eval()
         yield FitStep(step, step if done >= 1.0 else steps, loss.detach(), now)
