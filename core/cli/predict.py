@@ -144,7 +144,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 def _read_pair(image: Path, mask: Path, classes: ClassList) -> LabelledPixels:
     pixels = read_image(image)
-    truth = read_index_mask(mask, size_hw=(pixels.shape[0], pixels.shape[1]), classes=classes)
+    truth = read_index_mask(
+        mask, size_hw=(pixels.shape[0], pixels.shape[1]), classes=classes, owner="weights"
+    )
     return LabelledPixels(pixels, truth)
 
 

@@ -14,6 +14,7 @@ import re
 import tempfile
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -107,7 +108,9 @@ def read_weights_file(path: Path) -> tuple[dict[str, Tensor], Normalization | No
             with safe_open(path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
                 return tensors, _stated_normalization(file.metadata() or {})
-        loaded: object = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch wonders aloud about files that are not its own
+            loaded: object = torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as error:
         raise WeightsFileError(path, f"is damaged or no safetensors file ({error})") from error
     except pickle.UnpicklingError as error:

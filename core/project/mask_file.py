@@ -74,7 +74,11 @@ def write_index_mask(path: Path, mask: NDArray[np.uint8], classes: ClassList) ->
 
 
 def read_index_mask(
-    path: Path, *, size_hw: tuple[int, int] | None = None, classes: ClassList | None = None
+    path: Path,
+    *,
+    size_hw: tuple[int, int] | None = None,
+    classes: ClassList | None = None,
+    owner: str = "project",
 ) -> NDArray[np.uint8]:
     """Read an index mask: a PNG (or the like) with palette or in grey whose values are class indices.
 
@@ -82,6 +86,7 @@ def read_index_mask(
         path: the file.
         size_hw: the size it must have.
         classes: the classes whose indices it may have, besides 255.
+        owner: whose classes these are, for people.
 
     Returns:
         Mask (H, W), uint8, writable.
@@ -97,11 +102,11 @@ def read_index_mask(
             "make the mask again from the right image",
         )
     if classes is not None:
-        check_indices(path, mask, classes)
+        check_indices(path, mask, classes, owner=owner)
     return mask
 
 
-def check_indices(path: Path, mask: NDArray[np.uint8], classes: ClassList) -> None:
+def check_indices(path: Path, mask: NDArray[np.uint8], classes: ClassList, *, owner: str = "project") -> None:
     """Raise MaskFileError if a value of `mask` is neither a class's index nor 255."""
     counts = value_counts(mask)
     counts[[*classes.indices, UNLABELLED]] = 0
@@ -111,10 +116,11 @@ def check_indices(path: Path, mask: NDArray[np.uint8], classes: ClassList) -> No
     indices = ", ".join(str(index) for index in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
     noun = "class index" if len(unknown) == 1 else "class indices"
     known = ", ".join(f"{c.index} {c.name}" for c in classes) or "none"
+    help_ = "add the class first" if owner == "project" else f"take {owner} that know it"
     raise MaskFileError(
         path,
-        f"has the {noun} {indices} ({int(counts.sum())} pixels), which no class of the project has "
-        f"(classes: {known}); add the class first or correct the mask",
+        f"has the {noun} {indices} ({int(counts.sum())} pixels), which no class of the {owner} has "
+        f"(classes: {known}); {help_} or correct the mask",
     )
 
 

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import errno
 
+import numpy as np
 import pytest
 import torch
 
 from core.annotation.model import UNLABELLED, AnnotationState, ClassList
-from core.errors import DeviceError, NothingToLearnError, StorageError, TrainingError, UsageError
+from core.errors import (
+    DeviceError,
+    MaskloopError,
+    NothingToLearnError,
+    StorageError,
+    TrainingError,
+    UsageError,
+)
 from core.learning.events import Checkpointed, Finished, Notice, StepDone
-from core.learning.fit import fit
+from core.learning.fit import TrainState, fit
+from core.learning.instant.features import FeatureCache
 from core.learning.memory import Load, is_out_of_memory
+from core.models.registry import build
 
 BACKGROUND, DISC, SQUARE = 0, 3, 7
 
@@ -157,8 +167,6 @@ def test_a_run_that_could_never_save_does_not_pretend_it_did(world, start, run, 
 
 
 def test_a_place_that_cannot_be_written_is_said_before_training(world, config, tmp_path) -> None:
-    from core.learning.fit import TrainState
-
     world.put_done(1)
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="file"):
@@ -211,6 +219,146 @@ def test_a_loss_that_stays_no_number_ends_the_run_with_a_sentence(world, start) 
 
     with pytest.raises(TrainingError, match="a lower rate"):
         poison_always()
+
+
+def test_a_loss_that_leaves_its_course_goes_back_to_the_last_good_weights(world, start, monkeypatch) -> None:
+    world.put_done(1, 2)
+    monkeypatch.setattr("core.learning.fit.REPORT_S", 0.0)
+    state = start(steps=60, checkpoint_every_s=0.0)
+    events = []
+    thrown = False
+    for event in fit(state):
+        events.append(event)
+        if state.step >= 20 and not thrown:
+            thrown = True
+            with torch.no_grad():
+                for parameter in state.learner.network.decoder_parameters():
+                    parameter.mul_(300.0)
+    back = [text for text in _notices(events) if text.startswith("the loss rose to ")]
+    assert back
+    assert "at half the learning rate" in back[0]
+    assert int(back[0].split("weights of step ")[1].split(",")[0]) <= 21  # nothing of it was saved meanwhile
+    assert isinstance(events[-1], Finished)
+
+
+@pytest.mark.parametrize("part", ["backward", "optimizer"])
+def test_memory_may_end_anywhere_in_a_step(world, start, run, monkeypatch, part) -> None:
+    world.put_done(1, 2)
+    state = start(steps=3, batch=4)
+    kind, name = (torch.Tensor, "backward") if part == "backward" else (torch.optim.AdamW, "step")
+    whole = getattr(kind, name)
+    failures = iter([MemoryError("no room")])
+
+    def short_once(*args, **options):
+        for failure in failures:
+            raise failure
+        return whole(*args, **options)
+
+    monkeypatch.setattr(kind, name, short_once)
+    events = run(state)
+    assert _notices(events) == [
+        "the computer is out of memory: batches are computed 2 crops at a time from now on"
+    ]
+    assert events[-1].steps == 3
+
+
+def test_a_validation_without_memory_is_left_out_and_the_weights_are_kept(
+    world, start, run, monkeypatch
+) -> None:
+    world.put_done(1, 2)
+    state = start(steps=3)
+
+    def no_room(_predictor, _image, **_options):
+        raise MaskloopError("there is not enough memory to predict an image")
+
+    monkeypatch.setattr("core.learning.predict.Predictor.predict", no_room)
+    events = run(state)
+    assert any(text.startswith("this validation was left out: ") for text in _notices(events))
+    assert events[-1].best_miou is None
+    assert state.run.best_weights.is_file()
+
+
+@pytest.mark.parametrize("which", ["save_weights", "append_metrics", "log"])
+def test_whatever_the_full_disk_refuses_is_told_once_and_written_later(
+    world, start, monkeypatch, which
+) -> None:
+    world.put_done(1, 2)
+    state = start(steps=40, checkpoint_every_s=0.0, validate_every_s=0.0)
+    where = "core.learning.safekeeping." if which == "save_weights" else "core.learning.runs.RunFolder."
+    events = []
+    run = fit(state)
+    with monkeypatch.context() as full:
+        full.setattr(where + which, lambda path, *_rest: _full_disk(getattr(path, "path", path)))
+        while state.step < 30:
+            events.append(next(run))
+    assert len([text for text in _notices(events) if "the disk is full" in text]) == 1
+    events += list(run)
+    assert [text for text in _notices(events) if text.startswith("the training state can be saved again")]
+    assert state.run.best_weights.is_file()
+    steps = [row["step"] for row in state.run.read_metrics() if row["loss"] is not None]
+    assert steps == sorted(set(steps))
+    assert {10, 20, 30, 40} <= set(steps)
+    assert "finished after 40 steps" in state.run.log_file.read_text()
+
+
+def test_features_take_smaller_tiles_where_memory_is_short(monkeypatch) -> None:
+    network = build("instant", classes=2, encoder="plain", encoder_width=4).eval()
+    told: list[str] = []
+    cache = FeatureCache(network, torch.device("cpu"), scale=1.0, notify=told.append)
+    whole = type(network).features
+
+    def short(net, x):
+        if x.shape[-1] > 700:
+            raise MemoryError("no room")
+        return whole(net, x)
+
+    monkeypatch.setattr(type(network), "features", short)
+    features = cache.compute(np.zeros((64, 1100, 3), np.uint8))
+    assert features.size_hw == (64, 1100)
+    assert told == ["out of memory while looking at images: tiles of 512 pixels on the CPU from now on"] or (
+        len(told) == 2 and "256 pixels" in told[1]
+    )
+
+
+def test_features_are_kept_on_disk_again_once_there_is_room(tmp_path, monkeypatch) -> None:
+    network = build("instant", classes=2, encoder="plain", encoder_width=4).eval()
+    told: list[str] = []
+    now = [0.0]
+    cache = FeatureCache(
+        network,
+        torch.device("cpu"),
+        scale=1.0,
+        folder=tmp_path / "features",
+        notify=told.append,
+        clock=lambda: now[0],
+    )
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    with monkeypatch.context() as full:
+        full.setattr("core.learning.instant.features.write_atomic", _full_disk)
+        for key in "abc":
+            now[0] += 20.0
+            cache.get(key, "1", lambda: pixels)
+    assert len(told) == 1
+    assert "the disk is full" in told[0]
+    now[0] += 20.0
+    cache.get("d", "1", lambda: pixels)
+    assert told[1] == "features of images are kept on disk again"
+    assert len(list((tmp_path / "features").iterdir())) == 1
+
+
+def test_what_others_draw_meanwhile_does_not_change_a_runs_weights(world, config, tmp_path) -> None:
+    world.put_done(1, 2)
+    found = []
+    for name, looked_at in (("alone", False), ("watched", True)):
+        settings = config(steps=6, model="fcn8s", model_options=(("encoder_width", 4), ("fc", 16)))
+        state = TrainState.create(settings, world.store, tmp_path / name, print)  # it drops features
+        for _event in fit(state):
+            if looked_at:
+                torch.manual_seed(5)
+                torch.rand(7)
+                state.predictor().predict(np.zeros((40, 40, 3), np.uint8))
+        found.append([p.clone() for p in state.learner.network.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
 # --- images ---------------------------------------------------------------------------------------------
