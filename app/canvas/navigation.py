@@ -23,8 +23,6 @@ MIN_ZOOM: Final = 0.02
 MAX_ZOOM: Final = 64.0
 REVEAL_ZOOM: Final = 4.0
 """How near `reveal` goes by itself: nearer, a few blurred pixels fill the view."""
-REVEAL_ZOOM: Final = 4.0
-"""How near `reveal` goes by itself: nearer, a few blurred pixels fill the view."""
 _STEP: Final = 1.25
 _WHEEL_STEP: Final = 1.2
 _SCROLL_PER_NOTCH: Final = 60
@@ -100,22 +98,6 @@ class PannableView(QGraphicsView):
         """Fill the window's width, now and when the window is resized."""
         self._fitting = "width"
         self._fit()
-
-    def reveal(self, box: tuple[float, float, float, float], share: float = 0.4) -> None:
-        """Show a box of the content, x0, y0, x1, y1, in the middle of the view, with what surrounds it.
-
-        Args:
-            box: content pixels.
-            share: of the view's sides that it may take; it is enlarged to REVEAL_ZOOM at most for that.
-        """
-        x0, y0, x1, y1 = box
-        if self._content.isEmpty():
-            return
-        room = self.maximumViewportSize()
-        whole = min(room.width() / self._content.width(), room.height() / self._content.height())
-        near = share * min(room.width() / max(x1 - x0, 1.0), room.height() / max(y1 - y0, 1.0))
-        self.set_zoom(max(whole, min(near, max(REVEAL_ZOOM, self._zoom))))
-        self.centerOn((x0 + x1) / 2, (y0 + y1) / 2)
 
     def reveal(self, box: tuple[float, float, float, float], share: float = 0.4) -> None:
         """Show a box of the content, x0, y0, x1, y1, in the middle of the view, with what surrounds it.
