@@ -89,10 +89,13 @@ class Bench:
         self.engine.handle(OpenProject(root=str(root)))
 
     def watch(self, key: str) -> None:
-        """Look at another image."""
-        self._key = key
-        self.updates.clear()
-        self.engine.handle(Watch(key=key, image_path=str(self._root / key)))
+        """Look at this image until its first overlay is there."""
+        if key != self._key:
+            self._key = key
+            self.updates.clear()
+            self.engine.handle(Watch(key=key, image_path=str(self._root / key)))
+        while not self.updates:
+            self.engine.tick()
 
     def label(self, key: str, mask: NDArray[np.uint8], state: AnnotationState) -> None:
         """These are the image's labels from now on."""
@@ -221,8 +224,6 @@ def measure(bench: Bench, images: Images, options: argparse.Namespace) -> list[A
     for key in images.watched:
         bench.watch(key)
         person.open(key)
-        while not bench.updates:
-            bench.engine.tick()
         for _ in range(min(each, options.corrections - len(answers))):
             found = _one(bench, person, key, images.truths[key], options)
             if found is None:
@@ -297,8 +298,6 @@ def main() -> None:
             bench.label(key, images.truths[key], AnnotationState.DONE)
         started = time.perf_counter()
         bench.watch(images.watched[0])
-        while not bench.updates:
-            bench.engine.tick()
         first_s = bench.updates[0].at_s - started
         print(f"first overlay after opening, {len(images.labelled)} labelled images: {first_s:.1f} s")
         bench.work()
