@@ -105,8 +105,10 @@ def fit_head(
         done = (step - 1) / max(steps - 1, 1)
         if seconds is not None:
             done = max(done, (time.monotonic() - started) / max(seconds, 1e-9))
-        now = rate * one_cycle(min(done, 1.0))
-        optimizer.param_groups[0]["lr"] = now
+        cycle = one_cycle(min(done, 1.0))
+        now = rate * cycle
+        # Less momentum where the rate is high (Smith 2018, arXiv:1803.09820).
+        optimizer.param_groups[0].update(lr=now, betas=(0.95 - 0.1 * cycle, 0.999))
         network.train()
         features, targets, weights = points.draw(BATCH)
         losses = F.cross_entropy(network.point_logits(features), targets, reduction="none")
