@@ -124,17 +124,25 @@ class Group(Team):
         self.stop_wanted = False
         # Whether the others can be told something now: not in the middle of a step, nor once one is lost.
         self._within_reach = True
-        dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
-            rank=place.rank,
-            world_size=place.world,
-            timeout=PATIENCE,
-        )
+        self._ask(self._meet)
 
     @property
     def world(self) -> int:
         """How many processes there are."""
         return self.place.world
+
+    def _meet(self) -> None:
+        place = self.place
+        meeting = dist.rendezvous("env://", rank=place.rank, world_size=place.world, timeout=PATIENCE)
+        # The launcher's store outlives a restart, and in it the addresses of processes that are gone.
+        store = dist.PrefixStore(f"start {place.restarts}", next(meeting)[0])
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo",
+            store=store,
+            rank=place.rank,
+            world_size=place.world,
+            timeout=PATIENCE,
+        )
 
     def close(self) -> None:
         """Leave the others. The leader tells them to end, if they can still hear it."""
@@ -268,8 +276,7 @@ class Group(Team):
         except RuntimeError as error:
             self._within_reach = False
             raise TrainingError(
-                f"process {self.place.rank} of {self.world} lost the others"
-                f" ({str(error).partition(chr(10))[0]}); what was saved last is there:"
+                f"process {self.place.rank} of {self.world} lost the others; what was saved last is there:"
                 " continue with --resume, or start with torchrun's --max-restarts"
             ) from error
 
