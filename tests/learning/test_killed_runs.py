@@ -1,0 +1,131 @@
+"""kill -9 at any moment, again and again: the run ends with the weights of one that was left alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from core.learning.checkpoint import load_checkpoint
+from core.learning.config import TrainConfig
+from core.learning.data import LabelStore
+from core.learning.events import Event
+from core.learning.fit import TrainState
+from core.learning.run_status import read_status
+from core.learning.runs import RunFolder
+from core.project.project import Project
+from tests.tiny import TINY, squares_project
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
+
+DEEP = replace(TINY, steps=30, checkpoint_every_s=0.1)
+RUNS = {
+    "command-line": (DEEP, 8, False),
+    # A network that drops features at random, in three stages.
+    "engine": (
+        replace(DEEP, model="fcn8s", model_options=(("encoder_width", 4), ("fc", 16)), steps=28),
+        4,
+        True,
+    ),
+    "both-learners": (replace(DEEP, steps=16, join_instant=True), 3, False),
+}
+"""Configuration, kills, and whether the engine trains or the command line."""
+
+
+@dataclass
+class Pair:
+    """A run that was killed again and again, and its twin that was left alone."""
+
+    config: TrainConfig
+    killed: Path
+    whole: Path
+    sittings: list[dict[str, float]]
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
+    """All of them, trained by one process that loads torch once."""
+    folder = tmp_path_factory.mktemp("killed")
+    plans = []
+    found = {}
+    for number, (name, (config, kills, engine)) in enumerate(RUNS.items()):
+        pair = Pair(config, *(begun(folder / f"{name}-{twin}", config) for twin in ("killed", "whole")), [])
+        found[name] = pair
+        about = {"steps": config.steps, "seed": number, "engine": engine}
+        for run, count in ((pair.killed, kills), (pair.whole, 0)):
+            plans.append({"project": str(run.parents[1]), "run": str(run), "kills": count, **about})
+    file = folder / "plans.json"
+    file.write_text(json.dumps(plans))
+    command = [sys.executable, "-m", "tests.learning.killed_runs", str(file)]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    for line in done.stdout.splitlines():
+        sitting = json.loads(line)
+        for pair in found.values():
+            if sitting["run"] == str(pair.killed):
+                pair.sittings.append(sitting)
+    return found
+
+
+def begun(root: Path, config: TrainConfig) -> Path:
+    """A project of its own with a run in it that has not done a step; the run's folder."""
+    squares_project(root, [(8, 8 + n, 39, 39) for n in range(4)], side=64, labelled=4)
+    run = root / "runs" / "2026-01-02_03-04-05-unet"
+    with Project.open(root) as project:
+        TrainState.create(config, LabelStore.from_project(project), run, quiet)
+    return run
+
+
+def quiet(_event: Event) -> None:
+    pass
+
+
+def assert_same_tensors(one: object, other: object, where: str = "") -> None:
+    """Bit for bit, down to the last table of a checkpoint."""
+    assert type(one) is type(other), where
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for name, value in one.items():
+            assert_same_tensors(value, other[name], f"{where}.{name}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), where
+        for number, value in enumerate(one):
+            assert_same_tensors(value, other[number], f"{where}[{number}]")
+    else:
+        assert one == other, where
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(pairs, name) -> None:
+    pair = pairs[name]
+    *cut, last = pair.sittings
+    assert [sitting["code"] for sitting in cut] == [-9] * RUNS[name][1]
+    steps = [sitting["step"] for sitting in cut]
+    assert steps == sorted(steps)  # what was saved is never lost
+    assert 0 < steps[-1] <= pair.config.steps  # the end, when both learners are joined, may be hit as well
+    assert (last["code"], last["step"]) == (0, pair.config.steps)
+    one, other = (load_checkpoint(run / "last.ckpt")["learner"] for run in (pair.killed, pair.whole))
+    assert_same_tensors(one, other)
+    # What people use is the file of the best weights: the same scores chose the same ones.
+    assert tensors_of(pair.killed / "best.safetensors") == tensors_of(pair.whole / "best.safetensors")
+    status = read_status(RunFolder(pair.killed))
+    assert status is not None
+    assert status.state == "finished"
+    rows = [row["step"] for row in RunFolder(pair.killed).read_metrics() if row["loss"] is not None]
+    assert rows == sorted(set(rows))
+    assert [path.name for path in pair.killed.iterdir() if path.suffix == ".tmp"] == []
+
+
+def tensors_of(path: Path) -> bytes:
+    """The numbers of a safetensors file; its header also says how many seconds they took."""
+    data = path.read_bytes()
+    return data[8 + int.from_bytes(data[:8], "little") :]
