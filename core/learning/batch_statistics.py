@@ -72,7 +72,7 @@ class SharedBatchStatistics(TorchFunctionMode):
                 running_var.lerp_(unbiased.to(running_var.dtype), momentum)
         weight = torch.ones_like(mean, dtype=torch.float32) if weight is None else weight
         bias = torch.zeros_like(mean, dtype=torch.float32) if bias is None else bias
-        normalized: Tensor = _BatchNorm.apply(  # type: ignore[no-untyped-call]
+        normalized: Tensor = _BatchNorm.apply(
             x, weight, bias, mean.float(), var.float(), eps, count, self._add_up
         )
         return normalized
@@ -82,7 +82,7 @@ class _BatchNorm(torch.autograd.Function):
     """Normalisation by given statistics of `count` values, with the gradient through the statistics."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         x: Tensor,
         weight: Tensor,
@@ -99,7 +99,7 @@ class _BatchNorm(torch.autograd.Function):
         return F.batch_norm(x, mean, var, weight, bias, training=False, eps=eps)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, inv_std = ctx.saved_tensors
         mean, inv_std, scale = (values.view(1, -1, 1, 1) for values in (mean, inv_std, weight * inv_std))
         standard = (x.to(torch.float32) - mean) * inv_std  # (N, C, H, W)

@@ -21,6 +21,8 @@ from typing import Any, Final, ParamSpec, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from core.errors import DeviceError, TrainingError
 from core.learning.batch_statistics import SharedBatchStatistics
@@ -133,9 +135,9 @@ class Group(Team):
 
     def _meet(self) -> None:
         place = self.place
-        meeting = dist.rendezvous("env://", rank=place.rank, world_size=place.world, timeout=PATIENCE)
+        meeting = rendezvous("env://", rank=place.rank, world_size=place.world, timeout=PATIENCE)
         # The launcher's store outlives a restart, and in it the addresses of processes that are gone.
-        store = dist.PrefixStore(f"start {place.restarts}", next(meeting)[0])
+        store = PrefixStore(f"start {place.restarts}", next(meeting)[0])
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo",
             store=store,
@@ -243,7 +245,7 @@ class Group(Team):
         return LossSums(
             *(
                 piece.reshape(part.shape)
-                for piece, part in zip(joined.split(sizes), _parts(sums), strict=True)
+                for piece, part in zip(torch.split(joined, sizes), _parts(sums), strict=True)
             )
         )
 
@@ -257,7 +259,7 @@ class Group(Team):
         """As `Team.sum_gradients`: one message for all of them, the last of a step."""
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         flat = self._add_up(torch.cat([gradient.reshape(-1) for gradient in gradients]))
-        sums = flat.split([gradient.numel() for gradient in gradients])
+        sums = torch.split(flat, [gradient.numel() for gradient in gradients])
         torch._foreach_copy_(
             gradients, [whole.view(own.shape) for whole, own in zip(sums, gradients, strict=True)]
         )

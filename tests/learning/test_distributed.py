@@ -1,0 +1,333 @@
+"""Several processes train one network: as one process would, and no loss of one of them ends the run."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from core.cli.beginning import divided
+from core.cli.main import main
+from core.errors import UsageError
+from core.learning.batch_statistics import SharedBatchStatistics
+from core.learning.checkpoint import load_checkpoint
+from core.learning.distributed import Place, note_job, run_of_job
+from core.project.project import Project
+
+NARROW = ["--encoder", "plain", "--option", "width=4", "--option", "encoder_width=4"]
+TINY = [*NARROW, "--crop", "64", "--device", "cpu"]
+PATIENCE_S = 120.0
+
+
+@pytest.fixture(scope="module")
+def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four images of a bright disc on noise, with index masks: images/ and masks/."""
+    folder = tmp_path_factory.mktemp("discs")
+    (folder / "images").mkdir()
+    (folder / "masks").mkdir()
+    random = np.random.default_rng(0)
+    for number in range(4):
+        mask = np.zeros((72, 96), np.uint8)
+        x, y = (int(value) for value in random.integers(20, 50, 2))
+        cv2.circle(mask, (x, y), 15, 1, -1)
+        pixels = random.integers(0, 80, (72, 96, 3)) + mask[..., None] * 150
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / "images" / f"{number}.png")
+        Image.fromarray(mask).save(folder / "masks" / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def project(discs: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """A project of those images."""
+
+    def make(name: str) -> Path:
+        root = tmp_path / name
+        assert main(["init", str(root), "--classes", "background,disc"]) == 0
+        assert main(["import", str(root), str(discs), "--format", "masks"]) == 0
+        return root
+
+    return make
+
+
+@dataclass
+class Member:
+    """One process of a job: what it is started with, and the files it prints into."""
+
+    arguments: list[str]
+    folder: Path
+
+    def train(self) -> None:
+        """`maskloop train`, the environment being a launcher's."""
+        rank = os.environ["RANK"]
+        torch.set_num_threads(1)
+        (self.folder / f"pid-{rank}-{os.environ['TORCHELASTIC_RESTART_COUNT']}").write_text(str(os.getpid()))
+        sys.stdout, sys.stderr = ((self.folder / f"{name}-{rank}").open("w") for name in ("out", "err"))
+        code = main(self.arguments)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if code:
+            raise SystemExit(code)
+
+    def said(self, rank: int) -> str:
+        return (self.folder / f"out-{rank}").read_text()
+
+    def complained(self, rank: int) -> str:
+        return (self.folder / f"err-{rank}").read_text()
+
+    def in_environment(self, **variables: str) -> None:
+        os.environ.update(variables)
+        self.train()
+
+    def launched(self) -> None:
+        """What `torchrun --nproc-per-node 2 --max-restarts 1` does with a command."""
+        settings = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=2,
+            run_id="none",
+            rdzv_backend="static",
+            rdzv_endpoint=f"127.0.0.1:{free_port()}",
+            rdzv_configs={"rank": 0},
+            max_restarts=1,
+            start_method="fork",
+            monitor_interval=0.05,
+        )
+        elastic_launch(settings, self.train)()
+
+
+# A new interpreter takes seconds to import torch; a fork of this one has it.
+FORK = multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def member(tmp_path: Path) -> Callable[..., Member]:
+    """Train a tiny network on a project."""
+
+    def make(root: Path, *arguments: str) -> Member:
+        folder = tmp_path / "said"
+        folder.mkdir()
+        return Member(["train", str(root), *TINY, "--json", *arguments], folder)
+
+    return make
+
+
+@contextlib.contextmanager
+def pair(member: Member) -> Iterator[tuple[BaseProcess, BaseProcess]]:
+    """Two processes, as a launcher would start them: the leader and the other."""
+    around = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    around["TORCHELASTIC_RESTART_COUNT"] = "0"
+    with running(
+        *(
+            FORK.Process(target=member.in_environment, kwargs={**around, "RANK": rank, "LOCAL_RANK": rank})
+            for rank in ("0", "1")
+        )
+    ) as (leader, other):
+        yield leader, other
+
+
+@contextlib.contextmanager
+def running(*processes: BaseProcess) -> Iterator[tuple[BaseProcess, ...]]:
+    for process in processes:
+        process.start()
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def only_run(root: Path) -> Path:
+    with Project.open(root, lock=False) as project:
+        (run,) = project.layout.runs_by_time()
+    return run
+
+
+def wait_for_start(root: Path, *processes: BaseProcess) -> None:
+    """Until the first checkpoint is on disk."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not list((root / "runs").glob("*/last.ckpt")):
+        assert all(process.is_alive() for process in processes), "a process ended by itself"
+        assert time.monotonic() < deadline, "nothing was saved"
+        time.sleep(0.02)
+
+
+def test_two_processes_learn_what_one_does(
+    project: Callable[[str], Path], member: Callable[..., Member]
+) -> None:
+    settings = ["--batch", "4", "--steps", "6", "--option", "norm=group"]
+    alone, shared = project("alone"), project("shared")
+    assert main(["train", str(alone), *TINY, *settings]) == 0
+
+    job = member(shared, *settings)
+    with pair(job) as (leader, other):
+        leader.join(PATIENCE_S)
+        other.join(PATIENCE_S)
+        assert (leader.exitcode, other.exitcode) == (0, 0), job.complained(0) + job.complained(1)
+
+    assert json.loads(job.said(0))["steps"] == 6
+    assert (job.said(1), job.complained(1)) == ("", "")  # only the leader prints
+    one, two = (load_checkpoint(only_run(root) / "last.ckpt")["learner"] for root in (alone, shared))
+    for part in ("network", "ema"):
+        for name, value in one[part].items():
+            torch.testing.assert_close(two[part][name], value, rtol=0, atol=1e-5, msg=f"{part}.{name}")
+    assert one["load"] == two["load"]  # so that one process can go on with what two have begun
+
+
+def test_any_process_may_be_asked_to_stop_and_all_end_with_everything_saved(
+    project: Callable[[str], Path], member: Callable[..., Member]
+) -> None:
+    root = project("stopped")
+    job = member(root, "--batch", "4", "--steps", "100000")
+    with pair(job) as (leader, other):
+        wait_for_start(root, leader, other)
+        os.kill(other.pid or 0, signal.SIGTERM)
+        leader.join(PATIENCE_S)
+        other.join(PATIENCE_S)
+        assert (leader.exitcode, other.exitcode) == (0, 0), job.complained(0) + job.complained(1)
+    steps = json.loads(job.said(0))["steps"]
+    assert steps < 100000
+    assert load_checkpoint(only_run(root) / "last.ckpt")["step"] == steps
+
+
+def test_a_run_outlives_a_killed_worker(
+    project: Callable[[str], Path], member: Callable[..., Member]
+) -> None:
+    root = project("killed")
+    job = member(root, "--batch", "4", "--steps", "80")
+    with running(FORK.Process(target=job.launched)) as (launcher,):
+        wait_for_start(root, launcher)
+        os.kill(int((job.folder / "pid-1-0").read_text()), signal.SIGKILL)
+        launcher.join(PATIENCE_S)
+        assert launcher.exitcode == 0, job.complained(0)
+    finished = json.loads(job.said(0))
+    assert finished["steps"] == 80
+    assert finished["resumed_step"] is not None
+    assert only_run(root) == Path(finished["run"])  # the same run, not a second one
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_statistics_of_two_processes_are_those_of_the_whole_batch(channels_last: bool) -> None:
+    torch.manual_seed(0)
+    x = 3.0 + 2.0 * torch.randn(4, 5, 6, 7)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    toward = torch.randn(4, 5, 6, 7)
+    whole = torch.nn.BatchNorm2d(5)
+    torch.nn.init.uniform_(whole.weight)
+    expected = x.clone().requires_grad_()
+    whole(expected).backward(toward)
+
+    meeting = Meeting(2)
+    norms = [copy.deepcopy(torch.nn.BatchNorm2d(5)) for _ in range(2)]
+    parts = [part.clone().requires_grad_() for part in x.split(2)]
+
+    def one_process(rank: int) -> None:
+        norms[rank].load_state_dict({**norms[rank].state_dict(), "weight": whole.weight.detach()})
+        with SharedBatchStatistics(meeting.add_up, 2):
+            y = norms[rank](parts[rank])
+        y.backward(toward.split(2)[rank])
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(one_process, range(2)))
+    close = partial(torch.testing.assert_close, rtol=1e-5, atol=1e-5)
+    close(torch.cat([part.grad for part in parts]), expected.grad)
+    close(sum(norm.weight.grad for norm in norms), whole.weight.grad)
+    close(sum(norm.bias.grad for norm in norms), whole.bias.grad)
+    for norm in norms:
+        close(norm.running_mean, whole.running_mean)
+        close(norm.running_var, whole.running_var)
+
+
+class Meeting:
+    """Threads in place of processes: each brings a tensor and takes the sum away."""
+
+    def __init__(self, count: int) -> None:
+        self._barrier = threading.Barrier(count)
+        self._brought: list[torch.Tensor] = []
+
+    def add_up(self, tensor: torch.Tensor) -> torch.Tensor:
+        self._brought.append(tensor)
+        self._barrier.wait(PATIENCE_S)
+        total = torch.stack(self._brought[-2:]).sum(dim=0)
+        self._barrier.wait(PATIENCE_S)
+        return total
+
+
+def test_without_a_launcher_a_process_is_alone_and_leads() -> None:
+    place = Place.here({"WORLD_SIZE": "4"})  # some schedulers say so to programs that are not theirs
+    assert place == Place()
+    assert place.leads
+    assert place.share("abc") == ["a", "b", "c"]
+
+
+def test_processes_share_a_list_without_gaps() -> None:
+    said = {"WORLD_SIZE": "3", "MASTER_ADDR": "here", "MASTER_PORT": "1", "TORCHELASTIC_RUN_ID": "j"}
+    places = [Place.here({**said, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(3)]
+    assert [place.leads for place in places] == [True, False, False]
+    shares = [place.share(range(10)) for place in places]
+    assert sorted(item for share in shares for item in share) == list(range(10))
+
+
+@pytest.mark.parametrize("changes", [{"RANK": "2"}, {"RANK": "first"}, {"WORLD_SIZE": "0"}])
+def test_a_muddled_environment_is_refused(changes: dict[str, str]) -> None:
+    said = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "here", "MASTER_PORT": "1"}
+    with pytest.raises(UsageError, match="must be"):
+        Place.here(said | changes)
+
+
+def test_a_restarted_job_finds_its_own_run_only(tmp_path: Path) -> None:
+    first, mine, other, empty = (tmp_path / name for name in "abcd")
+    job = Place(job="mine", restarts=1)
+    for run, owner in ((first, job), (mine, job), (other, Place(job="other")), (empty, Place())):
+        run.mkdir()
+        (run / "last.ckpt").touch()
+        note_job(run, owner)
+    runs = [first, mine, other, empty]
+    assert run_of_job(runs, job) == mine
+    assert run_of_job(runs, Place(job="mine")) is None  # a job's first start begins a new run
+    assert run_of_job(runs, Place(job="new", restarts=1)) is None
+
+
+@pytest.mark.parametrize(
+    "asked, sentence",
+    [
+        ({"batch": 5}, "a batch of 5 crops cannot be divided evenly among 2 processes; take --batch 4"),
+        ({"model": "instant"}, "the instant learner is fitted in one process"),
+    ],
+)
+def test_what_cannot_be_shared_is_refused(world, config, asked: dict[str, object], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        divided(config(**asked), world.store, 2)
+
+
+def test_a_batch_left_to_the_preset_can_always_be_shared(world, config) -> None:
+    world.put_done(1)
+    assert divided(config(batch=None), world.store, 3).batch == 6  # the preset's 4, and up
+    assert divided(config(batch=None), world.store, 1).batch is None
