@@ -15,7 +15,9 @@ FAR_BEHIND: Final = 0.1
 _FLOOR: Final = 1e-6
 
 
-def instant_share(deep_miou: float | None, instant_miou: float | None, *, learning: bool) -> float:
+def instant_share(
+    deep_miou: float | None, instant_miou: float | None, *, learning: bool, tested: bool = True
+) -> float:
     """The instant learner's share in what is shown, 0..1.
 
     A deep network without a score is in its first steps: there the instant learner speaks alone. With both
@@ -25,12 +27,16 @@ def instant_share(deep_miou: float | None, instant_miou: float | None, *, learni
         deep_miou: of the deep network, on images it does not know; None: it has no score.
         instant_miou: of the instant learner, by cross-fitting; None: not scored yet.
         learning: the deep network is still being trained: nobody knows what its first scores are worth.
+        tested: the deep network's score is on images it does not know. On those it learns from it is
+            flattered, and never silences the other.
     """
     if deep_miou is None:
         return 1.0
     if instant_miou is None:
         return 1.0 if learning else EVEN
     gap = deep_miou - instant_miou
+    if not tested:
+        return EVEN if gap >= 0 else 1.0
     if abs(gap) <= FAR_BEHIND:
         return EVEN
     return 0.0 if gap > 0 else 1.0

@@ -178,6 +178,18 @@ class LabelStore:
         chosen = self.labelled_keys() if keys is None else [key for key in keys if key in self._labels]
         return sum((self._labels[key].counts for key in chosen), np.zeros(256, np.int64))
 
+    def lacks_background(self, index: int, keys: Iterable[str]) -> bool:
+        """Must undrawn pixels of these images stand in for the background `index`?
+
+        One done image says what background is. A first stroke of it does not: until as much background as
+        all else together is drawn, so many different things it may be are not among it.
+        """
+        chosen = tuple(keys)
+        counts = self.counts(chosen)
+        if any(self._labels[key].state is AnnotationState.DONE for key in chosen if key in self._labels):
+            return not counts[index]
+        return bool(2 * counts[index] < counts[:UNLABELLED].sum())
+
     def pixels(self, key: str, scale: float = 1.0) -> NDArray[np.uint8]:
         """The image resized by `scale`, RGB (h, w, 3), uint8, read-only.
 

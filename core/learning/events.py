@@ -291,7 +291,7 @@ class TrainingStarted:
     Attributes:
         run: run folder. classes: what the network's channels mean, in order.
         train_images, validation_images: their keys; empty validation means scores are on training images.
-        weak_background: undrawn pixels stand in for background until some is drawn.
+        weak_background: undrawn pixels stand in for background until enough of it is drawn.
     """
 
     run: str

@@ -285,6 +285,8 @@ def _best_share(
 ) -> Generator[Event, None, tuple[int, Score | None]]:
     """The best share of the instant learner, and its score; without held-out images UNJUDGED_SHARE."""
     held_out = [key for key in state.validator.plan.held_out if key in state.store]
+    if not state.step:
+        return 100, None  # there was no time for the deep one
     if not held_out:
         return UNJUDGED_SHARE, None
     step = max(1, -(-len(held_out) // MOST_JUDGED))

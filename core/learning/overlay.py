@@ -280,6 +280,7 @@ class OverlayWeights:
         if self._run_is_shown:
             assert self._run is not None
             deep_miou, deep_classes = self._run.best.compared, self._run.channels.classes
+            tested = self._run.validator.plan.on == "validation"
         else:
             assert self._file is not None
             try:
@@ -288,11 +289,12 @@ class OverlayWeights:
                 return 0.0  # predicting will say what is wrong with it
             saved = header.metrics.get("miou")
             deep_miou, deep_classes = saved if isinstance(saved, float) else None, header.classes
+            tested = header.metrics.get("on", "validation") != "training"
         instant_classes = self._instant.classes
         if instant_classes is None or set(deep_classes.indices) != set(instant_classes.indices):
             return 1.0  # what is new in the project only the instant learner knows
         instant_miou = None if score is None else score.miou
-        return instant_share(deep_miou, instant_miou, learning=self._run_is_shown)
+        return instant_share(deep_miou, instant_miou, learning=self._run_is_shown, tested=tested)
 
     @property
     def _run_is_shown(self) -> bool:

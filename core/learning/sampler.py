@@ -303,7 +303,7 @@ class CropSampler:
         background = self._channels.classes.background
         wanted = [key for key in self._store.labelled_keys() if key not in self._held_out]
         self.weak_background = (
-            self._weak_allowed and background is not None and not self._store.counts(wanted)[background]
+            self._weak_allowed and background is not None and self._store.lacks_background(background, wanted)
         )
         before, self._index = self._index, {key: self._indexed(key) for key in wanted}
         self._keys = tuple(key for key in wanted if self._index[key].counts)

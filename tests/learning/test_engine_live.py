@@ -121,6 +121,8 @@ def test_equals_speak_together_and_one_far_behind_is_silent() -> None:
     assert instant_share(0.8, 0.55, learning=True) == 0.0
     assert instant_share(0.3, 0.55, learning=False) == 1.0
     assert instant_share(0.3, None, learning=False) == 0.5
+    assert instant_share(0.9, 0.55, learning=True, tested=False) == 0.5, "a score on its own training images"
+    assert instant_share(0.5, 0.55, learning=True, tested=False) == 1.0
 
 
 def test_a_mixture_is_the_geometric_mean() -> None:

@@ -145,8 +145,7 @@ class InstantLearner:
         background = self.channels.background
         if background is None or self._weak_weight <= 0:
             return False
-        index = self.channels.classes.indices[background]
-        return int(self._store.counts(self.keys)[index]) == 0
+        return self._store.lacks_background(self.channels.classes.indices[background], self.keys)
 
     def update(
         self, *, steps: int | None = None, seconds: float | None = None
