@@ -55,7 +55,7 @@ def judges(
         for _ in twin.randomness.through(fit):
             yield None
         indices = learner.channels.classes.indices
-        taught = frozenset(indices[channel] for channel in drawn_from.targets.unique().tolist())
+        taught = frozenset(indices[channel] for channel in set(drawn_from.targets.tolist()))
         yield Judge(twin, fold, taught)
 
 
