@@ -33,6 +33,18 @@ class TileGrid:
         steps = range(0, last, tile - overlap) if last else ()
         return cls(length, tile, overlap, (*steps, last))
 
+    @classmethod
+    def spread(cls, length: int, most: int, overlap: int, multiple: int) -> TileGrid:
+        """As few tiles of at most `most` as there must be, and no larger than that many need be.
+
+        All but `length` and `most` are multiples of `multiple`, and so are the tiles.
+        """
+        if length <= most:
+            return cls.cover(length, length, 0)
+        count = -(-(length - overlap) // (most - overlap))
+        needed = -(-(length + (count - 1) * overlap) // count)
+        return cls.cover(length, min(most, -(-needed // multiple) * multiple), overlap)
+
     def weights(self) -> list[NDArray[np.float32]]:
         """Weights (tile,) of each tile: Gaussian, zero near inner edges, adding up to 1 at each position."""
         positions = np.arange(self.tile)

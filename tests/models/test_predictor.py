@@ -150,7 +150,7 @@ def test_out_of_memory_takes_smaller_tiles_and_says_so(colour_network, colour_he
     network.seen.clear()
     predictor.predict(image)
     assert len(told) == 2
-    assert {shape[-2:] for shape in network.seen} == {(256, 256)}
+    assert max(side for shape in network.seen for side in shape[-2:]) == 256
 
 
 def test_without_memory_for_the_smallest_tile_there_is_a_sentence(colour_network, colour_header):
