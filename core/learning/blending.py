@@ -28,7 +28,7 @@ def instant_share(
         instant_miou: of the instant learner, by cross-fitting; None: not scored yet.
         learning: the deep network is still being trained: nobody knows what its first scores are worth.
         tested: the deep network's score is on images it does not know. On those it learns from it is
-            flattered, and never silences the other.
+            flattered: it never silences the other, and gives no say to a network that is still learning.
     """
     if deep_miou is None:
         return 1.0
@@ -36,7 +36,7 @@ def instant_share(
         return 1.0 if learning else EVEN
     gap = deep_miou - instant_miou
     if not tested:
-        return EVEN if gap >= 0 else 1.0
+        return EVEN if gap >= 0 and not learning else 1.0
     if abs(gap) <= FAR_BEHIND:
         return EVEN
     return 0.0 if gap > 0 else 1.0
