@@ -22,7 +22,8 @@ from app.workers.autosaver import LabelsWritten
 from app.workers.tasks import TaskRunner
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import Annotation, AnnotationState
-from core.learning.events import LabelsChanged, PackedMask
+from core.learning.commands import LabelsChanged
+from core.learning.packed_mask import PackedMask
 from core.project.strip_mask import StripMask
 
 if TYPE_CHECKING:

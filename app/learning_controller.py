@@ -29,32 +29,34 @@ from core.annotation.document import AnnotationDocument
 from core.annotation.model import ClassList, Shape
 from core.errors import ImageFileError
 from core.images.pyramid import is_huge
-from core.learning.config import TrainConfig
-from core.learning.events import (
+from core.learning.commands import (
     ClassesChanged,
-    EngineReady,
-    Event,
     Export,
-    Exported,
-    Failed,
-    Finished,
     ImageRemoved,
     LabelsChanged,
     LearnLive,
-    Notice,
     OpenProject,
     Pause,
-    Paused,
     Predict,
-    Prediction,
     Resume,
-    Resumed,
     Stop,
     Train,
-    TrainingStarted,
     UseWeights,
     WantUncertainty,
     Watch,
+)
+from core.learning.config import TrainConfig
+from core.learning.events import (
+    EngineReady,
+    Event,
+    Exported,
+    Failed,
+    Finished,
+    Notice,
+    Paused,
+    Prediction,
+    Resumed,
+    TrainingStarted,
 )
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from core.learning.commands import Train
 from core.learning.engine_exit import EXIT_DEVICE_LOST, sentence_for_exit
-from core.learning.events import Checkpointed, Event, Train, TrainingStarted
+from core.learning.events import Checkpointed, Event, TrainingStarted
 
 CRASH_WINDOW_S: Final = 60.0
 

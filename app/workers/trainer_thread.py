@@ -26,11 +26,9 @@ from typing import Final
 from PySide6.QtCore import QCoreApplication, QThread, Signal
 
 from core.errors import EngineError
-from core.learning.events import (
+from core.learning.commands import (
     ClassesChanged,
     Command,
-    EngineReady,
-    Event,
     Export,
     ImageRemoved,
     LabelsChanged,
@@ -43,6 +41,7 @@ from core.learning.events import (
     WantUncertainty,
     Watch,
 )
+from core.learning.events import EngineReady, Event
 from core.learning.process import KILL_LIMIT_S, TERMINATE_LIMIT_S, EngineProcess
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,9 @@ import torch
 
 from core.errors import FileProblem
 from core.learning.augment import Augmenter, AugmentSettings
+from core.learning.commands import PreviewCrops
 from core.learning.data import ChannelMap, LabelStore
-from core.learning.events import CropsPreviewed, PreviewCrops
+from core.learning.events import CropsPreviewed
 from core.learning.preset import resolve
 from core.learning.sampler import CropSampler
 

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.learning.asking import InterruptedPredictionError, Opinions
-from core.learning.events import Event, PackedMask, Prediction, Uncertainty
+from core.learning.events import Event, Prediction, Uncertainty
 from core.learning.overlay import OverlayWeights
+from core.learning.packed_mask import PackedMask
 from core.learning.schedule import Target
 from core.learning.uncertainty import uncertainty_map
 

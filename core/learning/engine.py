@@ -27,34 +27,24 @@ from typing import Any, Final, assert_never
 import torch
 
 from core.errors import MaskloopError
-from core.learning.crop_preview import preview_crops
-from core.learning.data import LabelStore
-from core.learning.engine_exit import EXIT_DEVICE_LOST, EXIT_PARENT_GONE, EXIT_TERMINATED
-from core.learning.events import (
+from core.learning.commands import (
     AuditLabels,
     ClassesChanged,
     Command,
     CompareLabels,
-    EngineReady,
-    Event,
     Export,
-    Exported,
-    Failed,
     HoldFolder,
     ImageRemoved,
     LabelsChanged,
     LearnLive,
-    Notice,
     OpenProject,
     Pause,
-    Paused,
     Predict,
     PredictFolder,
     PredictWithRun,
     PreviewCrops,
     RateImages,
     Resume,
-    Resumed,
     Shutdown,
     Stop,
     Train,
@@ -62,6 +52,10 @@ from core.learning.events import (
     WantUncertainty,
     Watch,
 )
+from core.learning.crop_preview import preview_crops
+from core.learning.data import LabelStore
+from core.learning.engine_exit import EXIT_DEVICE_LOST, EXIT_PARENT_GONE, EXIT_TERMINATED
+from core.learning.events import EngineReady, Event, Exported, Failed, Notice, Paused, Resumed
 from core.learning.export import export_onnx, export_weights
 from core.learning.folder_host import FolderHost
 from core.learning.guide import Guide

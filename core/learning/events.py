@@ -1,36 +1,29 @@
-"""The messages between the window and the engine process. Frozen, picklable, torch-free.
+"""What the engine process says to the window. Frozen, picklable, torch-free.
 
-Arrays travel as `bytes` of C-contiguous uint8 with their size beside them: a 4-megapixel mask takes about
-10 ms through a pipe. Images never travel: the engine reads them from disk itself.
+Maps travel packed (`core.learning.packed_mask`).
 
 ::
 
-    window --Command--> engine:  OpenProject Train Pause Resume Stop LabelsChanged ImageRemoved
-                                 LearnLive Watch Predict UseWeights Export Shutdown WantUncertainty
-                                 PredictFolder HoldFolder PreviewCrops
-                                 RateImages AuditLabels
-    engine --Event--> window:    EngineReady TrainingStarted StepDone Validated Prediction OverlayCompared
-                                 Checkpointed Exported Notice Paused Resumed Failed Finished Uncertainty
-                                 FolderProgress FolderProblem FolderEnded CropsPreviewed
-                                 ImagesRated AuditProgress AuditEnded
+    engine --Event--> window:    EngineReady Notice Failed
+                                 TrainingStarted StepDone Validated Checkpointed Paused Resumed Finished
+                                 Prediction Uncertainty OverlayCompared CropsPreviewed Exported
+                                 FolderProgress FolderProblem FolderEnded ImagesRated AuditProgress AuditEnded
+                                 LabelsCompared RunPrediction
+
+What the window says is in `core.learning.commands`.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from core.annotation.model import AnnotationState, ClassList
+from core.annotation.model import ClassList
 from core.learning.bootstrap import Interval, Units
 from core.learning.calibration import Calibration
-from core.learning.config import TrainConfig
-from core.learning.folder_job import PredictionJob
 from core.learning.gain import Gain
+from core.learning.packed_mask import PackedMask
 from core.learning.revisions import Unseen
 from core.learning.suspects import Suspect
 
@@ -40,239 +33,6 @@ ImageRole: TypeAlias = Literal["held out", "learned", "new", "unknown"]
 """What an image was to a run: scored on, learned from, not labelled then, or the run did not note it."""
 EndReason: TypeAlias = Literal["budget", "stopped", "patience"]
 """Why a run is over: its time or steps are spent, a person ended it, or it has stopped getting better."""
-
-
-@dataclass(frozen=True, slots=True)
-class PackedMask:
-    """A uint8 map (H, W) as bytes.
-
-    Attributes:
-        data: the pixels row by row.
-        deflated: `data` is raw deflate of rows that each begin with a 0 (see `core.project.strip_mask`).
-    """
-
-    size_hw: tuple[int, int]
-    data: bytes
-    deflated: bool = False
-
-    @classmethod
-    def pack(cls, array: NDArray[np.uint8]) -> PackedMask:
-        """Copy a (H, W) uint8 array."""
-        height, width = array.shape
-        return cls((height, width), np.ascontiguousarray(array, dtype=np.uint8).tobytes())
-
-    def unpack(self) -> NDArray[np.uint8]:
-        """The array (H, W), uint8, read-only."""
-        if self.deflated:
-            height, width = self.size_hw
-            rows = np.frombuffer(zlib.decompress(self.data, -15), np.uint8).reshape(height, width + 1)
-            return rows[:, 1:]
-        return np.frombuffer(self.data, dtype=np.uint8).reshape(self.size_hw)
-
-
-# --- window to engine -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenProject:
-    """Read this project's classes and labels; replaces whatever was open."""
-
-    root: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassesChanged:
-    """The project's classes were renamed, merged, added or removed."""
-
-    classes: ClassList
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelsChanged:
-    """One image's labels as they are now (the engine does not race the mask writer).
-
-    `mask` holds class indices with 255 for unlabelled; `revision` is the document's.
-    """
-
-    key: str
-    image_path: str
-    revision: int
-    state: AnnotationState
-    mask: PackedMask
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageRemoved:
-    """The image is gone from the project; forget its labels."""
-
-    key: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Train:
-    """Start (or with `resume_run` continue) a run. One run at a time."""
-
-    config: TrainConfig
-    resume_run: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Hold after the current step; predictions go on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """Go on after a pause."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Finish the step, validate, save, answer `Finished`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    """Keep this image's prediction fresh: at once, then about every second while training; None ends it."""
-
-    key: str | None
-    image_path: str | None = None
-    revision: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LearnLive:
-    """Whether the instant learner follows the labels, and has its say in predictions."""
-
-    on: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Predict:
-    """Predict one image once, ahead of training steps (the next image, say)."""
-
-    key: str
-    image_path: str
-    revision: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictFolder:
-    """Predict images into files between more urgent work; it takes the place of an earlier job.
-
-    `FolderProgress` and `FolderProblem` follow, and one `FolderEnded`. `held`: wait for `HoldFolder`.
-    """
-
-    job: PredictionJob
-    held: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldFolder:
-    """Hold the job, go on with it, or give it up."""
-
-    wanted: Literal["hold", "go on", "cancel"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreviewCrops:
-    """Show crops of an image as a run of this configuration would see them: `CropsPreviewed`."""
-
-    key: str
-    config: TrainConfig
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UseWeights:
-    """Load weights from a safetensors file for prediction."""
-
-    path: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Export:
-    """Write the best weights as safetensors or ONNX to the folder `out`."""
-
-    format: Literal["weights", "onnx"]
-    out: str
-    run: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateImages:
-    """Say how useful labelling each of these images would be, in spare moments: `ImagesRated` follow.
-
-    `images` are paths by key, of all images of the project: which are done the engine knows.
-    """
-
-    images: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditLabels:
-    """Look for labels that are probably wrong: `AuditProgress` and one `AuditEnded` follow.
-
-    `on` False gives up an audit that goes on.
-    """
-
-    on: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantUncertainty:
-    """Whether an `Uncertainty` should follow each prediction of the watched image, and one come now."""
-
-    on: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompareLabels:
-    """Say which labels these runs (their folders) have not seen: `LabelsCompared` follows."""
-
-    runs: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictWithRun:
-    """Predict one image with the best weights of a run: `RunPrediction` follows."""
-
-    run: str
-    key: str
-    image_path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Shutdown:
-    """Stop, save and leave the process."""
-
-
-Command: TypeAlias = (
-    OpenProject
-    | ClassesChanged
-    | LabelsChanged
-    | ImageRemoved
-    | Train
-    | Pause
-    | Resume
-    | Stop
-    | LearnLive
-    | Watch
-    | WantUncertainty
-    | Predict
-    | PredictFolder
-    | HoldFolder
-    | PreviewCrops
-    | UseWeights
-    | Export
-    | RateImages
-    | AuditLabels
-    | CompareLabels
-    | PredictWithRun
-    | Shutdown
-)
-
-# --- engine to window -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,15 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, Literal
 
-from core.learning.events import (
-    Event,
-    FolderEnded,
-    FolderProblem,
-    FolderProgress,
-    HoldFolder,
-    Notice,
-    PredictFolder,
-)
+from core.learning.commands import HoldFolder, PredictFolder
+from core.learning.events import Event, FolderEnded, FolderProblem, FolderProgress, Notice
 from core.learning.folder_prediction import FolderPrediction, ImageDone
 
 SHARE_BESIDE_TRAINING: Final = 0.25

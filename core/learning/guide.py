@@ -9,8 +9,9 @@ from typing import Final, assert_never
 
 from core.errors import MaskloopError, UsageError
 from core.learning.audit import LabelAuditor
+from core.learning.commands import AuditLabels, RateImages
 from core.learning.data import LabelStore
-from core.learning.events import AuditLabels, Event, RateImages
+from core.learning.events import Event
 from core.learning.instant.live import LiveInstant
 from core.learning.overlay import OverlayWeights
 from core.learning.usefulness import UsefulnessRater

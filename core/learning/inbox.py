@@ -12,7 +12,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from core.learning.events import (
+from core.learning.commands import (
     Command,
     ImageRemoved,
     LabelsChanged,

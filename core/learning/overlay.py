@@ -17,9 +17,10 @@ from core.annotation.model import ClassList
 from core.errors import UsageError, WeightsFileError
 from core.learning.asking import Asker, Opinions, Speakers, interruption
 from core.learning.blending import instant_share
-from core.learning.events import Notice, OverlayCompared, PackedMask, Prediction
+from core.learning.events import Notice, OverlayCompared, Prediction
 from core.learning.header import WeightsHeader, read_header
 from core.learning.instant.live import LiveInstant
+from core.learning.packed_mask import PackedMask
 from core.learning.predict import Predictor, open_predictor
 from core.learning.runs import RunFolder
 from core.learning.schedule import Target

@@ -27,8 +27,9 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import EngineError
+from core.learning.commands import Command, Shutdown
 from core.learning.engine_exit import EXIT_NO_ENGINE, EXIT_PARENT_GONE, sentence_for_exit
-from core.learning.events import Command, Event, Failed, Shutdown
+from core.learning.events import Event, Failed
 from core.learning.inbox import Inbox
 
 if TYPE_CHECKING:

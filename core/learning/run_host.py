@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from core.learning.commands import Train
 from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, TrainConfig
 from core.learning.data import LabelStore
-from core.learning.events import Event, Finished, Notice, Train
+from core.learning.events import Event, Finished, Notice
 from core.learning.fit import TrainState, save_now
 from core.learning.folds import FoldLayout, FoldReport, fold_configs, forget_weights
 from core.learning.joint import events_of

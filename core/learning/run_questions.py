@@ -12,18 +12,12 @@ from numpy.typing import NDArray
 from core.annotation.model import UNLABELLED
 from core.errors import MaskloopError
 from core.images.reader import read_image
+from core.learning.commands import CompareLabels, PredictWithRun
 from core.learning.data import LabelStore
-from core.learning.events import (
-    CompareLabels,
-    Event,
-    ImageRole,
-    LabelsCompared,
-    PackedMask,
-    PredictWithRun,
-    RunPrediction,
-)
+from core.learning.events import Event, ImageRole, LabelsCompared, RunPrediction
 from core.learning.header import WeightsHeader
 from core.learning.metrics import ConfusionMatrix
+from core.learning.packed_mask import PackedMask
 from core.learning.predict import Predictor, choose_device
 from core.learning.revisions import SeenLabels, Unseen, labels_now, read_seen
 from core.learning.runs import RunFolder

@@ -21,7 +21,7 @@ from app.main_window import MainWindow
 from app.settings import Settings
 from app.theme import apply_theme
 from app.workers.trainer_thread import TrainerThread
-from core.learning.events import Command
+from core.learning.commands import Command
 
 QT_NOISE = (
     r"This plugin does not support",  # the offscreen platform, of every window it shows

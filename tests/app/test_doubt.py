@@ -10,14 +10,9 @@ from PySide6.QtCore import QPointF, Qt
 
 from app.overlay_words import behind, sureness, sureness_detail
 from core.annotation.model import AnnotationState
-from core.learning.events import (
-    ImagesRated,
-    PackedMask,
-    Prediction,
-    TrainingStarted,
-    Uncertainty,
-    WantUncertainty,
-)
+from core.learning.commands import WantUncertainty
+from core.learning.events import ImagesRated, Prediction, TrainingStarted, Uncertainty
+from core.learning.packed_mask import PackedMask
 
 SIZE_HW = (240, 320)
 SPOTS = {"large": (40, 40, 60), "small": (220, 150, 40)}

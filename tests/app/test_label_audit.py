@@ -9,7 +9,8 @@ from PySide6.QtCore import Qt
 from app.panels.label_audit import ALL_SETTLED_NOTE, FINE_NOTE, START_NOTE
 from core.annotation.commands import AddShapes, SetState
 from core.annotation.model import AnnotationState, Shape, ShapeType, frozen_points
-from core.learning.events import AuditEnded, AuditLabels, AuditProgress, Failed
+from core.learning.commands import AuditLabels
+from core.learning.events import AuditEnded, AuditProgress, Failed
 from core.learning.suspects import Suspect, fingerprint
 
 NERVE, VESSEL = 1, 2

@@ -17,35 +17,37 @@ from app.learning_controller import LearningController
 from app.session import Session
 from core.annotation.commands import RemoveShapes, drawing
 from core.annotation.model import UNLABELLED, AnnotationState, ClassList, Shape, ShapeType, frozen_points
-from core.learning.config import TrainConfig
-from core.learning.events import (
-    Checkpointed,
+from core.learning.commands import (
     ClassesChanged,
     Command,
-    EngineReady,
-    Event,
     Export,
-    Exported,
-    Failed,
-    Finished,
     ImageRemoved,
     LabelsChanged,
-    Notice,
     OpenProject,
-    PackedMask,
     Pause,
-    Paused,
     Predict,
-    Prediction,
     Resume,
-    Resumed,
-    StepDone,
     Stop,
     Train,
-    TrainingStarted,
     UseWeights,
     Watch,
 )
+from core.learning.config import TrainConfig
+from core.learning.events import (
+    Checkpointed,
+    EngineReady,
+    Event,
+    Exported,
+    Failed,
+    Finished,
+    Notice,
+    Paused,
+    Prediction,
+    Resumed,
+    StepDone,
+    TrainingStarted,
+)
+from core.learning.packed_mask import PackedMask
 from core.project.project import Project
 
 C = TypeVar("C")

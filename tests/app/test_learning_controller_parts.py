@@ -8,9 +8,11 @@ import pytest
 from app.prediction_cache import PredictionCache
 from app.run_recovery import RunRecovery
 from core.annotation.model import ClassList
+from core.learning.commands import Train
 from core.learning.config import TrainConfig
 from core.learning.engine_exit import EXIT_DEVICE_LOST, sentence_for_exit
-from core.learning.events import Checkpointed, PackedMask, Prediction, Train, TrainingStarted
+from core.learning.events import Checkpointed, Prediction, TrainingStarted
+from core.learning.packed_mask import PackedMask
 
 
 def prediction(key: str, version: int = 1, side: int = 10) -> Prediction:

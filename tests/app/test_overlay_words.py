@@ -12,16 +12,9 @@ import pytest
 from app.learning_wiring import read_history
 from app.overlay_words import OverlayWords
 from core.annotation.model import ClassList, LabelClass
-from core.learning.events import (
-    EngineReady,
-    Failed,
-    OverlayCompared,
-    PackedMask,
-    Prediction,
-    TrainingStarted,
-    Validated,
-)
+from core.learning.events import EngineReady, Failed, OverlayCompared, Prediction, TrainingStarted, Validated
 from core.learning.header import METADATA_KEY, WeightsHeader
+from core.learning.packed_mask import PackedMask
 from core.models.normalization import Normalization
 from core.project.project import Project
 

@@ -14,7 +14,8 @@ from pytestqt.qtbot import QtBot
 
 from app.dialogs.predict_folder import PredictFolderDialog
 from app.panels.run_history import RunSummary
-from core.learning.events import FolderEnded, FolderProblem, FolderProgress, HoldFolder, PredictFolder
+from core.learning.commands import HoldFolder, PredictFolder
+from core.learning.events import FolderEnded, FolderProblem, FolderProgress
 from core.learning.folder_job import PendingJob, PredictionJob
 from core.project.layout import ProjectLayout
 

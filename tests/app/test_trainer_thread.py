@@ -16,17 +16,12 @@ from pytestqt.qtbot import QtBot
 from app.workers.trainer_thread import LABELS_KEPT, EngineMemory, TrainerThread
 from core.annotation.model import AnnotationState, ClassList
 from core.errors import EngineError
-from core.learning.config import TrainConfig
-from core.learning.events import (
+from core.learning.commands import (
     ClassesChanged,
     Command,
-    EngineReady,
-    Event,
     ImageRemoved,
     LabelsChanged,
-    Notice,
     OpenProject,
-    PackedMask,
     Predict,
     Shutdown,
     Stop,
@@ -34,6 +29,9 @@ from core.learning.events import (
     UseWeights,
     Watch,
 )
+from core.learning.config import TrainConfig
+from core.learning.events import EngineReady, Event, Notice
+from core.learning.packed_mask import PackedMask
 
 PIDS = itertools.count(1000)
 OPEN = OpenProject(root="/p")

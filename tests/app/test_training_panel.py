@@ -27,12 +27,12 @@ from core.learning.events import (
     Failed,
     Finished,
     Notice,
-    PackedMask,
     Prediction,
     StepDone,
     TrainingStarted,
     Validated,
 )
+from core.learning.packed_mask import PackedMask
 
 CLASSES = ClassList((LabelClass(0, "background", "#000000"), LabelClass(1, "nerve", "#ffcc00")), 0)
 LEFT = Qt.MouseButton.LeftButton

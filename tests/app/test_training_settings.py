@@ -15,8 +15,9 @@ from app.dialogs.augmentation_preview import AugmentationPreviewDialog
 from app.dialogs.training_settings import TrainingSettingsDialog
 from app.panels.training_fields import FIELDS, changed
 from app.panels.training_panel import TrainingPanel
+from core.learning.commands import PreviewCrops
 from core.learning.config import TrainConfig
-from core.learning.events import CropsPreviewed, PreviewCrops
+from core.learning.events import CropsPreviewed
 from core.learning.preset import promise
 
 LEFT = Qt.MouseButton.LeftButton

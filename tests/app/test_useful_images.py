@@ -11,7 +11,8 @@ from app.image_status import ImageStatus
 from app.panels.image_list import ImageListPanel
 from app.panels.image_model import USEFULNESS_ROLE, ImageOrder
 from core.annotation.model import AnnotationState
-from core.learning.events import EngineReady, ImagesRated, RateImages
+from core.learning.commands import RateImages
+from core.learning.events import EngineReady, ImagesRated
 from core.project.project import ImageEntry
 
 SCORES = {"a": 0.1, "b": 0.9, "c": 0.5, "d": 1.0}

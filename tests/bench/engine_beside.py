@@ -22,24 +22,13 @@ from numpy.typing import NDArray
 
 from core.annotation.model import AnnotationState
 from core.learning.clock import Clock
+from core.learning.commands import LabelsChanged, LearnLive, OpenProject, Predict, Train
 from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, TrainConfig
 from core.learning.engine import Engine
-from core.learning.events import (
-    Event,
-    Failed,
-    Finished,
-    LabelsChanged,
-    LearnLive,
-    Notice,
-    OpenProject,
-    PackedMask,
-    Predict,
-    Prediction,
-    Train,
-    Validated,
-)
+from core.learning.events import Event, Failed, Finished, Notice, Prediction, Validated
 from core.learning.fit import TrainState
 from core.learning.inbox import Inbox
+from core.learning.packed_mask import PackedMask
 
 Mode = Literal["instant", "deep", "both"]
 MODES: Final[tuple[Mode, ...]] = ("instant", "deep", "both")

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.annotation.model import AnnotationState
+from core.learning.commands import Command, LabelsChanged, OpenProject, Watch
 from core.learning.engine import Engine
-from core.learning.events import Command, Event, LabelsChanged, OpenProject, PackedMask, Watch
+from core.learning.events import Event
 from core.learning.inbox import Inbox
+from core.learning.packed_mask import PackedMask
 from core.project.project import ImageEntry
 from tests.tiny import squares_project
 

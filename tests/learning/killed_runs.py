@@ -24,9 +24,10 @@ import torch
 
 import core.cli.train  # noqa: F401 - loaded here, for all children
 from core.cli.main import main as command_line
+from core.learning.commands import OpenProject, Train
 from core.learning.config import TrainConfig
 from core.learning.engine import engine_main
-from core.learning.events import Failed, Finished, OpenProject, Train
+from core.learning.events import Failed, Finished
 from core.learning.instant import head, learner, points, setup
 from core.learning.run_status import read_status
 from core.learning.runs import RunFolder

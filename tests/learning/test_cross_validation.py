@@ -12,9 +12,10 @@ import torch
 
 from core.cli.main import main
 from core.errors import NothingToLearnError, UsageError
+from core.learning.commands import Stop, Train
 from core.learning.config import TrainConfig
 from core.learning.data import LabelStore
-from core.learning.events import Failed, Finished, Notice, StepDone, Stop, Train, TrainingStarted
+from core.learning.events import Failed, Finished, Notice, StepDone, TrainingStarted
 from core.learning.folds import Spread, fold_configs, folds_of
 from core.learning.runs import best_of
 from core.learning.settings_text import configured

@@ -12,31 +12,33 @@ import torch
 
 from core.annotation.model import ClassList, LabelClass
 from core.learning import run_host
+from core.learning.commands import (
+    ClassesChanged,
+    Export,
+    ImageRemoved,
+    OpenProject,
+    Pause,
+    Predict,
+    Resume,
+    Shutdown,
+    Stop,
+    Train,
+    UseWeights,
+)
 from core.learning.config import TrainConfig
 from core.learning.engine import DeviceLostError
 from core.learning.events import (
     Checkpointed,
-    ClassesChanged,
     Event,
-    Export,
     Exported,
     Failed,
     Finished,
-    ImageRemoved,
     Notice,
-    OpenProject,
-    Pause,
     Paused,
-    Predict,
     Prediction,
-    Resume,
     Resumed,
-    Shutdown,
     StepDone,
-    Stop,
-    Train,
     TrainingStarted,
-    UseWeights,
 )
 from core.learning.runs import RunFolder
 from core.project.project import Project

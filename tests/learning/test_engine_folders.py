@@ -7,18 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from core.learning.commands import HoldFolder, PredictFolder, Shutdown, Train
 from core.learning.events import (
     Failed,
     Finished,
     FolderEnded,
     FolderProblem,
     FolderProgress,
-    HoldFolder,
-    PredictFolder,
     Prediction,
-    Shutdown,
     StepDone,
-    Train,
 )
 from core.learning.folder_job import PredictionJob
 from core.learning.runs import RunFolder

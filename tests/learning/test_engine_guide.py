@@ -11,18 +11,15 @@ from PIL import Image
 
 from core.annotation.model import Annotation, AnnotationState, Shape, ShapeType, frozen_points
 from core.learning import audit, usefulness
+from core.learning.commands import AuditLabels, LearnLive, RateImages, Train
 from core.learning.events import (
     AuditEnded,
-    AuditLabels,
     AuditProgress,
     Failed,
     Finished,
     ImagesRated,
-    LearnLive,
     Prediction,
-    RateImages,
     StepDone,
-    Train,
 )
 from core.learning.instant import crossfit, live, setup
 from core.learning.suspects import Suspect, fingerprint

@@ -12,19 +12,16 @@ import pytest
 from core.annotation.model import ClassList, LabelClass
 from core.images.reader import read_image
 from core.learning import takeover
+from core.learning.commands import ClassesChanged, Stop, Train, UseWeights
 from core.learning.config import TrainConfig
 from core.learning.events import (
-    ClassesChanged,
     Failed,
     Finished,
     Notice,
     OverlayCompared,
     Prediction,
     StepDone,
-    Stop,
-    Train,
     TrainingStarted,
-    UseWeights,
     Validated,
 )
 from core.learning.metrics import ConfusionMatrix

@@ -8,16 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.learning.events import (
-    Failed,
-    LearnLive,
-    Prediction,
-    StepDone,
-    Train,
-    Uncertainty,
-    WantUncertainty,
-    Watch,
-)
+from core.learning.commands import LearnLive, Train, WantUncertainty, Watch
+from core.learning.events import Failed, Prediction, StepDone, Uncertainty
 from core.learning.instant import crossfit, live, setup
 from core.learning.uncertainty import entropy
 from core.models.encoders import build_encoder

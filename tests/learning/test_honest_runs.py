@@ -9,16 +9,9 @@ import numpy as np
 import pytest
 
 from core.annotation.model import AnnotationState
+from core.learning.commands import CompareLabels, PredictWithRun
 from core.learning.comparison import class_names_of, read_compared, remarks_on, settings_of
-from core.learning.events import (
-    CompareLabels,
-    Finished,
-    LabelsCompared,
-    Notice,
-    PredictWithRun,
-    RunPrediction,
-    Validated,
-)
+from core.learning.events import Finished, LabelsCompared, Notice, RunPrediction, Validated
 from core.learning.fit import TrainState
 from core.learning.revisions import Unseen, labels_now, read_seen
 from core.learning.run_questions import RunQuestions

@@ -7,19 +7,10 @@ import threading
 import time
 
 from core.annotation.model import AnnotationState
+from core.learning.commands import ImageRemoved, LabelsChanged, Pause, Predict, Resume, Stop, Train, Watch
 from core.learning.config import TrainConfig
-from core.learning.events import (
-    ImageRemoved,
-    LabelsChanged,
-    PackedMask,
-    Pause,
-    Predict,
-    Resume,
-    Stop,
-    Train,
-    Watch,
-)
 from core.learning.inbox import Inbox
+from core.learning.packed_mask import PackedMask
 
 
 def labels(key: str, revision: int) -> LabelsChanged:

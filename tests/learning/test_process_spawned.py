@@ -19,23 +19,18 @@ import pytest
 
 from core.annotation.model import AnnotationState
 from core.errors import EngineError
+from core.learning.commands import Export, LabelsChanged, OpenProject, Stop, Train, Watch
 from core.learning.engine_exit import EXIT_DEVICE_LOST, EXIT_TERMINATED, sentence_for_exit
 from core.learning.events import (
     Checkpointed,
     EngineReady,
     Event,
-    Export,
     Failed,
-    LabelsChanged,
-    OpenProject,
-    PackedMask,
     Prediction,
     StepDone,
-    Stop,
-    Train,
     TrainingStarted,
-    Watch,
 )
+from core.learning.packed_mask import PackedMask
 from core.learning.process import EngineProcess
 from tests.tiny import TINY, squares_project
 
@@ -172,8 +167,9 @@ def test_an_engine_that_hangs_is_killed_within_the_limits(start: Callable[..., E
 
 PARENT = """
 import sys, time
+from core.learning.commands import OpenProject, Train
 from core.learning.config import TrainConfig
-from core.learning.events import OpenProject, StepDone, Train
+from core.learning.events import StepDone
 from core.learning.process import EngineProcess
 
 def main():

