@@ -1,0 +1,90 @@
+"""What makes a window's panels work: every part that joins one concern of it with session and engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject
+
+from app.audit_wiring import AuditWiring
+from app.done_offer import DoneOffer
+from app.doubt_wiring import DoubtWiring
+from app.editing import Editing
+from app.exporting import Exporting
+from app.file_actions import FileActions
+from app.help_actions import HelpActions
+from app.history_wiring import HistoryWiring
+from app.label_mask import LabelMask
+from app.learning_wiring import LearningWiring
+from app.panel_wiring import ClassPanelWiring, ImagePanelWiring, ShapePanelWiring
+from app.pointer_info import PointerInfo
+from app.predicting_wiring import PredictingWiring
+from app.preview_wiring import PreviewWiring
+from app.problem_report import ProblemReport
+from app.progress_wiring import ProgressWiring
+from app.resume_offer import ResumeOffer
+from app.shape_actions import ShapeActions
+from app.usefulness_wiring import UsefulnessWiring
+from app.view_aids import ViewAidsWiring
+from app.wiring import Common
+
+if TYPE_CHECKING:
+    from app.main_window import MainWindow
+
+
+class WindowParts(QObject):
+    """The parts of one window. They connect themselves, in this order, and know no more of each other than
+    what is handed to them here.
+
+    Args:
+        window: has made its panels and actions.
+    """
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._window = window
+        session, controller, actions = window.session, window.controller, window.actions_
+        canvas, bar, status, toast = window.canvas, window.page.prediction_bar, window.status, window.toast
+        common = Common(session, controller, window.trainer, actions, window.settings)
+
+        self.label_mask = LabelMask(session, window)
+        self.editing = Editing(session, canvas, actions)
+        self.shape_actions = ShapeActions(session, canvas, actions, window.settings)
+        self.images = ImagePanelWiring(session, window.images)
+        self.classes = ClassPanelWiring(session, window.classes, self.label_mask, window)
+        self.shapes = ShapePanelWiring(session, window.shapes, window.classes, canvas)
+        self.history = HistoryWiring(session, window.history, window.tabs)
+        self.learning = LearningWiring(common, canvas=canvas, panel=window.training, bar=bar, status=status)
+        self.resume_offer = ResumeOffer(session, controller, window.page.offer, actions["train.resume"])
+        self.doubts = DoubtWiring(common, canvas=canvas, bar=bar, toast=toast)
+        self.doubts.pointed.connect(self.learning.point_at)
+        self.usefulness = UsefulnessWiring(common, window.images)
+        self.audit = AuditWiring(common, panel=window.audit, tabs=window.tabs, canvas=canvas)
+        self.files = FileActions(session, window.settings, window)
+        toggles = [dock.toggleViewAction() for dock in window.docks.values()]
+        others = [*self.classes.digit_actions, *toggles]
+        self.help = HelpActions(actions, window.settings, window, others)
+        self.exporting = Exporting(session, controller, window)
+        self.pointer = PointerInfo(session, controller, canvas, self.label_mask, status)
+        self.aids = ViewAidsWiring(session, canvas, actions, window.settings, status)
+        self.progress = ProgressWiring(common, panel=window.training, bar=bar, window=window)
+        self.done_offer = DoneOffer(session, toast, actions["shape.done_left"])
+        self.problems = ProblemReport(session, toast, actions["file.problems"], window)
+        self.predicting = PredictingWiring(common, status=status, toast=toast, window=window)
+        self.preview = PreviewWiring(common, panel=window.training, window=window)
+
+    def end_workers(self) -> None:
+        """End the threads of all parts; they are of no further use."""
+        for part in (
+            self.learning,
+            self.progress,
+            self.audit,
+            self.doubts,
+            self.resume_offer,
+            self.exporting,
+            self.predicting,
+            self.images,
+        ):
+            part.close()
+        self._window.canvas.end_workers()
+        self.label_mask.close()
