@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QTimer
 from PySide6.QtGui import QKeySequence
 
-from app.actions import Actions
 from app.canvas.view import CanvasView
-from app.learning_controller import LearningController
 from app.panels.headings import TabbedPanels
 from app.panels.label_audit import FINE_NOTE, AuditPanel
-from app.session import Session
 from app.suspect_edits import Fingerprints, SuspectGoneError, fixing, still_stands, suspected_shape
-from app.workers.tasks import TaskRunner
-from app.workers.trainer_thread import TrainerThread
+from app.wiring import Common, Wiring
 from core.geometry import bounding_box
-from core.learning.events import AuditEnded, AuditLabels, AuditProgress, Event, Failed
+from core.learning.commands import AuditLabels
+from core.learning.events import AuditEnded, AuditProgress, Event, Failed
 from core.learning.suspects import Suspect
 from core.project.confirmed import Confirmed
 
@@ -32,37 +29,27 @@ LOOK_DELAY_MS: Final = 30
 """A drag changes a shape sixty times a second; the list need not follow each time."""
 
 
-class AuditWiring(QObject):
+class AuditWiring(Wiring):
     """Asks for audits and does what the person decides.
 
     Args:
-        session: whose labels are audited.
-        controller, trainer: what the engine says, and what it is told.
-        actions: `train.audit`, `train.audit_fix`, `train.audit_confirm`.
+        common: of its actions `train.audit`, `train.audit_fix`, `train.audit_confirm`.
         panel: lists what was found; a tab of `tabs`.
         canvas: shows what is visited.
     """
 
     def __init__(
         self,
-        session: Session,
-        controller: LearningController,
-        trainer: TrainerThread,
-        actions: Actions,
+        common: Common,
         *,
         panel: AuditPanel,
         tabs: TabbedPanels,
         canvas: CanvasView,
     ) -> None:
-        super().__init__(panel)
-        self._session = session
-        self._controller = controller
-        self._trainer = trainer
-        self._actions = actions
+        super().__init__(common, panel)
         self._panel = panel
         self._tabs = tabs
         self._canvas = canvas
-        self._runner = TaskRunner(1, self)
         self._confirmed = Confirmed()
         self._names = Fingerprints()
         self._project: object = None
@@ -95,10 +82,6 @@ class AuditWiring(QObject):
         session.classes_changed.connect(self._on_classes_changed)
         session.current_changed.connect(self._on_current_changed)
         session.document_changed.connect(self._on_document_changed)
-
-    def close(self) -> None:
-        """End the worker."""
-        self._runner.close()
 
     # --- the audit ----------------------------------------------------------------------------------------
 

@@ -15,21 +15,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, QRectF, QTimer, Signal
+from PySide6.QtCore import QRectF, QTimer, Signal
 from PySide6.QtGui import QKeySequence
 
-from app.actions import Actions
 from app.canvas.outlines import mask_rings
 from app.canvas.view import CanvasView
 from app.dialogs.message import Toast
 from app.doubtful_images import DoubtfulImages
 from app.label_mask import render
-from app.learning_controller import LearningController
 from app.overlay_words import behind, sureness, sureness_detail
 from app.panels.prediction_bar import PredictionBar
-from app.session import Session
-from app.settings import Settings
-from app.workers.tasks import TaskRunner
+from app.wiring import Common, Wiring
 from core.annotation.model import UNLABELLED, Annotation
 from core.learning.doubt_regions import DoubtfulRegion, doubtful_regions
 from core.learning.events import Event, ImagesRated, Prediction, Uncertainty
@@ -44,7 +40,7 @@ _LOOK_AFTER_MS: Final = 120
 _AGE_EVERY_MS: Final = 1000
 
 
-class DoubtWiring(QObject):
+class DoubtWiring(Wiring):
     """Joins actions, bar, canvas and controller.
 
     Signals:
@@ -53,33 +49,19 @@ class DoubtWiring(QObject):
 
     pointed = Signal(int, int)
 
-    def __init__(
-        self,
-        session: Session,
-        controller: LearningController,
-        actions: Actions,
-        settings: Settings,
-        *,
-        canvas: CanvasView,
-        bar: PredictionBar,
-        toast: Toast,
-    ) -> None:
-        super().__init__(canvas)
-        self._session = session
-        self._controller = controller
-        self._settings = settings
+    def __init__(self, common: Common, *, canvas: CanvasView, bar: PredictionBar, toast: Toast) -> None:
+        super().__init__(common, canvas)
         self._canvas = canvas
         self._bar = bar
         self._toast = toast
-        self._runner = TaskRunner(1, self)
-        self._show = actions["view.uncertainty"]
-        self._next = actions["train.next_doubtful"]
+        self._show = self._actions["view.uncertainty"]
+        self._next = self._actions["train.next_doubtful"]
         self._map: Uncertainty | None = None
         self._wanted = False
         self._go_when_known = False
         self._finding = False
         self._seen: list[DoubtfulRegion] = []
-        self._images = DoubtfulImages(session)
+        self._images = DoubtfulImages(self._session)
         self._offered: str | None = None
         self._said = ""
         self._came = time.monotonic()
@@ -88,7 +70,7 @@ class DoubtWiring(QObject):
         self._age = QTimer(self, interval=_AGE_EVERY_MS)
         self._age.timeout.connect(self._tell_age)
         self._connect()
-        self._on_prediction_changed(controller.prediction)
+        self._on_prediction_changed(self._controller.prediction)
 
     def _connect(self) -> None:
         bar, canvas, controller, session = self._bar, self._canvas, self._controller, self._session
@@ -113,7 +95,7 @@ class DoubtWiring(QObject):
         """End the worker."""
         self._age.stop()
         self._look.stop()
-        self._runner.close()
+        super().close()
 
     # --- heat ---------------------------------------------------------------------------------------------
 

@@ -7,19 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject
-
-from app.actions import Actions
 from app.canvas.view import CanvasView
-from app.learning_controller import LearningController
 from app.overlay_words import OverlayWords
 from app.panels.prediction_bar import PredictionBar
 from app.panels.run_history import RunSummary
 from app.panels.training_panel import TrainingPanel
-from app.session import Session
-from app.settings import Settings
 from app.status_bar import StatusBar
-from app.workers.tasks import TaskRunner
+from app.wiring import Common, Wiring
 from core.errors import MaskloopError
 from core.learning.config import TrainConfig
 from core.learning.events import Event, Finished, Prediction, StepDone, TrainingStarted
@@ -34,43 +28,31 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class LearningWiring(QObject):
+class LearningWiring(Wiring):
     """Joins what learns with what shows it."""
 
     def __init__(
         self,
-        session: Session,
-        controller: LearningController,
-        actions: Actions,
-        settings: Settings,
+        common: Common,
         *,
         canvas: CanvasView,
         panel: TrainingPanel,
         bar: PredictionBar,
         status: StatusBar,
     ) -> None:
-        super().__init__(panel)
-        self._session = session
-        self._controller = controller
-        self._actions = actions
-        self._settings = settings
+        super().__init__(common, panel)
         self._canvas = canvas
         self._panel = panel
         self._bar = bar
         self._status = status
-        self._runner = TaskRunner(1, self)
         self._words = OverlayWords()
         self._shown: Prediction | None = None
         self._cursor: tuple[int, int] | None = None
         self._connect_training()
         self._connect_prediction()
-        session.project_changed.connect(self._on_project_changed)
-        session.classes_changed.connect(self._on_classes_changed)
+        self._session.project_changed.connect(self._on_project_changed)
+        self._session.classes_changed.connect(self._on_classes_changed)
         self._on_training_state("idle")
-
-    def close(self) -> None:
-        """End the worker."""
-        self._runner.close()
 
     # --- training -----------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The window: makes the parts, puts them in their places and joins them. What they do is theirs."""
+"""The window: makes the panels and puts them in their places. What they do is theirs, and its parts'."""
 
 from __future__ import annotations
 
@@ -11,23 +11,12 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QStatusTipEv
 from PySide6.QtWidgets import QMainWindow, QSplitter
 
 from app.actions import Actions
-from app.audit_wiring import AuditWiring
 from app.canvas_page import CanvasPage
 from app.closing import Closing
 from app.dialogs.conflict import ask_about_conflict
 from app.dialogs.message import Toast, show_error
-from app.done_offer import DoneOffer
-from app.doubt_wiring import DoubtWiring
-from app.editing import Editing
-from app.exporting import Exporting
-from app.file_actions import FileActions
-from app.help_actions import HelpActions
-from app.history_wiring import HistoryWiring
 from app.icons import app_icon
-from app.label_mask import LabelMask
 from app.learning_controller import LearningController
-from app.learning_wiring import LearningWiring
-from app.panel_wiring import ClassPanelWiring, ImagePanelWiring, ShapePanelWiring
 from app.panels.class_list import ClassPanel
 from app.panels.headings import TabbedPanels
 from app.panels.history_list import HistoryPanel
@@ -36,20 +25,12 @@ from app.panels.label_audit import AuditPanel
 from app.panels.parts import sentence
 from app.panels.shape_list import ShapePanel
 from app.panels.training_panel import TrainingPanel
-from app.pointer_info import PointerInfo
-from app.predicting_wiring import PredictingWiring
-from app.preview_wiring import PreviewWiring
-from app.problem_report import ProblemReport
-from app.progress_wiring import ProgressWiring
-from app.resume_offer import ResumeOffer
 from app.session import Session
 from app.settings import Settings
-from app.shape_actions import ShapeActions
 from app.status_bar import StatusBar
 from app.theme import Themed, Tokens
-from app.usefulness_wiring import UsefulnessWiring
-from app.view_aids import ViewAidsWiring
 from app.window_layout import add_dock, add_toolbar, fill_menus
+from app.window_parts import WindowParts
 from app.workers.autosaver import SaveState
 from app.workers.trainer_thread import TrainerThread
 from core.errors import ProjectLockedError
@@ -102,6 +83,8 @@ class MainWindow(Themed, QMainWindow):
         self.toast = Toast(self.canvas)
         self.actions_ = Actions(self, self.canvas)
         self._lay_out()
+        self.parts = WindowParts(self)
+        self._closing = Closing(self)
         self._join()
         self._connect_actions()
         self._connect_session()
@@ -138,100 +121,29 @@ class MainWindow(Themed, QMainWindow):
         self.resizeDocks([self.docks["training"]], [height], Qt.Orientation.Vertical)
 
     def _join(self) -> None:
-        session, canvas = self.session, self.canvas
-        self.label_mask = LabelMask(session, self)
-        self._editing = Editing(session, canvas, self.actions_)
-        self._shape_actions = ShapeActions(session, canvas, self.actions_, self.settings)
-        self._image_wiring = ImagePanelWiring(session, self.images)
-        self._class_wiring = ClassPanelWiring(session, self.classes, self.label_mask, self)
-        self._shape_wiring = ShapePanelWiring(session, self.shapes, self.classes, canvas)
-        self._history_wiring = HistoryWiring(session, self.history, self.tabs)
-        self._learning = LearningWiring(
-            session,
-            self.controller,
-            self.actions_,
-            self.settings,
-            canvas=canvas,
-            panel=self.training,
-            bar=self.page.prediction_bar,
-            status=self.status,
-        )
-        self.resume_offer = ResumeOffer(
-            session, self.controller, self.page.offer, self.actions_["train.resume"]
-        )
-        self._doubts = DoubtWiring(
-            session,
-            self.controller,
-            self.actions_,
-            self.settings,
-            canvas=canvas,
-            bar=self.page.prediction_bar,
-            toast=self.toast,
-        )
-        self._doubts.pointed.connect(self._learning.point_at)
-        useful = self.actions_["window.next_useful"]
-        self._usefulness = UsefulnessWiring(session, self.controller, self.trainer, self.images, useful)
-        self._audit = AuditWiring(
-            session,
-            self.controller,
-            self.trainer,
-            self.actions_,
-            panel=self.audit,
-            tabs=self.tabs,
-            canvas=canvas,
-        )
-        self._files = FileActions(session, self.settings, self)
-        toggles = [dock.toggleViewAction() for dock in self.docks.values()]
-        others = [*self._class_wiring.digit_actions, *toggles]
-        self._help = HelpActions(self.actions_, self.settings, self, others)
-        self._exporting = Exporting(session, self.controller, self)
-        self._pointer = PointerInfo(session, self.controller, canvas, self.label_mask, self.status)
-        self._aids = ViewAidsWiring(session, canvas, self.actions_, self.settings, self.status)
-        self._progress = ProgressWiring(
-            session,
-            self.controller,
-            self.trainer,
-            self.actions_,
-            panel=self.training,
-            bar=self.page.prediction_bar,
-            window=self,
-        )
-        self._closing = Closing(self)
-        self._done_offer = DoneOffer(session, self.toast, self.actions_["shape.done_left"])
-        self._problems = ProblemReport(session, self.toast, self.actions_["file.problems"], self)
-        self._predicting = PredictingWiring(
-            session,
-            self.controller,
-            self.trainer,
-            self.actions_["train.predict_folder"],
-            status=self.status,
-            toast=self.toast,
-            window=self,
-        )
-        preview = self.actions_["train.preview_crops"]
-        self._preview = PreviewWiring(session, self.controller, self.trainer, self.training, preview, self)
+        session, canvas, parts = self.session, self.canvas, self.parts
         canvas.hint_changed.connect(self.status.set_hint)
         canvas.zoom_changed.connect(self.status.set_zoom)
         self.shapes.label_edit_requested.connect(self._on_label_edit)
-        self.page.welcome.open_folder_requested.connect(self._files.open_folder)
-        self.page.welcome.open_sample_requested.connect(self._files.open_sample)
+        self.page.welcome.open_folder_requested.connect(parts.files.open_folder)
+        self.page.welcome.open_sample_requested.connect(parts.files.open_sample)
         self.page.welcome.recent_requested.connect(session.open_project)
         self.page.welcome.path_dropped.connect(session.open_project)
         self.toolbar = add_toolbar(self, self.actions_)
-        self.menus = fill_menus(self, self.actions_, self.docks.values(), self._class_wiring.digit_actions)
-        self._files.fill_recent_menu(self.menus["recent"])
+        self.menus = fill_menus(self, self.actions_, self.docks.values(), parts.classes.digit_actions)
+        parts.files.fill_recent_menu(self.menus["recent"])
 
     def _connect_actions(self) -> None:
-        actions, session, canvas = self.actions_, self.session, self.canvas
+        actions, session, canvas, parts = self.actions_, self.session, self.canvas, self.parts
         slots = {
-            "file.open_folder": self._files.open_folder,
-            "file.open_file": self._files.open_file,
-            "file.open_sample": self._files.open_sample,
-            "file.add_images": self._files.add_images,
+            "file.open_folder": parts.files.open_folder,
+            "file.open_file": parts.files.open_file,
+            "file.open_sample": parts.files.open_sample,
+            "file.add_images": parts.files.add_images,
             "file.save": self._on_save,
-            "file.save_as": self._files.save_as,
-            "file.export": self._exporting.open_dialog,
-            "file.delete_annotation": self._files.delete_annotation,
+            "file.save_as": parts.files.save_as,
+            "file.export": parts.exporting.open_dialog,
+            "file.delete_annotation": parts.files.delete_annotation,
             "file.close": self._on_close_project,
             "file.quit": self.close,
             "view.zoom_in": canvas.zoom_in,
@@ -245,10 +157,10 @@ class MainWindow(Themed, QMainWindow):
             "window.previous_copy": lambda: session.previous_image(copy_shapes=True),
             "window.reset_layout": self._place_docks,
             "edit.history": self._on_history,
-            "help.palette": self._help.open_palette,
-            "help.shortcuts": self._help.open_shortcuts,
-            "help.log": self._help.open_log,
-            "help.about": self._help.open_about,
+            "help.palette": parts.help.open_palette,
+            "help.shortcuts": parts.help.open_shortcuts,
+            "help.log": parts.help.open_log,
+            "help.about": parts.help.open_about,
         }
         for name, slot in slots.items():
             actions[name].triggered.connect(lambda _checked=False, slot=slot: slot())
@@ -288,7 +200,7 @@ class MainWindow(Themed, QMainWindow):
 
     def train(self, config: TrainConfig) -> None:
         """Start training as if the person had."""
-        self._learning.train(config)
+        self.parts.learning.train(config)
 
     def _on_open_failed(self, error: object, sentence: str) -> None:
         locked = isinstance(error, ProjectLockedError)
@@ -380,7 +292,7 @@ class MainWindow(Themed, QMainWindow):
 
     def _on_label_edit(self, uid: int) -> None:
         self.session.set_selection([uid])
-        self._editing.edit_label()
+        self.parts.editing.edit_label()
 
     # --- events -------------------------------------------------------------------------------------------
 
@@ -424,16 +336,7 @@ class MainWindow(Themed, QMainWindow):
 
     def end_workers(self) -> None:
         """Called when everything is saved: end the threads of all parts."""
-        self._learning.close()
-        self._progress.close()
-        self._audit.close()
-        self._doubts.close()
-        self.resume_offer.close()
-        self._exporting.close()
-        self._predicting.close()
-        self._image_wiring.close()
-        self.canvas.end_workers()
-        self.label_mask.close()
+        self.parts.end_workers()
         self.session.shut_down()
 
 

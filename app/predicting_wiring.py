@@ -9,24 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QObject, Qt
-from PySide6.QtGui import QAction
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton, QStatusBar, QWidget
 
 from app.dialogs.message import Toast
-from app.learning_controller import LearningController
 from app.learning_wiring import read_runs
-from app.session import Session
-from app.workers.tasks import TaskRunner
-from app.workers.trainer_thread import TrainerThread
-from core.learning.events import (
-    Event,
-    FolderEnded,
-    FolderProblem,
-    FolderProgress,
-    HoldFolder,
-    PredictFolder,
-)
+from app.wiring import Common, Wiring
+from core.learning.commands import HoldFolder, PredictFolder
+from core.learning.events import Event, FolderEnded, FolderProblem, FolderProgress
 from core.learning.folder_job import PendingJob, PredictionJob
 
 if TYPE_CHECKING:
@@ -36,13 +26,11 @@ if TYPE_CHECKING:
 GO_ON: Final = "Go on"
 
 
-class PredictingWiring(QObject):
+class PredictingWiring(Wiring):
     """One job at a time.
 
     Args:
-        session: whose project the weights are of.
-        controller, trainer: what the engine says, and what it is told.
-        action: opens the dialog.
+        common: of its actions `train.predict_folder`, which opens the dialog.
         status: gets a button with the progress while the dialog is closed.
         toast: offers to go on with what was interrupted.
         window: parent of the dialog.
@@ -50,23 +38,17 @@ class PredictingWiring(QObject):
 
     def __init__(
         self,
-        session: Session,
-        controller: LearningController,
-        trainer: TrainerThread,
-        action: QAction,
+        common: Common,
         *,
         status: QStatusBar,
         toast: Toast,
         window: QWidget,
     ) -> None:
-        super().__init__(window)
-        self._session = session
-        self._controller = controller
-        self._trainer = trainer
-        self._action = action
+        super().__init__(common, window)
+        session, controller = self._session, self._controller
+        self._action = self._actions["train.predict_folder"]
         self._toast = toast
         self._window = window
-        self._runner = TaskRunner(1, self)
         self._dialog: PredictFolderDialog | None = None
         self._pending: PendingJob | None = None
         self._job: PredictionJob | None = None  # under way
@@ -82,7 +64,7 @@ class PredictingWiring(QObject):
         status.addPermanentWidget(self._button)
         self._button.hide()
         self._button.clicked.connect(self.open_dialog)
-        action.triggered.connect(self.open_dialog)
+        self._action.triggered.connect(self.open_dialog)
         controller.event_received.connect(self._on_event)
         controller.engine_state_changed.connect(self._on_engine_state)
         controller.training_state_changed.connect(self._on_training_state)
@@ -93,7 +75,7 @@ class PredictingWiring(QObject):
     def close(self) -> None:
         """End the worker; a job that goes on is kept for the next start."""
         self._job = None
-        self._runner.close()
+        super().close()
 
     @property
     def busy(self) -> bool:

@@ -4,55 +4,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject
-from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QWidget
 
-from app.learning_controller import LearningController
 from app.panels.training_panel import TrainingPanel
-from app.session import Session
-from app.workers.trainer_thread import TrainerThread
-from core.learning.events import CropsPreviewed, Event, PreviewCrops
+from app.wiring import Common, Wiring
+from core.learning.commands import PreviewCrops
+from core.learning.events import CropsPreviewed, Event
 
 if TYPE_CHECKING:
     from app.dialogs.augmentation_preview import AugmentationPreviewDialog
 
 
-class PreviewWiring(QObject):
+class PreviewWiring(Wiring):
     """Follows image and settings while the dialog is open.
 
     Args:
-        session: whose image is shown.
-        controller, trainer: what the engine says, and what it is told.
+        common: of its actions `train.preview_crops`, which opens the dialog.
         panel: its settings, and its wish for a preview.
-        action: opens the dialog.
         window: parent of the dialog.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        controller: LearningController,
-        trainer: TrainerThread,
-        panel: TrainingPanel,
-        action: QAction,
-        window: QWidget,
-    ) -> None:
-        super().__init__(window)
-        self._session = session
-        self._trainer = trainer
+    def __init__(self, common: Common, *, panel: TrainingPanel, window: QWidget) -> None:
+        super().__init__(common, window)
+        session = self._session
         self._panel = panel
-        self._action = action
+        self._action = self._actions["train.preview_crops"]
         self._window = window
         self._dialog: AugmentationPreviewDialog | None = None
         self._seed = 0
-        action.triggered.connect(self.open_dialog)
+        self._action.triggered.connect(self.open_dialog)
         panel.setup.preview_requested.connect(self.open_dialog)
         panel.setup.config_changed.connect(self._on_changed)
         session.current_changed.connect(self._on_changed)
         session.project_changed.connect(self._on_project_changed)
         session.classes_changed.connect(self._on_classes_changed)
-        controller.event_received.connect(self._on_event)
+        self._controller.event_received.connect(self._on_event)
         self._on_project_changed()
 
     def open_dialog(self) -> AugmentationPreviewDialog | None:

@@ -5,26 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QObject, Qt, QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QWidget
 
-from app.learning_controller import LearningController
 from app.learning_wiring import read_runs
 from app.panels.prediction_bar import PredictionBar
 from app.panels.training_panel import TrainingPanel
-from app.session import Session
-from app.workers.tasks import TaskRunner
-from app.workers.trainer_thread import TrainerThread
+from app.wiring import Common, Wiring
 from core.annotation.model import ClassList
 from core.images.reader import HUGE_PIXELS, image_size, read_image
+from core.learning.commands import CompareLabels, PredictWithRun
 from core.learning.comparison import read_compared
 from core.learning.events import (
-    CompareLabels,
     Event,
     Finished,
     LabelsCompared,
     Prediction,
-    PredictWithRun,
     RunPrediction,
     TrainingStarted,
     Validated,
@@ -36,7 +32,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from app.actions import Actions
     from app.dialogs.compare_runs import CompareRunsDialog
     from app.dialogs.confusion import ConfusionDialog
     from app.panels.run_history import RunSummary
@@ -45,14 +40,11 @@ LABELS_QUIET_MS: Final = 2000
 """After the last change of labels, before it is asked which runs have not seen it."""
 
 
-class ProgressWiring(QObject):
+class ProgressWiring(Wiring):
     """Joins what tells of progress with what shows it.
 
     Args:
-        session: the open project.
-        controller: tells what the engine says.
-        trainer: takes questions to the engine.
-        actions: "train.confusion", "train.compare".
+        common: of its actions "train.confusion" and "train.compare".
         panel: scores and run history.
         bar: whose prediction is shown.
         window: parent of the dialogs.
@@ -60,24 +52,17 @@ class ProgressWiring(QObject):
 
     def __init__(
         self,
-        session: Session,
-        controller: LearningController,
-        trainer: TrainerThread,
-        actions: Actions,
+        common: Common,
         *,
         panel: TrainingPanel,
         bar: PredictionBar,
         window: QWidget,
     ) -> None:
-        super().__init__(window)
-        self._session = session
-        self._controller = controller
-        self._trainer = trainer
-        self._actions = actions
+        super().__init__(common, window)
+        session, controller, actions = self._session, self._controller, self._actions
         self._panel = panel
         self._bar = bar
         self._window = window
-        self._runner = TaskRunner(1, self)
         self._classes = ClassList()
         self._validated: Validated | None = None
         self._confusion: ConfusionDialog | None = None
@@ -100,7 +85,7 @@ class ProgressWiring(QObject):
     def close(self) -> None:
         """End the worker."""
         self._ask_timer.stop()
-        self._runner.close()
+        super().close()
 
     # --- confusion matrix ---------------------------------------------------------------------------------
 

@@ -4,42 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject
-from PySide6.QtGui import QAction
-
-from app.learning_controller import LearningController
 from app.panels.image_list import ImageListPanel
-from app.session import Session
-from app.workers.trainer_thread import TrainerThread
-from core.learning.events import EngineReady, Event, ImagesRated, RateImages
+from app.wiring import Common, Wiring
+from core.learning.commands import RateImages
+from core.learning.events import EngineReady, Event, ImagesRated
 
 if TYPE_CHECKING:
     from core.project.project import ScanChange
 
 
-class UsefulnessWiring(QObject):
+class UsefulnessWiring(Wiring):
     """Tells the engine which images there are, and the list what they are rated.
 
     Args:
-        session: whose images.
-        controller, trainer: what the engine says, and what it is told.
+        common: of its actions `window.next_useful`, which goes to the most useful image.
         panel: the list of images.
-        action: goes to the most useful one.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        controller: LearningController,
-        trainer: TrainerThread,
-        panel: ImageListPanel,
-        action: QAction,
-    ) -> None:
-        super().__init__(panel)
-        self._session = session
-        self._trainer = trainer
+    def __init__(self, common: Common, panel: ImageListPanel) -> None:
+        super().__init__(common, panel)
+        session, controller = self._session, self._controller
         self._panel = panel
-        self._action = action
+        self._action = self._actions["window.next_useful"]
         self._ready = False
         self._rated = False
         self._visited: set[str] = set()
@@ -47,7 +33,7 @@ class UsefulnessWiring(QObject):
         controller.engine_state_changed.connect(self._on_engine_state)
         session.project_changed.connect(self._on_project_changed)
         session.images_changed.connect(self._on_images_changed)
-        action.triggered.connect(self.go_to_next)
+        self._action.triggered.connect(self.go_to_next)
         self._on_project_changed()
 
     def go_to_next(self) -> None:

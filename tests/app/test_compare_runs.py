@@ -19,17 +19,11 @@ from app.panels.class_scores import ClassScores
 from app.panels.run_history import RunHistory, RunSummary
 from core.annotation.model import ClassList, LabelClass
 from core.learning.bootstrap import Interval
+from core.learning.commands import CompareLabels, PredictWithRun
 from core.learning.comparison import ComparedRun, Curve
-from core.learning.events import (
-    CompareLabels,
-    LabelsCompared,
-    PackedMask,
-    Prediction,
-    PredictWithRun,
-    RunPrediction,
-    Validated,
-)
+from core.learning.events import LabelsCompared, Prediction, RunPrediction, Validated
 from core.learning.gain import Gain
+from core.learning.packed_mask import PackedMask
 from core.learning.revisions import Unseen
 
 pytestmark = pytest.mark.usefixtures("dressed")
@@ -292,8 +286,8 @@ def test_the_prediction_bar_says_what_its_run_has_not_seen(qtbot: QtBot, opened)
         seconds=0.1, run="runs/first",
     )  # fmt: skip
     opened.trainer.event_received.emit(shown_now)
-    opened.window._progress._ask_timer.setInterval(1)
-    opened.window._progress._ask_timer.start()
+    opened.window.parts.progress._ask_timer.setInterval(1)
+    opened.window.parts.progress._ask_timer.start()
     qtbot.waitUntil(lambda: CompareLabels(runs=("runs/first",)) in opened.trainer.sent)
     opened.trainer.event_received.emit(LabelsCompared(unseen={"runs/first": Unseen(changed=("a", "b"))}))
     assert "has not seen changes on 2 images" in opened.window.page.prediction_bar.toolTip()

@@ -14,7 +14,7 @@ import core.project.project
 from core.annotation.commands import MoveVertex, drawing
 from core.annotation.model import Shape, ShapeType, frozen_points
 from core.annotation.rasterize import rasterize
-from core.learning.events import LabelsChanged, Predict, Watch
+from core.learning.commands import LabelsChanged, Predict, Watch
 from core.project.mask_file import read_index_mask
 from core.project.strip_mask import StripMask
 
@@ -63,8 +63,8 @@ def test_an_edit_of_a_huge_image_is_on_disk_and_with_the_engine(bench, folder: P
     assert isinstance(written.args[0].mask, StripMask)
     assert np.array_equal(read_index_mask(current.entry.mask_path), wanted)
     assert np.array_equal(session.project.read_mask(current.entry), wanted)
-    assert bench.window.label_mask.class_at(110, 100) == session.classes.by_name("nerve").index
-    assert bench.window.label_mask.class_at(5, 5) is None
+    assert bench.window.parts.label_mask.class_at(110, 100) == session.classes.by_name("nerve").index
+    assert bench.window.parts.label_mask.class_at(5, 5) is None
     qtbot.waitUntil(
         lambda: any(
             isinstance(sent, LabelsChanged) and np.array_equal(sent.mask.unpack(), wanted)
@@ -107,5 +107,5 @@ def test_labels_from_disk_are_known_at_once(bench, folder: Path, qtbot) -> None:
     qtbot.waitUntil(lambda: bench.session.current.entry.key == "b.png")
     bench.session.open_image("a.png")
 
-    qtbot.waitUntil(lambda: bench.window.label_mask.class_at(220, 220) is not None)
-    assert bench.window.label_mask.shares == {bench.session.classes.by_name("nerve").index: 1.0}
+    qtbot.waitUntil(lambda: bench.window.parts.label_mask.class_at(220, 220) is not None)
+    assert bench.window.parts.label_mask.shares == {bench.session.classes.by_name("nerve").index: 1.0}

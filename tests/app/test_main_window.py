@@ -15,7 +15,8 @@ from PySide6.QtWidgets import QDialog
 
 from app.dialogs.message import MessageDialog
 from core.annotation.model import AnnotationState
-from core.learning.events import PackedMask, Prediction
+from core.learning.events import Prediction
+from core.learning.packed_mask import PackedMask
 from core.project.project import Project
 
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -498,7 +499,7 @@ def test_masks_are_exported_from_the_dialog(opened, qtbot, tmp_path):
     opened.draw_square(10, 8)
     opened.key(Qt.Key.Key_F)
     opened.key(Qt.Key.Key_E, CTRL | SHIFT)
-    dialog = opened.window._exporting._dialog
+    dialog = opened.window.parts.exporting._dialog
     dialog.folder.setText(str(tmp_path / "out"))
     dialog.export_button.click()
     qtbot.waitUntil(lambda: bool(dialog.outcome))

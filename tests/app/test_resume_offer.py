@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 
+from core.learning.commands import Train
 from core.learning.config import TrainConfig
-from core.learning.events import Train
 from core.learning.run_status import RunLock, RunState, RunStatus, read_status, write_status
 from core.learning.runs import RunFolder
 
@@ -59,7 +59,7 @@ def test_an_offer_that_is_put_away_does_not_come_back(bench, make_window, folder
     qtbot.waitUntil(lambda: getattr(read_status(run), "declined", False))
     bench.session.close()
     bench.open(folder)
-    offer = bench.window.resume_offer
+    offer = bench.window.parts.resume_offer
     qtbot.waitUntil(lambda: offer.looked)
     assert offer.offered is None
     assert not strip.isVisible()
@@ -69,7 +69,7 @@ def test_an_offer_that_is_put_away_does_not_come_back(bench, make_window, folder
 def test_runs_that_ended_are_not_offered(bench, folder, qtbot, state) -> None:
     left_run(folder, state)
     bench.open(folder)
-    offer = bench.window.resume_offer
+    offer = bench.window.parts.resume_offer
     qtbot.waitUntil(lambda: offer.looked)
     assert offer.offered is None
 
@@ -78,7 +78,7 @@ def test_a_run_that_another_program_trains_or_that_is_not_the_last_is_not_offere
     bench, folder, qtbot
 ) -> None:
     run = left_run(folder)
-    offer = bench.window.resume_offer
+    offer = bench.window.parts.resume_offer
     with RunLock(run):
         bench.open(folder)
         qtbot.waitUntil(lambda: offer.looked)
@@ -97,4 +97,4 @@ def test_another_project_takes_the_offer_away(bench, folder, image_folder, qtbot
     qtbot.waitUntil(strip.isVisible)
     bench.session.close()
     assert not strip.isVisible()
-    assert bench.window.resume_offer.offered is None
+    assert bench.window.parts.resume_offer.offered is None

@@ -38,7 +38,7 @@ def test_a_tap_leaves_the_loupe_and_a_held_key_takes_it_away_again(bench, qtbot)
     bench.key(Qt.Key.Key_Z)
     assert not bench.canvas.aids.loupe
     QTest.keyPress(bench.canvas, Qt.Key.Key_Z)
-    qtbot.waitUntil(lambda: bench.window._aids._loupe_key.elapsed() > HELD_MS + 20)
+    qtbot.waitUntil(lambda: bench.window.parts.aids._loupe_key.elapsed() > HELD_MS + 20)
     QTest.keyRelease(bench.canvas, Qt.Key.Key_Z)
     assert not bench.canvas.aids.loupe
 
