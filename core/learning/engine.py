@@ -1,28 +1,23 @@
-"""The engine: one process that trains and predicts, obeying the commands in its inbox.
+"""The engine: trains and predicts as its commands say, one piece of work at a time.
 
 ::
 
-    loop:  take commands, oldest first
-           predict what is due (the watched image, a request)      core.learning.schedule says what and when
+    tick:  predict what is due (the watched image, a request)      core.learning.schedule says what and when
            else a piece of a folder that is predicted into files   core.learning.folder_host says when
            else, while a run is on, ask `fit` for its next event
-           else sleep until a command comes
+           else what spare moments are for                         core.learning.instant, core.learning.guide
 
-A command that cannot be done is answered with `Failed`, one sentence, and the loop goes on. The engine saves
-and leaves on Shutdown, on SIGTERM and when its window is gone; at once when the graphics card is lost.
+A command that cannot be done is answered with `Failed`, one sentence, and the engine goes on. Its process and
+loop: `core.learning.engine_main`.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 import torch
 
@@ -54,20 +49,17 @@ from core.learning.commands import (
 )
 from core.learning.crop_preview import preview_crops
 from core.learning.data import LabelStore
-from core.learning.engine_exit import EXIT_DEVICE_LOST, EXIT_PARENT_GONE, EXIT_TERMINATED
-from core.learning.events import EngineReady, Event, Exported, Failed, Notice, Paused, Resumed
+from core.learning.events import Event, Exported, Failed, Notice, Paused, Resumed
 from core.learning.export import export_onnx, export_weights
 from core.learning.folder_host import FolderHost
 from core.learning.guide import Guide
 from core.learning.inbox import Inbox
 from core.learning.instant.live import LiveInstant
 from core.learning.memory import is_device_lost
-from core.learning.predict import choose_device
 from core.learning.run_host import CancelledStartError, RunHost
 from core.learning.run_questions import RunQuestions
 from core.learning.runs import RunFolder, best_run
 from core.learning.schedule import Target
-from core.learning.state import device_name
 from core.learning.viewer import Viewer
 from core.learning.weights import load_weights
 from core.project.project import Project
@@ -378,55 +370,3 @@ class Engine:
         else:
             text = f"Unexpected problem ({type(error).__name__}: {error or 'no further detail'})."
         self._send(Failed(during=during, text=text, detail=detail))
-
-
-def engine_main(
-    connection: Connection[Any, Any], inbox: Inbox | None = None, *, threads: int | None = None
-) -> int:
-    """Main loop of the engine's process.
-
-    Args:
-        connection: events go out here; commands come in here, unless an `inbox` is read from it already.
-        inbox: where commands wait.
-        threads: torch threads; None uses every core.
-
-    Returns:
-        The process's exit code.
-    """
-    if inbox is None:
-        inbox = Inbox()
-        inbox.read_from(connection)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    terminated = False
-
-    def on_terminate(_number: int, _frame: object) -> None:
-        nonlocal terminated
-        terminated = True
-        inbox.wake()
-
-    signal.signal(signal.SIGTERM, on_terminate)
-
-    def send(event: Event) -> None:
-        try:
-            connection.send(event)
-        except OSError:
-            inbox.closed = True  # the loop leaves as it does when the pipe ends
-
-    engine = Engine(send, inbox)
-    # Plain text: torch's own version type would make the window import torch to read it.
-    send(EngineReady(pid=os.getpid(), device=device_name(choose_device()), torch=str(torch.__version__)))
-    try:
-        while not engine.leaving:
-            if inbox.closed or terminated:
-                engine.keep_run()
-                return EXIT_TERMINATED if terminated else EXIT_PARENT_GONE
-            command = inbox.take()
-            if command is not None:
-                engine.handle(command)
-            elif not engine.tick():
-                inbox.wait()
-    except DeviceLostError as error:
-        print(f"maskloop engine: {error}", file=sys.stderr)
-        return EXIT_DEVICE_LOST
-    return 0

@@ -204,7 +204,7 @@ def _run_child(connection: Connection[Any, Any], niceness: int, threads: int | N
     inbox = Inbox(on_closed=_leave_in_time)
     inbox.read_from(connection)
     try:
-        from core.learning.engine import engine_main
+        from core.learning.engine_main import engine_main
     except ImportError as error:
         with contextlib.suppress(OSError):
             text = f"The engine cannot load a library it needs: {error}."

@@ -26,7 +26,7 @@ import core.cli.train  # noqa: F401 - loaded here, for all children
 from core.cli.main import main as command_line
 from core.learning.commands import OpenProject, Train
 from core.learning.config import TrainConfig
-from core.learning.engine import engine_main
+from core.learning.engine_main import engine_main
 from core.learning.events import Failed, Finished
 from core.learning.instant import head, learner, points, setup
 from core.learning.run_status import read_status
