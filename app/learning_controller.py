@@ -12,23 +12,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from app.accepting import Accepting
 from app.label_feed import LabelFeed
 from app.prediction_cache import PredictionCache
-from app.prediction_shapes import accepting, shapes_of_all, shapes_of_region
 from app.run_recovery import RunRecovery
+from app.watched_image import WatchedImage
 from app.workers.tasks import TaskRunner
 from app.workers.trainer_thread import SHUTDOWN_LIMIT_S, TrainerThread
-from core.annotation.document import AnnotationDocument
-from core.annotation.model import ClassList, Shape
-from core.errors import ImageFileError
-from core.images.pyramid import is_huge
+from core.annotation.model import ClassList
 from core.learning.commands import (
     ClassesChanged,
     Export,
@@ -37,13 +33,11 @@ from core.learning.commands import (
     LearnLive,
     OpenProject,
     Pause,
-    Predict,
     Resume,
     Stop,
     Train,
     UseWeights,
     WantUncertainty,
-    Watch,
 )
 from core.learning.config import TrainConfig
 from core.learning.events import (
@@ -62,7 +56,7 @@ from core.learning.events import (
 if TYPE_CHECKING:
     from app.session import Session
     from app.session_state import CurrentImage
-    from core.project.project import ImageEntry, Project, ScanChange
+    from core.project.project import Project, ScanChange
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +94,9 @@ class LearningController(QObject):
         self._thread = TrainerThread() if thread is None else thread
         self._worker = TaskRunner(1, self)
         self._feed = LabelFeed(session, self._worker, self)
+        self._accepting = Accepting(session, self._worker, self)
         self._predictions = PredictionCache()
+        self._watched = WatchedImage(session, self._thread, self._feed, self._predictions)
         self._recovery = RunRecovery()
         self._project: Project | None = None
         self._classes = ClassList()
@@ -208,49 +204,11 @@ class LearningController(QObject):
 
     def accept_region(self, x: int, y: int, label: str | None = None) -> None:
         """Make the predicted region at a pixel of the current image a shape; undoable."""
-        self._accept(shapes_of_region, x, y, label)
+        self._accepting.accept_region(self._shown, x, y, label)
 
     def accept_all(self) -> None:
         """Make every predicted region of the current image a shape; undoable in one step."""
-        self._accept(shapes_of_all)
-
-    def _accept(self, vectorise: Callable[..., tuple[Shape, ...]], *where: int | str | None) -> None:
-        current, prediction = self._session.current, self._shown
-        if current is None or current.document is None:
-            return
-        if prediction is None:
-            self._session.message.emit("There is no prediction for this image yet; train first.", "info")
-            return
-        if current.size_hw not in (None, prediction.classes.size_hw):
-            text = "The prediction is of another size than the image; wait for a new one."
-            self._session.message.emit(text, "info")
-            return
-        document = current.document
-        task = self._worker.run(
-            vectorise,
-            prediction.classes.unpack(),
-            document.snapshot(),
-            self._session.classes,
-            *where,
-            doing="accepting a prediction",
-            priority=1,
-        )
-        task.done.connect(partial(self._on_shapes, document, document.revision))
-        task.failed.connect(self._on_accept_failed)
-
-    def _on_shapes(self, document: AnnotationDocument, revision: int, shapes: tuple[Shape, ...]) -> None:
-        current = self._session.current
-        if current is None or current.document is not document:
-            text = "The prediction was not accepted because another image was opened meanwhile."
-            self._session.message.emit(text, "info")
-            return
-        if document.revision != revision:
-            self._session.message.emit("Something was drawn meanwhile; accept the prediction again.", "info")
-            return
-        self._session.execute(accepting(document, shapes))
-
-    def _on_accept_failed(self, sentence: str) -> None:
-        self._session.message.emit(sentence, "info")
+        self._accepting.accept_all(self._shown)
 
     # --- what the session says ----------------------------------------------------------------------------
 
@@ -266,7 +224,7 @@ class LearningController(QObject):
         self._predictions.clear()
         self._show(None)
         if project is None:
-            self._thread.send(Watch(key=None))
+            self._watched.leave()
             self._start_timer.stop()
             return
         self._thread.send(OpenProject(root=str(project.root)))
@@ -278,31 +236,10 @@ class LearningController(QObject):
             return
         if current is None or current.document is None:
             self._show(None)
-            self._thread.send(Watch(key=None))
+            self._watched.leave()
             return
-        entry = current.entry
-        self._show(self._predictions.get(entry.key))
-        if current.pyramid is not None:
-            # Class map and confidence of 400 megapixels would take the window over a gigabyte.
-            self._thread.send(Watch(key=None))
-            return
-        self._thread.send(
-            Watch(
-                key=entry.key,
-                image_path=str(entry.image_path),
-                revision=self._feed.revision_of(entry.key),
-            )
-        )
-        following = self._session.neighbour(1)
-        ahead = None if following is None else self._session.entry(following)
-        if ahead is not None and self._predictions.get(ahead.key) is None and not _is_huge(ahead):
-            self._thread.send(
-                Predict(
-                    key=ahead.key,
-                    image_path=str(ahead.image_path),
-                    revision=self._feed.revision_of(ahead.key),
-                )
-            )
+        self._show(self._predictions.get(current.entry.key))
+        self._watched.follow(current)
 
     def _on_images_changed(self, change: ScanChange | None) -> None:
         if change is None or self._project is None:
@@ -436,10 +373,3 @@ class LearningController(QObject):
         if state != self._state:
             self._state = state
             self.training_state_changed.emit(state)
-
-
-def _is_huge(entry: ImageEntry) -> bool:
-    try:
-        return is_huge(entry.image_path)
-    except ImageFileError:
-        return False  # the engine says what is wrong with it

@@ -10,12 +10,13 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.class_changes import ClassesChanged, Operation, change_classes
-from app.conflicts import ConflictChoice, Theirs, read_theirs
+from app.conflicts import ConflictChoice
+from app.foreign_changes import ForeignChanges
 from app.image_loading import ImageCache, LoadedImage, load_image, prefetch_image, vanished
 from app.image_status import Problem, StatusBoard, status_of
 from app.open_documents import OpenDocuments
@@ -26,10 +27,9 @@ from app.workers.edit_log import EditLog
 from app.workers.tasks import Task, TaskRunner
 from core.annotation.document import Change
 from core.annotation.model import ClassList
-from core.files import file_digest
 
 if TYPE_CHECKING:
-    from core.project.project import ImageEntry, Loaded, Project, ScanChange
+    from core.project.project import ImageEntry, Project, ScanChange
 
 CHANGE_PRIORITY = 10
 """As the autosaver's JSON: what was edited before a class change is saved before it."""
@@ -73,7 +73,6 @@ class OpenProject(QObject):
         self._reader = reader
         self._images = ImageCache()
         self._prefetching: str | None = None
-        self._watched: str | None = None
         self._busy = ""
         self._rescanning = False
         self._rescanned_at = time.monotonic()
@@ -81,8 +80,19 @@ class OpenProject(QObject):
         self._notes_told = 0
         self._problems_told: set[Problem] = set()
         self._closed = False
+        self._foreign = ForeignChanges(
+            project,
+            self.documents,
+            self.autosaver,
+            self._entry_of,
+            worker=self.worker,
+            reader=reader,
+            parent=self,
+        )
+        self._foreign.document_reloaded.connect(self.document_reloaded)
+        self._foreign.message.connect(self.message)
         self._watcher = ProjectWatcher(self)
-        self._watcher.annotation_touched.connect(self._on_annotation_touched)
+        self._watcher.annotation_touched.connect(self._foreign.look)
         self._watcher.folders_touched.connect(self._on_folders_touched)
         self._take_entries()
         self.board.scanned.connect(self._on_scanned)
@@ -129,6 +139,7 @@ class OpenProject(QObject):
         if not self.autosaver.flush() and not discard:
             return False
         self._closed = True
+        self._foreign.close()
         self._watcher.watch_annotation(None)
         self._watcher.watch_folders(())
         self.worker.close()
@@ -144,6 +155,9 @@ class OpenProject(QObject):
         """The key of the image at this path, None when the project does not have it."""
         path = image_path.resolve()
         return next((key for key, entry in self.entries.items() if entry.image_path.resolve() == path), None)
+
+    def _entry_of(self, key: str) -> ImageEntry | None:
+        return self.entries.get(key)
 
     # --- images and their documents -----------------------------------------------------------------------
 
@@ -192,7 +206,7 @@ class OpenProject(QObject):
                 "open; put the old image back, or close the project and open it again",
             )
         elif found.loaded is not None:
-            self._reload(entry.key, found.loaded)
+            self._foreign.take(entry, found.loaded)
         self.board.set_live(entry.key, status_of(opened.document))
         for key in self.documents.droppable(keep=entry.key):
             if self.autosaver.is_settled(key):
@@ -221,8 +235,8 @@ class OpenProject(QObject):
 
     def watch(self, key: str | None) -> None:
         """Notice when another program changes the annotation of this image."""
-        self._watched = key
         entry = None if key is None else self.entries.get(key)
+        self._foreign.watched = key
         self._watcher.watch_annotation(None if entry is None else entry.annotation_path)
 
     def check_disk(self) -> None:
@@ -237,83 +251,9 @@ class OpenProject(QObject):
             self.board.set_live(key, status_of(opened.document))
         self.document_changed.emit(key, tuple(changes))
 
-    # --- what others do to the files ----------------------------------------------------------------------
-
-    def _on_annotation_touched(self) -> None:
-        key = self._watched
-        if key is None or key not in self.entries:
-            return
-        entry = self.entries[key]
-        # Behind our own saves in the same queue: their digests are known when the answer comes.
-        task = self.worker.run(
-            file_digest,
-            entry.annotation_path,
-            doing=f"reading {entry.annotation_path}",
-            priority=SCAN_PRIORITY,
-        )
-        task.done.connect(partial(self._on_digest, key))
-
-    def _on_digest(self, key: str, digest: str | None) -> None:
-        opened = self.documents.get(key)
-        if self._closed or opened is None:
-            self.document_reloaded.emit(key)  # it could not be read before; perhaps now
-        elif digest != self.autosaver.digest_of(key) and self.autosaver.is_settled(key):
-            doing = f"reading {opened.entry.annotation_path}"
-            task = self._reader.run(read_theirs, self.project, opened.entry, "never", doing=doing)
-            task.done.connect(partial(self._on_foreign_change, key))
-
-    def _on_foreign_change(self, key: str, theirs: Theirs) -> None:
-        opened = self.documents.get(key)
-        if self._closed or opened is None or theirs.digest == self.autosaver.digest_of(key):
-            return
-        path = opened.entry.annotation_path
-        if not self.autosaver.is_settled(key):
-            self.autosaver.note_conflict(
-                key, f"{path}: another program changed this file while you edited it"
-            )
-        elif theirs.annotation is None:
-            self.autosaver.note_conflict(key, f"{theirs.problem}; what you see is the last good state")
-        else:
-            self.documents.reset(key, theirs.annotation)
-            self.autosaver.resolve(key, theirs.digest, written=True)
-            self.message.emit(f"{path.name} was changed by another program and has been read again.", "info")
-            self.document_reloaded.emit(key)
-
-    def _reload(self, key: str, loaded: Loaded) -> None:
-        if not self.autosaver.is_settled(key):
-            return  # edited while it was read: saving will find the foreign change and ask
-        self.documents.reset(key, loaded.annotation)
-        self.autosaver.resolve(key, loaded.digest, written=True)
-        self.message.emit(f"{self.entries[key].annotation_path.name} was changed by another program.", "info")
-
     def resolve_conflict(self, key: str, choice: ConflictChoice) -> None:
         """Do what the person chose about a file that another program changed."""
-        opened = self.documents.get(key)
-        if opened is None:
-            return
-        keep: Literal["always", "unreadable", "never"] = "never" if choice == "reload" else "unreadable"
-        if choice == "both":
-            keep = "always"
-        doing = f"reading {opened.entry.annotation_path}"
-        task = self._reader.run(read_theirs, self.project, opened.entry, keep, doing=doing)
-        task.done.connect(partial(self._on_choice, key, choice))
-        task.failed.connect(self._on_worker_failed)
-
-    def _on_choice(self, key: str, choice: ConflictChoice, theirs: Theirs) -> None:
-        opened = self.documents.get(key)
-        if self._closed or opened is None:
-            return
-        if choice != "reload":
-            self.autosaver.resolve(key, theirs.digest, written=False)
-            if theirs.copy is not None:
-                self.message.emit(f"The other program's version was kept as {theirs.copy.name}.", "info")
-        elif theirs.annotation is None:
-            self.message.emit(theirs.problem, "error")
-            self.autosaver.ask_again(key)
-        else:
-            self.documents.reset(key, theirs.annotation)
-            self.autosaver.resolve(key, theirs.digest, written=True)
-        self.document_reloaded.emit(key)
+        self._foreign.resolve(key, choice)
 
     # --- images come and go -------------------------------------------------------------------------------
 

@@ -1,0 +1,83 @@
+"""Predicted regions become shapes of the current image: found in a worker, drawn here, undoable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject
+
+from app.prediction_shapes import accepting, shapes_of_all, shapes_of_region
+from app.workers.tasks import TaskRunner
+from core.annotation.document import AnnotationDocument
+from core.annotation.model import Shape
+from core.learning.events import Prediction
+
+if TYPE_CHECKING:
+    from app.session import Session
+
+
+class Accepting(QObject):
+    """Turns what is shown over the current image into shapes; says why where it cannot.
+
+    Args:
+        session: whose current image is drawn on.
+        worker: finds the outlines.
+    """
+
+    def __init__(self, session: Session, worker: TaskRunner, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._worker = worker
+
+    def accept_region(self, prediction: Prediction | None, x: int, y: int, label: str | None = None) -> None:
+        """Make the region at a pixel a shape, with this label instead of the predicted one."""
+        self._accept(prediction, shapes_of_region, x, y, label)
+
+    def accept_all(self, prediction: Prediction | None) -> None:
+        """Make every region a shape; undone in one step."""
+        self._accept(prediction, shapes_of_all)
+
+    def _accept(
+        self,
+        prediction: Prediction | None,
+        vectorise: Callable[..., tuple[Shape, ...]],
+        *where: int | str | None,
+    ) -> None:
+        current = self._session.current
+        if current is None or current.document is None:
+            return
+        if prediction is None:
+            self._session.message.emit("There is no prediction for this image yet; train first.", "info")
+            return
+        if current.size_hw not in (None, prediction.classes.size_hw):
+            text = "The prediction is of another size than the image; wait for a new one."
+            self._session.message.emit(text, "info")
+            return
+        document = current.document
+        task = self._worker.run(
+            vectorise,
+            prediction.classes.unpack(),
+            document.snapshot(),
+            self._session.classes,
+            *where,
+            doing="accepting a prediction",
+            priority=1,
+        )
+        task.done.connect(partial(self._on_shapes, document, document.revision))
+        task.failed.connect(self._on_failed)
+
+    def _on_shapes(self, document: AnnotationDocument, revision: int, shapes: tuple[Shape, ...]) -> None:
+        current = self._session.current
+        if current is None or current.document is not document:
+            text = "The prediction was not accepted because another image was opened meanwhile."
+            self._session.message.emit(text, "info")
+            return
+        if document.revision != revision:
+            self._session.message.emit("Something was drawn meanwhile; accept the prediction again.", "info")
+            return
+        self._session.execute(accepting(document, shapes))
+
+    def _on_failed(self, sentence: str) -> None:
+        self._session.message.emit(sentence, "info")
