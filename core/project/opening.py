@@ -147,6 +147,12 @@ def image_roots_for(root: Path, given: Sequence[str | Path]) -> tuple[str, ...]:
     return roots
 
 
+def folders_inside(root: Path, image_roots: Sequence[str]) -> list[Path]:
+    """The image folders that lie in the project, which need not exist."""
+    folders = [Path(os.path.normpath(root / spec)) for spec in image_roots]
+    return [folder for folder in folders if folder.is_relative_to(root)]
+
+
 def relative_to_project(root: Path, folder: str | Path) -> str:
     """A folder as project.json names it: relative to the project where that is possible, with `/`."""
     path = Path(os.path.normpath(root / folder))

@@ -7,38 +7,28 @@ from any thread; what changes the classes or the list of images takes turns with
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from core.annotation.model import Annotation, AnnotationState, ClassList, LabelClass
+from core.annotation.model import Annotation, LabelClass
 from core.errors import FileProblem, ProjectFileError, StorageError, UsageError
 from core.files import ProjectLock
-from core.images.reader import HUGE_PIXELS, image_size
 from core.project import class_edits, mask_store
-from core.project.annotation_files import Glance
-from core.project.annotation_store import (
-    Loaded,
-    copy_beside,
-    load_annotation,
-    remove_annotation,
-    save_annotation,
-)
+from core.project.annotation_store import Loaded, copy_beside, remove_annotation, save_annotation
 from core.project.class_edits import ClassEdit, ShapesOfDeleted
-from core.project.drawn_masks import DrawnMasks
+from core.project.contents import LabelledImage, ProjectContents
 from core.project.edit_recovery import recover_edits
-from core.project.image_index import ImageIndex
 from core.project.layout import ProjectLayout
 from core.project.opening import (
     DEFAULT_BACKGROUND,
+    folders_inside,
     image_roots_for,
     new_classes,
     new_file,
@@ -51,27 +41,16 @@ from core.project.project_classes import ProjectClasses
 from core.project.project_json import ProjectJson
 from core.project.scan import ImageEntry, ScanChange
 from core.project.schema import ProjectFile
-from core.project.strip_mask import StripMask, StripMasks
+from core.project.strip_mask import StripMask
 
 __all__ = ["ImageEntry", "LabelledImage", "Loaded", "Project", "ScanChange"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelledImage:
-    """An image someone has labelled: what is drawn, and its mask (H, W), uint8."""
-
-    entry: ImageEntry
-    annotation: Annotation
-    mask: NDArray[np.uint8]
-
-
-class Project:
-    """An open project. Make one with `create` or `open`; close it when done.
+class Project(ProjectContents):
+    """An open project, and what changes it. Make one with `create` or `open`; close it when done.
 
     Attributes:
-        layout: its paths.
         notes: sentences about what opening it found and did, for the person.
-        problems: files that `images` and `labelled` had to pass over, as of their last call.
         writable: whether anything may be saved; `read_only_reason` says why not.
         read_only_note: the one of `notes` that says that nothing can be saved here, "" if there is none.
     """
@@ -84,17 +63,12 @@ class Project:
         *,
         digest_on_disk: str | None = None,
     ) -> None:
-        self.layout = layout
+        super().__init__(layout, ProjectJson(layout.project_file, file, digest_on_disk))
         self.notes: list[str] = []
-        self.problems: list[FileProblem] = []
         self.read_only_reason = "" if lock is not None else "it was opened for reading only"
         self.read_only_note = ""
         self._lock = lock
         self._turn = threading.RLock()
-        self._strip_masks = StripMasks()
-        self._drawn_masks = DrawnMasks()
-        self._json = ProjectJson(layout.project_file, file, digest_on_disk)
-        self._index = ImageIndex(layout)
         self._classes = ProjectClasses(layout, self._json, self._index, self.notes)
 
     # --- open and close -----------------------------------------------------------------------------------
@@ -138,10 +112,8 @@ class Project:
                 name=layout.root.name or "project", classes=(), background=None, image_roots=roots
             )
             project = cls(layout, file.with_classes(class_list), lock)
-            for spec in roots:
-                folder = Path(os.path.normpath(layout.root / spec))
-                if folder.is_relative_to(layout.root):
-                    folder.mkdir(parents=True, exist_ok=True)
+            for folder in folders_inside(layout.root, roots):
+                folder.mkdir(parents=True, exist_ok=True)
             project._scan()
             if not classes:
                 project._classes.adopt_found(first=True)
@@ -211,31 +183,6 @@ class Project:
         self.close()
 
     @property
-    def root(self) -> Path:
-        """The project's folder."""
-        return self.layout.root
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        return self._json.content.name
-
-    @property
-    def classes(self) -> ClassList:
-        """The classes in display order."""
-        return self._json.classes
-
-    @property
-    def image_roots(self) -> tuple[str, ...]:
-        """The folders of images, as project.json has them."""
-        return self._json.content.image_roots
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """The project's settings; change them with `set_setting`."""
-        return MappingProxyType(self._json.content.settings)
-
-    @property
     def writable(self) -> bool:
         """Whether annotations, masks and classes can be saved."""
         return not self.read_only_reason
@@ -247,22 +194,6 @@ class Project:
             self._write(msgspec.structs.replace(content, settings={**content.settings, key: value}))
 
     # --- images -------------------------------------------------------------------------------------------
-
-    def images(self) -> tuple[ImageEntry, ...]:
-        """The images as of the last scan, in natural order."""
-        return tuple(self._index.entries.values())
-
-    def image_folders(self) -> tuple[Path, ...]:
-        """Every folder that is, or holds, images of the project."""
-        roots = [self.root / spec for spec in self.image_roots]
-        return tuple(dict.fromkeys([*roots, *self._index.folders]))
-
-    def entry(self, key: str) -> ImageEntry:
-        """The image of this key. Raises UsageError if the project has none."""
-        try:
-            return self._index.entries[key]
-        except KeyError as error:
-            raise UsageError(f"{self.root}: the project has no image {key!r}") from error
 
     def rescan(self) -> ScanChange:
         """Look again for images, and for labels other programs added; those become classes."""
@@ -285,10 +216,8 @@ class Project:
 
     def import_folder(self) -> Path:
         """Where images from elsewhere are copied to: the first image folder inside the project."""
-        for spec in self._json.content.image_roots:
-            folder = Path(os.path.normpath(self.root / spec))
-            if folder.is_relative_to(self.root):
-                return folder
+        for folder in folders_inside(self.root, self.image_roots):
+            return folder
         folder = self.root / "images"
         try:
             folder.mkdir(exist_ok=True)
@@ -297,41 +226,7 @@ class Project:
         self.add_image_root(folder)
         return folder
 
-    def state_of(self, entry: ImageEntry) -> AnnotationState:
-        """How far an image is labelled; UNLABELLED too where the annotation cannot be read."""
-        return self._index.state_of(entry)
-
-    def glance(self, entry: ImageEntry) -> Glance | None:
-        """What an image's annotation file holds, without its points; None if there is no file."""
-        return self._index.glance(entry)
-
-    def labelled(self) -> list[LabelledImage]:
-        """Every image that is in progress or done, with its mask; `problems` says what was passed over."""
-        found: list[LabelledImage] = []
-        problems = list(self._index.problems)
-        for entry in self.images():
-            glance = self._index.glance(entry)
-            if glance is None or (glance.problem is None and glance.state is AnnotationState.UNLABELLED):
-                continue
-            try:
-                annotation = self.load(entry).annotation
-                if annotation.state is not AnnotationState.UNLABELLED:
-                    found.append(LabelledImage(entry, annotation, self.render_mask(entry, annotation)))
-            except FileProblem as problem:
-                problems.append(problem)
-        self.problems = problems
-        return found
-
     # --- annotations --------------------------------------------------------------------------------------
-
-    def load(self, entry: ImageEntry) -> Loaded:
-        """Read an image's annotation; an image without one gets an empty one.
-
-        Raises:
-            AnnotationFileError: the file is broken, of another image, or of an image of another size.
-            ImageFileError: the image is missing or broken.
-        """
-        return load_annotation(entry)
 
     def save(
         self,
@@ -388,17 +283,6 @@ class Project:
 
     # --- masks --------------------------------------------------------------------------------------------
 
-    def render_mask(self, entry: ImageEntry, annotation: Annotation) -> NDArray[np.uint8]:
-        """Draw an annotation of this image: mask (H, W), uint8, 255 where nothing is known."""
-        return mask_store.render_mask(entry, annotation, self.classes)
-
-    def drawn_mask(self, entry: ImageEntry, annotation: Annotation) -> NDArray[np.uint8] | StripMask:
-        """As `render_mask`, but read-only; an edit redraws what it touched. A huge image's is in strips."""
-        height, width = size_hw = annotation.size_hw or image_size(entry.image_path)
-        if height * width <= HUGE_PIXELS:
-            return self._drawn_masks.drawn(entry.key, annotation, self.classes, size_hw)
-        return self._strip_masks.drawn(entry.key, annotation, self.classes, size_hw)
-
     def write_mask(self, entry: ImageEntry, mask: NDArray[np.uint8] | StripMask) -> None:
         """Write an image's index mask (H, W), uint8, or that of a huge image in strips, atomically.
 
@@ -413,10 +297,6 @@ class Project:
         """Delete an image's mask, if it is ours. Raises StorageError."""
         self._require_writable(entry.mask_path)
         mask_store.remove_mask(entry)
-
-    def read_mask(self, entry: ImageEntry) -> NDArray[np.uint8]:
-        """Read an image's index mask (H, W), uint8. Raises MaskFileError, ImageFileError."""
-        return mask_store.read_mask(entry, self.classes)
 
     def refresh_masks(self, entries: Iterable[ImageEntry] | None = None) -> list[FileProblem]:
         """Write the masks of annotated images anew; None takes all. Returns what could not be written."""

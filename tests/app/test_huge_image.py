@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import core.images.pyramid
-import core.project.project
+import core.project.contents
 from core.annotation.commands import MoveVertex, drawing
 from core.annotation.model import Shape, ShapeType, frozen_points
 from core.annotation.rasterize import rasterize
@@ -24,7 +24,7 @@ SIZE_WH = (700, 520)
 @pytest.fixture(autouse=True)
 def huge_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Images of more than 100,000 pixels are huge here."""
-    for module in (core.images.pyramid, core.project.project):
+    for module in (core.images.pyramid, core.project.contents):
         monkeypatch.setattr(module, "HUGE_PIXELS", 100_000)
 
 
