@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -28,7 +29,7 @@ from app.panels.prediction_bar import PredictionBar
 from app.wiring import Common, Wiring
 from core.annotation.model import UNLABELLED, Annotation
 from core.learning.doubt_regions import DoubtfulRegion, doubtful_regions
-from core.learning.events import Event, ImagesRated, Prediction, Uncertainty
+from core.learning.events import Event, Prediction, Uncertainty
 
 if TYPE_CHECKING:
     from app.session_state import CurrentImage
@@ -43,13 +44,25 @@ _AGE_EVERY_MS: Final = 1000
 class DoubtWiring(Wiring):
     """Joins actions, bar, canvas and controller.
 
+    Args:
+        common: of its actions `view.uncertainty` and `train.next_doubtful`.
+        most_useful: the image rated most useful besides those given, None where none is rated.
+
     Signals:
         pointed(int, int): a pixel of the region that was just shown, for keys that act on what is pointed at.
     """
 
     pointed = Signal(int, int)
 
-    def __init__(self, common: Common, *, canvas: CanvasView, bar: PredictionBar, toast: Toast) -> None:
+    def __init__(
+        self,
+        common: Common,
+        *,
+        most_useful: Callable[[Collection[str]], str | None],
+        canvas: CanvasView,
+        bar: PredictionBar,
+        toast: Toast,
+    ) -> None:
         super().__init__(common, canvas)
         self._canvas = canvas
         self._bar = bar
@@ -61,7 +74,7 @@ class DoubtWiring(Wiring):
         self._go_when_known = False
         self._finding = False
         self._seen: list[DoubtfulRegion] = []
-        self._images = DoubtfulImages(self._session)
+        self._images = DoubtfulImages(self._session, most_useful)
         self._offered: str | None = None
         self._said = ""
         self._came = time.monotonic()
@@ -116,8 +129,6 @@ class DoubtWiring(Wiring):
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Prediction):
             self._images.note(event)
-        elif isinstance(event, ImagesRated):
-            self._images.note_rating(event)
         elif isinstance(event, Uncertainty):
             self._on_uncertainty(event)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.canvas.view import CanvasView
+from app.drawn_images import DrawnImages
 from app.overlay_words import OverlayWords
 from app.panels.prediction_bar import PredictionBar
 from app.panels.run_history import RunSummary
@@ -22,6 +23,7 @@ from core.learning.runs import RunFolder, best_of
 from core.models.registry import model_specs
 
 if TYPE_CHECKING:
+    from app.session_state import CurrentImage
     from core.annotation.model import ClassList
     from core.project.layout import ProjectLayout
 
@@ -46,12 +48,16 @@ class LearningWiring(Wiring):
         self._bar = bar
         self._status = status
         self._words = OverlayWords()
+        self._words.set_live(self._settings.learn_live)
+        self._drawn = DrawnImages(self._session, self)
+        self._drawn.changed.connect(self._on_drawn_changed)
         self._shown: Prediction | None = None
         self._cursor: tuple[int, int] | None = None
         self._connect_training()
         self._connect_prediction()
         self._session.project_changed.connect(self._on_project_changed)
         self._session.classes_changed.connect(self._on_classes_changed)
+        self._session.current_changed.connect(self._on_current_changed)
         self._on_training_state("idle")
 
     # --- training -----------------------------------------------------------------------------------------
@@ -106,6 +112,8 @@ class LearningWiring(Wiring):
 
     def _on_live(self, on: bool) -> None:
         self._settings.learn_live = on
+        self._words.set_live(on)
+        self._tell_overlay()
         self._controller.learn_live(on=on)
 
     def _on_training_state(self, state: str) -> None:
@@ -182,14 +190,21 @@ class LearningWiring(Wiring):
             self._canvas.clear_prediction()
             self._panel.clear_overlay()
         self._shown = prediction
-        self._words.image_changed()
-        self._tell_overlay()
+        self._on_current_changed(self._session.current)
         self._actions["train.accept_all"].setEnabled(prediction is not None)
         self._actions["train.accept_region"].setEnabled(prediction is not None)
         self._actions["shape.region"].setEnabled(self._session.editable)
 
     def _on_engine_state(self, state: str, _sentence: str) -> None:
         self._words.engine_changed(ready=state == "ready", gone=state == "stopped")
+        self._tell_overlay()
+
+    def _on_current_changed(self, current: CurrentImage | None) -> None:
+        self._words.image_changed(huge=current is not None and current.pyramid is not None)
+        self._on_drawn_changed()
+
+    def _on_drawn_changed(self) -> None:
+        self._words.set_drawn(self._drawn.any_learnable)
         self._tell_overlay()
 
     def _tell_overlay(self) -> None:

@@ -25,6 +25,10 @@ class OverlayWords:
     def __init__(self) -> None:
         self._saved = ""
         self._engine_ready = False
+        self._engine_gone = False
+        self._live = False
+        self._drawn = False
+        self._huge = False
         self._failed = False
         self._run: str | None = None
         self._run_miou: float | None = None
@@ -36,9 +40,18 @@ class OverlayWords:
         self._failed = False
         self._run = self._run_miou = self._compared = None
 
-    def image_changed(self) -> None:
-        """Another image, which may be predictable where the last was not."""
+    def image_changed(self, *, huge: bool = False) -> None:
+        """Another image, which may be predictable where the last was not; `huge`: too large to be."""
         self._failed = False
+        self._huge = huge
+
+    def set_live(self, on: bool) -> None:
+        """Whether the instant learner follows what is drawn."""
+        self._live = on
+
+    def set_drawn(self, drawn: bool) -> None:
+        """Whether anything is drawn that it can learn from."""
+        self._drawn = drawn
 
     def set_saved(self, name: str) -> None:
         """The earlier run whose weights the engine predicts with, "run of 06:12"; "" for none."""
@@ -46,7 +59,7 @@ class OverlayWords:
 
     def engine_changed(self, *, ready: bool, gone: bool) -> None:
         """The engine came up, is being started, or is gone for good."""
-        self._engine_ready = ready
+        self._engine_ready, self._engine_gone = ready, gone
         if gone:
             self._saved = ""
 
@@ -54,7 +67,7 @@ class OverlayWords:
         """Take an event of the engine in; whether the words may have changed."""
         match event:
             case EngineReady():
-                self._engine_ready = True
+                self._engine_ready, self._engine_gone = True, False
             case TrainingStarted():
                 self._run, self._run_miou, self._compared = event.run, None, None
             case Validated():
@@ -63,6 +76,8 @@ class OverlayWords:
                 self._compared = event
             case Failed() if event.during == "Predict":
                 self._failed = True
+            case Failed() if event.during == "LearnLive":
+                self._live = False  # it cannot, and the engine asks it no more
             case _:
                 return False
         return True
@@ -78,6 +93,8 @@ class OverlayWords:
 
     def without(self) -> str:
         """Why nothing is shown, and when something will be; "" where only training helps."""
+        if self._huge:
+            return "An image of this size is not predicted while it is shown"
         if self._failed:
             return "This image could not be predicted"
         if self._saved:
@@ -85,7 +102,11 @@ class OverlayWords:
             return f"{doing} the network of the {self._saved} …"
         if self._run is not None:
             return "The first prediction comes with the first steps"
-        return ""
+        if not self._live or self._engine_gone:
+            return ""
+        if not self._drawn:
+            return "Draw something: a prediction follows within seconds"
+        return "Learning what is drawn …" if self._engine_ready else "Loading the instant learner …"
 
 
 def _scored(source: str, miou: float | None) -> str:

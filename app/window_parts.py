@@ -56,7 +56,8 @@ class WindowParts(QObject):
         self.history = HistoryWiring(session, window.history, window.tabs)
         self.learning = LearningWiring(common, canvas=canvas, panel=window.training, bar=bar, status=status)
         self.resume_offer = ResumeOffer(session, controller, window.page.offer, actions["train.resume"])
-        self.doubts = DoubtWiring(common, canvas=canvas, bar=bar, toast=toast)
+        most_useful = window.images.model.most_useful
+        self.doubts = DoubtWiring(common, most_useful=most_useful, canvas=canvas, bar=bar, toast=toast)
         self.doubts.pointed.connect(self.learning.point_at)
         self.usefulness = UsefulnessWiring(common, window.images)
         self.audit = AuditWiring(common, panel=window.audit, tabs=window.tabs, canvas=canvas)

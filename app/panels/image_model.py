@@ -84,6 +84,11 @@ def short_words(status: ImageStatus) -> str:
     return shapes if status.state is AnnotationState.IN_PROGRESS else f"{shapes}, {words}"
 
 
+def _can_be_labelled(status: ImageStatus) -> bool:
+    """Whether there may be something left to draw in it."""
+    return status.state is not AnnotationState.DONE and not status.problem
+
+
 class ImageListModel(QAbstractListModel):
     """Rows are the images that pass search and filter, in the chosen order."""
 
@@ -143,11 +148,12 @@ class ImageListModel(QAbstractListModel):
             self.refresh()  # there was no order to speak of
 
     def most_useful(self, leave_out: Collection[str] = ()) -> str | None:
-        """The image most useful to label, listed or not; None where none is rated and not done."""
+        """The image most useful to label, listed or not; None where none is rated and can be labelled on."""
+        present = {entry.key for entry in self._entries}
         keys = [
             key
             for key in self._usefulness
-            if key not in leave_out and self._status(key).state is not AnnotationState.DONE
+            if key in present and key not in leave_out and _can_be_labelled(self._status(key))
         ]
         return max(keys, key=self._usefulness.__getitem__, default=None)
 

@@ -140,3 +140,53 @@ def test_weights_that_cannot_predict_here_are_not_announced(folder_with_run: Pat
     assert read_history(layout, classes).shown == ""
     (run / "best.safetensors").write_bytes(b"cut off")
     assert read_history(layout, classes).shown == ""
+
+
+def test_the_instant_learner_is_announced_and_what_it_waits_for() -> None:
+    words = OverlayWords()
+    words.set_live(True)
+    assert words.without() == "Draw something: a prediction follows within seconds"
+    words.set_drawn(True)
+    assert words.without() == "Loading the instant learner …"
+    words.on_event(EngineReady(pid=1, device="CPU", torch="2"))
+    assert words.without() == "Learning what is drawn …"
+    words.image_changed(huge=True)
+    assert words.without() == "An image of this size is not predicted while it is shown"
+    words.image_changed()
+    words.engine_changed(ready=False, gone=True)
+    assert words.without() == ""
+    words.engine_changed(ready=True, gone=False)
+    assert words.on_event(Failed(during="LearnLive", text="the encoder's weights are not to be had"))
+    assert words.without() == ""
+
+
+def test_the_bar_says_when_a_first_prediction_comes(bench, image_folder) -> None:
+    bar, live = bench.window.page.prediction_bar, bench.window.actions_["train.live"]
+    bench.open(image_folder(2))
+    assert bar.hint == "Train to see a prediction"
+    live.setChecked(True)
+    assert bar.hint == "Draw something: a prediction follows within seconds"
+    bench.trainer.engine_state_changed.emit("ready", "CPU")
+    bench.add_class("nerve")
+    bench.draw_square(10, 10, 20)
+    assert bar.hint == "Learning what is drawn …"
+    bench.session.undo()
+    assert bar.hint == "Draw something: a prediction follows within seconds"
+    live.setChecked(False)
+    assert bar.hint == "Train to see a prediction"
+
+
+def test_drawn_on_another_image_counts_and_background_alone_does_not(bench, image_folder, qtbot) -> None:
+    bar = bench.window.page.prediction_bar
+    bench.window.actions_["train.live"].setChecked(True)
+    bench.open(image_folder(2))
+    bench.trainer.engine_state_changed.emit("ready", "CPU")
+    bench.add_class("nerve")
+    bench.session.set_active_class(bench.session.classes.by_name("background"))
+    bench.draw_square(10, 10, 20)
+    assert bar.hint == "Draw something: a prediction follows within seconds"
+    bench.session.set_active_class(bench.session.classes.by_name("nerve"))
+    bench.draw_square(34, 10, 12)
+    bench.session.next_image()
+    bench.wait_for_image(bench.session.keys()[1])
+    assert bar.hint == "Learning what is drawn …"
