@@ -12,31 +12,20 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QTimer, Signal
-from PySide6.QtGui import (
-    QColor,
-    QImage,
-    QMouseEvent,
-    QPainter,
-    QPaintEvent,
-    QTransform,
-)
+from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QTransform
 from PySide6.QtWidgets import QWidget
 
-from app.canvas.aids.adjusted_image import AdjustedImage
 from app.canvas.aids.aids import ViewAids
 from app.canvas.context import ToolContext
-from app.canvas.display import DisplayAdjustment
-from app.canvas.image_layer import ImageLayer
-from app.canvas.layer_cache import Frame, Layer, LayerCache
+from app.canvas.image_view import ImageView
+from app.canvas.layer_cache import Frame, Layer
 from app.canvas.live_shapes import LIVE_MARGIN, LiveShapes
 from app.canvas.outlines import Box
 from app.canvas.pixels import Latest, PixelReader
 from app.canvas.placeholder import paint_placeholder
-from app.canvas.prediction_view import PredictionView
 from app.canvas.shape_index import MANY_CHANGES, ShapeIndex, union
 from app.canvas.shape_pictures import ShapePictures
 from app.canvas.style import ClassColors
-from app.canvas.tile_feed import TileFeed
 from app.canvas.tools.registry import TOOLS
 from app.theme import Themed, Tokens, tokens
 from app.workers.tasks import TaskRunner
@@ -50,7 +39,7 @@ _BURST: Final = 64
 """After so many changes without a paint all is repainted: keeping a region of the rest would cost more."""
 
 
-class CanvasView(Themed, PredictionView):
+class CanvasView(Themed, ImageView):
     """One image with its shapes. Give it an image, a document and classes; connect its signals.
 
     Shapes are drawn as one cached layer; only what is selected, hovered or dragged is drawn anew at every
@@ -78,17 +67,11 @@ class CanvasView(Themed, PredictionView):
         self._colors = ClassColors(self._classes)
         self._document: AnnotationDocument | None = None
         self._unsubscribe: Callable[[], None] | None = None
-        self._has_image = False
-        self._feed: TileFeed | None = None
-        self._leaving: list[TileFeed] = []
         self._placeholder = "Open a folder of images to begin"
         self._exposed = QRect()
         self._changes_unpainted = 0
 
         self._index = ShapeIndex()
-        self._image_layer = ImageLayer()
-        self._shown_image = AdjustedImage(self._image_layer)
-        self._image_cache = LayerCache(self._shown_image, self._on_stretched)
         self._shapes = ShapePictures(
             self._index,
             self._color_of_uid,
@@ -110,11 +93,6 @@ class CanvasView(Themed, PredictionView):
         self.set_tools((tool(self.context) for tool in TOOLS), self.context.waiting)
 
     @property
-    def has_image(self) -> bool:
-        """Is an image shown?"""
-        return self._has_image
-
-    @property
     def usable(self) -> bool:
         """Is there a document to draw in?"""
         return self._has_image and self._document is not None
@@ -128,58 +106,16 @@ class CanvasView(Themed, PredictionView):
         as its tiles arrive, and closed when another image takes its place.
         """
         self._tool.cancel()
-        self._note = None
-        self.clear_prediction()
-        self.spotlight.clear()
-        self._drop_feed()
-        if isinstance(image, Pyramid):
-            self._has_image = True
-            self._image_layer.set_tiles(self._feed_of(image))
-        else:
-            self._has_image = image is not None and not image.isNull()
-            self._image_layer.set_image(image if self._has_image else None)
         self.context.pixels = PixelReader.of(image)
-        self._image_cache.invalidate()
-        self.set_content_size(self._image_layer.size)
-        self.viewport().update()
+        super().set_image(image)
         self.refresh_tool()
 
     def end_workers(self) -> None:
         """Stop reading tiles; the view is of no further use."""
         self.set_image(None)
-        for feed in self._leaving:
-            feed.close(_WORKERS_MS)
-        self._leaving.clear()
+        self._end_feeds(_WORKERS_MS)
         self.context.runner.close(_WORKERS_MS)
         self._picture_runner.close(_WORKERS_MS)
-
-    def _feed_of(self, pyramid: Pyramid) -> TileFeed:
-        self._feed = feed = TileFeed(pyramid, self)
-        feed.arrived.connect(self._on_tiles_arrived)
-        feed.progressed.connect(self._on_laid_out)
-        feed.failed.connect(self.show_note)
-        return feed
-
-    def _drop_feed(self) -> None:
-        if self._feed is not None:
-            self._leaving.append(self._feed)
-            self._feed = None
-        ended = [feed for feed in self._leaving if feed.close()]
-        self._leaving = [feed for feed in self._leaving if feed not in ended]
-        for feed in ended:
-            feed.deleteLater()
-
-    def _on_tiles_arrived(self, box: Box | None) -> None:
-        self._image_cache.invalidate(box)
-        if box is None:
-            self.viewport().update()
-        else:
-            self.update_box(box, ImageLayer.margin)
-
-    def _on_laid_out(self, share: float) -> None:
-        assert self._feed is not None
-        name = self._feed.pyramid.path.name
-        self.show_note(f"Reading {name}: {share:.0%}" if share < 1.0 else None)
 
     def set_placeholder(self, text: str) -> None:
         """What to say where there is no image."""
@@ -254,13 +190,6 @@ class CanvasView(Themed, PredictionView):
             self._shapes.invalidate()
             self.viewport().update()
             self.refresh_tool()
-
-    def set_display(self, adjustment: DisplayAdjustment) -> None:
-        """Show the image brighter, steeper, or one channel of it; files and labels stay as they are."""
-        if adjustment != self._shown_image.adjustment:
-            self._shown_image.set_adjustment(adjustment)
-            self._image_cache.invalidate()
-            self.viewport().update()
 
     def set_names_visible(self, visible: bool) -> None:
         """Write each shape's label on it, or do not."""
