@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from core.annotation.model import AnnotationState
@@ -16,7 +17,10 @@ from core.learning.commands import Command, LabelsChanged, OpenProject, Watch
 from core.learning.engine import Engine
 from core.learning.events import Event
 from core.learning.inbox import Inbox
+from core.learning.instant import crossfit, live, setup
 from core.learning.packed_mask import PackedMask
+from core.models.encoders import build_encoder
+from core.models.instant import InstantNetwork
 from core.project.project import ImageEntry
 from tests.tiny import squares_project
 
@@ -86,3 +90,26 @@ def squares_bench(root: Path, images: int = 4, labelled: int | None = None) -> E
     return EngineBench(
         root, squares_project(root, boxes, side=SIDE, labelled=images - 1 if labelled is None else labelled)
     )
+
+
+def shrink_instant_learner(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    first_steps: int,
+    more_fits: int,
+    more_steps: int = 5,
+    scored_steps: int,
+) -> None:
+    """A plain encoder, for the bundled one takes seconds to load, and short fits.
+
+    The steps are those of `core.learning.instant.live`, and of each fit of a cross-fitting.
+    """
+
+    def network(classes: int, *_: object, **__: object) -> InstantNetwork:
+        return InstantNetwork(build_encoder("plain", width=8), classes=classes, hidden=16).eval()
+
+    monkeypatch.setattr(setup, "instant_network", network)
+    monkeypatch.setattr(live, "FIRST_STEPS", first_steps)
+    monkeypatch.setattr(live, "MORE_FITS", more_fits)
+    monkeypatch.setattr(live, "MORE_STEPS", more_steps)
+    monkeypatch.setattr(crossfit, "STEPS", scored_steps)

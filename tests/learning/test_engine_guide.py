@@ -21,26 +21,15 @@ from core.learning.events import (
     Prediction,
     StepDone,
 )
-from core.learning.instant import crossfit, live, setup
 from core.learning.suspects import Suspect, fingerprint
-from core.models.encoders import build_encoder
-from core.models.instant import InstantNetwork
 from core.project.project import ImageEntry, Project
-from tests.learning.engine_bench import SIDE, EngineBench, squares_bench
+from tests.learning.engine_bench import SIDE, EngineBench, shrink_instant_learner, squares_bench
 from tests.tiny import TINY
 
 
 @pytest.fixture(autouse=True)
-def _small_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bundled encoder takes seconds to load."""
-
-    def network(classes: int, *_: object, **__: object) -> InstantNetwork:
-        return InstantNetwork(build_encoder("plain", width=8), classes=classes, hidden=16).eval()
-
-    monkeypatch.setattr(setup, "instant_network", network)
-    monkeypatch.setattr(live, "FIRST_STEPS", 20)
-    monkeypatch.setattr(live, "MORE_FITS", 0)
-    monkeypatch.setattr(crossfit, "STEPS", 4)
+def _small_learner(monkeypatch: pytest.MonkeyPatch) -> None:
+    shrink_instant_learner(monkeypatch, first_steps=20, more_fits=0, scored_steps=4)
     monkeypatch.setattr(audit, "STEPS", 40)
 
 

@@ -12,25 +12,13 @@ import torch
 from core.learning.blending import instant_share, mixed
 from core.learning.commands import LearnLive, Train
 from core.learning.events import Failed, Prediction, StepDone
-from core.learning.instant import crossfit, live, setup
-from core.models.encoders import build_encoder
-from core.models.instant import InstantNetwork
-from tests.learning.engine_bench import SIDE, EngineBench, squares_bench
+from tests.learning.engine_bench import SIDE, EngineBench, shrink_instant_learner, squares_bench
 from tests.tiny import TINY
 
 
 @pytest.fixture(autouse=True)
-def _small_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bundled encoder takes seconds to load."""
-
-    def network(classes: int, *_: object) -> InstantNetwork:
-        return InstantNetwork(build_encoder("plain", width=8), classes=classes, hidden=16).eval()
-
-    monkeypatch.setattr(setup, "instant_network", network)
-    monkeypatch.setattr(live, "FIRST_STEPS", 60)
-    monkeypatch.setattr(live, "MORE_STEPS", 10)
-    monkeypatch.setattr(live, "MORE_FITS", 2)
-    monkeypatch.setattr(crossfit, "STEPS", 20)
+def _small_learner(monkeypatch: pytest.MonkeyPatch) -> None:
+    shrink_instant_learner(monkeypatch, first_steps=60, more_fits=2, more_steps=10, scored_steps=20)
 
 
 @pytest.fixture

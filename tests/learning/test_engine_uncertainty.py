@@ -10,26 +10,14 @@ import pytest
 
 from core.learning.commands import LearnLive, Train, WantUncertainty, Watch
 from core.learning.events import Failed, Prediction, StepDone, Uncertainty
-from core.learning.instant import crossfit, live, setup
 from core.learning.uncertainty import entropy
-from core.models.encoders import build_encoder
-from core.models.instant import InstantNetwork
-from tests.learning.engine_bench import SIDE, EngineBench, squares_bench
+from tests.learning.engine_bench import SIDE, EngineBench, shrink_instant_learner, squares_bench
 from tests.tiny import TINY
 
 
 @pytest.fixture(autouse=True)
-def _small_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bundled encoder takes seconds to load."""
-
-    def network(classes: int, *_: object) -> InstantNetwork:
-        return InstantNetwork(build_encoder("plain", width=8), classes=classes, hidden=16).eval()
-
-    monkeypatch.setattr(setup, "instant_network", network)
-    monkeypatch.setattr(live, "FIRST_STEPS", 30)
-    monkeypatch.setattr(live, "MORE_FITS", 1)
-    monkeypatch.setattr(live, "MORE_STEPS", 5)
-    monkeypatch.setattr(crossfit, "STEPS", 10)
+def _small_learner(monkeypatch: pytest.MonkeyPatch) -> None:
+    shrink_instant_learner(monkeypatch, first_steps=30, more_fits=1, scored_steps=10)
 
 
 @pytest.fixture
