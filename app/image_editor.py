@@ -105,6 +105,12 @@ class ImageEditor(QObject):
                 self._delete_file()
             self.history_changed.emit()
 
+    def go_to(self, position: int) -> None:
+        """Undo or redo edits of this image until the first `position` of its history are done."""
+        if self.editable and self._current is not None and self._current.history is not None:
+            self._current.history.go_to(position)
+            self.history_changed.emit()
+
     # --- the selection ------------------------------------------------------------------------------------
 
     def set_selection(self, uids: Iterable[int]) -> None:

@@ -1,7 +1,6 @@
 """What the window works on: the open project, its current image, the selection, the active class.
 
-Panels, canvas and actions talk to the session; the session knows no widget. The current image changes only
-when the wanted one has been read whole: until then the person goes on with the one that is shown.
+Panels, canvas and actions talk to the session; the session knows no widget.
 """
 
 from __future__ import annotations
@@ -11,24 +10,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
-from app.browser import Browser
 from app.class_editor import ClassEditor
 from app.conflicts import ConflictChoice
 from app.image_editor import ImageEditor
-from app.image_loading import LoadedImage
 from app.image_status import Problem, StatusBoard
-from app.open_project import OpenProject, vanished_image
+from app.open_project import OpenProject
 from app.opening import Opened, open_target
 from app.saved_copy import save_copy
 from app.session_state import CurrentImage
+from app.shown_image import ShownImage
 from app.workers.autosaver import SaveState
 from app.workers.tasks import Task, TaskRunner
-from core.annotation.commands import Command, drawing
+from app.workers.turns import in_turn
+from core.annotation.commands import Command
 from core.annotation.document import Change
-from core.annotation.locking import with_lock
-from core.annotation.model import AnnotationState, ClassList, LabelClass, Shape
+from core.annotation.model import AnnotationState, ClassList, LabelClass
 
 if TYPE_CHECKING:
     from core.project.project import ImageEntry, Project, ScanChange
@@ -58,22 +56,20 @@ class Session(QObject):
         super().__init__(parent)
         self._reader = TaskRunner(2, self)
         self._opened: OpenProject | None = None
-        self._current: CurrentImage | None = None
-        self._browser = Browser()
-        self._shapes_to_copy: tuple[Shape, ...] = ()
         self._open_task: Task | None = None
-        self._load_task: Task | None = None
         self.editor = ImageEditor(self)
         """Edits of the current image."""
         self.class_editor = ClassEditor(self)
         """Changes of the classes."""
+        self._shown = ShownImage(self.editor, self)
+        self._shown.changed.connect(self.current_changed)
+        self._shown.history_changed.connect(self.history_changed)
+        self._shown.message.connect(self.message)
         self.editor.selection_changed.connect(self.selection_changed)
         self.editor.history_changed.connect(self.history_changed)
         self.editor.message.connect(self.message)
         self.class_editor.changed.connect(self.classes_changed)
         self.class_editor.active_changed.connect(self.active_class_changed)
-        self.keep_previous = False
-        """Put the shapes of the image that is left on the next one, if that has none (labelme's Ctrl+P)."""
         self.preferred_image: Callable[[Path], str | None] = lambda _root: None
         """Which image of a project to show first, by its root (the window remembers the last one)."""
 
@@ -92,7 +88,7 @@ class Session(QObject):
     @property
     def current(self) -> CurrentImage | None:
         """The image in the canvas."""
-        return self._current
+        return self._shown.current
 
     @property
     def selection(self) -> frozenset[int]:
@@ -128,6 +124,15 @@ class Session(QObject):
     def editable(self) -> bool:
         """Whether there is a document that may be edited now."""
         return self.editor.editable
+
+    @property
+    def keep_previous(self) -> bool:
+        """Put the shapes of the image that is left on the next one, if that has none (labelme's Ctrl+P)."""
+        return self._shown.keep_previous
+
+    @keep_previous.setter
+    def keep_previous(self, keep: bool) -> None:
+        self._shown.keep_previous = keep
 
     def keys(self) -> tuple[str, ...]:
         """Keys of all images, in the project's order."""
@@ -175,7 +180,9 @@ class Session(QObject):
                 self.message.emit(f"{self.save_state.text} The other project was not opened.", "error")
                 return
             self._adopt(opened.project)
-        self._in_turn(self._list_images, self._show_first, opened=opened)
+        project = self._opened  # what comes next is dropped when it does not stay open
+        steps = partial(self._list_images, opened), partial(self._show_first, opened)
+        in_turn(self, lambda: self._opened is project, *steps)
 
     def _adopt(self, project: Project) -> None:
         self._opened = opened = OpenProject(project, self._reader)
@@ -186,29 +193,14 @@ class Session(QObject):
         opened.message.connect(self.message)
         opened.busy_changed.connect(self._set_busy)
         opened.document_changed.connect(self._on_document_changed)
-        opened.document_reloaded.connect(self._on_document_reloaded)
+        opened.document_reloaded.connect(self._shown.follow_reload)
         opened.images_changed.connect(self._on_images_changed)
         opened.problems_found.connect(self.problems_found)
-        self._browser.set_order(opened.entries)
+        self._shown.attach(opened)
         self.editor.attach(opened)
         self.project_changed.emit()
         self.class_editor.attach(opened)
         self.saved_changed.emit(self.save_state)
-
-    def _in_turn(self, *steps: Callable[[Opened], None], opened: Opened) -> None:
-        """Take these steps as long as the project stays open, each in a turn of its own.
-
-        With ten thousand images each takes some ten milliseconds: together they would be missed frames.
-        """
-        project = self._opened
-
-        def step(first: Callable[[Opened], None], *later: Callable[[Opened], None]) -> None:
-            if self._opened is project:
-                first(opened)
-                if later:
-                    QTimer.singleShot(0, self, partial(step, *later))
-
-        QTimer.singleShot(0, self, partial(step, *steps))
 
     def _list_images(self, opened: Opened) -> None:
         project, ours = opened.project, self._opened
@@ -226,7 +218,7 @@ class Session(QObject):
             if key is None:
                 root = self._opened.project.root
                 self.message.emit(f"{opened.target.image} is not among the images of {root}.", "warning")
-        if key is None and self._current is None and self._browser.wanted is None:
+        if key is None and self.current is None and self._shown.wanted is None:
             key = self.preferred_image(self._opened.project.root)
             if key not in self._opened.entries:
                 key = next(iter(self._opened.entries), None)
@@ -245,11 +237,9 @@ class Session(QObject):
             return True
         if not opened.close(discard=discard):
             return False
-        self._drop_load()
-        self._browser.wanted = None
-        self._set_current(None)
+        self._shown.leave()
         self._opened = None
-        self._browser.set_order(())
+        self._shown.attach(None)
         self.editor.attach(None)
         self._set_busy("")
         opened.deleteLater()
@@ -289,72 +279,23 @@ class Session(QObject):
 
         `copy_shapes` puts the shapes of the image that is left on it, if it has none of its own.
         """
-        opened = self._opened
-        if opened is None or key not in opened.entries:
-            return
-        document = None if self._current is None else self._current.document
-        copies = document is not None and (copy_shapes or self.keep_previous)
-        self._shapes_to_copy = document.shapes if copies and document is not None else ()
-        opened.autosaver.save_now()
-        self._drop_load()
-        self._browser.wanted = key
-        self._load_task = task = opened.load(key)
-        task.done.connect(self._on_image_loaded)
-        task.failed.connect(partial(self._on_image_failed, opened.entries[key]))
+        self._shown.open(key, copy_shapes=copy_shapes)
 
     def set_browse_order(self, keys: Iterable[str]) -> None:
         """The order in which next and previous go: what the image list shows."""
-        self._browser.set_order(keys)
+        self._shown.set_order(keys)
 
     def next_image(self, *, copy_shapes: bool = False) -> None:
         """Go to the next image of the list; `copy_shapes` puts this one's shapes on it if it has none."""
-        self._step(1, copy_shapes=copy_shapes)
+        self._shown.step(1, copy_shapes=copy_shapes)
 
     def previous_image(self, *, copy_shapes: bool = False) -> None:
         """Go to the previous image of the list."""
-        self._step(-1, copy_shapes=copy_shapes)
+        self._shown.step(-1, copy_shapes=copy_shapes)
 
     def neighbour(self, step: int) -> str | None:
         """The image `step` places on in the list's order, None beyond its ends."""
-        return self._browser.neighbour(step, self.keys())
-
-    def _step(self, step: int, *, copy_shapes: bool) -> None:
-        key = self.neighbour(step)
-        if key is None:
-            if self._opened is not None and self._browser.order:
-                self.message.emit(f"This is the {'last' if step > 0 else 'first'} image.", "info")
-            return
-        self.open_image(key, copy_shapes=copy_shapes)
-
-    def _drop_load(self) -> None:
-        if self._load_task is not None:
-            self._load_task.cancel()
-            self._load_task = None
-
-    def _on_image_loaded(self, found: LoadedImage) -> None:
-        self._load_task = None
-        opened = self._opened
-        if opened is None or found.entry.key != self._browser.wanted:
-            return
-        self._set_current(opened.take(found))
-        copied, self._shapes_to_copy = self._shapes_to_copy, ()
-        document = None if self._current is None else self._current.document
-        if copied and document is not None and not document.shapes:
-            self.execute(drawing(document, [with_lock(shape.copy(), locked=False) for shape in copied]))
-        opened.prefetch(self.neighbour(1))
-
-    def _on_image_failed(self, entry: ImageEntry, sentence: str) -> None:
-        self._load_task = None
-        if entry.key == self._browser.wanted:
-            self._set_current(CurrentImage(entry, problem=sentence))
-
-    def _set_current(self, current: CurrentImage | None) -> None:
-        self.editor.show(current)
-        self._current = current
-        if self._opened is not None:
-            self._opened.watch(None if current is None else current.entry.key)
-        self.current_changed.emit(current)
-        self.history_changed.emit()
+        return self._shown.neighbour(step)
 
     # --- editing ------------------------------------------------------------------------------------------
 
@@ -376,9 +317,7 @@ class Session(QObject):
 
     def go_to_edit(self, position: int) -> None:
         """Undo or redo edits of this image until the first `position` of its history are done."""
-        if self.editable and self._current is not None and self._current.history is not None:
-            self._current.history.go_to(position)
-            self.history_changed.emit()
+        self.editor.go_to(position)
 
     def set_selection(self, uids: Iterable[int]) -> None:
         """Select shapes; uids the image does not have are left out."""
@@ -413,9 +352,9 @@ class Session(QObject):
 
     def save_copy(self, target: Path) -> None:
         """Write the current annotation as a labelme JSON elsewhere."""
-        if self._current is None or self._current.document is None:
+        if self.current is None or self.current.document is None:
             return
-        snapshot, image_path = self._current.document.snapshot(), self._current.entry.image_path
+        snapshot, image_path = self.current.document.snapshot(), self.current.entry.image_path
         task = self._reader.run(save_copy, snapshot, image_path, target, doing=f"saving {target}")
         task.done.connect(self._on_copy_saved)
         task.failed.connect(self._on_copy_failed)
@@ -440,7 +379,7 @@ class Session(QObject):
     # --- what the open project tells ----------------------------------------------------------------------
 
     def _on_document_changed(self, key: str, changes: Sequence[Change]) -> None:
-        if self._current is None or key != self._current.entry.key:
+        if self.current is None or key != self.current.entry.key:
             return
         kinds = {change.kind for change in changes}
         if not kinds.isdisjoint(("removed", "reset")):
@@ -449,27 +388,10 @@ class Session(QObject):
         if "reset" in kinds:
             self.history_changed.emit()
 
-    def _on_document_reloaded(self, key: str) -> None:
-        if self._current is None or key != self._current.entry.key:
-            return
-        if self._current.document is None and self._load_task is None:
-            self.open_image(key)
-        self.history_changed.emit()
-
     def _on_images_changed(self, change: ScanChange) -> None:
-        assert self._opened is not None
-        self._browser.set_order(key for key in self._browser.order if key in self._opened.entries)
+        self._shown.drop_vanished()
         self.images_changed.emit(change)
-        here = self._browser.wanted
-        if here is None:
-            if first := next(iter(self._opened.entries), None):
-                self.open_image(first)
-        elif here not in self._opened.entries:
-            self._drop_load()
-            if self._current is not None and self._current.problem is None:
-                self._set_current(vanished_image(self._current.entry))
-        elif self._current is None or self._current.problem is not None:
-            self.open_image(here)
+        self._shown.follow_images()
 
     def _set_busy(self, doing: str) -> None:
         if doing != self.editor.busy:
