@@ -298,7 +298,7 @@ class DoubtWiring(Wiring):
         self._bar.set_age(
             behind(
                 prediction,
-                edits=current.document.revision - prediction.revision,
+                edits=self._controller.edits_unknown,
                 seconds=time.monotonic() - self._came,
                 training=self._controller.training_state == "training",
                 live=self._settings.learn_live,

@@ -9,6 +9,8 @@ from __future__ import annotations
 import itertools
 import logging
 import weakref
+import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -38,11 +40,12 @@ DELAY_MS: Final = 150
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """A document of which the engine has not heard the newest."""
+    """A document of which the engine has not heard the newest; `edited` tells a change from a first look."""
 
     project: Project
     entry: ImageEntry
     document: AnnotationDocument
+    edited: bool
 
 
 class LabelFeed(QObject):
@@ -63,6 +66,8 @@ class LabelFeed(QObject):
         self._revisions = itertools.count(1)
         self._revision_of: dict[str, int] = {}
         self._told: dict[str, tuple[weakref.ref[AnnotationDocument], int]] = {}
+        self._sent: dict[str, tuple[AnnotationState, int]] = {}
+        self._edits: dict[str, list[int]] = {}
         self._delay = QTimer(self, singleShot=True, interval=DELAY_MS)
         self._delay.timeout.connect(self.send_now)
         session.document_changed.connect(self._on_document_changed)
@@ -72,6 +77,14 @@ class LabelFeed(QObject):
     def revision_of(self, key: str) -> int:
         """Revision of the labels sent last for this image; 0 for what the engine read from disk."""
         return self._revision_of.get(key, 0)
+
+    def edits_after(self, key: str, revision: int) -> int:
+        """How many edits that changed an image's labels were sent after this revision.
+
+        A lock or a group changes nothing that could be learned, so it is no edit here.
+        """
+        edits = self._edits.get(key, [])
+        return len(edits) - bisect_right(edits, revision)
 
     def send_now(self) -> None:
         """Rasterise what is due; `labels_changed` follows."""
@@ -83,7 +96,7 @@ class LabelFeed(QObject):
             # The revision after which the engine knows everything: the one of this very snapshot.
             revision = drawn.document.revision
             self._told[drawn.entry.key] = (weakref.ref(drawn.document), revision)
-            self._render(drawn.project, drawn.entry, drawn.document.snapshot())
+            self._render(drawn)
 
     def when_sent(self, then: Callable[[], None]) -> None:
         """Call `then` as soon as everything drawn so far was sent: at once, or a few milliseconds later."""
@@ -108,6 +121,8 @@ class LabelFeed(QObject):
         """The image is gone."""
         self._due.pop(key, None)
         self._told.pop(key, None)
+        self._sent.pop(key, None)
+        self._edits.pop(key, None)
         self._revision_of.pop(key, None)
 
     def clear(self) -> None:
@@ -115,6 +130,8 @@ class LabelFeed(QObject):
         self._delay.stop()
         self._due.clear()
         self._told.clear()
+        self._sent.clear()
+        self._edits.clear()
         self._revision_of.clear()
 
     # --- inside -------------------------------------------------------------------------------------------
@@ -122,7 +139,7 @@ class LabelFeed(QObject):
     def _on_document_changed(self, _change: object) -> None:
         current = self._session.current
         if current is not None and current.document is not None:
-            self._note(current.entry, current.document)
+            self._note(current.entry, current.document, edited=True)
 
     def _on_current_changed(self, current: CurrentImage | None) -> None:
         if self._due:
@@ -135,13 +152,15 @@ class LabelFeed(QObject):
             return
         if document.shapes or document.state is not AnnotationState.UNLABELLED:
             # Another program may have drawn this since the engine read it from disk.
-            self._note(current.entry, document)
+            self._note(current.entry, document, edited=False)
 
-    def _note(self, entry: ImageEntry, document: AnnotationDocument) -> None:
+    def _note(self, entry: ImageEntry, document: AnnotationDocument, *, edited: bool) -> None:
         project = self._session.project
         if project is None:
             return
-        self._due[entry.key] = _Drawn(project, entry, document)
+        due = self._due.get(entry.key)
+        edited = edited or (due is not None and due.edited)
+        self._due[entry.key] = _Drawn(project, entry, document, edited)
         if not self._delay.isActive():
             self._delay.start()
 
@@ -154,17 +173,16 @@ class LabelFeed(QObject):
             return
         self._send(written.entry, written.state, _packed(written.mask))
 
-    def _render(self, project: Project, entry: ImageEntry, annotation: Annotation) -> None:
+    def _render(self, drawn: _Drawn) -> None:
         self._under_way += 1
-        task = self._worker.run(_render, project, entry, annotation, doing=f"drawing the mask of {entry.key}")
-        task.done.connect(partial(self._on_rendered, project, entry, annotation.state))
+        annotation, doing = drawn.document.snapshot(), f"drawing the mask of {drawn.entry.key}"
+        task = self._worker.run(_render, drawn.project, drawn.entry, annotation, doing=doing)
+        task.done.connect(partial(self._on_rendered, drawn, annotation.state))
         task.failed.connect(self._on_failed)
 
-    def _on_rendered(
-        self, project: Project, entry: ImageEntry, state: AnnotationState, mask: PackedMask
-    ) -> None:
-        if project is self._session.project:  # not when another was opened meanwhile
-            self._send(entry, state, mask)
+    def _on_rendered(self, drawn: _Drawn, state: AnnotationState, mask: PackedMask) -> None:
+        if drawn.project is self._session.project:  # not when another was opened meanwhile
+            self._send(drawn.entry, state, mask, edited=drawn.edited)
         self._round_done()
 
     def _on_read(
@@ -190,9 +208,15 @@ class LabelFeed(QObject):
             for then in waiting:
                 then()
 
-    def _send(self, entry: ImageEntry, state: AnnotationState, mask: PackedMask) -> None:
+    def _send(
+        self, entry: ImageEntry, state: AnnotationState, mask: PackedMask, *, edited: bool = False
+    ) -> None:
         revision = next(self._revisions)
         self._revision_of[entry.key] = revision
+        sent = state, zlib.crc32(mask.data)
+        if edited and self._sent.get(entry.key) != sent:
+            self._edits.setdefault(entry.key, []).append(revision)
+        self._sent[entry.key] = sent
         self.labels_changed.emit(
             LabelsChanged(
                 key=entry.key,

@@ -130,6 +130,12 @@ class LearningController(QObject):
         """What is shown over the current image."""
         return self._shown
 
+    @property
+    def edits_unknown(self) -> int:
+        """How many edits of what is drawn the prediction on show does not know."""
+        shown = self._shown
+        return 0 if shown is None else self._feed.edits_after(shown.key, shown.revision)
+
     def start_engine(self) -> None:
         """Load the engine now; otherwise it starts by itself soon after a project was opened."""
         self._start_timer.stop()

@@ -10,7 +10,7 @@ from PySide6.QtCore import QPointF, Qt
 
 from app.overlay_words import behind, sureness, sureness_detail
 from core.annotation.model import AnnotationState
-from core.learning.commands import WantUncertainty
+from core.learning.commands import LabelsChanged, WantUncertainty
 from core.learning.events import ImagesRated, Prediction, TrainingStarted, Uncertainty
 from core.learning.packed_mask import PackedMask
 
@@ -223,6 +223,10 @@ def test_the_bar_says_how_sure_what_is_in_view_is(bench, qtbot):
     assert "in view" in bar.detail
 
 
+def labels_told(bench) -> list[LabelsChanged]:
+    return [command for command in bench.trainer.sent if isinstance(command, LabelsChanged)]
+
+
 def test_edits_that_the_prediction_does_not_know_are_counted_while_it_learns(bench, qtbot):
     bar = bench.window.page.prediction_bar
     bench.draw_square(10, 10)
@@ -233,12 +237,14 @@ def test_edits_that_the_prediction_does_not_know_are_counted_while_it_learns(ben
     )  # fmt: skip
     bench.window.controller.train(bench.window.training.config())
     say(bench, run)
-    edits = bench.session.current.document.revision
-    assert edits > 0
-    assert f"{edits} edit" in bar.hint
-    assert "behind" in bar.hint
-    say(bench, predicted(bench, revision=edits))
+    qtbot.waitUntil(lambda: "1 edit behind" in bar.hint)
+    told = labels_told(bench)
+    say(bench, predicted(bench, revision=told[-1].revision))
     assert "behind" not in bar.hint
+    bench.window.actions_["edit.select_all"].trigger()
+    bench.window.actions_["shape.lock"].trigger()
+    qtbot.waitUntil(lambda: len(labels_told(bench)) > len(told))
+    assert bench.window.controller.edits_unknown == 0, "a lock is nothing to learn"
 
 
 def test_words_for_age_and_sureness():
