@@ -51,7 +51,7 @@ def audit(learner: InstantLearner, store: LabelStore, root: Path) -> Iterator[Au
     images = regions = left_out = 0
     for judging in judges(learner, keys, steps=STEPS):
         if judging is None:
-            yield AuditProgress(done=images, steps=len(keys), doing="fitting a judge")
+            yield AuditProgress(done=images, steps=len(keys), doing="learning from the other images")
             continue
         for key in judging.fold:
             found = _judged(judging, store, shapes, key)
