@@ -120,6 +120,15 @@ def test_done_images_are_passed_over(opened, qtbot):
     opened.wait_for_image("scan002.png")
 
 
+def test_images_that_are_gone_or_cannot_be_read_are_passed_over(panel, statuses):
+    panel.set_usefulness(SCORES)
+    statuses["b"] = ImageStatus(problem="b.png: cut off")
+    assert panel.model.most_useful() == "c"
+    left = ImageEntry("a", Path("a"), Path("a.json"), Path("masks", "a"))
+    panel.set_entries([left], lambda _key: ImageStatus())
+    assert panel.model.most_useful() == "a"
+
+
 def test_ratings_of_a_project_that_is_closed_are_forgotten(opened, image_folder):
     rated(opened, scan001=1.0)
     opened.open(image_folder(2, "others"))
