@@ -193,7 +193,7 @@ class ShapePanel(QWidget):
 
     def _refresh_heading(self) -> None:
         count, hidden = self.model.rowCount(), len(self.model.hidden)
-        text = f"{count:,}" if count else ""
+        text = f"{count:,} shape{'' if count == 1 else 's'}" if count else ""
         self._count.set_text(f"{text} · {hidden:,} hidden" if hidden else text)
         self.eye_button.setEnabled(count > 0)
         self.eye_button.set_icon_name("eye-off" if hidden else "eye")
