@@ -10,7 +10,6 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from core.annotation.model import ClassList
 from core.errors import TrainingError
 from core.learning.calibration import Calibration
 from core.learning.checkpoint import Checkpoint
@@ -19,8 +18,8 @@ from core.learning.config import TrainConfig
 from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import Event, Notice, ScoredOn, TrainingStarted, Validated
 from core.learning.header import WeightsHeader
+from core.learning.intake import LabelIntake
 from core.learning.learner import Learner
-from core.learning.losses import balanced_class_weights
 from core.learning.outfit import Outfit, outfit_new, outfit_restarted, outfit_resumed
 from core.learning.predict import Predictor
 from core.learning.progress import Progress
@@ -39,8 +38,6 @@ from core.models.network import SegmentationNetwork
 
 Notify = Callable[[Event], None]
 
-FINAL_BALANCE: Final = 0.5
-"""Power of the class weights at the end of a run; 1 at its start."""
 MOST_NOTES: Final = 5
 """Unreadable images told one by one; the rest are counted."""
 
@@ -53,12 +50,12 @@ class TrainState:
         learner: network, average, optimizer. record: metrics and log.
         channels: what the network's outputs mean; fixed for the run.
         step: optimizer steps done. step_s: seconds the last one took.
+        share_done: of the run, before the present step.
         resumed_step: where a resumed run went on from; None for a new one.
         keeping: saves it, and goes back to what was saved.
-        share_done: of the run, before the present step.
+        randomness: what the network drops; nothing else draws from it.
         team: the processes that share the work of a step; by default this one alone.
         labels_told: the store's revision that they know.
-        randomness: what the network drops; nothing else draws from it.
         notify: hears of what takes a while beside training.
     """
 
@@ -98,7 +95,7 @@ class TrainState:
         self.best = Best()
         self.calibration: Calibration | None = None
         self.progress = Progress(self.run.path, store, config.patience)
-        self.class_weights = self._balance = torch.ones(len(classes), device=device)
+        self.class_weights = torch.ones(len(classes), device=device)
         self.step = 0
         self.share_done = 0.0
         self.resumed_step: int | None = None
@@ -106,12 +103,11 @@ class TrainState:
         self.notify = notify
         self.team = Team()
         self.labels_told = store.revision
-        self._label_revision = -1
-        self._told_classes = classes
         self.step_s = 0.0
         self._last_step_s = 0.0
         self._last_report_s = 0.0
         self.keeping = Safekeeping(self)
+        self._intake = LabelIntake(self)
 
     @classmethod
     def create(cls, config: TrainConfig, store: LabelStore, run_dir: Path, notify: Notify) -> TrainState:
@@ -273,15 +269,12 @@ class TrainState:
 
         `done` is the share of the run that is over, where another process keeps the time.
         """
-        if self._label_revision != self.store.revision:
-            yield from self._take_in_labels()
+        yield from self._intake.take_in()
         yield from self.problems()
         if done is None:
             done = self.budget.progress(self.step, self.clock.seconds, self.validator.reserve_s)
         self.share_done = done
-        # Rare classes weigh most at first, so that they are found at all; later that would paint them beyond
-        # their borders.
-        self.class_weights = self._balance ** (1.0 - (1.0 - FINAL_BALANCE) * min(done, 1.0))
+        self.class_weights = self._intake.class_weights(done)
         stage = self.learner.prepare(done, endless=self.budget.endless)
         if stage is not None:
             yield Notice(text=f"{self.config.model} goes on as {stage}")
@@ -332,7 +325,7 @@ class TrainState:
         self.sampler.crop = self.learner.load.crop
         if self.device != self.tally.device:
             self.tally = Tally(self.device)
-            self._label_revision = -1  # the class weights move, too
+            self._intake.begin_anew()
         return Notice(text=text, level="warning")
 
     # --- checkpoints ---------------------------------------------------------------------------------------
@@ -375,32 +368,6 @@ class TrainState:
         self.validator.start_at(self.clock.seconds)
         self.keeping.restored()
         self.reported()
-
-    # --- parts ---------------------------------------------------------------------------------------------
-
-    def _take_in_labels(self) -> Iterator[Event]:
-        self._label_revision = self.store.revision
-        self.keeping.watch.begin_anew()
-        weak_before = self.sampler.weak_background
-        pixels = self.sampler.class_pixels
-        weights = balanced_class_weights(pixels, self.config.class_weight_cap, self.config.class_weights)
-        self._balance = torch.from_numpy(weights).to(self.device)
-        if weak_before and not self.sampler.weak_background:
-            yield Notice(text="background is labelled now: undrawn pixels no longer stand in for it")
-        if self.store.classes != self._told_classes:
-            self._told_classes = self.store.classes
-            yield from self._take_in_classes()
-
-    def _take_in_classes(self) -> Iterator[Event]:
-        """Names and colours follow the project; channels are the run's as long as it lasts."""
-        present = self.store.classes
-        renamed = tuple(present.by_index(c.index) or c for c in self.channels.classes)
-        self.channels = ChannelMap(ClassList(renamed, self.channels.classes.background))
-        self.validator.channels = self.channels
-        added = [c.name for c in present if self.channels.classes.by_index(c.index) is None]
-        if added:
-            names = ", ".join(added)
-            yield Notice(text=f"new classes ({names}) are learned from the next run on", level="warning")
 
 
 def device_name(device: torch.device) -> str:
