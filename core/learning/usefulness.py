@@ -194,9 +194,12 @@ class UsefulnessRater:
         now_s = self._clock()
         if training and now_s < self._not_before_s:
             return False
+        version = self._overlay.version
+        if version is None:
+            self._work = None  # a deleted class took the weights along, maybe in the middle of a round
+            return False
         if self._work is None:
-            version = self._overlay.version
-            if version is None or self._planned_for == (version, store.revision):
+            if self._planned_for == (version, store.revision):
                 return False
             self._planned_for = version, store.revision
             self._work = self._round(store)
