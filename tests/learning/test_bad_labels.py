@@ -87,7 +87,7 @@ def test_a_class_that_no_held_out_image_shows_has_no_score(world, start, run) ->
 
 def test_labels_images_names_and_order_may_change_while_it_trains(world, start) -> None:
     world.put_done(1, 2, 3)
-    state = start(steps=16)
+    state = start(steps=16, checkpoint_every_s=0.0)  # an event after every step
     disc, background, square = world.store.classes.classes
     changes = [
         lambda: world.put_drawn(1, DISC),

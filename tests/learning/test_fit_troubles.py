@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 
 import numpy as np
 import pytest
@@ -297,7 +298,8 @@ def test_whatever_the_full_disk_refuses_is_told_once_and_written_later(
     assert state.run.best_weights.is_file()
     steps = [row["step"] for row in state.run.read_metrics() if row["loss"] is not None]
     assert steps == sorted(set(steps))
-    assert {10, 20, 30, 40} <= set(steps)
+    assert steps[0] <= 10  # what was refused came later
+    assert max(after - before for before, after in itertools.pairwise([*steps, 40])) <= 10
     assert "finished after 40 steps" in state.run.log_file.read_text()
 
 
