@@ -165,6 +165,7 @@ class FolderPrediction:
         if self._under_way is not None:
             self._journal.leave(self._under_way)
             self._under_way = None
+        self._journal.tidy()
         self._reader.shutdown(cancel_futures=True)
         self._open.close()
 

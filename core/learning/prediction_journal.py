@@ -133,6 +133,13 @@ class PredictionJournal:
         self._note(entry)
         self._append(asdict(entry))
 
+    def tidy(self) -> None:
+        """Leave nothing behind where nothing was written."""
+        written = any(file_digest(self._out / e.file) == e.digest for e in self._by_image.values())
+        if not written and not any(self._begun.values()):
+            with contextlib.suppress(OSError):
+                self._file.unlink(missing_ok=True)
+
     # --- inside -------------------------------------------------------------------------------------------
 
     def _note(self, entry: Predicted) -> None:
