@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import QObject, Signal
 
 from app.workers.tasks import Task
-from core.annotation.model import ClassList, LabelClass
+from core.annotation.model import IGNORE_LABEL, ClassList, LabelClass
 
 if TYPE_CHECKING:
     from app.open_project import OpenProject
@@ -58,32 +58,39 @@ class ClassEditor(QObject):
     def add(self, name: str, color: str | None = None) -> None:
         """Add a class; new shapes get it."""
         self._wanted = name.strip()
-        self._change(f"adding the class {name}", set(), lambda p: p.add_class(name, color))
+        self._change(f"adding the class {name}", {}, lambda p: p.add_class(name, color))
 
     def rename(self, index: int, name: str) -> None:
         """Rename a class and the labels of all its shapes."""
         old = self._name(index)
-        self._change(f"renaming {old} to {name}", {old}, lambda p: p.rename_class(index, name))
+        self._change(f"renaming {old} to {name}", {old: name.strip()}, lambda p: p.rename_class(index, name))
 
     def recolor(self, index: int, color: str) -> None:
         """Give a class another colour "#rrggbb"."""
         doing = f"changing the colour of {self._name(index)}"
-        self._change(doing, set(), lambda p: p.recolor_class(index, color), refresh_masks=True)
+        self._change(doing, {}, lambda p: p.recolor_class(index, color), refresh_masks=True)
 
     def reorder(self, indices: tuple[int, ...]) -> None:
         """Show the classes in this order."""
-        self._change("reordering the classes", set(), lambda p: p.reorder_classes(indices))
+        self._change("reordering the classes", {}, lambda p: p.reorder_classes(indices))
 
     def merge(self, source: int, into: int) -> None:
         """Make all shapes of one class shapes of another; the first class is gone then."""
         old = self._name(source)
         doing = f"merging {old} into {self._name(into)}"
-        self._change(doing, {old}, lambda p: p.merge_classes(source, into))
+        self._change(doing, {old: self._name(into)}, lambda p: p.merge_classes(source, into))
 
     def delete(self, index: int, shapes: Literal["delete", "ignore"] | int = "delete") -> None:
         """Delete a class; its shapes go, are ignored, or become those of another class."""
         old = self._name(index)
-        self._change(f"deleting {old}", {old}, lambda p: p.delete_class(index, shapes))
+        match shapes:
+            case "delete":
+                becomes = None
+            case "ignore":
+                becomes = IGNORE_LABEL
+            case other:
+                becomes = self._name(other)
+        self._change(f"deleting {old}", {old: becomes}, lambda p: p.delete_class(index, shapes))
 
     def count_shapes(self, index: int) -> Task | None:
         """A task that counts a class's shapes in all images."""
@@ -96,13 +103,13 @@ class ClassEditor(QObject):
     def _change(
         self,
         doing: str,
-        affected_labels: set[str],
+        labels: Mapping[str, str | None],
         operation: Callable[[Project], object],
         *,
         refresh_masks: bool = False,
     ) -> None:
         if self._opened is not None:
-            self._opened.change_classes(doing, affected_labels, operation, refresh_masks=refresh_masks)
+            self._opened.change_classes(doing, labels, operation, refresh_masks=refresh_masks)
 
     def _name(self, index: int) -> str:
         found = self.classes.by_index(index)

@@ -5,7 +5,7 @@ A history survives switching images; only documents that were never edited are d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final
@@ -84,6 +84,27 @@ class OpenDocuments:
         opened.labels_seen.clear()
         opened.document.reset(replace(annotation, size_hw=opened.document.snapshot().size_hw))
         return opened
+
+    def relabel(self, key: str, names: Mapping[str, str], annotation: Annotation) -> bool:
+        """Classes got other names, {old: new}: shapes and history follow, and nothing else changes.
+
+        Args:
+            key: of the image.
+            names: new labels by old ones.
+            annotation: what the shapes are on disk now.
+
+        Returns:
+            False where that would not be what is on disk; nothing has been done then.
+        """
+        opened = self._documents[key]
+        shapes = opened.document.shapes
+        expected = [shape.with_(label=names.get(shape.label, shape.label)) for shape in shapes]
+        if expected != list(annotation.shapes):
+            return False
+        opened.history.relabel(names)
+        opened.labels_seen.difference_update(names)
+        opened.labels_seen.update(names.values())
+        return True
 
     def drop(self, key: str) -> None:
         """Forget one document."""

@@ -7,7 +7,7 @@ class change never races a save. The session shows one image of it at a time.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -321,13 +321,19 @@ class OpenProject(QObject):
     # --- classes ------------------------------------------------------------------------------------------
 
     def change_classes(
-        self, doing: str, affected_labels: set[str], operation: Operation, *, refresh_masks: bool = False
+        self,
+        doing: str,
+        labels: Mapping[str, str | None],
+        operation: Operation,
+        *,
+        refresh_masks: bool = False,
     ) -> None:
         """Run a class change in the worker, after all saves; editing waits meanwhile.
 
         Args:
             doing: for the person: "renaming nerve".
-            affected_labels: labels whose shapes it rewrites; undo histories that hold them are emptied.
+            labels: what becomes of labels whose shapes it rewrites; None: the shapes go, and undo histories
+                that hold them are emptied.
             operation: called with the project.
             refresh_masks: write all masks anew afterwards, at leisure (their palettes changed).
         """
@@ -344,7 +350,7 @@ class OpenProject(QObject):
             change_classes,
             self.project,
             operation,
-            frozenset(affected_labels),
+            labels,
             tuple(opened.entry for opened in self.documents),
             doing=doing,
             priority=CHANGE_PRIORITY,
@@ -370,11 +376,14 @@ class OpenProject(QObject):
             key = opened.entry.key
             if key in result.reloaded:
                 loaded = result.reloaded[key]
-                self.documents.reset(key, loaded.annotation)
+                if result.names is None or not self.documents.relabel(key, result.names, loaded.annotation):
+                    self.documents.reset(key, loaded.annotation)
                 self.autosaver.resolve(key, loaded.digest, written=True)
-            elif opened.labels_seen & result.affected_labels:
+            elif opened.labels_seen & result.labels.keys():
                 # Its history could bring back a label that no class has any more.
-                self.documents.reset(key, opened.document.snapshot())
+                present = opened.document.snapshot()
+                if result.names is None or not self.documents.relabel(key, result.names, present):
+                    self.documents.reset(key, present)
                 self.autosaver.resolve(key, self.autosaver.digest_of(key), written=True)
         self.classes = self.project.classes
         self.board.scan(self._unopened())

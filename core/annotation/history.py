@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from core.annotation.commands import Command
 from core.annotation.document import AnnotationDocument, Change
+from core.annotation.relabelling import relabelled
 
 
 class History:
@@ -113,6 +114,19 @@ class History:
             for command in entries[len(self._done) : position]:
                 command.apply(self._document)
         self._done, self._undone = list(entries[:position]), list(reversed(entries[position:]))
+        self._may_merge = False
+
+    def relabel(self, names: Mapping[str, str]) -> None:
+        """Follow classes that got other names, {old: new}: of the shapes there are, and of all edits.
+
+        It is no edit itself: it cannot be undone here.
+        """
+        with self._document.atomic():
+            for shape in self._document.shapes:
+                if shape.label in names:
+                    self._document.replace(shape.with_(label=names[shape.label]))
+        self._done = [relabelled(command, names) for command in self._done]
+        self._undone = [relabelled(command, names) for command in self._undone]
         self._may_merge = False
 
     def close(self) -> None:

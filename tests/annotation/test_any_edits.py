@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given, settings
@@ -225,6 +226,11 @@ def attempt(history: History, kind: str, first: int, second: int, x: float, y: f
     return None
 
 
+def renamed(annotation: Annotation, names: dict[str, str]) -> Annotation:
+    shapes = (shape.with_(label=names.get(shape.label, shape.label)) for shape in annotation.shapes)
+    return replace(annotation, shapes=tuple(shapes))
+
+
 @given(steps)
 @settings(max_examples=200, deadline=None)
 def test_any_edits_undone_give_the_start_and_redone_the_end(edits) -> None:
@@ -255,3 +261,12 @@ def test_any_edits_undone_give_the_start_and_redone_the_end(edits) -> None:
     assert history.position == middle
     history.go_to(len(history.entries))
     assert document.snapshot() == end
+    names = {"1": "one", "2": "1"}
+    history.relabel(names)
+    assert document.snapshot() == renamed(end, names)
+    while history.undo() is not None:
+        pass
+    assert document.snapshot() == renamed(first, names)
+    while history.redo() is not None:
+        pass
+    assert document.snapshot() == renamed(end, names)

@@ -482,20 +482,67 @@ def test_renaming_a_class_renames_the_labels_of_unsaved_and_saved_shapes(opened,
     qtbot.waitUntil(lambda: opened.save_state.kind == "saved")
 
 
-def test_undo_history_survives_a_change_of_other_classes_only(opened, qtbot):
+def labels_drawn(session):
+    return [shape.label for shape in session.current.document.shapes]
+
+
+def test_undo_history_follows_a_renamed_class(opened, qtbot):
     add_class(opened, qtbot, "nerve")
     add_class(opened, qtbot, "vessel")
     draw(opened, "nerve")
-    with qtbot.waitSignal(opened.classes_changed):
-        opened.class_editor.rename(opened.classes.by_name("vessel").index, "artery")
-    assert opened.current.history.can_undo
-    shape = draw(opened, "artery", at=20)
+    shape = draw(opened, "vessel", at=20)
     opened.set_selection([shape.uid])
+    opened.choose_class(opened.classes.by_name("nerve"))
     opened.delete_selection()
     with qtbot.waitSignal(opened.classes_changed):
-        opened.class_editor.rename(opened.classes.by_name("artery").index, "vein")
+        opened.class_editor.rename(opened.classes.by_name("vessel").index, " vein ")
+    with qtbot.waitSignal(opened.classes_changed):
+        opened.class_editor.rename(opened.classes.by_name("nerve").index, "median nerve")
+    assert labels_drawn(opened) == ["median nerve"]
+    opened.undo()
+    assert labels_drawn(opened) == ["median nerve", "median nerve"]
+    opened.undo()
+    assert labels_drawn(opened) == ["median nerve", "vein"]
+    for _ in range(2):
+        opened.undo()
+    assert labels_drawn(opened) == []
+    for _ in range(3):
+        opened.redo()
+    assert labels_drawn(opened) == ["median nerve", "median nerve"]
+    qtbot.waitUntil(lambda: opened.save_state.kind == "saved")
+    assert [each["label"] for each in json_of(opened)["shapes"]] == ["median nerve", "median nerve"]
+
+
+def test_undo_history_follows_merged_and_ignored_classes(opened, qtbot):
+    add_class(opened, qtbot, "nerve")
+    add_class(opened, qtbot, "vessel")
+    draw(opened, "nerve")
+    draw(opened, "vessel", at=20)
+    with qtbot.waitSignal(opened.classes_changed):
+        opened.class_editor.merge(
+            opened.classes.by_name("vessel").index, opened.classes.by_name("nerve").index
+        )
+    opened.undo()
+    opened.redo()
+    assert labels_drawn(opened) == ["nerve", "nerve"]
+    with qtbot.waitSignal(opened.classes_changed):
+        opened.class_editor.delete(opened.classes.by_name("nerve").index, "ignore")
+    for _ in range(2):
+        opened.undo()
+    assert labels_drawn(opened) == []
+    opened.redo()
+    assert labels_drawn(opened) == ["__ignore__"]
+
+
+def test_undo_history_ends_where_a_class_goes_with_its_shapes(opened, qtbot):
+    add_class(opened, qtbot, "nerve")
+    add_class(opened, qtbot, "vessel")
+    draw(opened, "nerve")
+    draw(opened, "vessel", at=20)
+    with qtbot.waitSignal(opened.classes_changed):
+        opened.class_editor.delete(opened.classes.by_name("vessel").index, "delete")
     assert not opened.current.history.can_undo  # undo would bring back a label that no class has
-    assert len(opened.current.document) == 1
+    assert labels_drawn(opened) == ["nerve"]
 
 
 def test_merging_classes_updates_document_file_and_mask(opened, qtbot):
