@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import ClassVar
 
+from app.canvas.context import ToolContext
+from app.canvas.style import DRAG_START
 from app.canvas.tools.base import Pointer
 from app.canvas.tools.paths import PathTool
 from core.annotation.commands import divided_by, splitting
@@ -12,7 +14,8 @@ from core.annotation.model import ShapeType
 
 
 class SplitTool(PathTool):
-    """Draw a line across a shape: Enter, a double-click or Ctrl+click splits along it.
+    """Drag a line across a shape to split along it, or click its points: Enter, a double-click or Ctrl+click
+    ends it.
 
     With shapes selected these are split, else the topmost one the line divides.
     """
@@ -21,6 +24,26 @@ class SplitTool(PathTool):
     title = "Split"
     shape_type: ClassVar[ShapeType] = ShapeType.LINESTRIP
     fewest = 2
+
+    def __init__(self, context: ToolContext) -> None:
+        super().__init__(context)
+        self._pressed: Pointer | None = None
+
+    def press(self, pointer: Pointer) -> None:
+        """Add a point; the first may be where a drag begins."""
+        self._pressed = None if self.busy else pointer
+        super().press(pointer)
+
+    def release(self, pointer: Pointer) -> None:
+        """The end of a drag from the first point is the other end of the line."""
+        super().release(pointer)
+        pressed, self._pressed = self._pressed, None
+        if pressed is None or not pointer.left or len(self.points) != 1:
+            return
+        gone = pointer.screen - pressed.screen
+        if abs(gone.x()) + abs(gone.y()) >= DRAG_START:
+            super().press(pointer)
+            self.finish()
 
     def ends_at(self, pointer: Pointer) -> bool:
         """With Ctrl."""
@@ -32,7 +55,7 @@ class SplitTool(PathTool):
         if document is None or len(self.points) < self.fewest:
             return
         line = self.points
-        self.cancel()
+        self.cancel()  # a line that divides nothing can be brought back and bent
         uids = list(self.context.selection) or list(islice(divided_by(document, line), 1))
         if not uids:
             self.context.say("The line divides no shape: draw it from outside to outside.")
@@ -42,6 +65,7 @@ class SplitTool(PathTool):
         except ValueError as error:
             self.context.say(f"Nothing was split: {error}.")
             return
+        self._dropped.take()
         self.context.issue(command)
         self.context.end_drag()
 
@@ -49,5 +73,5 @@ class SplitTool(PathTool):
     def hint(self) -> str:
         """What to do next."""
         if not self.points:
-            return "Click beside a shape, then on its other side, to split it"
+            return "Drag a line across a shape to split it, or click its points"
         return "Ctrl+click, Enter or a double-click splits along the line; more clicks bend it"

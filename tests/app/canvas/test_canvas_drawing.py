@@ -320,3 +320,32 @@ def test_a_finished_or_a_new_outline_leaves_nothing_to_bring_back(desk):
     desk.key(KEY.Key_Backspace)
     assert not desk.view.busy
     assert len(desk.shapes) == 1
+
+
+@pytest.mark.parametrize("dragged", [True, False])
+def test_a_line_across_a_shape_splits_it(make_desk, square, dragged):
+    desk = make_desk(square)
+    desk.view.set_tool("split")
+    if dragged:
+        desk.drag((150, 80), (150, 220))
+    else:
+        desk.click(150, 80)
+        desk.click(150, 220)
+        assert len(desk.shapes) == 1
+        desk.key(KEY.Key_Return)
+    assert len(desk.shapes) == 2
+    assert not desk.view.busy
+    assert "Backspace" not in desk.view.hint
+    desk.history.undo()
+    assert desk.points() == [[100, 100], [200, 100], [200, 200], [100, 200]]
+
+
+def test_a_line_that_divides_nothing_can_be_brought_back_and_bent(make_desk, square):
+    desk = make_desk(square)
+    desk.view.set_tool("split")
+    desk.drag((20, 20), (150, 150))
+    assert len(desk.shapes) == 1
+    desk.key(KEY.Key_Backspace)
+    desk.click(150, 230)
+    desk.key(KEY.Key_Return)
+    assert len(desk.shapes) == 2
