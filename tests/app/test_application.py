@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ProjectLockedError
+from core.files import LockNote
 from core.project.project import Project
 
 
@@ -27,7 +28,7 @@ def test_a_terminated_program_saves_leaves_with_0_and_frees_the_project(image_fo
         held = False
         deadline = time.monotonic() + 60
         while not held and time.monotonic() < deadline and program.poll() is None:
-            held = is_locked(folder)
+            held = is_held_by(program.pid, folder)  # trying the lock here could take it from the program
         assert held
         program.send_signal(signal.SIGTERM)
         assert program.wait(30) == 0
@@ -37,6 +38,11 @@ def test_a_terminated_program_saves_leaves_with_0_and_frees_the_project(image_fo
         program.communicate()
     assert not is_locked(folder)
     assert (tmp_path / "config").is_dir()  # the layout is remembered
+
+
+def is_held_by(pid: int, folder: Path) -> bool:
+    note = LockNote.read(folder / ".maskloop" / "lock.json")
+    return note is not None and note.pid == pid
 
 
 def is_locked(folder: Path) -> bool:

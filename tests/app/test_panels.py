@@ -342,7 +342,7 @@ def test_ten_thousand_shapes_are_listed_edited_and_chosen(qtbot: QtBot, shapes: 
     shapes.set_selection(every)
     assert shapes.selection == every
     assert len(shapes.view.selectionModel().selection()) == 1
-    assert shapes._count.whole_text == "10,001"
+    assert shapes._count.whole_text == "10,001 shapes"
 
 
 # --- welcome --------------------------------------------------------------------------------------------
