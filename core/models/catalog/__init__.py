@@ -1,0 +1,19 @@
+"""The encoders and architectures that come with the program, a file a family; `registry` serves them.
+
+`parameters`, `activation_bytes` and `macs_per_pixel` are measured, not guessed; tests hold the networks
+against them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from core.models.catalog.encoders import ENCODERS
+from core.models.catalog.fcn import FCN
+from core.models.catalog.instant import INSTANT
+from core.models.catalog.unet import UNET
+from core.models.specs import ModelSpec
+
+__all__ = ["ENCODERS", "MODELS"]
+
+MODELS: Final[tuple[ModelSpec, ...]] = (*UNET, *FCN, *INSTANT)

@@ -1,0 +1,27 @@
+"""Options and encoder lists that several families share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from core.models.specs import OptionSpec
+
+ENCODER_WIDTH: Final = OptionSpec(
+    name="encoder_width",
+    help="channels of the plain encoder at full resolution; doubled at each of the next four strides",
+    default=16,
+    minimum=2,
+    maximum=64,
+)
+FEATURE_ENCODERS: Final = (
+    "tf_efficientnet_lite0",
+    "tf_efficientnet_lite3",
+    "efficientnet_b0",
+    "mobilenetv2_100",
+    "mobilenetv3_large_100",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "regnety_016",
+    "plain",
+)
