@@ -6,7 +6,7 @@ from core.annotation.model import AnnotationState
 from core.errors import NothingToLearnError
 from core.learning.config import TrainConfig
 from core.learning.data import ChannelMap, LabelStore
-from core.learning.sampler import undrawn
+from core.learning.weak_background import undrawn
 
 
 def check_learnable(store: LabelStore, config: TrainConfig) -> None:

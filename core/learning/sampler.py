@@ -22,6 +22,7 @@ from core.annotation.model import UNLABELLED, AnnotationState
 from core.errors import FileProblem
 from core.learning.corrections import RARE, REPLAY, Correction, Corrections, Losses
 from core.learning.data import ChannelMap, LabelStore, resized_mask
+from core.learning.weak_background import stand_ins, undrawn
 
 SEEDS_KEPT: Final = 4096
 """Labelled pixels remembered per class and image; more would add nothing but memory."""
@@ -29,8 +30,6 @@ FRESH_SHARE: Final = 0.5
 """Of the seeds that go where learning lags, those for fresh corrections, while there are any."""
 JITTER: Final = 0.35
 """How far a window's centre moves from its seed at most, as a share of the crop's side."""
-WEAK_MARGIN: Final = 0.02
-"""Undrawn pixels nearer to a shape than this share of the image's diagonal may belong to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +331,13 @@ class CropSampler:
             if correction.key not in self._index:
                 self.corrections.forget(correction.key)
 
+    def _stand_ins(self, key: str, targets: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        try:
+            pixels = self._store.pixels(key, self._scale)
+        except FileProblem:
+            return undrawn(targets)  # whoever draws from it finds the same
+        return stand_ins(pixels, targets)
+
     def _indexed(self, key: str) -> _Indexed:
         labels = self._store.get(key)
         wants_weak = self.weak_background and labels.state is AnnotationState.IN_PROGRESS
@@ -342,7 +348,7 @@ class CropSampler:
         weak = None
         background = self._channels.background
         if wants_weak and background is not None:
-            weak = undrawn(targets)
+            weak = self._stand_ins(key, targets)
             targets = np.where(weak, np.uint8(background), targets)
         flat = targets.ravel()
         counts = np.bincount(flat, minlength=256)[:UNLABELLED]
@@ -355,15 +361,6 @@ class CropSampler:
             seeds={channel: _thinned(np.flatnonzero(flat == channel)) for channel in present},
             counts={channel: int(counts[channel]) for channel in present},
         )
-
-
-def undrawn(targets: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Unlabelled pixels well away from labelled ones, (H, W), bool; none where nothing is labelled."""
-    unlabelled = targets == UNLABELLED
-    if unlabelled.all():
-        return np.zeros(targets.shape, np.bool_)
-    distance = cv2.distanceTransform(unlabelled.astype(np.uint8), cv2.DIST_L2, 3)
-    return np.asarray(distance > max(3.0, WEAK_MARGIN * float(np.hypot(*targets.shape))))
 
 
 def _thinned(positions: NDArray[np.int64]) -> NDArray[np.int64]:

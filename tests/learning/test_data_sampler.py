@@ -10,7 +10,8 @@ import pytest
 from core.annotation.model import UNLABELLED, AnnotationState
 from core.learning.corrections import LATE, MOST_DRAWN, REPLAY, Corrections, regions
 from core.learning.data import ChannelMap
-from core.learning.sampler import CropSampler, Windows, undrawn
+from core.learning.sampler import CropSampler, Windows
+from core.learning.weak_background import undrawn
 
 DISC, BACKGROUND, SQUARE = 0, 1, 2
 """Channels of the test world's classes."""

@@ -68,6 +68,33 @@ def alike(drawn: Tensor, targets: Tensor, undrawn: Tensor) -> Tensor:
     return found
 
 
+def unlike(drawn: Tensor, targets: Tensor, undrawn: Tensor, others: Tensor) -> Tensor:
+    """Which pixels look like no class that is drawn: what can stand in for background.
+
+    It needs no gap between the classes and the rest: where a class cannot be told apart, much is kept out.
+
+    Args:
+        drawn: features of drawn pixels, (P, inputs), float32.
+        targets: their channels, (P,).
+        undrawn: features of some undrawn pixels, (U, inputs).
+        others: of the pixels that are asked about, (Q, inputs).
+
+    Returns:
+        (Q,), bool.
+    """
+    found = torch.ones(len(others), dtype=torch.bool)
+    if len(undrawn) < FEWEST:
+        return found
+    centre, basis = _components(undrawn)
+    known, unknown, asked = ((features - centre) @ basis for features in (drawn, undrawn, others))
+    for channel in sorted(set(targets.tolist())):
+        members = known[targets == channel]
+        if len(members) >= FEWEST:
+            score = _classifier(members, unknown)
+            found &= asked @ score < (members @ score).quantile(LOWEST)
+    return found
+
+
 def _components(features: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (inputs,), and a basis (inputs, COMPONENTS) of the standardised features' principal components."""
     centre, spread = features.mean(dim=0), features.std(dim=0).clamp_min(1e-3)
