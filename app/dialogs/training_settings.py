@@ -86,7 +86,9 @@ class FieldRow(QWidget):
             if isinstance(editor, QCheckBox):
                 editor.setChecked(bool(value))
             elif isinstance(editor, QComboBox):
-                editor.setCurrentIndex(max(0, editor.findData(value)))
+                if editor.findData(value) < 0:  # a loss of somebody's own making, say
+                    editor.addItem(str(value), value)
+                editor.setCurrentIndex(editor.findData(value))
             elif isinstance(editor, QLineEdit):
                 default = default_of(self.spec.name)
                 shown = "" if value == default else written(value)

@@ -51,6 +51,16 @@ GROUPS: Final[tuple[tuple[str, tuple[FieldSpec, ...]], ...]] = (
           "need smaller steps.", "number"),
         F("weight_decay", "Weight decay", "Pulls weights towards zero; more of it overfits less.",
           "number"),
+        F("optimizer", "Optimizer", "What moves the weights along their gradients.", "choice",
+          (("adamw", "AdamW"),
+           ("sgd", "SGD with momentum"),
+           ("rmsprop", "RMSprop"))),
+        F("momentum", "Momentum", "Of SGD and RMSprop: how much of the last step goes on.", "number"),
+        F("schedule", "Fall of the rate", "How the learning rate comes down after its rise.", "choice",
+          (("cosine", "Cosine"),
+           ("poly", "Polynomial, power 0.9"),
+           ("one_cycle", "One cycle: a long rise, then a fall"),
+           ("plateau", "Halved when scores stand still"))),
         F("warmup", "Warm-up", "Share of the run, 0 to 1, in which the rate rises.", "number"),
         F("freeze", "Frozen encoder", "Share of the run, 0 to 1, in which a pretrained encoder stays as "
           "it is.", "number"),
@@ -61,6 +71,34 @@ GROUPS: Final[tuple[tuple[str, tuple[FieldSpec, ...]], ...]] = (
         F("clip_norm", "Gradient limit", "Longer gradients are cut to this length.", "number"),
         F("ema", "Averaging", "How much of the averaged weights, which are shown and saved, stays at each "
           "step; closer to 1 is steadier and slower.", "number"),
+        F("precision", "Precision", "Half precision is faster on a GPU and slower on most processors.",
+          "choice",
+          (("auto", "Half on a GPU, else full"),
+           ("float32", "Full: float32"),
+           ("bfloat16", "Half: bfloat16"))),
+    )),
+    ("Losses", (
+        F("loss", "Loss", "What is minimised. Cross-entropy counts pixels; Dice, Tversky and Lovász count "
+          "overlap, class by class; focal turns to the pixels that are still wrong.", "choice",
+          (("ce+dice", "Cross-entropy and Dice"),
+           ("ce", "Cross-entropy"),
+           ("dice", "Dice"),
+           ("focal", "Focal"),
+           ("focal+dice", "Focal and Dice"),
+           ("ce+lovasz", "Cross-entropy and Lovász"),
+           ("lovasz", "Lovász"),
+           ("ce+tversky", "Cross-entropy and Tversky"),
+           ("tversky", "Tversky"))),
+        F("dice", "Dice", "Weight of the overlap term beside cross-entropy; it counts classes, not "
+          "pixels. 0 leaves it out.", "number"),
+        F("focal_gamma", "Focus", "Of the focal loss: higher turns more to pixels that are still wrong; 0 is "
+          "cross-entropy.", "number"),
+        F("tversky_beta", "Missed pixels", "Of the Tversky loss, 0 to 1: above 0.5 a missed pixel counts "
+          "more than a false one.", "number"),
+        F("auxiliary", "Terms of the network", "Factor on what a network is trained on beside its scores: "
+          "auxiliary heads, edges. 0 leaves them out.", "number"),
+        F("border_weight", "Borders", "How much more the background between two objects counts where they "
+          "nearly touch; U-Net's authors took 10. 0 is off.", "number"),
     )),
     ("Classes and labels", (
         F("class_weights", "Class weights", "How much more a pixel of a rare class counts in the loss.",
@@ -72,8 +110,6 @@ GROUPS: Final[tuple[tuple[str, tuple[FieldSpec, ...]], ...]] = (
           "inverse.", "number"),
         F("rare_crops", "Crops of rare classes", "Share of the crops, 0 to 1, that are cut where learning "
           "lags: around rare classes and fresh corrections.", "number"),
-        F("dice", "Dice", "Weight of the overlap term beside cross-entropy; it counts classes, not "
-          "pixels. 0 leaves it out.", "number"),
         F("weak_background", "Weak background", "What undrawn pixels count as background while none is "
           "drawn, 0 to 1.", "number"),
     )),

@@ -11,6 +11,9 @@ from typing import Final, Literal, TypeAlias
 ClassWeighting: TypeAlias = Literal["none", "inverse_sqrt", "median_frequency"]
 DeviceChoice: TypeAlias = Literal["auto", "cpu", "cuda"]
 Preset: TypeAlias = Literal["fast", "balanced", "best"]
+Optimizer: TypeAlias = Literal["adamw", "sgd", "rmsprop"]
+Schedule: TypeAlias = Literal["cosine", "poly", "one_cycle", "plateau"]
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 
 AUTO_MODEL: Final = "auto"
 DEFAULT_MODEL: Final = "unet"
@@ -35,12 +38,22 @@ class TrainConfig:
         batch: crops a step; shrinks on out-of-memory with gradient accumulation; None: by preset.
         image_scale: factor images are resized by before the network sees them, in training and prediction
             alike (0.5 halves both sides); None: chosen from the sizes of images and labelled regions.
+        optimizer: what moves the weights. momentum: of "sgd" and "rmsprop".
+        schedule: how the rate falls after its rise: half a cosine, a power of what is left of the run, one
+            cycle (a longer rise, momentum falling meanwhile), or step by step when scores do not improve.
+        precision: "auto" computes in bfloat16 on a GPU and in float32 elsewhere.
         lr: peak learning rate of decoder and head; the encoder gets `encoder_lr_factor` of it; None: preset.
         warmup: share of the run with rising rate. freeze: share of the run with a frozen encoder.
         coarse_share: of a network trained in stages, the share of the run before the last and finest; None:
             by what a step costs on this device.
         schedule_steps: steps of one cosine; for time budgets it is estimated from the measured step time.
-        dice: weight of the Dice term beside cross-entropy.
+        loss: what is minimised: losses joined by "+", see `core.learning.loss_recipe`.
+        dice: factor on the Dice term of `loss`.
+        focal_gamma, tversky_beta: see `LossRecipe`.
+        auxiliary: factor on the terms that a network has beside its scores (auxiliary heads, edges); 0 leaves
+            them out.
+        border_weight: how much more background between two objects counts where they nearly touch (U-Net's
+            w0; 10 in the paper); 0 is off.
         class_weights: how much more a pixel of a rare class counts in cross-entropy: not at all, by the root
             of its rarity, or in full (median-frequency balancing); at most `class_weight_cap`.
         rare_crops: share of the crops that are cut where learning lags: around fresh corrections and rare
@@ -69,6 +82,10 @@ class TrainConfig:
     crop: int | None = None
     batch: int | None = None
     image_scale: float | None = None
+    optimizer: Optimizer = "adamw"
+    momentum: float = 0.9
+    schedule: Schedule = "cosine"
+    precision: Precision = "auto"
     lr: float | None = None
     encoder_lr_factor: float = 0.1
     weight_decay: float = 0.02
@@ -77,7 +94,12 @@ class TrainConfig:
     coarse_share: float | None = None
     schedule_steps: int | None = None
     clip_norm: float = 1.0
+    loss: str = "ce+dice"
     dice: float = 1.0
+    focal_gamma: float = 2.0
+    tversky_beta: float = 0.7
+    auxiliary: float = 1.0
+    border_weight: float = 0.0
     class_weights: ClassWeighting = "inverse_sqrt"
     class_weight_cap: float = 5.0
     rare_crops: float = 0.5

@@ -22,6 +22,7 @@ from core.learning.memory import is_out_of_memory
 from core.learning.run_status import RunState
 from core.learning.sharing import announce_step, refuse_to_shrink, share_state
 from core.learning.state import TrainState
+from core.models.terms import Truth
 
 __all__ = ["TrainState", "finished", "fit", "save_now", "timed", "train_loop"]
 
@@ -124,13 +125,15 @@ def _learn(state: TrainState) -> None:
     for piece in own.pieces(learner.load.piece):
         crops = learner.crops(piece)
         with learner.autocast(), team.shared_statistics():
-            logits = learner.network(learner.normalize(crops.pixels))
-        sums = loss_sums(logits, crops.targets, crops.weights, class_weights=state.class_weights)
+            output = learner.network.training_output(learner.normalize(crops.pixels))
+        truth = Truth.of(crops.targets, crops.weights, state.class_weights)
+        terms = learner.network.loss_terms(output, truth) if learner.recipe.auxiliary else None
+        sums = loss_sums(output.logits, truth, learner.recipe, terms)
         share = len(piece.keys) / len(own.keys)
-        loss = team.total(sums).loss(dice=state.config.dice).total * share
+        loss = team.total(sums).loss(learner.recipe).total * share
         loss.backward()  # type: ignore[no-untyped-call]
         loss_sum += loss.detach()
-        at_seeds.append(losses_at(logits, crops.targets, crops.seeds))
+        at_seeds.append(losses_at(output.logits, crops.targets, crops.seeds))
     state.sampler.hear(windows, team.gathered(torch.cat(at_seeds)))
     team.sum_gradients(learner.network.parameters())
     state.count_step(loss_sum, learner.apply_gradients())

@@ -27,6 +27,7 @@ from core.learning.checkpoint import Checkpoint
 from core.learning.config import TrainConfig
 from core.learning.distributed import Place
 from core.learning.ema import Ema
+from core.learning.loss_recipe import LossRecipe
 from core.learning.memory import Load
 from core.learning.sampler import Windows
 from core.models.network import Normalize, SegmentationNetwork
@@ -47,6 +48,7 @@ class Learner:
 
     Attributes:
         network, optimizer: what learns. ema: its average, which is shown, scored and saved.
+        recipe: what is minimised.
         normalize: pixels 0..255 as the network wants them.
         load: how much of a batch is computed at a time, and where.
         lr: rate of the decoder at present.
@@ -57,6 +59,7 @@ class Learner:
         self, config: TrainConfig, network: SegmentationNetwork, device: torch.device, *, pretrained: bool
     ) -> None:
         self.config = config
+        self.recipe = LossRecipe.of(config)
         self.device = device
         self.load = Load(config.crop or 0, config.batch or 0, "cuda" if device.type == "cuda" else "cpu")
         self.network = network.to(device).to(memory_format=torch.channels_last)

@@ -8,6 +8,7 @@ from typing import Final
 
 from core.errors import UsageError
 from core.learning.config import TrainConfig
+from core.learning.loss_recipe import LossRecipe
 
 CROP_MULTIPLE: Final = 32
 """Encoders halve a crop five times."""
@@ -48,6 +49,11 @@ RANGES: Final = {
     "schedule_steps": Range(1),
     "clip_norm": Range(0, least_itself=False),
     "dice": Range(0),
+    "focal_gamma": Range(0, 10),
+    "tversky_beta": Range(0, 1),
+    "auxiliary": Range(0, 100),
+    "border_weight": Range(0, 1000),
+    "momentum": Range(0, 0.9999),
     "class_weight_cap": Range(1),
     "rare_crops": Range(0, 1),
     "folds": Range(2, 100),
@@ -67,6 +73,8 @@ def check_sensible(config: TrainConfig) -> None:
         problem = None if value is None else allowed.sentence(field, value)
         if problem is not None:
             raise UsageError(problem)
+    if not any(factor for _, factor in LossRecipe.of(config).terms):
+        raise UsageError(f"loss is {config.loss} and dice is 0; nothing is left to learn from: add ce")
     crop = config.crop
     if crop is not None and crop % CROP_MULTIPLE:
         below = crop // CROP_MULTIPLE * CROP_MULTIPLE

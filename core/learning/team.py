@@ -237,16 +237,14 @@ class Group(Team):
         The loss is a function of the sums over all pixels. Its gradient by each process's own sums is the
         same everywhere, so the gradients of all processes add up to that of the whole batch.
         """
-        own = torch.cat([part.reshape(-1) for part in _parts(sums)])
+        parts = sums.tensors()
+        own = torch.cat([part.reshape(-1) for part in parts])
         whole = self._add_up(own.detach().clone())
         # The value of the whole, the gradient of the own part.
         joined = own + (whole - own.detach())
-        sizes = [part.numel() for part in _parts(sums)]
-        return LossSums(
-            *(
-                piece.reshape(part.shape)
-                for piece, part in zip(torch.split(joined, sizes), _parts(sums), strict=True)
-            )
+        pieces = torch.split(joined, [part.numel() for part in parts])
+        return sums.with_tensors(
+            [piece.reshape(part.shape) for piece, part in zip(pieces, parts, strict=True)]
         )
 
     def gathered(self, values: Tensor) -> Tensor:
@@ -311,10 +309,6 @@ def team_of(place: Place, choice: DeviceChoice) -> Iterator[Team]:
         yield group
     finally:
         group.close()
-
-
-def _parts(sums: LossSums) -> tuple[Tensor, ...]:
-    return sums.cross_entropy, sums.weight, sums.intersection, sums.predicted, sums.truth
 
 
 def _packed(message: dict[str, Any]) -> bytes:

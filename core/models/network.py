@@ -4,7 +4,9 @@ A network is trained and asked the same way whatever its family:
 
 - `network(normalize(pixels))` gives logits (N, classes, H, W) at the input's size, for any H and W;
 - `encoder_parameters()` and `decoder_parameters()` split the parameters by learning rate;
-- `stages()` and `enter_stage(name)` say in which parts it wants to be trained (most have one stage).
+- `stages()` and `enter_stage(name)` say in which parts it wants to be trained (most have one stage);
+- `training_output(x)` and `loss_terms(output, truth)` are what training asks instead of `network(x)`: some
+  networks are trained on more than their scores.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from core.models.encoders import Encoder
 from core.models.normalization import Normalization
 from core.models.pretrained import Notify, load_encoder_weights
 from core.models.specs import Option
+from core.models.terms import LossTerm, TrainingOutput, Truth
 
 ONE_STAGE: Final = ("all",)
 
@@ -102,6 +105,15 @@ class SegmentationNetwork(nn.Module, ABC):
         # "replicate" and not "reflect": it also works where the padding is wider than the image.
         x = F.pad(x, (0, missing_w, 0, missing_h), mode="replicate")
         return self.logits(x)[..., :height, :width]
+
+    def training_output(self, x: Tensor) -> TrainingOutput:
+        """The scores of `forward`, and whatever else is trained beside them."""
+        return TrainingOutput(self(x))
+
+    def loss_terms(self, output: TrainingOutput, truth: Truth) -> Mapping[str, LossTerm]:
+        """Terms of the loss beside that of the scores, in float32, by name; most networks have none."""
+        del output, truth
+        return {}
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters that were (or could be) pretrained; they learn at the lower rate."""

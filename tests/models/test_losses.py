@@ -7,7 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from core.learning.loss_recipe import LossRecipe
 from core.learning.losses import balanced_class_weights, loss_sums, segmentation_loss
+from core.models.terms import Truth
 
 
 def batch(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -21,7 +23,9 @@ def batch(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 def test_cross_entropy_is_torchs_over_labelled_pixels():
     logits, targets = batch()
     expected = F.cross_entropy(logits, targets, ignore_index=255)
-    torch.testing.assert_close(segmentation_loss(logits, targets, dice=0.0).total, expected)
+    torch.testing.assert_close(
+        segmentation_loss(logits, targets, recipe=LossRecipe(terms=(("ce", 1.0),))).total, expected
+    )
 
 
 def test_class_weights_work_as_torchs():
@@ -97,8 +101,8 @@ def test_sums_of_parts_are_the_sums_of_the_whole():
     """Two devices, each with half a batch, add up to one with all of it."""
     logits, targets = batch()
     class_weights = torch.tensor([0.2, 1.0, 2.0, 1.0])
-    parts = [loss_sums(logits[i : i + 1], targets[i : i + 1], class_weights=class_weights) for i in (0, 1)]
-    whole = loss_sums(logits, targets, class_weights=class_weights)
+    parts = [loss_sums(logits[i : i + 1], Truth.of(targets[i : i + 1], None, class_weights)) for i in (0, 1)]
+    whole = loss_sums(logits, Truth.of(targets, None, class_weights))
     for one, other in zip((parts[0] + parts[1]).loss(), whole.loss(), strict=True):
         torch.testing.assert_close(one, other)
 
