@@ -126,6 +126,8 @@ class Prediction:
             06:12" of an earlier one, "U-Net, weights.safetensors" of a file.
         run: folder of the run whose weights they are; None for a file from elsewhere.
         miou: the score these weights were saved with; None where they are not saved, or were never scored.
+        scored_on, scored_images: what its learners' scores are on; of two learners the kind that proves
+            least, "training" before all. None: one of them has no score, or nobody knows how many images.
         calibration_error: how far the confidence is from what is right, 0..1; None: nobody knows.
     """
 
@@ -138,6 +140,8 @@ class Prediction:
     seconds: float
     run: str | None = None
     miou: float | None = None
+    scored_on: ScoredOn | None = None
+    scored_images: int | None = None
     calibration_error: float | None = None
 
 

@@ -17,18 +17,20 @@ from core.annotation.model import ClassList
 from core.errors import UsageError, WeightsFileError
 from core.learning.asking import Asker, Opinions, Speakers, interruption
 from core.learning.blending import instant_share
-from core.learning.events import Notice, OverlayCompared, Prediction
+from core.learning.events import Notice, OverlayCompared, Prediction, ScoredOn
 from core.learning.header import WeightsHeader, read_header
 from core.learning.instant.live import LiveInstant
 from core.learning.packed_mask import PackedMask
 from core.learning.predict import Predictor, open_predictor
-from core.learning.runs import RunFolder
+from core.learning.runs import RunFolder, score_kind
 from core.learning.schedule import Target
 from core.learning.state import TrainState
 from core.learning.takeover import Takeover
 from core.models.registry import model_spec
 
 INSTANT_TITLE: Final = "Instant learner"
+_LEAST_FIRST: Final[tuple[ScoredOn | None, ...]] = (None, "training", "cross-fit", "validation")
+"""What a score proves, from nothing to most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,13 @@ class SavedWeights:
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """Whose prediction it is: for people; the run's folder; its score; how far its confidence is off."""
+    """Whose prediction it is: for people; the run's folder; its score and what that is on; its error."""
 
     source: str
     run: Path | None = None
     miou: float | None = None
+    scored_on: ScoredOn | None = None
+    scored_images: int | None = None
     calibration_error: float | None = None
 
 
@@ -245,6 +249,8 @@ class OverlayWeights:
             seconds=time.perf_counter() - started_s,
             run=None if origin.run is None else str(origin.run),
             miou=origin.miou,
+            scored_on=origin.scored_on,
+            scored_images=origin.scored_images,
             calibration_error=origin.calibration_error,
         )
         return prediction, opinions
@@ -303,24 +309,46 @@ class OverlayWeights:
 
     def _origin(self, share: float) -> _Origin:
         """Whose prediction it is, with this share of the instant learner."""
+        instant = self._instant_origin()
         if share == 1.0:
-            score = None if self._instant is None else self._instant.score
-            if score is None:
-                return _Origin(INSTANT_TITLE)
-            error = None if score.calibration is None else score.calibration.error
-            return _Origin(INSTANT_TITLE, miou=score.miou, calibration_error=error)
+            return instant
         if self._run_is_shown:
             assert self._run is not None
             run, known = self._run, self._run.calibration
-            source = f"{model_spec(run.config.model).title}, step {run.step}"
-            deep = _Origin(source, run.run.path, None, None if known is None else known.error)
+            deep = _Origin(
+                f"{model_spec(run.config.model).title}, step {run.step}",
+                run.run.path,
+                scored_on=None if run.best.step is None else run.validator.plan.on,
+                calibration_error=None if known is None else known.error,
+            )
         else:
             assert self._file is not None
             header = self._header(self._file)
             miou, error = (_number(header.metrics.get(name)) for name in ("miou", "ece"))
-            deep = _Origin(self._file.source(header), self._file.run, miou, error)
+            on = None if miou is None else score_kind(header.metrics.get("on", "validation"))
+            deep = _Origin(
+                self._file.source(header), self._file.run, miou, scored_on=on, calibration_error=error
+            )
+        if share == 0.0:
+            return deep
         # Of what both say together nobody has taken the score.
-        return deep if share == 0.0 else _Origin(f"{INSTANT_TITLE} and {deep.source}", deep.run)
+        source, kinds = f"{INSTANT_TITLE} and {deep.source}", (deep.scored_on, instant.scored_on)
+        return _Origin(
+            source, deep.run, scored_on=next((kind for kind in _LEAST_FIRST if kind in kinds), None)
+        )
+
+    def _instant_origin(self) -> _Origin:
+        score = None if self._instant is None else self._instant.score
+        if score is None or score.miou is None:
+            return _Origin(INSTANT_TITLE)
+        error = None if score.calibration is None else score.calibration.error
+        return _Origin(
+            INSTANT_TITLE,
+            miou=score.miou,
+            scored_on="cross-fit",
+            scored_images=score.images,
+            calibration_error=error,
+        )
 
     def _deep_predictor(self) -> Predictor:
         """Of the weights that are shown."""

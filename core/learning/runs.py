@@ -7,15 +7,17 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, get_args
 
 import msgspec
 
 from core.errors import ProjectFileError, StorageError
 from core.files import TEMPORARY_PREFIX, write_atomic
 from core.learning.config import TrainConfig
+from core.learning.events import ScoredOn
 
 if TYPE_CHECKING:
     from core.project.project import Project
@@ -29,6 +31,20 @@ METRICS: Final = (
 )
 """First columns of metrics.csv. `val_iou:<class>` follow, and the ends of their intervals, `val_iou_low:` and
 `val_iou_high:<class>`. Empty cells: not measured in that row."""
+
+
+@dataclass(frozen=True, slots=True)
+class BestScore:
+    """The score of a run's best weights, what kind of images it is on, and how many they are."""
+
+    miou: float
+    on: ScoredOn
+    images: int | None = None
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """Greater is better: scores on images the network has not seen go before others, however high."""
+        return self.on != "training", self.miou
 
 
 class RunFolder:
@@ -160,21 +176,25 @@ class RunFolder:
     @property
     def best_miou(self) -> float | None:
         """The best validation mIoU; on training images where nothing was held out; None: no score yet."""
-        return self._best()[1]
+        best = self.best_score()
+        return None if best is None else best.miou
 
-    @property
-    def was_held_out(self) -> bool:
-        """Whether `best_miou` comes from images the network has not seen."""
-        return self._best()[0]
+    def best_score(self, rows: Iterable[Mapping[str, Value]] | None = None) -> BestScore | None:
+        """The best score; one on training images only where there is no other.
 
-    def _best(self) -> tuple[bool, float | None]:
-        scores: dict[bool, float] = {}
-        for row in self.read_metrics():
-            miou = row.get("val_miou")
-            if isinstance(miou, float):
-                held_out = row.get("val_on") in ("validation", "cross-fit")
-                scores[held_out] = max(miou, scores.get(held_out, miou))
-        return (True, scores[True]) if True in scores else (False, scores.get(False))
+        Args:
+            rows: what `read_metrics` gave, where that is known.
+        """
+        found: BestScore | None = None
+        for row in self.read_metrics() if rows is None else rows:
+            miou, images = row.get("val_miou"), row.get("val_images")
+            if not isinstance(miou, float):
+                continue
+            on = score_kind(row.get("val_on")) or "training"
+            score = BestScore(miou, on, int(images) if isinstance(images, float) else None)
+            if found is None or score.rank > found.rank:
+                found = score
+        return found
 
     def _ends_in_half_a_line(self) -> bool:
         """Whether metrics.csv was being written to when its process was killed."""
@@ -222,11 +242,17 @@ def best_of(folders: Iterable[Path]) -> RunFolder | None:
         run = RunFolder(path)
         if not run.best_weights.is_file():
             continue
-        miou = run.best_miou
-        rank = run.was_held_out, -1.0 if miou is None else miou
+        score = run.best_score()
+        rank = (False, -1.0) if score is None else score.rank
         if best is None or rank >= best:
             best, found = rank, run
     return found
+
+
+def score_kind(value: object) -> ScoredOn | None:
+    """What a file says a score is on; None for a word that is none of these."""
+    kinds: tuple[ScoredOn, ...] = get_args(ScoredOn)
+    return next((kind for kind in kinds if kind == value), None)
 
 
 def _value(cell: str | None) -> Value:
