@@ -2,32 +2,83 @@
 
 The paper's expanding path (Ronneberger et al. 2015, arXiv:1505.04597) with same padding, so that the output
 has the input's size, and nearest-neighbour upsampling before its two convolutions, which leaves no
-checkerboard.
+checkerboard. Upsampling, skips, convolutions, normalisation, dropout, width and depth can be varied, to see
+what each is good for. `unet_paper.py` is the network as it was published.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.models.encoders import Encoder, build_encoder
-from core.models.layers import Norm, double_conv
+from core.errors import UsageError
+from core.models.encoders import Encoder, PlainEncoder, build_encoder
+from core.models.layers import Convolution, Norm, double_conv
 from core.models.network import SegmentationNetwork
+from core.models.upsampling import Upsampling, upsampling
+
+Skips: TypeAlias = Literal["concatenate", "add", "none"]
+DEEPEST = 5
+"""Poolings, or strided convolutions, of every encoder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the decoder is made of; the default is the network that is offered first.
+
+    Attributes:
+        norm: of the decoder.
+        dropout: share of the channels of each level's output that is dropped while learning.
+    """
+
+    norm: Norm = "batch"
+    upsampling: Upsampling = "nearest"
+    skips: Skips = "concatenate"
+    convolution: Convolution = "plain"
+    dilation: int = 1
+    dropout: float = 0.0
 
 
 class UNet(SegmentationNetwork):
-    """Encoder, five decoder levels of 16, 8, 4, 2 and 1 times `width` channels, 1x1 classifier."""
+    """Encoder, a decoder level for each of its strides, of ... 4, 2 and 1 times `width` channels, classifier.
 
-    def __init__(self, encoder: Encoder, *, classes: int, width: int, norm: Norm) -> None:
+    Args:
+        depth: halvings of the resolution that the encoder's maps show: they are one more.
+    """
+
+    def __init__(
+        self, encoder: Encoder, *, classes: int, width: int, depth: int = DEEPEST, parts: Parts | None = None
+    ) -> None:
         super().__init__(encoder, classes)
-        skips = encoder.channels[-2::-1]  # at strides 16, 8, 4, 2, 1
-        outputs = [width * factor for factor in (16, 8, 4, 2, 1)]
+        self.parts = parts = parts or Parts()
+        finer = encoder.channels[-2::-1]  # at strides 16, 8, 4, 2, 1
+        outputs = [width << level for level in reversed(range(depth))]  # 16, 8, 4, 2, 1 times the width
         inputs = [encoder.channels[-1], *outputs[:-1]]
-        self.levels = nn.ModuleList(
-            double_conv(below + skip, after, norm)
-            for below, skip, after in zip(inputs, skips, outputs, strict=True)
+        ups = [
+            upsampling(parts.upsampling, below, finer=skip, norm=parts.norm)
+            for below, skip in zip(inputs, finer, strict=True)
+        ]
+        self.ups = nn.ModuleList(ups)
+        raised = [int(up.channels) for up in ups]  # type: ignore[arg-type]  # a number, torch cannot know
+        self.laterals = nn.ModuleList(
+            nn.Conv2d(skip, up, kernel_size=1)
+            for skip, up in zip(finer, raised, strict=True)
+            if parts.skips == "add"
         )
+        self.levels = nn.ModuleList(
+            double_conv(
+                up + skip if parts.skips == "concatenate" else up,
+                after,
+                parts.norm,
+                kind=parts.convolution,
+                dilation=parts.dilation,
+            )
+            for up, skip, after in zip(raised, finer, outputs, strict=True)
+        )
+        self.dropout = nn.Dropout2d(parts.dropout)
         self.head = nn.Conv2d(width, classes, kernel_size=1)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]  # it has a bias
 
@@ -38,16 +89,64 @@ class UNet(SegmentationNetwork):
 
     def logits(self, x: Tensor) -> Tensor:
         """Scores (N, classes, H, W)."""
-        *skips, x = self.encoder(x)  # (N, C5, H/32, W/32)
-        for level, skip in zip(self.levels, reversed(skips), strict=True):
-            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-            x = level(torch.cat([x, skip], dim=1))
+        *finer, x = self.encoder(x)  # (N, C5, H/32, W/32)
+        for index, (up, level) in enumerate(zip(self.ups, self.levels, strict=True)):
+            skip = finer[-1 - index]
+            x = up(x, skip)
+            if self.parts.skips == "concatenate":
+                x = torch.cat([x, skip], dim=1)
+            elif self.parts.skips == "add":
+                x = x + self.laterals[index](skip)
+            x = self.dropout(level(x))
         scores: Tensor = self.head(x)
         return scores  # (N, classes, H, W)
 
 
-def unet(*, classes: int, encoder: str, width: int, norm: Norm, encoder_width: int) -> UNet:
-    """Build for the registry."""
-    return UNet(
-        build_encoder(encoder, width=encoder_width, norm=norm), classes=classes, width=width, norm=norm
+def unet(
+    *,
+    classes: int,
+    encoder: str,
+    width: int,
+    depth: int,
+    norm: Norm,
+    upsampling: Upsampling,
+    skips: Skips,
+    convolution: Convolution,
+    dilation: int,
+    dropout: int,
+    encoder_width: int,
+) -> UNet:
+    """Build for the registry.
+
+    Raises:
+        UsageError: parts that the encoder cannot take.
+    """
+    features = build_encoder(encoder, width=encoder_width, norm=norm)
+    if depth < DEEPEST:
+        features = _shallower(features, depth)
+    if upsampling == "unpooling" and not isinstance(features, PlainEncoder):
+        raise UsageError(
+            f"unet: option upsampling is 'unpooling', which needs an encoder with max pools to undo: choose"
+            f" the encoder plain instead of {encoder}, or another upsampling"
+        )
+    parts = Parts(
+        norm="group" if norm == "frozen" else norm,  # a decoder has no pretraining to keep
+        upsampling=upsampling,
+        skips=skips,
+        convolution=convolution,
+        dilation=dilation,
+        dropout=dropout / 100,
     )
+    return UNet(features, classes=classes, width=width, depth=depth, parts=parts)
+
+
+def _shallower(encoder: Encoder, depth: int) -> Encoder:
+    """The encoder without its levels beyond this depth. Raises UsageError for one that comes as a whole."""
+    if not isinstance(encoder, PlainEncoder):
+        raise UsageError(
+            f"unet: option depth is {depth}, which the encoder {encoder.name} cannot take, as it comes as a"
+            f" whole: choose the encoder plain, or depth {DEEPEST}"
+        )
+    encoder.levels = encoder.levels[: depth + 1]
+    encoder.channels = encoder.channels[: depth + 1]
+    return encoder

@@ -110,8 +110,8 @@ def test_a_name_is_given_once():
         ({"width": "wide"}, "option width is 'wide'"),
         ({"width": 4.5}, "option width is 4.5"),
         ({"width": True}, "option width is True"),
-        ({"norm": "layer"}, "option norm is 'layer'; it can be batch, group"),
-        ({"depth": 4}, "unet has no option 'depth'; it has width, norm, encoder_width"),
+        ({"norm": "layer"}, "option norm is 'layer'; it can be batch, group, frozen"),
+        ({"levels": 4}, "unet has no option 'levels'; it has width, depth, norm, upsampling"),
         ({"encoder_width": 8}, "belongs to the encoder plain, not to tf_efficientnet_lite0"),
     ],
 )
@@ -123,4 +123,5 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(arguments: dict, message
 
 def test_options_from_a_command_line_are_text():
     network = build("unet", classes=2, encoder="plain", width="2", encoder_width="4")
-    assert network.options == {"width": 2, "norm": "batch", "encoder_width": 4}
+    defaults = {option.name: option.default for option in model_spec("unet").options}
+    assert network.options == defaults | {"width": 2, "encoder_width": 4}

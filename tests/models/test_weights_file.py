@@ -45,12 +45,15 @@ def path(network: SegmentationNetwork, header: WeightsHeader, tmp_path: Path) ->
     return tmp_path / "best.safetensors"
 
 
-def test_the_header_says_all_that_was_put_in(path: Path, header: WeightsHeader, classes: ClassList):
+def test_the_header_says_all_that_was_put_in(
+    path: Path, header: WeightsHeader, classes: ClassList, network: SegmentationNetwork
+):
     read = read_header(path)
     assert read == header
     assert read.classes == classes
     assert read.normalization.order == "bgr"
-    assert read.options == {"width": 4, "norm": "group", "encoder_width": 4}
+    assert read.options == network.options
+    assert read.options["norm"] == "group"
     assert read.program_version
 
 
@@ -146,7 +149,7 @@ def rewrite(path: Path, *, drop: str | None = None, **changes: object) -> None:
         ({"classes": [{"index": 0}]}, r"header is damaged \(.*classes"),
         ({"normalization": {"order": "rgb"}}, r"header is damaged \(normalization.scale"),
         ({"architecture": "unet9"}, "cannot build: there is no model 'unet9'"),
-        ({"options": {"depth": 3}}, "cannot build: unet has no option 'depth'"),
+        ({"options": {"levels": 3}}, "cannot build: unet has no option 'levels'"),
         ({"options": {"width": 8, "encoder_width": 4, "norm": "group"}}, "the tensor .* is .*, it should be"),
         (
             {"options": {"width": 4, "encoder_width": 4, "norm": "batch"}},

@@ -13,6 +13,12 @@ ENCODER_WIDTH: Final = OptionSpec(
     minimum=2,
     maximum=64,
 )
+UPSAMPLING: Final = OptionSpec(
+    name="upsampling",
+    help="how the decoder doubles the resolution; unpooling with the encoder plain only",
+    default="nearest",
+    choices=("nearest", "bilinear", "bicubic", "transposed", "unpooling", "resize_convolution"),
+)
 FEATURE_ENCODERS: Final = (
     "tf_efficientnet_lite0",
     "tf_efficientnet_lite3",

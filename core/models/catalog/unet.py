@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.models.catalog.common import ENCODER_WIDTH, FEATURE_ENCODERS
+from core.models.catalog.common import ENCODER_WIDTH, FEATURE_ENCODERS, UPSAMPLING
 from core.models.specs import ModelSpec, OptionSpec
 
 UNET: Final = (
@@ -30,10 +30,45 @@ UNET: Final = (
                 maximum=64,
             ),
             OptionSpec(
+                name="depth",
+                help="halvings of the resolution; fewer than five with the encoder plain only",
+                default=5,
+                minimum=1,
+                maximum=5,
+            ),
+            OptionSpec(
                 name="norm",
-                help="normalisation of decoder and plain encoder: batch, or group for batches under 8",
+                help="normalisation of decoder and plain encoder: batch, or group for batches under 8;"
+                " frozen: group, and the encoder's batch norms stay as they were pretrained",
                 default="batch",
-                choices=("batch", "group"),
+                choices=("batch", "group", "frozen"),
+            ),
+            UPSAMPLING,
+            OptionSpec(
+                name="skips",
+                help="what becomes of the encoder's finer maps: concatenate, add, or none for no skips",
+                default="concatenate",
+                choices=("concatenate", "add", "none"),
+            ),
+            OptionSpec(
+                name="convolution",
+                help="of the decoder: plain, or separable with about a ninth of the weights",
+                default="plain",
+                choices=("plain", "separable"),
+            ),
+            OptionSpec(
+                name="dilation",
+                help="distance of the nine points of the decoder's convolutions, pixels",
+                default=1,
+                minimum=1,
+                maximum=8,
+            ),
+            OptionSpec(
+                name="dropout",
+                help="percent of the decoder's channels that are left out while learning",
+                default=0,
+                minimum=0,
+                maximum=90,
             ),
             ENCODER_WIDTH,
         ),
