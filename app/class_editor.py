@@ -1,18 +1,18 @@
-"""The class that new shapes get, and changes of the project's classes."""
+"""The class that new shapes get, and changes of the project's classes with their undo."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import QObject, Signal
 
+from app.class_steps import ClassChange, ClassStep, ClassSteps
 from app.workers.tasks import Task
 from core.annotation.model import IGNORE_LABEL, ClassList, LabelClass
 
 if TYPE_CHECKING:
     from app.open_project import OpenProject
-    from core.project.project import Project
 
 
 class ClassEditor(QObject):
@@ -21,10 +21,14 @@ class ClassEditor(QObject):
     Signals:
         active_changed(object LabelClass | None): see `active`.
         changed(): the classes are others now; the active one has followed.
+        stepped(object ClassStep, bool undone): a step was done, or taken back.
+        steps_changed(): undo or redo may mean something else now.
     """
 
     active_changed = Signal(object)
     changed = Signal()
+    stepped = Signal(object, bool)
+    steps_changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -33,6 +37,7 @@ class ClassEditor(QObject):
         self._wanted = ""
         self.active: LabelClass | None = None
         """The class that new shapes get."""
+        self._steps = ClassSteps()
 
     @property
     def classes(self) -> ClassList:
@@ -43,6 +48,7 @@ class ClassEditor(QObject):
         """Another project is open, or none."""
         self._opened = opened
         self._known = frozenset(self.classes.indices)
+        self._steps.clear()
         self.active = self._default()
         if opened is not None:
             opened.classes_changed.connect(self._on_changed)
@@ -58,30 +64,42 @@ class ClassEditor(QObject):
     def add(self, name: str, color: str | None = None) -> None:
         """Add a class; new shapes get it."""
         self._wanted = name.strip()
-        self._change(f"adding the class {name}", {}, lambda p: p.add_class(name, color))
+        self.note_edit()
+        self._change(ClassChange(f"adding the class {name}", lambda p: p.add_class(name, color)))
 
     def rename(self, index: int, name: str) -> None:
-        """Rename a class and the labels of all its shapes."""
-        old = self._name(index)
-        self._change(f"renaming {old} to {name}", {old: name.strip()}, lambda p: p.rename_class(index, name))
+        """Rename a class and the labels of all its shapes. A step of undo."""
+        old, new = self._name(index), name.strip()
+        forth = ClassChange(f"renaming {old} to {new}", lambda p: p.rename_class(index, new), {old: new})
+        back = ClassChange(f"renaming {new} to {old}", lambda p: p.rename_class(index, old), {new: old})
+        said = f"“{old}” is called “{new}” now.", f"“{new}” is called “{old}” again."
+        self._do(ClassStep(f"Rename {old} to {new}", forth, back, *said))
 
     def recolor(self, index: int, color: str) -> None:
-        """Give a class another colour "#rrggbb"."""
-        doing = f"changing the colour of {self._name(index)}"
-        self._change(doing, {}, lambda p: p.recolor_class(index, color), refresh_masks=True)
+        """Give a class another colour "#rrggbb". A step of undo."""
+        found = self.classes.by_index(index)
+        if found is not None:
+            forth, back = (self._coloring(found, each) for each in (color, found.color))
+            said = f"{found.name} has another colour now.", f"{found.name} has its old colour again."
+            self._do(ClassStep(f"Change colour of {found.name}", forth, back, *said))
 
     def reorder(self, indices: tuple[int, ...]) -> None:
-        """Show the classes in this order."""
-        self._change("reordering the classes", {}, lambda p: p.reorder_classes(indices))
+        """Show the classes in this order. A step of undo."""
+        doing, before = "reordering the classes", self.classes.indices
+        forth = ClassChange(doing, lambda p: p.reorder_classes(indices))
+        back = ClassChange(doing, lambda p: p.reorder_classes(before))
+        self._do(ClassStep("Reorder classes", forth, back))
 
     def merge(self, source: int, into: int) -> None:
-        """Make all shapes of one class shapes of another; the first class is gone then."""
-        old = self._name(source)
-        doing = f"merging {old} into {self._name(into)}"
-        self._change(doing, {old: self._name(into)}, lambda p: p.merge_classes(source, into))
+        """Make all shapes of one class shapes of another; the first class is gone then, for good."""
+        old, new = self._name(source), self._name(into)
+        self._forget_steps()
+        self._change(
+            ClassChange(f"merging {old} into {new}", lambda p: p.merge_classes(source, into), {old: new})
+        )
 
     def delete(self, index: int, shapes: Literal["delete", "ignore"] | int = "delete") -> None:
-        """Delete a class; its shapes go, are ignored, or become those of another class."""
+        """Delete a class for good; its shapes go, are ignored, or become those of another class."""
         old = self._name(index)
         match shapes:
             case "delete":
@@ -90,7 +108,8 @@ class ClassEditor(QObject):
                 becomes = IGNORE_LABEL
             case other:
                 becomes = self._name(other)
-        self._change(f"deleting {old}", {old: becomes}, lambda p: p.delete_class(index, shapes))
+        self._forget_steps()
+        self._change(ClassChange(f"deleting {old}", lambda p: p.delete_class(index, shapes), {old: becomes}))
 
     def count_shapes(self, index: int) -> Task | None:
         """A task that counts a class's shapes in all images."""
@@ -100,16 +119,81 @@ class ClassEditor(QObject):
         doing = f"counting the shapes of {self._name(index)}"
         return self._opened.worker.run(self._opened.project.usage, index, doing=doing)
 
-    def _change(
-        self,
-        doing: str,
-        labels: Mapping[str, str | None],
-        operation: Callable[[Project], object],
-        *,
-        refresh_masks: bool = False,
-    ) -> None:
-        if self._opened is not None:
-            self._opened.change_classes(doing, labels, operation, refresh_masks=refresh_masks)
+    # --- undo ---------------------------------------------------------------------------------------------
+
+    @property
+    def next_undo(self) -> ClassStep | None:
+        """The change of the classes that undo would take back; None where undo is for the image."""
+        return self._steps.next_undo
+
+    @property
+    def next_redo(self) -> ClassStep | None:
+        """The change of the classes that redo would do again; None where redo is for the image."""
+        return self._steps.next_redo
+
+    def undo(self) -> None:
+        """Take `next_undo` back."""
+        if (step := self.next_undo) is not None:
+            self._take(step, undone=True)
+
+    def redo(self) -> None:
+        """Do `next_redo` again."""
+        if (step := self.next_redo) is not None:
+            self._take(step, undone=False)
+
+    def note_edit(self) -> None:
+        """Something else was edited: undo is for that from now on."""
+        self._steps.note_edit()
+        self.steps_changed.emit()
+
+    def set_in_hand(self, in_hand: bool) -> None:
+        """The class list has the keyboard, or has it no more."""
+        if in_hand != self._steps.in_hand:
+            self._steps.in_hand = in_hand
+            self.steps_changed.emit()
+
+    def _coloring(self, of: LabelClass, color: str) -> ClassChange:
+        doing = f"changing the colour of {of.name}"
+        return ClassChange(doing, lambda p: p.recolor_class(of.index, color), refresh_masks=True)
+
+    def _do(self, step: ClassStep) -> None:
+        task = self._change(step.forth)
+        if task is not None:
+            task.done.connect(partial(self._on_done, self._opened, step))
+
+    def _take(self, step: ClassStep, *, undone: bool) -> None:
+        task = self._change(step.back if undone else step.forth)
+        if task is not None:
+            task.done.connect(partial(self._on_taken, self._opened, step, undone))
+            task.failed.connect(partial(self._on_refused, step))
+
+    def _on_done(self, opened: OpenProject | None, step: ClassStep, _result: object) -> None:
+        if opened is self._opened:
+            self._steps.push(step)
+            self._tell(step, undone=False)
+
+    def _on_taken(self, opened: OpenProject | None, step: ClassStep, undone: bool, _result: object) -> None:
+        if opened is self._opened:
+            self._steps.follow(step, undone=undone)
+            self._tell(step, undone=undone)
+
+    def _on_refused(self, step: ClassStep, _sentence: str) -> None:
+        self._steps.drop(step)
+        self.steps_changed.emit()
+
+    def _tell(self, step: ClassStep, *, undone: bool) -> None:
+        self.steps_changed.emit()
+        self.stepped.emit(step, undone)
+
+    def _forget_steps(self) -> None:
+        self._steps.clear()
+        self.steps_changed.emit()
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _change(self, change: ClassChange) -> Task | None:
+        """Begin it in the worker; None when that has to wait, which is said."""
+        return None if self._opened is None else self._opened.change_classes(change)
 
     def _name(self, index: int) -> str:
         found = self.classes.by_index(index)

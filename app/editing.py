@@ -131,13 +131,11 @@ class Editing(QObject):
         session, actions = self._session, self._actions
         current = session.current
         document = None if current is None else current.document
-        history = None if current is None else current.history
-        can_undo = history is not None and history.can_undo
-        can_redo = history is not None and history.can_redo
-        actions["edit.undo"].setEnabled(can_undo)
-        actions["edit.redo"].setEnabled(can_redo)
-        actions["edit.undo"].setText(f"&Undo {history.undo_name}" if history and can_undo else "&Undo")
-        actions["edit.redo"].setText(f"&Redo {history.redo_name}" if history and can_redo else "&Redo")
+        undo, redo = session.undo_order.undo_name, session.undo_order.redo_name
+        actions["edit.undo"].setEnabled(undo is not None)
+        actions["edit.redo"].setEnabled(redo is not None)
+        actions["edit.undo"].setText(_naming("&Undo", undo))
+        actions["edit.redo"].setText(_naming("&Redo", redo))
         for name in ("edit.copy", "edit.duplicate", "edit.delete", "edit.label", "shape.to_front"):
             actions[name].setEnabled(bool(session.selection))
         actions["shape.to_back"].setEnabled(bool(session.selection))
@@ -336,6 +334,11 @@ class Editing(QObject):
             else:
                 menu.addSeparator()
         return menu
+
+
+def _naming(verb: str, step: str | None) -> str:
+    """A menu text; & in a class's name is no mnemonic."""
+    return verb if step is None else f"{verb} {step.replace('&', '&&')}"
 
 
 def _without_arguments(slot: Callable[[], None]) -> Callable[..., None]:

@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, Signal
 
 from core.annotation.commands import Command, Composite, Relabel, RemoveShapes, SetState
 from core.annotation.document import AnnotationDocument
+from core.annotation.history import History
 from core.annotation.model import AnnotationState
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ class ImageEditor(QObject):
         return None if self._current is None else self._current.document
 
     @property
+    def history(self) -> History | None:
+        """The edits of the image that is shown."""
+        return None if self._current is None else self._current.history
+
+    @property
     def editable(self) -> bool:
         """Whether there is a document that may be edited now."""
         return self.document is not None and not self.busy
@@ -88,27 +94,27 @@ class ImageEditor(QObject):
 
     def end_drag(self) -> None:
         """The mouse was released: the next command is an entry of its own in the history."""
-        if self._current is not None and self._current.history is not None:
-            self._current.history.break_merge()
+        if self.history is not None:
+            self.history.break_merge()
 
     def undo(self) -> None:
         """Take the last edit of this image back."""
-        if self.editable and self._current is not None and self._current.history is not None:
-            self._current.history.undo()
+        if self.editable and self.history is not None:
+            self.history.undo()
             self.history_changed.emit()
 
     def redo(self) -> None:
         """Do the last undone edit of this image again."""
-        if self.editable and self._current is not None and self._current.history is not None:
-            again = self._current.history.redo()
+        if self.editable and self.history is not None:
+            again = self.history.redo()
             if again is not None and again.name == DELETE_ANNOTATION:
                 self._delete_file()
             self.history_changed.emit()
 
     def go_to(self, position: int) -> None:
         """Undo or redo edits of this image until the first `position` of its history are done."""
-        if self.editable and self._current is not None and self._current.history is not None:
-            self._current.history.go_to(position)
+        if self.editable and self.history is not None:
+            self.history.go_to(position)
             self.history_changed.emit()
 
     # --- the selection ------------------------------------------------------------------------------------

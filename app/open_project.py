@@ -7,14 +7,15 @@ class change never races a save. The session shows one image of it at a time.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.class_changes import ClassesChanged, Operation, change_classes
+from app.class_changes import ClassesChanged, change_classes
+from app.class_steps import ClassChange
 from app.conflicts import ConflictChoice
 from app.foreign_changes import ForeignChanges
 from app.image_loading import ImageCache, LoadedImage, load_image, prefetch_image, vanished
@@ -320,43 +321,36 @@ class OpenProject(QObject):
 
     # --- classes ------------------------------------------------------------------------------------------
 
-    def change_classes(
-        self,
-        doing: str,
-        labels: Mapping[str, str | None],
-        operation: Operation,
-        *,
-        refresh_masks: bool = False,
-    ) -> None:
+    def change_classes(self, change: ClassChange) -> Task | None:
         """Run a class change in the worker, after all saves; editing waits meanwhile.
 
-        Args:
-            doing: for the person: "renaming nerve".
-            labels: what becomes of labels whose shapes it rewrites; None: the shapes go, and undo histories
-                that hold them are emptied.
-            operation: called with the project.
-            refresh_masks: write all masks anew afterwards, at leisure (their palettes changed).
+        Undo histories that hold shapes which go are emptied; masks whose palettes change are written anew
+        afterwards, at leisure.
+
+        Returns:
+            Its task, when everything here has followed; None when it has to wait, which is said.
         """
         if self._busy:
             self.message.emit(f"Please wait: {self._busy}.", "warning")
-            return
+            return None
         self.autosaver.save_now()
         state = self.autosaver.state
         if state.kind in ("failed", "conflict"):
-            self.message.emit(f"{state.text} Solve this before {doing}.", "error")
-            return
-        self._set_busy(doing)
+            self.message.emit(f"{state.text} Solve this before {change.doing}.", "error")
+            return None
+        self._set_busy(change.doing)
         task = self.worker.run(
             change_classes,
             self.project,
-            operation,
-            labels,
+            change.operation,
+            change.labels,
             tuple(opened.entry for opened in self.documents),
-            doing=doing,
+            doing=change.doing,
             priority=CHANGE_PRIORITY,
         )
-        task.done.connect(partial(self._on_classes_changed, refresh_masks))
+        task.done.connect(partial(self._on_classes_changed, change.refresh_masks))
         task.failed.connect(self._on_class_change_failed)
+        return task
 
     def _on_class_change_failed(self, sentence: str) -> None:
         self._set_busy("")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QListView, QWidget
 
 from app.canvas.view import CanvasView
+from app.dialogs.message import Choice, MessageDialog
 from app.image_status import ImageStatus
 from app.label_mask import LabelMask
 from app.panels.class_list import ClassPanel
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 500
 SHAPES_DELAY_MS = 30
 """A drag changes a shape sixty times a second; the list need not follow each time."""
+
+_MERGE_CHOICES: Final = (Choice("keep", "Cancel"), Choice("merge", "Merge", "danger"))
 
 
 class ImagePanelWiring(QObject):
@@ -103,7 +107,7 @@ class ClassPanelWiring(QObject):
         panel.class_renamed.connect(edits.rename)
         panel.class_recolored.connect(edits.recolor)
         panel.classes_reordered.connect(edits.reorder)
-        panel.class_merged.connect(edits.merge)
+        panel.class_merged.connect(self._on_merge_wanted)
         panel.class_deleted.connect(self._on_delete_wanted)
         session.classes_changed.connect(self._on_classes_changed)
         session.active_class_changed.connect(self._on_active_class_changed)
@@ -145,11 +149,18 @@ class ClassPanelWiring(QObject):
 
     def _on_delete_wanted(self, index: int) -> None:
         """Count its shapes first: only a class that is in use needs a question."""
+        self._count(index, partial(self._delete, index))
+
+    def _on_merge_wanted(self, source: int, into: int) -> None:
+        """As above: what is merged cannot be told apart again."""
+        self._count(source, partial(self._merge, source, into))
+
+    def _count(self, index: int, then: Callable[[int], None]) -> None:
         task = self._session.class_editor.count_shapes(index)
         if task is not None:
-            task.done.connect(partial(self._on_counted, index))
+            task.done.connect(then)
 
-    def _on_counted(self, index: int, shapes: int) -> None:
+    def _delete(self, index: int, shapes: int) -> None:
         label_class = self._session.classes.by_index(index)
         if label_class is None:
             return
@@ -164,6 +175,26 @@ class ClassPanelWiring(QObject):
         )
         dialog.accepted.connect(lambda: self._session.class_editor.delete(index, dialog.answer))
         dialog.open()
+
+    def _merge(self, source: int, into: int, shapes: int) -> None:
+        classes = self._session.classes
+        old, new = classes.by_index(source), classes.by_index(into)
+        if old is None or new is None:
+            return
+        if shapes == 0:
+            self._session.class_editor.merge(source, into)
+            return
+        amount = "1 shape becomes" if shapes == 1 else f"{shapes:,} shapes become"
+        text = f"{amount} “{new.name}” in this project. Undo does not bring a class back."
+        title = f"Merge “{old.name}” into “{new.name}”?"
+        dialog = MessageDialog("question", title, text, choices=_MERGE_CHOICES, parent=self._window)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.chosen.connect(partial(self._on_merge_answered, source, into))
+        dialog.open()
+
+    def _on_merge_answered(self, source: int, into: int, answer: str) -> None:
+        if answer == "merge":
+            self._session.class_editor.merge(source, into)
 
 
 class ShapePanelWiring(QObject):

@@ -21,6 +21,7 @@ from app.opening import Opened, open_target
 from app.saved_copy import save_copy
 from app.session_state import CurrentImage
 from app.shown_image import ShownImage
+from app.undo import Undo
 from app.workers.autosaver import SaveState
 from app.workers.tasks import Task, TaskRunner
 from app.workers.turns import in_turn
@@ -61,12 +62,16 @@ class Session(QObject):
         """Edits of the current image."""
         self.class_editor = ClassEditor(self)
         """Changes of the classes."""
+        self.undo_order = Undo(self.editor, self.class_editor)
+        """What undo and redo mean now."""
         self._shown = ShownImage(self.editor, self)
         self._shown.changed.connect(self.current_changed)
         self._shown.history_changed.connect(self.history_changed)
         self._shown.message.connect(self.message)
         self.editor.selection_changed.connect(self.selection_changed)
+        self.editor.history_changed.connect(self.class_editor.note_edit)
         self.editor.history_changed.connect(self.history_changed)
+        self.class_editor.steps_changed.connect(self.history_changed)
         self.editor.message.connect(self.message)
         self.class_editor.changed.connect(self.classes_changed)
         self.class_editor.active_changed.connect(self.active_class_changed)
@@ -308,12 +313,12 @@ class Session(QObject):
         self.editor.end_drag()
 
     def undo(self) -> None:
-        """Take the last edit of this image back."""
-        self.editor.undo()
+        """Take the last step back: an edit of this image, or a change of the classes done since."""
+        self.undo_order.undo()
 
     def redo(self) -> None:
-        """Do the last undone edit of this image again."""
-        self.editor.redo()
+        """Do the last undone step again."""
+        self.undo_order.redo()
 
     def go_to_edit(self, position: int) -> None:
         """Undo or redo edits of this image until the first `position` of its history are done."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 
 from app.audit_wiring import AuditWiring
+from app.class_undo import ClassUndoOffer
 from app.done_offer import DoneOffer
 from app.doubt_wiring import DoubtWiring
 from app.editing import Editing
@@ -52,6 +53,7 @@ class WindowParts(QObject):
         self.shape_actions = ShapeActions(session, canvas, actions, window.settings)
         self.images = ImagePanelWiring(session, window.images)
         self.classes = ClassPanelWiring(session, window.classes, self.label_mask, window)
+        self.class_undo = ClassUndoOffer(session.class_editor, window.classes, toast)
         self.shapes = ShapePanelWiring(session, window.shapes, window.classes, canvas)
         self.history = HistoryWiring(session, window.history, window.tabs)
         self.learning = LearningWiring(common, canvas=canvas, panel=window.training, bar=bar, status=status)
