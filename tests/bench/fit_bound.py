@@ -1,6 +1,6 @@
 """`fit()` beside its bound and beside a plain training loop: the same network, crops of the same images.
 
-`python tests/bench/fit_bound.py [--steps N] [--rounds N] [--model unet] [--device cpu] [--crop S] [--batch N]`
+`python tests/bench/fit_bound.py [--steps N] [--rounds N] [--model unet] [--device cpu] [--batch N]`
 
 - bound: one batch that stays on the device: forward, loss, backward, step, nothing else
 - fit: the program's own loop, with everything it does but validation and checkpoints, which are timed apart
