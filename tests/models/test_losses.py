@@ -7,9 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from core.learning.loss_recipe import LossRecipe
-from core.learning.losses import balanced_class_weights, loss_sums, segmentation_loss
-from core.models.terms import Truth
+from core.errors import UsageError
+from core.learning.config import TrainConfig
+from core.learning.loss_recipe import LOSS_NAMES, LossRecipe
+from core.learning.losses import LossSums, balanced_class_weights, loss_sums, segmentation_loss
+from core.learning.sensible import check_sensible
+from core.models.terms import Truth, cross_entropy_term
 
 
 def batch(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -115,3 +118,161 @@ def test_rare_classes_weigh_more_but_not_without_limit():
         balanced_class_weights([400, 100], cap=5.0), [np.sqrt(250 / 400), np.sqrt(2.5)], rtol=1e-6
     )
     np.testing.assert_allclose(balanced_class_weights([0, 0], cap=5.0), [1.0, 1.0])
+
+
+# --- recipes ----------------------------------------------------------------------------------------------
+
+
+def only(name: str, **settings: float) -> LossRecipe:
+    return LossRecipe(terms=((name, 1.0),), **settings)
+
+
+def test_focal_loss_is_its_formula():
+    logits, targets = batch()
+    class_weights = torch.tensor([0.5, 1.0, 3.0, 1.0])
+    labelled = targets != 255
+    p = logits.softmax(dim=1).permute(0, 2, 3, 1)[labelled].double()
+    p = p[torch.arange(len(p)), targets[labelled]]
+    weights = class_weights[targets[labelled]].double()
+    expected = (weights * -((1 - p) ** 1.5) * p.log()).sum() / weights.sum()
+    found = segmentation_loss(
+        logits, targets, class_weights=class_weights, recipe=only("focal", focal_gamma=1.5)
+    ).total
+    torch.testing.assert_close(found.double(), expected)
+
+
+def test_focal_loss_without_focus_is_cross_entropy():
+    logits, targets = batch()
+    loss = segmentation_loss(logits, targets, recipe=only("focal", focal_gamma=0.0))
+    torch.testing.assert_close(loss.total, loss.cross_entropy)
+
+
+def test_tversky_counts_misses_and_false_pixels_apart():
+    logits, targets = batch()
+    labelled = targets != 255
+    p = logits.softmax(dim=1).permute(0, 2, 3, 1)[labelled]
+    truth = F.one_hot(targets[labelled], 4).float()
+    hits, false, missed = (p * truth).sum(0), (p * (1 - truth)).sum(0), ((1 - p) * truth).sum(0)
+    expected = 1 - (hits / (hits + 0.2 * false + 0.8 * missed))[:3].mean()
+    found = segmentation_loss(logits, targets, recipe=only("tversky", tversky_beta=0.8)).total
+    torch.testing.assert_close(found, expected)
+
+
+def jaccard_loss(wrong: set[int], truth: set[int]) -> float:
+    """Of a prediction that is wrong at these pixels."""
+    return len(wrong) / len(truth | wrong)
+
+
+def test_lovasz_is_the_jaccard_loss_weighed_by_sorted_errors():
+    """The definition: errors in falling order, each times what its pixel adds to the loss of the set."""
+    logits, targets = batch()
+    of_crops = []
+    for scores, truth in zip(logits.softmax(dim=1), targets, strict=True):
+        known = (truth != 255).flatten().nonzero().flatten().tolist()
+        of_classes = []
+        for channel in range(3):
+            own = {i for i in known if truth.flatten()[i] == channel}
+            p = scores[channel].flatten().tolist()
+            errors = {i: 1 - p[i] if i in own else p[i] for i in known}
+            wrong: set[int] = set()
+            loss, before = 0.0, 0.0
+            for i in sorted(errors, key=lambda i: -errors[i]):
+                wrong.add(i)
+                now = jaccard_loss(wrong, own)
+                loss, before = loss + errors[i] * (now - before), now
+            of_classes.append(loss)
+        of_crops.append(sum(of_classes) / 3)
+    found = segmentation_loss(logits, targets, recipe=only("lovasz")).total.item()
+    assert found == pytest.approx(sum(of_crops) / 2, rel=1e-4)
+
+
+def test_lovasz_of_hard_decisions_is_one_minus_iou():
+    truth = torch.tensor([[0, 0, 0, 1, 1, 1, 255, 255]]).view(1, 2, 4)
+    said = torch.tensor([[0, 0, 1, 1, 1, 0, 1, 0]]).view(1, 2, 4)
+    logits = 100.0 * F.one_hot(said, 2).permute(0, 3, 1, 2).float()
+    found = segmentation_loss(logits, truth, recipe=only("lovasz")).total.item()
+    assert found == pytest.approx(1 - 2 / 4)  # two hits, one missed, one false, for both classes
+
+
+def test_a_combination_adds_up():
+    logits, targets = batch()
+    recipe = LossRecipe.of(TrainConfig(loss="ce + 0.5*dice + 2*lovasz", dice=0.4))
+    loss = segmentation_loss(logits, targets, recipe=recipe)
+    lovasz = segmentation_loss(logits, targets, recipe=only("lovasz")).total
+    torch.testing.assert_close(loss.total, loss.cross_entropy + 0.2 * loss.dice + 2 * lovasz)
+
+
+@pytest.mark.parametrize("name", LOSS_NAMES)
+def test_every_loss_is_exactly_nothing_without_a_label(name: str):
+    logits = torch.randn(2, 4, 9, 11, requires_grad=True)
+    loss = segmentation_loss(logits, torch.full((2, 9, 11), 255), recipe=only(name)).total
+    loss.backward()
+    assert loss.item() == 0.0
+    assert logits.grad is not None
+    assert logits.grad.abs().max() == 0
+
+
+@pytest.mark.parametrize("name", LOSS_NAMES)
+def test_every_loss_falls_to_nothing_and_never_breaks(name: str):
+    """From scores that are as wrong as can be, also where a crop has no label, to a perfect prediction."""
+    _, targets = batch()
+    right = F.one_hot(targets.clamp_max(3), 4).permute(0, 3, 1, 2).float()
+    targets[1] = 255
+    wrong = (-60.0 * right).requires_grad_()
+    loss = segmentation_loss(wrong, targets, recipe=only(name)).total
+    loss.backward()
+    assert wrong.grad is not None
+    assert wrong.grad.isfinite().all()
+    perfect = segmentation_loss(60.0 * right, targets, recipe=only(name)).total.item()
+    assert perfect == pytest.approx(0.0, abs=1e-4)
+    assert loss.item() > 0.5
+
+
+@pytest.mark.parametrize("name", LOSS_NAMES)
+def test_pixels_that_count_nothing_are_as_good_as_unlabelled(name: str):
+    logits, targets = batch()
+    hidden = targets.clone()
+    hidden[:, :, :4] = 255
+    weights = torch.ones(targets.shape)
+    weights[:, :, :4] = 0.0
+    one = segmentation_loss(logits, hidden, recipe=only(name)).total
+    other = segmentation_loss(logits, targets, weights, recipe=only(name)).total
+    torch.testing.assert_close(one, other)
+
+
+def test_sums_of_all_losses_add_up():
+    logits, targets = batch()
+    recipe = LossRecipe(terms=tuple((name, 0.5) for name in LOSS_NAMES), auxiliary=0.25)
+
+    def sums(part: slice) -> LossSums:
+        truth = Truth.of(targets[part])
+        own = {"head": cross_entropy_term(logits[part, :, ::2, ::2], truth, 0.4)}
+        return loss_sums(logits[part], truth, recipe, own)
+
+    whole = sums(slice(0, 2)).loss(recipe).total
+    torch.testing.assert_close((sums(slice(0, 1)) + sums(slice(1, 2))).loss(recipe).total, whole)
+    without = loss_sums(logits, Truth.of(targets), recipe).loss(recipe).total
+    coarse = F.interpolate(logits[:, :, ::2, ::2], (9, 11), mode="bilinear", align_corners=False)
+    head = F.cross_entropy(coarse, targets, ignore_index=255)
+    torch.testing.assert_close(whole, without + 0.25 * 0.4 * head)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ce+dyce", "loss is ce+dyce; it must be made of ce, dice, focal, lovasz, tversky"),
+        ("", "such as ce+0.5*dice"),
+        ("ce+ce", "ce must be in it once"),
+        ("much*ce", "much before * must be a number above 0"),
+        ("-1*ce", "-1 before * must be a number above 0"),
+    ],
+)
+def test_a_loss_that_makes_no_sense_is_refused(text: str, message: str):
+    with pytest.raises(UsageError) as error:
+        check_sensible(TrainConfig(loss=text))
+    assert message in str(error.value)
+
+
+def test_a_run_needs_something_to_minimise():
+    with pytest.raises(UsageError, match="nothing is left to learn from: add ce"):
+        check_sensible(TrainConfig(loss="dice", dice=0.0))
