@@ -23,6 +23,7 @@ class EncoderSpec:
         activation_bytes: what training keeps per input pixel and image, in float32 (measured).
         macs_per_pixel: multiplications and additions of a forward pass per input pixel (counted).
         origin: the name its source knows it by.
+        output_strides: what it can be built with; 32 is the classifier's own.
     """
 
     name: str
@@ -33,6 +34,7 @@ class EncoderSpec:
     activation_bytes: int
     macs_per_pixel: int
     origin: str = ""
+    output_strides: tuple[int, ...] = (32, 16, 8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
