@@ -149,7 +149,8 @@ class Augmenter:
             to_source = self._random_matrices(count, settings)
             shift = self._uniform(count, 2) * settings.shift * crop
         # A crop pixel at o (from the crop's centre) shows the window's pixel at to_source (o - shift).
-        seeds_in_crop = torch.linalg.solve(to_source, seeds.unsqueeze(-1)).squeeze(-1)
+        # `solve` itself would wait for a GPU, to see whether a matrix is singular; these are not.
+        seeds_in_crop = torch.linalg.solve_ex(to_source, seeds.unsqueeze(-1)).result.squeeze(-1)
         limit = crop / 2 - 2
         shift = (seeds_in_crop + shift).clamp(-limit, limit) - seeds_in_crop
         landed = (seeds_in_crop + shift + crop / 2).floor().to(torch.int64).clamp(0, crop - 1)

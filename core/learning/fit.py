@@ -17,6 +17,7 @@ import torch
 
 from core.errors import MaskloopError, StorageError, TrainingError
 from core.learning.events import Checkpointed, Event, Finished, Notice, StepDone
+from core.learning.late_reading import LateReading
 from core.learning.losses import loss_sums, losses_at
 from core.learning.memory import is_out_of_memory
 from core.learning.run_status import RunState
@@ -134,7 +135,7 @@ def _learn(state: TrainState) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
         loss_sum += loss.detach()
         at_seeds.append(losses_at(output.logits, crops.targets, crops.seeds))
-    state.sampler.hear(windows, team.gathered(torch.cat(at_seeds)))
+    state.sampler.hear(windows, LateReading(team.gathered(torch.cat(at_seeds))))
     team.sum_gradients(learner.network.parameters())
     state.count_step(loss_sum, learner.apply_gradients())
 
