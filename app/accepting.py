@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
+from app.overlay_words import no_prediction
 from app.prediction_shapes import accepting, shapes_of_all, shapes_of_region
 from app.workers.tasks import TaskRunner
 from core.annotation.document import AnnotationDocument
@@ -49,7 +50,7 @@ class Accepting(QObject):
         if current is None or current.document is None:
             return
         if prediction is None:
-            self._session.message.emit("There is no prediction for this image yet; train first.", "info")
+            self._session.message.emit(no_prediction(), "info")
             return
         if current.size_hw not in (None, prediction.classes.size_hw):
             text = "The prediction is of another size than the image; wait for a new one."

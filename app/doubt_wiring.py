@@ -24,7 +24,7 @@ from app.canvas.view import CanvasView
 from app.dialogs.message import Toast
 from app.doubtful_images import DoubtfulImages
 from app.label_mask import render
-from app.overlay_words import behind, sureness, sureness_detail
+from app.overlay_words import behind, no_prediction, sureness, sureness_detail
 from app.panels.prediction_bar import PredictionBar
 from app.wiring import Common, Wiring
 from core.annotation.model import UNLABELLED, Annotation
@@ -163,7 +163,7 @@ class DoubtWiring(Wiring):
         elif self._map is not None:
             self._find()
         elif self._controller.prediction is None:
-            self._session.message.emit("There is no prediction for this image yet; train first.", "info")
+            self._session.message.emit(no_prediction(self._bar.absence), "info")
         else:
             self._go_when_known = True
             self._want(on=True)
@@ -277,7 +277,7 @@ class DoubtWiring(Wiring):
             self._bar.set_sureness("")
             return
         share, whole = self._visible_confidence(prediction.confidence.unpack())
-        self._bar.set_sureness(sureness(share), sureness_detail(prediction, share, whole=whole))
+        self._bar.set_sureness(sureness(prediction, share), sureness_detail(prediction, share, whole=whole))
 
     def _visible_confidence(self, confidence: NDArray[np.uint8]) -> tuple[float, bool]:
         """Mean confidence 0..1 of what the view shows, and whether that is all of the image."""

@@ -287,7 +287,7 @@ def read_runs(layout: ProjectLayout) -> list[RunSummary]:
         run = RunFolder(path)
         try:
             config, rows = run.config, run.read_metrics()
-            best = run.best_miou
+            best = run.best_score(rows)
         except MaskloopError:
             continue
         started = run.started
@@ -300,7 +300,7 @@ def read_runs(layout: ProjectLayout) -> list[RunSummary]:
                 model=titles.get(config.model, config.model),
                 started=started,
                 steps=steps,
-                best_miou=best,
+                best=best,
                 has_weights=run.best_weights.is_file(),
             )
         )

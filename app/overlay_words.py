@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from app.panels.parts import format_age
+from app.score_words import is_tested, score_words
 from core.learning.events import (
     EngineReady,
     Event,
     Failed,
     OverlayCompared,
     Prediction,
+    ScoredOn,
     TrainingStarted,
     Validated,
 )
@@ -31,14 +33,14 @@ class OverlayWords:
         self._huge = False
         self._failed = False
         self._run: str | None = None
-        self._run_miou: float | None = None
+        self._validated: Validated | None = None
         self._compared: OverlayCompared | None = None
 
     def project_changed(self) -> None:
         """Another project: nothing is known of its runs yet."""
         self._saved = ""
         self._failed = False
-        self._run = self._run_miou = self._compared = None
+        self._run = self._validated = self._compared = None
 
     def image_changed(self, *, huge: bool = False) -> None:
         """Another image, which may be predictable where the last was not; `huge`: too large to be."""
@@ -69,9 +71,9 @@ class OverlayWords:
             case EngineReady():
                 self._engine_ready, self._engine_gone = True, False
             case TrainingStarted():
-                self._run, self._run_miou, self._compared = event.run, None, None
+                self._run, self._validated, self._compared = event.run, None, None
             case Validated():
-                self._run_miou = event.miou
+                self._validated = event
             case OverlayCompared():
                 self._compared = event
             case Failed() if event.during == "Predict":
@@ -83,13 +85,25 @@ class OverlayWords:
         return True
 
     def of(self, prediction: Prediction) -> str:
-        """Whose prediction this is: "U-Net, run of 06:12, mIoU 0.51; new run at 0.32"."""
+        """Whose prediction this is: "U-Net, run of 06:12, mIoU 0.51 on 4 held-out images"."""
         compared = self._compared
         if compared is None or compared.run_is_shown or compared.older != prediction.source:
-            learning = prediction.run is not None and prediction.run == self._run and prediction.miou is None
-            return _scored(prediction.source, self._run_miou if learning else prediction.miou)
+            return self._of_latest(prediction)
         new = "not scored yet" if compared.run_miou is None else f"at {compared.run_miou:.2f}"
-        return f"{_scored(prediction.source, compared.older_miou)}; new run {new}"
+        older = _scored(prediction.source, compared.older_miou, compared.on, compared.images)
+        return f"{older}; new run {new}"
+
+    def _of_latest(self, prediction: Prediction) -> str:
+        source, found = prediction.source, self._validated
+        if prediction.miou is not None:
+            return _scored(source, prediction.miou, prediction.scored_on, prediction.scored_images)
+        if found is None or found.miou is None or prediction.run is None or prediction.run != self._run:
+            return source
+        if not source.startswith(INSTANT):
+            return _scored(source, found.miou, found.on, found.images)
+        # Of both together nobody has taken the score: it is the deep network's.
+        deep = source.removeprefix(INSTANT).removeprefix(" and ").partition(",")[0]
+        return f"{source}; {deep} alone {score_words(found.miou, found.on, found.images)}"
 
     def without(self) -> str:
         """Why nothing is shown, and when something will be; "" where only training helps."""
@@ -109,8 +123,14 @@ class OverlayWords:
         return "Learning what is drawn …" if self._engine_ready else "Loading the instant learner …"
 
 
-def _scored(source: str, miou: float | None) -> str:
-    return source if miou is None else f"{source}, mIoU {miou:.2f}"
+def _scored(source: str, miou: float | None, on: ScoredOn | None, images: int | None) -> str:
+    return source if miou is None else f"{source}, {score_words(miou, on, images)}"
+
+
+def no_prediction(absence: str = "") -> str:
+    """Why nothing can be done with a prediction; `absence` is what the bar says of it."""
+    said = "There is no prediction for this image yet."
+    return f"{said} {absence.removesuffix(' …')}." if absence else said
 
 
 OLD_S: Final = 3.0
@@ -132,13 +152,25 @@ def behind(prediction: Prediction, *, edits: int, seconds: float, training: bool
     return f"{format_age(seconds)} old" if training and seconds >= OLD_S else ""
 
 
-def sureness(confidence: float) -> str:
-    """A mean confidence 0..1 as "87 % sure"."""
+NOT_TESTED: Final = "not yet tested"
+"""Said in place of a confidence that nobody has held against labels."""
+NOT_TESTED_DETAIL: Final = (
+    "How sure this is cannot be said yet: nobody has compared it with labels that it has not learned from."
+    " The instant learner is tested once two images are labelled, a run's network once five are done."
+)
+
+
+def sureness(prediction: Prediction, confidence: float) -> str:
+    """A mean confidence 0..1 as "87 % sure", where a score on unknown images stands behind it."""
+    if not is_tested(prediction):
+        return NOT_TESTED
     return f"{min(99, int(100 * confidence)) if confidence < 1 else 100} % sure"
 
 
 def sureness_detail(prediction: Prediction, confidence: float, *, whole: bool) -> str:
     """What "87 % sure" means, and how far it can be believed."""
+    if not is_tested(prediction):
+        return NOT_TESTED_DETAIL
     where = "of this image" if whole else "in view"
     said = f"On average the classes shown {where} are {confidence:.1%} likely, as the network sees it."
     error = prediction.calibration_error

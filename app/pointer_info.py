@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject
 from app.canvas.view import CanvasView
 from app.label_mask import LabelMask
 from app.learning_controller import LearningController
+from app.score_words import is_tested
 from app.session import Session
 from app.session_state import CurrentImage
 from app.status_bar import StatusBar
@@ -33,6 +34,7 @@ class PointerInfo(QObject):
         self._pixel: tuple[int, int] | None = None
         self._predicted: NDArray[np.uint8] | None = None
         self._confidence: NDArray[np.uint8] | None = None
+        self._tested = False
         canvas.cursor_moved.connect(self._on_moved)
         canvas.cursor_left.connect(self._on_left)
         mask.changed.connect(self._refresh)
@@ -47,6 +49,7 @@ class PointerInfo(QObject):
         self._refresh()
 
     def _on_prediction_changed(self, prediction: Prediction | None) -> None:
+        self._tested = prediction is not None and is_tested(prediction)
         self._predicted = None if prediction is None else prediction.classes.unpack()
         self._confidence = None if prediction is None else prediction.confidence.unpack()
         self._refresh()
@@ -69,7 +72,8 @@ class PointerInfo(QObject):
             self._status.set_predicted(None)
         else:
             found = classes.by_index(int(self._predicted[y, x]))
-            self._status.set_predicted(found, int(self._confidence[y, x]) / 255)
+            confidence = int(self._confidence[y, x]) / 255
+            self._status.set_predicted(found, confidence if self._tested else None)
 
 
 def _value_at(current: CurrentImage, x: int, y: int) -> str:

@@ -122,10 +122,11 @@ class StatusBar(QStatusBar):
         """The class drawn under the mouse."""
         self._label.show_class(label_class)
 
-    def set_predicted(self, label_class: LabelClass | None, confidence: float = 0.0) -> None:
-        """The class predicted under the mouse, and how sure the network is, 0..1."""
-        words = "" if self._narrow else " (prediction)"
-        self._predicted.show_class(label_class, f"{confidence:.2f}{words}")
+    def set_predicted(self, label_class: LabelClass | None, confidence: float | None = None) -> None:
+        """The class predicted under the mouse, and how sure the network is, 0..1; None: not yet tested."""
+        sure = "" if confidence is None else f"{confidence:.2f} "
+        words = "" if self._narrow else "(prediction)"
+        self._predicted.show_class(label_class, f"{sure}{words}".rstrip())
 
     def set_measure(self, text: str) -> None:
         """Area or length of what is selected; "" for nothing."""

@@ -111,8 +111,9 @@ class CompareRunsDialog(Themed, QDialog):
         blocker = QSignalBlocker(self.runs)
         self.runs.clear()
         for run in runs:
-            miou = "not scored" if run.best_miou is None else f"mIoU {run.best_miou:.3f}"
-            item = QListWidgetItem(f"{run.started:%d %b, %H:%M} · {run.model}\n{miou} · {run.steps:,} steps")
+            item = QListWidgetItem(
+                f"{run.started:%d %b, %H:%M} · {run.model} · {run.steps:,} steps\n{run.score}"
+            )
             item.setData(_PATH, run.path)
             item.setToolTip(run.path)
             item.setFlags(Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsEnabled)

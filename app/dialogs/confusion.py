@@ -9,16 +9,12 @@ from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QStackedWidget,
 
 from app.panels.confusion import Confusion, ConfusionView
 from app.panels.parts import label
+from app.score_words import MEANINGS, images_words
 from app.theme import SPACE
 from core.annotation.model import ClassList
 from core.learning.events import Validated
 
 _UNKNOWN_COLOR: Final = "#808080"
-_KINDS: Final = {
-    "validation": "validation images",
-    "cross-fit": "images, each judged by a head that had not learned from it",
-    "training": "training images, which the network knows",
-}
 
 
 class ConfusionDialog(QDialog):
@@ -86,12 +82,10 @@ class ConfusionDialog(QDialog):
         )
         self.view.set_confusion(Confusion(tuple(event.per_class_iou), colors, event.confusion))
         self._stack.setCurrentWidget(self.view)
-        on = f"{event.images} {_KINDS[event.on]}"
-        if event.images == 1:
-            on = on.replace("images", "image", 1)
+        on = images_words(event.on, event.images)
         self._lead.setText(
-            f"Step {event.step:,}, on {on}. Each row has the pixels of one true class, each column what they"
-            " were taken for."
+            f"Step {event.step:,}, on {on}: {MEANINGS[event.on]}. Each row has the pixels of one true class,"
+            " each column what they were taken for."
         )
         if first:
             self._on_cell_shown("")

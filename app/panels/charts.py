@@ -57,6 +57,7 @@ class LiveChart(Themed, QWidget):
         self._plot: CurvePlot | None = None
         self._hovered_x = math.nan
         self._interval: Interval | None = None
+        self._kind = ""
         self._repaint = QTimer(self, singleShot=True, interval=REPAINT_INTERVAL_MS)
         self._repaint.timeout.connect(self._on_repaint)
 
@@ -85,19 +86,26 @@ class LiveChart(Themed, QWidget):
         """The value in the heading."""
         return self._value.text()
 
-    def append(self, step: int, seconds: float, value: float, interval: Interval | None = None) -> None:
+    @property
+    def where_text(self) -> str:
+        """What the heading says behind the value."""
+        return self._where.whole_text
+
+    def append(
+        self, step: int, seconds: float, value: float, interval: Interval | None = None, kind: str = ""
+    ) -> None:
         """Add a point; it is drawn within a tenth of a second, with all that came meanwhile.
 
-        `interval` is shown of the last point: where other images would put it.
+        `interval` is shown of the last point: where other images would put it; and `kind`: what it is on.
         """
         self.series.append(step, seconds, value)
-        self._interval = interval
+        self._interval, self._kind = interval, kind
         self._schedule()
 
     def clear(self) -> None:
         """Start over."""
         self.series.clear()
-        self._interval = None
+        self._interval, self._kind = None, ""
         self._schedule()
 
     def set_axis(self, axis: XAxis) -> None:
@@ -170,9 +178,13 @@ class LiveChart(Themed, QWidget):
         xs = self._xs()
         if math.isnan(self._hovered_x):
             position = len(self.series) - 1
-            where = "" if best is None else f"best {self.series.values[best]:.3f}"
-            if self._interval is not None:
-                where = f"{self._interval.low:.2f}–{self._interval.high:.2f} · {where}"
+            interval = self._interval
+            parts = [
+                self._kind,
+                "" if interval is None else f"{interval.low:.2f}–{interval.high:.2f}",
+                "" if best is None else f"best {self.series.values[best]:.3f}",
+            ]
+            where = " · ".join(part for part in parts if part)
             self._plot.mark(None)
         else:
             position = int(np.abs(xs - self._hovered_x).argmin())

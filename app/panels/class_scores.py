@@ -28,6 +28,7 @@ from PySide6.QtWidgets import (
 
 from app.panels.parts import ElidedLabel, IconButton, draw_swatch, sentence
 from app.panels.rows import one_line_rows, paint_elided, row_size
+from app.score_words import MEANINGS, images_words
 from app.theme import SPACE, tokens
 from core.annotation.model import ClassList
 from core.learning.bootstrap import Interval
@@ -38,11 +39,6 @@ _ROW_HEIGHT: Final = 22
 _INDEX = QModelIndex | QPersistentModelIndex
 _ScoreRole: Final = Qt.ItemDataRole.UserRole
 _UNKNOWN_COLOR: Final = "#808080"
-_KINDS: Final = {
-    "validation": ("validation image", "images the network has not learned from"),
-    "cross-fit": ("image, cross-fitted", "each judged by a head that had not learned from it"),
-    "training": ("training image", ""),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,18 +262,13 @@ def _heading(event: Validated) -> tuple[str, str]:
 def _explanation(event: Validated) -> tuple[str, str]:
     """What was scored, and what limits that."""
     limits = " ".join(sentence(note) for note in event.notes)
+    images = images_words(event.on, event.images)
+    text, meaning = f"on {images}", f"On {images}: {MEANINGS[event.on]}."
     if event.on == "training":
-        return (
-            "on training images: too few are done",
-            "Scores are on training images: too few done images to hold any out. Mark five or more images as"
-            f" done to get scores on images the network has not seen. {limits}".strip(),
-        )
-    noun, meaning = _KINDS[event.on]
-    if event.images != 1:
-        noun = noun.replace("image", "images")
-    text = f"on {event.images} {noun}"
-    if event.images < FEW_IMAGES:
+        text += ": none is held out"
+        meaning += " Mark five or more images as done to get scores on images that it has not seen."
+    elif event.images < FEW_IMAGES:
         text += ", which is few" if event.images == 1 else ", which are few"
     elif event.notes:
         text += f" · {event.notes[0]}"
-    return text, f"On {event.images} {noun}: {meaning}. {limits}".strip()
+    return text, f"{meaning} {limits}".strip()

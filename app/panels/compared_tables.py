@@ -19,12 +19,13 @@ from PySide6.QtWidgets import (
 
 from app.panels.compared_curves import MARK_SIZE, curve_mark
 from app.panels.parts import format_duration
+from app.score_words import images_words
 from app.theme import SPACE, Themed, Tokens
 from core.learning.bootstrap import Interval
 from core.learning.comparison import ComparedRun, class_names_of, knows, settings_of
+from core.learning.runs import score_kind
 
 _RIGHT: Final = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-_KINDS: Final = {"validation": "held-out", "cross-fit": "cross-fitted", "training": "training"}
 
 
 class RunsTable(Themed, QTableWidget):
@@ -140,8 +141,8 @@ class ComparedScores(QWidget):
                 ],
             )
         for place, run in enumerate(runs):
-            noun = "image" if run.images == 1 else "images"
-            scored = f"{run.images} {_KINDS.get(run.on, run.on)} {noun}" if run.on else "—"
+            on = score_kind(run.on)
+            scored = "—" if on is None else images_words(on, run.images)
             facts = (scored, f"{run.steps:,}", format_duration(run.seconds))
             for row, text in enumerate(facts, start=len(names) + 1):
                 self.table.put(row, place, text)

@@ -13,6 +13,7 @@ from app.panels.parts import ElidedLabel, IconButton, IconPushButton
 from app.theme import SPACE
 
 HINT: Final = "Press Enter over a region to accept it"
+TRAIN: Final = "Train to see a prediction"
 _BETWEEN: Final = "  ·  "
 _SLIDER: Final = 80
 _LEAST_SLIDER: Final = 28
@@ -122,6 +123,11 @@ class PredictionBar(QFrame):
         """What the line's tooltip tells in more words."""
         return self._facts.toolTip()
 
+    @property
+    def absence(self) -> str:
+        """Why there is no prediction, or what helps; "" where there is one."""
+        return "" if self._available else self._absence or TRAIN
+
     def set_labels_visible(self, visible: bool) -> None:
         """Mirror the canvas."""
         with QSignalBlocker(self.labels):
@@ -182,7 +188,7 @@ class PredictionBar(QFrame):
     def _tell(self) -> None:
         """The facts first, for room is short: what to press is left out first, then how old it is."""
         if not self._available:
-            self._facts.set_texts([self._absence or "Train to see a prediction"])
+            self._facts.set_texts([self.absence])
             return
         source, age, sure = self._source, self._age, self._sureness
         name = source.partition(",")[0]

@@ -21,7 +21,9 @@ from PySide6.QtWidgets import (
 from PySide6.QtWidgets import QTreeWidgetItem as Item
 
 from app.panels.parts import IconPushButton, label
+from app.score_words import images_words, score_words
 from app.theme import SPACE
+from core.learning.runs import BestScore
 
 _PathRole: Final = Qt.ItemDataRole.UserRole
 
@@ -32,7 +34,7 @@ class RunSummary:
 
     Attributes:
         path: run folder. model: title for people. started: local time. steps: done so far.
-        best_miou: None when nothing was scored, and then there may be no weights.
+        best: its best score; None when nothing was scored, and then there may be no weights.
         has_weights: `best.safetensors` is there.
     """
 
@@ -40,19 +42,33 @@ class RunSummary:
     model: str
     started: datetime
     steps: int = 0
-    best_miou: float | None = None
+    best: BestScore | None = None
     has_weights: bool = True
+
+    @property
+    def score(self) -> str:
+        """In words: "mIoU 0.712 on 4 held-out images"."""
+        best = self.best
+        return (
+            score_words(None, None)
+            if best is None
+            else score_words(best.miou, best.on, best.images, places=3)
+        )
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """Greater is better; see `BestScore.rank`."""
+        return (False, -1.0) if self.best is None else self.best.rank
 
 
 def offer_runs(choice: QComboBox, runs: Sequence[RunSummary]) -> None:
     """Fill a choice of the runs that have weights, the best one first; its data are their folders."""
     able = [run for run in runs if run.has_weights]
-    able.sort(key=lambda run: (run.best_miou is not None, run.best_miou or 0.0, run.started), reverse=True)
+    able.sort(key=lambda run: (run.rank, run.started), reverse=True)
     choice.clear()
     for position, run in enumerate(able):
-        miou = "not scored" if run.best_miou is None else f"mIoU {run.best_miou:.3f}"
-        best = ", best" if position == 0 and run.best_miou is not None else ""
-        choice.addItem(f"{run.model}, {run.started:%Y-%m-%d %H:%M}  ·  {miou}{best}", run.path)
+        best = "best: " if position == 0 and run.best is not None and len(able) > 1 else ""
+        choice.addItem(f"{run.model}, {run.started:%Y-%m-%d %H:%M}  ·  {best}{run.score}", run.path)
 
 
 class RunHistory(QFrame):
@@ -74,7 +90,7 @@ class RunHistory(QFrame):
         self._can_resume = True
         self._table = QTreeWidget()
         self._table.setProperty("kind", "field")
-        self._table.setHeaderLabels(["Started", "Network", "Steps", "Best mIoU"])
+        self._table.setHeaderLabels(["Started", "Network", "Steps", "Best mIoU", "on"])
         self._table.setRootIsDecorated(False)
         self._table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self._table.setUniformRowHeights(True)
@@ -103,7 +119,7 @@ class RunHistory(QFrame):
         layout.addWidget(self._table, 1)
         layout.addWidget(self._empty, 1)
         layout.addLayout(foot)
-        self.resize(560, 280)
+        self.resize(640, 280)
         self._table.itemSelectionChanged.connect(self._on_selection_changed)
         self._table.itemDoubleClicked.connect(self._on_resume)
         self._resume.clicked.connect(self._on_resume)
@@ -112,13 +128,15 @@ class RunHistory(QFrame):
 
     def set_runs(self, runs: Sequence[RunSummary]) -> None:
         """Show these runs, the newest first."""
-        best = max((run.best_miou for run in runs if run.best_miou is not None), default=None)
+        best = max((run.rank for run in runs if run.best is not None), default=None)
         self._table.clear()
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         for run in sorted(runs, key=lambda run: run.started, reverse=True):
-            miou = "—" if run.best_miou is None else f"{run.best_miou:.3f}"
-            star = " ★" if run.best_miou is not None and run.best_miou == best else ""
-            item = Item([f"{run.started:%Y-%m-%d %H:%M}", run.model, f"{run.steps:,}", miou + star])
+            miou, on = "—", ""
+            if run.best is not None:
+                miou = f"{run.best.miou:.3f}{' ★' if run.rank == best else ''}"
+                on = images_words(run.best.on, run.best.images)
+            item = Item([f"{run.started:%Y-%m-%d %H:%M}", run.model, f"{run.steps:,}", miou, on])
             item.setTextAlignment(2, right)
             item.setTextAlignment(3, right)
             item.setData(0, _PathRole, run.path)

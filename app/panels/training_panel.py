@@ -18,6 +18,7 @@ from app.panels.parts import IconButton, IconPushButton, format_duration, senten
 from app.panels.run_history import RunHistory, RunSummary
 from app.panels.training_footer import TrainingFooter
 from app.panels.training_setup import TrainingSetup
+from app.score_words import images_words, score_words
 from app.theme import SPACE, set_property
 from core.annotation.model import ClassList
 from core.learning.config import TrainConfig
@@ -28,6 +29,7 @@ from core.learning.events import (
     Finished,
     Notice,
     Prediction,
+    ScoredOn,
     StepDone,
     TrainingStarted,
     Validated,
@@ -65,6 +67,7 @@ class TrainingPanel(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._state: TrainingState = "idle"
         self._run: str | None = None
+        self._scored_on: ScoredOn | None = None
         self._classes = ClassList()
 
         self.train_button = IconPushButton("play", "Train", "primary")
@@ -189,7 +192,7 @@ class TrainingPanel(QWidget):
             self.loss.clear()
             self.miou.clear()
             self.scores.clear()
-        self._run = event.run
+        self._run, self._scored_on = event.run, None
         self.footer.start()
         self.footer.set_device(event.device)
         if event.weak_background:
@@ -199,12 +202,14 @@ class TrainingPanel(QWidget):
 
     def _on_validated(self, event: Validated) -> None:
         if event.miou is not None:
-            self.miou.append(event.step, event.seconds, event.miou, event.interval)
+            kind = f"on {images_words(event.on, event.images)}"
+            self.miou.append(event.step, event.seconds, event.miou, event.interval, kind)
+        self._scored_on = event.on
         self.scores.show_validation(event, self._classes)
 
     def _on_finished(self, event: Finished) -> None:
         how = {"stopped": "Stopped", "patience": "No better any more: ended"}.get(event.reason, "Finished")
-        best = "" if event.best_miou is None else f", best mIoU {event.best_miou:.2f}"
+        best = "" if event.best_miou is None else f", best {score_words(event.best_miou, self._scored_on)}"
         self.footer.set_notice(
             f"{how} after {event.steps:,} steps in {format_duration(event.seconds)}{best}: saved",
             detail=event.run,

@@ -25,6 +25,7 @@ from core.learning.events import LabelsCompared, Prediction, RunPrediction, Vali
 from core.learning.gain import Gain
 from core.learning.packed_mask import PackedMask
 from core.learning.revisions import Unseen
+from core.learning.runs import BestScore
 
 pytestmark = pytest.mark.usefixtures("dressed")
 
@@ -41,7 +42,8 @@ CLASSES = ClassList(
 
 def _summary(name: str, minute: int, miou: float | None = 0.5) -> RunSummary:
     started = datetime(2026, 3, 1, 6, minute)
-    return RunSummary(path=name, model="U-Net", started=started, steps=100, best_miou=miou)
+    best = None if miou is None else BestScore(miou, "validation", 8)
+    return RunSummary(path=name, model="U-Net", started=started, steps=100, best=best)
 
 
 def _run(name: str, **changes: object) -> ComparedRun:
@@ -327,7 +329,7 @@ def test_a_score_is_shown_with_its_interval(shown) -> None:
     scores = _scores(
         shown, interval=Interval(0.55, 0.68), class_intervals={"nerve": Interval(0.3, 0.5)}, miou=0.62
     )
-    assert scores.heading_text == "mIoU 0.62 (0.55–0.68) on 8 validation images"
+    assert scores.heading_text == "mIoU 0.62 (0.55–0.68) on 8 held-out images"
     tip = scores.view.model().index(1, 0).data(Qt.ItemDataRole.ToolTipRole)
     assert tip == "nerve: IoU 0.400, 95 % between 0.30 and 0.50"
 
@@ -339,7 +341,7 @@ def test_a_class_without_a_true_pixel_has_a_dash_and_a_reason(shown) -> None:
 
 
 def test_cross_fitted_scores_are_not_called_validation_images(shown) -> None:
-    assert _scores(shown, on="cross-fit", images=40).heading_text == "mIoU 0.60 on 40 images, cross-fitted"
+    assert _scores(shown, on="cross-fit", images=40).heading_text == "mIoU 0.60 on 40 cross-fitted images"
 
 
 def test_what_the_last_minutes_brought_is_said_until_another_project(shown) -> None:

@@ -20,6 +20,7 @@ from app.dialogs.message import Choice, MessageDialog, Toast, show_error
 from app.dialogs.shortcuts import ShortcutsDialog
 from app.panels.run_history import RunSummary
 from core.annotation.model import ClassList, LabelClass
+from core.learning.runs import BestScore
 
 pytestmark = pytest.mark.usefixtures("dressed")
 LEFT = Qt.MouseButton.LeftButton
@@ -138,8 +139,23 @@ def test_the_first_class_is_named_and_not_taken_for_background_by_mistake(qtbot:
 # --- export ---------------------------------------------------------------------------------------------
 
 RUNS = [
-    RunSummary(path="/r/good", model="U-Net", started=datetime(2025, 1, 1), steps=10, best_miou=0.7),
-    RunSummary(path="/r/late", model="FCN-8s", started=datetime(2025, 1, 3), steps=10, best_miou=0.6),
+    RunSummary(
+        path="/r/good",
+        model="U-Net",
+        started=datetime(2025, 1, 1),
+        steps=10,
+        best=BestScore(0.7, "validation", 3),
+    ),
+    RunSummary(
+        path="/r/late",
+        model="FCN-8s",
+        started=datetime(2025, 1, 3),
+        steps=10,
+        best=BestScore(0.6, "validation", 3),
+    ),
+    RunSummary(
+        path="/r/flattered", model="U-Net", started=datetime(2025, 1, 2), best=BestScore(0.9, "training", 2)
+    ),
     RunSummary(path="/r/none", model="U-Net", started=datetime(2025, 1, 4), has_weights=False),
 ]
 
@@ -160,7 +176,10 @@ def test_weights_of_the_best_run_are_offered_first(
     assert [export.run_choice.itemData(row) for row in range(export.run_choice.count())] == [
         "/r/good",
         "/r/late",
+        "/r/flattered",
     ]
+    assert export.run_choice.itemText(0).endswith("best: mIoU 0.700 on 3 held-out images")
+    assert export.run_choice.itemText(2).endswith("mIoU 0.900 on 2 training images")
     qtbot.mouseClick(export.boxes["onnx"], LEFT, pos=QPoint(8, 11))
     with qtbot.waitSignal(export.export_requested) as asked:
         qtbot.mouseClick(export.export_button, LEFT)

@@ -38,14 +38,14 @@ def key_of(bench) -> str:
     return bench.session.current.entry.key
 
 
-def predicted(bench, key: str | None = None, *, sure: int = 230, revision: int = 0, source: str = "U-Net"):
+def predicted(bench, key=None, *, sure=230, revision=0, source="U-Net", scored_on="validation"):
     classes = np.zeros(SIZE_HW, np.uint8)
     x, y, side = SPOTS["large"]
     classes[y : y + side // 2, x : x + side] = 1
     return Prediction(
         key=key_of(bench) if key is None else key, revision=revision, weights_version=1,
         classes=PackedMask.pack(classes), confidence=PackedMask.pack(np.full(SIZE_HW, sure, np.uint8)),
-        source=source, seconds=0.1,
+        source=source, seconds=0.1, scored_on=scored_on,
     )  # fmt: skip
 
 
@@ -190,13 +190,27 @@ def test_a_done_image_has_nothing_doubtful_left(bench, qtbot):
     qtbot.waitUntil(lambda: "Nothing of this image is doubtful" in bench.window.toast.text)
 
 
+def test_while_the_instant_learner_is_at_work_nobody_is_sent_to_train(bench):
+    """It is on from the start, and gives an overlay without a run."""
+    bench.window.actions_["train.live"].setChecked(True)
+    bench.trainer.engine_state_changed.emit("ready", "CPU")
+    bench.session.open_image("scan001.png")
+    bench.wait_for_image("scan001.png")
+    messages: list[str] = []
+    bench.session.message.connect(lambda text, _level: messages.append(text))
+    bench.key(Qt.Key.Key_I)
+    bench.window.controller.accept_all()
+    wanted = "There is no prediction for this image yet."
+    assert messages == [f"{wanted} Draw something: a prediction follows within seconds.", wanted]
+
+
 def test_without_a_prediction_it_says_what_to_do(make_window, image_folder, qtbot):
     bench = make_window()
     bench.open(image_folder(1))
     messages: list[str] = []
     bench.session.message.connect(lambda text, _level: messages.append(text))
     bench.key(Qt.Key.Key_I)
-    assert messages == ["There is no prediction for this image yet; train first."]
+    assert messages == ["There is no prediction for this image yet. Train to see a prediction."]
 
 
 # --- how sure, how old ------------------------------------------------------------------------------------
@@ -212,7 +226,7 @@ def test_the_bar_says_how_sure_what_is_in_view_is(bench, qtbot):
         bench,
         Prediction(
             key=event.key, revision=0, weights_version=2, classes=event.classes,
-            confidence=PackedMask.pack(confidence), source="U-Net", seconds=0.1,
+            confidence=PackedMask.pack(confidence), source="U-Net", seconds=0.1, scored_on="cross-fit",
         ),
     )  # fmt: skip
     assert "60 % sure" in bar.hint
@@ -221,6 +235,21 @@ def test_the_bar_says_how_sure_what_is_in_view_is(bench, qtbot):
     bench.canvas.centerOn(50, 100)
     qtbot.waitUntil(lambda: "20 % sure" in bar.hint)
     assert "in view" in bar.detail
+
+
+@pytest.mark.parametrize("scored_on", [None, "training"])
+def test_a_confidence_that_nobody_has_tested_is_not_shown(bench, scored_on):
+    say(bench, predicted(bench, sure=254, source="Instant learner", scored_on=scored_on))
+    bar, status = bench.window.page.prediction_bar, bench.window.status
+    assert "%" not in bar.hint
+    assert "not yet tested" in bar.hint
+    assert "two images are labelled" in bar.detail
+    x, y, _ = SPOTS["large"]
+    bench.canvas.cursor_moved.emit(x + 1.0, y + 1.0)
+    assert status.under_cursor[3] == "disc (prediction)"
+    say(bench, predicted(bench, sure=254, source="Instant learner", scored_on="cross-fit"))
+    assert "99 % sure" in bar.hint
+    assert "1.00" in status.under_cursor[3]
 
 
 def labels_told(bench) -> list[LabelsChanged]:
@@ -257,9 +286,11 @@ def test_words_for_age_and_sureness():
     assert behind(of, edits=2, seconds=9, training=False, live=False) == ""
     assert behind(of, edits=0, seconds=9, training=True, live=True) == "9 s old"
     assert behind(of, edits=0, seconds=1, training=True, live=True) == ""
-    assert sureness(0.876) == "87 % sure"
-    assert sureness(0.9999) == "99 % sure"
-    assert sureness(1.0) == "100 % sure"
+    assert sureness(of, 0.876) == "not yet tested", "nobody has scored it"
+    of = replace(of, scored_on="validation")
+    assert sureness(of, 0.876) == "87 % sure"
+    assert sureness(of, 0.9999) == "99 % sure"
+    assert sureness(of, 1.0) == "100 % sure"
     said = sureness_detail(of, 0.876, whole=True)
     assert said.startswith("On average the classes shown of this image are 87.6% likely")
     assert "has not been measured" in said

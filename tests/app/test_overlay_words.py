@@ -23,9 +23,10 @@ OLDER, NEW = "runs/2026-01-02_06-12-00-unet", "runs/2026-01-02_08-00-00-unet"
 
 def predicted(source: str, run: str | None, miou: float | None = None, key: str = "a.png") -> Prediction:
     pixels = PackedMask.pack(np.zeros((48, 64), np.uint8))
+    on, images = (None, None) if miou is None else ("validation", 4)
     return Prediction(
         key=key, revision=0, weights_version=1, classes=pixels, confidence=pixels, source=source, seconds=0.1,
-        run=run, miou=miou,
+        run=run, miou=miou, scored_on=on, scored_images=images,
     )  # fmt: skip
 
 
@@ -53,12 +54,12 @@ def compared(older: float, run: float | None, *, run_is_shown: bool = False) -> 
 def test_both_scores_are_said_while_the_older_prediction_is_shown() -> None:
     words = OverlayWords()
     older = predicted("U-Net, run of 06:12", OLDER, miou=0.6)
-    assert words.of(older) == "U-Net, run of 06:12, mIoU 0.60"
+    assert words.of(older) == "U-Net, run of 06:12, mIoU 0.60 on 4 held-out images"
     words.on_event(started(NEW))
     words.on_event(validated(0.32))
-    assert words.of(older) == "U-Net, run of 06:12, mIoU 0.60"
+    assert words.of(older) == "U-Net, run of 06:12, mIoU 0.60 on 4 held-out images"
     assert words.on_event(compared(0.51, 0.32))
-    assert words.of(older) == "U-Net, run of 06:12, mIoU 0.51; new run at 0.32"
+    assert words.of(older) == "U-Net, run of 06:12, mIoU 0.51 on 3 held-out images; new run at 0.32"
     words.on_event(compared(0.51, None))
     assert words.of(older).endswith("; new run not scored yet")
 
@@ -70,9 +71,20 @@ def test_a_run_that_has_taken_over_is_said_with_its_own_score() -> None:
     assert words.of(live) == "U-Net, step 40"
     words.on_event(validated(0.55))
     words.on_event(compared(0.51, 0.55, run_is_shown=True))
-    assert words.of(live) == "U-Net, step 40, mIoU 0.55"
+    assert words.of(live) == "U-Net, step 40, mIoU 0.55 on 3 held-out images"
     words.on_event(started("runs/another"))
-    assert words.of(predicted("U-Net, run of 08:00", NEW, miou=0.7)) == "U-Net, run of 08:00, mIoU 0.70"
+    assert (
+        words.of(predicted("U-Net, run of 08:00", NEW, miou=0.7))
+        == "U-Net, run of 08:00, mIoU 0.70 on 4 held-out images"
+    )
+
+
+def test_a_run_s_score_is_not_passed_off_as_that_of_both_learners_together() -> None:
+    words = OverlayWords()
+    words.on_event(started(NEW))
+    words.on_event(validated(0.55))
+    said = words.of(predicted("Instant learner and U-Net, step 40", NEW))
+    assert said == "Instant learner and U-Net, step 40; U-Net alone mIoU 0.55 on 3 held-out images"
 
 
 def test_what_is_awaited_is_said() -> None:
@@ -127,8 +139,8 @@ def test_while_the_engine_starts_the_bar_names_the_run_that_is_loaded(bench, fol
     key = bench.session.current.entry.key
     run = str(folder_with_run / "runs" / "2026-01-02_06-12-00-unet")
     bench.trainer.event_received.emit(predicted("U-Net, run of 02 Jan, 06:12", run, miou=0.5, key=key))
-    said = "U-Net, run of 02 Jan, 06:12, mIoU 0.50  ·  0 % sure  ·  Press Enter over a region to accept it"
-    assert bar.hint == said
+    said = "U-Net, run of 02 Jan, 06:12, mIoU 0.50 on 4 held-out images  ·  0 % sure  ·  Press Enter"
+    assert bar.hint.startswith(said)
 
 
 def test_weights_that_cannot_predict_here_are_not_announced(folder_with_run: Path) -> None:

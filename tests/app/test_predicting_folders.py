@@ -17,6 +17,7 @@ from app.panels.run_history import RunSummary
 from core.learning.commands import HoldFolder, PredictFolder
 from core.learning.events import FolderEnded, FolderProblem, FolderProgress
 from core.learning.folder_job import PendingJob, PredictionJob
+from core.learning.runs import BestScore
 from core.project.layout import ProjectLayout
 
 LEFT = Qt.MouseButton.LeftButton
@@ -33,7 +34,8 @@ def dialog(shown: Callable[..., PredictFolderDialog], dressed: None, tmp_path: P
 
 
 def run(folder: Path) -> RunSummary:
-    return RunSummary(path=str(folder / "run"), model="U-Net", started=datetime(2026, 5, 4), best_miou=0.7)
+    best = BestScore(0.7, "training", 2)
+    return RunSummary(path=str(folder / "run"), model="U-Net", started=datetime(2026, 5, 4), best=best)
 
 
 def test_what_is_missing_is_said_one_after_the_other(dialog: PredictFolderDialog, tmp_path: Path) -> None:
@@ -41,6 +43,7 @@ def test_what_is_missing_is_said_one_after_the_other(dialog: PredictFolderDialog
     assert "train first" in dialog.lead_text
     dialog.set_runs([run(tmp_path)])
     assert dialog.lead_text == "Choose a folder of images."
+    assert dialog.run_choice.currentText().endswith("mIoU 0.700 on 2 training images")
     dialog.images.setText(str(tmp_path / "gone"))
     assert "is no folder" in dialog.lead_text
     assert not dialog.start_button.isEnabled()

@@ -33,6 +33,7 @@ from core.learning.events import (
     Validated,
 )
 from core.learning.packed_mask import PackedMask
+from core.learning.runs import BestScore
 
 CLASSES = ClassList((LabelClass(0, "background", "#000000"), LabelClass(1, "nerve", "#ffcc00")), 0)
 LEFT = Qt.MouseButton.LeftButton
@@ -64,6 +65,19 @@ def step(number: int, loss: float = 1.0, **changes: object) -> StepDone:
         "time_budget_s": 300.0, "images_per_s": 12.34, "memory_bytes": None,
     }  # fmt: skip
     return StepDone(**(values | changes))  # type: ignore[arg-type]
+
+
+def finished(*, best_miou: float) -> Finished:
+    return Finished(
+        run="/runs/a",
+        model="unet",
+        steps=840,
+        seconds=192.0,
+        best_miou=best_miou,
+        per_class_iou={},
+        resumed_step=None,
+        reason="stopped",
+    )
 
 
 def validated(number: int, miou: float | None, **changes: object) -> Validated:
@@ -275,13 +289,22 @@ def test_a_second_run_starts_clean_and_a_continued_one_goes_on(panel: TrainingPa
 def test_scores_say_what_they_are_measured_on(panel: TrainingPanel) -> None:
     panel.on_event(started())
     panel.on_event(validated(10, 0.71))
-    assert panel.scores.heading_text == "mIoU 0.71 on 3 validation images, which are few"
+    assert panel.scores.heading_text == "mIoU 0.71 on 3 held-out images, which are few"
     model = panel.scores.view.model()
     rows = [model.index(row, 0, QModelIndex()) for row in range(model.rowCount())]
     assert [row.data() for row in rows] == ["background", "nerve"]
     assert "no true pixel" in rows[1].data(Qt.ItemDataRole.ToolTipRole)
     panel.on_event(validated(20, None, on="training", images=2))
-    assert panel.scores.heading_text == "mIoU — on training images: too few are done"
+    assert panel.scores.heading_text == "mIoU — on 2 training images: none is held out"
+
+
+def test_a_score_on_training_images_says_so_wherever_it_is_shown(qtbot: QtBot, panel: TrainingPanel) -> None:
+    panel.on_event(started())
+    panel.on_event(validated(10, 0.91, on="training", images=2))
+    qtbot.waitUntil(lambda: panel.miou.value_text == "0.910")
+    assert panel.miou.where_text.startswith("on 2 training images")
+    panel.on_event(finished(best_miou=0.91))
+    assert panel.footer.notice_text.endswith("best mIoU 0.91 on training images: saved")
 
 
 def test_the_footer_tells_progress_device_and_speed(panel: TrainingPanel) -> None:
@@ -311,19 +334,10 @@ def test_notices_failures_and_the_end_are_told(panel: TrainingPanel) -> None:
     panel.on_event(Failed(during="train", text="No labelled pixel: draw something.", detail="Traceback"))
     assert footer.notice_text == "No labelled pixel: draw something."
     assert footer._notice.property("role") == "error"
-    panel.on_event(
-        Finished(
-            run="/runs/a",
-            model="unet",
-            steps=840,
-            seconds=192.0,
-            best_miou=0.712,
-            per_class_iou={},
-            resumed_step=None,
-            reason="stopped",
-        )
-    )
-    assert footer.notice_text == "Stopped after 840 steps in 3:12, best mIoU 0.71: saved"
+    panel.on_event(validated(840, 0.712))
+    panel.on_event(finished(best_miou=0.712))
+    said = "Stopped after 840 steps in 3:12, best mIoU 0.71 on held-out images: saved"
+    assert footer.notice_text == said
 
 
 def test_weak_background_is_said(panel: TrainingPanel) -> None:
@@ -421,7 +435,11 @@ def test_figures_are_written_as_people_read_them() -> None:
 
 RUNS = [
     RunSummary(
-        path="/r/old", model="FCN-8s / VGG16", started=datetime(2025, 1, 1, 9), steps=10, best_miou=0.7
+        path="/r/old",
+        model="FCN-8s / VGG16",
+        started=datetime(2025, 1, 1, 9),
+        steps=10,
+        best=BestScore(0.7, "validation", 4),
     ),
     RunSummary(path="/r/new", model="U-Net", started=datetime(2025, 1, 2, 9), steps=20),
 ]
@@ -432,8 +450,11 @@ def test_history_lists_runs_newest_first_and_continues_one(qtbot: QtBot, panel: 
     qtbot.mouseClick(panel.history_button, LEFT)
     history = panel.history
     qtbot.waitUntil(history.isVisible)
-    shown = [history._table.topLevelItem(row).text(3) for row in range(2)]  # type: ignore[union-attr]
-    assert shown == ["—", "0.700 ★"]
+    shown = [
+        [history._table.topLevelItem(row).text(column) for column in (3, 4)]  # type: ignore[union-attr]
+        for row in range(2)
+    ]
+    assert shown == [["—", ""], ["0.700 ★", "4 held-out images"]]
     with qtbot.waitSignal(panel.run_resume_requested) as asked:
         qtbot.mouseClick(history._resume, LEFT)
     assert asked.args == ["/r/new"]
