@@ -23,6 +23,8 @@ NARROW: dict[str, Option] = {
     "deep": '{"name": "unet", "encoder": "plain", "options": {"encoder_width": 4, "width": 4}}',
     "instant_encoder": "plain",
 }
+NARROW_OF: dict[str, dict[str, Option]] = {"unet_paper": {"width": 6, "depth": 2}}
+"""What single architectures need besides, or instead."""
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +53,7 @@ def narrow() -> Callable[..., SegmentationNetwork]:
     def build_narrow(name: str, classes: int = 3, **options: Option) -> SegmentationNetwork:
         spec = model_spec(name)
         known = {option.name for option in spec.options}
-        width = {key: value for key, value in NARROW.items() if key in known}
+        width = {key: value for key, value in (NARROW | NARROW_OF.get(name, {})).items() if key in known}
         return build(name, classes=classes, encoder="plain", **(width | options))
 
     return build_narrow

@@ -54,9 +54,14 @@ def halves() -> tuple[Tensor, Tensor]:
     return pixels, targets
 
 
-def train(network: SegmentationNetwork, steps: int, rate: float = 1e-2) -> float:
+RATES = {"unet_paper": 3e-3}
+"""Of networks without normalisation layers, which take smaller steps."""
+
+
+def train(network: SegmentationNetwork, steps: int) -> float:
     """Adam on three images; returns the last loss."""
     pixels, targets = halves()
+    rate = RATES.get(network.architecture, 1e-2)
     x = Normalize(network.normalization)(pixels)
     optimizer = torch.optim.Adam(network.parameters(), lr=rate)
     loss = 0.0

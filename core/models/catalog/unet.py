@@ -7,13 +7,17 @@ from typing import Final
 from core.models.catalog.common import ENCODER_WIDTH, FEATURE_ENCODERS, UPSAMPLING
 from core.models.specs import ModelSpec, OptionSpec
 
+_PAPER: Final = (
+    "Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation,"
+    " MICCAI 2015, arXiv:1505.04597"
+)
+
 UNET: Final = (
     ModelSpec(
         name="unet",
         title="U-Net",
         family="U-Net",
-        paper="Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation,"
-        " MICCAI 2015, arXiv:1505.04597",
+        paper=_PAPER,
         year=2015,
         parameters=5_198_482,
         encoders=FEATURE_ENCODERS,
@@ -71,6 +75,43 @@ UNET: Final = (
                 maximum=90,
             ),
             ENCODER_WIDTH,
+        ),
+    ),
+    ModelSpec(
+        name="unet_paper",
+        title="U-Net (as published)",
+        family="U-Net",
+        paper=_PAPER,
+        year=2015,
+        parameters=31_031_810,
+        encoders=("plain",),
+        size_multiple=1,
+        build_from="core.models.unet_paper:unet_paper",
+        # Per pixel of the output, of crops of 256 and 128: the surroundings of small ones cost the most.
+        activation_bytes=5_590,
+        macs_per_pixel=1_830_063,
+        options=(
+            OptionSpec(
+                name="width",
+                help="root width: channels of the first level, doubled at each of the next; 64 in the paper",
+                default=64,
+                minimum=2,
+                maximum=128,
+            ),
+            OptionSpec(
+                name="depth",
+                help="max pools; with 4 the scores of 388 pixels need a tile of 572",
+                default=4,
+                minimum=1,
+                maximum=6,
+            ),
+            OptionSpec(
+                name="dropout",
+                help="percent of the features at the end of the contracting path left out while learning",
+                default=50,
+                minimum=0,
+                maximum=90,
+            ),
         ),
     ),
 )
