@@ -55,7 +55,7 @@ GROUPS: Final[tuple[tuple[str, tuple[FieldSpec, ...]], ...]] = (
           (("adamw", "AdamW"),
            ("sgd", "SGD with momentum"),
            ("rmsprop", "RMSprop"))),
-        F("momentum", "Momentum", "Of SGD and RMSprop: how much of the last step goes on.", "number"),
+        F("momentum", "Momentum", "Of SGD: how much of the last step goes on in the next.", "number"),
         F("schedule", "Fall of the rate", "How the learning rate comes down after its rise.", "choice",
           (("cosine", "Cosine"),
            ("poly", "Polynomial, power 0.9"),

@@ -1,4 +1,4 @@
-"""How long a run lasts, and how fast it learns when: budget, stages, warm-up and cosine.
+"""How long a run lasts, and how fast it learns when: budget, stages, rise and fall of the rate.
 
 With `steps` everything depends on the step alone, so that an interrupted run can be repeated exactly; with
 `seconds` on the share of the time that is gone, so that the rate reaches its end whatever the machine.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
+
+from core.learning.config import Schedule
 
 ENDLESS_STEPS: Final = 1500
 """Steps until the rate of a run without a budget has come down."""
@@ -20,6 +22,11 @@ ENDLESS_WARMUP: Final = 16 / ENDLESS_STEPS
 """A share of ENDLESS_STEPS would be minutes on a slow machine, and the first overlays would be empty."""
 COARSE_SHARE: Final = 0.75
 LATER_STAGE_PEAK: Final = 0.5
+POLY_POWER: Final = 0.9
+"""Of what is left of the run (Liu et al. 2015, arXiv:1506.04579; all of DeepLab)."""
+CYCLE_RISE: Final = 0.3
+"""Share of one cycle with a rising rate (Smith and Topin 2017, arXiv:1708.07120)."""
+CYCLE_START: Final = 0.04
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,18 +103,41 @@ def rate_factor(
     stages: int = 1,
     coarse: float = COARSE_SHARE,
     floor: float = FLOOR,
+    schedule: Schedule = "cosine",
 ) -> float:
-    """Learning rate as a share of its peak: a linear rise, then half a cosine down to `floor`.
+    """Learning rate as a share of its peak: a linear rise, then the schedule's fall down to `floor`.
 
-    Every stage has its own rise and fall; later ones reach half the peak.
+    Every stage has its own rise and fall; later ones reach half the peak. One cycle rises for CYCLE_RISE,
+    whatever the warm-up. A plateau only rises here: what lowers it are scores.
     """
     stage, done = stage_at(progress, stages, coarse)
     peak = 1.0 if stage == 0 else LATER_STAGE_PEAK
+    if schedule == "one_cycle":
+        if done < CYCLE_RISE:
+            return peak * (1.0 - (1.0 - CYCLE_START) * _half_cosine(done / CYCLE_RISE))
+        warmup = CYCLE_RISE
     if done < warmup:
         # Not from zero: the first step of a resumed or a very short run must move, too.
         return peak * max(done / warmup, 0.02)
     fall = min((done - warmup) / max(1.0 - warmup, 1e-9), 1.0)
-    return peak * (floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * fall)))
+    return peak * (floor + (1.0 - floor) * _left(schedule, fall))
+
+
+def _left(schedule: Schedule, fall: float) -> float:
+    """Of what the rate falls by, the share that is left after so much of the fall, 0..1."""
+    match schedule:
+        case "cosine" | "one_cycle":
+            return _half_cosine(fall)
+        case "poly":
+            return float((1.0 - fall) ** POLY_POWER)
+        case "plateau":
+            return 1.0
+    assert_never(schedule)
+
+
+def _half_cosine(x: float) -> float:
+    """From 1 at 0 down to 0 at 1."""
+    return 0.5 * (1.0 + math.cos(math.pi * x))
 
 
 def frozen_at(progress: float, *, freeze: float, stages: int = 1, coarse: float = COARSE_SHARE) -> bool:

@@ -38,7 +38,7 @@ class TrainConfig:
         batch: crops a step; shrinks on out-of-memory with gradient accumulation; None: by preset.
         image_scale: factor images are resized by before the network sees them, in training and prediction
             alike (0.5 halves both sides); None: chosen from the sizes of images and labelled regions.
-        optimizer: what moves the weights. momentum: of "sgd" and "rmsprop".
+        optimizer: what moves the weights. momentum: of "sgd".
         schedule: how the rate falls after its rise: half a cosine, a power of what is left of the run, one
             cycle (a longer rise, momentum falling meanwhile), or step by step when scores do not improve.
         precision: "auto" computes in bfloat16 on a GPU and in float32 elsewhere.

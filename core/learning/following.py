@@ -40,9 +40,11 @@ def follow(team: Group, store: LabelStore) -> None:
             state = _agreed(team, store, word.message, state)
             continue
         assert state is not None
-        if word.message is not None:
-            for key in set(store.labelled_keys()) - set(word.message["keys"]):
+        message = word.message or {}
+        if "keys" in message:
+            for key in set(store.labelled_keys()) - set(message["keys"]):
                 store.remove(key)
+        state.learner.plateau.cuts = message.get("cuts", state.learner.plateau.cuts)
         with state.randomness.own():
             for _event in state.keep_up(word.progress):
                 pass

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,14 +29,10 @@ from core.learning.distributed import Place
 from core.learning.ema import Ema
 from core.learning.loss_recipe import LossRecipe
 from core.learning.memory import Load
+from core.learning.optimizers import cycle_momentum, new_optimizer
+from core.learning.plateau import Plateau
 from core.learning.sampler import Windows
 from core.models.network import Normalize, SegmentationNetwork
-
-SCORE_INPUTS: Final = 160
-SCORE_FACTORS: Final = (0.25, 10.0)
-"""A score layer of n inputs learns SCORE_INPUTS / n times as fast as the decoder, within these limits."""
-WIDEST: Final = 4096
-"""Layers of more inputs learn that much more slowly: FCN's fc6 has 25088."""
 
 
 class Learner:
@@ -52,6 +48,7 @@ class Learner:
         normalize: pixels 0..255 as the network wants them.
         load: how much of a batch is computed at a time, and where.
         lr: rate of the decoder at present.
+        plateau: hears the scores, and lowers the rate where the schedule is to follow them.
         stage: of the network's `stages()`, by position.
     """
 
@@ -64,11 +61,12 @@ class Learner:
         self.load = Load(config.crop or 0, config.batch or 0, "cuda" if device.type == "cuda" else "cpu")
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.ema = Ema(self.network, config.ema)
-        self.optimizer = self._new_optimizer()
+        self.optimizer = new_optimizer(self.network, self.config)
         self.normalize = Normalize(network.normalization).to(device)
         self.augment_settings = AugmentSettings(turns=config.turns) if config.augment else None
         self.augment = self._new_augmenter()
         self.lr = 0.0
+        self.plateau = Plateau()
         self.stage = 0
         self._world = 1
         self._pretrained = pretrained
@@ -86,9 +84,10 @@ class Learner:
         return self.augment(windows, self.load.crop)
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """bf16 on CUDA; on a CPU without AMX it is two to three times slower than float32."""
-        if self.device.type == "cuda":
-            return torch.autocast("cuda", torch.bfloat16)
+        """By itself bf16 on CUDA only: on a CPU without AMX it is two to three times slower than float32."""
+        precision = self.config.precision
+        if precision == "bfloat16" or (precision == "auto" and self.device.type == "cuda"):
+            return torch.autocast(self.device.type, torch.bfloat16)
         return contextlib.nullcontext()
 
     def apply_gradients(self) -> Tensor:
@@ -135,7 +134,12 @@ class Learner:
             stages=len(stages),
             coarse=coarse,
             floor=ENDLESS_FLOOR if endless else FLOOR,
+            schedule=self.config.schedule,
         )
+        if self.config.schedule == "one_cycle":
+            cycle_momentum(self.optimizer, factor)
+        elif self.config.schedule == "plateau":
+            factor *= max(self.plateau.factor, FLOOR)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor
         self.lr = (self.config.lr or 0.0) * factor
@@ -143,6 +147,7 @@ class Learner:
 
     def _enter_stage(self, stage: int) -> None:
         self.stage = stage
+        self.plateau.begin_anew()
         name = self.network.stages()[stage]
         self.network.enter_stage(name)
         self.ema.enter_stage(name)
@@ -194,7 +199,7 @@ class Learner:
             self.network.to(self.device)
             self.ema.network.to(self.device)
             self.normalize.to(self.device)
-            self.optimizer = self._new_optimizer()
+            self.optimizer = new_optimizer(self.network, self.config)
             self.optimizer.load_state_dict(optimizer_state)
             self.augment = self._new_augmenter()
         self._set_modes()
@@ -216,6 +221,7 @@ class Learner:
             "stage": self.stage,
             "frozen": self._frozen,
             "rate_cut": self._rate_cut,
+            "plateau": self.plateau.state(),
             "load": [self.load.crop, self.load.piece * self._world, self.load.device],
             "rng": rng,
         }
@@ -226,6 +232,7 @@ class Learner:
         self._frozen = state["frozen"]
         self._rate_cut = state["rate_cut"]
         self._enter_stage(state["stage"])
+        self.plateau.restore(state.get("plateau", [0, 0]))  # older runs have none
         crop, piece, device = state["load"]
         if device == self.device.type:
             self._carry(Load(crop, max(1, piece // self._world), device))
@@ -255,23 +262,6 @@ class Learner:
 
     # --- parts ---------------------------------------------------------------------------------------------
 
-    def _new_optimizer(self) -> torch.optim.AdamW:
-        """AdamW; the encoder learns at its lower rate, the decoder's layers as `rate_factors` says."""
-        lr = self.config.lr or 0.0
-        factors = rate_factors(self.network)
-        by_rate: dict[float, list[nn.Parameter]] = {1.0: []}
-        for parameter in self.network.decoder_parameters():
-            by_rate.setdefault(factors.get(id(parameter), 1.0), []).append(parameter)
-        groups: list[dict[str, Any]] = [
-            {"params": parameters, "lr": lr * factor, "peak_lr": lr * factor}
-            for factor, parameters in by_rate.items()
-            if parameters
-        ]
-        encoder_lr = lr * self.config.encoder_lr_factor
-        encoder = list(self.network.encoder_parameters())
-        groups.append({"params": encoder, "lr": encoder_lr, "peak_lr": encoder_lr})
-        return torch.optim.AdamW(groups, weight_decay=self.config.weight_decay, fused=True)
-
     def _new_augmenter(self) -> Augmenter:
         return Augmenter(
             self.augment_settings,
@@ -279,25 +269,3 @@ class Learner:
             seed=self.config.seed,
             weak_weight=self.config.weak_background,
         )
-
-
-def rate_factors(network: SegmentationNetwork) -> dict[int, float]:
-    """Learning rates of the decoder's convolutions as multiples of its rate, by the id of their parameters.
-
-    Adam moves each weight by about the rate a step, whatever its gradient, and so a layer's output by an
-    amount that grows with its number of inputs (compare Yang et al. 2022, arXiv:2203.03466). Scores over a
-    few features would hardly move in some hundred steps: on ultrasound images a class that left all of 8 last
-    features at zero stayed just below the background for 400 steps, seen but never shown. And a layer over
-    tens of thousands of inputs would be thrown about.
-    """
-    factors: dict[int, float] = {}
-    for module in network.modules():
-        if not isinstance(module, nn.Conv2d):
-            continue
-        inputs = module.weight[0].numel()
-        if module.out_channels == network.classes:
-            factor = min(max(SCORE_INPUTS / inputs, SCORE_FACTORS[0]), SCORE_FACTORS[1])
-        else:
-            factor = min(WIDEST / inputs, 1.0)
-        factors |= {id(parameter): factor for parameter in module.parameters()}
-    return factors

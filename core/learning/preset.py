@@ -19,9 +19,10 @@ import cv2
 import numpy as np
 
 from core.learning.budget import COARSE_SHARE
-from core.learning.config import DEFAULT_ENCODER, DEFAULT_MODEL, Preset, TrainConfig
+from core.learning.config import DEFAULT_ENCODER, DEFAULT_MODEL, Optimizer, Preset, TrainConfig
 from core.learning.data import ImageLabels, LabelStore
 from core.models.registry import estimate_memory, macs_per_pixel, model_spec
+from core.models.specs import ModelSpec
 
 Device: TypeAlias = Literal["cpu", "cuda"]
 
@@ -31,6 +32,8 @@ NARROWEST: Final = 16.0
 MEASURED_IMAGES: Final = 24
 FAMILY_RATES: Final = {"FCN": 0.3}
 """Learning rates of families without normalisation layers, as a share of the preset's."""
+OPTIMIZER_RATES: Final[dict[Optimizer, float]] = {"adamw": 1.0, "sgd": 10.0, "rmsprop": 1.0}
+"""Rates that do about the same, as multiples of AdamW's: SGD's steps are as long as the gradients are."""
 DEAREST_STEP: Final = 2.2
 """On a CPU, what a step may compute as a multiple of the default network's. Dense convolutions run faster
 there than the default encoder's depthwise ones: so much more computing takes not much more time."""
@@ -86,10 +89,15 @@ def without_images(config: TrainConfig, device: Device) -> tuple[TrainConfig, fl
         model=config.network,
         crop=recipe.crop if config.crop is None else config.crop,
         batch=recipe.batch if config.batch is None else config.batch,
-        lr=recipe.lr * FAMILY_RATES.get(spec.family, 1.0) if config.lr is None else config.lr,
+        lr=recipe.lr * usual_rate(config, spec) if config.lr is None else config.lr,
         coarse_share=coarse_share if config.coarse_share is None else config.coarse_share,
     )
     return filled, recipe.view
+
+
+def usual_rate(config: TrainConfig, spec: ModelSpec) -> float:
+    """As a multiple of the preset's rate."""
+    return FAMILY_RATES.get(spec.family, 1.0) * OPTIMIZER_RATES[config.optimizer]
 
 
 PROMISES: Final[dict[Preset, str]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -38,7 +38,7 @@ def share_state(state: TrainState) -> None:
             "checkpoint": state.checkpoint(),
         },
     )
-    state.labels_told = state.store.revision
+    state.labels_told, state.cuts_told = state.store.revision, state.learner.plateau.cuts
     in_trouble = state.team.agree(None)
     if in_trouble:
         ranks = ", ".join(map(str, in_trouble))
@@ -49,11 +49,15 @@ def announce_step(state: TrainState) -> None:
     """Have all processes do the step that this one is about to do."""
     if not state.team.place.leads or state.team.world == 1:
         return
-    message = None
+    message: dict[str, Any] = {}
     if state.store.revision != state.labels_told:  # an image could not be read and was left out
         state.labels_told = state.store.revision
-        message = {"keys": list(state.store.labelled_keys())}
-    if state.team.announce(Order.STEP, progress=state.share_done, mark=state.sampler.mark, message=message):
+        message["keys"] = list(state.store.labelled_keys())
+    if state.learner.plateau.cuts != state.cuts_told:  # only this process scores
+        message["cuts"] = state.cuts_told = state.learner.plateau.cuts
+    if state.team.announce(
+        Order.STEP, progress=state.share_done, mark=state.sampler.mark, message=message or None
+    ):
         state.request_stop()
 
 

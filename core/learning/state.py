@@ -55,7 +55,7 @@ class TrainState:
         keeping: saves it, and goes back to what was saved.
         randomness: what the network drops; nothing else draws from it.
         team: the processes that share the work of a step; by default this one alone.
-        labels_told: the store's revision that they know.
+        labels_told, cuts_told: the store's revision and the learner's plateau that they know.
         notify: hears of what takes a while beside training.
     """
 
@@ -103,6 +103,7 @@ class TrainState:
         self.notify = notify
         self.team = Team()
         self.labels_told = store.revision
+        self.cuts_told = 0
         self.step_s = 0.0
         self._last_step_s = 0.0
         self._last_report_s = 0.0
@@ -307,6 +308,7 @@ class TrainState:
         `on` is what was scored, where that is not what was planned.
         """
         best = self.best.note(score, comparable, self.step)
+        self.learner.plateau.note(better=best)
         self.calibration = score.calibration or self.calibration
         on, seconds = self.validator.plan.on if on is None else on, self.clock.seconds
         self.record.score(score, on=on, step=self.step, seconds=seconds, lr=self.learner.lr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.learning.learner import rate_factors
+from core.learning.optimizers import rate_factors
 from core.models.registry import build
 
 
