@@ -1,9 +1,9 @@
 """The label audit: every labelled image is judged by a network that has never seen its labels.
 
 A network that learned from a wrong label half believes it. So the judges are heads of the instant learner,
-fitted by cross-fitting (`core.learning.instant.crossfit`) on the other images alone; the deep network, which
-has trained on what it would judge, is not asked. Shapes of a class that only their own image shows cannot be
-judged, and are counted.
+fitted by cross-fitting (`core.learning.instant.crossfit`) on the other images alone. The deep network has
+trained on most of what it would judge; on the images that its run holds out it has its say beside them.
+Shapes of a class that only their own image shows cannot be judged, and are counted.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.annotation.model import Annotation
 from core.errors import MaskloopError, NothingToLearnError
 from core.learning.data import LabelStore
 from core.learning.events import AuditEnded, AuditProgress, Event
+from core.learning.held_out_judge import HeldOutJudge
 from core.learning.instant.crossfit import FEWEST_IMAGES, Judge, judges
 from core.learning.instant.learner import FeaturesDone, InstantLearner
 from core.learning.instant.live import LiveInstant
@@ -28,13 +32,19 @@ STEPS: Final = 160
 _AUDITS: Final = "The label audit judges each image by what the others teach"
 
 
-def audit(learner: InstantLearner, store: LabelStore, root: Path) -> Iterator[AuditProgress | AuditEnded]:
+def audit(
+    learner: InstantLearner,
+    store: LabelStore,
+    root: Path,
+    deep: Callable[[], HeldOutJudge | None] = lambda: None,
+) -> Iterator[AuditProgress | AuditEnded]:
     """Judge every labelled image; one piece of work at a time.
 
     Args:
         learner: of these labels; its points are used, its head is left alone.
         store: the labels.
         root: the project's folder: shapes are read from the annotations in it.
+        deep: the deep network as it is by then, for images it has not learned from; None: there is none.
 
     Raises:
         NothingToLearnError: there are labels on fewer than two images.
@@ -54,7 +64,7 @@ def audit(learner: InstantLearner, store: LabelStore, root: Path) -> Iterator[Au
             yield AuditProgress(done=images, steps=len(keys), doing="learning from the other images")
             continue
         for key in judging.fold:
-            found = _judged(judging, store, shapes, key)
+            found = _judged(judging, store, shapes, key, deep)
             images += 1
             if found is not None:
                 regions += found.shapes
@@ -64,7 +74,13 @@ def audit(learner: InstantLearner, store: LabelStore, root: Path) -> Iterator[Au
     yield AuditEnded(images=images, regions=regions, left_out=left_out, complete=True)
 
 
-def _judged(judging: Judge, store: LabelStore, shapes: _Annotations, key: str) -> Judged | None:
+def _judged(
+    judging: Judge,
+    store: LabelStore,
+    shapes: _Annotations,
+    key: str,
+    deep: Callable[[], HeldOutJudge | None],
+) -> Judged | None:
     """None for an image whose files cannot be read, or that is gone by now."""
     network = judging.learner
     try:
@@ -72,9 +88,15 @@ def _judged(judging: Judge, store: LabelStore, shapes: _Annotations, key: str) -
         image, features = store.pixels(key), network.features(key)
     except (KeyError, MaskloopError):
         return None  # the list of problems has it
-    probabilities = network.predict(features, probabilities=True).probabilities
+    probabilities: NDArray[np.floating] | None = network.predict(features, probabilities=True).probabilities
     assert probabilities is not None
     classes = network.channels.classes
+    try:
+        other = deep()
+        if other is not None and key in other.images:
+            probabilities = other.joined(image, probabilities, classes.indices)
+    except MaskloopError:
+        pass  # weights that cannot be used are told where the person looks at an image
     return judge(key, image, annotation, labels.mask, probabilities, classes, judging.taught)
 
 
@@ -95,11 +117,18 @@ class LabelAuditor:
     Args:
         send: passes events to the window.
         instant: whose learner judges.
+        deep: as in `audit`.
     """
 
-    def __init__(self, send: Callable[[Event], None], instant: LiveInstant) -> None:
+    def __init__(
+        self,
+        send: Callable[[Event], None],
+        instant: LiveInstant,
+        deep: Callable[[], HeldOutJudge | None] = lambda: None,
+    ) -> None:
         self._send = send
         self._instant = instant
+        self._deep = deep
         self._work: Iterator[AuditProgress | AuditEnded] | None = None
         self._said: tuple[int, str] | None = None
 
@@ -115,7 +144,7 @@ class LabelAuditor:
             MaskloopError: the encoder's weights are not to be had.
         """
         learner = self._instant.learner or self._instant.new_learner()
-        self._work, self._said = audit(learner, store, root), None
+        self._work, self._said = audit(learner, store, root, self._deep), None
 
     def cancel(self) -> None:
         """Give up; what was found is known already."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -62,13 +63,32 @@ def mixed(
     height, width = deep.shape[1:]
     classes = np.empty((height, width), np.uint8)
     confidence = np.empty((height, width), np.uint8)
-    rows_at_once = max(1, (1 << 22) // (deep.shape[0] * width))
-    for top in range(0, height, rows_at_once):
-        rows = slice(top, top + rows_at_once)
-        logs = (1.0 - share) * np.log(deep[:, rows].astype(np.float32) + _FLOOR)
-        logs += share * np.log(instant[:, rows].astype(np.float32) + _FLOOR)
+    for rows, logs in _mixed_logs(deep, instant, share):
         best = logs.argmax(axis=0)
         logs -= np.take_along_axis(logs, best[None], axis=0)
         classes[rows] = values[best]
         confidence[rows] = np.round(255.0 / np.exp(logs / temperature).sum(axis=0)).astype(np.uint8)
     return PredictedMap(classes, confidence)
+
+
+def mixed_probabilities(
+    deep: NDArray[np.floating], instant: NDArray[np.floating], share: float
+) -> NDArray[np.float16]:
+    """As `mixed`, but the mixture's probabilities (C, H, W), at temperature 1."""
+    found = np.empty(deep.shape, np.float16)
+    for rows, logs in _mixed_logs(deep, instant, share):
+        likely = np.exp(logs - logs.max(axis=0))
+        found[:, rows] = likely / likely.sum(axis=0)
+    return found
+
+
+def _mixed_logs(
+    deep: NDArray[np.floating], instant: NDArray[np.floating], share: float
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Logarithms (C, rows, W) of the mixture, not normalised, some rows at a time."""
+    rows_at_once = max(1, (1 << 22) // (deep.shape[0] * deep.shape[2]))
+    for top in range(0, deep.shape[1], rows_at_once):
+        rows = slice(top, top + rows_at_once)
+        logs = (1.0 - share) * np.log(deep[:, rows].astype(np.float32) + _FLOOR)
+        logs += share * np.log(instant[:, rows].astype(np.float32) + _FLOOR)
+        yield rows, logs

@@ -97,7 +97,14 @@ class Engine:
         self._questions = RunQuestions(send)
         self._folder = FolderHost(send, clock)
         self._viewer = Viewer(send, self._answer_failure, self._must_give_way, clock, self._instant)
-        self._guide = Guide(send, self._answer_failure, self._viewer.overlay, self._instant, clock)
+        self._guide = Guide(
+            send,
+            self._answer_failure,
+            self._viewer.overlay,
+            self._instant,
+            clock,
+            lambda: bool(self._inbox.waiting()),
+        )
 
     @property
     def training(self) -> bool:

@@ -19,6 +19,10 @@ from core.learning.viewer import AnswersFailure
 
 AUDIT_SHARE: Final = 0.5
 """Of the time while a run trains: somebody waits for an audit."""
+AUDIT_TURN_S: Final = 1.0
+"""What an audit may take at a time while a run trains; a command ends the turn sooner."""
+MOST_OWED_S: Final = 5.0
+"""Of its share, what an audit may still take later, after a validation say."""
 
 
 class Guide:
@@ -30,6 +34,7 @@ class Guide:
         overlay: whose opinion counts for usefulness.
         instant: whose learner judges labels.
         clock: monotonic, seconds.
+        interrupted: whether something waits that goes before an audit's next piece.
     """
 
     def __init__(
@@ -39,14 +44,17 @@ class Guide:
         overlay: OverlayWeights,
         instant: LiveInstant,
         clock: Callable[[], float] = time.monotonic,
+        interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
         self._fail = fail
         self._rater = UsefulnessRater(send, overlay, instant, clock)
-        self._auditor = LabelAuditor(send, instant)
+        self._auditor = LabelAuditor(send, instant, overlay.held_out_judge)
         self._clock = clock
+        self._interrupted = interrupted
         self._root: Path | None = None
         self._store: LabelStore | None = None
-        self._not_before_s = float("-inf")
+        self._audit_left_s: float | None = None
+        self._audit_may_take_s = 0.0
 
     def follow(self, root: Path, store: LabelStore) -> None:
         """These labels, read anew: an audit of others is over."""
@@ -87,13 +95,27 @@ class Guide:
             return True
 
     def _audit(self, *, training: bool) -> bool:
+        """One piece of the audit; beside a run as many as make up for what the run has had since."""
+        if not training:
+            self._audit_left_s, self._audit_may_take_s = None, 0.0
+            self._audit_piece()
+            return True
         started_s = self._clock()
-        if training and started_s < self._not_before_s:
-            return False
+        had_s = 0.0 if self._audit_left_s is None else started_s - self._audit_left_s
+        self._audit_may_take_s += had_s * AUDIT_SHARE / (1.0 - AUDIT_SHARE)
+        self._audit_may_take_s = min(self._audit_may_take_s, MOST_OWED_S)
+        now_s = started_s
+        while self._auditor.busy and self._audit_may_take_s >= 0.0 and now_s - started_s < AUDIT_TURN_S:
+            self._audit_piece()
+            before_s, now_s = now_s, self._clock()
+            self._audit_may_take_s -= now_s - before_s
+            if self._interrupted():
+                break
+        self._audit_left_s = now_s
+        return True
+
+    def _audit_piece(self) -> None:
         try:
             self._auditor.tick()
         except Exception as error:  # noqa: BLE001 - the audit is over; the engine goes on
             self._fail("AuditLabels", error)
-        ended_s = self._clock()
-        self._not_before_s = ended_s + (ended_s - started_s) * (1.0 - AUDIT_SHARE) / AUDIT_SHARE
-        return True

@@ -16,9 +16,10 @@ from typing import Final
 from core.annotation.model import ClassList
 from core.errors import UsageError, WeightsFileError
 from core.learning.asking import Asker, Opinions, Speakers, interruption
-from core.learning.blending import instant_share
+from core.learning.blending import EVEN, instant_share
 from core.learning.events import Notice, OverlayCompared, Prediction, ScoredOn
 from core.learning.header import WeightsHeader, read_header
+from core.learning.held_out_judge import HeldOutJudge, held_out_by
 from core.learning.instant.live import LiveInstant
 from core.learning.packed_mask import PackedMask
 from core.learning.predict import Predictor, open_predictor
@@ -268,6 +269,23 @@ class OverlayWeights:
     def speakers(self) -> Speakers:
         """Who has a say at present; there must be weights to predict with (`version`)."""
         return self._speakers()
+
+    def held_out_judge(self) -> HeldOutJudge | None:
+        """The deep network that has a say, for images it has not learned from; None where there are none.
+
+        Raises:
+            WeightsFileError: its file cannot be read any more.
+        """
+        share = self._instant_share() if self._instant is not None and self._instant.version else EVEN
+        if self._deep_version is None or share == 1.0:
+            return None
+        if self._run_is_shown:
+            assert self._run is not None
+            images = self._run.validator.plan.held_out
+        else:
+            assert self._file is not None
+            images = held_out_by(None if self._file.run is None else RunFolder(self._file.run))
+        return HeldOutJudge(frozenset(images), self._deep_predictor(), share) if images else None
 
     def _speakers(self) -> Speakers:
         """Who has a say at present."""

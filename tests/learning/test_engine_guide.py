@@ -11,7 +11,9 @@ from PIL import Image
 
 from core.annotation.model import Annotation, AnnotationState, Shape, ShapeType, frozen_points
 from core.learning import audit, usefulness
+from core.learning.blending import mixed_probabilities
 from core.learning.commands import AuditLabels, LearnLive, RateImages, Train
+from core.learning.data import LabelStore
 from core.learning.events import (
     AuditEnded,
     AuditProgress,
@@ -20,7 +22,12 @@ from core.learning.events import (
     ImagesRated,
     Prediction,
     StepDone,
+    TrainingStarted,
 )
+from core.learning.guide import Guide
+from core.learning.held_out_judge import HeldOutJudge
+from core.learning.instant.live import LiveInstant
+from core.learning.overlay import OverlayWeights
 from core.learning.suspects import Suspect, fingerprint
 from core.project.project import ImageEntry, Project
 from tests.learning.engine_bench import SIDE, EngineBench, shrink_instant_learner, squares_bench
@@ -216,6 +223,75 @@ def test_a_class_that_only_one_image_shows_is_counted_and_not_judged(tmp_path: P
     bench.do(AuditLabels())
     bench.run(most=2000)
     assert bench.got(AuditEnded)[-1].left_out == 2
+
+
+def test_beside_a_run_an_audit_has_half_of_the_time(tmp_path: Path) -> None:
+    """Its pieces are short and the run's long: many of them belong to each."""
+    bench = squares_bench(tmp_path / "squares", images=2)
+    now_s, audited_s = 0.0, 0.0
+
+    class Work:
+        busy = True
+
+        def tick(self) -> None:
+            nonlocal now_s, audited_s
+            now_s, audited_s = now_s + 0.01, audited_s + 0.01
+
+    overlay, instant = OverlayWeights(bench.events.append), LiveInstant(bench.events.append)
+    guide = Guide(bench.events.append, lambda *_: None, overlay, instant, lambda: now_s, lambda: waits)
+    guide._auditor = Work()  # type: ignore[assignment]
+    waits = False
+    for step_s in (0.25, 0.25, 2.0, 0.7, 0.25) * 8:
+        now_s += step_s
+        assert guide.tick(training=True)
+    assert 0.45 < audited_s / now_s < 0.55
+    waits, before_s = True, audited_s
+    now_s += 1.0
+    guide.tick(training=True)
+    assert audited_s - before_s < 0.02, "a command that waits ends its turn"
+
+
+def test_the_deep_network_judges_only_what_its_run_holds_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    real = LabelStore.pixels
+    seen: list[str] = []
+
+    def pixels(store: LabelStore, key: str, scale: float = 1.0) -> object:
+        seen.append(key)
+        return real(store, key, scale)
+
+    joined = HeldOutJudge.joined
+
+    def noted(judge: HeldOutJudge, *args: object) -> object:
+        asked.append(seen[-1])
+        assert seen[-1] in judge.images
+        return joined(judge, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(LabelStore, "pixels", pixels)
+    monkeypatch.setattr(HeldOutJudge, "joined", noted)
+    monkeypatch.setattr(OverlayWeights, "_instant_share", lambda _self: 0.5)  # whatever a few steps score
+    bench, _ = two_squares(tmp_path / "squares")
+    bench.do(LearnLive(on=True))
+    bench.open()
+    bench.run()
+    bench.do(Train(config=replace(TINY, steps=20)))
+    bench.run(until=lambda: bool(bench.got(Finished)), most=2000)
+    held_out = bench.got(TrainingStarted)[-1].validation_images
+    assert held_out
+    bench.do(AuditLabels())
+    bench.run(most=2000)
+    assert bench.got(AuditEnded)[-1].complete
+    assert asked == list(held_out)
+
+
+def test_what_two_judges_say_lies_between_them() -> None:
+    one = np.array([[[0.9]], [[0.1]]], np.float16)
+    other = np.array([[[0.1]], [[0.9]]], np.float16)
+    assert mixed_probabilities(one, other, 0.5)[:, 0, 0].tolist() == pytest.approx([0.5, 0.5], abs=1e-3)
+    assert mixed_probabilities(one, other, 0.0)[0, 0, 0] == pytest.approx(0.9, abs=1e-3)
+    assert mixed_probabilities(one, one, 0.3)[:, 0, 0].tolist() == pytest.approx([0.9, 0.1], abs=1e-3)
 
 
 def _relabel(root: Path, entry: ImageEntry, label: str) -> None:

@@ -1,0 +1,60 @@
+"""A deep network as a judge of labels: of those images only that were held out while it learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import MaskloopError
+from core.learning.blending import mixed_probabilities
+from core.learning.predict import Predictor
+from core.learning.revisions import read_seen
+from core.learning.runs import RunFolder
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOutJudge:
+    """Asked about images whose labels its network has never learned from.
+
+    Attributes:
+        images: their keys.
+        predictor: the network at work.
+        share: of the other judge's opinion in what both say together, 0..1.
+    """
+
+    images: frozenset[str]
+    predictor: Predictor
+    share: float
+
+    def joined(
+        self, image: NDArray[np.uint8], other: NDArray[np.floating], indices: tuple[int, ...]
+    ) -> NDArray[np.floating]:
+        """What this network and another judge think together.
+
+        Args:
+            image: RGB (H, W, 3), uint8.
+            other: the other judge's probabilities (C, H, W).
+            indices: class index of each of its channels; the network must know the same classes.
+
+        Raises:
+            MaskloopError: the image cannot be predicted.
+        """
+        theirs = self.predictor.header.classes.indices
+        if set(theirs) != set(indices):
+            return other
+        mine = self.predictor.predict(image, probabilities=True).probabilities
+        assert mine is not None
+        return mixed_probabilities(mine[[theirs.index(index) for index in indices]], other, self.share)
+
+
+def held_out_by(run: RunFolder | None) -> tuple[str, ...]:
+    """Images that the kept weights of a run have not learned from; none where that is not known."""
+    if run is None:
+        return ()
+    try:
+        seen = read_seen(run.path)
+    except MaskloopError:
+        return ()
+    return () if seen is None else seen.held_out
