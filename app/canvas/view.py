@@ -30,7 +30,7 @@ from app.canvas.tools.registry import TOOLS
 from app.theme import Themed, Tokens, tokens
 from app.workers.tasks import TaskRunner
 from core.annotation.document import AnnotationDocument, Change
-from core.annotation.model import ClassList, LabelClass, Shape
+from core.annotation.model import ClassList, LabelClass, Shape, spoken_label
 from core.images.pyramid import Pyramid
 
 _SHARPEN_AFTER_MS: Final = 60
@@ -75,7 +75,7 @@ class CanvasView(Themed, ImageView):
         self._shapes = ShapePictures(
             self._index,
             self._color_of_uid,
-            lambda uid: self._shape(uid).label,
+            lambda uid: spoken_label(self._shape(uid).label),
             self._on_stretched,
             self._draw_later,
         )

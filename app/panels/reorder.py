@@ -43,11 +43,13 @@ class ReorderListView(QListView):
         row_moved(int, int): row `source` was dropped so that it should become row `target` (counted after its
             removal). Not sent when nothing would change.
         spot_clicked(int, str): the row, and what of it.
+        row_pressed(int): the left button goes down on a row, which is not chosen yet by that.
         space_pressed: the list itself has no use for this key.
     """
 
     row_moved = Signal(int, int)
     spot_clicked = Signal(int, str)
+    row_pressed = Signal(int)
     space_pressed = Signal()
 
     def __init__(self, spot_at: Callable[[QRect, QPoint], str], parent: QWidget | None = None) -> None:
@@ -63,6 +65,9 @@ class ReorderListView(QListView):
         """Hold back a press on a hot spot."""
         self._pressed_spot = self._spot(event)
         if self._pressed_spot is None:
+            index = self.indexAt(event.position().toPoint())
+            if event.button() == Qt.MouseButton.LeftButton and index.isValid():
+                self.row_pressed.emit(index.row())
             super().mousePressEvent(event)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Final
 
 from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, Qt, Signal
-from PySide6.QtWidgets import QAbstractItemView, QMenu, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QApplication, QMenu, QVBoxLayout, QWidget
 
 from app.icons import icon
 from app.panels.headings import PanelHeading
@@ -19,6 +19,8 @@ from app.theme import tokens
 from core.annotation.model import ClassList, Shape
 
 _EMPTY_TEXT: Final = "Nothing drawn here yet.\nChoose a tool above and draw."
+_SELECTING: Final = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.ControlModifier
+"""With these a click adds to what is selected."""
 
 
 class ShapePanel(QWidget):
@@ -41,6 +43,7 @@ class ShapePanel(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._told: frozenset[int] = frozenset()
         self._quiet = False
+        self._chosen_before: frozenset[int] = frozenset()
         self.model = ShapesModel(self)
         self.view = ReorderListView(ShapeDelegate.spot_at)
         self.view.setModel(self.model)
@@ -62,6 +65,8 @@ class ShapePanel(QWidget):
         self.setMinimumWidth(MIN_PANEL_WIDTH)
 
         self.view.selectionModel().selectionChanged.connect(self._on_selection_changed)
+        self.view.row_pressed.connect(self._on_row_pressed)
+        self.view.clicked.connect(self._on_clicked)
         self.view.doubleClicked.connect(self._on_double_clicked)
         self.view.row_moved.connect(self._on_row_moved)
         self.view.space_pressed.connect(self._on_space_pressed)
@@ -135,6 +140,18 @@ class ShapePanel(QWidget):
             return
         self._told = self.selection
         self.selection_changed.emit(self._told)
+
+    def _on_row_pressed(self, _row: int) -> None:
+        self._chosen_before = self.selection
+
+    def _on_clicked(self, index: QModelIndex) -> None:
+        """As in the canvas: a click takes the whole group, another one the shape alone."""
+        if QApplication.keyboardModifiers() & _SELECTING:
+            return
+        group = self.model.group_of(index.row())
+        if len(group) > 1 and self._chosen_before != group:
+            self.set_selection(group)
+            self.selection_changed.emit(group)
 
     def _on_double_clicked(self, index: QModelIndex) -> None:
         self.label_edit_requested.emit(self.model.shape_at(index.row()).uid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from PySide6.QtCore import (
@@ -10,13 +11,14 @@ from PySide6.QtCore import (
     QObject,
     QPersistentModelIndex,
     QPoint,
+    QPointF,
     QRect,
     QRectF,
     QSize,
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QPainter
+from PySide6.QtGui import QColor, QPainter, QPen
 from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from app.icons import icon_pixmap
@@ -25,14 +27,18 @@ from app.panels.reorder import ReorderListModel
 from app.panels.rows import paint_elided, paint_ground, row_size, small_font
 from app.theme import SPACE, tokens
 from core.annotation.locking import is_locked
-from core.annotation.model import IGNORE_LABEL, ClassList, Shape, ShapeType
+from core.annotation.model import IGNORE_LABEL, ClassList, Shape, ShapeType, spoken_label
 
 _INDEX = QModelIndex | QPersistentModelIndex
 ROW_HEIGHT: Final = 26
+_WIDEST_MARK: Final = 48
+"""Room for a group's number, logical pixels: other tools may give numbers of any length."""
 _IGNORED_COLOR: Final = "#8a8a8a"
 _UNKNOWN_COLOR: Final = "#b0b0b0"
 ShapeRole: Final = Qt.ItemDataRole.UserRole
 _ColorRole: Final = Qt.ItemDataRole.UserRole + 1
+_GroupRole: Final = Qt.ItemDataRole.UserRole + 2
+_WidestGroupRole: Final = Qt.ItemDataRole.UserRole + 3
 _ICONS: Final = {
     ShapeType.ORIENTED_RECTANGLE: "oriented-rectangle",
 }
@@ -47,6 +53,20 @@ def size_text(shape: Shape) -> str:
     holes = len(shape.holes)
     text = f"{count} pt"
     return f"{text}, {holes} hole{'' if holes == 1 else 's'}" if holes else text
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMark:
+    """What a row shows of its shape's group.
+
+    Attributes:
+        number: the `group_id`.
+        above, below: whether the row next to it is of the same group.
+    """
+
+    number: int
+    above: bool
+    below: bool
 
 
 MANY_ROWS: Final = 64
@@ -68,6 +88,8 @@ class ShapesModel(ReorderListModel):
         self._rows: list[Shape] = []
         self._row_of: dict[int, int] = {}
         self._classes = ClassList()
+        self._groups: dict[int, frozenset[int]] = {}
+        self._widest_group = ""
         self.hidden: frozenset[int] = frozenset()
 
     def set_shapes(self, shapes: Sequence[Shape]) -> None:
@@ -94,7 +116,7 @@ class ShapesModel(ReorderListModel):
         ]
         self._rows = new
         now = [row if row < head else row - removed + added for row in changed]
-        if len(now) > MANY_ROWS:
+        if self._find_groups() or len(now) > MANY_ROWS:
             self._tell_all()
             now = []
         for row in now:
@@ -121,6 +143,11 @@ class ShapesModel(ReorderListModel):
         """The row of a shape; None when it is not listed."""
         return self._row_of.get(uid)
 
+    def group_of(self, row: int) -> frozenset[int]:
+        """The uids of those that are grouped with the shape in a row, itself included; empty for none."""
+        number = self._rows[row].group_id
+        return frozenset() if number is None else self._groups[number]
+
     def rowCount(self, parent: _INDEX = QModelIndex()) -> int:  # noqa: B008 - Qt's own signature
         """One row a shape."""
         return 0 if parent.isValid() else len(self._rows)
@@ -129,16 +156,23 @@ class ShapesModel(ReorderListModel):
         """Text for screen readers and type-ahead, the shape for the delegate."""
         shape = self._rows[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
-            return shape.label
+            return spoken_label(shape.label)
         if role == Qt.ItemDataRole.CheckStateRole:
             shown = shape.uid not in self.hidden
             return Qt.CheckState.Checked if shown else Qt.CheckState.Unchecked
         if role in (Qt.ItemDataRole.AccessibleTextRole, Qt.ItemDataRole.ToolTipRole):
             kind = shape.shape_type.value.replace("_", " ")
-            text = f"{shape.label}, {kind}, {size_text(shape)}"
+            text = f"{spoken_label(shape.label)}, {kind}, {size_text(shape)}"
+            if shape.group_id is not None:
+                count = len(self._groups[shape.group_id])
+                text += f", group {shape.group_id} of {count} shape{'' if count == 1 else 's'}"
             return f"{text}\n{shape.description}" if shape.description else text
         if role == ShapeRole:
             return shape
+        if role == _GroupRole:
+            return self._group_mark(index.row())
+        if role == _WidestGroupRole:
+            return self._widest_group
         if role == _ColorRole:
             found = self._classes.by_name(shape.label)
             if found is not None:
@@ -160,6 +194,25 @@ class ShapesModel(ReorderListModel):
     def _index_rows(self) -> None:
         self._row_of = {shape.uid: row for row, shape in enumerate(self._rows)}
 
+    def _find_groups(self) -> bool:
+        """Who is grouped with whom. True when that is not as it was."""
+        groups: dict[int, set[int]] = {}
+        for shape in self._rows:
+            if shape.group_id is not None:
+                groups.setdefault(shape.group_id, set()).add(shape.uid)
+        before = self._groups
+        self._groups = {number: frozenset(uids) for number, uids in groups.items()}
+        self._widest_group = max((str(number) for number in groups), key=len, default="")
+        return self._groups != before
+
+    def _group_mark(self, row: int) -> GroupMark | None:
+        number = self._rows[row].group_id
+        if number is None:
+            return None
+        above = row > 0 and self._rows[row - 1].group_id == number
+        below = row + 1 < len(self._rows) and self._rows[row + 1].group_id == number
+        return GroupMark(number, above, below)
+
     def _tell_all(self) -> None:
         if self._rows:
             self.dataChanged.emit(self.index(0), self.index(len(self._rows) - 1))
@@ -176,7 +229,7 @@ def _common(old: Sequence[Shape], new: Sequence[Shape]) -> int:
 
 
 class ShapeDelegate(QStyledItemDelegate):
-    """Paints a row: box, swatch, label, type, size."""
+    """Paints a row: box, swatch, group, label, type, size."""
 
     @classmethod
     def spot_at(cls, row: QRect, where: QPoint) -> str:
@@ -229,6 +282,35 @@ class ShapeDelegate(QStyledItemDelegate):
         painter.setFont(option.font)
         painter.setPen(QColor(theme.text if shown else theme.muted))
         left = row.left() + SPACE + 44
+        widest: str = index.data(_WidestGroupRole)
+        if widest:
+            left += self._paint_group(painter, left, option, index.data(_GroupRole), widest)
+            painter.setFont(option.font)
+            painter.setPen(QColor(theme.text if shown else theme.muted))
         room = max(0, icons_left - 6 - left)
-        paint_elided(painter, QRect(left, row.top(), room, row.height()), shape.label)
+        paint_elided(painter, QRect(left, row.top(), room, row.height()), spoken_label(shape.label))
         painter.restore()
+
+    @staticmethod
+    def _paint_group(
+        painter: QPainter, left: int, option: QStyleOptionViewItem, mark: GroupMark | None, widest: str
+    ) -> int:
+        """The group's number in a frame, joined with those of rows next to it. Returns the column's width."""
+        theme, row = tokens(), QRectF(option.rect)
+        painter.setFont(small_font(option.font))
+        metrics = painter.fontMetrics()
+        width = min(_WIDEST_MARK, max(18, metrics.horizontalAdvance(widest) + 10))
+        if mark is not None:
+            frame = QRectF(left, row.center().y() - 8, width, 16).adjusted(0.5, 0.5, -0.5, -0.5)
+            painter.setPen(QPen(QColor(theme.accent_text), 1))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(frame, 4, 4)
+            middle = frame.center().x()
+            if mark.above:
+                painter.drawLine(QPointF(middle, row.top()), QPointF(middle, frame.top()))
+            if mark.below:
+                painter.drawLine(QPointF(middle, frame.bottom()), QPointF(middle, row.bottom() + 1))
+            painter.setPen(QColor(theme.text))
+            number = metrics.elidedText(str(mark.number), Qt.TextElideMode.ElideRight, width - 4)
+            painter.drawText(frame, Qt.AlignmentFlag.AlignCenter, number)
+        return width + 8

@@ -13,7 +13,7 @@ from typing import ClassVar, TypeAlias
 
 from core.annotation.document import AnnotationDocument
 from core.annotation.locking import refuse_locked
-from core.annotation.model import Shape
+from core.annotation.model import Shape, spoken_label
 
 XY: TypeAlias = tuple[float, float]
 
@@ -70,7 +70,7 @@ class ShapeEdit(Command):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Composite(Command):
-    """Several commands that are one edit: all of them, or none."""
+    """Several commands that are one edit: all of them, or none. Without a title it is called as the first."""
 
     title: str
     commands: tuple[Command, ...]
@@ -78,7 +78,7 @@ class Composite(Command):
     @property
     def name(self) -> str:
         """For the menu."""
-        return self.title
+        return self.title or self.commands[0].name
 
     def apply(self, document: AnnotationDocument) -> None:
         """Apply them in order; if one cannot, those before it are taken back."""
@@ -103,6 +103,15 @@ class Composite(Command):
 def uids_of(shapes: Sequence[Shape]) -> list[int]:
     """The uids of shapes, in their order."""
     return [shape.uid for shape in shapes]
+
+
+def naming(verb: str, shapes: Sequence[Shape]) -> str:
+    """A name that tells the class: "Add nerve", "Add 3 shapes (nerve)"; "Add 3 shapes" where classes differ."""
+    labels = {spoken_label(shape.label) for shape in shapes}
+    label = labels.pop() if len(labels) == 1 else ""
+    if not label:
+        return counted(verb, len(shapes))
+    return f"{verb} {label}" if len(shapes) == 1 else f"{counted(verb, len(shapes))} ({label})"
 
 
 def counted(verb: str, count: int) -> str:

@@ -8,10 +8,10 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from core.annotation.command import Command, ShapeEdit, counted, uids_of
+from core.annotation.command import Command, ShapeEdit, counted, naming, uids_of
 from core.annotation.document import AnnotationDocument
 from core.annotation.locking import is_locked, with_lock
-from core.annotation.model import Shape
+from core.annotation.model import Shape, spoken_label
 from core.annotation.shape_edits import checked, translated
 from core.annotation.stack_edits import next_group
 
@@ -114,7 +114,7 @@ class Relabel(ShapeEdit):
     @property
     def name(self) -> str:
         """For the menu."""
-        return counted("Relabel", len(self.before))
+        return f"{naming('Relabel', self.before)} as {spoken_label(self.label)}"
 
     def edited(self) -> Sequence[tuple[Shape, Shape]]:
         """The shapes with their new label."""

@@ -33,6 +33,9 @@ BACKGROUND_LABEL: Final = "_background_"
 IGNORE_LABEL: Final = "__ignore__"
 """labelme's customary name for pixels nobody should learn from; drawn as UNLABELLED."""
 
+IGNORED: Final = "ignored area"
+"""What a shape labelled `__ignore__` is called wherever a person reads it."""
+
 _uids = itertools.count(1)
 
 
@@ -135,6 +138,11 @@ class Shape:
         )
 
     __hash__ = None  # type: ignore[assignment]  # equal content, many identities: key by uid instead
+
+
+def spoken_label(label: str) -> str:
+    """A label as people read it in lists, menus and on the canvas; `__ignore__` in words."""
+    return IGNORED if label == IGNORE_LABEL else label
 
 
 def _as_frozen(points: Points) -> Points:

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from core.annotation.command import XY, Command, Composite, counted
+from core.annotation.command import XY, Command, Composite, counted, naming
 from core.annotation.document import AnnotationDocument, by_index
 from core.annotation.locking import refuse_locked, with_lock
 from core.annotation.model import AnnotationState, Shape
@@ -26,7 +26,7 @@ class AddShapes(Command):
     @property
     def name(self) -> str:
         """For the menu."""
-        return counted("Add", len(self.shapes))
+        return naming("Add", self.shapes)
 
     def apply(self, document: AnnotationDocument) -> None:
         """Insert them. Raises ValueError for a shape that is there already or lacks points."""
@@ -57,7 +57,7 @@ class RemoveShapes(Command):
     @property
     def name(self) -> str:
         """For the menu."""
-        return counted("Delete", len(self.removed))
+        return naming("Delete", [shape for _, shape in self.removed])
 
     def apply(self, document: AnnotationDocument) -> None:
         """Remove from the top down, so that the places stay true. Raises ValueError for a locked shape."""
@@ -172,7 +172,7 @@ def drawing(document: AnnotationDocument, shapes: Iterable[Shape]) -> Command:
     """
     add = AddShapes(tuple(part for shape in shapes for part in mended(shape)))
     state = in_progress(document)
-    return Composite(add.name, (add, *state)) if state else add
+    return Composite("", (add, *state)) if state else add
 
 
 def in_progress(document: AnnotationDocument) -> tuple[Command, ...]:

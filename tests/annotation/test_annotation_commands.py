@@ -61,10 +61,10 @@ def test_undo_names_what_it_takes_back(document, history, square) -> None:
     assert (history.undo_name, history.redo_name) == (None, None)
     history.push(MoveVertex.of(document, square.uid, 0, (1, 1)))
     history.push(RemoveShapes.of(document, [s.uid for s in document.shapes[:2]]))
-    assert history.undo_name == "Delete 2 shapes"
+    assert history.undo_name == "Delete 2 shapes (cell)"
     history.undo()
-    assert (history.undo_name, history.redo_name) == ("Move vertex", "Delete 2 shapes")
-    assert [command.name for command in history.entries] == ["Move vertex", "Delete 2 shapes"]
+    assert (history.undo_name, history.redo_name) == ("Move vertex", "Delete 2 shapes (cell)")
+    assert [command.name for command in history.entries] == ["Move vertex", "Delete 2 shapes (cell)"]
     assert history.position == 1
 
 
@@ -151,12 +151,24 @@ def test_reordering_gathers_shapes_and_keeps_their_order(document, history) -> N
     assert order() == [1, 4, 6, 0, 2, 3, 5, 7]
 
 
+def test_names_of_edits_tell_classes_and_call_an_ignored_area_so(document, history, square) -> None:
+    first, second = document.shapes[0].with_(label="__ignore__"), document.shapes[1]
+    assert AddShapes((first,)).name == "Add ignored area"
+    assert AddShapes((first, second)).name == "Add 2 shapes"
+    assert Relabel.of(document, [square.uid], "__ignore__").name == "Relabel cell as ignored area"
+    image = AnnotationDocument(Annotation("x.png"))
+    drawn = History(image)
+    drawn.push(commands.drawing(image, [square]))
+    drawn.relabel({"cell": "nucleus"})
+    assert drawn.undo_name == "Add nucleus"
+
+
 def test_drawing_on_an_unlabelled_image_puts_it_in_progress_in_one_step(square) -> None:
     document = AnnotationDocument(Annotation("x.png"))
     history = History(document)
     history.push(commands.drawing(document, [square]))
     assert document.state is AnnotationState.IN_PROGRESS
-    assert history.undo_name == "Add shape"
+    assert history.undo_name == "Add cell"
     history.undo()
     assert (document.state, document.shapes) == (AnnotationState.UNLABELLED, ())
 
@@ -326,7 +338,7 @@ def test_a_shared_corner_of_two_shapes_drags_as_one(document, history, square) -
             MoveVertex.of(document, neighbour.uid, 3, (10, 10 + step)),
         )
         history.push(Composite("Move shared vertex", both))
-    assert [command.name for command in history.entries] == ["Add shape", "Move shared vertex"]
+    assert [command.name for command in history.entries] == ["Add cell", "Move shared vertex"]
     before = document.snapshot()
     # The second shape cannot follow: neither moves.
     with pytest.raises(ValueError, match="cross itself"):

@@ -68,7 +68,7 @@ def test_with_the_keyboard_in_the_class_list_undo_is_for_the_classes(named, qtbo
     rename(named, qtbot, "nerve", "median nerve")
     named.draw_square(30, 10)
     undo = named.window.actions_["edit.undo"]
-    assert undo.text() == "&Undo Add shape"
+    assert undo.text() == "&Undo Add median nerve"
     named.window.activateWindow()
     named.window.classes.view.setFocus(Qt.FocusReason.TabFocusReason)
     qtbot.waitUntil(lambda: QApplication.focusWidget() is named.window.classes.view)
@@ -137,4 +137,4 @@ def test_merging_a_class_in_use_says_that_undo_does_not_bring_it_back(named, qtb
     with qtbot.waitSignal(named.session.classes_changed):
         dialog.buttons["merge"].click()
     assert named.labels() == ["vessel"]
-    assert named.session.undo_order.undo_name == "Add shape"
+    assert named.session.undo_order.undo_name == "Add vessel"

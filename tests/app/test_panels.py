@@ -311,6 +311,46 @@ def test_space_and_the_eye_hide_and_show(qtbot: QtBot, shapes: ShapePanel) -> No
     assert every.args == [frozenset({a.uid, b.uid})]
 
 
+def test_a_click_chooses_the_whole_group_and_another_one_the_shape_alone(
+    qtbot: QtBot, shapes: ShapePanel
+) -> None:
+    a, b, c = polygon("a").with_(group_id=4), polygon("b"), polygon("c").with_(group_id=4)
+    shapes.set_shapes([a, b, c])
+    chosen: list[frozenset[int]] = []
+    shapes.selection_changed.connect(chosen.append)
+    top = row_rect(shapes, 0).center()
+    click(qtbot, shapes, top)
+    assert shapes.selection == chosen[-1] == {a.uid, c.uid}
+    click(qtbot, shapes, top)
+    assert shapes.selection == chosen[-1] == {c.uid}
+    click(qtbot, shapes, top)
+    assert shapes.selection == chosen[-1] == {a.uid, c.uid}
+    click(qtbot, shapes, row_rect(shapes, 1).center())
+    assert shapes.selection == chosen[-1] == {b.uid}
+    click(qtbot, shapes, top, Qt.KeyboardModifier.ControlModifier)
+    assert shapes.selection == chosen[-1] == {b.uid, c.uid}
+
+
+def test_rows_show_their_groups_and_join_neighbours(qtbot: QtBot, shapes: ShapePanel) -> None:
+    drawn = [polygon("a"), polygon("b"), polygon("c")]
+    shapes.set_shapes(drawn)
+    plain = shapes.view.grab().toImage()
+    low, middle, high = (shape.with_(group_id=4) for shape in drawn)
+    shapes.set_shapes([low, drawn[1], high])
+    apart = shapes.view.grab().toImage()
+    shapes.set_shapes([low, middle, high])
+    joined = shapes.view.grab().toImage()
+    assert plain != apart != joined
+    assert shapes.model.index(0).data(Qt.ItemDataRole.ToolTipRole) == "c, polygon, 4 pt, group 4 of 3 shapes"
+    shapes.set_shapes(drawn)
+    assert shapes.view.grab().toImage() == plain
+
+
+def test_an_ignored_shape_is_called_so(shapes: ShapePanel) -> None:
+    shapes.set_shapes([polygon(IGNORE_LABEL)])
+    assert labels(shapes) == ["ignored area"]
+
+
 def test_a_double_click_asks_for_the_label(qtbot: QtBot, shapes: ShapePanel) -> None:
     a, b = polygon("a"), polygon("b")
     shapes.set_shapes([a, b])

@@ -208,7 +208,7 @@ def test_escape_leaves_the_outline_as_it_was(rounded, qtbot) -> None:
     qtbot.keyClick(popover, Qt.Key.Key_Escape)
     qtbot.waitUntil(lambda: not rounded.canvas.context._live.previews)
     assert len(shapes(rounded)[0].points) == 120
-    assert rounded.window.actions_["edit.undo"].text() == "&Undo Add shape"
+    assert rounded.window.actions_["edit.undo"].text() == "&Undo Add nerve"
 
 
 def test_the_amount_is_remembered_and_can_be_typed(rounded, qtbot) -> None:

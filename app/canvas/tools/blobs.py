@@ -33,7 +33,9 @@ _LEAST_RADIUS: Final = 2.0
 _LARGEST_RADIUS: Final = 250.0
 _LIMIT: Final = 2000
 _PALE: Final = QColor(255, 255, 255, 200)
-_SIDES: Final = {None: "clearer", False: "bright", True: "dark"}
+_SIDES: Final = {None: "bright or dark", False: "bright", True: "dark"}
+_KINDS: Final[dict[BlobKind, str]] = {"log": "round spots", "mser": "spots of any form"}
+_OTHER_KIND: Final[dict[BlobKind, BlobKind]] = {"log": "mser", "mser": "log"}
 _NEXT_SIDE: Final = {None: False, False: True, True: None}
 
 
@@ -72,7 +74,7 @@ class BlobTool(Tool):
     """Round things and steady regions are outlined in what is in sight; those labelled already are left out.
 
     A click on one adds it, a drag adds those in the box, Enter all. The bracket keys change the size
-    looked for, / the method (LoG for round things, MSER for any form), I bright or dark ones.
+    looked for, / round spots or spots of any form (by LoG and by MSER), I bright or dark ones.
     """
 
     name = "blobs"
@@ -246,7 +248,7 @@ class BlobTool(Tool):
                 self.radius = min(_LARGEST_RADIUS, max(_LEAST_RADIUS, wanted))
                 self._search()
             case Qt.Key.Key_Slash:
-                self.kind = "mser" if self.kind == "log" else "log"
+                self.kind = _OTHER_KIND[self.kind]
                 self._search()
             case Qt.Key.Key_I:
                 self.dark = _NEXT_SIDE[self.dark]
@@ -267,12 +269,12 @@ class BlobTool(Tool):
         """What to do next."""
         sizes = f"{self.radius / _SPREAD:.0f} to {self.radius * _SPREAD:.0f} px"
         if self.work.busy:
-            return f"Looking for blobs of radius {sizes} …"
-        what = f"{len(self._open)} {_SIDES[self.dark]} {self.kind.upper().replace('LOG', 'LoG')} candidates"
-        keys = "[ ] size, / method, I bright or dark"
+            return f"Looking for {_KINDS[self.kind]} of radius {sizes} …"
+        keys = f"[ ] other sizes, / {_KINDS[_OTHER_KIND[self.kind]]}, I {_SIDES[_NEXT_SIDE[self.dark]]} ones"
+        what = f"{_SIDES[self.dark]} {_KINDS[self.kind]} of radius {sizes}"
         if not self._open:
-            return f"No candidates of radius {sizes}; {keys}"
-        return f"{what}, radius {sizes}: click one, drag over many, Enter takes all; {keys}"
+            return f"No {what} in sight; {keys}"
+        return f"{len(self._open)} {what}: click one, drag over many, Enter takes all; {keys}"
 
     def overlay_box(self) -> Box | None:
         """Around all candidates and the dragged box."""

@@ -97,7 +97,7 @@ def test_brackets_change_the_size_looked_for(desk):
 def test_the_other_method_finds_them_too(desk):
     desk.key(KEY.Key_Slash)
     settle(desk)
-    assert "MSER" in desk.view.hint
+    assert "spots of any form of radius" in desk.view.hint
     assert on_show(desk) == len(DOTS)
 
 
