@@ -16,6 +16,9 @@ RAMP: Final = ((0.0, (255, 226, 92)), (0.5, (255, 140, 36)), (1.0, (226, 26, 84)
 """Colours from sure to doubtful: lighter to darker, so that they are told apart without colour vision too."""
 _CLEAR_BELOW: Final = 0.06
 """Bits: what every pixel has tints nothing."""
+STRONGEST: Final = 0.6
+"""Opacity of the greatest doubt at full strength. With more the image beneath could not be made out, and just
+there a person has to see what is what."""
 
 
 def heat_rgb(level: float) -> tuple[int, int, int]:
@@ -51,7 +54,7 @@ class HeatLayer:
 
     @property
     def opacity(self) -> float:
-        """Of what is most doubtful, 0..1."""
+        """Of what is most doubtful, 0..1 of STRONGEST."""
         return self._opacity
 
     def set_opacity(self, opacity: float) -> None:
@@ -60,7 +63,7 @@ class HeatLayer:
         table = []
         for value in range(256):
             red, green, blue = heat_rgb(value / 255)
-            alpha = round(255 * self._opacity * heat_strength(value / 255))
+            alpha = round(255 * STRONGEST * self._opacity * heat_strength(value / 255))
             table.append(alpha << 24 | red << 16 | green << 8 | blue)
         self._table = table
 

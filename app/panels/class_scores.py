@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.panels.parts import ElidedLabel, IconButton, draw_swatch, sentence
+from app.panels.parts import ElidedLabel, IconButton, draw_swatch, label, sentence
 from app.panels.rows import one_line_rows, paint_elided, row_size
 from app.score_words import MEANINGS, images_words
 from app.theme import SPACE, tokens
@@ -55,6 +55,13 @@ class ClassScore:
     iou: float | None
     interval: Interval | None = None
     note: str = ""
+
+    @property
+    def value(self) -> str:
+        """The IoU; "~0.97" where it rests on little, which makes it no worse."""
+        if self.iou is None:
+            return "—"
+        return f"{'~' if self.note else ''}{self.iou:.2f}"
 
     @property
     def explanation(self) -> str:
@@ -112,7 +119,7 @@ class _ScoreDelegate(QStyledItemDelegate):
         """Swatch, name, bar, value, in columns that stay put while values change."""
         theme = tokens()
         row = QRectF(option.rect).adjusted(0, 0, -SPACE / 2, 0)
-        value_width = option.fontMetrics.horizontalAdvance("0.00") + SPACE
+        value_width = option.fontMetrics.horizontalAdvance("~0.00") + SPACE
         name_width = min(110.0, row.width() * 0.36)
         score: ClassScore = index.data(_ScoreRole)
         swatch = QRectF(row.left(), row.center().y() - 5, 10, 10)
@@ -138,13 +145,12 @@ class _ScoreDelegate(QStyledItemDelegate):
         painter.restore()
         if score.iou is not None and score.interval is not None:
             _draw_interval(painter, bar, score.interval, theme.text)
-        faint = theme.muted if score.iou is None else theme.warning
-        painter.setPen(QColor(faint if score.note else theme.text))
+        painter.setPen(QColor(theme.muted if score.iou is None else theme.text))
         value_rect = QRectF(row.right() - value_width, row.top(), value_width, row.height())
         painter.drawText(
             value_rect,
             Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight,
-            "—" if score.iou is None else f"{score.iou:.2f}",
+            score.value,
         )
 
 
@@ -172,7 +178,8 @@ class ClassScores(QWidget):
         self._model = _ScoresModel(self)
         self._heading = ElidedLabel("Scores", "strong")
         self._explanation = ElidedLabel("appear after the first validation", "small")
-        self._gain = ElidedLabel("", "small")
+        self._gain = label("", "small")
+        self._gain.setWordWrap(True)
         self._gain.hide()
         self.confusion_button = IconButton("grid", "Confusion matrix: what is taken for what")
         self.confusion_button.clicked.connect(self.confusion_requested)
@@ -207,7 +214,7 @@ class ClassScores(QWidget):
     @property
     def gain_text(self) -> str:
         """What the last minutes have brought; empty before that can be said."""
-        return self._gain.whole_text
+        return self._gain.text()
 
     def clear(self) -> None:
         """Forget all scores."""
@@ -216,7 +223,7 @@ class ClassScores(QWidget):
         self._explanation.set_text("appear after the first validation")
         self._explanation.set_role("small")
         self._gain.hide()
-        self._gain.set_text("")
+        self._gain.clear()
         self.confusion_button.setEnabled(False)
 
     def show_validation(self, event: Validated, classes: ClassList) -> None:
@@ -227,7 +234,7 @@ class ClassScores(QWidget):
             "warning" if event.on != "training" and event.images < FEW_IMAGES else "small"
         )
         gained = "" if event.gain is None else event.gain.sentence
-        self._gain.set_text(gained, sentence(gained))
+        self._gain.setText(gained)
         self._gain.setVisible(bool(gained))
         self.confusion_button.setEnabled(bool(event.confusion))
         rows = []

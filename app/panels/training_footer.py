@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Final, Literal
 
 from PySide6.QtCore import QTimer
@@ -18,6 +19,12 @@ _ICONS: Final = {
     "error": ("error", "danger_text"),
 }
 _AGE_INTERVAL_MS: Final = 1000
+COUNTED: Final = (
+    "Training time of this run, of what it was given. Pauses, and what predictions for the window take in"
+    " between, are not counted. Its last part is kept for the final score and for joining both learners;"
+    " what that does not need is left over."
+)
+"""What the figures of time mean."""
 
 
 class TrainingFooter(QWidget):
@@ -103,6 +110,21 @@ class TrainingFooter(QWidget):
         self._budget.setValue(round(1000 * min(1.0, share)))
         self._write_stats()
 
+    def set_seconds(self, seconds: float) -> None:
+        """Training time has gone on after the last step: scores were taken."""
+        if self._step is not None:
+            self._step = replace(self._step, seconds=max(seconds, self._step.seconds))
+            self._write_stats()
+
+    def end(self, seconds: float, *, complete: bool) -> None:
+        """The run is over after so much training; `complete`: it has spent what it was given."""
+        self.set_seconds(seconds)
+        if self._step is not None:
+            self._step = replace(self._step, time_budget_s=None)
+            self._write_stats()
+        if complete:
+            self._budget.setValue(self._budget.maximum())
+
     def set_notice(
         self,
         text: str,
@@ -154,4 +176,4 @@ class TrainingFooter(QWidget):
             budget = f" / {format_duration(step.time_budget_s)}" if step.time_budget_s else ""
             parts.append(format_duration(step.seconds) + budget)
             parts.append(f"{step.images_per_s:.1f} images/s")
-        self._stats.set_text("  ·  ".join(parts))
+        self._stats.set_text("  ·  ".join(parts), "" if step is None else COUNTED)

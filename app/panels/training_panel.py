@@ -16,7 +16,7 @@ from app.panels.charts import LiveChart, XAxis
 from app.panels.class_scores import ClassScores
 from app.panels.parts import IconButton, IconPushButton, format_duration, sentence
 from app.panels.run_history import RunHistory, RunSummary
-from app.panels.training_footer import TrainingFooter
+from app.panels.training_footer import COUNTED, TrainingFooter
 from app.panels.training_setup import TrainingSetup
 from app.score_words import images_words, score_words
 from app.theme import SPACE, set_property
@@ -205,6 +205,7 @@ class TrainingPanel(QWidget):
             kind = f"on {images_words(event.on, event.images)}"
             self.miou.append(event.step, event.seconds, event.miou, event.interval, kind)
         self._scored_on = event.on
+        self.footer.set_seconds(event.seconds)
         self.scores.show_validation(event, self._classes)
 
     def _on_finished(self, event: Finished) -> None:
@@ -212,8 +213,9 @@ class TrainingPanel(QWidget):
         best = "" if event.best_miou is None else f", best {score_words(event.best_miou, self._scored_on)}"
         self.footer.set_notice(
             f"{how} after {event.steps:,} steps in {format_duration(event.seconds)}{best}: saved",
-            detail=event.run,
+            detail=f"{event.run}\n{COUNTED}",
         )
+        self.footer.end(event.seconds, complete=event.reason == "budget")
 
     # --- clicks -----------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
 
 from app.panels.parts import ElidedLabel, IconButton
 from app.panels.training_fields import FIELDS, back_to_preset, changed
+from app.panels.training_footer import COUNTED
 from app.theme import SPACE
 from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, Preset, TrainConfig
 from core.learning.preset import PROMISES, promise, without_images
@@ -75,6 +76,7 @@ class TrainingSetup(QWidget):
         self.encoder = _combo("Encoder: what the network sees with")
         self.preset = _combo("Preset")
         self.budget = _combo("Training time")
+        self.budget.setToolTip(f"Training time. {COUNTED.partition('. ')[2]}")
         self.device = _combo("Device")
         for preset, title in PRESETS:
             self.preset.addItem(title, preset)

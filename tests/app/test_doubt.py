@@ -7,7 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QColor, QImage
 
+from app.canvas.heat import HeatLayer
+from app.canvas.layer_cache import Frame
 from app.overlay_words import behind, sureness, sureness_detail
 from core.annotation.model import AnnotationState
 from core.learning.commands import LabelsChanged, WantUncertainty
@@ -101,6 +104,21 @@ def test_u_shows_the_uncertainty_as_heat_and_takes_it_away(bench):
     assert wants(bench) == [True, False]
     assert pixel(bench, 240, 170) == before[0]
     assert not bar.heat.isVisible()
+
+
+def test_the_strongest_heat_leaves_the_image_to_be_seen():
+    layer = HeatLayer()
+    layer.uncertainty, layer.visible = np.full((8, 8), 255, np.uint8), True
+    layer.set_opacity(1.0)
+    seen = []
+    for ground in ("black", "white"):
+        target = QImage(8, 8, QImage.Format.Format_ARGB32_Premultiplied)
+        target.fill(QColor(ground))
+        layer.render(target, target.rect(), Frame(1.0, 0.0, 0.0, 8, 8, 1.0))
+        seen.append(target.pixelColor(4, 4))
+    dark, light = seen
+    assert light.lightness() - dark.lightness() > 90, "of 255 that black and white are apart"
+    assert dark.hue() == pytest.approx(342, abs=12), "and it is still red"
 
 
 def test_the_legend_is_the_heats_opacity_and_is_remembered(bench, settings):

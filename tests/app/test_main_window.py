@@ -406,6 +406,7 @@ def nerve_prediction(bench) -> Prediction:
         confidence=PackedMask.pack(confidence),
         source="U-Net, step 840",
         seconds=0.1,
+        scored_on="validation",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,8 +22,10 @@ from app.panels.series import CAPACITY, Series
 from app.panels.training_panel import TrainingPanel
 from app.theme import apply_theme
 from core.annotation.model import ClassList, LabelClass
+from core.learning.bootstrap import Interval
 from core.learning.config import TrainConfig
 from core.learning.events import (
+    EndReason,
     EngineReady,
     Failed,
     Finished,
@@ -32,6 +35,7 @@ from core.learning.events import (
     TrainingStarted,
     Validated,
 )
+from core.learning.gain import Gain
 from core.learning.packed_mask import PackedMask
 from core.learning.runs import BestScore
 
@@ -67,16 +71,16 @@ def step(number: int, loss: float = 1.0, **changes: object) -> StepDone:
     return StepDone(**(values | changes))  # type: ignore[arg-type]
 
 
-def finished(*, best_miou: float) -> Finished:
+def finished(*, best_miou: float, seconds: float = 192.0, reason: EndReason = "stopped") -> Finished:
     return Finished(
         run="/runs/a",
         model="unet",
         steps=840,
-        seconds=192.0,
+        seconds=seconds,
         best_miou=best_miou,
         per_class_iou={},
         resumed_step=None,
-        reason="stopped",
+        reason=reason,
     )
 
 
@@ -298,6 +302,22 @@ def test_scores_say_what_they_are_measured_on(panel: TrainingPanel) -> None:
     assert panel.scores.heading_text == "mIoU — on 2 training images: none is held out"
 
 
+def test_what_was_gained_is_told_whole_and_a_class_that_rests_on_little_is_not_alarming(
+    qtbot: QtBot, panel: TrainingPanel
+) -> None:
+    gain = Gain(0.004, Interval(-0.02, 0.03), seconds=70.0, since_first=True, images=12)
+    event = replace(validated(10, 0.71), gain=gain, class_notes={"background": "rests on one image"})
+    panel.resize(1200, 220)
+    panel.on_event(event)
+    said = panel.scores._gain
+    qtbot.waitUntil(said.isVisible)
+    assert panel.scores.gain_text.endswith("can be told from chance (-0.02 to +0.03)")
+    qtbot.waitUntil(lambda: said.height() >= said.heightForWidth(said.width()))
+    row = panel.scores.view.model().index(0, 0, QModelIndex())
+    assert row.data(Qt.ItemDataRole.AccessibleTextRole).endswith("rests on one image")
+    assert row.data(Qt.ItemDataRole.UserRole).value == "~0.90"
+
+
 def test_a_score_on_training_images_says_so_wherever_it_is_shown(qtbot: QtBot, panel: TrainingPanel) -> None:
     panel.on_event(started())
     panel.on_event(validated(10, 0.91, on="training", images=2))
@@ -312,6 +332,18 @@ def test_the_footer_tells_progress_device_and_speed(panel: TrainingPanel) -> Non
     panel.on_event(step(1240, memory_bytes=5_583_457_484))
     parts = panel.footer.stats_text.split("  ·  ")
     assert parts == ["NVIDIA RTX 4090", "5.2 GB", "step 1,240", "5:10 / 5:00", "12.3 images/s"]
+
+
+def test_the_time_of_the_last_score_counts_and_the_end_agrees_with_what_is_told(panel: TrainingPanel) -> None:
+    panel.on_event(started())
+    panel.on_event(step(100))
+    assert "/ 5:00" in panel.footer.stats_text
+    panel.on_event(finished(best_miou=0.7, seconds=318.0, reason="budget"))
+    assert "in 5:18" in panel.footer.notice_text
+    assert "5:18  ·  " in panel.footer.stats_text
+    assert "are not counted" in panel.footer._stats.toolTip()
+    assert "are not counted" in panel.setup.budget.toolTip()
+    assert panel.footer._budget.value() == panel.footer._budget.maximum()
 
 
 def test_the_overlay_gets_older(qtbot: QtBot, panel: TrainingPanel, monkeypatch: pytest.MonkeyPatch) -> None:
