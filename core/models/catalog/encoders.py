@@ -88,6 +88,16 @@ ENCODERS: Final = (
         origin="resnet50.a1_in1k",
     ),
     EncoderSpec(
+        name="resnet101",
+        title="ResNet-101",
+        licence="Apache-2.0",
+        source="timm",
+        parameters=42_500_160,
+        activation_bytes=2_541,
+        macs_per_pixel=155_440,
+        origin="resnet101.a1_in1k",
+    ),
+    EncoderSpec(
         name="regnety_016",
         title="RegNetY-1.6GF",
         licence="BSD-3-Clause",
