@@ -149,7 +149,24 @@ class LockNote:
             return None
 
     def __str__(self) -> str:
-        return f"{self.holder} ({self.program}, process {self.pid}, since {self.since})"
+        return f"{self.holder} ({self.program}, process {self.pid}, since {self.opened()})"
+
+    def opened(self, now: datetime | None = None) -> str:
+        """When, as people say it here: "14:02", or with the day where that is not today's."""
+        try:
+            since = datetime.fromisoformat(self.since).astimezone()
+        except ValueError:
+            return self.since
+        today = (datetime.now() if now is None else now).date()
+        return f"{since:%H:%M}" if since.date() == today else f"{since:%d %b, %H:%M}"
+
+    def was_cut_short(self, now: datetime | None = None) -> str:
+        """What to tell whoever takes over from a holder that ended without giving the lock back."""
+        who = "" if self.holder == _user_at_host() else f" of {self.holder}"
+        return (
+            f"Last time (opened {self.opened(now)}) the program{who} ended without closing this project."
+            " Everything that had been saved is here."
+        )
 
 
 def _user_at_host() -> str:

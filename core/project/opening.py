@@ -57,10 +57,7 @@ def take_lock(layout: ProjectLayout, holder: str | None) -> tuple[ProjectLock | 
     notes: list[str] = []
     try:
         if lock.stale_holder is not None:
-            notes.append(
-                f"The project was not closed properly by {lock.stale_holder}; its lock was taken over, and "
-                "everything that had been saved is here."
-            )
+            notes.append(lock.stale_holder.was_cut_short())
         if recover(layout.journal):
             notes.append("A change of classes that was cut short has been completed.")
     except BaseException:

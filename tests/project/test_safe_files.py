@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,19 @@ def test_a_lock_can_be_released_from_another_thread(tmp_path: Path) -> None:
     again.acquire()
     assert again.stale_holder is None
     again.release()
+
+
+def test_who_opens_after_a_crash_is_told_in_plain_words(tmp_path: Path) -> None:
+    own = LockNote.of_this_process()
+    said = own.was_cut_short()
+    assert said.startswith(f"Last time (opened {datetime.now():%H:%M}) the program ended without closing")
+    assert "+00:00" not in said
+    assert str(own.pid) not in said
+    other = LockNote("eva@ward", 1, "maskloop", "2026-03-01 06:12:40+00:00")
+    local = datetime(2026, 3, 1, 6, 12, 40, tzinfo=UTC).astimezone()
+    assert other.was_cut_short(datetime(2026, 3, 9)).startswith(
+        f"Last time (opened {local:%d %b, %H:%M}) the program of eva@ward ended"
+    )
 
 
 def test_a_note_left_behind_is_reported(tmp_path: Path) -> None:
