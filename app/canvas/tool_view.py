@@ -8,6 +8,7 @@ from PySide6.QtCore import QEvent, QRectF, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
+from app.canvas.keys_elsewhere import KeysElsewhere
 from app.canvas.navigation import NOTCH, PannableView
 from app.canvas.outlines import Box
 from app.canvas.shape_index import union
@@ -39,6 +40,7 @@ class ToolView(PannableView):
         self._hint = ""
         self._note: str | None = None
         self._overlay_box: Box | None = None
+        self._keys_elsewhere = KeysElsewhere(self, self._drawing_wants, self.keyPressEvent)
 
     def set_tools(self, tools: Iterable[Tool], waiting: WaitingShapes) -> None:
         """Offer these tools; the first one is active. What they drew may wait for its label."""
@@ -218,6 +220,10 @@ class ToolView(PannableView):
             event.accept()
         else:
             super().keyPressEvent(event)
+
+    def _drawing_wants(self, event: QKeyEvent) -> bool:
+        """Does what is half drawn need this key, wherever the keyboard is?"""
+        return self.has_image and self._tool.busy and self._tool.claims(event)
 
     def _key_used(self, event: QKeyEvent) -> bool:
         """What is half drawn comes first, then what waits for a label."""

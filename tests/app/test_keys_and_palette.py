@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QDialog, QMenu
+from PySide6.QtWidgets import QDialog, QLineEdit, QMenu, QWidget
 
 from app.dialogs.command_palette import CommandPalette
 from app.dialogs.shortcuts import ShortcutsDialog
@@ -80,3 +81,59 @@ def test_changed_keys_go_back_to_the_default_one_by_one(opened, open_dialog):
     again.save_button.click()
     assert fit.shortcut().toString(PORTABLE) == "Ctrl+F"
     assert opened.window.settings.shortcuts == {}
+
+
+# --- drawing while a panel has the keyboard -----------------------------------------------------------------
+
+
+def begin_polygon(bench, *points: tuple[float, float]) -> None:
+    bench.key(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+    for point in points:
+        bench.click(*point)
+
+
+def give_keyboard(widget: QWidget, qtbot) -> None:
+    widget.window().activateWindow()
+    widget.setFocus(Qt.FocusReason.TabFocusReason)
+    qtbot.waitUntil(widget.hasFocus)
+
+
+CORNERS = ((10, 10), (30, 10), (30, 30), (10, 30))
+
+
+def test_keys_of_a_half_drawn_polygon_work_while_a_list_or_a_button_has_the_keyboard(opened, qtbot):
+    window = opened.window
+    for panel in (window.classes.view, window.classes.add_button, window.images.view):
+        begin_polygon(opened, *CORNERS)
+        give_keyboard(panel, qtbot)
+        qtbot.keyClick(panel, Qt.Key.Key_Backspace)
+        qtbot.keyClick(panel, Qt.Key.Key_Return)
+        assert [len(shape.points) for shape in opened.session.current.document.shapes] == [3]
+        opened.session.undo()
+    begin_polygon(opened, *CORNERS)
+    give_keyboard(window.images.view, qtbot)
+    qtbot.keyClick(window.images.view, Qt.Key.Key_Escape)
+    assert not opened.canvas.busy
+
+
+def test_text_fields_keep_their_keys_while_something_is_half_drawn(opened, qtbot):
+    field = opened.window.images.findChild(QLineEdit)
+    begin_polygon(opened, *CORNERS)
+    give_keyboard(field, qtbot)
+    qtbot.keyClicks(field, "scan")
+    qtbot.keyClick(field, Qt.Key.Key_Backspace)
+    qtbot.keyClick(field, Qt.Key.Key_Space)
+    assert field.text() == "sca "
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert opened.canvas.busy
+    assert len(opened.canvas._tool.points) == 4
+
+
+def test_lists_have_their_keys_for_themselves_when_nothing_is_half_drawn(opened, qtbot):
+    opened.draw_square(10, 10)
+    view = opened.window.shapes.view
+    qtbot.waitUntil(lambda: view.model().rowCount() == 1)
+    opened.session.set_selection([opened.session.current.document.shapes[0].uid])
+    give_keyboard(view, qtbot)
+    qtbot.keyClick(view, Qt.Key.Key_Space)
+    assert opened.window.shapes.model.hidden
