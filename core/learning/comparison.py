@@ -181,6 +181,8 @@ def _class_names(run: ComparedRun) -> tuple[str, ...]:
 
 def _best_row(rows: Sequence[Mapping[str, Value]]) -> Mapping[str, Value]:
     """The row of the best score on held-out images, else on training images; of equals the last."""
+    anew = [number for number, row in enumerate(rows) if row.get("val_anew")]
+    rows = rows[anew[-1] :] if anew else rows  # earlier scores are on labels that have changed since
     scored = [row for row in rows if isinstance(row.get("val_miou"), float)]
     held_out = [row for row in scored if row.get("val_on") in HELD_OUT]
     best: Mapping[str, Value] = {}

@@ -28,6 +28,8 @@ class Best:
         miou, per_class_iou, pixel_accuracy: of the same weights, on all images that were scored.
         step: None before the first score.
         saved: whether its weights are on disk.
+        labels: digest of the labels it was compared on; None of runs of before that was noted.
+        claimed: whether it holds against the next score.
     """
 
     compared: float | None = None
@@ -36,15 +38,25 @@ class Best:
     pixel_accuracy: float | None = None
     step: int | None = None
     saved: bool = True
+    labels: str | None = None
+    claimed: bool = True
 
-    def note(self, score: Score, comparable: Score, step: int) -> bool:
+    def note(self, score: Score, comparable: Score, step: int, *, labels: str | None = None) -> bool:
         """Take over a score that is better, or the first one; returns whether it was."""
-        if self.step is not None and (comparable.miou or 0.0) <= (self.compared or 0.0):
+        if self.step is not None and self.claimed and (comparable.miou or 0.0) <= (self.compared or 0.0):
             return False
+        self.replace(score, comparable)
+        self.step, self.saved, self.labels, self.claimed = step, False, labels, True
+        return True
+
+    def replace(self, score: Score, comparable: Score) -> None:
+        """The same weights have another score now."""
         self.compared, self.miou = comparable.miou, score.miou
         self.per_class_iou, self.pixel_accuracy = score.per_class_iou, score.pixel_accuracy
-        self.step, self.saved = step, False
-        return True
+
+    def void(self) -> None:
+        """Nobody knows any more what it is worth: the next score takes its place."""
+        self.claimed = False
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -76,8 +88,10 @@ class RunRecord:
         for row in rows:
             self._write({"step": row.step, "seconds": round(row.seconds, 3), "loss": row.loss, "lr": row.lr})
 
-    def score(self, score: Score, *, on: str, step: int, seconds: float, lr: float) -> None:
-        """Note a validation down."""
+    def score(
+        self, score: Score, *, on: str, step: int, seconds: float, lr: float, anew: bool = False
+    ) -> None:
+        """Note a validation down; `anew`: scores of before were on other labels and hold no more."""
         miou = "none" if score.miou is None else f"{score.miou:.3f}"
         low, high = score.interval or (None, None)
         between = "" if low is None else f" ({low:.3f} to {high:.3f})"
@@ -99,6 +113,7 @@ class RunRecord:
                 "val_miou_low": low,
                 "val_miou_high": high,
                 "val_interval_over": None if low is None else score.interval_over,
+                "val_anew": 1.0 if anew else None,
                 **_of_calibration(score),
                 **{f"val_iou:{name}": value for name, value in score.per_class_iou.items()},
                 **{f"val_iou_low:{name}": ends.low for name, ends in score.class_intervals.items() if ends},

@@ -27,10 +27,11 @@ Value: TypeAlias = float | str | None
 METRICS: Final = (
     *("step", "seconds", "loss", "lr", "val_miou", "val_pixel_accuracy", "val_on", "val_images"),
     *("val_miou_low", "val_miou_high", "val_interval_over"),
-    *("val_ece", "val_ece_before", "temperature"),
+    *("val_ece", "val_ece_before", "temperature", "val_anew"),
 )
 """First columns of metrics.csv. `val_iou:<class>` follow, and the ends of their intervals, `val_iou_low:` and
-`val_iou_high:<class>`. Empty cells: not measured in that row."""
+`val_iou_high:<class>`. Empty cells: not measured in that row. `val_anew` 1: labels that scores are taken on
+have changed, and scores of earlier rows hold no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,8 @@ class RunFolder:
         found: BestScore | None = None
         for row in self.read_metrics() if rows is None else rows:
             miou, images = row.get("val_miou"), row.get("val_images")
+            if row.get("val_anew"):
+                found = None
             if not isinstance(miou, float):
                 continue
             on = score_kind(row.get("val_on")) or "training"

@@ -19,6 +19,7 @@ from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import Event, Notice, ScoredOn, TrainingStarted, Validated
 from core.learning.header import WeightsHeader
 from core.learning.intake import LabelIntake
+from core.learning.judged_again import judge_best_again
 from core.learning.learner import Learner
 from core.learning.outfit import Outfit, outfit_new, outfit_restarted, outfit_resumed
 from core.learning.predict import Predictor
@@ -307,11 +308,13 @@ class TrainState:
 
         `on` is what was scored, where that is not what was planned.
         """
-        best = self.best.note(score, comparable, self.step)
+        judge_best_again(self)
+        anew = not self.best.claimed
+        best = self.best.note(score, comparable, self.step, labels=self.validator.labels_digest())
         self.learner.plateau.note(better=best)
         self.calibration = score.calibration or self.calibration
         on, seconds = self.validator.plan.on if on is None else on, self.clock.seconds
-        self.record.score(score, on=on, step=self.step, seconds=seconds, lr=self.learner.lr)
+        self.record.score(score, on=on, step=self.step, seconds=seconds, lr=self.learner.lr, anew=anew)
         return self.progress.validated(score, comparable, on=on, step=self.step, seconds=seconds, best=best)
 
     # --- when things go wrong ------------------------------------------------------------------------------

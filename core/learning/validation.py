@@ -8,6 +8,7 @@ a run is on all of them.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -249,6 +250,22 @@ class Validator:
                 counted.update(*found.maps, key=key, digest=found.digest)
         score = self._score(everything)
         return (score if len(counted) == len(everything) else self._score(counted)), score
+
+    def score_again(self, predictor: PredictsImages) -> Score:
+        """Of other weights, on the images of the intermediate scores; plans nothing."""
+        counted = CountedImages(len(self.channels.classes))
+        for key in self.scored_keys:
+            self._count(counted, predictor, key)
+        return self._score(counted)
+
+    def also_took(self, seconds: float) -> None:
+        """The validation that was held took so much longer: the next one comes later for it."""
+        self._next_s += seconds / TIME_SHARE
+
+    def labels_digest(self) -> str:
+        """Names the images of the intermediate scores, and their labels as they are."""
+        text = "\n".join(f"{key} {self.store.get(key).digest}" for key in self.scored_keys)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def count_in(self, confusion: ConfusionMatrix, predictor: PredictsImages, key: str) -> int:
         """Count one image in; 0 if it cannot be read."""

@@ -1,0 +1,103 @@
+"""Correcting an image that scores are taken on: old and new weights are compared on the labels of now."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.annotation.model import AnnotationState
+from core.learning.comparison import read_compared
+from core.learning.events import Notice, Validated
+from core.learning.fit import TrainState, fit
+from core.learning.header import read_header
+from core.learning.predict import open_predictor
+
+BACKGROUND, DISC, SQUARE = 0, 3, 7
+HELD_OUT = ("1.png", "2.png")
+STANDSTILL = {"lr": 1e-12, "ema": 0.99999}
+"""Weights that do not move: no score is better than the first."""
+
+
+@pytest.fixture(autouse=True)
+def _validated_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FIRST", "FEWEST_BETWEEN", "MOST_BETWEEN"):
+        monkeypatch.setattr(f"core.learning.set_steps.{name}", 1)
+
+
+def _relabelled(world, number: int, value: int) -> None:
+    """The whole image is this class now."""
+    picture = world.picture(number)
+    mask = np.full_like(picture.mask, value)
+    mask[:30, :30] = BACKGROUND if value != BACKGROUND else DISC
+    world.store.put(picture.key, picture.path, mask, AnnotationState.DONE)
+
+
+def _told(state: TrainState) -> list[str]:
+    told: list[str] = []
+    state.notify = lambda event: told.append(event.text) if isinstance(event, Notice) else None
+    return told
+
+
+def _change_after_a_score(world, state: TrainState, *numbers: int) -> list:
+    events, changed = [], False
+    for event in fit(state):
+        events.append(event)
+        if isinstance(event, Validated) and not changed:
+            changed = True
+            for number in numbers:
+                _relabelled(world, number, SQUARE)
+    return events
+
+
+def test_the_best_weights_are_scored_again_when_held_out_labels_change(world, start) -> None:
+    world.put_done(*range(1, 7))
+    state = start(steps=4, held_out=HELD_OUT, **STANDSTILL)
+    told = _told(state)
+    before = next(e for e in _change_after_a_score(world, state, 1, 2) if isinstance(e, Validated)).miou
+    predictor = open_predictor(state.run.best_weights, device="cpu")
+    now = state.validator.score_again(predictor).miou
+    assert now != pytest.approx(before, abs=1e-3), "the other labels have to matter"
+    assert state.best.compared == pytest.approx(now)
+    (text,) = told
+    assert "held-out images or their labels have changed" in text
+    assert f"mIoU {now:.2f} on them now, {before:.2f} before" in text
+    assert read_header(state.run.best_weights).metrics["miou"] == pytest.approx(state.best.miou)
+    assert state.run.best_miou == pytest.approx(state.best.miou), (
+        "the run's list does not boast of the old one"
+    )
+    assert read_compared(state.run.path).score == pytest.approx(state.best.miou)
+
+
+def test_a_changed_training_image_costs_no_second_scoring(world, start, monkeypatch) -> None:
+    world.put_done(*range(1, 7))
+    state = start(steps=4, held_out=HELD_OUT, **STANDSTILL)
+    monkeypatch.setattr(type(state.validator), "score_again", lambda *_: pytest.fail("nothing to score"))
+    assert not _told(state)
+    _change_after_a_score(world, state, 5)
+
+
+def test_best_weights_that_cannot_be_read_lose_their_claim(world, start) -> None:
+    world.put_done(*range(1, 7))
+    state = start(steps=4, held_out=HELD_OUT, **STANDSTILL)
+    told = _told(state)
+    scored = 0
+    for event in fit(state):
+        if isinstance(event, Validated):
+            scored += 1
+            if scored == 2:  # by now the first are on disk
+                state.run.best_weights.write_bytes(b"nothing")
+                _relabelled(world, 1, SQUARE)
+    assert any("these take their place" in text for text in told)
+    assert state.best.step is not None
+    assert state.best.step > 1
+
+
+def test_where_nothing_is_held_out_newer_weights_take_the_place_of_the_best(world, start) -> None:
+    """Images are drawn on all the time, and what has seen the newest of it is wanted."""
+    world.put_done(1, 2)
+    state = start(steps=4, **STANDSTILL)
+    told = _told(state)
+    _change_after_a_score(world, state, 1)
+    assert state.best.step is not None
+    assert state.best.step > 1
+    assert told == []
