@@ -106,7 +106,7 @@ def uids_of(shapes: Sequence[Shape]) -> list[int]:
 
 
 def naming(verb: str, shapes: Sequence[Shape]) -> str:
-    """A name that tells the class: "Add nerve", "Add 3 shapes (nerve)", or "Add 3 shapes" of several classes."""
+    """A name that tells the class: "Add nerve", "Add 3 shapes (nerve)"; without it where classes differ."""
     labels = {spoken_label(shape.label) for shape in shapes}
     label = labels.pop() if len(labels) == 1 else ""
     if not label:
