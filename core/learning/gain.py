@@ -6,14 +6,18 @@ comparison begins anew and says so.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from core.learning.bootstrap import Counts, Interval, Units, difference
+from core.learning.counted import Unit
 from core.learning.trust import FEW_IMAGES
 
 if TYPE_CHECKING:
-    from core.learning.counted import CountedImages, Unit
+    from core.learning.counted import CountedImages
 
 SPAN_S: Final = 300.0
 """The last five minutes."""
@@ -102,6 +106,25 @@ class GainHistory:
             since_first=passed_s < self._span_s,
             images=len(counted),
         )
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint: numbers, texts, lists. All scores here are of the same images."""
+        images = self._scores[-1].images if self._scores else ()
+        return {
+            "images": [[unit.key, unit.digest] for unit in images],
+            "scores": [
+                {"seconds": one.seconds, "counts": one.counts.tolist(), "over": one.over, "miou": one.miou}
+                for one in self._scores
+            ],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Compare with what was scored before the checkpoint, too."""
+        images = tuple(Unit(key, digest) for key, digest in state["images"])
+        self._scores = [
+            _Scored(one["seconds"], images, np.array(one["counts"], np.int64), one["over"], one["miou"])
+            for one in state["scores"]
+        ]
 
 
 def _span(seconds: float) -> str:

@@ -87,11 +87,17 @@ class Progress:
             self._scored = None
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint. What was gained is compared anew by whoever resumes the run."""
-        return {"patience": self.patience.state(), "labels": labels_now(self._store)}
+        """For a checkpoint."""
+        return {
+            "patience": self.patience.state(),
+            "labels": labels_now(self._store),
+            "gain": self._history.state(),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> str:
         """Go on from `state()`; returns what has changed since then, in words, "" for nothing."""
         self.patience.restore(state["patience"])
+        if "gain" in state:  # checkpoints of before this was kept have none
+            self._history.restore(state["gain"])
         unseen = Unseen.between(state["labels"], labels_now(self._store))
         return f"the checkpoint {unseen.sentence}" if unseen != Unseen() else ""

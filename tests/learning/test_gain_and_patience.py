@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -104,6 +106,19 @@ def test_other_images_are_compared_anew() -> None:
 
 
 # --- patience ---------------------------------------------------------------------------------------------
+
+
+def test_a_resumed_run_is_compared_with_its_scores_of_before() -> None:
+    before, after = GainHistory(), GainHistory()
+    before.note(_score(0.5), 10.0)
+    before.note(_score(0.6, seed=2), 200.0)
+    after.restore(json.loads(json.dumps(before.state())))
+    resumed, uninterrupted = (history.note(_score(0.8, seed=1), 320.0) for history in (after, before))
+    assert resumed == uninterrupted
+    assert resumed.sentence.startswith("The last 5 minutes gained 0.")
+    other = GainHistory()
+    other.restore(after.state())
+    assert other.note(_score(0.8, seed=1, labels="changed meanwhile"), 330.0).anew
 
 
 def test_patience_ends_after_so_many_validations_without_a_better_score() -> None:
