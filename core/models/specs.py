@@ -71,6 +71,25 @@ class OptionSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedSize:
+    """How many numbers a paper says its network learns, and which network that is here.
+
+    Attributes:
+        parameters: as published, such as 9_400_000 for "9.4 M".
+        rounding: the unit of its last digit, such as 100_000.
+        classes: of the paper's network.
+        encoder: it stands on; None is the model's default.
+        options: that make it the paper's, by name; the others have their defaults.
+    """
+
+    parameters: int
+    rounding: int
+    classes: int
+    encoder: str | None = None
+    options: tuple[tuple[str, Option], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     """One architecture.
 
@@ -86,6 +105,7 @@ class ModelSpec:
         trained_by: "person" for what can be chosen for a run; "auto" for what comes out of runs of both
             learners.
         licence: of the code; the encoder's weights have their own.
+        published: the number of parameters in the paper, where it says it.
     """
 
     name: str
@@ -102,6 +122,7 @@ class ModelSpec:
     options: tuple[OptionSpec, ...] = ()
     trained_by: Literal["person", "auto"] = "person"
     licence: str = "Apache-2.0"
+    published: PublishedSize | None = None
 
     @property
     def default_encoder(self) -> str:

@@ -20,20 +20,30 @@ NARROW: dict[str, Option] = {
     "width": 4,
     "encoder_width": 4,
     "fc": 32,
+    "window": 2,
     "deep": '{"name": "unet", "encoder": "plain", "options": {"encoder_width": 4, "width": 4}}',
     "instant_encoder": "plain",
 }
-NARROW_OF: dict[str, dict[str, Option]] = {"unet_paper": {"width": 6, "depth": 2}}
+"""Smaller values of options that several models have."""
+NARROW_OF: dict[str, dict[str, Option]] = {
+    "unet_paper": {"width": 6, "depth": 2},
+    "segnet": {"encoder_width": 8},  # narrower ones learn by luck: there are no skips
+    "deconvnet": {"encoder_width": 8},
+}
 """What single architectures need besides, or instead."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> None:
+    torch.set_num_threads(1)  # threads only wait for each other on networks this small
 
 
 @pytest.fixture(autouse=True)
 def _repeatable() -> None:
-    torch.set_num_threads(1)  # threads only wait for each other on networks this small
     torch.manual_seed(0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def classes() -> ClassList:
     """Three classes whose indices have gaps, as after a deletion."""
     return ClassList(
@@ -46,15 +56,16 @@ def classes() -> ClassList:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def narrow() -> Callable[..., SegmentationNetwork]:
-    """Builds a registered architecture on a few channels, without pretraining."""
+    """Builds a registered architecture on a few channels, on the plain encoder if it can, untrained."""
 
     def build_narrow(name: str, classes: int = 3, **options: Option) -> SegmentationNetwork:
         spec = model_spec(name)
         known = {option.name for option in spec.options}
         width = {key: value for key, value in (NARROW | NARROW_OF.get(name, {})).items() if key in known}
-        return build(name, classes=classes, encoder="plain", **(width | options))
+        encoder = "plain" if "plain" in spec.encoders else spec.default_encoder
+        return build(name, classes=classes, encoder=encoder, **(width | options))
 
     return build_narrow
 
