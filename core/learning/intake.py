@@ -12,6 +12,8 @@ from core.annotation.model import ClassList
 from core.learning.data import ChannelMap
 from core.learning.events import Event, Notice
 from core.learning.losses import balanced_class_weights
+from core.learning.record import Best
+from core.learning.validation import plan_on
 
 if TYPE_CHECKING:
     from core.learning.state import TrainState
@@ -41,6 +43,7 @@ class LabelIntake:
         self._revision = state.store.revision
         state.keeping.watch.begin_anew()
         sampler, config = state.sampler, state.config
+        yield from self._hold_out()
         weak_before = sampler.weak_background
         weights = balanced_class_weights(sampler.class_pixels, config.class_weight_cap, config.class_weights)
         self._balance = torch.from_numpy(weights).to(state.device)
@@ -57,6 +60,24 @@ class LabelIntake:
         their borders.
         """
         return self._balance ** (1.0 - (1.0 - FINAL_BALANCE) * min(done, 1.0))
+
+    def _hold_out(self) -> Iterator[Event]:
+        """Some of the images that are labelled while the run goes on are for its score."""
+        state, before = self._state, self._state.validator.plan
+        plan = plan_on(state.store, before, state.sampler.newcomers(), state.config)
+        if plan == before:
+            return
+        state.validator.follow(plan)
+        state.sampler.hold_out(plan.held_out)
+        if plan.on == before.on:
+            return
+        state.best = Best()  # scores on other images say nothing about these
+        if plan.on == "validation":
+            count = len(plan.held_out)
+            text = (
+                f"{count} of the images labelled since the run began are held out: its score is on them now"
+            )
+            yield Notice(text=text)
 
     def _take_in_classes(self) -> Iterator[Event]:
         """Names and colours follow the project; channels are the run's as long as it lasts."""

@@ -194,6 +194,7 @@ def _both(state: TrainState, features: Path | None, *, live: bool) -> Iterator[E
 
 def _joined(state: TrainState, learner: InstantLearner) -> Iterator[Event]:
     """Save what scores best of deep, instant and blended."""
+    learner.held_out = frozenset(state.validator.plan.held_out)  # some may have come late
     if learner.stale:
         yield from _fitted_aside(state, learner)
     if not learner.version:

@@ -23,7 +23,7 @@ from core.learning.preset import resolve
 from core.learning.prior import start_from_shares
 from core.learning.runs import RunFolder
 from core.learning.sensible import check_sensible
-from core.learning.validation import Plan, plan_validation
+from core.learning.validation import Plan, plan_held_out, plan_validation
 from core.models.network import SegmentationNetwork
 from core.models.normalization import Normalization
 from core.models.registry import build
@@ -135,8 +135,8 @@ def outfit_of(
     classes = _resumed_classes(run.last_checkpoint, checkpoint, store.classes)
     network = build(merged.model, classes=len(classes), encoder=merged.encoder, **dict(merged.model_options))
     network.normalization = Normalization.from_json(json.loads(checkpoint["learner"]["normalization"]))
-    kept = tuple(key for key in checkpoint["held_out"] if key in store.done_keys())
-    plan = Plan(kept, "validation") if kept else plan_validation(store, merged)
+    kept = [key for key in checkpoint["held_out"] if key in store.labelled_keys()]
+    plan = plan_held_out(store, kept, merged)
     return Outfit(
         config=merged,
         run=run,

@@ -175,6 +175,11 @@ class CropSampler:
         self._held_out = frozenset(keys)
         self._seen_revision = -1
 
+    def newcomers(self) -> tuple[str, ...]:
+        """Labelled images that were never drawn from, sorted: asked before anything else after a change."""
+        known = self._known.keys() | self._held_out
+        return tuple(key for key in self._store.labelled_keys() if key not in known)
+
     def draw(self, count: int) -> Windows | None:
         """The next windows; None when no image has a labelled pixel (any more).
 

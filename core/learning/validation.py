@@ -1,7 +1,8 @@
 """How good the network is: whole images, averaged weights, one pooled confusion matrix.
 
 Held-out images are those marked done, from five on; below that every label is needed for training, and the
-score is one on training images and says so. Validation may take a limited share of the time only: it is held
+score is one on training images and says so. While a run goes on it holds out some of the images that are
+labelled meanwhile, too. Validation may take a limited share of the time only: it is held
 less often where it is slow, and on the first few of the held-out images where these are many; the last one of
 a run is on all of them.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, Self
 
 import numpy as np
@@ -30,6 +31,9 @@ from core.learning.trust import Trust, trust
 from core.project.split import split
 
 HELD_OUT_SHARE: Final = 0.2
+LATE_FROM: Final = 10
+"""Labelled images from which on a run that goes on holds some out that are in progress: with fewer, every
+label is needed, and a score on one image would decide too much."""
 TRAINING_IMAGES_SCORED: Final = 8
 TIME_SHARE: Final = 0.15
 """Of the training time, what validation may take at most."""
@@ -62,15 +66,20 @@ class PredictsClasses(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which images are scored, and what kind of score that is."""
+    """Which images are scored, and what kind of score that is.
+
+    Attributes:
+        waiting: images that training must not see either, and whose labels do not say enough for a score yet.
+    """
 
     keys: tuple[str, ...]
     on: ScoredOn
+    waiting: tuple[str, ...] = ()
 
     @property
     def held_out(self) -> tuple[str, ...]:
         """Images training must not see."""
-        return self.keys if self.on == "validation" else ()
+        return self.keys if self.on == "validation" else self.waiting
 
 
 def plan_validation(store: LabelStore, config: TrainConfig) -> Plan:
@@ -85,10 +94,50 @@ def plan_validation(store: LabelStore, config: TrainConfig) -> Plan:
         held_out = _without_only_examples(store, chosen)
         if held_out:
             return Plan(held_out, "validation")
+    return _plan_on_training_images(store)
+
+
+def _plan_on_training_images(store: LabelStore) -> Plan:
     keys = store.labelled_keys()
     # Every n-th of the sorted names, so that a sample of a long folder is not its first day.
     step = max(1, -(-len(keys) // TRAINING_IMAGES_SCORED))
     return Plan(keys[::step], "training")
+
+
+def plan_held_out(store: LabelStore, kept: Sequence[str], config: TrainConfig) -> Plan:
+    """Hold these images out, and score them as soon as their labels tell two classes apart.
+
+    Until then the score is on training images: on strokes of one class that network would be best which sees
+    it everywhere.
+    """
+    kept = _without_only_examples(store, kept)
+    if sum(store.counts(kept)[index] > 0 for index in store.classes.indices) >= 2:
+        return Plan(kept, "validation")
+    return replace(_plan_on_training_images(store), waiting=kept) if kept else plan_validation(store, config)
+
+
+def plan_on(store: LabelStore, plan: Plan, newcomers: Sequence[str], config: TrainConfig) -> Plan:
+    """The plan of a run that goes on, after labels changed.
+
+    A run that begins with the first two images has none to hold out, and many more are labelled while it
+    goes on. A fifth of them it never learns from, so that there is an honest score.
+
+    Args:
+        store: with the labels as they are now.
+        plan: the run's until now.
+        newcomers: labelled images that the run has not learned from.
+        config: the run's; images that a person chose stay the only ones.
+    """
+    if config.held_out or config.validation != "auto":
+        return plan
+    held_out = [key for key in plan.held_out if key in store and store.get(key).has_labels]
+    labelled = len(store.labelled_keys())
+    wanted = int(HELD_OUT_SHARE * labelled) if labelled >= LATE_FROM else 0
+    held_out += newcomers[: max(0, wanted - len(held_out))]
+    if not held_out:
+        return plan
+    found = plan_held_out(store, sorted(held_out), config)
+    return plan if found.on == plan.on == "training" and found.waiting == plan.waiting else found
 
 
 def _without_only_examples(store: LabelStore, chosen: Sequence[str]) -> tuple[str, ...]:
@@ -204,6 +253,12 @@ class Validator:
     def scored_keys(self) -> tuple[str, ...]:
         """The images that intermediate scores are taken on; the first of these decides how many."""
         return tuple(self._keys()[: self.few])
+
+    def follow(self, plan: Plan) -> None:
+        """Score these images from now on; how many at a time is found out again."""
+        if plan.on != self.plan.on or len(plan.keys) != len(self.plan.keys):
+            self.few = None
+        self.plan = plan
 
     def due(self, seconds: float, step: int = 0) -> bool:
         """Whether it is time for an intermediate validation."""

@@ -1,0 +1,109 @@
+"""A run that began with too few images to hold any out gets an honest score from those that come later."""
+
+from __future__ import annotations
+
+from core.annotation.model import AnnotationState
+from core.learning.events import Notice, Validated
+from core.learning.fit import fit
+from core.learning.validation import LATE_FROM, plan_on, plan_validation
+
+BACKGROUND, DISC, SQUARE = 0, 3, 7
+
+
+def _drawn(world, *numbers: int) -> None:
+    for number in numbers:
+        world.put_drawn(number, BACKGROUND, DISC, SQUARE)
+
+
+def test_a_fifth_of_the_images_labelled_meanwhile_is_never_learned_from(world, start) -> None:
+    _drawn(world, 1, 2)
+    state = start(validation="auto", steps=400)
+    events = fit(state)
+    next(events)
+    while state.step < 2:
+        next(events)
+    assert state.validator.plan.on == "training"
+    _drawn(world, *range(3, LATE_FROM + 1))
+    told = list(events)
+    assert state.validator.plan.on == "validation"
+    held_out = state.validator.plan.held_out
+    assert len(held_out) == 2
+    assert not set(held_out) & {"1.png", "2.png"}
+    assert not set(held_out) & set(state.sampler.keys)
+    notes = [event.text for event in told if isinstance(event, Notice)]
+    assert "2 of the images labelled since the run began are held out: its score is on them now" in notes
+    last = [event for event in told if isinstance(event, Validated)][-1]
+    assert (last.on, last.images) == ("validation", 2)
+    assert state.best.miou is not None
+
+
+def test_fewer_images_are_all_needed_for_learning(world, config) -> None:
+    _drawn(world, *range(1, LATE_FROM))
+    settings = config(validation="auto")
+    plan = plan_validation(world.store, settings)
+    assert plan_on(world.store, plan, ["5.png", "6.png"], settings) == plan
+
+
+def test_images_it_has_learned_from_are_never_held_out(world, config) -> None:
+    _drawn(world, *range(1, 21))
+    settings = config(validation="auto")
+    plan = plan_validation(world.store, settings)
+    assert plan_on(world.store, plan, [], settings) == plan
+    assert plan_on(world.store, plan, ["7.png"], settings).held_out == ("7.png",)
+
+
+def test_strokes_of_one_class_are_held_out_but_no_score_yet(world, config) -> None:
+    _drawn(world, *range(1, 9))
+    for number in (10, 11):
+        world.put_drawn(number, DISC)
+    settings = config(validation="auto")
+    plan = plan_validation(world.store, settings)
+    waits = plan_on(world.store, plan, ["10.png", "11.png"], settings)
+    assert (waits.on, waits.held_out) == ("training", ("10.png", "11.png"))
+    _drawn(world, 11)
+    tells = plan_on(world.store, waits, [], settings)
+    assert (tells.on, tells.held_out) == ("validation", ("10.png", "11.png"))
+
+
+def test_the_only_examples_of_a_class_are_learned_from(world, config) -> None:
+    for number in range(1, 11):
+        world.put_drawn(number, BACKGROUND, DISC)
+    _drawn(world, 12)
+    settings = config(validation="auto")
+    plan = plan_validation(world.store, settings)
+    assert "12.png" not in plan_on(world.store, plan, ["12.png"], settings).held_out
+
+
+def test_held_out_images_that_lose_their_labels_go_and_others_come(world, config) -> None:
+    _drawn(world, *range(1, 12))
+    settings = config(validation="auto")
+    before = plan_on(world.store, plan_validation(world.store, settings), ["10.png", "11.png"], settings)
+    assert before.held_out == ("10.png", "11.png")
+    world.store.remove("11.png")
+    _drawn(world, 13)
+    assert plan_on(world.store, before, ["13.png"], settings).held_out == ("10.png", "13.png")
+
+
+def test_what_a_person_chose_stays(world, config) -> None:
+    _drawn(world, *range(1, 14))
+    settings = config(validation="auto", held_out=("3.png",))
+    plan = plan_validation(world.store, settings)
+    assert plan_on(world.store, plan, ["13.png"], settings) is plan
+
+
+def test_late_ones_stay_held_out_when_the_run_is_resumed(world, start, resume) -> None:
+    _drawn(world, 1, 2)
+    state = start(validation="auto", steps=400)
+    events = fit(state)
+    while state.step < 2:
+        next(events)
+    _drawn(world, *range(3, 12))
+    while state.step < 30:
+        next(events)
+    events.close()
+    held_out = state.validator.plan.held_out
+    assert held_out
+    state.keeping.save()
+    again = resume()
+    assert again.validator.plan == state.validator.plan
+    assert world.store.get(held_out[0]).state is AnnotationState.IN_PROGRESS
