@@ -13,7 +13,8 @@ from app.panels.prediction_bar import PredictionBar
 from app.panels.training_panel import TrainingPanel
 from app.wiring import Common, Wiring
 from core.annotation.model import ClassList
-from core.images.reader import HUGE_PIXELS, image_size, read_image
+from core.images.pyramid import PYRAMIDS, huge_thumbnail, is_huge
+from core.images.reader import read_image
 from core.learning.commands import CompareLabels, PredictWithRun
 from core.learning.comparison import read_compared
 from core.learning.events import (
@@ -150,10 +151,11 @@ class ProgressWiring(Wiring):
             self._compare.set_details(details)  # type: ignore[arg-type]  # what `read_compared` gives
 
     def _on_picture_needed(self, key: str) -> None:
-        entry = self._session.entry(key)
-        if entry is None:
+        entry, project = self._session.entry(key), self._session.project
+        if entry is None or project is None:
             return
-        task = self._runner.run(_picture, key, entry.image_path, doing="reading an image")
+        cache = project.layout.cache / PYRAMIDS
+        task = self._runner.run(_picture, key, entry.image_path, cache, doing="reading an image")
         task.done.connect(self._on_picture)
         task.failed.connect(lambda problem: self._on_picture((key, None, problem)))
 
@@ -237,11 +239,10 @@ class ProgressWiring(Wiring):
         self._tell_bar()
 
 
-def _picture(key: str, path: Path) -> tuple[str, NDArray[np.uint8] | None, str]:
+def _picture(key: str, path: Path, cache: Path) -> tuple[str, NDArray[np.uint8] | None, str]:
     """Worker: an image, reduced to what is shown. Raises ImageFileError."""
-    from app.panels.compared_image import reduced
+    from app.panels.compared_image import SHOWN_SIDE, reduced
 
-    height, width = image_size(path)
-    if height * width > HUGE_PIXELS:
-        return key, None, "this image is too large to be compared whole; choose a smaller one"
+    if is_huge(path):
+        return key, huge_thumbnail(path, SHOWN_SIDE, cache), ""
     return key, reduced(read_image(path)), ""

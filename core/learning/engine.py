@@ -3,6 +3,7 @@
 ::
 
     tick:  predict what is due (the watched image, a request)      core.learning.schedule says what and when
+           else a piece of what a run that is over sees            core.learning.run_questions
            else a piece of a folder that is predicted into files   core.learning.folder_host says when
            else, while a run is on, ask `fit` for its next event
            else what spare moments are for                         core.learning.instant, core.learning.guide
@@ -94,7 +95,7 @@ class Engine:
         self._store: LabelStore | None = None
         self._host = RunHost(send, lambda: self._inbox.closed or self._waits(Stop, Shutdown, OpenProject))
         self._instant = LiveInstant(send, clock)
-        self._questions = RunQuestions(send)
+        self._questions = RunQuestions(send, clock)
         self._folder = FolderHost(send, clock)
         self._viewer = Viewer(send, self._answer_failure, self._must_give_way, clock, self._instant)
         self._guide = Guide(
@@ -134,7 +135,7 @@ class Engine:
             return self._learn_a_little()
         if self._viewer.tick(self._store, training=self.training):
             return True
-        if self._predict_folder():
+        if self._answer_question() or self._predict_folder():
             return True
         if self.training:
             self._advance()
@@ -204,6 +205,7 @@ class Engine:
         self._end_run()
         self._project = self._store = None
         self._instant.follow(None)
+        self._questions.forget()
         self._viewer.clear()
         self._read_project(root)
         self._show_best_run()
@@ -307,6 +309,14 @@ class Engine:
             self._show_what_is_kept(ended)
         elif following is not None and following is not state:
             self._viewer.show_run(following)  # the next one of a cross-validation
+
+    def _answer_question(self) -> bool:
+        """One piece of what a run that is over sees in an image; False for none."""
+        try:
+            return self._questions.tick(training=self.training)
+        except Exception as error:  # noqa: BLE001 - one answer is missing; the engine goes on
+            self._answer_failure("PredictWithRun", error)
+            return True
 
     def _predict_folder(self) -> bool:
         """One piece of a folder that is predicted, and one of the instant learner's; False for none."""

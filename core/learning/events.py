@@ -359,7 +359,8 @@ class RunPrediction:
     Attributes:
         labels: class indices (H, W) of the project as they are drawn now; None for an unlabelled image.
         role: what the image was to the run.
-        prediction: class indices (H, W) of `classes`, the run's own; None where there is a problem.
+        prediction: class indices (H, W) of `classes`, the run's own; None where there is a problem. Of a huge
+            image this and `labels` are thinned out.
         miou: on this image; None without labels, or where the run knows other classes than the project.
         problem: why there is no prediction, in one sentence.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -191,7 +192,10 @@ def test_resuming_says_what_was_labelled_since(world, trained: TrainState, tmp_p
 
 def _ask(question: CompareLabels | PredictWithRun, store) -> object:
     answers: list[object] = []
-    RunQuestions(answers.append).answer(question, store)
+    questions = RunQuestions(answers.append)
+    questions.answer(question, store)
+    while questions.tick(training=False):
+        pass
     (answer,) = answers
     return answer
 
@@ -233,6 +237,68 @@ def test_a_missing_weights_file_is_the_answer_and_not_an_error(world, trained: T
     answer = _ask(question, world.store)
     assert answer.prediction is None
     assert "there are no weights" in answer.problem
+
+
+def _about(trained: TrainState, picture, run: str | None = None) -> PredictWithRun:
+    return PredictWithRun(run=run or str(trained.run.path), key=picture.key, image_path=str(picture.path))
+
+
+def test_a_prediction_for_comparison_is_made_piece_by_piece(
+    world, trained: TrainState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two tiles everything else has its turn, and another image makes this one pointless."""
+    monkeypatch.setattr("core.learning.predict._ONE_PASS_PIXELS", {"cpu": 1})
+    monkeypatch.setattr("core.learning.predict._TILE", {"cpu": 64})
+    answers: list[RunPrediction] = []
+    questions = RunQuestions(answers.append)
+    questions.answer(_about(trained, world.picture(1)), world.store)
+    pieces = 0
+    while questions.tick(training=False):
+        pieces += 1
+    assert pieces >= 5, "72 x 96 pixels in tiles of 64"
+    assert answers[0].prediction is not None
+    questions.answer(_about(trained, world.picture(1)), world.store)
+    for _ in range(3):
+        questions.tick(training=False)
+    questions.answer(_about(trained, world.picture(2)), world.store)
+    while questions.tick(training=False):
+        pass
+    assert [answer.key for answer in answers] == ["1.png", "2.png"]
+
+
+def test_beside_a_run_a_comparison_waits_for_its_turn(world, trained: TrainState) -> None:
+    now_s = 0.0
+    questions = RunQuestions(lambda _event: None, lambda: now_s)
+
+    def slow(*_: object) -> Iterator[None]:
+        nonlocal now_s
+        for _number in range(4):
+            now_s += 1.0
+            yield
+
+    questions._predicted = slow  # type: ignore[method-assign]
+    questions.answer(_about(trained, world.picture(1)), world.store)
+    assert questions.tick(training=True)
+    assert not questions.tick(training=True), "the run has had nothing since"
+    now_s += 1.01
+    assert questions.tick(training=True)
+    assert questions.tick(training=False), "nobody else wants the time"
+
+
+def test_a_huge_image_is_compared_in_rows_and_its_map_is_thinned_out(
+    world, trained: TrainState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = _ask(_about(trained, world.picture(1)), world.store)
+    for module in ("core.learning.run_questions", "core.images.pyramid"):
+        monkeypatch.setattr(f"{module}.HUGE_PIXELS", 1000)
+    monkeypatch.setattr("core.learning.run_questions.REDUCED_SIDE", 40)
+    monkeypatch.setattr("core.images.rows.read_image", lambda _path: pytest.fail("never whole in memory"))
+    thin = _ask(_about(trained, world.picture(1)), world.store)
+    assert thin.problem == ""
+    assert thin.prediction.size_hw == thin.labels.size_hw == (24, 32)
+    assert (thin.prediction.unpack() == whole.prediction.unpack()[::3, ::3]).all()
+    assert (thin.labels.unpack() == whole.labels.unpack()[::3, ::3]).all()
+    assert thin.miou == pytest.approx(whole.miou), "counted on every pixel"
 
 
 # --- comparing folders ------------------------------------------------------------------------------------
