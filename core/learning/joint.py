@@ -42,10 +42,10 @@ SHARES: Final = (0, 25, 50, 75, 100)
 """Of the instant learner in a blend, percent."""
 UNJUDGED_SHARE: Final = 50
 """Where no image is held out. On 68 test images of ultrasound, shares from 30 to 70 were within 0.005."""
-CLEARLY_BETTER: Final = 0.02
-"""Of mIoU: what another share must be ahead of the even one. The few images it is tried on chose the deep
-network's best weights as well, and so flatter it: on 13 nerve images a quarter was ahead by less, on 68
-others the even share was."""
+CLEARLY_BETTER: Final = 0.07
+"""Of mIoU, by the root of how many images it is tried on: what another share must be ahead of the even one.
+These images chose the deep network's best weights as well, and so flatter it: on 13 nerve images a quarter
+was ahead by less, on 68 others the even share was. Two images tell next to nothing."""
 MOST_JUDGED: Final = 24
 """Held-out images on which shares are compared."""
 ALONE_SHARE: Final = 0.7
@@ -314,6 +314,6 @@ def _best_share(
         return UNJUDGED_SHARE, None
     miou = {share: images.confusion.miou() or 0.0 for share, images in counted.items()}
     best = max(SHARES, key=lambda share: miou[share])
-    if miou[best] - miou[UNJUDGED_SHARE] < CLEARLY_BETTER:
+    if miou[best] - miou[UNJUDGED_SHARE] < CLEARLY_BETTER / len(counted[UNJUDGED_SHARE]) ** 0.5:
         best = UNJUDGED_SHARE
     return best, Score.of(counted[best], state.channels.classes.names)

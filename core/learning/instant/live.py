@@ -4,7 +4,7 @@ Work comes in small pieces, so that the engine can attend to something else betw
 
     labels changed   features and points of what is new, a short fit     at once, before anything else
     then             a closer look, where the first one was a quick one  in between
-    nothing to do    more fits, until further ones hardly change it      while no run needs the processor
+    nothing to do    more fits, until further ones hardly change it      beside a run only some of them
     then             a cross-fitted score                                in between, now and then
 """
 
@@ -43,6 +43,8 @@ images they are looked at less closely at first."""
 MORE_STEPS: Final = 60
 MORE_FITS: Final = 6
 """After a change, while nothing else is to be done."""
+MORE_FITS_BESIDE_A_RUN: Final = 2
+"""Of these, while a run wants the processor: about what one step of the deep network takes."""
 SCORE_EVERY_S: Final = 45.0
 OTHER_SCALE: Final = 1.5
 """New labels change the scale at which images are looked at only where it is off by more than this factor."""
@@ -125,7 +127,7 @@ class LiveInstant:
         """Do one piece of work; False when there is none.
 
         Args:
-            training: a run wants the processor; what is not urgent is left, except for the score.
+            training: a run wants the processor; of what is not urgent most is left, except for the score.
 
         Raises:
             MaskloopError: the encoder's weights are not to be had; it is not enabled any more then.
@@ -194,7 +196,7 @@ class LiveInstant:
             return False
         if self._learner.network.views != VIEWS:
             self._begin(self._looked_closer(), urgent=False)
-        elif self._more and not training:
+        elif self._more > (MORE_FITS - MORE_FITS_BESIDE_A_RUN if training else 0):
             self._more -= 1
             self._begin(self._fitted(self._learner, MORE_STEPS), urgent=False)
         elif self._score_due and self._clock() >= self._next_score_s:
