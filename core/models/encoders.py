@@ -93,8 +93,10 @@ class VGGEncoder(Encoder):
     beyond the output stride is left out, and its map is what it would have pooled.
     """
 
-    def __init__(self, spec: EncoderSpec, convolutions: tuple[int, ...], *, output_stride: int) -> None:
-        channels = (3, 64, 128, 256, 512, 512)
+    def __init__(
+        self, spec: EncoderSpec, convolutions: tuple[int, ...], *, output_stride: int, width: int = 64
+    ) -> None:
+        channels = (3, width, 2 * width, 4 * width, 8 * width, 8 * width)
         super().__init__(spec.name, channels, IMAGENET, output_stride=output_stride)
         layers: list[nn.Module] = []
         self.ends: list[int] = []  # of the five blocks, within `features`

@@ -22,6 +22,7 @@ from core.models.layers import bilinear_kernel
 from core.models.network import ONE_STAGE, SegmentationNetwork
 from core.models.pretrained import Notify, load_encoder_weights
 from core.models.specs import Option
+from core.models.vgg import take_classifier
 
 STAGES: Final = ("fcn32s", "fcn16s", "fcn8s")
 POOL4_SCALE: Final = 0.01
@@ -86,14 +87,7 @@ class FCN(SegmentationNetwork):
 
     def load_encoder_weights(self, source: str, notify: Notify | None = None) -> None:
         """Fill the encoder, and fc6 and fc7 as well where they are VGG's own width and in the file."""
-        left = load_encoder_weights(self.encoder, source, notify)
-        for layer, name in ((self.fc6, "classifier.0"), (self.fc7, "classifier.3")):
-            weight, bias = left.get(f"{name}.weight"), left.get(f"{name}.bias")
-            if weight is None or bias is None or weight.numel() != layer.weight.numel():
-                return
-            own = layer.state_dict()
-            own["weight"].copy_(weight.view_as(own["weight"]))
-            own["bias"].copy_(bias)
+        take_classifier((self.fc6, self.fc7), load_encoder_weights(self.encoder, source, notify))
 
 
 def _upsample(scores: Tensor, *, factor: int) -> Tensor:

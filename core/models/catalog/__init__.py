@@ -12,8 +12,9 @@ from core.models.catalog.encoders import ENCODERS
 from core.models.catalog.fcn import FCN
 from core.models.catalog.instant import INSTANT
 from core.models.catalog.unet import UNET
+from core.models.catalog.unpooling import UNPOOLING
 from core.models.specs import ModelSpec
 
 __all__ = ["ENCODERS", "MODELS"]
 
-MODELS: Final[tuple[ModelSpec, ...]] = (*UNET, *FCN, *INSTANT)
+MODELS: Final[tuple[ModelSpec, ...]] = (*UNET, *FCN, *UNPOOLING, *INSTANT)

@@ -13,6 +13,13 @@ ENCODER_WIDTH: Final = OptionSpec(
     minimum=2,
     maximum=64,
 )
+FC: Final = OptionSpec(
+    name="fc",
+    help="channels of fc6 and fc7; 4096 is the paper's width and takes over VGG's pretrained classifier",
+    default=1024,
+    minimum=16,
+    maximum=4096,
+)
 UPSAMPLING: Final = OptionSpec(
     name="upsampling",
     help="how the decoder doubles the resolution; unpooling with the encoder plain only",

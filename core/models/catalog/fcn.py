@@ -5,16 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from core.models.catalog.common import ENCODER_WIDTH
+from core.models.catalog.common import ENCODER_WIDTH, FC
 from core.models.specs import ModelSpec, OptionSpec
 
-_FC: Final = OptionSpec(
-    name="fc",
-    help="channels of fc6 and fc7; 4096 is the paper's width and takes over VGG's pretrained classifier",
-    default=1024,
-    minimum=16,
-    maximum=4096,
-)
 _TRAINING: Final = OptionSpec(
     name="training",
     help="staged: coarse to fine, each from the last; at_once: all skips from the start, scaled down",
@@ -56,7 +49,7 @@ def _fcn(
 
 
 FCN: Final = (
-    _fcn(8, parameters=41_459_142, activation_bytes=50, macs=26_134, options=(_FC, _TRAINING, _STAGE_8S)),
-    _fcn(16, parameters=41_458_564, activation_bytes=34, macs=26_126, options=(_FC, _TRAINING, _STAGE_16S)),
-    _fcn(32, parameters=41_457_474, activation_bytes=27, macs=26_122, options=(_FC,)),
+    _fcn(8, parameters=41_459_142, activation_bytes=50, macs=26_134, options=(FC, _TRAINING, _STAGE_8S)),
+    _fcn(16, parameters=41_458_564, activation_bytes=34, macs=26_126, options=(FC, _TRAINING, _STAGE_16S)),
+    _fcn(32, parameters=41_457_474, activation_bytes=27, macs=26_122, options=(FC,)),
 )

@@ -1,0 +1,96 @@
+"""SegNet: VGG16 and its mirror image, and nothing but the places of maxima between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from core.errors import WeightsFileError
+from core.models.network import SegmentationNetwork
+from core.models.registry import build
+
+Narrow = Callable[..., SegmentationNetwork]
+VGG16 = "vgg16_features_fp16.safetensors"
+
+
+@pytest.fixture
+def paper() -> SegmentationNetwork:
+    with torch.device("meta"):
+        return build("segnet", classes=11)
+
+
+def channels_of(kind: type[nn.Module], network: nn.Module) -> list[int]:
+    return [m.out_channels for m in network.modules() if isinstance(m, kind)]  # type: ignore[misc]
+
+
+def test_the_decoder_is_the_encoder_mirrored(paper: SegmentationNetwork):
+    encoder = channels_of(nn.Conv2d, paper.encoder)
+    decoder = channels_of(nn.Conv2d, paper.units) + channels_of(nn.Conv2d, nn.ModuleList([paper.head]))  # type: ignore[arg-type]
+    assert encoder == [64] * 2 + [128] * 2 + [256] * 3 + [512] * 6
+    assert decoder == [512] * 5 + [256] * 3 + [128] * 2 + [64] * 2 + [11]
+    # Every convolution but the classifier has batch normalisation.
+    assert sum(isinstance(m, nn.BatchNorm2d) for m in paper.modules()) == 13 + 12
+
+
+def test_it_has_the_published_size(paper: SegmentationNetwork):
+    """29.5 M for CamVid's eleven classes, which counts the running statistics as well."""
+    numbers = [*paper.parameters(), *(b for b in paper.buffers() if b.ndim == 1)]
+    assert round(sum(n.numel() for n in numbers) / 1e6, 1) == 29.5
+
+
+def test_only_the_places_of_maxima_reach_the_decoder(narrow: Narrow):
+    """Two images whose maxima lie alike and whose deepest map is alike get the same scores."""
+    network = narrow("segnet").eval()
+    seen: list[Tensor] = []
+    network.units[0].register_forward_pre_hook(lambda _, x: seen.append(x[0]))  # type: ignore[index, operator, arg-type]
+    with torch.inference_mode():
+        network(torch.randn(1, 3, 64, 64))
+    unpooled = seen[0]
+    assert unpooled.shape == (1, 64, 4, 4)
+    windows = unpooled.unfold(2, 2, 2).unfold(3, 2, 2).flatten(-2)
+    assert (windows != 0).sum(dim=-1).max() <= 1  # one value a window, zeros around it
+
+
+def test_vgg16_weights_fill_its_encoder(shared_weights: Path):
+    network = build("segnet", classes=2)
+    network.load_encoder_weights(str(shared_weights / VGG16))
+    assert network.pretrained
+    assert network.normalization.order == "bgr"
+    with safe_open(shared_weights / VGG16, framework="pt") as file:
+        names = [name for name in file.keys() if name.endswith("weight")]  # noqa: SIM118 - not a dict
+        convolutions = [m for m in network.encoder.modules() if isinstance(m, nn.Conv2d)]
+        assert len(names) == len(convolutions) == 13
+        for name, layer in zip(sorted(names, key=lambda n: int(n.split(".")[1])), convolutions, strict=True):
+            assert torch.equal(layer.weight.half(), file.get_tensor(name).half())
+
+
+def test_weights_of_another_width_are_refused(shared_weights: Path):
+    network = build("segnet", classes=2, encoder="plain", encoder_width=8)
+    with pytest.raises(WeightsFileError, match="does not fit the encoder plain"):
+        network.load_encoder_weights(str(shared_weights / VGG16))
+
+
+def test_the_norms_learn_while_the_encoder_is_frozen(narrow: Narrow):
+    """Published VGG16 weights have none: a frozen encoder must not keep them from settling."""
+    network = narrow("segnet")
+    network.freeze_encoder(True)
+    norm = network.norms[0]  # type: ignore[index]
+    before = norm.running_mean.clone()  # type: ignore[union-attr, operator]
+    network(torch.randn(2, 3, 32, 32)).mean().backward()
+    assert not torch.equal(norm.running_mean, before)  # type: ignore[union-attr, arg-type]
+    assert norm.weight.requires_grad  # type: ignore[union-attr]
+    assert not next(network.encoder.parameters()).requires_grad
+
+
+def test_bayesian_segnet_varies_while_it_drops_out(narrow: Narrow):
+    x = torch.randn(1, 3, 64, 64)
+    for dropout, varies in ((0, False), (50, True)):
+        network = narrow("segnet", dropout=dropout).eval()
+        network.dropout.train()  # type: ignore[operator, union-attr]
+        with torch.inference_mode():
+            assert torch.equal(network(x), network(x)) != varies
