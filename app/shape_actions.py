@@ -1,4 +1,4 @@
-"""What the Shape menu does with the selected shapes: combine, reshape, convert, group, lock."""
+"""What the Shape menu does with the selected shapes: combine, convert, group, lock. Outlines: `reshaping.py`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
 
-from PySide6.QtCore import QObject, QPoint, QPointF, QSize
+from PySide6.QtCore import QObject
 from PySide6.QtGui import QActionGroup
 
 from app.actions import Actions
-from app.canvas.shape_index import union
 from app.canvas.view import CanvasView
 from app.session import Session
 from app.settings import Settings
 from core.annotation import commands
 from core.annotation.areas import AREAL
-from core.annotation.commands import Command, Overlap, ShapeEdit
+from core.annotation.commands import Command, Overlap
 from core.annotation.document import AnnotationDocument
 from core.annotation.locking import is_locked
 from core.annotation.model import BACKGROUND_LABEL, Shape, ShapeType
@@ -34,8 +33,6 @@ _SAID: Final = {
     Overlap.UNDER: "New shapes take only free pixels.",
     Overlap.OVER: "New shapes take their pixels from the others.",
 }
-MOST_PREVIEWED: Final = 400
-"""With more shapes than this the outlines are not shown before they are accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +75,6 @@ class ShapeActions(QObject):
         self._canvas = canvas
         self._actions = actions
         self._settings = settings
-        self._tolerance = 1.0
-        self._radius = 2.0
         self._connect_actions()
         session.current_changed.connect(self._update_actions)
         session.selection_changed.connect(self._update_actions)
@@ -105,8 +100,6 @@ class ShapeActions(QObject):
         for name, make in makers.items():
             actions[name].triggered.connect(partial(self._do, make))
         slots: dict[str, Callable[[], None]] = {
-            "shape.simplify": self.simplify,
-            "shape.smooth": self.smooth,
             "shape.lock": self.lock,
             "shape.unlock": self.unlock_all,
             "edit.select_class": self.select_class,
@@ -218,73 +211,6 @@ class ShapeActions(QObject):
             found = {s.uid for s in document.shapes if trait(s) in wanted and not is_locked(s)}
             self._session.set_selection(self._session.selection | found)
 
-    # --- outlines, with a preview -------------------------------------------------------------------------
-
-    def simplify(self) -> None:
-        """Ask how much, show what it does, and do it."""
-        self._reshape("Simplify", self._tolerance, commands.SimplifyShapes.of, self._set_tolerance)
-
-    def smooth(self) -> None:
-        """Ask how much, show what it does, and do it."""
-        self._reshape("Smooth", self._radius, commands.SmoothShapes.of, self._set_radius)
-
-    def _set_tolerance(self, amount: float) -> None:
-        self._tolerance = amount
-
-    def _set_radius(self, amount: float) -> None:
-        self._radius = amount
-
-    def _reshape(
-        self,
-        title: str,
-        amount: float,
-        make: Callable[[AnnotationDocument, Collection[int], float], ShapeEdit],
-        remember: Callable[[float], None],
-    ) -> None:
-        from app.dialogs.amount import AmountPopover
-
-        document, uids = self._document, self._session.selection
-        if document is None or not uids:
-            return
-
-        def show(amount: float) -> None:
-            if len(uids) > MOST_PREVIEWED:
-                popover.set_note(f"{len(uids)} shapes; too many to show beforehand")
-                return
-            try:
-                pairs = make(document, uids, amount).pairs()
-            except (ValueError, KeyError) as error:
-                popover.set_note(f"Not possible: {error}.")
-                return
-            before, after = (sum(map(_vertices, shapes)) for shapes in zip(*pairs, strict=True))
-            popover.set_note(f"{before} vertices become {after}")
-            self._canvas.change_live(previews={shape.uid: shape for _, shape in pairs})
-
-        def accept(amount: float) -> None:
-            remember(amount)
-            self._do(lambda document, _: make(document, uids, amount))
-
-        popover = AmountPopover(title, amount, self._canvas)
-        popover.amount_changed.connect(show)
-        popover.cancelled.connect(self._canvas.context.clear_preview)
-        popover.chosen.connect(self._canvas.context.clear_preview)
-        popover.chosen.connect(accept)
-        popover.popup_at(self._beside(uids, popover.sizeHint()))
-
-    def _beside(self, uids: Collection[int], size: QSize) -> QPoint:
-        """A place for a popover on the desktop, with the shapes in sight: right, left, or in a corner."""
-        canvas, margin = self._canvas, 16
-        x0, y0, x1, _ = union(canvas.context.index[uid].box for uid in uids)
-        left, right = (canvas.to_viewport(QPointF(x, y0)).toPoint() for x in (x0, x1))
-        top = max(margin, right.y())
-        if right.x() + margin + size.width() <= canvas.viewport().width():
-            corner = QPoint(max(margin, right.x() + margin), top)
-        elif left.x() - margin - size.width() >= 0:
-            corner = QPoint(left.x() - margin - size.width(), top)
-        else:
-            corner = QPoint(margin, margin)
-        return canvas.viewport().mapToGlobal(corner)
-
     # --- how new shapes are drawn -------------------------------------------------------------------------
 
     def set_overlap(self, overlap: Overlap) -> None:
@@ -296,10 +222,6 @@ class ShapeActions(QObject):
         self._canvas.context.snapper.enabled = self._settings.snapping = snap
         words = "Points snap to neighbours; Alt suspends it." if snap else "Points stay where they are put."
         self._session.message.emit(words, "info")
-
-
-def _vertices(shape: Shape) -> int:
-    return len(shape.points) + sum(map(len, shape.holes))
 
 
 def _call(slot: Callable[[], None], _checked: bool = False) -> None:

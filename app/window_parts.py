@@ -23,6 +23,7 @@ from app.predicting_wiring import PredictingWiring
 from app.preview_wiring import PreviewWiring
 from app.problem_report import ProblemReport
 from app.progress_wiring import ProgressWiring
+from app.reshaping import Reshaping
 from app.resume_offer import ResumeOffer
 from app.shape_actions import ShapeActions
 from app.usefulness_wiring import UsefulnessWiring
@@ -51,6 +52,7 @@ class WindowParts(QObject):
         self.label_mask = LabelMask(session, window)
         self.editing = Editing(session, canvas, actions)
         self.shape_actions = ShapeActions(session, canvas, actions, window.settings)
+        self.reshaping = Reshaping(session, canvas, actions)
         self.images = ImagePanelWiring(session, window.images)
         self.classes = ClassPanelWiring(session, window.classes, self.label_mask, window)
         self.class_undo = ClassUndoOffer(session.class_editor, window.classes, toast)
@@ -79,6 +81,7 @@ class WindowParts(QObject):
     def end_workers(self) -> None:
         """End the threads of all parts; they are of no further use."""
         for part in (
+            self.reshaping,
             self.learning,
             self.progress,
             self.audit,

@@ -48,7 +48,7 @@ from core.annotation.layering import (
     giving_way,
     pushing_away,
 )
-from core.annotation.region_edits import CutHole, FillHoles, SimplifyShapes, SmoothShapes
+from core.annotation.region_edits import CutHole, FillHoles, OutlineEdit, SimplifyShapes, SmoothShapes
 from core.annotation.stack_edits import AddShapes, RemoveShapes, Reorder, SetState, drawing, pasting
 from core.annotation.vertex_edits import (
     InsertSharedVertex,
@@ -71,6 +71,7 @@ __all__ = [
     "InsertVertex",
     "MoveSharedVertex",
     "MoveVertex",
+    "OutlineEdit",
     "Overlap",
     "Relabel",
     "RemoveShapes",

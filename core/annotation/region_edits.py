@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from abc import abstractmethod
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 from core.annotation.command import ShapeEdit, counted
@@ -12,7 +13,7 @@ from core.annotation.model import Points, Shape, ShapeType, frozen_points
 from core.annotation.shape_edits import checked
 from core.geometry import rings_are_valid
 from core.polygons.boolean import Region
-from core.polygons.smoothing import simplify_line, simplify_together, smooth
+from core.polygons.smoothing import SharedBorders, simplify_line, simplify_together, smooth
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -75,19 +76,40 @@ class FillHoles(ShapeEdit):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class SimplifyShapes(ShapeEdit):
-    """Leave out vertices that lie within `tolerance` pixels of the simpler outline.
-
-    Neighbours that share a border share it afterwards, when both are simplified at once.
-    """
+class OutlineEdit(ShapeEdit):
+    """An edit of whole outlines by an amount in pixels, which can be tried on some of its shapes."""
 
     before: tuple[Shape, ...]
+
+    @abstractmethod
+    def with_amount(self, amount: float) -> Self:
+        """The same edit, more or less of it."""
+
+    def of_some(self, uids: Collection[int]) -> Self:
+        """The part of it that edits these shapes, as the whole would."""
+        return replace(self, before=tuple(shape for shape in self.before if shape.uid in uids))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SimplifyShapes(OutlineEdit):
+    """Leave out vertices that lie within `tolerance` pixels of the simpler outline.
+
+    Neighbours that share a border share it afterwards, when both are simplified at once (`borders` says
+    whether there are such neighbours).
+    """
+
     tolerance: float
+    borders: SharedBorders
 
     @classmethod
     def of(cls, document: AnnotationDocument, uids: Iterable[int], tolerance: float) -> Self:
         """Simplify these shapes as they are now."""
-        return cls(tuple(document.get(uid) for uid in dict.fromkeys(uids)), tolerance)
+        shapes = tuple(document.get(uid) for uid in dict.fromkeys(uids))
+        return cls(shapes, tolerance, SharedBorders(_regions(_of_type(shapes, ShapeType.POLYGON))))
+
+    def with_amount(self, amount: float) -> Self:
+        """With this tolerance."""
+        return replace(self, tolerance=amount)
 
     @property
     def name(self) -> str:
@@ -97,7 +119,7 @@ class SimplifyShapes(ShapeEdit):
     def edited(self) -> Sequence[tuple[Shape, Shape]]:
         """Polygons and line strips with fewer vertices; other shapes have none to spare."""
         polygons = _of_type(self.before, ShapeType.POLYGON)
-        regions = simplify_together([(shape.points, shape.holes) for shape in polygons], self.tolerance)
+        regions = simplify_together(_regions(polygons), self.tolerance, self.borders)
         pairs = [_with_region(shape, region) for shape, region in zip(polygons, regions, strict=True)]
         for line in _of_type(self.before, ShapeType.LINESTRIP):
             points = frozen_points(simplify_line(line.points, self.tolerance))
@@ -106,16 +128,19 @@ class SimplifyShapes(ShapeEdit):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class SmoothShapes(ShapeEdit):
+class SmoothShapes(OutlineEdit):
     """Soften outlines: details smaller than about `radius` pixels go, nothing moves farther than that."""
 
-    before: tuple[Shape, ...]
     radius: float
 
     @classmethod
     def of(cls, document: AnnotationDocument, uids: Iterable[int], radius: float) -> Self:
         """Smooth these shapes as they are now."""
         return cls(tuple(document.get(uid) for uid in dict.fromkeys(uids)), radius)
+
+    def with_amount(self, amount: float) -> Self:
+        """With this radius."""
+        return replace(self, radius=amount)
 
     @property
     def name(self) -> str:
@@ -132,6 +157,10 @@ class SmoothShapes(ShapeEdit):
 
 def _of_type(shapes: Sequence[Shape], shape_type: ShapeType) -> list[Shape]:
     return [shape for shape in shapes if shape.shape_type is shape_type]
+
+
+def _regions(polygons: Sequence[Shape]) -> list[Region]:
+    return [(shape.points, shape.holes) for shape in polygons]
 
 
 def _some(pairs: list[tuple[Shape, Shape]]) -> list[tuple[Shape, Shape]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -32,17 +33,37 @@ def simplify(region: Region, tolerance: float) -> Region:
     return _checked(simpler, region)
 
 
-def simplify_together(regions: Sequence[Region], tolerance: float) -> list[Region]:
+class SharedBorders:
+    """Whether neighbours among regions share borders, and none overlap: found out when first asked for."""
+
+    def __init__(self, regions: Sequence[Region]) -> None:
+        self._regions = regions
+
+    @cached_property
+    def found(self) -> bool:
+        """Do any two share a border?"""
+        if len(self._regions) < 2 or not all(rings_are_valid(*region) for region in self._regions):
+            return False
+        polygons = [Polygon(*region) for region in self._regions]
+        return bool(shapely.coverage_is_valid(polygons)) and _share_borders(polygons)
+
+
+def simplify_together(
+    regions: Sequence[Region], tolerance: float, borders: SharedBorders | None = None
+) -> list[Region]:
     """Several regions at once: borders that neighbours share stay shared.
 
     Where no two of them share a border, or some overlap, each is simplified by itself.
+
+    Args:
+        regions: to simplify.
+        tolerance: pixels.
+        borders: of all regions, where `regions` are but some of them: they come out as they would with all.
     """
-    if tolerance > 0 and len(regions) > 1 and all(rings_are_valid(*region) for region in regions):
-        polygons = [Polygon(*region) for region in regions]
-        if shapely.coverage_is_valid(polygons) and _share_borders(polygons):
-            # Visvalingam-Whyatt: its tolerance is the square root of the area a vertex may take away.
-            simpler = shapely.coverage_simplify(polygons, tolerance)
-            return [_checked(after, before) for after, before in zip(simpler, regions, strict=True)]
+    if tolerance > 0 and (borders or SharedBorders(regions)).found:
+        # Visvalingam-Whyatt: its tolerance is the square root of the area a vertex may take away.
+        simpler = shapely.coverage_simplify([Polygon(*region) for region in regions], tolerance)
+        return [_checked(after, before) for after, before in zip(simpler, regions, strict=True)]
     return [simplify(region, tolerance) for region in regions]
 
 

@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtCore import Qt
 
 from app.dialogs.amount import AmountPopover
-from core.annotation.commands import Overlap, drawing
+from core.annotation.commands import Overlap, TranslateShapes, drawing
 from core.annotation.labelme_json import loads
 from core.annotation.locking import is_locked
 from core.annotation.model import Shape, ShapeType, frozen_points
@@ -209,6 +209,64 @@ def test_escape_leaves_the_outline_as_it_was(rounded, qtbot) -> None:
     qtbot.waitUntil(lambda: not rounded.canvas.context._live.previews)
     assert len(shapes(rounded)[0].points) == 120
     assert rounded.window.actions_["edit.undo"].text() == "&Undo Add nerve"
+
+
+@pytest.fixture
+def crowded(bench, image_folder):
+    """Six hundred small rings of 12 vertices, all selected."""
+    bench.open(image_folder(1, size_hw=(300, 400)))
+    turn = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    ring = np.column_stack([np.cos(turn), np.sin(turn)]) * 5
+    middles = [(10 + 13 * column, 8 + 14 * row) for row in range(20) for column in range(30)]
+    add(bench, *(Shape("nerve", ShapeType.POLYGON, frozen_points(ring + middle)) for middle in middles))
+    select(bench, *range(600))
+    return bench
+
+
+def test_of_very_many_shapes_those_in_sight_are_shown_and_all_change(crowded, qtbot) -> None:
+    live, view = crowded.canvas.context._live, crowded.canvas
+    view.set_zoom(8.0)
+    view.centerOn(200, 150)
+    trigger(crowded, "shape.simplify")
+    popover = popover_of(crowded, qtbot)
+    popover.field.setValue(2.0)
+    qtbot.waitUntil(lambda: "all 600 change" in popover.note.text())
+    x0, y0, x1, y1 = view.context.visible_box
+    seen = set(view.context.index.near((x0, y0, x1, y1)))
+    assert set(live.previews) == seen
+    assert 10 < len(seen) < 400
+    qtbot.waitUntil(lambda: {len(shape.points) for shape in live.previews.values()} == {4})
+    qtbot.keyClick(popover, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: {len(shape.points) for shape in shapes(crowded)} == {4})
+    assert live.previews == {}
+    assert crowded.session.undo_order.undo_name == "Simplify 600 shapes"
+    crowded.session.undo()
+    assert {len(shape.points) for shape in shapes(crowded)} == {12}
+
+
+def test_with_all_in_sight_the_middle_is_shown(crowded, qtbot) -> None:
+    live = crowded.canvas.context._live
+    crowded.canvas.zoom_fit()
+    trigger(crowded, "shape.smooth")
+    popover = popover_of(crowded, qtbot)
+    qtbot.waitUntil(lambda: "in the 400 shapes shown; all 600 change" in popover.note.text())
+    middle = min(shapes(crowded), key=lambda s: np.abs(s.points.mean(axis=0) - (200, 150)).sum())
+    assert middle.uid in live.previews
+    assert shapes(crowded)[0].uid not in live.previews
+    qtbot.keyClick(popover, Qt.Key.Key_Escape)
+    qtbot.waitUntil(lambda: not live.previews)
+    assert {len(shape.points) for shape in shapes(crowded)} == {12}
+
+
+def test_a_shape_that_changed_meanwhile_is_not_overwritten(crowded, qtbot) -> None:
+    trigger(crowded, "shape.smooth")
+    popover = popover_of(crowded, qtbot)
+    qtbot.keyClick(popover, Qt.Key.Key_Return)
+    moved = shapes(crowded)[0].uid
+    crowded.session.execute(TranslateShapes.of(crowded.session.current.document, [moved], 1, 1))
+    with qtbot.waitSignal(crowded.session.message, check_params_cb=lambda text, _: "meanwhile" in text):
+        pass
+    assert {len(shape.points) for shape in shapes(crowded)} == {12}
 
 
 def test_the_amount_is_remembered_and_can_be_typed(rounded, qtbot) -> None:
