@@ -13,6 +13,7 @@ from app.panels.offer_strip import OfferStrip
 from app.session import Session
 from app.workers.tasks import Task, TaskRunner
 from core.errors import MaskloopError
+from core.learning.fold_plan import cut_short_folds
 from core.learning.run_status import CutShort, cut_short, decline
 from core.learning.runs import RunFolder
 
@@ -130,5 +131,5 @@ class ResumeOffer(QObject):
 
 
 def look_for_cut_short(layout: ProjectLayout) -> CutShort | None:
-    """Worker: the run of a project that should be offered to be resumed."""
-    return cut_short(layout.runs_by_time())
+    """Worker: the run, or cross-validation, of a project that should be offered to be resumed."""
+    return cut_short_folds(layout) or cut_short(layout.runs_by_time())

@@ -5,45 +5,62 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from core.cli.beginning import Resume
 from core.cli.output import answer, say
 from core.errors import UsageError
 from core.learning.config import TrainConfig
-from core.learning.data import LabelStore
 from core.learning.events import Finished
-from core.learning.folds import FoldLayout, FoldReport, fold_configs, forget_weights
+from core.learning.fold_plan import FoldPlan
+from core.learning.folds import FoldReport
+from core.learning.run_status import RunLock
 from core.learning.runs import RunFolder
 from core.project.layout import ProjectLayout
 
-TrainOnce = Callable[[TrainConfig, LabelStore, ProjectLayout], Finished]
+TrainOnce = Callable[[FoldPlan], Finished]
 
 
-def cross_validate(
-    config: TrainConfig, store: LabelStore, layout: ProjectLayout, train_once: TrainOnce
-) -> tuple[Finished, FoldReport]:
-    """Train the folds and then on all images.
+def cross_validate(plan: FoldPlan, train_once: TrainOnce) -> tuple[Finished, FoldReport]:
+    """Train what is left of the folds, and then on all images.
 
     Args:
-        config: with `folds`.
-        store: the labels.
-        layout: of the project.
-        train_once: does one run in the runs' folder of a layout.
+        plan: new, or one that was cut short.
+        train_once: does the run of the plan that is under way, or the next.
 
     Returns:
         The last run, with the folds' score, and that score in detail; of a stopped run what there is.
     """
-    report = FoldReport()
-    *folds, last = fold_configs(config, store)
-    for number, fold in enumerate(folds, start=1):
-        say(f"fold {number} of {len(folds)}: {len(fold.held_out)} images held out")
-        finished = train_once(fold, store, FoldLayout(layout.root))
-        if finished.reason == "stopped":
-            return finished, report
-        report.finished.append(finished)
-        forget_weights(finished.run)
-    say("now on all images")
-    finished = train_once(last, store, layout)
-    report.note_in(RunFolder(layout.root / finished.run), finished.steps, finished.seconds)
+    with RunLock(plan.folder):
+        while not plan.on_all:
+            config = plan.config
+            assert config is not None
+            say(f"fold {plan.number} of {plan.folds}: {len(config.held_out)} images held out")
+            finished = train_once(plan)
+            if finished.reason == "stopped":
+                plan.end("stopped")
+                return finished, plan.report
+            plan.done(finished)
+        say("now on all images")
+        finished = train_once(plan)
+        report = plan.report
+        report.note_in(RunFolder(plan.layout.root / finished.run), finished.steps, finished.seconds)
+        plan.end("finished" if finished.reason != "stopped" else "stopped")
     return report.of(finished), report
+
+
+def plan_to_resume(layout: ProjectLayout, asked: TrainConfig, choice: Resume) -> FoldPlan | None:
+    """The cross-validation that was cut short, if nothing was trained since.
+
+    Raises:
+        UsageError: a budget is given, which is divided among its runs already.
+    """
+    plan = FoldPlan.load(layout)
+    if plan is None or not plan.is_newest():
+        return None
+    if choice == "newest" and (asked.steps is not None or asked.seconds is not None):
+        raise UsageError(
+            "the cross-validation that was cut short has a budget; leave --steps and --seconds out"
+        )
+    return plan
 
 
 def answer_folds(report: FoldReport) -> None:

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from core.cli.beginning import Resume, begin
-from core.cli.folds import answer_folds, check_alone, cross_validate, folds_fields
+from core.cli.folds import answer_folds, check_alone, cross_validate, folds_fields, plan_to_resume
 from core.cli.output import ProgressPrinter, answer, answer_json, class_table, percent, say, say_problems
 from core.errors import MaskloopError, TrainingError
 from core.learning.config import TrainConfig
@@ -19,11 +19,12 @@ from core.learning.data import LabelStore
 from core.learning.distributed import Place, note_job
 from core.learning.events import Finished
 from core.learning.fit import TrainState
+from core.learning.fold_plan import FoldPlan
 from core.learning.folds import FoldReport
 from core.learning.following import follow
 from core.learning.joint import events_of
 from core.learning.memory import is_device_lost
-from core.learning.run_host import start_run
+from core.learning.run_host import next_of_folds
 from core.learning.run_status import RunLock
 from core.learning.sensible import check_sensible
 from core.learning.settings_text import configured
@@ -67,10 +68,14 @@ def train(arguments: argparse.Namespace) -> None:
         for note in project.notes:
             say(note)
         choice: Resume = "newest" if arguments.resume else "auto" if arguments.auto_resume else None
-        if config.folds:
-            printer = ProgressPrinter()
-            train_once = partial(_train_in, printer=printer)
-            finished, report = cross_validate(config, _labels(project), project.layout, train_once)
+        plan = plan_to_resume(project.layout, config, choice) if choice and place.world == 1 else None
+        if plan is not None or config.folds:
+            store = _labels(project)
+            if plan is None:
+                plan = FoldPlan.begin(config, store, project.layout)
+            else:
+                say("going on with the cross-validation that was cut short")
+            finished, report = cross_validate(plan, partial(_train_fold, store=store, asked=config))
         else:
             finished = run_training(project, config, resume=choice, team=team)
     if arguments.json:
@@ -116,11 +121,11 @@ def _labels(project: Project) -> LabelStore:
     return store
 
 
-def _train_in(
-    config: TrainConfig, store: LabelStore, layout: ProjectLayout, *, printer: ProgressPrinter
-) -> Finished:
-    """A new run in the runs' folder of a layout, to its end."""
-    return _to_the_end(start_run(config, store, layout, printer.on_event), layout, printer, Team())
+def _train_fold(plan: FoldPlan, *, store: LabelStore, asked: TrainConfig) -> Finished:
+    """The run of a cross-validation that is under way, or the next, to its end."""
+    printer = ProgressPrinter()
+    state = next_of_folds(plan, store, printer.on_event, asked)
+    return _to_the_end(state, plan.layout, printer, Team())
 
 
 def _to_the_end(state: TrainState, layout: ProjectLayout, printer: ProgressPrinter, team: Team) -> Finished:

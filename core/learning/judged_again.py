@@ -70,13 +70,14 @@ def _best_weights(state: TrainState) -> tuple[SegmentationNetwork, WeightsHeader
 def _note_in_file(state: TrainState, network: SegmentationNetwork, header: WeightsHeader) -> None:
     """The weights' file says what they are worth, too."""
     best = state.best
-    score = {
+    metrics = {
+        **header.metrics,
         "miou": best.miou,
         "per_class_iou": dict(best.per_class_iou),
         "pixel_accuracy": best.pixel_accuracy,
     }
     try:
-        save_weights(state.run.best_weights, network, replace(header, metrics={**header.metrics, **score}))
+        save_weights(state.run.best_weights, network, replace(header, metrics=metrics))
     except StorageError as error:
         state.record.log(f"the new score could not be noted in the best weights: {error}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, TrainConfig
 from core.learning.data import LabelStore
 from core.learning.events import Event, Finished, Notice
 from core.learning.fit import TrainState, save_now
-from core.learning.folds import FoldLayout, FoldReport, fold_configs, forget_weights
+from core.learning.fold_plan import FoldPlan
 from core.learning.joint import events_of
-from core.learning.run_status import LOCK_FILE, RunLock, status_file
+from core.learning.run_status import LOCK_FILE, RunLock, can_go_on, status_file
 from core.learning.runs import RunFolder
 from core.project.layout import ProjectLayout
 
@@ -24,16 +24,13 @@ class CancelledStartError(Exception):
     """Nobody wants the run any more that is being prepared."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Folds:
-    """A cross-validation under way: the runs that are `left` of `count`, and what the others scored."""
+    """A cross-validation under way."""
 
-    left: list[TrainConfig]
-    count: int
+    plan: FoldPlan
     store: LabelStore
-    layout: ProjectLayout
     live: bool
-    report: FoldReport = field(default_factory=FoldReport)
 
 
 class RunHost:
@@ -80,17 +77,19 @@ class RunHost:
             MaskloopError: see `TrainState.create` and `TrainState.resume`.
         """
         self._folds = None
-        if command.resume_run is not None:
+        plan = None if command.resume_run is None else FoldPlan.of(Path(command.resume_run), layout)
+        if plan is None and command.config.folds and command.resume_run is None:
+            plan = FoldPlan.begin(command.config, store, layout)
+        if plan is not None:
+            self._folds = _Folds(plan, store, live)
+            state = self._next_fold(self._folds, device=command.config)
+        elif command.resume_run is not None:
             self._hold(RunFolder(Path(command.resume_run)))
             try:
                 state = TrainState.resume(Path(command.resume_run), store, command.config, self._tell)
             except BaseException:
                 self._drop()
                 raise
-        elif command.config.folds:
-            configs = fold_configs(command.config, store)
-            self._folds = _Folds(configs, len(configs), store, layout, live)
-            state = self._next_fold(self._folds)
         else:
             state = self._create(command, store, layout)
             self._hold(state.run)
@@ -143,7 +142,7 @@ class RunHost:
 
         It is scored only if it never was: without a score there would be no weights to predict with.
         """
-        state = self._state
+        state, self._folds = self._state, None  # the folds that are left are for the next process
         if state is None:
             return
         if state.best.step is None:
@@ -165,32 +164,43 @@ class RunHost:
 
     def _after_fold(self, folds: _Folds, finished: Finished) -> Finished | None:
         """Go on with the next run; what the whole has come to after the last one."""
+        plan = folds.plan
         if finished.reason == "stopped":
             self._folds = None
+            plan.end("stopped")
             return finished
-        report = folds.report
-        if not folds.left:
+        if plan.on_all:
             self._folds = None
+            report = plan.report
             report.note_in(RunFolder(Path(finished.run)), finished.steps, finished.seconds)
+            plan.end("finished")
             self._send(Notice(text=report.sentence()))
             return report.of(finished)
-        report.finished.append(finished)
-        forget_weights(finished.run)
+        number = plan.number
+        plan.done(finished)
         miou = "-" if finished.best_miou is None else f"{finished.best_miou:.2f}"
-        self._send(Notice(text=f"Fold {len(report.finished)} of {folds.count - 1}: mIoU {miou}."))
+        self._send(Notice(text=f"Fold {number} of {plan.folds}: mIoU {miou}."))
         try:
             state = self._next_fold(folds)
         except CancelledStartError:
             self._folds = None
             return replace(finished, reason="stopped")
         self._state = state
-        self._events = events_of(state, features=folds.layout.features, live=folds.live)
+        self._events = events_of(state, features=plan.layout.features, live=folds.live)
         return None
 
-    def _next_fold(self, folds: _Folds) -> TrainState:
-        config = folds.left.pop(0)
-        layout = FoldLayout(folds.layout.root) if folds.left else folds.layout
-        return start_run(config, folds.store, layout, self._tell)
+    def _next_fold(self, folds: _Folds, device: TrainConfig | None = None) -> TrainState:
+        """The run under way, from its last checkpoint, else the next one.
+
+        `device`: of a cross-validation that goes on in another process, which says where and with how many
+        threads.
+        """
+        self._hold(folds.plan.folder)
+        try:
+            return next_of_folds(folds.plan, folds.store, self._tell, device)
+        except BaseException:
+            self._drop()
+            raise
 
     def _create(self, command: Train, store: LabelStore, layout: ProjectLayout) -> TrainState:
         return start_run(command.config, store, layout, self._tell)
@@ -236,6 +246,32 @@ def start_run(
     except BaseException:
         _remove_unused(RunFolder(folder))
         raise
+
+
+def next_of_folds(
+    plan: FoldPlan, store: LabelStore, notify: Callable[[Event], None], asked: TrainConfig | None = None
+) -> TrainState:
+    """The run of a cross-validation that is under way, from its last checkpoint; else the next one.
+
+    Args:
+        plan: not all of it is done.
+        store: the labels.
+        notify: as for `TrainState.create`.
+        asked: says on which device, and with how many threads, a run goes on.
+
+    Raises:
+        MaskloopError: as `start_run` and `TrainState.resume`.
+    """
+    config, present = plan.config, plan.present
+    assert config is not None
+    if asked is not None:
+        config = replace(config, device=asked.device, threads=asked.threads)
+    if present is not None and can_go_on(RunFolder(present)):
+        rest = replace(config, steps=None, seconds=None)  # the checkpoint knows what is left
+        return TrainState.resume(present, store, rest, notify)
+    state = start_run(config, store, plan.run_layout, notify)
+    plan.begun(state.run.path)
+    return state
 
 
 def _remove_unused(run: RunFolder) -> None:

@@ -67,13 +67,17 @@ class CutShort:
     Attributes:
         path: its folder.
         step: that it goes on from, if it is resumed.
+        said: the sentence, where it is another than a run's.
     """
 
     path: Path
     step: int
+    said: str = ""
 
     def sentence(self) -> str:
         """What happened, for a person: "Training of 06:12 was cut short at step 140."."""
+        if self.said:
+            return self.said
         name = RunFolder(self.path).spoken_name().removeprefix("run of ")
         when = f"at step {self.step}" if self.step else "before its first steps were saved"
         return f"Training of {name} was cut short {when}."

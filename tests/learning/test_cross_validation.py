@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from core.cli.main import main
-from core.errors import NothingToLearnError, UsageError
-from core.learning.commands import Stop, Train
+from core.errors import NothingToLearnError, ProjectFileError, UsageError
+from core.learning.commands import Shutdown, Stop, Train
 from core.learning.config import TrainConfig
 from core.learning.data import LabelStore
 from core.learning.events import Failed, Finished, Notice, StepDone, TrainingStarted
-from core.learning.folds import Spread, fold_configs, folds_of
+from core.learning.fold_plan import FoldPlan, cut_short_folds
+from core.learning.folds import FoldLayout, Spread, fold_configs, folds_of
 from core.learning.runs import best_of
 from core.learning.settings_text import configured
 from core.learning.validation import plan_validation
@@ -115,6 +116,95 @@ def test_a_stop_ends_the_whole(bench: EngineBench) -> None:
     (finished,) = bench.got(Finished)
     assert finished.reason == "stopped"
     assert not bench.engine.training
+
+
+def _report(run: str) -> dict[str, object]:
+    """What the folds scored, without the folders they were in."""
+    found = json.loads((Path(run) / "folds.json").read_text())
+    for fold in found["folds"]:
+        del fold["run"]
+    return dict(found)
+
+
+def test_after_a_kill_the_same_folds_go_on_and_score_the_same(tmp_path: Path) -> None:
+    config = replace(tiny.TINY, folds=3, steps=24, checkpoint_every_s=0.0)
+    whole = squares_bench(tmp_path / "whole", images=7)
+    whole.open()
+    whole.do(Train(config=config))
+    whole.run()
+    (finished,) = whole.got(Finished)
+
+    killed = squares_bench(tmp_path / "killed", images=7)
+    layout = ProjectLayout(killed.root)
+    killed.open()
+    killed.do(Train(config=config))
+    assert cut_short_folds(layout) is None, "it is going on"
+    killed.run(lambda: len(killed.got(TrainingStarted)) == 2 and isinstance(killed.events[-1], StepDone))
+    killed.engine._host._drop()  # as the operating system does: nothing is saved, the lock is free
+    found = cut_short_folds(layout)
+    assert found is not None
+    assert found.sentence() == "Cross-validation was cut short in fold 2 of 3."
+
+    again = killed.again()
+    again.do(Train(config=replace(config, steps=None, folds=None), resume_run=str(found.path)))
+    again.run()
+    assert again.got(Failed) == []
+    started = again.got(TrainingStarted)
+    assert started[0].resumed_step is not None
+    assert [len(event.validation_images) for event in started] == [2, 2, 0]
+    (last,) = again.got(Finished)
+    assert _report(last.run) == _report(finished.run)
+    assert cut_short_folds(layout) is None
+
+
+def test_a_run_of_folds_is_found_again_by_its_own_folder(bench: EngineBench) -> None:
+    """As the window asks for it after its engine has died."""
+    bench.open()
+    bench.do(Train(config=replace(tiny.TINY, folds=2, steps=9)))
+    bench.run(lambda: bool(bench.got(StepDone)))
+    bench.engine.keep_run()
+    again = bench.again()
+    run = bench.got(TrainingStarted)[-1].run
+    again.do(Train(config=replace(tiny.TINY, folds=2), resume_run=run))
+    again.run()
+    assert [len(started.validation_images) for started in again.got(TrainingStarted)] == [3, 2, 0]
+    assert len(again.got(Finished)) == 1
+
+
+def test_closing_the_window_keeps_what_is_left_and_a_stop_does_not(bench: EngineBench) -> None:
+    layout = ProjectLayout(bench.root)
+    bench.open()
+    bench.do(Train(config=replace(tiny.TINY, folds=2, steps=9)))
+    bench.run(lambda: bool(bench.got(StepDone)))
+    bench.do(Shutdown())
+    assert cut_short_folds(layout) is not None
+    again = bench.again()
+    again.do(Train(config=tiny.TINY, resume_run=str(FoldLayout(bench.root).runs)))
+    again.do(Stop())
+    again.run()
+    assert cut_short_folds(layout) is None
+
+
+def test_the_command_line_goes_on_with_folds(bench: EngineBench, capsys: pytest.CaptureFixture[str]) -> None:
+    bench.open()
+    bench.do(Train(config=replace(tiny.TINY, folds=2, steps=9)))
+    bench.run(lambda: len(bench.got(TrainingStarted)) == 2)
+    bench.engine.keep_run()
+    assert main(["train", str(bench.root), "--resume", "--steps", "5"]) != 0
+    assert "has a budget" in capsys.readouterr().err
+    assert main(["train", str(bench.root), "--resume", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert len(summary["cross_validation"]["folds"]) == 2
+    assert cut_short_folds(ProjectLayout(bench.root)) is None
+
+
+def test_a_damaged_plan_is_named(bench: EngineBench) -> None:
+    folder = FoldLayout(bench.root).runs
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text("{")
+    assert cut_short_folds(ProjectLayout(bench.root)) is None
+    with pytest.raises(ProjectFileError, match="start the cross-validation again"):
+        FoldPlan.load(ProjectLayout(bench.root))
 
 
 def test_settings_by_name_are_checked_by_name() -> None:
