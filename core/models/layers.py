@@ -22,6 +22,11 @@ def normalization_layer(kind: Norm, channels: int) -> nn.Module:
     return nn.GroupNorm(groups, channels)
 
 
+def decoder_norm(encoder_norm: Norm) -> Norm:
+    """What suits a decoder on an encoder of this kind: it has no pretrained statistics to keep."""
+    return "group" if encoder_norm == "frozen" else encoder_norm
+
+
 def freeze_batch_norms(module: nn.Module) -> None:
     """Keep batch normalisation as weights files have it: nothing of it learns, in training mode neither."""
     for layer in module.modules():

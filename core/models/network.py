@@ -99,12 +99,17 @@ class SegmentationNetwork(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         """Scores (N, classes, H, W) for a normalised x (N, 3, H, W) of any size."""
         height, width = x.shape[-2:]
-        missing_h, missing_w = -height % self.size_multiple, -width % self.size_multiple
+        padded = self.padded(x)
+        logits = self.logits(padded)
+        return logits if padded is x else logits[..., :height, :width]
+
+    def padded(self, x: Tensor) -> Tensor:
+        """An x (N, 3, H, W) with its last rows and columns repeated up to multiples of `size_multiple`."""
+        missing_h, missing_w = (-side % self.size_multiple for side in x.shape[-2:])
         if missing_h == 0 and missing_w == 0:
-            return self.logits(x)
+            return x
         # "replicate" and not "reflect": it also works where the padding is wider than the image.
-        x = F.pad(x, (0, missing_w, 0, missing_h), mode="replicate")
-        return self.logits(x)[..., :height, :width]
+        return F.pad(x, (0, missing_w, 0, missing_h), mode="replicate")
 
     def training_output(self, x: Tensor) -> TrainingOutput:
         """The scores of `forward`, and whatever else is trained beside them."""

@@ -29,6 +29,11 @@ NARROW_OF: dict[str, dict[str, Option]] = {
     "unet_paper": {"width": 6, "depth": 2},
     "segnet": {"encoder_width": 8},  # narrower ones learn by luck: there are no skips
     "deconvnet": {"encoder_width": 8},
+    "deeplabv3": {"width": 8},
+    "deeplabv3plus": {"width": 8},
+    "pspnet": {"width": 8},
+    "refinenet": {"width": 8},
+    "gscnn": {"width": 16, "norm": "group"},
 }
 """What single architectures need besides, or instead."""
 

@@ -8,13 +8,26 @@ from __future__ import annotations
 
 from typing import Final
 
+from core.models.catalog.deeplab import DEEPLAB
 from core.models.catalog.encoders import ENCODERS
 from core.models.catalog.fcn import FCN
+from core.models.catalog.gscnn import GSCNN
 from core.models.catalog.instant import INSTANT
+from core.models.catalog.pspnet import PSPNET
+from core.models.catalog.refinenet import REFINENET
 from core.models.catalog.unet import UNET
 from core.models.catalog.unpooling import UNPOOLING
 from core.models.specs import ModelSpec
 
 __all__ = ["ENCODERS", "MODELS"]
 
-MODELS: Final[tuple[ModelSpec, ...]] = (*UNET, *FCN, *UNPOOLING, *INSTANT)
+MODELS: Final[tuple[ModelSpec, ...]] = (
+    *UNET,
+    *FCN,
+    *UNPOOLING,
+    *DEEPLAB,
+    *PSPNET,
+    *REFINENET,
+    *GSCNN,
+    *INSTANT,
+)

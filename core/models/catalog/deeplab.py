@@ -1,0 +1,66 @@
+"""DeepLab v2, v3 and v3+."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from core.models.catalog.common import ENCODER_WIDTH
+from core.models.catalog.context import (
+    CONVOLUTION,
+    DEEP_ENCODERS,
+    DEEPER_ENCODERS,
+    NORM,
+    output_stride,
+    width,
+)
+from core.models.specs import ModelSpec
+
+_WIDTH: Final = width("channels of the pyramid's branches, and of what follows", 256)
+
+DEEPLAB: Final = (
+    ModelSpec(
+        name="deeplabv2",
+        title="DeepLab v2",
+        family="DeepLab",
+        paper="Chen, Papandreou, Kokkinos, Murphy, Yuille: DeepLab: Semantic Image Segmentation with Deep"
+        " Convolutional Nets, Atrous Convolution, and Fully Connected CRFs, 2016, arXiv:1606.00915",
+        year=2016,
+        parameters=42_647_624,
+        encoders=DEEPER_ENCODERS,
+        size_multiple=32,
+        build_from="core.models.deeplab:deeplabv2",
+        activation_bytes=4_524,
+        macs_per_pixel=523_008,
+        options=(NORM, output_stride(8), ENCODER_WIDTH),
+    ),
+    ModelSpec(
+        name="deeplabv3",
+        title="DeepLab v3",
+        family="DeepLab",
+        paper="Chen, Papandreou, Schroff, Adam: Rethinking Atrous Convolution for Semantic Image"
+        " Segmentation, 2017, arXiv:1706.05587",
+        year=2017,
+        parameters=39_043_394,
+        encoders=DEEP_ENCODERS,
+        size_multiple=32,
+        build_from="core.models.deeplab:deeplabv3",
+        activation_bytes=297,
+        macs_per_pixel=100_898,
+        options=(_WIDTH, NORM, output_stride(16), ENCODER_WIDTH),
+    ),
+    ModelSpec(
+        name="deeplabv3plus",
+        title="DeepLab v3+",
+        family="DeepLab",
+        paper="Chen, Zhu, Papandreou, Schroff, Adam: Encoder-Decoder with Atrous Separable Convolution for"
+        " Semantic Image Segmentation, ECCV 2018, arXiv:1802.02611",
+        year=2018,
+        parameters=26_677_586,
+        encoders=DEEP_ENCODERS,
+        size_multiple=32,
+        build_from="core.models.deeplab:deeplabv3plus",
+        activation_bytes=885,
+        macs_per_pixel=62_035,
+        options=(_WIDTH, NORM, CONVOLUTION, output_stride(16), ENCODER_WIDTH),
+    ),
+)
