@@ -159,7 +159,7 @@ def _report(state: TrainState) -> Iterator[Event]:
         loss=loss,
         lr=state.learner.lr,
         steps=state.budget.steps,
-        time_budget_s=state.budget.seconds,
+        time_budget_s=state.given_s,
         images_per_s=steps * state.batch / state.seconds_since_report(),
         memory_bytes=torch.cuda.max_memory_allocated(state.device) if state.device.type == "cuda" else None,
     )

@@ -85,6 +85,7 @@ class LabelIntake:
         renamed = tuple(present.by_index(c.index) or c for c in state.channels.classes)
         state.channels = ChannelMap(ClassList(renamed, state.channels.classes.background))
         state.validator.channels = state.channels
+        state.classes_renamed()
         added = [c.name for c in present if state.channels.classes.by_index(c.index) is None]
         if added:
             names = ", ".join(added)

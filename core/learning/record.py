@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from core.errors import StorageError
 from core.learning.run_status import RunState, RunStatus, write_status
-from core.learning.runs import METRICS, RunFolder, Value
+from core.learning.runs import METRICS, RunFolder, Value, class_columns
 from core.learning.tally import Row
 from core.learning.validation import Score
 
@@ -58,6 +58,11 @@ class Best:
         """Nobody knows any more what it is worth: the next score takes its place."""
         self.claimed = False
 
+    def rename(self, names: Sequence[str]) -> None:
+        """The classes of the channels have these names now, in their order."""
+        if len(names) == len(self.per_class_iou):
+            self.per_class_iou = dict(zip(names, self.per_class_iou.values(), strict=True))
+
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
         return {**asdict(self), "per_class_iou": dict(self.per_class_iou)}
@@ -76,12 +81,26 @@ class RunRecord:
 
     def __init__(self, run: RunFolder, class_names: Iterable[str]) -> None:
         self._run = run
-        names = tuple(class_names)
-        of_classes = ("val_iou", "val_iou_low", "val_iou_high")
-        self._columns = (*METRICS, *(f"{column}:{name}" for column in of_classes for name in names))
+        self._names = tuple(class_names)
+        self._columns = (*METRICS, *class_columns(self._names))
         self._rows: deque[Mapping[str, Value]] = deque(maxlen=MOST_KEPT)
         self._lines: deque[tuple[str, datetime]] = deque(maxlen=MOST_KEPT)
         self.trouble: StorageError | None = None
+
+    def rename(self, names: Sequence[str]) -> None:
+        """The classes of the channels have these names now, in their order; so have the file's columns.
+
+        Where the file cannot be written now, its columns keep the names of before, and their scores.
+        """
+        try:
+            self._run.rename_classes(names)
+        except StorageError as error:
+            self.trouble = error
+            return
+        columns = (*METRICS, *class_columns(names))
+        waiting = [dict(zip(columns, row.values(), strict=True)) for row in self._rows]
+        self._rows = deque(waiting, maxlen=MOST_KEPT)
+        self._names, self._columns = tuple(names), columns
 
     def losses(self, rows: Iterable[Row]) -> None:
         """Note losses down."""
@@ -101,6 +120,8 @@ class RunRecord:
                 f"calibration error {found.error:.3f} at temperature {found.temperature:.2f},"
                 f" {found.error_before:.3f} without"
             )
+        column = dict(zip(score.per_class_iou, self._names, strict=True))
+        intervals = [(name, ends) for name, ends in score.class_intervals.items() if ends]
         self._write(
             {
                 "step": step,
@@ -115,9 +136,9 @@ class RunRecord:
                 "val_interval_over": None if low is None else score.interval_over,
                 "val_anew": 1.0 if anew else None,
                 **_of_calibration(score),
-                **{f"val_iou:{name}": value for name, value in score.per_class_iou.items()},
-                **{f"val_iou_low:{name}": ends.low for name, ends in score.class_intervals.items() if ends},
-                **{f"val_iou_high:{name}": ends.high for name, ends in score.class_intervals.items() if ends},
+                **{f"val_iou:{column[name]}": value for name, value in score.per_class_iou.items()},
+                **{f"val_iou_low:{column[name]}": ends.low for name, ends in intervals},
+                **{f"val_iou_high:{column[name]}": ends.high for name, ends in intervals},
             }
         )
 

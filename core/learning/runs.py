@@ -6,7 +6,7 @@ import contextlib
 import csv
 import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Value: TypeAlias = float | str | None
 
+CLASS_COLUMNS: Final = ("val_iou:", "val_iou_low:", "val_iou_high:")
 METRICS: Final = (
     *("step", "seconds", "loss", "lr", "val_miou", "val_pixel_accuracy", "val_on", "val_images"),
     *("val_miou_low", "val_miou_high", "val_interval_over"),
@@ -169,6 +170,34 @@ class RunFolder:
             writer.writerow({**cells, "step": int(row["step"])})  # type: ignore[arg-type]
         write_atomic(self.metrics_file, text.getvalue().encode())
 
+    def rename_classes(self, names: Sequence[str]) -> None:
+        """Give the columns of the classes' scores these names, in their order; the scores stay.
+
+        Raises:
+            StorageError: the file cannot be written; it is as it was then.
+        """
+        columns = self._columns_on_disk()
+        if columns is None:
+            return
+        of_classes = [place for place, column in enumerate(columns) if column.startswith(CLASS_COLUMNS)]
+        wanted = class_columns(names)
+        if len(wanted) != len(of_classes):
+            return  # of a program of before, or of other classes
+        renamed = list(columns)
+        for place, column in zip(of_classes, wanted, strict=True):
+            renamed[place] = column
+        if renamed == columns:
+            return
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerow(renamed)
+        try:
+            data = self.metrics_file.read_bytes()
+        except OSError as error:
+            raise StorageError.from_os_error(self.metrics_file, error) from error
+        _, _, rows = data.partition(b"\n")
+        write_atomic(self.metrics_file, text.getvalue().encode() + rows)
+        self._columns = renamed
+
     def log(self, line: str, at: datetime | None = None) -> None:
         """Add a line with the time, now or `at`. Raises StorageError."""
         when = (datetime.now().astimezone() if at is None else at).isoformat(sep=" ", timespec="seconds")
@@ -250,6 +279,12 @@ def best_of(folders: Iterable[Path]) -> RunFolder | None:
         if best is None or rank >= best:
             best, found = rank, run
     return found
+
+
+def class_columns(names: Iterable[str]) -> tuple[str, ...]:
+    """The columns of classes' scores, one after the other kind."""
+    known = tuple(names)
+    return tuple(f"{column}{name}" for column in CLASS_COLUMNS for name in known)
 
 
 def score_kind(value: object) -> ScoredOn | None:

@@ -163,6 +163,17 @@ class TrainState:
         if self.budget.seconds is not None:
             self.budget = replace(self.budget, seconds=self.budget.seconds - seconds)
 
+    @property
+    def given_s(self) -> float | None:
+        """Training time it was given in all, what is set aside of it included; None: no limit."""
+        return self._whole_budget.seconds
+
+    def classes_renamed(self) -> None:
+        """Scores that are kept and told get the names that the classes have now."""
+        names = self.channels.classes.names
+        self.best.rename(names)
+        self.record.rename(names)
+
     def over(self) -> bool:
         """Whether the run should finish."""
         if self.stop_requested or self.progress.patience.spent:
@@ -364,6 +375,7 @@ class TrainState:
         self.sampler.crop = self.learner.load.crop
         best = Best(**checkpoint["best"])
         self.best = best if best.saved else Best()  # the weights of that score never got to disk
+        self.classes_renamed()
         calibration = checkpoint.get("calibration")  # older runs have none
         self.calibration = None if calibration is None else Calibration(*calibration)
         if "progress" in checkpoint and (text := self.progress.restore(checkpoint["progress"])):
