@@ -163,7 +163,11 @@ def build_encoder(name: str, *, width: int = 16, norm: Norm = "batch", output_st
     """
     spec = encoder_spec(name)
     if output_stride not in spec.output_strides:
-        able = [other.name for other in encoder_specs() if output_stride in other.output_strides]
+        able = [
+            other.name
+            for other in encoder_specs()
+            if output_stride in other.output_strides and other.source != "smp"  # they are dozens
+        ]
         raise UsageError(
             f"the encoder {name!r} cannot have an output stride of {output_stride};"
             + (f" these can: {', '.join(able)}" if able else " it can be 8, 16 or 32")
@@ -177,6 +181,14 @@ def build_encoder(name: str, *, width: int = 16, norm: Norm = "batch", output_st
 def _build(spec: EncoderSpec, *, width: int, norm: Norm, output_stride: int) -> Encoder:
     if spec.source == "none":
         return PlainEncoder(width, norm, output_stride=output_stride)
+    if spec.source == "smp":
+        from core.models.smp_encoder import SmpEncoder
+
+        return SmpEncoder(spec, output_stride=output_stride)
+    if spec.name.startswith("tv_"):
+        from core.models.torchvision_resnet import TorchvisionResNet
+
+        return TorchvisionResNet(spec, output_stride=output_stride)
     if spec.source == "torchvision":
         return VGGEncoder(spec, VGG_CONVOLUTIONS[spec.name], output_stride=output_stride)
     return TimmEncoder(spec, output_stride=output_stride)

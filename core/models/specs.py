@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from core.errors import UsageError
 
 Option: TypeAlias = str | int | float | bool
-EncoderSource: TypeAlias = Literal["embedded", "torchvision", "timm", "none"]
+EncoderSource: TypeAlias = Literal["embedded", "torchvision", "timm", "smp", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Final
 from core.models.catalog.deeplab import DEEPLAB
 from core.models.catalog.encoders import ENCODERS
 from core.models.catalog.fcn import FCN
+from core.models.catalog.fcn_resnet import FCN_RESNET
 from core.models.catalog.gscnn import GSCNN
 from core.models.catalog.instant import INSTANT
 from core.models.catalog.pspnet import PSPNET
@@ -24,6 +25,7 @@ __all__ = ["ENCODERS", "MODELS"]
 MODELS: Final[tuple[ModelSpec, ...]] = (
     *UNET,
     *FCN,
+    *FCN_RESNET,
     *UNPOOLING,
     *DEEPLAB,
     *PSPNET,

@@ -1,0 +1,69 @@
+"""The encoders of segmentation_models_pytorch, under names such as `smp:resnet18`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.models.encoders import Encoder
+from core.models.normalization import IMAGENET, Normalization
+from core.models.specs import EncoderSpec
+
+
+class SmpEncoder(Encoder):
+    """One of theirs, giving six maps like ours.
+
+    Some of theirs have no map at stride 2 (Mix Transformers begin at 4): the image itself, averaged, is in
+    its place. Attention over the image's mean (SKNet) cannot be trained on a batch of one.
+
+    Attributes:
+        repository, revision: of the default weights on the Hugging Face hub.
+    """
+
+    def __init__(self, spec: EncoderSpec, *, output_stride: int) -> None:
+        from segmentation_models_pytorch import encoders as smp  # takes seconds to import
+
+        name, _, weights = spec.origin.partition("/")
+        settings = smp.encoders[name]["pretrained_settings"][weights]
+        self.repository: str = settings["repo_id"]
+        self.revision: str = settings["revision"]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of the `timm-` names, which are theirs
+            body: Any = smp.get_encoder(name, weights=None, output_stride=output_stride)
+        super().__init__(
+            spec.name,
+            tuple(channels or 3 for channels in body.out_channels),
+            IMAGENET,
+            output_stride=output_stride,
+        )
+        self.body: nn.Module = body
+
+    @property
+    def published(self) -> nn.Module:
+        """The encoder of segmentation_models_pytorch itself."""
+        return self.body
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The six maps of the body."""
+        maps: list[Tensor] = self.body(x)
+        halved = F.avg_pool2d(x, 2)
+        return [feature if feature.shape[1] else halved for feature in maps]
+
+
+def normalization_of(settings: dict[str, Any]) -> Normalization:
+    """What the `config.json` beside weights says they want. Raises ValueError, KeyError, TypeError."""
+    top = float(settings.get("input_range", [0, 1])[1])
+    return Normalization(
+        order="bgr" if settings.get("input_space", "RGB") == "BGR" else "rgb",
+        scale=top / 255.0,
+        mean=_triple(settings["mean"]),
+        std=_triple(settings["std"]),
+    )
+
+
+def _triple(values: list[float]) -> tuple[float, float, float]:
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue
