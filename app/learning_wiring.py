@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from core.errors import MaskloopError
 from core.learning.config import TrainConfig
 from core.learning.events import Event, Finished, Prediction, StepDone, TrainingStarted
 from core.learning.header import gone_classes, read_header
+from core.learning.past import read_past
 from core.learning.runs import RunFolder, best_of
 from core.models.registry import model_specs
 
@@ -66,6 +68,7 @@ class LearningWiring(Wiring):
         panel, controller, actions = self._panel, self._controller, self._actions
         panel.train_requested.connect(self.train)
         panel.run_resume_requested.connect(self._on_run_resume)
+        panel.past_needed.connect(self._on_past_needed)
         panel.pause_requested.connect(controller.pause)
         panel.resume_requested.connect(controller.resume)
         panel.stop_requested.connect(controller.stop)
@@ -94,6 +97,10 @@ class LearningWiring(Wiring):
         config = replace(config, steps=None, seconds=self._panel.config().seconds)
         self._session.save_now()
         self._controller.train(config, resume_run=run)
+
+    def _on_past_needed(self, run: str, step: int) -> None:
+        task = self._runner.run(read_past, Path(run), step, doing="reading what the run had come to")
+        task.done.connect(partial(self._panel.set_past, run))
 
     def _on_start(self) -> None:
         if self._controller.training_state == "paused":

@@ -18,6 +18,7 @@ from core.learning.bootstrap import Interval
 
 if TYPE_CHECKING:
     from app.panels.plot import CurvePlot
+    from core.learning.comparison import Curve
 
 XAxis: TypeAlias = Literal["steps", "time"]
 REPAINT_INTERVAL_MS: Final = 100
@@ -91,14 +92,19 @@ class LiveChart(Themed, QWidget):
         """What the heading says behind the value."""
         return self._where.whole_text
 
-    def append(
-        self, step: int, seconds: float, value: float, interval: Interval | None = None, kind: str = ""
-    ) -> None:
-        """Add a point; it is drawn within a tenth of a second, with all that came meanwhile.
-
-        `interval` is shown of the last point: where other images would put it; and `kind`: what it is on.
-        """
+    def append(self, step: int, seconds: float, value: float) -> None:
+        """Add a point; it is drawn within a tenth of a second, with all that came meanwhile."""
         self.series.append(step, seconds, value)
+        self.tell(None, "")
+
+    def prepend(self, curve: Curve) -> None:
+        """Put what came before in front of what is drawn."""
+        columns = (curve.steps, curve.seconds, curve.values)
+        self.series.prepend(zip(*(column.tolist() for column in columns), strict=True))
+        self._schedule()
+
+    def tell(self, interval: Interval | None, kind: str) -> None:
+        """Say of the last point where other images would put it, and what it is on."""
         self._interval, self._kind = interval, kind
         self._schedule()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from PySide6.QtCore import (
@@ -80,6 +80,11 @@ class _ScoresModel(QAbstractListModel):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._rows: list[ClassScore] = []
+
+    @property
+    def rows(self) -> tuple[ClassScore, ...]:
+        """What is shown."""
+        return tuple(self._rows)
 
     def set_rows(self, rows: list[ClassScore]) -> None:
         """Replace the rows; the view keeps its place when only values changed."""
@@ -225,6 +230,15 @@ class ClassScores(QWidget):
         self._gain.hide()
         self._gain.clear()
         self.confusion_button.setEnabled(False)
+
+    def follow(self, before: ClassList, now: ClassList) -> None:
+        """The project's classes have other names or colours: so have the rows, whose scores stay."""
+        rows = []
+        for row in self._model.rows:
+            known = before.by_name(row.name)
+            found = None if known is None else now.by_index(known.index)
+            rows.append(row if found is None else replace(row, name=found.name, color=found.color))
+        self._model.set_rows(rows)
 
     def show_validation(self, event: Validated, classes: ClassList) -> None:
         """Show one validation. Colours come from `classes`; a class it does not know gets a grey swatch."""

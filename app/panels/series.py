@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
@@ -47,6 +48,19 @@ class Series:
         self._weight = self._smoothing * self._weight + (1 - self._smoothing)
         self._table[:, self._length] = step, seconds, value, self._mean / self._weight
         self._length += 1
+
+    def prepend(self, points: Iterable[tuple[float, float, float]]) -> None:
+        """Put earlier points (step, seconds, value) in front; those that are not earlier are left out."""
+        later = list(
+            zip(*(column.tolist() for column in (self.steps, self.seconds, self.values)), strict=True)
+        )
+        first = later[0][0] if later else np.inf
+        self.clear()
+        for point in points:
+            if point[0] < first:
+                self.append(*point)
+        for point in later:
+            self.append(*point)
 
     def clear(self) -> None:
         """Forget every point."""

@@ -34,6 +34,7 @@ from core.learning.events import (
     TrainingStarted,
     Validated,
 )
+from core.learning.past import Past
 from core.models.registry import encoder_specs, model_specs
 from core.models.specs import EncoderSpec, ModelSpec
 
@@ -53,6 +54,7 @@ class TrainingPanel(QWidget):
     Signals:
         train_requested(TrainConfig), pause_requested, resume_requested, stop_requested,
         run_resume_requested(str): folder of an earlier run to continue.
+        past_needed(str, int): a run of another sitting goes on, its folder and step; see `set_past`.
     """
 
     train_requested = Signal(object)
@@ -60,6 +62,7 @@ class TrainingPanel(QWidget):
     resume_requested = Signal()
     stop_requested = Signal()
     run_resume_requested = Signal(str)
+    past_needed = Signal(str, int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -115,12 +118,22 @@ class TrainingPanel(QWidget):
         return self.setup.config()
 
     def set_classes(self, classes: ClassList) -> None:
-        """Colours of the score bars; a run that starts brings its own."""
+        """Names and colours of the score bars; a run that starts brings its own."""
+        self.scores.follow(self._classes, classes)
         self._classes = classes
 
     def set_runs(self, runs: Sequence[RunSummary]) -> None:
         """Fill the history."""
         self.history.set_runs(runs)
+
+    def set_past(self, run: str, past: Past) -> None:
+        """What the run on show had come to before this sitting; of another run it is passed over."""
+        if run != self._run:
+            return
+        self.loss.prepend(past.loss)
+        self.miou.prepend(past.miou)
+        if past.last is not None and self._scored_on is None:
+            self._show_score(past.last)
 
     def set_training_state(self, state: TrainingState) -> None:
         """Enable what can be done now. Raises ValueError for an unknown state."""
@@ -188,11 +201,14 @@ class TrainingPanel(QWidget):
     def _on_started(self, event: TrainingStarted) -> None:
         self._classes = event.classes
         # Continuing the run on show extends its curves; any other run starts clean ones.
-        if event.resumed_step is None or event.run != self._run:
+        known = event.run == self._run
+        self._run, self._scored_on = event.run, None
+        if event.resumed_step is None or not known:
             self.loss.clear()
             self.miou.clear()
             self.scores.clear()
-        self._run, self._scored_on = event.run, None
+        if event.resumed_step and not known:
+            self.past_needed.emit(event.run, event.resumed_step)
         self.footer.start()
         self.footer.set_device(event.device)
         if event.weak_background:
@@ -202,10 +218,14 @@ class TrainingPanel(QWidget):
 
     def _on_validated(self, event: Validated) -> None:
         if event.miou is not None:
-            kind = f"on {images_words(event.on, event.images)}"
-            self.miou.append(event.step, event.seconds, event.miou, event.interval, kind)
-        self._scored_on = event.on
+            self.miou.append(event.step, event.seconds, event.miou)
         self.footer.set_seconds(event.seconds)
+        self._show_score(event)
+
+    def _show_score(self, event: Validated) -> None:
+        self._scored_on = event.on
+        if event.miou is not None:
+            self.miou.tell(event.interval, f"on {images_words(event.on, event.images)}")
         self.scores.show_validation(event, self._classes)
 
     def _on_finished(self, event: Finished) -> None:

@@ -98,13 +98,13 @@ def read_compared(path: Path) -> ComparedRun:
         name=found.name,
         title=_title(config),
         config=_texts(config),
-        loss=_curve(rows, "loss"),
-        miou=_curve(rows, "val_miou"),
+        loss=curve_of(rows, "loss"),
+        miou=curve_of(rows, "val_miou"),
         score=numbers.get("val_miou"),
-        interval=_interval(numbers, "val_miou_low", "val_miou_high"),
+        interval=interval_of(numbers, "val_miou_low", "val_miou_high"),
         per_class={name: numbers.get(f"val_iou:{name}") for name in names},
         class_intervals={
-            name: _interval(numbers, f"val_iou_low:{name}", f"val_iou_high:{name}") for name in names
+            name: interval_of(numbers, f"val_iou_low:{name}", f"val_iou_high:{name}") for name in names
         },
         on=str(best.get("val_on") or ""),
         images=int(numbers.get("val_images", 0)),
@@ -192,7 +192,7 @@ def _best_row(rows: Sequence[Mapping[str, Value]]) -> Mapping[str, Value]:
     return best
 
 
-def _curve(rows: Sequence[Mapping[str, Value]], column: str) -> Curve:
+def curve_of(rows: Sequence[Mapping[str, Value]], column: str) -> Curve:
     points = [
         (row["step"], row["seconds"], row[column])
         for row in rows
@@ -203,7 +203,7 @@ def _curve(rows: Sequence[Mapping[str, Value]], column: str) -> Curve:
     return Curve(*table.T)
 
 
-def _interval(numbers: Mapping[str, float], low: str, high: str) -> Interval | None:
+def interval_of(numbers: Mapping[str, float], low: str, high: str) -> Interval | None:
     return Interval(numbers[low], numbers[high]) if low in numbers and high in numbers else None
 
 

@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 
 from core.learning.commands import Train
 from core.learning.config import TrainConfig
+from core.learning.events import TrainingStarted
 from core.learning.run_status import RunLock, RunState, RunStatus, read_status, write_status
 from core.learning.runs import RunFolder
 
@@ -47,6 +48,26 @@ def test_a_run_that_was_cut_short_is_offered_and_one_click_goes_on_with_it(bench
     assert train.resume_run == str(run.path)
     # With what is left of its own steps, not with 500 more.
     assert (train.config.steps, train.config.seconds) == (None, None)
+
+
+def test_the_curves_of_a_resumed_run_begin_where_it_began(bench, folder, qtbot) -> None:
+    """Whoever goes on after a crash sees what the run had come to, not an empty chart."""
+    run = left_run(folder)
+    score = {"val_miou": 0.4, "val_on": "validation", "val_images": 4.0, "val_iou:background": 0.4}
+    for step in (70, 140, 150):
+        row = {"step": step, "seconds": step / 4, "loss": 1 / step, "val_miou": None}
+        run.append_metrics({**dict.fromkeys(score), **row, **(score if step == 140 else {})})
+    bench.open(folder)
+    panel = bench.window.training
+    bench.trainer.event_received.emit(
+        TrainingStarted(
+            run=str(run.path), model="unet", encoder=None, device="CPU", classes=bench.session.classes,
+            train_images=(), validation_images=(), weak_background=False, resumed_step=140,
+        )
+    )  # fmt: skip
+    qtbot.waitUntil(lambda: len(panel.loss.series) == 2)
+    assert panel.loss.series.steps.tolist() == [70, 140], "steps after the checkpoint are done again"
+    assert panel.scores.heading_text.startswith("mIoU 0.40 on 4 held-out images")
 
 
 def test_an_offer_that_is_put_away_does_not_come_back(bench, make_window, folder, qtbot) -> None:

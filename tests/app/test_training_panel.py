@@ -23,6 +23,7 @@ from app.panels.training_panel import TrainingPanel
 from app.theme import apply_theme
 from core.annotation.model import ClassList, LabelClass
 from core.learning.bootstrap import Interval
+from core.learning.comparison import Curve
 from core.learning.config import TrainConfig
 from core.learning.events import (
     EndReason,
@@ -37,6 +38,7 @@ from core.learning.events import (
 )
 from core.learning.gain import Gain
 from core.learning.packed_mask import PackedMask
+from core.learning.past import Past
 from core.learning.runs import BestScore
 
 CLASSES = ClassList((LabelClass(0, "background", "#000000"), LabelClass(1, "nerve", "#ffcc00")), 0)
@@ -288,6 +290,35 @@ def test_a_second_run_starts_clean_and_a_continued_one_goes_on(panel: TrainingPa
     assert len(panel.loss.series) == 2
     panel.on_event(started(run="/runs/b"))
     assert len(panel.loss.series) == 0
+
+
+def test_what_a_resumed_run_had_come_to_before_is_drawn_in_front(qtbot: QtBot, panel: TrainingPanel) -> None:
+    with qtbot.waitSignal(panel.past_needed) as asked:
+        panel.on_event(started(resumed_step=3))
+    assert asked.args == ["/runs/a", 3]
+    panel.on_event(step(4, loss=0.4))
+    steps = np.array([1.0, 2.0, 3.0, 4.0])
+    last = validated(3, 0.6)
+    past = Past(Curve(steps, steps / 4, 1 / steps), Curve(steps[2:3], steps[2:3] / 4, steps[2:3] / 5), last)
+    panel.set_past("/runs/another", past)
+    assert len(panel.loss.series) == 1
+    panel.set_past("/runs/a", past)
+    assert panel.loss.series.steps.tolist() == [1, 2, 3, 4], "a step that was done again is drawn once"
+    assert panel.loss.series.values.tolist() == [1.0, 0.5, pytest.approx(1 / 3), 0.4]
+    assert panel.miou.series.values.tolist() == [pytest.approx(0.6)]
+    assert panel.scores.heading_text.startswith("mIoU 0.60 on 3 held-out images")
+    qtbot.waitUntil(lambda: panel.miou.where_text.startswith("on 3 held-out images"))
+    panel.on_event(validated(8, 0.7))
+    panel.set_past("/runs/a", past)
+    assert panel.scores.heading_text.startswith("mIoU 0.70"), "the newest score stays"
+
+
+def test_a_class_that_is_renamed_keeps_its_score_under_the_new_name(panel: TrainingPanel) -> None:
+    panel.on_event(started())
+    panel.on_event(validated(10, 0.71))
+    panel.set_classes(ClassList((CLASSES.classes[0], LabelClass(1, "ulnar nerve", "#112233")), 0))
+    model = panel.scores.view.model()
+    assert [model.index(row, 0, QModelIndex()).data() for row in range(2)] == ["background", "ulnar nerve"]
 
 
 def test_scores_say_what_they_are_measured_on(panel: TrainingPanel) -> None:
