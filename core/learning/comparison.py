@@ -193,6 +193,7 @@ def _best_row(rows: Sequence[Mapping[str, Value]]) -> Mapping[str, Value]:
 
 
 def curve_of(rows: Sequence[Mapping[str, Value]], column: str) -> Curve:
+    """A column of metrics.csv over training, where it has a finite number."""
     points = [
         (row["step"], row["seconds"], row[column])
         for row in rows
@@ -204,6 +205,7 @@ def curve_of(rows: Sequence[Mapping[str, Value]], column: str) -> Curve:
 
 
 def interval_of(numbers: Mapping[str, float], low: str, high: str) -> Interval | None:
+    """The interval whose ends these columns have; None where one is empty."""
     return Interval(numbers[low], numbers[high]) if low in numbers and high in numbers else None
 
 
