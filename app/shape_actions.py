@@ -1,4 +1,4 @@
-"""What the Shape menu does with the selected shapes: combine, convert, group, lock. Outlines: `reshaping.py`."""
+"""What the Shape menu does with the selected shapes: combine, convert, group, lock. See also `reshaping`."""
 
 from __future__ import annotations
 

@@ -180,9 +180,10 @@ def _clipped(shape: Shape, width: int, height: int) -> tuple[Shape, ...]:
             return (shape.with_(points=frozen_points(shape.points[inside])),) if inside.any() else ()
         case ShapeType.LINE | ShapeType.LINESTRIP:
             line = shapely.LineString(shape.points).intersection(shapely.box(0, 0, width, height))
-            parts = [part for part in shapely.get_parts(line) if part.geom_type == "LineString"]
+            # What only touches the border is a point; of what lies outside shapely has an empty line.
+            parts = [part for part in shapely.get_parts(line) if part.length > 0]
             joined = shapely.get_parts(shapely.line_merge(shapely.MultiLineString(parts)))
-            cut = [shape.with_(points=frozen_points(part.coords)) for part in joined if part.length > 0]
+            cut = [shape.with_(points=frozen_points(part.coords)) for part in joined]
             return (*cut[:1], *(part.copy() for part in cut[1:]))
         case ShapeType.MASK:
             x0, y0, x1, y1 = pixel_box([shape])

@@ -129,6 +129,8 @@ def test_clipping_cuts_at_the_border_of_the_image() -> None:
         shape(ShapeType.POINTS, [(-1, 5), (5, 5)]),
         blob,
         box(-20, -20, -10, -10),
+        shape(ShapeType.LINE, [(-9, -9), (-1, -1)]),
+        shape(ShapeType.LINESTRIP, [(-5, 7), (0, 8), (-5, 9)]),  # touches the border in one point
         box(20, 20, 30, 30),
     )
     table.do(commands.clipping(table.document, table.uids(), SIZE_HW[::-1]))
