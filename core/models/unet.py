@@ -8,6 +8,7 @@ what each is good for. `unet_paper.py` is the network as it was published.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -15,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import UsageError
+from core.models.auxiliary import SupervisedNetwork
 from core.models.encoders import Encoder, PlainEncoder, build_encoder
-from core.models.layers import Convolution, Norm, double_conv
-from core.models.network import SegmentationNetwork
+from core.models.layers import Convolution, Norm, decoder_norm, double_conv
 from core.models.upsampling import Upsampling, upsampling
 
 Skips: TypeAlias = Literal["concatenate", "add", "none"]
@@ -42,15 +43,23 @@ class Parts:
     dropout: float = 0.0
 
 
-class UNet(SegmentationNetwork):
+class UNet(SupervisedNetwork):
     """Encoder, a decoder level for each of its strides, of ... 4, 2 and 1 times `width` channels, classifier.
 
     Args:
         depth: halvings of the resolution that the encoder's maps show: they are one more.
+        supervised: so many levels before the last give scores of their own while learning.
     """
 
     def __init__(
-        self, encoder: Encoder, *, classes: int, width: int, depth: int = DEEPEST, parts: Parts | None = None
+        self,
+        encoder: Encoder,
+        *,
+        classes: int,
+        width: int,
+        depth: int = DEEPEST,
+        parts: Parts | None = None,
+        supervised: int = 0,
     ) -> None:
         super().__init__(encoder, classes)
         self.parts = parts = parts or Parts()
@@ -81,14 +90,19 @@ class UNet(SegmentationNetwork):
         self.dropout = nn.Dropout2d(parts.dropout)
         self.head = nn.Conv2d(width, classes, kernel_size=1)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]  # it has a bias
+        halved = range(1, min(supervised, depth - 1) + 1)
+        self.supervised = nn.ModuleDict(
+            {str(halvings): nn.Conv2d(width << halvings, classes, kernel_size=1) for halvings in halved}
+        )
 
     @property
     def score_layer(self) -> nn.Conv2d:
         """The classifier."""
         return self.head
 
-    def logits(self, x: Tensor) -> Tensor:
-        """Scores (N, classes, H, W)."""
+    def scores(self, x: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Scores (N, classes, H, W), and in training those of the supervised levels."""
+        auxiliaries: dict[str, Tensor] = {}
         *finer, x = self.encoder(x)  # (N, C5, H/32, W/32)
         for index, (up, level) in enumerate(zip(self.ups, self.levels, strict=True)):
             skip = finer[-1 - index]
@@ -98,8 +112,10 @@ class UNet(SegmentationNetwork):
             elif self.parts.skips == "add":
                 x = x + self.laterals[index](skip)
             x = self.dropout(level(x))
-        scores: Tensor = self.head(x)
-        return scores  # (N, classes, H, W)
+            halvings = str(len(self.levels) - 1 - index)
+            if self.training and halvings in self.supervised:
+                auxiliaries[f"level {halvings}"] = self.supervised[halvings](x)
+        return self.head(x), auxiliaries
 
 
 def unet(
@@ -114,6 +130,7 @@ def unet(
     convolution: Convolution,
     dilation: int,
     dropout: int,
+    supervised: int,
     encoder_width: int,
 ) -> UNet:
     """Build for the registry.
@@ -130,14 +147,14 @@ def unet(
             f" the encoder plain instead of {encoder}, or another upsampling"
         )
     parts = Parts(
-        norm="group" if norm == "frozen" else norm,  # a decoder has no pretraining to keep
+        norm=decoder_norm(norm),
         upsampling=upsampling,
         skips=skips,
         convolution=convolution,
         dilation=dilation,
         dropout=dropout / 100,
     )
-    return UNet(features, classes=classes, width=width, depth=depth, parts=parts)
+    return UNet(features, classes=classes, width=width, depth=depth, parts=parts, supervised=supervised)
 
 
 def _shallower(encoder: Encoder, depth: int) -> Encoder:

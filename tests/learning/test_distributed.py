@@ -178,10 +178,15 @@ def wait_for_start(root: Path, *processes: BaseProcess) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.parametrize(
+    "more",
+    [[], ["--option", "supervised=2", "--set", "loss=ce+lovasz", "--set", "optimizer=sgd"]],
+    ids=["usual", "more-losses"],
+)
 def test_two_processes_learn_what_one_does(
-    project: Callable[[str], Path], member: Callable[..., Member]
+    project: Callable[[str], Path], member: Callable[..., Member], more: list[str]
 ) -> None:
-    settings = ["--batch", "4", "--steps", "6", "--option", "norm=group"]
+    settings = ["--batch", "4", "--steps", "6", "--option", "norm=group", *more]
     alone, shared = project("alone"), project("shared")
     assert main(["train", str(alone), *TINY, *settings]) == 0
 

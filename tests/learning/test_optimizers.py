@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
 from core.learning.budget import rate_factor
 from core.learning.config import TrainConfig
+from core.learning.distributed import Place
 from core.learning.events import Checkpointed, StepDone
 from core.learning.fit import fit
 from core.learning.optimizers import new_optimizer
 from core.learning.plateau import PATIENCE, Plateau
 from core.learning.preset import without_images
+from core.learning.sharing import announce_step
+from core.learning.team import Team
 from core.models.registry import build
 
 
@@ -51,6 +56,34 @@ def test_scores_without_progress_lower_the_rate_of_a_run(world, start) -> None:
     state.learner.plateau.cuts = 2
     state.learner.prepare(0.5, endless=False)
     assert state.learner.lr == pytest.approx(state.config.lr / 4)
+
+
+class Listener(Team):
+    """Another process, as far as what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(Place(rank=0, world=2))
+        self.told: list[dict[str, Any] | None] = []
+
+    @property
+    def world(self) -> int:
+        return 2
+
+    def announce(self, order, *, progress=0.0, mark=0, message=None) -> bool:
+        self.told.append(message)
+        return False
+
+
+def test_processes_that_take_no_scores_are_told_of_a_lower_rate_once(world, start) -> None:
+    world.put_done(1, 2)
+    state = start(steps=10, schedule="plateau")
+    state.team = Listener()
+    announce_step(state)
+    for _ in range(PATIENCE):
+        state.learner.plateau.note(better=False)
+    announce_step(state)
+    announce_step(state)
+    assert state.team.told == [None, {"cuts": 1}, None]
 
 
 def test_one_cycle_lowers_the_momentum_where_the_rate_is_high(world, start) -> None:

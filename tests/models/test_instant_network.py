@@ -11,7 +11,7 @@ from core.models.encoders import build_encoder
 from core.models.instant import InstantNetwork, point_features
 from core.models.network import Normalize
 from core.models.normalization import Normalization
-from core.models.unet import unet
+from core.models.registry import build
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_pixels_come_back_from_what_the_network_sees() -> None:
 
 
 def test_a_blend_gives_both_a_say(network) -> None:
-    deep = unet(classes=3, encoder="plain", width=4, norm="batch", encoder_width=4).eval()
+    deep = build("unet", classes=3, encoder="plain", width=4, encoder_width=4).eval()
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         alone = {0: F.log_softmax(deep(x), 1), 100: F.log_softmax(network(x), 1)}
@@ -92,7 +92,7 @@ def test_a_blend_gives_both_a_say(network) -> None:
 
 
 def test_a_mirrored_blend_says_the_same_of_a_picture_and_its_mirror_image(network) -> None:
-    deep = unet(classes=3, encoder="plain", width=4, norm="batch", encoder_width=4).eval()
+    deep = build("unet", classes=3, encoder="plain", width=4, encoder_width=4).eval()
     made = BlendNetwork(deep, network, 50, mirrored=True).eval()
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
@@ -104,6 +104,6 @@ def test_a_mirrored_blend_says_the_same_of_a_picture_and_its_mirror_image(networ
 
 
 def test_networks_of_other_classes_are_not_blended(network) -> None:
-    deep = unet(classes=2, encoder="plain", width=4, norm="batch", encoder_width=4)
+    deep = build("unet", classes=2, encoder="plain", width=4, encoder_width=4)
     with pytest.raises(ValueError, match="2 and 3 classes"):
         BlendNetwork(deep, network, 50)

@@ -74,6 +74,14 @@ UNET: Final = (
                 minimum=0,
                 maximum=90,
             ),
+            OptionSpec(
+                name="supervised",
+                help="decoder levels before the last that give scores of their own while learning, each with"
+                " 0.4 of the loss: deep supervision",
+                default=0,
+                minimum=0,
+                maximum=4,
+            ),
             ENCODER_WIDTH,
         ),
     ),
