@@ -6,10 +6,13 @@ import logging
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import QTimer
 
 from app.canvas.view import CanvasView
 from app.drawn_images import DrawnImages
+from app.kept_training import KEY, kept, restored
 from app.overlay_words import OverlayWords
 from app.panels.prediction_bar import PredictionBar
 from app.panels.run_history import RunSummary
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from core.project.layout import ProjectLayout
 
 log = logging.getLogger(__name__)
+
+KEEP_AFTER_MS: Final = 300
+"""After the last choice: a number is typed digit by digit."""
 
 
 class LearningWiring(Wiring):
@@ -55,6 +61,8 @@ class LearningWiring(Wiring):
         self._drawn.changed.connect(self._on_drawn_changed)
         self._shown: Prediction | None = None
         self._cursor: tuple[int, int] | None = None
+        self._keep = QTimer(self, singleShot=True, interval=KEEP_AFTER_MS)
+        self._keep.timeout.connect(self._keep_choices)
         self._connect_training()
         self._connect_prediction()
         self._session.project_changed.connect(self._on_project_changed)
@@ -68,6 +76,7 @@ class LearningWiring(Wiring):
         panel, controller, actions = self._panel, self._controller, self._actions
         panel.train_requested.connect(self.train)
         panel.run_resume_requested.connect(self._on_run_resume)
+        panel.setup.config_changed.connect(self._keep.start)
         panel.past_needed.connect(self._on_past_needed)
         panel.pause_requested.connect(controller.pause)
         panel.resume_requested.connect(controller.resume)
@@ -144,6 +153,29 @@ class LearningWiring(Wiring):
                 self._read_runs()
             case _:
                 pass
+
+    # --- what is chosen for training, kept in the project --------------------------------------------------
+
+    def _keep_choices(self) -> None:
+        project = self._session.project
+        if project is None or not project.writable:
+            return
+        config = self._panel.config()
+        self._settings.training_device = config.device
+        if kept(config) != project.settings.get(KEY, {}):
+            doing = "keeping what is chosen for training"
+            task = self._runner.run(project.set_setting, KEY, kept(config), doing=doing)
+            task.failed.connect(self._on_not_kept)
+
+    def _on_not_kept(self, sentence: str) -> None:
+        self._session.message.emit(sentence, "warning")
+
+    def _restore_choices(self) -> None:
+        self._keep.stop()
+        project = self._session.project
+        if project is not None:
+            values = project.settings.get(KEY)
+            self._panel.set_config(restored(values, self._settings.training_device))
 
     # --- runs ---------------------------------------------------------------------------------------------
 
@@ -256,6 +288,7 @@ class LearningWiring(Wiring):
     def _on_project_changed(self) -> None:
         self._panel.clear()
         self._words.project_changed()
+        self._restore_choices()
         self._read_runs()
         self._on_training_state(self._controller.training_state)
 

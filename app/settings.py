@@ -13,6 +13,7 @@ from typing import Final, get_args
 from PySide6.QtCore import QByteArray, QSettings
 
 from app.theme import ThemeMode
+from core.learning.config import DeviceChoice
 
 MAX_RECENT: Final = 8
 LAYOUT_VERSION: Final = 1
@@ -106,6 +107,25 @@ class Settings:
     @learn_live.setter
     def learn_live(self, value: bool) -> None:
         self._store.setValue("train/live", "on" if value else "off")
+
+    @property
+    def training_device(self) -> DeviceChoice:
+        """What this machine trains on."""
+        value = self._store.value("train/device", "auto")
+        return next((choice for choice in get_args(DeviceChoice) if choice == value), "auto")
+
+    @training_device.setter
+    def training_device(self, value: DeviceChoice) -> None:
+        self._store.setValue("train/device", value)
+
+    @property
+    def image_order(self) -> str:
+        """How the list of images is sorted: a name of `ImageOrder`."""
+        return str(self._store.value("view/image_order", ""))
+
+    @image_order.setter
+    def image_order(self, value: str) -> None:
+        self._store.setValue("view/image_order", value)
 
     # --- keys ---------------------------------------------------------------------------------------------
 

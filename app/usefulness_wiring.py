@@ -1,10 +1,14 @@
-"""How useful labelling each image would be: asked of the engine, shown in the list, followed by a key."""
+"""How useful labelling each image would be: asked of the engine, shown in the list, followed by a key.
+
+The order that a person has chosen for the list is remembered here, too.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from app.panels.image_list import ImageListPanel
+from app.panels.image_model import ImageOrder
 from app.wiring import Common, Wiring
 from core.learning.commands import RateImages
 from core.learning.events import EngineReady, Event, ImagesRated
@@ -34,6 +38,10 @@ class UsefulnessWiring(Wiring):
         session.project_changed.connect(self._on_project_changed)
         session.images_changed.connect(self._on_images_changed)
         self._action.triggered.connect(self.go_to_next)
+        order = next((each for each in ImageOrder if each.name == self._settings.image_order), None)
+        if order is not None:
+            panel.set_order(order)
+        panel.order_chosen.connect(self._on_order_chosen)
         self._on_project_changed()
 
     def go_to_next(self) -> None:
@@ -49,6 +57,9 @@ class UsefulnessWiring(Wiring):
             return
         self._visited.add(key)
         self._session.open_image(key)
+
+    def _on_order_chosen(self, order: ImageOrder) -> None:
+        self._settings.image_order = order.name
 
     def _why_none(self) -> str:
         if self._rated:

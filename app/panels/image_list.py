@@ -54,11 +54,13 @@ class ImageListPanel(Themed, QWidget):
         image_requested(str key): the person chose an image.
         order_changed(object): keys as listed; next and previous follow them.
         thumbnail_needed(object ImageEntry): a row without a thumbnail came into view.
+        order_chosen(object ImageOrder): the person wants another order.
     """
 
     image_requested = Signal(str)
     order_changed = Signal(object)
     thumbnail_needed = Signal(object)
+    order_chosen = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -114,6 +116,12 @@ class ImageListPanel(Themed, QWidget):
         self.model.set_usefulness(scores)
         self.view.viewport().update()
 
+    def set_order(self, order: ImageOrder) -> None:
+        """Sort the list as it was sorted at an earlier start."""
+        for action in self._orders.actions():
+            action.setChecked(action.data() is order)
+        self.model.set_order(order)
+
     def focus_search(self) -> None:
         """Start searching."""
         self.search.setFocus()
@@ -157,7 +165,8 @@ class ImageListPanel(Themed, QWidget):
         menu = QMenu(self)
         _add_choices(menu, StateFilter, StateFilter.ALL).triggered.connect(self._on_filter_chosen)
         menu.addSeparator()
-        _add_choices(menu, ImageOrder, ImageOrder.NAME).triggered.connect(self._on_order_chosen)
+        self._orders = _add_choices(menu, ImageOrder, ImageOrder.NAME)
+        self._orders.triggered.connect(self._on_order_chosen)
         return menu
 
     def _on_filter_chosen(self, action: QAction) -> None:
@@ -171,6 +180,7 @@ class ImageListPanel(Themed, QWidget):
         order = action.data()
         assert isinstance(order, ImageOrder)
         self.model.set_order(order)
+        self.order_chosen.emit(order)
 
     def _on_rows_changed(self) -> None:
         self._select_current()

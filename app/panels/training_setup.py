@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.kept_training import USUAL
 from app.panels.parts import ElidedLabel, IconButton
 from app.panels.training_fields import FIELDS, back_to_preset, changed
 from app.panels.training_footer import COUNTED
@@ -67,7 +68,7 @@ class TrainingSetup(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._base = TrainConfig(seconds=300.0)
+        self._base = USUAL
         self._specs: dict[str, ModelSpec] = {}
         self._encoders: dict[str, EncoderSpec] = {}
         self._weights = "default"

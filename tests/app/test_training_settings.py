@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from app.dialogs.augmentation_preview import AugmentationPreviewDialog
 from app.dialogs.training_settings import TrainingSettingsDialog
+from app.kept_training import USUAL, kept, restored
 from app.panels.training_fields import FIELDS, changed
 from app.panels.training_panel import TrainingPanel
 from core.learning.commands import PreviewCrops
@@ -167,3 +168,34 @@ def test_crops_are_asked_for_shown_and_follow_the_settings(bench, image_folder, 
     bench.trainer.event_received.emit(crops(count=0, problem="Draw something first."))
     assert dialog.lead_text == "Draw something first."
     assert all(tile.isHidden() for tile in dialog.tiles)
+
+
+# --- kept ---------------------------------------------------------------------------------------------------
+
+
+def test_what_is_chosen_for_training_is_there_at_the_next_start(make_window, image_folder, qtbot) -> None:
+    first, folder = make_window(), image_folder(1)
+    first.open(folder)
+    setup = first.window.training.setup
+    setup.preset.setCurrentIndex(setup.preset.findData("best"))
+    setup.budget.setCurrentIndex(setup.budget.findData(900.0))
+    setup.device.setCurrentIndex(setup.device.findData("cpu"))
+    write(setup.open_advanced(), "patience", "7")
+    chosen = first.window.training.config()
+    assert chosen.patience == 7
+    qtbot.waitUntil(lambda: first.session.project.settings.get("training", {}).get("patience") == 7)
+    first.session.open_project(image_folder(1, name="other"))
+    qtbot.waitUntil(lambda: first.session.project is not None and first.session.project.root.name == "other")
+    usual = replace(USUAL, device="cpu", encoder=chosen.encoder)
+    assert first.window.training.config() == usual, "another project has its own"
+    first.session.close()
+    second = make_window()
+    second.open(folder)
+    assert second.window.training.config() == chosen
+
+
+def test_a_setting_that_nobody_understands_costs_no_other() -> None:
+    values = {"patience": 3, "ema": "a lot", "of_a_newer_program": 1, "device": "cuda", "seconds": None}
+    assert restored(values) == replace(USUAL, patience=3, seconds=None)
+    assert restored("no table") == USUAL
+    assert restored(kept(replace(USUAL, model_options=(("width", 4),)))).model_options == (("width", 4),)

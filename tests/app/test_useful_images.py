@@ -134,3 +134,17 @@ def test_ratings_of_a_project_that_is_closed_are_forgotten(opened, image_folder)
     opened.open(image_folder(2, "others"))
     opened.wait_for_image("scan000.png")
     assert opened.window.images.model.most_useful() is None
+
+
+def test_the_order_of_the_list_is_there_at_the_next_start(make_window, image_folder):
+    first = make_window()
+    order_by(first.window.images, ImageOrder.USEFUL)
+    second = make_window()
+    second.open(image_folder(3))
+    second.window.images.set_usefulness({"scan002.png": 1.0, "scan001.png": 0.4})
+    assert second.window.images.model.keys()[0] == "scan002.png"
+    ticked = [
+        action.text() for action in second.window.images.filter_button.menu().actions() if action.isChecked()
+    ]
+    assert ImageOrder.USEFUL.value in ticked
+    assert ImageOrder.NAME.value not in ticked
