@@ -147,7 +147,7 @@ def make_parser() -> argparse.ArgumentParser:
         default=[],
         type=setting,
         metavar="NAME=VALUE",
-        help="any other setting of a run, such as loss=ce+lovasz or schedule=poly; may be given several times",
+        help="any other setting of a run, such as loss=ce+lovasz or schedule=poly; several times if need be",
     )
     train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     train.add_argument("--seed", type=int, default=0)
