@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite
-from typing import Final, Literal, Self, TypeAlias, cast, get_args
+from typing import Final, Literal, Self, TypeAlias, get_args
 
 from core.errors import UsageError
 from core.learning.config import TrainConfig
@@ -62,7 +62,7 @@ def parsed(text: str) -> tuple[tuple[LossName, float], ...]:
             raise UsageError(f"loss is {text}; it must be made of {known}, such as ce+0.5*dice")
         if any(name == known for known, _ in terms):
             raise UsageError(f"loss is {text}; {name} must be in it once")
-        terms.append((cast(LossName, name), _factor(factor if star else "1", text)))
+        terms.append((name, _factor(factor if star else "1", text)))
     return tuple(terms)
 
 

@@ -65,11 +65,12 @@ class LossSums:
 
     def with_tensors(self, tensors: Sequence[Tensor]) -> LossSums:
         """The same sums with other values, in the order of `tensors()`."""
-        *usual, rest = *tensors[:5], iter(tensors[5:])
+        rest = iter(tensors[5:])
         terms = {
             name: replace(term, total=next(rest), weight=next(rest)) for name, term in self.terms.items()
         }
-        return LossSums(*usual, terms)
+        cross_entropy, weight, intersection, predicted, truth = tensors[:5]
+        return LossSums(cross_entropy, weight, intersection, predicted, truth, terms)
 
     def loss(self, recipe: LossRecipe = DEFAULT) -> Loss:
         """What the recipe makes of the sums, and every network's own terms."""
@@ -89,8 +90,8 @@ class LossSums:
                 case _:
                     assert_never(name)
             total = total + factor * value
-        for name, term in self.terms.items():
-            if name not in SCORE_TERMS:
+        for own, term in self.terms.items():
+            if own not in SCORE_TERMS:
                 total = total + recipe.auxiliary * term.factor * self._mean(term)
         return Loss(total, cross_entropy, dice)
 
