@@ -25,12 +25,16 @@ class Accepting(QObject):
     Args:
         session: whose current image is drawn on.
         worker: finds the outlines.
+
+    Attributes:
+        absence: why there is no prediction, or what helps; asked where one is missing.
     """
 
     def __init__(self, session: Session, worker: TaskRunner, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._worker = worker
+        self.absence: Callable[[], str] = str
 
     def accept_region(self, prediction: Prediction | None, x: int, y: int, label: str | None = None) -> None:
         """Make the region at a pixel a shape, with this label instead of the predicted one."""
@@ -50,7 +54,7 @@ class Accepting(QObject):
         if current is None or current.document is None:
             return
         if prediction is None:
-            self._session.message.emit(no_prediction(), "info")
+            self._session.message.emit(no_prediction(self.absence()), "info")
             return
         if current.size_hw not in (None, prediction.classes.size_hw):
             text = "The prediction is of another size than the image; wait for a new one."

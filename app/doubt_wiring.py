@@ -236,14 +236,15 @@ class DoubtWiring(Wiring):
         if not self._seen:
             said = "Nothing of this image is doubtful that is not labelled."
         self._seen.clear()
-        self._offered = self._images.most_doubtful(besides=current.entry.key)
-        if self._offered is None:
+        offered = self._images.most_doubtful(besides=current.entry.key)
+        if offered is None:
             self._session.message.emit(said, "info")
             return
+        self._offered = offered.key
         key = self._next.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
         hint = f" ({key})" if key else ""
-        name = PurePosixPath(self._offered).stem
-        self._said = f"{said} Go on with {name}, the most doubtful image?{hint}"
+        name = PurePosixPath(offered.key).stem
+        self._said = f"{said} Go on with {name}, {offered.which}?{hint}"
         self._toast.show_message("info", self._said, action=OPEN)
 
     def _on_toast_clicked(self) -> None:

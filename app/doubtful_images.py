@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,14 @@ from core.learning.events import Prediction
 
 if TYPE_CHECKING:
     from app.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class NextImage:
+    """Where to go on: an image's key, and what it is in words: "the least sure image"."""
+
+    key: str
+    which: str
 
 
 class DoubtfulImages:
@@ -33,17 +42,21 @@ class DoubtfulImages:
         confidence = prediction.confidence.unpack()
         self._doubt[prediction.key] = 1.0 - float(np.mean(confidence[::4, ::4])) / 255
 
-    def most_doubtful(self, *, besides: str) -> str | None:
+    def most_doubtful(self, *, besides: str) -> NextImage | None:
         """The image to go on with; the next one in the list where nothing is known; None: all is done."""
         useful = self._most_useful({besides})
         if useful is not None:
-            return useful
+            return NextImage(useful, "the most useful image")
         left = [e.key for e in self._session.entries if e.key != besides and self._is_open(e.key)]
+        if not left:
+            return None
         known = [key for key in left if key in self._doubt]
         if known:
-            return max(known, key=self._doubt.__getitem__)
+            return NextImage(max(known, key=self._doubt.__getitem__), "the least sure image")
         following = self._session.neighbour(1)
-        return following if following in left else next(iter(left), None)
+        if following in left:
+            return NextImage(following, "the next image")
+        return NextImage(left[0], "an image that is not done")
 
     def _is_open(self, key: str) -> bool:
         """Whether there may be something to label in it."""

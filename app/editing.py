@@ -31,6 +31,7 @@ TOOL_ACTIONS: Final = {f"shape.{name}": name for name in tool_names()} | {"shape
 COPY_OFFSET_PX: Final = 12.0
 """How far a copy lies from its original, screen pixels."""
 NO_IMAGE: Final = "Open a folder of images to begin"
+READING: Final = "Reading the image …"
 EMPTY_PROJECT: Final = "There are no images in this folder yet.\nPut some into it: they appear by themselves."
 
 
@@ -101,15 +102,21 @@ class Editing(QObject):
     # --- what the session says ----------------------------------------------------------------------------
 
     def _on_project_changed(self) -> None:
-        self._canvas.set_placeholder(NO_IMAGE if self._session.project is None else EMPTY_PROJECT)
+        self._canvas.set_placeholder(self._why_no_image())
+
+    def _why_no_image(self) -> str:
+        session = self._session
+        if session.project is None:
+            return NO_IMAGE
+        return READING if session.entries else EMPTY_PROJECT
 
     def _on_current_changed(self, current: CurrentImage | None) -> None:
         canvas = self._canvas
         canvas.set_document(None)
         shown = None if current is None else current.image or current.pyramid
         if current is None or shown is None:
-            text = EMPTY_PROJECT if self._session.project is not None else NO_IMAGE
-            canvas.set_placeholder(text if current is None or not current.problem else current.problem)
+            problem = None if current is None else current.problem
+            canvas.set_placeholder(problem or self._why_no_image())
             canvas.set_image(None)
         else:
             canvas.set_image(shown)

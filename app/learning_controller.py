@@ -94,7 +94,8 @@ class LearningController(QObject):
         self._thread = TrainerThread() if thread is None else thread
         self._worker = TaskRunner(1, self)
         self._feed = LabelFeed(session, self._worker, self)
-        self._accepting = Accepting(session, self._worker, self)
+        self.accepting = Accepting(session, self._worker, self)
+        """Predicted regions become shapes."""
         self._predictions = PredictionCache()
         self._watched = WatchedImage(session, self._thread, self._feed, self._predictions)
         self._recovery = RunRecovery()
@@ -210,11 +211,11 @@ class LearningController(QObject):
 
     def accept_region(self, x: int, y: int, label: str | None = None) -> None:
         """Make the predicted region at a pixel of the current image a shape; undoable."""
-        self._accepting.accept_region(self._shown, x, y, label)
+        self.accepting.accept_region(self._shown, x, y, label)
 
     def accept_all(self) -> None:
         """Make every predicted region of the current image a shape; undoable in one step."""
-        self._accepting.accept_all(self._shown)
+        self.accepting.accept_all(self._shown)
 
     # --- what the session says ----------------------------------------------------------------------------
 

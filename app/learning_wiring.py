@@ -203,6 +203,7 @@ class LearningWiring(Wiring):
         canvas.cursor_moved.connect(self._on_cursor_moved)
         canvas.cursor_left.connect(self._on_cursor_left)
         bar.accept_all_requested.connect(controller.accept_all)
+        controller.accepting.absence = self._absence
         bar.pick_requested.connect(actions["shape.region"].trigger)
         bar.labels_toggled.connect(actions["view.labels"].setChecked)
         bar.prediction_toggled.connect(actions["view.prediction"].setChecked)
@@ -251,6 +252,9 @@ class LearningWiring(Wiring):
         shown = self._shown
         self._bar.set_prediction_available(shown is not None, self._words.without())
         self._bar.set_source("" if shown is None else self._words.of(shown))
+
+    def _absence(self) -> str:
+        return self._bar.absence
 
     def _on_labels_toggled(self, visible: bool) -> None:
         self._canvas.set_labels_visible(visible)

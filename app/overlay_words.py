@@ -32,6 +32,7 @@ class OverlayWords:
         self._drawn = False
         self._huge = False
         self._failed = False
+        self._learned = False  # the instant learner has predicted some image of this project
         self._run: str | None = None
         self._validated: Validated | None = None
         self._compared: OverlayCompared | None = None
@@ -39,7 +40,7 @@ class OverlayWords:
     def project_changed(self) -> None:
         """Another project: nothing is known of its runs yet."""
         self._saved = ""
-        self._failed = False
+        self._failed = self._learned = False
         self._run = self._validated = self._compared = None
 
     def image_changed(self, *, huge: bool = False) -> None:
@@ -62,6 +63,7 @@ class OverlayWords:
     def engine_changed(self, *, ready: bool, gone: bool) -> None:
         """The engine came up, is being started, or is gone for good."""
         self._engine_ready, self._engine_gone = ready, gone
+        self._learned &= ready
         if gone:
             self._saved = ""
 
@@ -70,6 +72,8 @@ class OverlayWords:
         match event:
             case EngineReady():
                 self._engine_ready, self._engine_gone = True, False
+            case Prediction() if not self._learned and event.source.startswith(INSTANT):
+                self._learned = True
             case TrainingStarted():
                 self._run, self._validated, self._compared = event.run, None, None
             case Validated():
@@ -120,7 +124,9 @@ class OverlayWords:
             return ""
         if not self._drawn:
             return "Draw something: a prediction follows within seconds"
-        return "Learning what is drawn …" if self._engine_ready else "Loading the instant learner …"
+        if not self._engine_ready:
+            return "Loading the instant learner …"
+        return "Predicting this image …" if self._learned else "Learning what is drawn …"
 
 
 def _scored(source: str, miou: float | None, on: ScoredOn | None, images: int | None) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSlider, QWidget
 
+from app.panels.facts import FactsLabel
 from app.panels.heat_legend import HeatLegend
-from app.panels.parts import ElidedLabel, IconButton, IconPushButton
+from app.panels.parts import IconButton, IconPushButton
 from app.theme import SPACE
 
 HINT: Final = "Press Enter over a region to accept it"
@@ -225,47 +225,3 @@ class PredictionBar(QFrame):
 
     def _on_heat_changed(self, percent: int) -> None:
         self.heat_changed.emit(percent / 100)
-
-
-class FactsLabel(ElidedLabel):
-    """Says the same in more or fewer words: the first wording that there is room for."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("", "small", parent=parent)
-        self._texts: tuple[str, ...] = ("",)
-        self._explained = ""
-
-    @property
-    def longest(self) -> str:
-        """The first wording."""
-        return self._texts[0]
-
-    def set_texts(self, texts: list[str], explained: str = "") -> None:
-        """The wordings, longest first, and what the tooltip adds to them."""
-        if (tuple(texts), explained) != (self._texts, self._explained):
-            self._texts, self._explained = tuple(texts), explained
-            self.updateGeometry()
-            self._choose()
-
-    def minimumSizeHint(self) -> QSize:
-        """Can be as narrow as the last wording, or as an ellipsis where there is only one."""
-        least = super().minimumSizeHint()
-        if len(self._texts) == 1:
-            return least
-        return QSize(self._width_of(self._texts[-1]) + 1, least.height())
-
-    def sizeHint(self) -> QSize:
-        """Wants room for the first wording."""
-        return QSize(self._width_of(self.longest), super().sizeHint().height())
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Choose anew."""
-        super().resizeEvent(event)
-        self._choose()
-
-    def _choose(self) -> None:
-        room = self.contentsRect().width()
-        advance = self.fontMetrics().horizontalAdvance
-        chosen = next((text for text in self._texts if advance(text) < room), self._texts[-1])
-        whole = self.longest if chosen != self.longest else ""
-        self.set_text(chosen, "\n\n".join(part for part in (whole, self._explained) if part))

@@ -10,8 +10,9 @@ from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, Qt,
 from PySide6.QtWidgets import QAbstractItemView, QApplication, QMenu, QVBoxLayout, QWidget
 
 from app.icons import icon
+from app.panels.facts import FactsLabel
 from app.panels.headings import PanelHeading
-from app.panels.parts import MIN_PANEL_WIDTH, ElidedLabel, IconButton
+from app.panels.parts import MIN_PANEL_WIDTH, IconButton
 from app.panels.reorder import ReorderListView
 from app.panels.rows import ListOrNote, one_line_rows, open_row_menus
 from app.panels.shape_rows import ShapeDelegate, ShapesModel
@@ -51,7 +52,7 @@ class ShapePanel(QWidget):
         self.view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         one_line_rows(self.view, "Shapes of this image, topmost first")
-        self._count = ElidedLabel("", "small")
+        self._count = FactsLabel()
         self.eye_button = IconButton("eye", "Hide all shapes")
         self._list = ListOrNote(self.view, _EMPTY_TEXT)
         self.heading = PanelHeading("Shapes")
@@ -211,7 +212,10 @@ class ShapePanel(QWidget):
     def _refresh_heading(self) -> None:
         count, hidden = self.model.rowCount(), len(self.model.hidden)
         text = f"{count:,} shape{'' if count == 1 else 's'}" if count else ""
-        self._count.set_text(f"{text} · {hidden:,} hidden" if hidden else text)
+        aside = f" · {hidden:,} hidden" if hidden else ""
+        self._count.set_texts(
+            [text + aside, f"{count:,}{aside}" if count else "", f"{count:,}" if count else ""]
+        )
         self.eye_button.setEnabled(count > 0)
         self.eye_button.set_icon_name("eye-off" if hidden else "eye")
         self.eye_button.setToolTip("Show all shapes" if hidden else "Hide all shapes")

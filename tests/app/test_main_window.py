@@ -55,6 +55,13 @@ def test_an_opened_folder_shows_its_images_and_the_first_one(bench, qtbot, image
     assert bench.window.settings.recent == [str(bench.session.project.root)]
 
 
+def test_a_folder_of_images_is_never_called_empty_while_the_first_is_read(bench, qtbot, image_folder):
+    said: list[str] = []
+    bench.session.images_changed.connect(lambda _change: said.append(bench.canvas._placeholder))
+    bench.open(image_folder(2))
+    assert said == ["Reading the image …"]
+
+
 def test_a_dropped_folder_is_opened(bench, qtbot, image_folder):
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(image_folder(2)))])

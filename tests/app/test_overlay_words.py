@@ -162,6 +162,9 @@ def test_the_instant_learner_is_announced_and_what_it_waits_for() -> None:
     assert words.without() == "Loading the instant learner …"
     words.on_event(EngineReady(pid=1, device="CPU", torch="2"))
     assert words.without() == "Learning what is drawn …"
+    words.on_event(predicted("Instant learner", None))
+    words.image_changed()
+    assert words.without() == "Predicting this image …"
     words.image_changed(huge=True)
     assert words.without() == "An image of this size is not predicted while it is shown"
     words.image_changed()

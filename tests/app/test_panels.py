@@ -14,6 +14,8 @@ from pytestqt.qtbot import QtBot
 
 from app.panels.class_list import ClassPanel, class_hotkeys
 from app.panels.class_rows import ClassDelegate
+from app.panels.headings import PanelHeading, TabbedPanels
+from app.panels.history_list import HistoryPanel
 from app.panels.parts import sentence
 from app.panels.shape_list import ShapePanel
 from app.panels.shape_rows import ShapeDelegate, size_text
@@ -382,7 +384,21 @@ def test_ten_thousand_shapes_are_listed_edited_and_chosen(qtbot: QtBot, shapes: 
     shapes.set_selection(every)
     assert shapes.selection == every
     assert len(shapes.view.selectionModel().selection()) == 1
-    assert shapes._count.whole_text == "10,001 shapes"
+    assert shapes._count.longest == "10,001 shapes"
+
+
+def test_a_narrow_list_says_how_many_shapes_there_are_in_fewer_words(qtbot: QtBot) -> None:
+    panel, tabs = ShapePanel(), TabbedPanels()
+    tabs.add(panel, panel.heading)
+    tabs.add(HistoryPanel(), PanelHeading("History"))
+    qtbot.addWidget(tabs)
+    with qtbot.waitExposed(tabs):
+        tabs.show()
+    panel.set_shapes([polygon(), polygon()])
+    for width, said in ((400, "2 shapes"), (220, "2")):
+        tabs.resize(width, 300)
+        qtbot.waitUntil(lambda said=said: panel._count.text() == said)
+    assert panel._count.toolTip() == "2 shapes"
 
 
 # --- welcome --------------------------------------------------------------------------------------------
