@@ -84,12 +84,14 @@ class Speakers:
         deep: the deep network; None: it has none. deep_version: changes with its weights.
         instant: the instant learner, which has learned something; None: it has no say.
         share: of the instant learner, 0..1.
+        temperature: of what they say together, where it was measured.
     """
 
     deep: Predictor | None
     deep_version: object
     instant: LiveInstant | None
     share: float
+    temperature: float | None = None
 
     @property
     def on_gpu(self) -> bool:
@@ -156,9 +158,10 @@ class Asker:
         theirs = predictor.header.classes.indices
         in_order = quick.probabilities[[classes.indices.index(index) for index in theirs]]
         temperatures = predictor.temperature, instant.temperature
-        # Of the mixture itself nobody has taken the temperature; it lies between theirs.
-        between = (1.0 - share) * temperatures[0] + share * temperatures[1]
-        shown = mixed(deep, in_order, share, np.array(theirs, dtype=np.uint8), temperature=between)
+        temperature = speakers.temperature
+        if temperature is None:  # nobody has taken it yet; it lies between theirs
+            temperature = (1.0 - share) * temperatures[0] + share * temperatures[1]
+        shown = mixed(deep, in_order, share, np.array(theirs, dtype=np.uint8), temperature=temperature)
         return shown, Opinions(deep, in_order, share, *temperatures) if keep else None
 
     def _deep(

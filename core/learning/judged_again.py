@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from core.annotation.model import JsonValue
 from core.errors import MaskloopError, StorageError
 from core.learning.events import Notice
 from core.learning.header import WeightsHeader
@@ -70,7 +71,7 @@ def _best_weights(state: TrainState) -> tuple[SegmentationNetwork, WeightsHeader
 def _note_in_file(state: TrainState, network: SegmentationNetwork, header: WeightsHeader) -> None:
     """The weights' file says what they are worth, too."""
     best = state.best
-    metrics = {
+    metrics: dict[str, JsonValue] = {
         **header.metrics,
         "miou": best.miou,
         "per_class_iou": dict(best.per_class_iou),

@@ -11,27 +11,25 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from core.annotation.model import ClassList
 from core.errors import UsageError, WeightsFileError
 from core.learning.asking import Asker, Opinions, Speakers, interruption
 from core.learning.blending import EVEN, instant_share
-from core.learning.events import Notice, OverlayCompared, Prediction, ScoredOn
+from core.learning.events import Notice, OverlayCompared, Prediction
 from core.learning.header import WeightsHeader, read_header
 from core.learning.held_out_judge import HeldOutJudge, held_out_by
 from core.learning.instant.live import LiveInstant
+from core.learning.mixture import MixtureScore
+from core.learning.origin import Origin, of_both, of_file, of_instant, of_run
 from core.learning.packed_mask import PackedMask
 from core.learning.predict import Predictor, open_predictor
-from core.learning.runs import RunFolder, score_kind
+from core.learning.runs import RunFolder
 from core.learning.schedule import Target
 from core.learning.state import TrainState
 from core.learning.takeover import Takeover
+from core.learning.validation import Score
 from core.models.registry import model_spec
-
-INSTANT_TITLE: Final = "Instant learner"
-_LEAST_FIRST: Final[tuple[ScoredOn | None, ...]] = (None, "training", "cross-fit", "validation")
-"""What a score proves, from nothing to most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +56,6 @@ class SavedWeights:
         return f"{model_spec(header.architecture).title}, {self.label}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """Whose prediction it is: for people; the run's folder; its score and what that is on; its error."""
-
-    source: str
-    run: Path | None = None
-    miou: float | None = None
-    scored_on: ScoredOn | None = None
-    scored_images: int | None = None
-    calibration_error: float | None = None
-
-
 class OverlayWeights:
     """The weights that predictions come from.
 
@@ -92,11 +78,15 @@ class OverlayWeights:
         self._versioned: object = None
         self._latest = 0
         self._asker = Asker()
+        self._mixture = MixtureScore(self.held_out_judge)
+        if instant is not None:
+            instant.listener = self._mixture
 
     def use_run(self, run: TrainState) -> None:
         """Show what this run learns, as soon as that is as good as what is shown now."""
         self.settle()
         self._epoch += 1
+        self._mixture.forget()
         self._run, self._run_predictor = run, None
         older = self._comparable(run)
         if older is not None:
@@ -113,6 +103,7 @@ class OverlayWeights:
     def use_file(self, weights: SavedWeights | None) -> None:
         """Predict with a file's weights, read when the first prediction is due; None for no weights."""
         self._epoch += 1
+        self._mixture.forget()
         self._run = self._run_predictor = self._file_predictor = self._takeover = self._kept = None
         self._file = weights
 
@@ -142,7 +133,9 @@ class OverlayWeights:
         if deep is None and not instant:
             return None
         temperature = 1.0 if self._instant is None else self._instant.temperature
-        shown = deep, instant, self._instant_share(), round(temperature, 2)
+        share = self._instant_share()
+        together = self._mixture_temperature(share)
+        shown = deep, instant, share, round(temperature, 2), None if together is None else round(together, 2)
         if shown != self._versioned:
             self._versioned = shown
             self._latest += 1
@@ -292,8 +285,12 @@ class OverlayWeights:
         share = self._instant_share()
         if share == 1.0:
             return Speakers(None, None, self._instant, share)
-        instant = self._instant if share else None
-        return Speakers(self._deep_predictor(), self._deep_version, instant, share)
+        instant, deep = self._instant if share else None, self._deep_predictor()
+        return Speakers(deep, self._deep_version, instant, share, self._mixture_temperature(share))
+
+    def _mixture_temperature(self, share: float) -> float | None:
+        score = self._mixture_score(share)
+        return None if score is None or score.calibration is None else score.calibration.temperature
 
     def _instant_share(self) -> float:
         """How much of what is shown is the instant learner's."""
@@ -325,48 +322,24 @@ class OverlayWeights:
     def _run_is_shown(self) -> bool:
         return self._run is not None and self._run.step > 0 and self._takeover is None
 
-    def _origin(self, share: float) -> _Origin:
+    def _origin(self, share: float) -> Origin:
         """Whose prediction it is, with this share of the instant learner."""
-        instant = self._instant_origin()
+        instant = of_instant(None if self._instant is None else self._instant.score)
         if share == 1.0:
             return instant
         if self._run_is_shown:
             assert self._run is not None
-            run, known = self._run, self._run.calibration
-            deep = _Origin(
-                f"{model_spec(run.config.model).title}, step {run.step}",
-                run.run.path,
-                scored_on=None if run.best.step is None else run.validator.plan.on,
-                calibration_error=None if known is None else known.error,
-            )
+            deep = of_run(self._run)
         else:
             assert self._file is not None
             header = self._header(self._file)
-            miou, error = (_number(header.metrics.get(name)) for name in ("miou", "ece"))
-            on = None if miou is None else score_kind(header.metrics.get("on", "validation"))
-            deep = _Origin(
-                self._file.source(header), self._file.run, miou, scored_on=on, calibration_error=error
-            )
-        if share == 0.0:
-            return deep
-        # Of what both say together nobody has taken the score.
-        source, kinds = f"{INSTANT_TITLE} and {deep.source}", (deep.scored_on, instant.scored_on)
-        return _Origin(
-            source, deep.run, scored_on=next((kind for kind in _LEAST_FIRST if kind in kinds), None)
-        )
+            deep = of_file(self._file.source(header), self._file.run, header.metrics)
+        return deep if share == 0.0 else of_both(deep, instant, self._mixture_score(share))
 
-    def _instant_origin(self) -> _Origin:
-        score = None if self._instant is None else self._instant.score
-        if score is None or score.miou is None:
-            return _Origin(INSTANT_TITLE)
-        error = None if score.calibration is None else score.calibration.error
-        return _Origin(
-            INSTANT_TITLE,
-            miou=score.miou,
-            scored_on="cross-fit",
-            scored_images=score.images,
-            calibration_error=error,
-        )
+    def _mixture_score(self, share: float) -> Score | None:
+        """Of what both say together, where that was measured."""
+        shown = self._run_predictor if self._run_is_shown else self._file_predictor
+        return None if shown is None else self._mixture.of(shown, share)
 
     def _deep_predictor(self) -> Predictor:
         """Of the weights that are shown."""
@@ -400,7 +373,3 @@ class OverlayWeights:
 
     def _tell(self, text: str, progress: float | None) -> None:
         self._notify(Notice(text=text, progress=progress))
-
-
-def _number(value: object) -> float | None:
-    return value if isinstance(value, float) else None

@@ -64,3 +64,14 @@ def test_few_labels_are_blended_evenly(world, start) -> None:
     state = start(steps=5, join_instant=True)
     kept = [event.text for event in events_of(state) if isinstance(event, Notice) and "kept" in event.text]
     assert kept == ["kept: 50 % instant learner, 50 % U-Net"]
+
+
+def test_the_error_of_its_confidence_is_that_of_the_blend(world, start) -> None:
+    world.put_done(*range(1, 8))
+    state = start(steps=10, join_instant=True, validation="auto")
+    scores = [event for event in events_of(state) if isinstance(event, Validated)]
+    header = read_header(state.run.best_weights)
+    assert header.architecture in ("blend", "instant")
+    assert scores[-1].calibration is not None
+    assert header.metrics["ece"] == pytest.approx(scores[-1].calibration.error)
+    assert header.temperature == pytest.approx(scores[-1].calibration.temperature)

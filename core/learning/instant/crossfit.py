@@ -9,12 +9,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import FileProblem
 from core.learning.calibration import worth_sampling
 from core.learning.counted import CountedImages
-from core.learning.data import LabelStore
+from core.learning.data import ChannelMap, LabelStore
 from core.learning.instant.head import RATE, PointSet, fit_head
 from core.learning.instant.learner import InstantLearner
 from core.learning.validation import Score
@@ -59,15 +62,38 @@ def judges(
         yield Judge(twin, fold, taught)
 
 
-def cross_fit(learner: InstantLearner, store: LabelStore) -> Iterator[Score | None]:
+class HearsCrossFit(Protocol):
+    """Is told what heads think of images they never saw; see `core.learning.mixture`."""
+
+    def begun(self, channels: ChannelMap) -> None:
+        """The learner is being scored."""
+        ...
+
+    def heard(
+        self, key: str, probabilities: NDArray[np.floating], channels: ChannelMap, store: LabelStore
+    ) -> None:
+        """Probabilities (C, H, W) of one image."""
+        ...
+
+    def ended(self, channels: ChannelMap) -> None:
+        """All images were judged."""
+        ...
+
+
+def cross_fit(
+    learner: InstantLearner, store: LabelStore, listener: HearsCrossFit | None = None
+) -> Iterator[Score | None]:
     """Score the learner's way of learning on its present labels; None until the last piece of work.
 
-    Nothing comes of fewer than FEWEST_IMAGES images: there is no one to judge then.
+    Nothing comes of fewer than FEWEST_IMAGES images: there is no one to judge then. `listener` is told what
+    the judges think.
     """
     keys = [key for key in learner.keys if learner.points(key) is not None]
     if len(keys) < FEWEST_IMAGES:
         return
     counted = CountedImages(len(learner.channels.classes))
+    if listener is not None:
+        listener.begun(learner.channels)
     for judge in judges(learner, keys):
         yield None
         if judge is None:
@@ -89,4 +115,9 @@ def cross_fit(learner: InstantLearner, store: LabelStore) -> Iterator[Score | No
                 probabilities=predicted.probabilities,
             )
             yield None
+            if listener is not None and predicted.probabilities is not None:
+                listener.heard(key, predicted.probabilities, learner.channels, store)
+                yield None
+    if listener is not None:
+        listener.ended(learner.channels)
     yield Score.of(counted, learner.channels.classes.names)

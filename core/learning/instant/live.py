@@ -26,7 +26,7 @@ from core.images.pages import stamp
 from core.learning.config import TrainConfig
 from core.learning.data import LabelStore
 from core.learning.events import Event, Notice
-from core.learning.instant.crossfit import cross_fit
+from core.learning.instant.crossfit import HearsCrossFit, cross_fit
 from core.learning.instant.learner import InstantLearner
 from core.learning.instant.setup import instant_learner
 from core.learning.learnable import check_learnable
@@ -60,12 +60,14 @@ class LiveInstant:
     Attributes:
         enabled: whether it should learn; a person may want the processor for something else.
         score: the cross-fitted one, of labels as they were lately; None: not known yet.
+        listener: is told what it thinks of images while it is scored.
     """
 
     def __init__(self, notify: Callable[[Event], None], clock: Callable[[], float] = time.monotonic) -> None:
         self.enabled = False
         self._version = 0
         self.score: Score | None = None
+        self.listener: HearsCrossFit | None = None
         self._notify = notify
         self._clock = clock
         self._store: LabelStore | None = None
@@ -244,7 +246,7 @@ class LiveInstant:
     def _judged(self, learner: InstantLearner) -> Iterator[object]:
         assert self._store is not None
         score: Score | None = None
-        for piece in cross_fit(learner, self._store):
+        for piece in cross_fit(learner, self._store, self.listener):
             score = piece
             yield None
         self.score = score
