@@ -1,8 +1,9 @@
 """An image file read in strips or boxes, for images that should not be decoded whole.
 
 libvips decodes PNG, JPEG and TIFF from top to bottom holding a few hundred rows, and of a tiled TIFF only the
-tiles that are asked for. What comes out is what `reader.read_image` gives, before the EXIF rotation: 8 bits,
-transparent pixels on white, deep images stretched between their percentiles.
+tiles that are asked for; `whole` has what it does not read so. What comes out is what `reader.read_image`
+gives, before the EXIF rotation: 8 bits, transparent pixels on white, deep images stretched between their
+percentiles.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ from core.images.reader import (
     vips_reason,
 )
 from core.images.stretch import Sampler, Stretch
+from core.images.whole import refuse_too_large, whole_strips
 
 _STRIP_ROWS: Final = 256
-_LOADERS: Final = {"PNG": "pngload", "JPEG": "jpegload", "TIFF": "tiffload"}
+_LOADERS: Final = {"PNG": "pngload", "JPEG": "jpegload", "TIFF": "tiffload", "WEBP": "webpload"}
 _MODES: Final = frozenset({"1", "L", "P", "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 
 Report = Callable[[float], None]
@@ -65,6 +67,7 @@ class StripReader:
             # None: a TIFF of a kind that Pillow does not know, so a deep one.
             self._deep = image is None or is_deep(image)
             self._mode = "" if image is None else image.mode
+            refuse_too_large(path, image)
             self._loader = _LOADERS.get("TIFF" if image is None else str(image.format))
             self.is_jpeg = self._loader == "jpegload"
             self.orientation = 1 if image is None or self._loader == "tiffload" else exif_orientation(image)
@@ -75,8 +78,11 @@ class StripReader:
                 )
                 self._require_whole_tiff()
         header = self._header()
-        if header is None:  # decoded whole, and so upright
-            self._loader, self.orientation = None, 1
+        if header is None:
+            self._loader = None
+        self._by_rows = header is None and not self._deep
+        if header is None and self._deep:  # decoded by `read_image`, and so upright
+            self.orientation = 1
         self.size_hw = (upright_hw[1], upright_hw[0]) if self.orientation > 4 else upright_hw
         self._bands = 3 if header is None else header.bands
         self.channels = 1 if self._bands < 3 else 3
@@ -110,23 +116,30 @@ class StripReader:
     def strips(self, report: Report) -> Iterator[NDArray[np.uint8]]:
         """The image from top to bottom, in parts (rows, W, channels), uint8, as stored.
 
-        Formats that no decoder streams are decoded whole.
+        Formats that no decoder streams are decoded whole, as far as memory allows.
 
         Raises:
             ImageFileError: the file is damaged or cut short.
         """
         height = self.size_hw[0]
         if self._loader is None:
-            pixels = read_image(self.path)
-            for top in range(0, height, _STRIP_ROWS):
-                yield pixels[top : top + _STRIP_ROWS]
-                report(min(1.0, (top + _STRIP_ROWS) / height))
+            done = 0
+            with as_image_file_error(self.path):
+                for strip in whole_strips(self.path) if self._by_rows else self._deep_strips():
+                    yield strip
+                    done += len(strip)
+                    report(done / height)
             return
         passes = 2 if self._deep else 1
         stretch = self.measured(lambda share: report(share / passes))
         for top, raw in self._raw_strips():
             yield self._converted(raw, stretch)
             report((passes - 1 + (top + len(raw)) / height) / passes)
+
+    def _deep_strips(self) -> Iterator[NDArray[np.uint8]]:
+        pixels = read_image(self.path)
+        for top in range(0, len(pixels), _STRIP_ROWS):
+            yield pixels[top : top + _STRIP_ROWS]
 
     def box(self, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uint8]:
         """Pixels (y1 - y0, x1 - x0, channels), uint8, of a part that lies inside, as stored.

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import pyvips
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
@@ -62,9 +63,13 @@ def grey_deep_png(path: Path, image: Image.Image) -> None:
     Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 9).save(path)
 
 
-def with_alpha(path: Path, image: Image.Image) -> None:
+def interlaced_png(path: Path, image: Image.Image) -> None:
+    pyvips.Image.new_from_array(np.asarray(image)).pngsave(str(path), interlace=True)
+
+
+def with_alpha(path: Path, image: Image.Image, **options: object) -> None:
     pixels = np.asarray(image)
-    Image.fromarray(np.dstack([pixels, pixels[..., 1]])).save(path)
+    Image.fromarray(np.dstack([pixels, pixels[..., 1]])).save(path, **options)
 
 
 def palette(**options: object) -> Callable[[Path, Image.Image], None]:
@@ -104,8 +109,20 @@ KINDS: dict[str, tuple[str, Callable[[Path, Image.Image], None]]] = {
     "tiff with LZW": ("a.tif", saved(compression="tiff_lzw")),
     "tiff with JPEG": ("a.tif", saved(compression="jpeg")),
     "tiff in CMYK": ("a.tif", converted("CMYK")),
+    "interlaced png": ("a.png", interlaced_png),
     "bmp": ("a.bmp", saved()),
+    "bmp in grey": ("a.bmp", converted("L")),
+    "bmp with palette": ("a.bmp", palette()),
+    "bmp, black and white": ("a.bmp", converted("1")),
+    "bmp with alpha": ("a.bmp", with_alpha),
+    "gif": ("a.gif", palette()),
+    "gif with a transparent colour": ("a.gif", palette(transparency=3)),
+    "ppm": ("a.ppm", saved()),
+    "pgm": ("a.pgm", converted("L")),
     "webp": ("a.webp", saved(lossless=True)),
+    "webp, lossy": ("a.webp", saved(quality=70)),
+    "webp with alpha": ("a.webp", lambda p, i: with_alpha(p, i, lossless=True)),
+    "avif": ("a.avif", saved(quality=60)),
 }
 
 
@@ -129,7 +146,7 @@ def test_tiles_are_the_image(tmp_path: Path, picture: Pixels, kind: str) -> None
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["jpg", "png", "tif", "tiled.tif"])
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp", "avif", "tif", "tiled.tif"])
 def test_tiles_stand_upright(tmp_path: Path, picture: Pixels, kind: str, orientation: int) -> None:
     path = tmp_path / f"a.{kind}"
     if kind.endswith("tif"):
@@ -292,7 +309,7 @@ def test_a_page_of_a_stack_has_its_own_tiles(tmp_path: Path, picture: Pixels) ->
     second.close()
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif"])
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.bmp", "a.gif", "a.webp", "a.ppm"])
 def test_a_file_cut_short_is_said(tmp_path: Path, picture: Pixels, name: str) -> None:
     path = tmp_path / name
     Image.fromarray(picture).save(path)
