@@ -36,6 +36,7 @@ class TrainingFooter(QWidget):
         self._step: StepDone | None = None
         self._overlay = ""
         self._overlay_at = 0.0
+        self._aging = False
         self._age = QTimer(self, interval=_AGE_INTERVAL_MS)
         self._age.timeout.connect(self._write_overlay)
 
@@ -156,6 +157,12 @@ class TrainingFooter(QWidget):
         self._age.start()
         self._write_overlay()
 
+    def set_aging(self, aging: bool) -> None:
+        """Whether a newer prediction is to be had all the time: else one that is old is up to date all the same."""
+        self._aging = aging
+        if self._overlay:
+            self._write_overlay()
+
     def clear_overlay(self) -> None:
         """There is no prediction."""
         self._overlay = ""
@@ -163,8 +170,11 @@ class TrainingFooter(QWidget):
         self._source.set_text("")
 
     def _write_overlay(self) -> None:
-        age = format_age(time.monotonic() - self._overlay_at)
-        self._source.set_text(f"overlay: {self._overlay}, {age if age == 'now' else f'{age} old'}")
+        age = ""
+        if self._aging:
+            passed = format_age(time.monotonic() - self._overlay_at)
+            age = ", now" if passed == "now" else f", {passed} old"
+        self._source.set_text(f"overlay: {self._overlay}{age}")
 
     def _write_stats(self) -> None:
         parts = [self._device] if self._device else []

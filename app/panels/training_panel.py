@@ -153,6 +153,7 @@ class TrainingPanel(QWidget):
         self.stop_button.setEnabled(state in ("starting", "training", "paused"))
         self.setup.setEnabled(state == "idle")
         self.history.set_can_resume(state == "idle")
+        self.footer.set_aging(state == "training")
         if state == "starting":
             # The person has just clicked and waits for the engine anyway: the best moment for the half second
             # that the plotting library takes to load.

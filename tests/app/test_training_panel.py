@@ -377,11 +377,15 @@ def test_the_time_of_the_last_score_counts_and_the_end_agrees_with_what_is_told(
     assert panel.footer._budget.value() == panel.footer._budget.maximum()
 
 
-def test_the_overlay_gets_older(qtbot: QtBot, panel: TrainingPanel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_overlay_gets_older_while_a_run_makes_newer_ones(qtbot: QtBot, panel: TrainingPanel) -> None:
     panel.on_event(prediction())
+    assert panel.footer.overlay_text == "overlay: U-Net, step 840"
+    panel.set_training_state("training")
     assert panel.footer.overlay_text == "overlay: U-Net, step 840, now"
     panel.footer._overlay_at -= 12
     qtbot.waitUntil(lambda: panel.footer.overlay_text.endswith(" s old"), timeout=3000)
+    panel.set_training_state("idle")
+    assert panel.footer.overlay_text == "overlay: U-Net, step 840"
     panel.clear_overlay()
     assert panel.footer.overlay_text == ""
 
