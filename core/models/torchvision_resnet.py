@@ -15,7 +15,7 @@ PUBLISHED_WIDTH: Final = 64
 _BLOCKS: Final = {"tv_resnet50": (3, 4, 6, 3), "tv_resnet101": (3, 4, 23, 3)}
 
 
-class _Body(ResNet):
+class _Body(ResNet):  # type: ignore[misc, unused-ignore]  # torchvision has no types
     """torchvision's ResNet of bottlenecks, its four stages `width` / 64 as wide, without the classifier."""
 
     def __init__(self, blocks: tuple[int, ...], *, width: int, dilated: list[bool]) -> None:
@@ -25,7 +25,9 @@ class _Body(ResNet):
         del self.fc
 
     def _make_layer(self, block: Any, planes: int, *args: Any, **options: Any) -> nn.Sequential:
-        return super()._make_layer(block, planes * self.width // PUBLISHED_WIDTH, *args, **options)
+        planes = planes * self.width // PUBLISHED_WIDTH
+        layers: nn.Sequential = super()._make_layer(block, planes, *args, **options)
+        return layers
 
 
 class TorchvisionResNet(Encoder):

@@ -21,6 +21,8 @@ NARROW: dict[str, Option] = {
     "encoder_width": 4,
     "fc": 32,
     "window": 2,
+    "growth": 2,
+    "stem": 4,
     "deep": '{"name": "unet", "encoder": "plain", "options": {"encoder_width": 4, "width": 4}}',
     "instant_encoder": "plain",
 }

@@ -17,9 +17,11 @@ import torch
 from torch import Tensor
 
 from core.annotation.model import ClassList
+from core.learning.config import TrainConfig
 from core.learning.export import export_onnx
 from core.learning.losses import training_loss
 from core.learning.predict import Predictor
+from core.learning.preset import usual_rate
 from core.learning.weights import header_for, load_weights, save_weights
 from core.models.network import Normalize, SegmentationNetwork
 from core.models.registry import build, model_spec, model_specs
@@ -32,6 +34,8 @@ CLASSES = 3
 TILE = 64
 STEPS = 60
 """In which every network learns four small images by heart, in all its stages together."""
+STEPS_OF: dict[str, int] = {"fcdensenet56": 12, "fcdensenet67": 12, "fcdensenet103": 20}
+"""So many layers are slow however narrow they are; but they learn at once."""
 LIKE: dict[str, str] = {
     "unet": "blend",
     "instant": "blend",
@@ -54,13 +58,19 @@ class Entry:
     shared: dict[str, SegmentationNetwork] = field(default_factory=dict)
 
     @property
+    def rate(self) -> float:
+        """Of learning: like a run, networks without normalisation layers take smaller steps."""
+        return 1e-2 * usual_rate(TrainConfig(), self.spec)
+
+    @property
     def learned(self) -> SegmentationNetwork:
         """Trained on the four images, in evaluation mode. Not to be changed."""
         if "learned" not in self.shared:
             network = self.fresh()
+            steps = STEPS_OF.get(self.spec.name, STEPS)
             for stage in network.stages():
                 network.enter_stage(stage)
-                train(network, steps=STEPS // len(network.stages()))
+                train(network, steps=steps // len(network.stages()), rate=self.rate)
             self.shared["learned"] = network.eval()
         return self.shared["learned"]
 

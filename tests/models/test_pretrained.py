@@ -7,6 +7,7 @@ import http.server
 import threading
 import urllib.error
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -241,44 +242,133 @@ def test_a_broken_normalisation_names_its_field(values: dict, message: str):
 CONTENT = bytes(range(256)) * 10_000
 
 
+@dataclass
+class Server:
+    """Gives CONTENT under any name, and breaks off connections after so many bytes.
+
+    Attributes:
+        breaks: one number for each connection to come; the later ones are whole.
+        ranges: what was asked for; None for all.
+    """
+
+    address: str = ""
+    breaks: list[int] = field(default_factory=list)
+    ranges: list[str | None] = field(default_factory=list)
+    knows_ranges: bool = True
+
+
 @pytest.fixture
-def server() -> Iterator[str]:
-    """Address of a server that gives CONTENT under any name, and half of it under names with `cut`."""
+def server() -> Iterator[Server]:
+    served = Server()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(CONTENT)))
+            asked = self.headers["Range"]
+            served.ranges.append(asked)
+            first = int(asked.removeprefix("bytes=").rstrip("-")) if asked and served.knows_ranges else 0
+            if first >= len(CONTENT):
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{len(CONTENT)}")
+                self.end_headers()
+                return
+            self.send_response(206 if first else 200)
+            self.send_header("Content-Length", str(len(CONTENT) - first))
             self.end_headers()
-            self.wfile.write(CONTENT[: len(CONTENT) // 2] if "cut" in self.path else CONTENT)
+            last = first + served.breaks.pop(0) if served.breaks else len(CONTENT)
+            self.wfile.write(CONTENT[first:last])
 
         def log_message(self, format: str, *args: object) -> None: ...
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as found:
         thread = threading.Thread(target=found.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{found.server_port}"
+        served.address = f"http://127.0.0.1:{found.server_port}"
+        yield served
         found.shutdown()
         thread.join()
 
 
-def test_a_download_tells_its_progress_and_checks_its_digest(server: str, tmp_path: Path):
-    name = f"vgg-{hashlib.sha256(CONTENT).hexdigest()[:8]}.pth"
-    told: list[tuple[str, float | None]] = []
-    download(f"{server}/{name}", tmp_path / "cache" / name, "fetching", lambda *line: told.append(line))
-    assert (tmp_path / "cache" / name).read_bytes() == CONTENT
-    assert {text for text, _ in told} == {"fetching"}
-    progress = [share for _, share in told]
+NAME = f"vgg-{hashlib.sha256(CONTENT).hexdigest()[:8]}.pth"
+
+
+def fetch(server: Server, path: Path) -> list[float]:
+    """Download; returns the progress that was told."""
+    told: list[float] = []
+    download(f"{server.address}/{path.name}", path, "fetching", lambda _, share: told.append(share or 0.0))
+    return told
+
+
+def test_a_download_tells_its_progress_and_checks_its_digest(server: Server, tmp_path: Path):
+    progress = fetch(server, tmp_path / "cache" / NAME)
+    assert (tmp_path / "cache" / NAME).read_bytes() == CONTENT
     assert progress == sorted(progress)
     assert progress[-1] == 1.0
     assert len(progress) > 1
 
 
-@pytest.mark.parametrize("name", ["vgg-00000000.pth", "cut.pth"])
-def test_a_wrong_or_cut_off_download_leaves_nothing(server: str, tmp_path: Path, name: str):
-    with pytest.raises(ValueError, match="incomplete or not the file"):
-        download(f"{server}/{name}", tmp_path / name, "fetching", lambda *_: None)
+def test_a_download_that_breaks_off_goes_on_where_it_was(server: Server, tmp_path: Path):
+    server.breaks = [1_000_000, 700_000]
+    progress = fetch(server, tmp_path / NAME)
+    assert server.ranges == [None, "bytes=1000000-", "bytes=1700000-"]
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+    assert [entry.name for entry in tmp_path.iterdir()] == [NAME]
+    assert progress == sorted(progress)
+
+
+def test_what_had_come_of_a_broken_download_is_kept_for_the_next_try(server: Server, tmp_path: Path):
+    server.breaks = [1_000_000, 0]
+    with pytest.raises(ConnectionError, match=r"the connection broke after 1\.0 MB, which are kept"):
+        fetch(server, tmp_path / NAME)
+    assert [entry.name for entry in tmp_path.iterdir()] == [f"{NAME}.part"]
+    server.ranges.clear()
+    fetch(server, tmp_path / NAME)
+    assert server.ranges == ["bytes=1000000-"]
+    assert [entry.name for entry in tmp_path.iterdir()] == [NAME]
+
+
+def test_a_server_without_ranges_starts_again(server: Server, tmp_path: Path):
+    server.knows_ranges = False
+    (tmp_path / f"{NAME}.part").write_bytes(CONTENT[:1_000_000])
+    fetch(server, tmp_path / NAME)
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("left", [CONTENT, CONTENT + b"more"], ids=["whole", "too long"])
+def test_a_rest_that_is_whole_already_is_taken_and_one_too_long_fetched_again(
+    server: Server, tmp_path: Path, left: bytes
+):
+    (tmp_path / f"{NAME}.part").write_bytes(left)
+    fetch(server, tmp_path / NAME)
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+
+
+def test_a_download_that_is_not_the_promised_file_leaves_nothing(server: Server, tmp_path: Path):
+    with pytest.raises(ValueError, match="came otherwise than it should be, and was removed: try again"):
+        fetch(server, tmp_path / "vgg-00000000.pth")
+    (tmp_path / f"{NAME}.part").write_bytes(b"another file's beginning")
+    with pytest.raises(ValueError, match="came otherwise"):
+        fetch(server, tmp_path / NAME)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_download_is_told_in_one_sentence(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import torchvision
+
+    server.breaks = [1_000_000, 0]
+
+    class Weights:
+        url = f"{server.address}/{NAME}"
+        DEFAULT: type
+
+    Weights.DEFAULT = Weights
+    monkeypatch.setattr(torchvision.models, "get_model_weights", lambda _: Weights)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(
+        EncoderDownloadError, match=r"VGG16 could not be downloaded \(the connection broke after"
+    ):
+        load_encoder_weights(build_encoder("vgg16"), "default")
 
 
 def test_without_a_network_the_bundled_encoder_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -306,7 +396,12 @@ def test_timm_weights_come_with_progress_or_the_same_sentence(
     online = True
 
     def hub(
-        repository: str, filename: str, *, local_files_only: bool = False, tqdm_class: type | None = None
+        repository: str,
+        filename: str,
+        *,
+        revision: str | None,
+        local_files_only: bool = False,
+        tqdm_class: type | None = None,
     ) -> str:
         assert (repository, filename) == ("timm/mobilenetv3_large_100.ra_in1k", "model.safetensors")
         if local_files_only or not online:

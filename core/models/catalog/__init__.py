@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from core.models.catalog.deeplab import DEEPLAB
+from core.models.catalog.densenet import DENSENET
+from core.models.catalog.dilatednet import DILATEDNET
 from core.models.catalog.encoders import ENCODERS
 from core.models.catalog.fcn import FCN
 from core.models.catalog.fcn_resnet import FCN_RESNET
@@ -27,6 +29,8 @@ MODELS: Final[tuple[ModelSpec, ...]] = (
     *FCN,
     *FCN_RESNET,
     *UNPOOLING,
+    *DENSENET,
+    *DILATEDNET,
     *DEEPLAB,
     *PSPNET,
     *REFINENET,

@@ -1,0 +1,161 @@
+"""Fetching large files so that a connection that breaks costs what was under way, not what had come."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import os
+import re
+import secrets
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, Final, TypeAlias
+
+from core.errors import StorageError
+
+Notify: TypeAlias = Callable[[str, float | None], None]
+"""Called with one line for the person and, where it is known, the share that is done, 0..1."""
+
+ATTEMPTS: Final = 3
+"""In a row that brought something; after them the person is told, and the next try goes on from there."""
+_CHUNK_BYTES: Final = 1 << 20
+_TIMEOUT_S: Final = 30.0
+_PARTIAL_CONTENT: Final = 206
+_RANGE_REFUSED: Final = 416
+
+
+def download(url: str, path: Path, text: str, notify: Notify) -> None:
+    """Bring a file to `path`, where it appears only when it is whole.
+
+    What came before a connection broke lies beside it as `.part`, and the rest is asked for: at once, and by
+    the next call. Names such as `vgg16-397923af.pth` carry the first digits of their SHA-256, which is
+    compared; a file that is not the promised one is removed.
+
+    Raises:
+        URLError, TimeoutError, ConnectionError: the network.
+        ValueError: what came is not the file its name promises.
+        StorageError: the cache folder cannot be written.
+    """
+    part = _claimed(path)
+    try:
+        _complete(url, part, text, notify)
+        promised = re.search(r"-([0-9a-f]{8,})\.", path.name)
+        if promised and not _sha256(part).startswith(promised[1]):
+            part.unlink()
+            raise ValueError(f"{path.name} came otherwise than it should be, and was removed: try again")
+        part.replace(path)
+    except OSError as error:
+        if isinstance(error, urllib.error.URLError | TimeoutError | ConnectionError):
+            raise
+        raise StorageError.from_os_error(path, error) from error
+    finally:
+        _left_behind(part, path)
+
+
+def _claimed(path: Path) -> Path:
+    """This call's own file, with what an earlier one left; two at once do not write into the same."""
+    own = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _rest(path).rename(own)
+        except FileNotFoundError:
+            own.touch(exist_ok=False)
+    except OSError as error:
+        raise StorageError.from_os_error(path.parent, error) from error
+    return own
+
+
+def _left_behind(part: Path, path: Path) -> None:
+    """Keep what has come for the next call, unless it is nothing."""
+    with contextlib.suppress(OSError):
+        if part.exists():
+            if part.stat().st_size:
+                part.replace(_rest(path))
+            else:
+                part.unlink()
+
+
+def _rest(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
+
+
+def _complete(url: str, part: Path, text: str, notify: Notify) -> None:
+    """Append to `part` until it is whole, as long as each connection brings something."""
+    for _ in range(ATTEMPTS):
+        before = part.stat().st_size
+        try:
+            with part.open("ab") as file:
+                _append(url, file, text, notify)
+        except (http.client.HTTPException, TimeoutError, ConnectionError):
+            if part.stat().st_size <= before:
+                break
+        else:
+            return
+    # Out of the handler: what the client said first ("IncompleteRead") is nothing for a person.
+    come = part.stat().st_size / 1e6
+    raise ConnectionError(f"the connection broke after {come:.1f} MB, which are kept for the next try")
+
+
+def _append(url: str, file: BinaryIO, text: str, notify: Notify) -> None:
+    """Write what is missing to the end of a file. Raises IncompleteRead where the connection ends early."""
+    done = file.seek(0, os.SEEK_END)
+    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        if error.code != _RANGE_REFUSED or not done:
+            raise
+        # What lies there is as long as the file, or longer: its digest decides, or it starts again.
+        if int((error.headers.get("Content-Range") or "*/-1").rpartition("/")[2]) == done:
+            return
+        file.truncate(0)
+        response = urllib.request.urlopen(url, timeout=_TIMEOUT_S)
+    with response:
+        if response.status != _PARTIAL_CONTENT:
+            file.truncate(0)  # a server that knows no ranges sends all of it
+        done = file.seek(0, os.SEEK_END)
+        coming = int(response.headers.get("Content-Length") or 0)
+        size = done + coming if coming else 0
+        while chunk := response.read(_CHUNK_BYTES):
+            file.write(chunk)
+            done += len(chunk)
+            notify(text, done / size if size else None)
+        if size and done != size:
+            raise http.client.IncompleteRead(b"", size - done)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def progress_bar(text: str, notify: Notify) -> type[Any]:
+    """A progress bar class for the hub's client that reports to `notify` instead of a terminal."""
+    from tqdm import tqdm  # type: ignore[import-untyped, unused-ignore]
+
+    class Reporter(tqdm):  # type: ignore[type-arg, misc, unused-ignore]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs.pop("name", None)
+            super().__init__(*args, **{**kwargs, "file": _Sink(), "disable": False})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            shown: bool | None = super().update(n)
+            notify(text, min(1.0, self.n / self.total) if self.total else None)
+            return shown
+
+    return Reporter
+
+
+class _Sink:
+    """A terminal that shows nothing."""
+
+    def write(self, _text: str) -> None: ...
+
+    def flush(self) -> None: ...

@@ -1,0 +1,177 @@
+"""Measures what the catalogue says about networks and encoders: `python -m tests.models.figures NAME...`.
+
+`python -m tests.models.figures smp > core/models/catalog/smp.py` writes the entries of the encoders of
+segmentation_models_pytorch anew, after an update of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from core.models.encoders import build_encoder
+from core.models.registry import build, encoder_spec, encoder_specs, model_spec
+from core.models.smp_encoder import SmpEncoder
+from core.models.specs import EncoderSpec
+
+SIDE = 256
+SMP_HEAD = '''"""The encoders of segmentation_models_pytorch 0.6, as `smp:NAME`.
+
+<!-- Made by `python -m tests.models.figures smp`; a test compares the names with the library's own. -->
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from core.models.specs import EncoderSpec
+
+_NON_COMMERCIAL: Final = ("instagram", "ssl", "swsl")
+"""Weights trained on a billion pictures of Instagram and the like: CC-BY-NC-4.0."""
+
+
+def _licence(name: str, weights: str) -> str:
+    """Of code and weights, as far as the library says it."""
+    code = "MIT"
+    if name.startswith("mit_"):
+        code = "NVIDIA Source Code License, not for commercial use"
+    elif name.startswith("mobileone_"):
+        code = "Apple sample code licence"
+    elif name.startswith("efficientnet-"):
+        code = "Apache-2.0"
+    terms = "CC-BY-NC-4.0" if weights in _NON_COMMERCIAL else f"see smp-hub/{name}.{weights}"
+    return f"{code}; weights {terms}"
+
+
+def _spec(
+    name: str, weights: str, parameters: int, activation_bytes: int, macs_per_pixel: int, dilatable: bool
+) -> EncoderSpec:
+    return EncoderSpec(
+        name=f"smp:{name}",
+        title=f"smp: {name} (segmentation_models_pytorch, weights {weights})",
+        licence=_licence(name, weights),
+        source="smp",
+        parameters=parameters,
+        activation_bytes=activation_bytes,
+        macs_per_pixel=macs_per_pixel,
+        origin=f"{name}/{weights}",
+        output_strides=(32, 16, 8) if dilatable else (32,),
+    )
+
+
+# name, weights, parameters, activation bytes and multiplications a pixel, whether it can be dilated
+_ROWS: Final[tuple[tuple[str, str, int, int, int, bool], ...]] = (
+'''
+SMP_TAIL = """)
+
+SMP_ENCODERS: Final = tuple(_spec(*row) for row in _ROWS)
+"""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of a module: what it learns, and per input pixel what training keeps and a forward pass computes."""
+
+    parameters: int
+    activation_bytes: int
+    macs_per_pixel: int
+
+
+def measure(module: nn.Module, side: int = SIDE) -> Figures:
+    """Figures of a network on images of this side; on the meta device nothing is really computed."""
+    module = module.to("meta").train()
+    own = {tensor.untyped_storage()._cdata for tensor in [*module.parameters(), *module.buffers()]}
+    kept: dict[int, Tensor] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()._cdata
+        if storage not in own:
+            kept[storage] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        result = module(torch.empty(2, 3, side, side, device="meta"))
+    activations = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    del result
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module.eval()(torch.empty(1, 3, side, side, device="meta"))
+    return Figures(
+        parameters=sum(parameter.numel() for parameter in module.parameters()),
+        activation_bytes=round(activations / (2 * side**2)),
+        macs_per_pixel=round(counter.get_total_flops() / 2 / side**2),
+    )
+
+
+def of_model(name: str) -> Figures:
+    """Of a model with its defaults and two classes, less what its encoder keeps and computes."""
+    whole = measure(build(name, classes=2))
+    encoder = encoder_spec(model_spec(name).default_encoder)
+    return Figures(
+        parameters=whole.parameters,
+        activation_bytes=max(1, whole.activation_bytes - encoder.activation_bytes),
+        macs_per_pixel=max(0, whole.macs_per_pixel - encoder.macs_per_pixel),
+    )
+
+
+def smp_catalogue() -> str:
+    """`core/models/catalog/smp.py`: an entry for each encoder of segmentation_models_pytorch."""
+    from segmentation_models_pytorch import encoders as smp
+
+    rows = []
+    for name in smp.get_encoder_names():
+        settings = smp.encoders[name]["pretrained_settings"]
+        weights = "imagenet" if "imagenet" in settings else next(iter(settings))
+        spec = EncoderSpec(
+            name=f"smp:{name}",
+            title=name,
+            licence="",
+            source="smp",
+            parameters=0,
+            activation_bytes=0,
+            macs_per_pixel=0,
+            origin=f"{name}/{weights}",
+        )
+        found = measure(_on_meta(spec))
+        figures = (found.parameters, found.activation_bytes, found.macs_per_pixel)
+        dilatable = _dilatable(spec)
+        numbers = ", ".join(f"{figure:_}" for figure in figures)
+        rows.append(f'    ("{name}", "{weights}", {numbers}, {dilatable}),\n')
+    return SMP_HEAD + "".join(rows) + SMP_TAIL
+
+
+def _on_meta(spec: EncoderSpec, output_stride: int = 32) -> SmpEncoder:
+    """Without its numbers, the largest of which are gigabytes."""
+    if spec.name.startswith("smp:mit_"):  # reads a number from a tensor while it is built
+        return SmpEncoder(spec, output_stride=output_stride).to("meta")
+    with torch.device("meta"):
+        return SmpEncoder(spec, output_stride=output_stride)
+
+
+def _dilatable(spec: EncoderSpec) -> bool:
+    """Whether output strides of 16 and 8 give maps at those."""
+    try:
+        for stride in (16, 8):
+            coarsest = _on_meta(spec, stride).eval()(torch.empty(1, 3, 64, 64, device="meta"))[-1]
+            if coarsest.shape[-1] != 64 // stride:
+                return False
+    except (ValueError, RuntimeError, NotImplementedError):
+        return False
+    return True
+
+
+def main(names: list[str]) -> None:
+    """Print the figures of models and encoders, or the whole catalogue of smp's encoders."""
+    if names == ["smp"]:
+        print(smp_catalogue(), end="")
+        return
+    for name in names:
+        known = name in {spec.name for spec in encoder_specs()}
+        print(name, measure(build_encoder(name)) if known else of_model(name))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
