@@ -37,9 +37,10 @@ from numpy.typing import NDArray
 from core.errors import ImageFileError
 from core.files import digest
 from core.images.pages import image_file
-from core.images.reader import HUGE_PIXELS, decoded_small, image_size, thumbnail, turned
+from core.images.reader import HUGE_PIXELS, decoded_small, image_size, thumbnail
 from core.images.strips import StripReader
-from core.images.tile_store import PyramidWriter, StoreHeader, TileStore, level_size, make_room
+from core.images.tile_store import PyramidWriter, StoreHeader, TileStore, assembled, level_size, make_room
+from core.images.upright import Box, Upright
 
 PYRAMIDS: Final = "pyramids"
 """The folder of pyramids in a project's cache."""
@@ -49,7 +50,6 @@ CACHE_BYTES: Final = 8 << 30
 """Bound of all pyramids in one cache folder: about five images of 20,000 x 20,000 in colour."""
 _MEMORY_BYTES: Final = 96 << 20
 _JPEG_LEVELS: Final = 3
-_BAND_ROWS: Final = 256
 _LAYOUT: Final = 1
 """Raised when stores of older versions are no longer right."""
 
@@ -119,7 +119,8 @@ class Pyramid:
     def __init__(self, path: Path, cache_dir: Path, shape: PyramidShape, limit_bytes: int) -> None:
         self.path = path
         self._reader = StripReader(path)
-        self.size_hw = _upright(self._reader.size_hw, self._reader.orientation)
+        self._upright = Upright(self._reader.orientation)
+        self.size_hw = self._upright.size(self._reader.size_hw)
         count = 0
         while max(level_size(self.size_hw, count)) > shape.overview_side:
             count += 1
@@ -265,7 +266,7 @@ class Pyramid:
             self._keep(key, pixels)
         return pixels
 
-    def tile_box(self, level: int, column: int, row: int) -> tuple[int, int, int, int]:
+    def tile_box(self, level: int, column: int, row: int) -> Box:
         """x0, y0, x1, y1 of a tile in pixels of its level. Raises IndexError."""
         if not 0 <= level < len(self.levels):
             raise IndexError(f"{self.path.name} has {len(self.levels)} levels, not {level}")
@@ -277,18 +278,8 @@ class Pyramid:
         return x0, y0, min(width, x0 + side), min(height, y0 + side)
 
     def origin(self, level: int) -> tuple[int, int]:
-        """x, y of a level's corner in pixels of the image: 0, or a little less.
-
-        Levels are halved from the corner that is stored first; where that is on the right or below, the
-        pixels that fill up an odd level are on the left or above.
-        """
-        height, width = self.size_hw
-        rows, columns = self.levels[level]
-        mirrored_x = self._reader.orientation in (2, 3, 6, 7)
-        mirrored_y = self._reader.orientation in (3, 4, 7, 8)
-        x = width - (columns << level) if mirrored_x else 0
-        y = height - (rows << level) if mirrored_y else 0
-        return x, y
+        """x, y of a level's corner in pixels of the image: 0, or a little less (`Upright.origin`)."""
+        return self._upright.origin(level, self.levels[level], self.size_hw)
 
     def region(self, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uint8] | None:
         """Any part of the image itself (y1 - y0, x1 - x0, 3), uint8; None while it is not laid out yet.
@@ -296,17 +287,7 @@ class Pyramid:
         Raises:
             IndexError: it does not lie inside the image.
         """
-        side = self.tile_side
-        result = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
-        for row in range(y0 // side, -(-y1 // side)):
-            for column in range(x0 // side, -(-x1 // side)):
-                left, top, right, bottom = self.tile_box(0, column, row)
-                tile = self.tile(0, column, row)
-                if tile is None:
-                    return None
-                a, b, c, d = max(x0, left), max(y0, top), min(x1, right), min(y1, bottom)
-                result[b - y0 : d - y0, a - x0 : c - x0] = tile[b - top : d - top, a - left : c - left]
-        return result
+        return assembled((x0, y0, x1, y1), self.tile_side, 3, lambda column, row: self.tile(0, column, row))
 
     def pixel(self, x: int, y: int) -> tuple[int, int, int] | None:
         """RGB of a pixel if that costs nothing: its tile is in memory, or its level is the overview's."""
@@ -329,57 +310,22 @@ class Pyramid:
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _stored_part(self, level: int, box: tuple[int, int, int, int]) -> NDArray[np.uint8] | None:
+    def _stored_part(self, level: int, box: Box) -> NDArray[np.uint8] | None:
         """A box of an upright level, as stored; None while a part of it is not laid out."""
-        x0, y0, x1, y1 = _stored_box(box, self.levels[level], self._reader.orientation)
+        stored = self._upright.stored_box(box, self.levels[level])
         if self._reader.random_access:
-            return self._averaged(level, (x0, y0, x1, y1))
+            return self._reader.averaged(level, stored)
         store = self._store
         if store is None or self._closed.is_set():
             return None
-        side = self.tile_side
-        result = np.empty((y1 - y0, x1 - x0, self._header.channels), np.uint8)
-        for row in range(y0 // side, -(-y1 // side)):
-            for column in range(x0 // side, -(-x1 // side)):
-                try:
-                    tile = store.tile(level, column, row)
-                except (OSError, ValueError):  # closed meanwhile, or the cache's disk is gone
-                    return None
-                if tile is None:
-                    return None
-                left, top = column * side, row * side
-                a, b = max(x0, left), max(y0, top)
-                c, d = min(x1, left + tile.shape[1]), min(y1, top + tile.shape[0])
-                result[b - y0 : d - y0, a - x0 : c - x0] = tile[b - top : d - top, a - left : c - left]
-        return result
-
-    def _averaged(self, level: int, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-        """From the file itself: pixels of level 0, averaged.
-
-        Some rows at a time: larger blocks, freed again, would stay with the process as fragments (500 MB
-        after a hundred tiles).
-        """
-        height, width = self._reader.size_hw
-        x0, y0, x1, y1 = box
-        result = np.empty((y1 - y0, x1 - x0, self._header.channels), np.uint8)
-        rows = max(1, _BAND_ROWS >> level)
-        for top in range(y0, y1, rows):
-            bottom = min(y1, top + rows)
-            left, right = x0 << level, min(x1 << level, width)
-            pixels = self._reader.box(left, top << level, right, min(bottom << level, height))
-            if level:
-                below = (bottom - top << level) - pixels.shape[0]
-                beside = (x1 - x0 << level) - pixels.shape[1]
-                if below or beside:
-                    pixels = np.pad(pixels, ((0, below), (0, beside), (0, 0)), mode="edge")
-                small = cv2.resize(pixels, (x1 - x0, bottom - top), interpolation=cv2.INTER_AREA)
-                pixels = np.asarray(small, np.uint8).reshape(bottom - top, x1 - x0, -1)
-            result[top - y0 : bottom - y0] = pixels
-        return result
+        try:
+            return store.part(level, stored)
+        except (OSError, ValueError):  # closed meanwhile, or the cache's disk is gone
+            return None
 
     def _shown(self, stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Stored pixels (h, w, channels) as upright RGB."""
-        pixels = turned(stored, self._reader.orientation)
+        pixels = self._upright.pixels(stored)
         return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
 
     def _keep(self, key: tuple[int, int, int], pixels: NDArray[np.uint8]) -> None:
@@ -390,23 +336,6 @@ class Pyramid:
         while self._kept_bytes > _MEMORY_BYTES and len(self._kept) > 1:
             _, dropped = self._kept.popitem(last=False)
             self._kept_bytes -= dropped.nbytes
-
-
-def _upright(size_hw: tuple[int, int], orientation: int) -> tuple[int, int]:
-    return (size_hw[1], size_hw[0]) if orientation > 4 else size_hw
-
-
-def _stored_box(
-    box: tuple[int, int, int, int], upright_hw: tuple[int, int], orientation: int
-) -> tuple[int, int, int, int]:
-    """Where the pixels of an upright box are stored; `reader.turned` of them gives the box."""
-    x0, y0, x1, y1 = box
-    height, width = upright_hw
-    if orientation in (3, 4, 7, 8):
-        y0, y1 = height - y1, height - y0
-    if orientation in (2, 3, 6, 7):
-        x0, x1 = width - x1, width - x0
-    return (y0, x0, y1, x1) if orientation > 4 else (x0, y0, x1, y1)
 
 
 def _source_digest(path: Path) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -158,6 +159,30 @@ class StripReader:
             with self._lock:
                 self._regions.append(region)
             return self._converted(raw, stretch)
+
+    def averaged(self, level: int, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+        """A box x0, y0, x1, y1 of the image halved `level` times, (h, w, channels), uint8, as stored.
+
+        Averaged from `box`, some rows at a time: larger blocks, freed again, would stay with the process as
+        fragments (500 MB after a hundred tiles).
+        """
+        height, width = self.size_hw
+        x0, y0, x1, y1 = box
+        result = np.empty((y1 - y0, x1 - x0, self.channels), np.uint8)
+        rows = max(1, _STRIP_ROWS >> level)
+        for top in range(y0, y1, rows):
+            bottom = min(y1, top + rows)
+            left, right = x0 << level, min(x1 << level, width)
+            pixels = self.box(left, top << level, right, min(bottom << level, height))
+            if level:
+                below = (bottom - top << level) - pixels.shape[0]
+                beside = (x1 - x0 << level) - pixels.shape[1]
+                if below or beside:
+                    pixels = np.pad(pixels, ((0, below), (0, beside), (0, 0)), mode="edge")
+                small = cv2.resize(pixels, (x1 - x0, bottom - top), interpolation=cv2.INTER_AREA)
+                pixels = np.asarray(small, np.uint8).reshape(bottom - top, x1 - x0, -1)
+            result[top - y0 : bottom - y0] = pixels
+        return result
 
     def close(self) -> None:
         """Give back what `box` keeps open."""

@@ -18,6 +18,7 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -149,6 +150,13 @@ class TileStore:
         pixels = np.frombuffer(data, np.uint8).reshape(side, side, header.channels)
         return pixels[: height - row * side, : width - column * side]
 
+    def part(self, level: int, box: tuple[int, int, int, int]) -> NDArray[np.uint8] | None:
+        """A box x0, y0, x1, y1 (h, w, channels), uint8, as stored; None while a part of it is not written."""
+        header = self.header
+        return assembled(
+            box, header.tile_side, header.channels, lambda column, row: self.tile(level, column, row)
+        )
+
     def overview(self) -> NDArray[np.uint8]:
         """The whole image at the overview's level (h, w, channels), uint8, of a finished store."""
         with self._lock:
@@ -256,6 +264,27 @@ class PyramidWriter:
                 waiting.passed += waiting.filled
                 waiting.filled = 0
                 self.add(halved(rows), level + 1)
+
+
+def assembled(
+    box: tuple[int, int, int, int],
+    side: int,
+    channels: int,
+    tile_of: Callable[[int, int], NDArray[np.uint8] | None],
+) -> NDArray[np.uint8] | None:
+    """A box x0, y0, x1, y1 (h, w, channels), uint8, from tiles by column and row; None if one is missing."""
+    x0, y0, x1, y1 = box
+    result = np.empty((y1 - y0, x1 - x0, channels), np.uint8)
+    for row in range(y0 // side, -(-y1 // side)):
+        for column in range(x0 // side, -(-x1 // side)):
+            tile = tile_of(column, row)
+            if tile is None:
+                return None
+            left, top = column * side, row * side
+            a, b = max(x0, left), max(y0, top)
+            c, d = min(x1, left + tile.shape[1]), min(y1, top + tile.shape[0])
+            result[b - y0 : d - y0, a - x0 : c - x0] = tile[b - top : d - top, a - left : c - left]
+    return result
 
 
 def halved(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
