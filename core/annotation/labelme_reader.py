@@ -7,17 +7,17 @@ import binascii
 import contextlib
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate, chain
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.annotation.labelme_counts import fitting, needed_points
 from core.annotation.labelme_keys import (
     FILE_KEYS,
     LOCKED_KEY,
@@ -28,6 +28,7 @@ from core.annotation.labelme_keys import (
     VERSION,
     without,
 )
+from core.annotation.labelme_plain import NOT_STRICT, decoded, plain_shape, points_of, strict_fields
 from core.annotation.model import (
     Annotation,
     AnnotationState,
@@ -41,20 +42,9 @@ from core.errors import AnnotationFileError
 from core.geometry import unseam
 
 _TYPES: Final[Mapping[str, ShapeType]] = {member.value: member for member in ShapeType}
-_EXACTLY: Final = {
-    ShapeType.RECTANGLE: 2,
-    ShapeType.ORIENTED_RECTANGLE: 4,
-    ShapeType.CIRCLE: 2,
-    ShapeType.LINE: 2,
-    ShapeType.POINT: 1,
-    ShapeType.MASK: 2,
-}
-_AT_LEAST: Final = {ShapeType.POLYGON: 3, ShapeType.LINESTRIP: 2, ShapeType.POINTS: 1}
 _NUMBERS: Final = frozenset((int, float))
 _NO_FLAGS: Final[Mapping[str, bool]] = MappingProxyType({})
 _NO_EXTRA: Final[Mapping[str, JsonValue]] = MappingProxyType({})
-_NOT_STRICT: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What a strict decoder raises at files that the lenient reader may understand."""
 _PORTION: Final = 512
 """Shapes read in one go: the interpreter is free for the window between two portions."""
 _RESTORE: Final = "restore it from a backup, or move it away to label the image anew"
@@ -69,70 +59,10 @@ def loads(data: bytes, path: Path | str) -> Annotation:
             names the field, as in `shapes[3].points`.
     """
     reader = _Reader(path)
-    if (file := _fields(data)) is not None:
-        with contextlib.suppress(*_NOT_STRICT):
+    if (file := strict_fields(data)) is not None:
+        with contextlib.suppress(*NOT_STRICT):
             return reader.annotation(file)
     return reader.annotation(_parse(data, path))
-
-
-class _Plain(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A shape as nearly all are: no key that is unknown or ours, no mask."""
-
-    label: str
-    points: list[tuple[float, float]]
-    group_id: int | None = None
-    description: str | None = None
-    shape_type: ShapeType | None = None
-    flags: dict[str, bool] | None = None
-    mask: None = None
-
-
-_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_SHAPES: Final = msgspec.json.Decoder(list[msgspec.Raw])
-_PLAIN: Final = msgspec.json.Decoder(_Plain)
-_ANY: Final = msgspec.json.Decoder()
-
-
-def _fields(data: bytes) -> dict[str, Any] | None:
-    """The file with its shapes still as bytes; None for what only the lenient reader understands, or refuses.
-
-    Four times as fast as the standard library, and in steps of milliseconds: a reader that builds all of ten
-    thousand polygons in one call holds every other thread up as long.
-    """
-    try:
-        raw = _FIELDS.decode(data)
-        shapes = _SHAPES.decode(raw.pop("shapes"))
-        file = {key: _ANY.decode(value) for key, value in raw.items()}
-    except (KeyError, *_NOT_STRICT):
-        return None
-    return {**file, "shapes": shapes}
-
-
-def _plain(record: Any) -> _Plain | None:
-    """A shape that needs no thorough look; None for any other."""
-    if not isinstance(record, msgspec.Raw):
-        return None
-    try:
-        plain = _PLAIN.decode(record)
-    except _NOT_STRICT:
-        return None
-    shape_type = plain.shape_type or ShapeType.POLYGON
-    return plain if shape_type is not ShapeType.MASK and _fits(shape_type, len(plain.points)) else None
-
-
-def _points_of(shapes: Sequence[_Plain]) -> Iterator[Points]:
-    """The points of many shapes: parts of one array, made in one go."""
-    ends = list(accumulate(len(shape.points) for shape in shapes))
-    numbers = chain.from_iterable(chain.from_iterable(shape.points for shape in shapes))
-    points = np.fromiter(numbers, np.float64, 2 * ends[-1] if ends else 0).reshape(-1, 2)
-    points.flags.writeable = False
-    return (points[end - len(shape.points) : end] for shape, end in zip(shapes, ends, strict=True))
-
-
-def _fits(shape_type: ShapeType, count: int) -> bool:
-    """Whether a shape of this type can have so many points."""
-    at_least = _AT_LEAST.get(shape_type)
-    return count == _EXACTLY[shape_type] if at_least is None else count >= at_least
 
 
 def _parse(data: bytes, path: Path | str) -> dict[str, Any]:
@@ -197,11 +127,11 @@ class _Reader:
         read: list[Shape] = []
         for start in range(0, len(records), _PORTION):
             portion = records[start : start + _PORTION]
-            plain = [_plain(record) for record in portion]
-            points = _points_of([shape for shape in plain if shape is not None])
+            plain = [plain_shape(record) for record in portion]
+            points = points_of([shape for shape in plain if shape is not None])
             for index, (record, shape) in enumerate(zip(portion, plain, strict=True), start):
                 if shape is None:
-                    thorough = _ANY.decode(record) if isinstance(record, msgspec.Raw) else record
+                    thorough = decoded(record)
                     read.append(self._shape(thorough, f"shapes[{index}]"))
                     continue
                 read.append(
@@ -233,7 +163,9 @@ class _Reader:
             self._refuse(f"{field}.description", f"must be text or null, not {_kind(description)}")
         shape_type = self._type(record.get("shape_type"), f"{field}.shape_type")
         points = self._points(record.get("points"), f"{field}.points")
-        shape_type, points = self._fitting(shape_type, points, f"{field}.points")
+        if (fitted := fitting(shape_type, points)) is None:
+            self._refuse(f"{field}.points", f"{needed_points(shape_type)}, not {len(points)}")
+        shape_type, points = fitted
         mask = self._mask(record.get("mask"), shape_type, points, f"{field}.mask")
         if mask is not None:
             points = frozen_points([points.min(axis=0), points.max(axis=0)])
@@ -285,22 +217,6 @@ class _Reader:
             index = int(np.flatnonzero(~finite.all(axis=1))[0])
             self._refuse(f"{field}[{index}]", "is not a finite number (NaN or infinity)")
         return points
-
-    def _fitting(self, shape_type: ShapeType, points: Points, field: str) -> tuple[ShapeType, Points]:
-        """The type that has so many points: other tools are careless about it."""
-        count = len(points)
-        if _fits(shape_type, count):
-            return shape_type, points
-        if shape_type in (ShapeType.RECTANGLE, ShapeType.ORIENTED_RECTANGLE) and count >= 3:
-            return _from_corners(points)
-        if shape_type is ShapeType.LINE and count > 2:
-            return ShapeType.LINESTRIP, points
-        if shape_type is ShapeType.POINT and count > 1:
-            return ShapeType.POINTS, points
-        at_least = _AT_LEAST.get(shape_type)
-        need = "at least " if at_least else "exactly "
-        need += "1 point" if (fewest := at_least or _EXACTLY[shape_type]) == 1 else f"{fewest} points"
-        return self._refuse(field, f"a {shape_type.replace('_', ' ')} needs {need}, not {count}")
 
     def _mask(
         self, value: Any, shape_type: ShapeType, points: Points, field: str
@@ -407,18 +323,6 @@ def _whole_numbers(value: JsonValue) -> list[int]:
         return []
     numbers = [number for number in value if type(number) is int and abs(number) < 2**31]
     return numbers if len(numbers) == len(value) else []
-
-
-def _from_corners(points: Points) -> tuple[ShapeType, Points]:
-    """A rectangle if these are the four corners of an upright one, walked around; else a polygon."""
-    corners = points[:-1] if len(points) == 5 and (points[0] == points[-1]).all() else points
-    if len(corners) == 4:
-        (ax, ay), (bx, by), (cx, cy), (dx, dy) = corners
-        if (ax == bx and by == cy and cx == dx and dy == ay) or (
-            ay == by and bx == cx and cy == dy and dx == ax
-        ):
-            return ShapeType.RECTANGLE, frozen_points(corners[[0, 2]])
-    return ShapeType.POLYGON, points
 
 
 def _kind(value: Any) -> str:
