@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from core.annotation.model import Annotation
 from core.errors import MaskloopError, NothingToLearnError
+from core.images.pyramid import is_huge
 from core.learning.data import LabelStore
 from core.learning.events import AuditEnded, AuditProgress, Event
 from core.learning.held_out_judge import HeldOutJudge
@@ -81,10 +82,12 @@ def _judged(
     key: str,
     deep: Callable[[], HeldOutJudge | None],
 ) -> Judged | None:
-    """None for an image whose files cannot be read, or that is gone by now."""
+    """None for an image whose files cannot be read, that is gone by now, or that is huge."""
     network = judging.learner
     try:
         labels, annotation = store.get(key), shapes.of(key)
+        if is_huge(labels.image_path):  # its probabilities would take gigabytes
+            return None
         image, features = store.pixels(key), network.features(key)
     except (KeyError, MaskloopError):
         return None  # the list of problems has it

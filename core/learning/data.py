@@ -10,6 +10,7 @@ into a network's channels and back.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -25,15 +26,18 @@ from core.annotation.model import UNLABELLED, AnnotationState, ClassList
 from core.errors import MaskFileError
 from core.images.pyramid import is_huge
 from core.images.reader import image_size, read_image
-from core.images.rows import ReducedRows, open_rows
+from core.images.rows import PixelRows, ReducedRows, open_rows
+from core.learning.laid_out import gathered, laid_out
 
 if TYPE_CHECKING:
     from core.project.project import Project
 
-READ_ROWS: Final = 64
-"""Of a huge image, so many rows of its reduced size at a time."""
 PIXEL_BUDGET_BYTES: Final = 2 << 30
 """Decoded images kept in memory; what does not fit is read again when it is needed."""
+IN_MEMORY_BYTES: Final = 128 << 20
+"""Of one image at the wanted scale; a larger one is kept on disk (`core.learning.laid_out`)."""
+DISK_BUDGET_BYTES: Final = 8 << 30
+"""Images kept there: about five of 20,000 x 20,000 in colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +101,25 @@ class LabelStore:
         revision: grows by one with every change of labels or classes.
     """
 
-    def __init__(self, classes: ClassList, *, pixel_budget_bytes: int = PIXEL_BUDGET_BYTES) -> None:
+    def __init__(
+        self,
+        classes: ClassList,
+        *,
+        pixel_budget_bytes: int = PIXEL_BUDGET_BYTES,
+        folder: Path | None = None,
+    ) -> None:
+        """`folder`: for the pixels of huge images; by default where the system keeps temporary files."""
         self.classes = classes
         self.revision = 0
         self._labels: dict[str, ImageLabels] = {}
         self._pixels = _PixelCache(pixel_budget_bytes)
+        self._laid_out = _PixelCache(DISK_BUDGET_BYTES)
+        self._folder = folder
 
     @classmethod
     def from_project(cls, project: Project) -> LabelStore:
         """Everything the project has labels for. Files with problems are in `project.problems`."""
-        store = cls(project.classes)
+        store = cls(project.classes, folder=project.layout.cache)
         for labelled in project.labelled():
             entry = labelled.entry
             store.put(entry.key, entry.image_path, labelled.mask, labelled.annotation.state)
@@ -150,6 +163,7 @@ class LabelStore:
         """Forget an image; one that is not there is no error."""
         if self._labels.pop(key, None) is not None:
             self._pixels.forget(key)
+            self._laid_out.forget(key)
             self.revision += 1
 
     def set_classes(self, classes: ClassList) -> None:
@@ -193,14 +207,16 @@ class LabelStore:
     def pixels(self, key: str, scale: float = 1.0) -> NDArray[np.uint8]:
         """The image resized by `scale`, RGB (h, w, 3), uint8, read-only.
 
+        Of a huge one the part that is looked at is read from disk.
+
         Raises:
             ImageFileError: it cannot be read.
             MaskFileError: its labels are of another size.
         """
         labels = self._labels[key]
-        found = self._pixels.get(key, labels.image_path, scale)
-        if found is not None:
-            return found
+        for cache in (self._pixels, self._laid_out):
+            if (found := cache.get(key, labels.image_path, scale)) is not None:
+                return found
         height, width = image_size(labels.image_path)
         if (height, width) != labels.mask.shape:
             mask_height, mask_width = labels.mask.shape
@@ -209,10 +225,18 @@ class LabelStore:
                 f"the image is {width} x {height} pixels, its labels are {mask_width} x {mask_height};"
                 " open it and save its annotation again",
             )
-        scaled = read_resized(labels.image_path, scale)
+        scaled, on_disk = self._read(labels.image_path, scale)
         scaled.flags.writeable = False
-        self._pixels.add(key, labels.image_path, scale, scaled)
+        (self._laid_out if on_disk else self._pixels).add(key, labels.image_path, scale, scaled)
         return scaled
+
+    def _read(self, path: Path, scale: float) -> tuple[NDArray[np.uint8], bool]:
+        """The image resized by `scale`, and whether it lies on disk."""
+        height, width = scaled_size(image_size(path), scale)
+        if scale <= 1 and 3 * height * width > IN_MEMORY_BYTES:
+            with open_rows(path) as picture, contextlib.suppress(OSError):  # without room there: in memory
+                return laid_out(rows_at(picture, scale), self._folder), True
+        return read_resized(path, scale), False
 
     def digest(self, keys: Iterable[str] | None = None) -> str:
         """Names the training data in a weights header: classes, and the labels of these images."""
@@ -239,11 +263,13 @@ def read_resized(path: Path, scale: float) -> NDArray[np.uint8]:
     if scale >= 1 or not is_huge(path):
         return resized(read_image(path), scale)
     with open_rows(path) as picture:
-        reduced = ReducedRows(picture, scaled_size(picture.size_hw, scale))
-        result = np.empty((*reduced.size_hw, 3), np.uint8)
-        for top in range(0, len(result), READ_ROWS):
-            result[top : top + READ_ROWS] = reduced.rows(top, min(len(result), top + READ_ROWS))
-    return result
+        return gathered(rows_at(picture, scale))
+
+
+def rows_at(picture: PixelRows, scale: float) -> PixelRows:
+    """A picture resized by `scale` while its rows are asked for."""
+    size_hw = scaled_size(picture.size_hw, scale)
+    return picture if size_hw == picture.size_hw else ReducedRows(picture, size_hw)
 
 
 def resized(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:

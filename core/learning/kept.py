@@ -9,7 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import ImageFileError
 from core.images.pages import stamp
+from core.images.pyramid import is_huge
 from core.images.reader import read_image
 from core.learning.schedule import Target
 
@@ -44,13 +46,22 @@ class KeptImages:
         self._images: OrderedDict[str, tuple[str, NDArray[np.uint8]]] = OrderedDict()
 
     def get(self, target: Target) -> NDArray[np.uint8]:
-        """The pixels (H, W, 3), uint8. Raises ImageFileError."""
+        """The pixels (H, W, 3), uint8.
+
+        Raises:
+            ImageFileError: it cannot be read; or it is huge: its maps would take a gigabyte here, and another
+                in the window.
+        """
         present = stamp(Path(target.image_path))
         known = self._images.get(target.key)
         if known is not None and known[0] == present:
             self._images.move_to_end(target.key)
             return known[1]
-        image = read_image(Path(target.image_path))
+        path = Path(target.image_path)
+        if is_huge(path):
+            told = "is too large to be predicted while one looks at it; predict it into a file instead"
+            raise ImageFileError(path, told)
+        image = read_image(path)
         self._images[target.key] = present, image
         self._images.move_to_end(target.key)
         while len(self._images) > 1 and sum(i.nbytes for _, i in self._images.values()) > self._budget_bytes:

@@ -21,9 +21,9 @@ from torch import Tensor
 
 from core.annotation.model import ClassList
 from core.errors import DeviceError, MaskloopError
-from core.images.rows import PixelRows, ReducedRows, WholePicture, padded_rows
+from core.images.rows import PixelRows, WholePicture, padded_rows
 from core.learning.config import DeviceChoice
-from core.learning.data import resized, scaled_size
+from core.learning.data import IN_MEMORY_BYTES, resized, rows_at
 from core.learning.header import WeightsHeader
 from core.learning.memory import is_out_of_memory
 from core.learning.tiling import TileGrid, to_size
@@ -184,10 +184,11 @@ class Predictor:
     def _stepwise(self, picture: PixelRows) -> Iterator[PredictedRows | None]:
         # As the decorator of a generator, inference mode holds while it runs and not for its caller.
         network = self._on_device().eval()
-        scaled_hw = scaled_size(picture.size_hw, self.header.scale)
-        scaled = picture if scaled_hw == picture.size_hw else ReducedRows(picture, scaled_hw)
+        scaled = rows_at(picture, self.header.scale)
         bands = self._bands(network, scaled)
-        yield from mapped_rows(bands, scaled_hw, picture.size_hw, self._values, temperature=self.temperature)
+        yield from mapped_rows(
+            bands, scaled.size_hw, picture.size_hw, self._values, temperature=self.temperature
+        )
 
     def _step_down(self, size_hw: tuple[int, int], reason: str) -> None:
         """Take the next rung of the ladder. Raises MaskloopError at its end."""
@@ -229,10 +230,10 @@ class Predictor:
         network.eval()
         try:
             with torch.inference_mode():
-                scaled = resized(image, self.header.scale)
+                scaled = _scaled(image, self.header.scale)
                 return mapped(
-                    self._bands(network, WholePicture(scaled)),
-                    (scaled.shape[0], scaled.shape[1]),
+                    self._bands(network, scaled),
+                    scaled.size_hw,
                     (image.shape[0], image.shape[1]),
                     self._values,
                     probabilities=probabilities,
@@ -307,6 +308,13 @@ class Predictor:
 
     def _weights(self, grid: TileGrid) -> list[Tensor]:
         return [torch.from_numpy(weights).to(self.device) for weights in grid.weights()]
+
+
+def _scaled(image: NDArray[np.uint8], scale: float) -> PixelRows:
+    """An image (H, W, 3) as the network is to see it; a large one is not held in memory a second time."""
+    if image.nbytes > IN_MEMORY_BYTES or scale == 1.0:
+        return rows_at(WholePicture(image), scale)
+    return WholePicture(resized(image, scale))
 
 
 def mapped(

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.annotation.model import UNLABELLED, AnnotationState
-from core.errors import FileProblem
+from core.errors import FileProblem, ImageFileError
 from core.images.pages import stamp
 from core.learning.data import ChannelMap, ImageLabels, LabelStore
 from core.learning.instant.features import FeatureCache, Features
@@ -93,7 +93,7 @@ class InstantLearner:
         version: grows with every fit; 0 before the first.
         randomness: what fits drop.
         held_out: images not to learn from.
-        problems: of images that could not be read; whoever tells the person empties it.
+        problems: of images that it cannot learn from; whoever tells the person empties it.
     """
 
     def __init__(
@@ -122,6 +122,7 @@ class InstantLearner:
         self._known: dict[str, _Known] = {}
         self._fitted_revision = -1
         self._fitted_keys: tuple[str, ...] = ()
+        self._too_large: frozenset[str] = frozenset()
         self._values = np.array(channels.classes.indices, dtype=np.uint8)
 
     @property
@@ -130,9 +131,12 @@ class InstantLearner:
         return tuple(
             key
             for key in self._store.labelled_keys()
-            if key not in self.held_out
-            and self._store.get(key).mask.size * self.cache.scale**2 <= MOST_PIXELS
+            if key not in self.held_out and self._pixels_of(key) <= MOST_PIXELS
         )
+
+    def _pixels_of(self, key: str) -> float:
+        """Of a labelled image, as the encoder gets it."""
+        return self._store.get(key).mask.size * self.cache.scale**2
 
     @property
     def stale(self) -> bool:
@@ -162,6 +166,7 @@ class InstantLearner:
     def _updated(self, steps: int | None, seconds: float | None) -> Iterator[FeaturesDone | FitStep]:
         started = time.monotonic()
         revision = self._store.revision
+        self._tell_too_large()
         keys = self.keys
         for number, key in enumerate(keys):
             if self._refresh(key, len(keys)):
@@ -174,6 +179,17 @@ class InstantLearner:
             seconds = max(seconds - (time.monotonic() - started), 0.1 * seconds)
         yield from self._fit(parts, steps, seconds)
         self._fitted_revision, self._fitted_keys = revision, keys
+
+    def _tell_too_large(self) -> None:
+        """Images that it does not learn from are among its problems, each once."""
+        labelled = (key for key in self._store.labelled_keys() if key not in self.held_out)
+        too_large = frozenset(key for key in labelled if self._pixels_of(key) > MOST_PIXELS)
+        for key in sorted(too_large - self._too_large):
+            size, most = self._pixels_of(key) / 1e6, MOST_PIXELS / 1e6
+            told = f"is too large for the instant learner ({size:.0f} megapixels as it sees them,"
+            told += f" {most:.0f} at most); a deep network learns it"
+            self.problems.append(ImageFileError(self._store.get(key).image_path, told))
+        self._too_large = too_large
 
     def _fit(self, parts: Sequence[Points], steps: int | None, seconds: float | None) -> Iterator[FitStep]:
         first = self.version == 0

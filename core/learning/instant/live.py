@@ -74,6 +74,7 @@ class LiveInstant:
         self._folder: Path | None = None
         self._learner: InstantLearner | None = None
         self._closer: InstantLearner | None = None
+        self._told: set[str] = set()
         self._work: Iterator[object] | None = None
         self._work_is_urgent = False
         self._seen_revision = -1
@@ -93,6 +94,7 @@ class LiveInstant:
         self._version, self.score = 0, None
         self._seen_revision = -1
         self._more, self._score_due = 0, False
+        self._told.clear()
 
     @property
     def version(self) -> int:
@@ -236,9 +238,10 @@ class LiveInstant:
     def _fitted(self, learner: InstantLearner, steps: int | None) -> Iterator[object]:
         yield from learner.update(steps=steps)
         for problem in learner.problems:
-            self._notify(Notice(text=f"Not learned from: {problem}", level="warning"))
-        if learner.problems and self._store is not None:
-            self._seen_revision = self._store.revision  # it was the learner who took the image out
+            text = f"Not learned from: {problem}"
+            if text not in self._told:  # a closer look finds the same
+                self._told.add(text)
+                self._notify(Notice(text=text, level="warning"))
         learner.problems.clear()
         if learner.version:
             self._version += 1
