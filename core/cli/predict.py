@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from core.annotation.model import ClassList
@@ -15,6 +16,7 @@ from core.learning.config import DeviceChoice
 from core.learning.evaluate import LabelledPixels
 from core.learning.folder_job import PredictionJob, shard_of_environment
 from core.learning.folder_prediction import FolderPrediction, ImageDone
+from core.learning.memory import is_device_lost
 from core.learning.predict import Predictor, open_predictor
 from core.learning.runs import best_run
 from core.project.mask_file import read_index_mask
@@ -64,18 +66,15 @@ def predict(arguments: argparse.Namespace) -> None:
         shard=shard,
     )
     use_own_gpu()
-    work = FolderPrediction(job, device=arguments.device, notify=lambda text, _share: say(text))
     done: list[ImageDone] = []
     try:
-        for image in work.steps():
-            if image is not None:
-                done.append(image)
-                _tell(work, image)
-    finally:
-        work.close()
+        _carry_out(job, arguments.device, done)
+    except RuntimeError as error:
+        _say_lost(error)
+        _carry_out(replace(job, again=False), "cpu", done)
     files = [str(image.file) for image in done if image.file is not None]
     problems = [image.problem for image in done if image.problem]
-    known = work.outcomes["known"]
+    known = sum(image.outcome == "known" for image in done)
     if problems and not files:
         raise MaskloopError(f"{arguments.out}: nothing was written; the lines above say why")
     if known:
@@ -87,7 +86,28 @@ def predict(arguments: argparse.Namespace) -> None:
     else:
         answer(f"{len(files)} files in {arguments.out}")
     if problems:
-        raise MaskloopError(f"{len(problems)} of {work.total} images were left out; the lines above say why")
+        raise MaskloopError(f"{len(problems)} of {len(done)} images were left out; the lines above say why")
+
+
+def _carry_out(job: PredictionJob, device: DeviceChoice, done: list[ImageDone]) -> None:
+    """Add what comes of the images to `done`; those that are there already are passed over."""
+    dealt_with = {image.path for image in done}
+    work = FolderPrediction(job, device=device, notify=lambda text, _share: say(text))
+    try:
+        for image in work.steps():
+            if image is not None and image.path not in dealt_with:
+                done.append(image)
+                _tell(work, image)
+    finally:
+        work.close()
+
+
+def _say_lost(error: RuntimeError) -> None:
+    """Tell that the graphics card is lost and the CPU goes on; any other error is raised again."""
+    if not is_device_lost(error):
+        raise error
+    reason = str(error).partition("\n")[0]
+    say(f"warning: the graphics card reported an error ({reason}): predicting goes on on the CPU")
 
 
 def _tell(work: FolderPrediction, image: ImageDone) -> None:
@@ -111,10 +131,12 @@ def use_own_gpu() -> None:
 def evaluate(arguments: argparse.Namespace) -> None:
     """Score the network against index masks; 255 in the truth is left out."""
     pairs = _pairs(arguments.images, arguments.masks)
-    predictor, run = predictor_for(arguments.source, arguments.device)
-    labelled = (_read_pair(image, mask, predictor.header.classes) for image, mask in pairs)  # one at a time
     try:
-        result = scoring.evaluate(predictor, labelled, run=run)
+        try:
+            result = _scored(arguments.source, arguments.device, pairs)
+        except RuntimeError as error:
+            _say_lost(error)
+            result = _scored(arguments.source, "cpu", pairs)
     except UsageError as error:  # no pixel is labelled
         raise MaskloopError(f"{arguments.masks}: {error}") from error
     if arguments.json:
@@ -140,6 +162,12 @@ def evaluate(arguments: argparse.Namespace) -> None:
         answer("95 %: over parts of the one image; it says nothing of other images")
     for note in result.notes:
         answer(f"note: {note}")
+
+
+def _scored(source: Path, device: DeviceChoice, pairs: list[tuple[Path, Path]]) -> scoring.Evaluation:
+    predictor, run = predictor_for(source, device)
+    labelled = (_read_pair(image, mask, predictor.header.classes) for image, mask in pairs)  # one at a time
+    return scoring.evaluate(predictor, labelled, run=run)
 
 
 def _read_pair(image: Path, mask: Path, classes: ClassList) -> LabelledPixels:

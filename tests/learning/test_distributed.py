@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from core.cli.beginning import divided
@@ -32,7 +33,9 @@ from core.errors import UsageError
 from core.learning.batch_statistics import SharedBatchStatistics
 from core.learning.checkpoint import load_checkpoint
 from core.learning.distributed import Place, note_job, run_of_job
+from core.learning.header import read_header
 from core.project.project import Project
+from tests.learning.test_folder_prediction import save_network, visible
 
 NARROW = ["--encoder", "plain", "--option", "width=4", "--option", "encoder_width=4"]
 TINY = [*NARROW, "--crop", "64", "--device", "cpu"]
@@ -41,12 +44,12 @@ PATIENCE_S = 120.0
 
 @pytest.fixture(scope="module")
 def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four images of a bright disc on noise, with index masks: images/ and masks/."""
+    """Five images of a bright disc on noise, with index masks: images/ and masks/. One is held out."""
     folder = tmp_path_factory.mktemp("discs")
     (folder / "images").mkdir()
     (folder / "masks").mkdir()
     random = np.random.default_rng(0)
-    for number in range(4):
+    for number in range(5):
         mask = np.zeros((72, 96), np.uint8)
         x, y = (int(value) for value in random.integers(20, 50, 2))
         cv2.circle(mask, (x, y), 15, 1, -1)
@@ -76,8 +79,8 @@ class Member:
     arguments: list[str]
     folder: Path
 
-    def train(self) -> None:
-        """`maskloop train`, the environment being a launcher's."""
+    def work(self) -> None:
+        """The command, the environment being a launcher's."""
         rank = os.environ["RANK"]
         torch.set_num_threads(1)
         (self.folder / f"pid-{rank}-{os.environ['TORCHELASTIC_RESTART_COUNT']}").write_text(str(os.getpid()))
@@ -96,7 +99,7 @@ class Member:
 
     def in_environment(self, **variables: str) -> None:
         os.environ.update(variables)
-        self.train()
+        self.work()
 
     def launched(self) -> None:
         """What `torchrun --nproc-per-node 2 --max-restarts 1` does with a command."""
@@ -112,7 +115,7 @@ class Member:
             start_method="fork",
             monitor_interval=0.05,
         )
-        elastic_launch(settings, self.train)()
+        elastic_launch(settings, self.work)()
 
 
 # A new interpreter takes seconds to import torch; a fork of this one has it.
@@ -203,6 +206,18 @@ def test_two_processes_learn_what_one_does(
         for name, value in one[part].items():
             torch.testing.assert_close(two[part][name], value, rtol=0, atol=1e-5, msg=f"{part}.{name}")
     assert one["load"] == two["load"]  # so that one process can go on with what two have begun
+    assert_same_best(only_run(alone) / "best.safetensors", only_run(shared) / "best.safetensors")
+
+
+def assert_same_best(one: Path, other: Path) -> None:
+    """The leader scores alone, on the same images at the same steps: the same weights are the best."""
+    said, says = read_header(one).metrics, read_header(other).metrics
+    assert (said["on"], said["step"]) == (says["on"], says["step"])
+    assert said["on"] == "validation"
+    assert says["miou"] == pytest.approx(said["miou"], abs=1e-3)
+    weights = load_file(other)
+    for name, value in load_file(one).items():
+        torch.testing.assert_close(weights[name], value, rtol=0, atol=1e-5, msg=name)
 
 
 def test_any_process_may_be_asked_to_stop_and_all_end_with_everything_saved(
@@ -235,6 +250,23 @@ def test_a_run_outlives_a_killed_worker(
     assert finished["steps"] == 80
     assert finished["resumed_step"] is not None
     assert only_run(root) == Path(finished["run"])  # the same run, not a second one
+
+
+def test_two_processes_predict_a_folder_together(discs: Path, tmp_path: Path) -> None:
+    weights, out, said = save_network(tmp_path / "net.safetensors"), tmp_path / "out", tmp_path / "said"
+    said.mkdir()
+    command = ["predict", str(weights), str(discs / "images"), "--out", str(out), "--device", "cpu", "--json"]
+    job = Member(command, said)
+    with pair(job) as processes:
+        for process in processes:
+            process.join(PATIENCE_S)
+        assert [process.exitcode for process in processes] == [0, 0], job.complained(0) + job.complained(1)
+    shares = [sorted(Path(file).name for file in json.loads(job.said(rank))["files"]) for rank in (0, 1)]
+    assert shares == [["0.png", "2.png", "4.png"], ["1.png", "3.png"]]
+    assert visible(out) == [f"{number}.png" for number in range(5)]
+    assert main(["predict", *command[1:3], "--out", str(tmp_path / "alone"), "--device", "cpu"]) == 0
+    for path in out.glob("*.png"):
+        assert path.read_bytes() == (tmp_path / "alone" / path.name).read_bytes()
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
