@@ -11,7 +11,8 @@ Training time runs only while the generator does: whoever stops asking for event
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Final, TypeVar
 
 import torch
 
@@ -25,10 +26,13 @@ from core.learning.sharing import announce_step, refuse_to_shrink, share_state
 from core.learning.state import TrainState
 from core.models.terms import Truth
 
-__all__ = ["TrainState", "finished", "fit", "save_now", "timed", "train_loop"]
+__all__ = ["TrainState", "finished", "fit", "last_score", "save_now", "timed", "train_loop"]
 
 REPORT_S = 0.25
 """Time between two StepDone events, at least."""
+SCORING: Final = "scoring the network image by image"
+
+R = TypeVar("R")
 
 
 def fit(state: TrainState) -> Iterator[Event]:
@@ -97,7 +101,7 @@ def train_loop(state: TrainState, *, begun: bool = False) -> Iterator[Event]:
             yield from _report(state)
         if state.keeping.due():
             yield from save_now(state)
-    yield from _finish(state)
+    yield from last_score(state)
 
 
 def step(state: TrainState) -> str | None:
@@ -180,7 +184,8 @@ def _validate(state: TrainState) -> Iterator[Event]:
     if state.keeping.unsaved_steps and state.keeping.due(state.validator.expected_s):
         yield from save_now(state)
     try:
-        score = state.validator.score(state.predictor(), state.clock.seconds, state.step)
+        scoring = state.validator.scoring(state.predictor(), state.clock.seconds, state.step)
+        score = yield from _in_turns(state, scoring)
     except (MaskloopError, MemoryError) as error:
         state.validator.put_off(state.clock.seconds, state.step)
         yield _unscored(error)
@@ -193,6 +198,22 @@ def _validate(state: TrainState) -> Iterator[Event]:
     if state.progress.patience.spent:
         yield Notice(text=state.progress.patience.sentence)
     state.reported()
+
+
+def _in_turns(state: TrainState, scoring: Generator[float, None, R]) -> Generator[Event, None, R]:
+    """A score image by image: between two of them whoever drives the run may predict what is looked at."""
+    told_s, told = state.clock.seconds, False
+    while True:
+        try:
+            share = next(scoring)
+        except StopIteration as end:
+            result: R = end.value
+            if told:
+                yield Notice(text=SCORING, progress=1.0)
+            return result
+        if state.clock.seconds - told_s >= REPORT_S:
+            told_s, told = state.clock.seconds, True
+            yield Notice(text=SCORING, progress=share)
 
 
 def save_now(state: TrainState) -> Iterator[Event]:
@@ -222,14 +243,14 @@ def save_now(state: TrainState) -> Iterator[Event]:
     state.reported()
 
 
-def _finish(state: TrainState) -> Iterator[Event]:
+def last_score(state: TrainState) -> Iterator[Event]:
     """The last score, on all validation images, and the last save."""
     if state.keeping.unsaved_steps:
         yield from save_now(state)  # whoever ended the run may not wait for the score
     if state.tally.steps:
         yield from _report(state)
     try:
-        comparable, score = state.validator.final_score(state.predictor())
+        comparable, score = yield from _in_turns(state, state.validator.final_scoring(state.predictor()))
     except (MaskloopError, MemoryError) as error:
         yield _unscored(error)
         if state.best.step is None:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol, Self
+from typing import Final, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,19 @@ TIME_SHARE: Final = 0.15
 ALLOWANCE_S: Final = 3.0
 """What one validation may take in any case; longer runs allow ALLOWANCE_SHARE of their budget."""
 ALLOWANCE_SHARE: Final = 0.03
+
+
+R = TypeVar("R")
+
+
+def drained(pieces: Generator[object, None, R]) -> R:
+    """What a work in pieces comes to, done at once."""
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            result: R = end.value
+            return result
 
 
 class PredictsImages(Protocol):
@@ -275,36 +288,62 @@ class Validator:
         self._next_s, self.scored_step = seconds + self.every_s, step
 
     def score(self, predictor: PredictsImages, seconds: float, step: int = 0) -> Score:
-        """An intermediate score, on few images if all would take too long; plans the next one."""
-        self.scored_step = step
-        started = time.perf_counter()
+        """`scoring` without a pause."""
+        return drained(self.scoring(predictor, seconds, step))
+
+    def scoring(
+        self, predictor: PredictsImages, seconds: float, step: int = 0
+    ) -> Generator[float, None, Score]:
+        """An intermediate score, on few images if all would take too long; plans the next one.
+
+        After every image comes the share that is done: there others may have their turn, and labels change.
+        """
         allowance_s = max(ALLOWANCE_S, ALLOWANCE_SHARE * (self.time_budget_s or 0.0))
-        counted = CountedImages(len(self.channels.classes))
-        for key in self.scored_keys:
+        counted, took_s = CountedImages(len(self.channels.classes)), 0.0
+        keys = self.scored_keys
+        for number, key in enumerate(keys, start=1):
+            started = time.perf_counter()
             self._count(counted, predictor, key)
-            if self.few is None and time.perf_counter() - started > allowance_s:
+            took_s += time.perf_counter() - started
+            if self.few is None and took_s > allowance_s:
                 self.few = len(counted)
                 break
-        took_s = time.perf_counter() - started
+            yield number / len(keys)
         self.few = max(len(counted), 1) if self.few is None else self.few
         self.image_s = took_s / max(len(counted), 1)
         self._next_s = seconds + took_s + max(self.every_s, took_s / TIME_SHARE)
-        return self._score(counted)
+        self.scored_step = step
+        return self._score(counted) if self._as_counted(counted) else self.score_again(predictor)
 
     def final_score(self, predictor: PredictsImages) -> tuple[Score, Score]:
-        """Two scores: on the images of the intermediate ones, for comparison, and on all."""
+        """`final_scoring` without a pause."""
+        return drained(self.final_scoring(predictor))
+
+    def final_scoring(self, predictor: PredictsImages) -> Generator[float, None, tuple[Score, Score]]:
+        """Two scores: on the images of the intermediate ones, for comparison, and on all.
+
+        Yields as `scoring`.
+        """
         keys = self._keys()
         few = len(keys) if self.few is None else self.few
         counted, everything = (CountedImages(len(self.channels.classes)) for _ in range(2))
         for number, key in enumerate(keys):
             found = self._look(predictor, key)
-            if found is None:
-                continue
-            everything.update(*found.maps, key=key, digest=found.digest, probabilities=found.probabilities)
-            if number < few:
-                counted.update(*found.maps, key=key, digest=found.digest)
+            if found is not None:
+                maps, digest = found.maps, found.digest
+                everything.update(*maps, key=key, digest=digest, probabilities=found.probabilities)
+                if number < few:
+                    counted.update(*maps, key=key, digest=digest)
+            yield (number + 1) / len(keys)
+        if not self._as_counted(everything):
+            return self.final_score(predictor)
         score = self._score(everything)
         return (score if len(counted) == len(everything) else self._score(counted)), score
+
+    def _as_counted(self, counted: CountedImages) -> bool:
+        """Whether the labels are those that were counted."""
+        present = {key: self.store.get(key).digest for key in self._keys()}
+        return all(present.get(unit.key) == unit.digest for unit in counted.images)
 
     def score_again(self, predictor: PredictsImages) -> Score:
         """Of other weights, on the images of the intermediate scores; plans nothing."""
@@ -337,7 +376,9 @@ class Validator:
             counted.update(*found.maps, key=key, digest=found.digest, probabilities=found.probabilities)
 
     def _look(self, predictor: PredictsImages, key: str) -> _Found | None:
-        """Ask about one image; None if it cannot be read."""
+        """Ask about one image; None if it cannot be read, or is gone."""
+        if key not in self.store:
+            return None
         try:
             image = self.store.pixels(key)
         except FileProblem as problem:

@@ -1,0 +1,53 @@
+"""A score on many images keeps nobody waiting: between two of them others have their turn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.annotation.model import UNLABELLED
+from core.learning import fit as fitting
+from core.learning.events import Notice, Validated
+from core.learning.fit import SCORING, fit
+
+
+@pytest.fixture(autouse=True)
+def _told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "REPORT_S", 0.0)
+
+
+def _is_scoring(event: object) -> bool:
+    return isinstance(event, Notice) and event.text == SCORING
+
+
+def test_after_every_image_others_have_their_turn(world, start, run) -> None:
+    world.put_done(1, 2, 3, 4)
+    events = run(start(steps=2))
+    shares = [event.progress for event in events if _is_scoring(event)]
+    assert shares[-5:] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    last = max(number for number, event in enumerate(events) if _is_scoring(event))
+    assert isinstance(events[last + 1], Validated)
+
+
+@pytest.mark.parametrize("change", ["corrected", "removed"])
+def test_labels_that_change_meanwhile_are_scored_as_they_are_now(world, start, change: str) -> None:
+    world.put_done(1, 2, 3, 4)
+    state = start(steps=2)
+    events = fit(state)
+    seen = []
+    for event in events:
+        seen.append(event)
+        if state.step == 2 and _is_scoring(event) and event.progress == 0.5 and "1.png" in world.store:
+            if change == "removed":
+                world.store.remove("1.png")
+            else:
+                labels = world.store.get("1.png")
+                mask = np.full_like(labels.mask, UNLABELLED)
+                mask[:10] = labels.mask[:10]
+                world.store.put("1.png", labels.image_path, mask, labels.state)
+    score = next(event for event in reversed(seen) if isinstance(event, Validated))
+    labelled = sum(
+        int((world.store.get(key).mask != UNLABELLED).sum()) for key in world.store.labelled_keys()
+    )
+    assert score.confusion is not None
+    assert np.sum(score.confusion) == labelled < 4 * 72 * 96
