@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from core.errors import UsageError
+from core.postprocess.pipeline import Pipeline
 
 EXPORT_FORMATS = ("masks", "labelme", "weights", "onnx")
 IMPORT_FORMATS = ("labelme", "masks")
@@ -167,6 +168,7 @@ def make_parser() -> argparse.ArgumentParser:
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="images, or folders of images")
     predict.add_argument("--out", type=Path, required=True)
     predict.add_argument("--format", choices=PREDICT_FORMATS, default="masks")
+    _post(predict)
     predict.add_argument("--subfolders", action="store_true", help="look into the folders of folders as well")
     predict.add_argument(
         "--again", action="store_true", help="predict also what these weights have predicted there before"
@@ -185,6 +187,7 @@ def make_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("source", type=Path, metavar="PROJECT|WEIGHTS")
     evaluate.add_argument("--images", type=Path, required=True)
     evaluate.add_argument("--masks", type=Path, required=True, help="index masks, matched by stem")
+    _post(evaluate)
     _device(evaluate)
     _json(evaluate)
 
@@ -200,6 +203,17 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def _post(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--post",
+        type=Pipeline.parsed,
+        default=Pipeline(),
+        metavar="STEPS",
+        help="what is done to every prediction, such as crf:iterations=5,sxy=60;min_region=64;fill_holes=32;"
+        "watershed:distance=8 (default: nothing)",
+    )
 
 
 def _device(parser: argparse.ArgumentParser) -> None:

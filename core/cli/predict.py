@@ -19,6 +19,8 @@ from core.learning.folder_prediction import FolderPrediction, ImageDone
 from core.learning.memory import is_device_lost
 from core.learning.predict import Predictor, open_predictor
 from core.learning.runs import best_run
+from core.postprocess.apply import check_possible
+from core.postprocess.pipeline import Pipeline
 from core.project.mask_file import read_index_mask
 from core.project.opening import project_root
 from core.project.project import Project
@@ -64,6 +66,7 @@ def predict(arguments: argparse.Namespace) -> None:
         subfolders=arguments.subfolders,
         again=arguments.again,
         shard=shard,
+        post=str(arguments.post),
     )
     use_own_gpu()
     done: list[ImageDone] = []
@@ -133,10 +136,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
     pairs = _pairs(arguments.images, arguments.masks)
     try:
         try:
-            result = _scored(arguments.source, arguments.device, pairs)
+            result = _scored(arguments.source, arguments.device, pairs, arguments.post)
         except RuntimeError as error:
             _say_lost(error)
-            result = _scored(arguments.source, "cpu", pairs)
+            result = _scored(arguments.source, "cpu", pairs, arguments.post)
     except UsageError as error:  # no pixel is labelled
         raise MaskloopError(f"{arguments.masks}: {error}") from error
     if arguments.json:
@@ -164,14 +167,27 @@ def evaluate(arguments: argparse.Namespace) -> None:
         answer(f"note: {note}")
 
 
-def _scored(source: Path, device: DeviceChoice, pairs: list[tuple[Path, Path]]) -> scoring.Evaluation:
+def _scored(
+    source: Path, device: DeviceChoice, pairs: list[tuple[Path, Path]], post: Pipeline
+) -> scoring.Evaluation:
     predictor, run = predictor_for(source, device)
-    labelled = (_read_pair(image, mask, predictor.header.classes) for image, mask in pairs)  # one at a time
-    return scoring.evaluate(predictor, labelled, run=run)
+    classes = predictor.header.classes
+    check_post(source, post, (0, 0), classes)
+    labelled = (_read_pair(image, mask, classes, post) for image, mask in pairs)  # one at a time
+    return scoring.evaluate(predictor, labelled, run=run, post=post)
 
 
-def _read_pair(image: Path, mask: Path, classes: ClassList) -> LabelledPixels:
+def check_post(file: Path, post: Pipeline, size_hw: tuple[int, int], classes: ClassList) -> None:
+    """Raise MaskloopError, which names the file, where an image or a network cannot be processed so."""
+    try:
+        check_possible(post, size_hw, classes.background)
+    except UsageError as error:
+        raise MaskloopError(f"{file}: {error}") from error
+
+
+def _read_pair(image: Path, mask: Path, classes: ClassList, post: Pipeline) -> LabelledPixels:
     pixels = read_image(image)
+    check_post(image, post, (pixels.shape[0], pixels.shape[1]), classes)
     truth = read_index_mask(
         mask, size_hw=(pixels.shape[0], pixels.shape[1]), classes=classes, owner="weights"
     )

@@ -14,8 +14,12 @@ from core.learning.bootstrap import Interval, Units
 from core.learning.calibration import Reliability
 from core.learning.counted import CountedImages
 from core.learning.metrics import BoundaryScore
+from core.learning.postprocessed import check_classes_for, postprocessed
 from core.learning.predict import Predictor
 from core.learning.validation import Score
+from core.postprocess.pipeline import Pipeline
+
+UNPROCESSED = Pipeline()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Evaluation:
         notes: what limits the score. class_notes: why a class has no IoU, or a doubtful one.
         ece, ece_uncalibrated: expected calibration error (15 bins) at the network's temperature and without
             it, 0..1.
+        post: the post-processing that was scored, as text.
     """
 
     miou: float | None
@@ -67,6 +72,7 @@ class Evaluation:
     ece: float | None
     ece_uncalibrated: float | None
     temperature: float
+    post: str = ""
 
     def as_dict(self) -> dict[str, object]:
         """The fields of `evaluate --json`, where `dice` is the mean; an interval is its two ends."""
@@ -88,34 +94,52 @@ class Evaluation:
             "ece": self.ece,
             "ece_uncalibrated": self.ece_uncalibrated,
             "temperature": self.temperature,
+            "post": self.post,
         }
 
 
-def evaluate(predictor: Predictor, pairs: Iterable[LabelledPixels], *, run: str | None = None) -> Evaluation:
+def evaluate(
+    predictor: Predictor,
+    pairs: Iterable[LabelledPixels],
+    *,
+    run: str | None = None,
+    post: Pipeline = UNPROCESSED,
+) -> Evaluation:
     """Predict every image and compare.
 
     Args:
         predictor: the network.
         pairs: taken one at a time, so that they can be read as they are needed.
         run: the run folder the weights come from.
+        post: done to every prediction before it is compared.
 
     Raises:
-        UsageError: there is no image, or none with a labelled pixel.
+        UsageError: there is no image, or none with a labelled pixel; or the post-processing cannot be done.
         ValueError: a truth of another size than its image, or with an index the network has no class for.
     """
     classes = predictor.header.classes
+    check_classes_for(post, classes)
     counted = CountedImages(classes.indices)
     boundaries = BoundaryScore(classes.indices)
     sure, sure_before = Reliability(), Reliability()
     for pair in pairs:
-        predicted = predictor.predict(pair.pixels, probabilities=predictor.temperature != 1.0)
+        plain = predictor.predict(pair.pixels, probabilities=bool(post) or predictor.temperature != 1.0)
+        predicted = postprocessed(
+            post,
+            plain,
+            pair.pixels,
+            classes,
+            temperature=predictor.temperature,
+            device=predictor.device,
+        )
         counted.update(pair.truth, predicted.classes)
         boundaries.update(pair.truth, predicted.classes)
         labelled = pair.truth != UNLABELLED
         right = (predicted.classes == pair.truth)[labelled]
         sure.update(predicted.confidence[labelled].astype(np.float32) / 255, right)
-        if predicted.probabilities is not None:
-            sure_before.update(predicted.probabilities.max(axis=0)[labelled], right)
+        if plain.probabilities is not None:
+            right = (plain.classes == pair.truth)[labelled]
+            sure_before.update(plain.probabilities.max(axis=0)[labelled], right)
     confusion = counted.confusion
     if not confusion.counts.any():
         raise UsageError("there is nothing to score: none of the masks has a labelled pixel")
@@ -137,6 +161,7 @@ def evaluate(predictor: Predictor, pairs: Iterable[LabelledPixels], *, run: str 
         notes=score.trust.notes,
         class_notes=dict(score.trust.class_notes),
         ece=sure.error(),
-        ece_uncalibrated=sure.error() if predictor.temperature == 1.0 else sure_before.error(),
+        ece_uncalibrated=sure.error() if sure_before.error() is None else sure_before.error(),
         temperature=predictor.temperature,
+        post=str(post),
     )

@@ -37,6 +37,7 @@ class PredictionJob:
         subfolders: look into the folders of folders as well.
         again: predict also what these weights have predicted there before.
         shard: number and count, (0, 1) for everything: each of so many programs takes its share.
+        post: post-processing as text, "" for none; see `core.postprocess.pipeline`.
     """
 
     images: tuple[str, ...]
@@ -47,6 +48,7 @@ class PredictionJob:
     subfolders: bool = False
     again: bool = False
     shard: tuple[int, int] = (0, 1)
+    post: str = ""
 
 
 def shard_of_environment(environment: dict[str, str] | os._Environ[str] = os.environ) -> tuple[int, int]:

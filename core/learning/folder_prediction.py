@@ -25,7 +25,7 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from core.errors import MaskloopError, StorageError
+from core.errors import MaskloopError, StorageError, UsageError
 from core.files import file_digest
 from core.formats.prediction_files import SUFFIXES, PredictionFiles
 from core.images.pages import image_file, page_names, stamp
@@ -34,9 +34,12 @@ from core.images.reader import read_image
 from core.images.rows import PixelRows, WholePicture, open_rows
 from core.learning.config import DeviceChoice
 from core.learning.folder_job import PredictionJob
-from core.learning.predict import Predictor, open_predictor
+from core.learning.postprocessed import check_classes_for, joined, postprocessed
+from core.learning.predict import PredictedRows, Predictor, open_predictor
 from core.learning.prediction_journal import Predicted, PredictionJournal
 from core.models.pretrained import Notify
+from core.postprocess.apply import check_possible
+from core.postprocess.pipeline import Pipeline
 from core.project.layout import ProjectLayout
 from core.project.scan import is_image_name, natural_order
 
@@ -84,6 +87,7 @@ class FolderPrediction:
 
     Raises:
         WeightsFileError, DeviceError: of the weights.
+        UsageError: of the post-processing.
         StorageError: the folder of results cannot be made.
     """
 
@@ -98,11 +102,14 @@ class FolderPrediction:
         self.job = job
         self.total = 0
         self.outcomes: dict[Outcome, int] = {"predicted": 0, "known": 0, "failed": 0}
+        self._post = Pipeline.parsed(job.post)
         self.predictor: Predictor = open_predictor(Path(job.weights), device=device, notify=notify)
+        check_classes_for(self._post, self.predictor.header.classes)
         self._clock = clock
         self._out = Path(job.out)
         root = None if job.root is None else Path(job.root)
-        self._weights = file_digest(Path(job.weights)) or ""
+        # What was processed in another way is not done.
+        self._weights = (file_digest(Path(job.weights)) or "") + (f" {self._post}" if self._post else "")
         self._open = contextlib.ExitStack()
         self._files = self._open.enter_context(
             PredictionFiles(self._out, job.format, self.predictor.header.classes, root)
@@ -217,7 +224,7 @@ class FolderPrediction:
         tinted = self.job.format == "overlay"
         try:
             with _second_look(source.path, picture, wanted=tinted) as shown:
-                for part in self.predictor.stepwise(picture):
+                for part in self._rows(source.path, picture):
                     if part is None:
                         yield None
                         continue
@@ -244,6 +251,30 @@ class FolderPrediction:
         )
         if not self._files.put(ready):
             raise MaskloopError(str(self._files.problems[-1]))
+
+    def _rows(self, path: Path, picture: PixelRows) -> Iterator[PredictedRows | None]:
+        """The map as rows, which are one with all of them where it is processed as a whole."""
+        if not self._post:
+            yield from self.predictor.stepwise(picture)
+            return
+        classes, height = self.predictor.header.classes, picture.size_hw[0]
+        try:
+            check_possible(self._post, picture.size_hw, classes.background)
+        except UsageError as error:
+            raise MaskloopError(f"{path}: {error}") from error
+        for found in joined(self.predictor.stepwise(picture, probabilities=True)):
+            if found is None:
+                yield None
+                continue
+            done = postprocessed(
+                self._post,
+                found,
+                picture.rows(0, height),
+                classes,
+                temperature=self.predictor.temperature,
+                device=self.predictor.device,
+            )
+            yield PredictedRows(0, done.classes, done.confidence)
 
     def _count(self, image: ImageDone) -> ImageDone:
         self.outcomes[image.outcome] += 1

@@ -160,7 +160,7 @@ class Predictor:
             # Out of the handler first: the error's traceback holds the tensors that filled the memory.
             self._step_down((image.shape[0], image.shape[1]), reason)
 
-    def stepwise(self, picture: PixelRows) -> Iterator[PredictedRows | None]:
+    def stepwise(self, picture: PixelRows, *, probabilities: bool = False) -> Iterator[PredictedRows | None]:
         """The map of a picture that need not be in memory, as rows from top to bottom.
 
         None comes between two passes of the network: there the caller may attend to something else. When
@@ -172,7 +172,7 @@ class Predictor:
         """
         while True:
             try:
-                yield from self._stepwise(picture)
+                yield from self._stepwise(picture, probabilities=probabilities)
                 return
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
@@ -181,13 +181,18 @@ class Predictor:
             self._step_down(picture.size_hw, reason)
 
     @torch.inference_mode()
-    def _stepwise(self, picture: PixelRows) -> Iterator[PredictedRows | None]:
+    def _stepwise(self, picture: PixelRows, *, probabilities: bool) -> Iterator[PredictedRows | None]:
         # As the decorator of a generator, inference mode holds while it runs and not for its caller.
         network = self._on_device().eval()
         scaled = rows_at(picture, self.header.scale)
         bands = self._bands(network, scaled)
         yield from mapped_rows(
-            bands, scaled.size_hw, picture.size_hw, self._values, temperature=self.temperature
+            bands,
+            scaled.size_hw,
+            picture.size_hw,
+            self._values,
+            probabilities=probabilities,
+            temperature=self.temperature,
         )
 
     def _step_down(self, size_hw: tuple[int, int], reason: str) -> None:

@@ -1,0 +1,118 @@
+"""Post-processing as text, and done to a prediction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import UsageError
+from core.postprocess.apply import check_possible, postprocess
+from core.postprocess.pipeline import STEPS, DenseCrf, FillHoles, Pipeline, SmallRegions, Step, Watershed
+
+VALUES = np.array([0, 3], np.uint8)
+GREY = np.full((8, 8, 3), 128, np.uint8)
+
+
+def test_a_pipeline_is_written_as_text() -> None:
+    text = "crf:iterations=8,sxy=40;min_region=64;fill_holes=32;watershed:distance=8"
+    assert Pipeline.parsed(text) == Pipeline(
+        (
+            DenseCrf(iterations=8, sxy=40),
+            SmallRegions(pixels=64),
+            FillHoles(pixels=32),
+            Watershed(distance=8),
+        )
+    )
+    assert str(Pipeline.parsed(text)) == "crf:iterations=8,sxy=40;min_region=64;fill_holes=32;watershed=8"
+    assert Pipeline.parsed(" fill_holes = 5 ; crf_ "[:16]) == Pipeline((FillHoles(pixels=5),))
+    assert not Pipeline.parsed("")
+    assert Pipeline.parsed("min_region:pixels=9") == Pipeline.parsed("min_region=9")
+    assert Pipeline.parsed("watershed") == Pipeline((Watershed(),))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("crv", "there is no post-processing step crv; is it crf?"),
+        (
+            "sharpen=3",
+            "there is no post-processing step sharpen; there are crf, min_region, fill_holes, watershed",
+        ),
+        ("min_region=many", "min_region: pixels is many; it must be a whole number from 1"),
+        ("min_region=", "min_region: pixels is nothing"),
+        ("crf:iterations=0", "crf: iterations is 0; it must be a whole number from 1 to 50"),
+        ("crf:sxy=nan", "crf: sxy is nan; it must be a number from 1 to 1000"),
+        ("crf:speed=1", "crf has no parameter speed; there are iterations, sxy"),
+        ("crf=5:iterations=6", "crf has iterations twice"),
+        ("min_region=5;min_region=6", "min_region is in the post-processing twice"),
+        ("min_region=5;crf", "crf must be the first step"),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_one_sentence(text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Pipeline.parsed(text)
+    assert said in str(caught.value)
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> tuple[Step, ...]:
+    found = []
+    for spec in draw(st.sets(st.sampled_from(STEPS))):
+        values = {
+            p.name: draw(st.integers(int(p.least) + 1, 50)) if p.whole else draw(st.integers(1, 4)) / 4
+            for p in spec.parameters
+            if p.name not in ("sxy", "srgb")
+        }
+        found.append(
+            spec.made(
+                {n: max(v, next(p.least for p in spec.parameters if p.name == n)) for n, v in values.items()}
+            )
+        )
+    return tuple(sorted(found, key=lambda step: not isinstance(step, DenseCrf)))
+
+
+@given(steps())
+def test_text_and_steps_say_the_same(given_steps: tuple[Step, ...]) -> None:
+    pipeline = Pipeline(given_steps)
+    assert Pipeline.parsed(str(pipeline)) == pipeline
+
+
+def test_the_confidence_is_of_the_class_that_is_shown() -> None:
+    chances = np.full((2, 8, 8), 0.5, np.float16)
+    chances[1, 2:4, 2:4], chances[0, 2:4, 2:4] = 0.9, 0.1  # a speck of class 3
+    chances[0, 5:], chances[1, 5:] = 0.8, 0.2
+    classes, confidence = postprocess(Pipeline(), VALUES[chances.argmax(axis=0)], chances, GREY, VALUES, 0)
+    assert classes[2, 2] == 3
+    assert confidence[2, 2] == 229
+    classes, confidence = postprocess(
+        Pipeline.parsed("min_region=5"), VALUES[chances.argmax(axis=0)], chances, GREY, VALUES, 0
+    )
+    assert not classes.any()
+    assert confidence[2, 2] == 25
+    assert confidence[6, 6] == 204
+
+
+def test_after_a_crf_the_confidence_is_the_crf_s() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 1, (2, 8, 8)) + np.array([1.0, 0.0])[:, None, None]
+    chances = (np.exp(logits) / np.exp(logits).sum(axis=0)).astype(np.float16)
+    before, unsure = postprocess(Pipeline(), VALUES[chances.argmax(axis=0)], chances, GREY, VALUES, 0)
+    after, sure = postprocess(
+        Pipeline.parsed("crf"), VALUES[chances.argmax(axis=0)], chances, GREY, VALUES, 0
+    )
+    assert before.any()
+    assert not after.any()
+    assert sure.mean() > unsure.mean()
+
+
+def test_what_cannot_be_done_is_refused_in_one_sentence() -> None:
+    with pytest.raises(UsageError, match="these classes have no background"):
+        check_possible(Pipeline.parsed("watershed"), (10, 10), None)
+    with pytest.raises(UsageError, match="up to 13 megapixels; this one has 25"):
+        check_possible(Pipeline.parsed("crf"), (5000, 5000), 0)
+    check_possible(Pipeline.parsed("min_region=5"), (5000, 5000), None)
+    with pytest.raises(UsageError, match="up to 40 megapixels; this one has 100"):
+        check_possible(Pipeline.parsed("min_region=5"), (10000, 10000), 0)
+    check_possible(Pipeline(), (100_000, 100_000), None)
