@@ -196,7 +196,8 @@ def make_parser() -> argparse.ArgumentParser:
     export.add_argument("--format", required=True, choices=EXPORT_FORMATS)
     export.add_argument("--out", type=Path, required=True)
 
-    models = commands.add_parser("models", help="list every model")
+    models = commands.add_parser("models", help="list every model, or tell all about one")
+    models.add_argument("name", nargs="?", default=None, metavar="NAME", help="one model, in full")
     _json(models)
     return parser
 

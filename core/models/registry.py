@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import UsageError
 from core.models.catalog import ENCODERS, MODELS
-from core.models.specs import EncoderSpec, ModelSpec, Option, OptionSpec
+from core.models.specs import EncoderSpec, ModelSpec, Option, OptionSpec, listed
 
 if TYPE_CHECKING:
     from core.models.network import SegmentationNetwork
@@ -40,7 +40,7 @@ _models: dict[str, ModelSpec] = {}
 def encoder_spec(name: str) -> EncoderSpec:
     """The encoder of this name. Raises UsageError that lists the known ones."""
     if name not in _encoders:
-        raise UsageError(f"there is no encoder {name!r}; known are {', '.join(_encoders)}")
+        raise UsageError(f"there is no encoder {name!r}; known are {listed(tuple(_encoders))}")
     return _encoders[name]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.errors import UsageError
 from core.models.encoders import Encoder
 from core.models.normalization import IMAGENET, Normalization
 from core.models.specs import EncoderSpec
@@ -24,10 +25,15 @@ class SmpEncoder(Encoder):
     """
 
     def __init__(self, spec: EncoderSpec, *, output_stride: int) -> None:
-        from segmentation_models_pytorch import encoders as smp  # takes seconds to import
-
+        smp = _library(spec.name)
         name, _, weights = spec.origin.partition("/")
-        settings = smp.encoders[name]["pretrained_settings"][weights]
+        try:
+            settings = smp.encoders[name]["pretrained_settings"][weights]
+        except KeyError as error:
+            raise UsageError(
+                f"the segmentation_models_pytorch that is installed has no encoder {name} with weights"
+                f" {weights}: install version 0.5 or later, or choose another encoder than {spec.name!r}"
+            ) from error
         self.repository: str = settings["repo_id"]
         self.revision: str = settings["revision"]
         with warnings.catch_warnings():
@@ -51,6 +57,18 @@ class SmpEncoder(Encoder):
         maps: list[Tensor] = self.body(x)
         halved = F.avg_pool2d(x, 2)
         return [feature if feature.shape[1] else halved for feature in maps]
+
+
+def _library(wanted: str) -> Any:
+    """The library's encoders. Raises UsageError, naming the one that is wanted, where it is not installed."""
+    try:
+        from segmentation_models_pytorch import encoders  # takes seconds to import
+    except ImportError as error:
+        raise UsageError(
+            f"the encoder {wanted!r} needs the Python package segmentation-models-pytorch, which is not"
+            " installed: install it, or choose an encoder whose name does not begin with smp:"
+        ) from error
+    return encoders
 
 
 def normalization_of(settings: dict[str, Any]) -> Normalization:

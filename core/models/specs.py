@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from core.errors import UsageError
 
 Option: TypeAlias = str | int | float | bool
 EncoderSource: TypeAlias = Literal["embedded", "torchvision", "timm", "smp", "none"]
+SMP_PREFIX: Final = "smp:"
+"""Of the names of segmentation_models_pytorch's encoders."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +148,14 @@ class ModelSpec:
             return self.default_encoder
         if name not in self.encoders:
             raise UsageError(
-                f"{self.name} cannot stand on the encoder {name!r}; choose {', '.join(self.encoders)}"
+                f"{self.name} cannot stand on the encoder {name!r}; choose {listed(self.encoders)}"
             )
         return name
+
+
+def listed(encoders: Sequence[str]) -> str:
+    """Names for a sentence; those of segmentation_models_pytorch, dozens, stand behind their number."""
+    own = [name for name in encoders if not name.startswith(SMP_PREFIX)]
+    theirs = [name for name in encoders if name.startswith(SMP_PREFIX)]
+    more = f", and {len(theirs)} more such as {theirs[0]} (see maskloop models unet)" if theirs else ""
+    return ", ".join(own) + more
