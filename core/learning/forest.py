@@ -1,0 +1,287 @@
+"""Growing a random forest on what is labelled: pixels drawn from every image, then tree after tree.
+
+::
+
+    grower = ForestGrower(store, network, channels, ...)
+    for progress in grower.update():      features of what is new, then trees, and they are planted
+        ...                               between two pieces of progress others may have their turn
+
+scikit-learn grows the trees; the network (`core.models.random_forest`) only asks them. Pixels of images whose
+labels stay are kept, so that after a change only the image that was changed is looked at again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from core.annotation.model import UNLABELLED, AnnotationState
+from core.errors import FileProblem
+from core.learning.data import ChannelMap, LabelStore, resized_mask
+from core.learning.instant.learner import FeaturesDone
+from core.learning.instant.points import balanced, points_per_image
+from core.learning.weak_background import stand_ins
+from core.models.hand_made import REACH
+from core.models.random_forest import ForestNetwork, Tree, Trees
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestClassifier
+
+BAND_ROWS: Final = 512
+"""Of an image whose features are computed at a time, what they reach beyond left out."""
+FEWEST_IN_LEAF: Final = 5
+"""Pixels: a leaf of one remembers instead of learning."""
+LEAST: Final = 1e-3
+"""Probability that counts for a class no tree has thought of, in the loss that is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class TreesGrown:
+    """So many of the trees stand.
+
+    Attributes:
+        loss: cross-entropy of pixels, each asked of the trees that were grown without it ("out of bag"); NaN
+            while there is none.
+    """
+
+    trees: int
+    of: int
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Points:
+    """Pixels of one image: features (P, 59) float32, channels (P,), weights (P,); and what they are of."""
+
+    features: NDArray[np.float32]
+    targets: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    version: int
+    weak: bool
+    count: int
+
+
+class ForestGrower:
+    """Follows the labels with a forest.
+
+    Args:
+        store: the labels.
+        network: planted anew with every `update`; its features are computed where it is.
+        channels: what its votes are for.
+        scale: factor images are resized by.
+        held_out: images not to learn from.
+        weak_background: weight of undrawn pixels while background is lacking; 0: never.
+        seed: the same seed and labels give the same forest.
+        threads: that grow trees at the same time; None: as many as torch has.
+
+    Attributes:
+        problems: of images that could not be read; whoever tells the person empties it.
+        revision: of the store, that the forest has learned; -1 before.
+    """
+
+    def __init__(
+        self,
+        store: LabelStore,
+        network: ForestNetwork,
+        channels: ChannelMap,
+        *,
+        scale: float,
+        weak_background: float,
+        seed: int,
+        held_out: frozenset[str] = frozenset(),
+        threads: int | None = None,
+    ) -> None:
+        self.problems: list[FileProblem] = []
+        self.revision = -1
+        self.held_out = held_out
+        self._store = store
+        self._network = network
+        self._channels = channels
+        self._scale = scale
+        self._weak_weight = weak_background
+        self._seed = seed
+        self._threads = threads
+        self._known: dict[str, _Points] = {}
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Images it learns from at present, sorted."""
+        return tuple(key for key in self._store.labelled_keys() if key not in self.held_out)
+
+    def update(
+        self, *, trees: int | None = None, seconds: float | None = None
+    ) -> Iterator[FeaturesDone | TreesGrown]:
+        """Grow a forest on the labels as they are now.
+
+        Args:
+            trees: to grow, at most as many as the network has room for, which is the default.
+            seconds: after which no other tree is begun; the first ones are grown in any case.
+
+        Nothing is grown where no labelled pixel can be read.
+        """
+        began = time.monotonic()
+        revision = self._store.revision
+        keys = self.keys
+        for number, key in enumerate(keys):
+            if self._refresh(key, len(keys)):
+                yield FeaturesDone(number + 1, len(keys))
+        self._known = {key: points for key, points in self._known.items() if key in keys}
+        if not any(len(points.targets) for points in self._known.values()):
+            return
+        room = self._network.forest.trees
+        of = min(trees or room, room)
+        for grown in self._grow(of):
+            yield grown
+            if seconds is not None and time.monotonic() - began > seconds:
+                break
+        self.revision = revision
+
+    def _grow(self, of: int) -> Iterator[TreesGrown]:
+        features, targets, weights = (
+            np.concatenate([getattr(points, name) for points in self._known.values()])
+            for name in ("features", "targets", "weights")
+        )
+        threads = self._threads or torch.get_num_threads()
+        forest = _new_forest(self._network.forest, seed=self._seed, threads=threads)
+        bag = _OutOfBag(targets, self._network.classes)
+        stand = 0
+        while stand < of:
+            forest.n_estimators = min(of, stand + threads)
+            forest.fit(features, targets, sample_weight=weights)
+            channels = np.asarray(forest.classes_, np.int64)
+            newest = range(stand, forest.n_estimators)
+            for number in newest:
+                bag.hear(features, forest.estimators_[number], forest.estimators_samples_[number], channels)
+            stand = forest.n_estimators
+            trees = [tree_of(one.tree_, channels, self._network.classes) for one in forest]
+            self._network.forest.plant(trees)
+            yield TreesGrown(stand, of, bag.loss())
+
+    # --- pixels -------------------------------------------------------------------------------------------
+
+    def _refresh(self, key: str, images: int) -> bool:
+        """Bring one image's pixels up to date; False where they are."""
+        labels = self._store.get(key)
+        count = points_per_image(images)
+        background = self._channels.background
+        weak = (
+            background is not None
+            and self._weak_weight > 0
+            and labels.state is AnnotationState.IN_PROGRESS
+            and self._store.lacks_background(self._channels.classes.indices[background], self.keys)
+        )
+        known = self._known.get(key)
+        # A few too many are no reason to look again.
+        same = known is not None and (known.version, known.weak) == (labels.version, weak)
+        if same and known is not None and known.count <= 2 * count:
+            return False
+        try:
+            self._known[key] = self._collected(key, count, weak=weak)
+        except FileProblem as problem:
+            self.problems.append(problem)
+            self._store.remove(key)
+            self._known.pop(key, None)
+            return False
+        return True
+
+    def _collected(self, key: str, count: int, *, weak: bool) -> _Points:
+        """Draw pixels of an image, rare classes first, and stand-ins for background."""
+        labels = self._store.get(key)
+        pixels = self._store.pixels(key, self._scale)
+        small = resized_mask(self._channels.to_channels(labels.mask), self._scale)
+        random = np.random.default_rng(self._seed)
+        flat = small.ravel()
+        chosen = balanced(flat, np.flatnonzero(flat != UNLABELLED), count, random)
+        targets = flat[chosen].astype(np.int64)
+        weights = np.ones(len(chosen), np.float32)
+        if weak and self._channels.background is not None:
+            around = np.flatnonzero(stand_ins(pixels, small))
+            around = random.choice(around, size=min(count // 2, len(around)), replace=False)
+            chosen = np.concatenate([chosen, around])
+            targets = np.concatenate([targets, np.full(len(around), self._channels.background)])
+            weights = np.concatenate([weights, np.full(len(around), self._weak_weight, np.float32)])
+        features = self._features_at(pixels, chosen)
+        return _Points(features, targets, weights, labels.version, weak, count)
+
+    @torch.inference_mode()
+    def _features_at(self, pixels: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Features (P, 59) of pixels of an image (H, W, 3) by their places in rows one behind the other."""
+        height, width = pixels.shape[:2]
+        device = next(self._network.parameters()).device
+        features = np.empty((len(places), self._network.encoder.channels[0]), np.float32)
+        for top in range(0, height, BAND_ROWS):
+            bottom = min(height, top + BAND_ROWS)
+            here = np.flatnonzero((places >= top * width) & (places < bottom * width))
+            if not len(here):
+                continue
+            above = max(0, top - REACH)
+            band = torch.from_numpy(pixels[above : bottom + REACH].copy()).to(device)
+            maps = self._network.encoder(band.permute(2, 0, 1)[None])[0][0]  # (59, h, W)
+            at = torch.from_numpy(places[here] - above * width).to(device)
+            features[here] = maps.flatten(1)[:, at].T.cpu().numpy()
+        return features
+
+
+class _OutOfBag:
+    """What trees say of the pixels they were not grown from."""
+
+    def __init__(self, targets: NDArray[np.int64], classes: int) -> None:
+        self._targets = targets
+        self._votes = np.zeros((len(targets), classes), np.float32)
+        self._asked = np.zeros(len(targets), np.int32)
+
+    def hear(
+        self,
+        features: NDArray[np.float32],
+        tree: Any,
+        grown_from: NDArray[np.int32],
+        channels: NDArray[np.int64],
+    ) -> None:
+        """Ask a tree about the others."""
+        others = np.ones(len(self._targets), np.bool_)
+        others[grown_from] = False
+        places = np.flatnonzero(others)
+        if len(places):
+            self._votes[places[:, None], channels] += tree.predict_proba(features[places])
+            self._asked[places] += 1
+
+    def loss(self) -> float:
+        """Mean cross-entropy of those that were asked about; NaN for none."""
+        asked = np.flatnonzero(self._asked)
+        if not len(asked):
+            return float("nan")
+        right = self._votes[asked, self._targets[asked]] / self._asked[asked]
+        return float(-np.log(np.maximum(right, LEAST)).mean())
+
+
+def _new_forest(trees: Trees, *, seed: int, threads: int) -> RandomForestClassifier:
+    from sklearn.ensemble import RandomForestClassifier  # a second to import, which only forests need
+
+    return RandomForestClassifier(
+        max_leaf_nodes=trees.leaves,
+        max_depth=trees.depth,
+        min_samples_leaf=FEWEST_IN_LEAF,
+        warm_start=True,
+        n_jobs=threads,
+        random_state=seed,
+    )
+
+
+def tree_of(grown: Any, channels: NDArray[np.int64], classes: int) -> Tree:
+    """A tree of scikit-learn; `channels` are those that its columns stand for."""
+    probability = np.zeros((grown.node_count, classes))
+    counts = grown.value[:, 0, :]
+    probability[:, channels] = counts / counts.sum(axis=1, keepdims=True)
+    return Tree(
+        feature=grown.feature.astype(np.int64),
+        threshold=grown.threshold,
+        left=grown.children_left.astype(np.int64),
+        right=grown.children_right.astype(np.int64),
+        probability=probability,
+    )

@@ -1,0 +1,93 @@
+"""Hand-made features of every pixel: what people measured in pictures before networks learned to.
+
+Brightness (a quarter of red, half of green, a quarter of blue) and two colour differences are smoothed at
+seven scales; at each of them are measured
+
+- the smoothed brightness and colours themselves;
+- the gradient's length: how strong an edge is;
+- the Laplacian of the Gaussian: blobs, bright ones negative;
+- both eigenvalues of the Hessian matrix: ridges and valleys, as of vessels and membranes;
+- the mean difference to the scale before: how rough the texture is.
+
+A pixel's place in the picture is not among them, for a tile does not know its own.
+
+Smoothing is binomial (1 4 6 4 1) / 16 with holes of 1, 2, 4, ... pixels (the "algorithme a trous",
+Holschneider et al. 1989), which approaches Gaussians of 1 to 74 pixels. It consists of sums and halvings and
+is kept to a sixteenth of a grey level: single precision holds all of it exactly. So each device
+and each runtime sees the same features, to the last bit but for the square roots, and a tree that asks "more
+than?" gets the same answer.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from core.models.encoders import Encoder
+from core.models.normalization import Normalization
+
+SCALES: Final = 7
+PER_SCALE: Final = 8
+CHANNELS: Final = 3 + PER_SCALE * SCALES
+REACH: Final = 3 * 2**SCALES - 2
+"""Pixels in each direction that a feature depends on: all smoothings, and once more the last."""
+FINENESS: Final = 16.0
+"""Steps in a grey level."""
+GREY_LEVELS: Final = Normalization(scale=1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+
+
+class HandMadeFeatures(Encoder):
+    """The features as a registry encoder; it learns nothing, and gives one map at full resolution."""
+
+    def __init__(self) -> None:
+        super().__init__("hand_made", (CHANNELS,), GREY_LEVELS, output_stride=1)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Features (N, 59, H, W) of grey levels x (N, 3, H, W), 0..255, which are rounded to whole ones."""
+        red, green, blue = x.float().round().split(1, dim=1)  # (N, 1, H, W) each
+        planes = torch.cat([(red + 2 * green + blue) / 4, red - green, blue - green], dim=1)
+        found = [planes]
+        for scale in range(SCALES):
+            spacing = 2**scale
+            smoothed = _smoothed(planes, spacing)  # (N, 3, H, W)
+            roughness = _smoothed((planes[:, :1] - smoothed[:, :1]).abs(), spacing)
+            found += [smoothed, *_derivatives(smoothed[:, :1], spacing), roughness]
+            planes = smoothed
+        return [torch.cat(found, dim=1)]
+
+
+def _smoothed(planes: Tensor, spacing: int) -> Tensor:
+    """The planes under (1 4 6 4 1) / 16 in both directions, its points so many pixels apart."""
+    around = F.pad(planes, (2 * spacing,) * 4, mode="replicate")
+    for dim in (-1, -2):
+        size = planes.shape[dim]
+        a, b, c, d, e = (around.narrow(dim, step * spacing, size) for step in range(5))
+        around = (a + e) + 4 * (b + d) + 6 * c
+    return _kept(around / 256)
+
+
+def _derivatives(plane: Tensor, spacing: int) -> list[Tensor]:
+    """Gradient, Laplacian and the Hessian's two eigenvalues of (N, 1, H, W), from points so far apart."""
+    height, width = plane.shape[-2:]
+    around = F.pad(plane, (spacing,) * 4, mode="replicate")
+
+    def at(row: int, column: int) -> Tensor:
+        return around.narrow(-2, (row + 1) * spacing, height).narrow(-1, (column + 1) * spacing, width)
+
+    across, down = (at(0, 1) - at(0, -1)) / 2, (at(1, 0) - at(-1, 0)) / 2
+    xx = at(0, 1) - 2 * plane + at(0, -1)
+    yy = at(1, 0) - 2 * plane + at(-1, 0)
+    xy = (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) / 4
+    half, spread = (xx + yy) / 2, _length((xx - yy) / 2, xy)
+    return [_length(across, down), xx + yy, _kept(half + spread), _kept(half - spread)]
+
+
+def _length(a: Tensor, b: Tensor) -> Tensor:
+    return _kept((a * a + b * b).sqrt())
+
+
+def _kept(x: Tensor) -> Tensor:
+    return (x * FINENESS).round() / FINENESS
