@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 
 from core.learning.calibration import Calibration
 from core.learning.checkpoint import load_checkpoint
@@ -19,6 +20,7 @@ from core.learning.header import WeightsHeader, read_header
 from core.learning.predict import Predictor, open_predictor
 from core.learning.runs import RunFolder
 from core.learning.weights import load_weights, save_weights
+from core.models.network import Normalize
 
 Start = Callable[..., TrainState]
 Run = Callable[[TrainState], list[Event]]
@@ -112,14 +114,12 @@ def test_an_exported_network_gives_calibrated_logits(scored, tmp_path: Path) -> 
     state, _ = scored
     network, header = load_weights(state.run.best_weights)
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 3, 64, 64)).astype(np.float32)
-    logits = []
-    for temperature in (1.0, 4.0):
-        path = export_onnx(
-            network, replace_temperature(header, temperature), tmp_path / f"{temperature}.onnx"
-        )
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        logits.append(session.run(["logits"], {"pixels": pixels})[0])
-    np.testing.assert_allclose(logits[0], 4 * logits[1], rtol=1e-3, atol=1e-3)
+    path = export_onnx(network, replace_temperature(header, 4.0), tmp_path / "warm.onnx")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (logits,) = session.run(["logits"], {"pixels": pixels})
+    with torch.inference_mode():
+        plain = network.eval()(Normalize(header.normalization)(torch.from_numpy(pixels)))
+    np.testing.assert_allclose(4 * logits, plain.numpy(), rtol=1e-3, atol=1e-3)
 
 
 def test_weights_of_before_have_the_temperature_1(scored) -> None:

@@ -240,14 +240,14 @@ def test_a_run_outlives_a_killed_worker(
     project: Callable[[str], Path], member: Callable[..., Member]
 ) -> None:
     root = project("killed")
-    job = member(root, "--batch", "4", "--steps", "80")
+    job = member(root, "--batch", "4", "--steps", "40")
     with running(FORK.Process(target=job.launched)) as (launcher,):
         wait_for_start(root, launcher)
         os.kill(int((job.folder / "pid-1-0").read_text()), signal.SIGKILL)
         launcher.join(PATIENCE_S)
         assert launcher.exitcode == 0, job.complained(0)
     finished = json.loads(job.said(0))
-    assert finished["steps"] == 80
+    assert finished["steps"] == 40
     assert finished["resumed_step"] is not None
     assert only_run(root) == Path(finished["run"])  # the same run, not a second one
 
