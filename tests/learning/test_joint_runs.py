@@ -7,7 +7,7 @@ import pytest
 from core.images.reader import read_image
 from core.learning.events import Finished, Notice, TrainingStarted, Validated
 from core.learning.header import read_header
-from core.learning.instant import crossfit, learner
+from core.learning.instant import crossfit, head, learner, points, setup
 from core.learning.joint import events_of
 from core.learning.predict import open_predictor
 
@@ -16,8 +16,16 @@ DISC, SQUARE = 3, 7
 
 @pytest.fixture(autouse=True)
 def _short_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learner, "STEPS", 120)
+    monkeypatch.setattr(learner, "STEPS", 100)
     monkeypatch.setattr(crossfit, "STEPS", 40)
+    monkeypatch.setattr(head, "BATCH", 256)
+    monkeypatch.setattr(points, "POINTS_PER_IMAGE", 1024)
+
+
+@pytest.fixture
+def _plain_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bundled one takes seconds for what a test need not see."""
+    monkeypatch.setattr(setup, "DEFAULT_ENCODER", "plain")
 
 
 def _iou(path, picture, value: int) -> float:
@@ -59,6 +67,7 @@ def test_both_learners_leave_what_scored_best_on_held_out_images(world, start) -
         assert _iou(state.run.best_weights, world.picture(50), value) > 0.5
 
 
+@pytest.mark.usefixtures("_plain_encoder")
 def test_few_labels_are_blended_evenly(world, start) -> None:
     world.put_done(1, 2)
     state = start(steps=5, join_instant=True)
@@ -66,6 +75,7 @@ def test_few_labels_are_blended_evenly(world, start) -> None:
     assert kept == ["kept: 50 % instant learner, 50 % U-Net"]
 
 
+@pytest.mark.usefixtures("_plain_encoder")
 def test_the_error_of_its_confidence_is_that_of_the_blend(world, start) -> None:
     world.put_done(*range(1, 8))
     state = start(steps=10, join_instant=True, validation="auto")
