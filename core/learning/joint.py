@@ -23,7 +23,7 @@ from core.learning.counted import CountedImages
 from core.learning.events import Checkpointed, Event, Notice, ScoredOn, StepDone
 from core.learning.fit import REPORT_S, finished, fit, save_now, timed, train_loop
 from core.learning.header import WeightsHeader
-from core.learning.instant.crossfit import cross_fit
+from core.learning.instant.crossfit import cross_fit, cross_fit_pieces
 from core.learning.instant.head import FitStep
 from core.learning.instant.learner import FeaturesDone, InstantLearner
 from core.learning.instant.pace import FEATURES_SHARE
@@ -38,6 +38,7 @@ from core.models.network import SegmentationNetwork
 from core.models.registry import model_spec
 
 FITTING: Final = "fitting the instant learner"
+CROSS_FITTING: Final = "scoring it on images that were left out"
 SHARES: Final = (0, 25, 50, 75, 100)
 """Of the instant learner in a blend, percent."""
 UNJUDGED_SHARE: Final = 50
@@ -105,7 +106,7 @@ def _instant_alone(state: TrainState, features: Path | None) -> Iterator[Event]:
     if not learner.version:
         raise TrainingError("no labelled pixel is left to learn from; draw some and train again")
     state.learner.ema.network.load_state_dict(network.state_dict())
-    score, on = _cross_fitted(state, learner)
+    score, on = yield from _cross_fitted(state, learner)
     yield state.note_score(score, comparable=score, on=on)
     yield from save_now(state)
     if state.keeping.trouble_told:
@@ -113,13 +114,21 @@ def _instant_alone(state: TrainState, features: Path | None) -> Iterator[Event]:
     yield finished(state)
 
 
-def _cross_fitted(state: TrainState, learner: InstantLearner) -> tuple[Score, ScoredOn]:
+def _cross_fitted(
+    state: TrainState, learner: InstantLearner
+) -> Generator[Event, None, tuple[Score, ScoredOn]]:
     """The score of heads on images they never saw; where that cannot be, of the head on its own images."""
     score: Score | None = None
-    for piece in cross_fit(learner, state.store):
+    pieces, told_s, told = cross_fit_pieces(len(learner.keys)), state.clock.seconds, False
+    for number, piece in enumerate(cross_fit(learner, state.store)):
         score = piece
         if state.stop_requested:
             break
+        if state.clock.seconds - told_s >= REPORT_S and number < pieces:
+            told_s, told = state.clock.seconds, True
+            yield Notice(text=CROSS_FITTING, progress=number / pieces)
+    if told:
+        yield Notice(text=CROSS_FITTING, progress=1.0)
     if score is not None:
         return score, "cross-fit"
     counted = CountedImages(len(state.channels.classes))

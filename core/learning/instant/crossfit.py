@@ -36,6 +36,11 @@ def folds(keys: Sequence[str], count: int = FOLDS) -> list[tuple[str, ...]]:
     return [tuple(ordered[start:end]) for start, end in itertools.pairwise(bounds)]
 
 
+def cross_fit_pieces(images: int) -> int:
+    """In about how many pieces of work so many images are scored by `cross_fit`."""
+    return min(FOLDS, images) * (STEPS + 1) + images
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Judge:
     """A head that never saw the images of `fold`, and the class indices it was taught."""
