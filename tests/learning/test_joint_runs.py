@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.images.reader import read_image
+from core.learning import joint
 from core.learning.events import Finished, Notice, TrainingStarted, Validated
 from core.learning.header import read_header
 from core.learning.instant import crossfit, head, learner, points, setup
@@ -85,3 +86,17 @@ def test_the_error_of_its_confidence_is_that_of_the_blend(world, start) -> None:
     assert scores[-1].calibration is not None
     assert header.metrics["ece"] == pytest.approx(scores[-1].calibration.error)
     assert header.temperature == pytest.approx(scores[-1].calibration.temperature)
+
+
+def test_scoring_the_instant_learner_lets_others_have_their_turn(
+    world, start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joint, "REPORT_S", 0.0)
+    monkeypatch.setattr(learner, "STEPS", 5)
+    monkeypatch.setattr(crossfit, "STEPS", 5)
+    world.put_done(1, 2, 3)
+    events = list(events_of(start(model="instant", model_options=(("encoder_width", 8),))))
+    shares = [e.progress for e in events if isinstance(e, Notice) and e.text == joint.CROSS_FITTING]
+    assert len(shares) > 15
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
