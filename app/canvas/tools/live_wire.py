@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
-from PySide6.QtCore import QPointF, Qt
-from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPainterPath
+from PySide6.QtGui import QColor, QPainter, QPainterPath
 
 from app.canvas.context import ToolContext
 from app.canvas.outlines import Box
-from app.canvas.painting import draw_handle, draw_handles, draw_line, polygon_of
+from app.canvas.painting import draw_handles, draw_line, polygon_of
 from app.canvas.pixels import Latest, PixelReader
-from app.canvas.style import DRAG_START, HANDLE_HOT, HANDLE_RADIUS
-from app.canvas.tools.base import Pointer, Tool
-from app.canvas.tools.half_drawn import BRING_BACK_HINT, DroppedOutlines, brings_back, steers, takes_back
-from app.canvas.tools.snap_mark import paint_snap
+from app.canvas.tools.base import Pointer
+from app.canvas.tools.half_drawn import BRING_BACK_HINT
+from app.canvas.tools.outline import OutlineTool
 from core.annotation.commands import XY
 from core.annotation.document import Change
 from core.annotation.model import Points, Shape, ShapeType, frozen_points
 from core.interactive.live_wire import EdgeMap, boundary_map, edge_map, map_box
 from core.polygons.smoothing import simplify_line
-from core.polygons.snapping import Snap
 
 _TOLERANCE: Final = 1.0
 """How far the outline is simplified, pixels: a path steps from pixel to pixel, off the edge by about half."""
@@ -32,6 +29,8 @@ _LEAST_REACH: Final = 128
 _MOST_REACH: Final = 1500
 
 Prediction = tuple[np.ndarray, np.ndarray | None] | None
+_Drawn: TypeAlias = tuple[list[XY], list[Points | None]]
+"""Anchors, and the segments between them."""
 
 
 def build_map(reader: PixelReader, prediction: Prediction, anchor: XY, radius: int) -> EdgeMap:
@@ -46,7 +45,7 @@ def build_map(reader: PixelReader, prediction: Prediction, anchor: XY, radius: i
     return edge_map(reader.window(box), boundary, anchor, origin=(x0, y0))
 
 
-class LiveWireTool(Tool):
+class LiveWireTool(OutlineTool[_Drawn]):
     """A click sets an anchor, the wire follows edges from there to the mouse, the next click fixes it.
 
     A click on the first anchor, a double-click or Enter closes the outline. Backspace or Ctrl+Z takes the
@@ -65,38 +64,27 @@ class LiveWireTool(Tool):
         self.work = Latest(context.runner, context.view)
         self.work.failed.connect(context.say)
         self.work.changed.connect(context.refresh)
-        self.anchors: list[XY] = []
         self._segments: list[Points | None] = []  # from each anchor to the next; None: not known yet
         self._map: EdgeMap | None = None  # of the anchor `_mapped`
         self._mapped = -1
-        self._at: XY | None = None
-        self._snap: Snap | None = None
         self._straight = False
-        self._closing = False
-        self._finishing = False
-        self._asking = False
-        self._dropped: DroppedOutlines[tuple[list[XY], list[Points | None]]] = DroppedOutlines(context)
-
-    @property
-    def busy(self) -> bool:
-        """Is an outline half drawn?"""
-        return bool(self.anchors)
-
-    def cancel(self) -> None:
-        """Drop the half-drawn outline; Backspace brings it back."""
-        if len(self.anchors) > 1:
-            self._dropped.keep((self.anchors, self._segments[: len(self.anchors) - 1]))
-        self._begin()
+        self._finishing = False  # closed, and waiting for maps
 
     def _begin(self) -> None:
         """Nothing is drawn."""
+        super()._begin()
         self.work.drop()
-        self.anchors = []
         self._segments = []
         self._map = None
         self._mapped = -1
-        self._snap = None
-        self._closing = self._finishing = self._asking = False
+        self._finishing = False
+
+    def _unfinished(self) -> _Drawn:
+        return self.points, self._segments[: len(self.points) - 1]
+
+    def _resume(self, unfinished: _Drawn) -> None:
+        self.points, self._segments = unfinished
+        self._want_map()
 
     def document_changed(self, change: Change) -> None:
         """What was closed is in the document, once its label has been asked for."""
@@ -123,51 +111,35 @@ class LiveWireTool(Tool):
         if not self._finishing:
             self._follow(pointer)
 
-    def release(self, pointer: Pointer) -> None:
-        """The context menu belongs to the right button while nothing is drawn."""
-        if pointer.right and not self.busy:
-            self.context.request_menu(pointer.global_pos)
-
     def double_click(self, pointer: Pointer) -> None:
         """Close the outline."""
-        if pointer.left and self.busy and not self._finishing:
-            last = self.anchors[-2:]
-            if len(last) == 2 and self.context.close_on_screen(last[0], last[1], DRAG_START):
-                self._take_back()
-            self.finish()
-
-    def leave(self) -> None:
-        """Without the mouse the wire ends at its last anchor."""
-        self._at = self._snap = None
-        self._closing = False
+        if not self._finishing:
+            super().double_click(pointer)
 
     def _follow(self, pointer: Pointer) -> None:
         self._straight = pointer.alt
-        self._closing = (
-            len(self.anchors) >= 2
-            and not pointer.alt
-            and self.context.close_on_screen(pointer.xy, self.anchors[0])
-        )
-        self._snap = None if self._closing or pointer.alt else self.context.snap(pointer.xy)
-        if self._closing:
-            self._at = self.anchors[0]
-        else:
-            self._at = self.context.clamp(pointer.xy) if self._snap is None else self._snap.xy
+        self._aim(pointer)
+
+    def snaps_to_start(self, pointer: Pointer) -> bool:
+        """Near the first anchor, with another one set, and without Alt."""
+        if len(self.points) < 2 or pointer.alt:
+            return False
+        return self.context.close_on_screen(pointer.xy, self.points[0])
 
     # --- anchors and segments -----------------------------------------------------------------------------
 
     def _add(self, anchor: XY) -> None:
-        if self.anchors:
+        if self.points:
             self._segments.append(self._segment_to(anchor))
-        self.anchors.append(anchor)
+        self.points.append(anchor)
         self._want_map()
 
     def _segment_to(self, target: XY) -> Points | None:
         """From the last anchor to a point; None while its map is not there."""
-        last = self.anchors[-1]
+        last = self.points[-1]
         if self._straight:
             return np.array([last, target])
-        if self._map is None or self._mapped != len(self.anchors) - 1:
+        if self._map is None or self._mapped != len(self.points) - 1:
             return None
         path = self._map.path_to(target)
         path[0], path[-1] = last, target
@@ -177,7 +149,7 @@ class LiveWireTool(Tool):
         """Build the map of the first anchor whose segment waits for it, else of the last one."""
         reader = self.context.pixels
         waiting = self._waiting()
-        number = waiting[0] if waiting else len(self.anchors) - 1
+        number = waiting[0] if waiting else len(self.points) - 1
         if reader is None or number < 0 or (number == self._mapped and self._map is not None):
             return
         self._map, self._mapped = None, number
@@ -186,18 +158,18 @@ class LiveWireTool(Tool):
             build_map,
             reader,
             self.context.prediction,
-            self.anchors[number],
+            self.points[number],
             radius,
             doing="following edges",
-            then=partial(self._on_map, self.anchors[number], number),
+            then=partial(self._on_map, self.points[number], number),
         )
 
     def _on_map(self, anchor: XY, number: int, found: EdgeMap) -> None:
-        if number >= len(self.anchors) or self.anchors[number] != anchor:
+        if number >= len(self.points) or self.points[number] != anchor:
             return  # that anchor was taken back meanwhile
         self._map, self._mapped = found, number
         if number < len(self._segments) and self._segments[number] is None:
-            target = self.anchors[(number + 1) % len(self.anchors)]
+            target = self.points[(number + 1) % len(self.points)]
             path = found.path_to(target)
             path[0], path[-1] = anchor, target
             self._segments[number] = path
@@ -210,7 +182,10 @@ class LiveWireTool(Tool):
         return [number for number, segment in enumerate(self._segments) if segment is None]
 
     def _take_back(self) -> None:
-        self.anchors.pop()
+        """Undo the last anchor, and closing."""
+        if self._finishing:
+            self._segments.pop()
+        self.points.pop()
         if self._segments:
             self._segments.pop()
         self._closing = self._finishing = self._asking = False
@@ -222,10 +197,10 @@ class LiveWireTool(Tool):
 
     def finish(self) -> None:
         """Lead the wire back to the first anchor and make a polygon, as soon as all maps are there."""
-        if self._finishing or len(self.anchors) < 2:
+        if self._finishing or len(self.points) < 2:
             return
-        if len(self._segments) < len(self.anchors):
-            self._segments.append(self._segment_to(self.anchors[0]))
+        if len(self._segments) < len(self.points):
+            self._segments.append(self._segment_to(self.points[0]))
         self._closing = False
         self._finishing = True
         if self._waiting():
@@ -250,43 +225,14 @@ class LiveWireTool(Tool):
             self._begin()
         self.context.add_drawn(shape, kept=True)
 
-    # --- keys ---------------------------------------------------------------------------------------------
-
-    def claims(self, event: QKeyEvent) -> bool:
-        """What finishes, drops and takes back while an outline is half drawn; then what brings it back."""
-        return steers(event) if self.busy else brings_back(event) and bool(self._dropped)
-
-    def key(self, event: QKeyEvent) -> bool:
-        """Finish, cancel, take back."""
-        if not self.claims(event):
-            return False
-        if not self.busy:
-            self._bring_back()
-        elif takes_back(event):
-            if self._finishing:
-                self._segments.pop()
-                self._finishing = False
-            self._take_back()
-        elif event.key() == Qt.Key.Key_Escape:
-            self.cancel()
-        elif not event.isAutoRepeat():
-            self.finish()
-        return True
-
-    def _bring_back(self) -> None:
-        dropped = self._dropped.take()
-        if dropped is not None:
-            self.anchors, self._segments = dropped
-            self._want_map()
-
     # --- looks --------------------------------------------------------------------------------------------
 
     @property
     def hint(self) -> str:
         """What to do next."""
-        if not self.anchors and self._dropped:
+        if not self.points and self._dropped:
             return BRING_BACK_HINT
-        if not self.anchors:
+        if not self.points:
             what = "image and the prediction" if self.context.has_prediction else "image"
             return f"Click on the border of an object; the outline follows the edges of the {what}"
         if self._finishing:
@@ -297,33 +243,26 @@ class LiveWireTool(Tool):
 
     def _pieces(self) -> list[Points]:
         """The fixed segments, straight where they are not known yet, and the loose one to the mouse."""
-        ends = [*self.anchors[1:], *self.anchors[:1]]
+        ends = [*self.points[1:], *self.points[:1]]
         pieces = [
             np.array([start, end]) if segment is None else segment
-            for start, end, segment in zip(self.anchors, ends, self._segments, strict=False)
+            for start, end, segment in zip(self.points, ends, self._segments, strict=False)
         ]
-        if self._at is not None and self.anchors and not self._finishing:
+        if self._at is not None and self.points and not self._finishing:
             loose = self._segment_to(self._at)
-            pieces.append(np.array([self.anchors[-1], self._at]) if loose is None else loose)
+            pieces.append(np.array([self.points[-1], self._at]) if loose is None else loose)
         return pieces
 
     def overlay_box(self) -> Box | None:
         """Around all segments, and where a click would snap to."""
         snap = [] if self._snap is None else [np.array([self._snap.xy])]
-        if not self.anchors and not snap:
+        if not self.points and not snap:
             return None
-        points = np.vstack([np.array(self.anchors).reshape(-1, 2), *self._pieces(), *snap])
+        points = np.vstack([np.array(self.points).reshape(-1, 2), *self._pieces(), *snap])
         (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
         return x0, y0, x1, y1
 
-    def paint_overlay(self, painter: QPainter) -> None:
-        """The wire and its anchors, what it would enclose tinted, and where a click would snap to."""
-        if self.anchors:
-            self._paint_wire(painter)
-        if self._snap is not None:
-            paint_snap(painter, self.context, self._snap)
-
-    def _paint_wire(self, painter: QPainter) -> None:
+    def _paint_outline(self, painter: QPainter) -> None:
         color = self.context.drawing_color
         pieces = self._pieces()
         if pieces:
@@ -334,7 +273,6 @@ class LiveWireTool(Tool):
             tint.setAlpha(40)
             painter.fillPath(path, tint)
             draw_line(painter, path, color, 2.0)
-        anchors = self.context.points_to_screen(np.array(self.anchors))
+        anchors = self.context.points_to_screen(np.array(self.points))
         draw_handles(painter, anchors)
-        if self._closing:
-            draw_handle(painter, QPointF(*anchors[0]), HANDLE_HOT, HANDLE_RADIUS + 2.5)
+        self._paint_start(painter, (anchors[0, 0], anchors[0, 1]))

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeAlias
 
 import numpy as np
-from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPainterPath
 
 from app.canvas.context import ToolContext
 from app.canvas.outlines import Box
-from app.canvas.painting import draw_handle, draw_handles, draw_line, polygon_of
+from app.canvas.painting import draw_handles, draw_line, polygon_of
 from app.canvas.shape_index import union
-from app.canvas.style import DRAG_START, HANDLE_HOT, HANDLE_RADIUS
-from app.canvas.tools.base import Pointer, Tool
-from app.canvas.tools.half_drawn import BRING_BACK_HINT, DroppedOutlines, brings_back, steers, takes_back
-from app.canvas.tools.snap_mark import paint_snap
+from app.canvas.tools.base import Pointer
+from app.canvas.tools.half_drawn import BRING_BACK_HINT
+from app.canvas.tools.outline import OutlineTool
 from core.annotation.commands import XY
 from core.annotation.document import Change
 from core.annotation.model import Shape, ShapeType, frozen_points
-from core.polygons.snapping import Snap
 
 ASKING_HINT: Final = "Choose a label for it; Esc goes back to drawing"
 _MODIFIERS: Final = {
@@ -28,21 +26,19 @@ _MODIFIERS: Final = {
     Qt.Key.Key_Control: Qt.KeyboardModifier.ControlModifier,
     Qt.Key.Key_Alt: Qt.KeyboardModifier.AltModifier,
 }
+_Drawn: TypeAlias = tuple[list[XY], list[int]]
+"""Points, and how many there were before each press."""
 
 
-class PathTool(Tool):
-    """A click adds a point; Enter, Space or a double-click finishes; Backspace or Ctrl+Z takes one back.
+class PathTool(OutlineTool[_Drawn]):
+    """A click adds a point.
 
     The second press of a double-click adds nothing, and its first one nothing that is already there: a
     double-click on the last point finishes the shape as it stands.
 
-    Points snap to vertices and edges of other shapes; Alt suspends that. With Shift, when the last point and
-    this one lie on the same outline, the vertices between them are taken along, so that the border is shared
-    exactly; Ctrl+Shift goes the other way round. So it is with outlines that touch each other.
-
-    Where a label has to be asked for, the finished outline stays in sight until the shape is in the document.
-    When the question is cancelled it is half drawn again. An outline that Esc, another tool or another image
-    ended is brought back by Backspace: sixty points are not lost by one key.
+    With Shift, when the last point and this one lie on the same outline, the vertices between them are taken
+    along, so that the border is shared exactly; Ctrl+Shift goes the other way round. So it is with outlines
+    that touch each other.
     """
 
     shape_type: ClassVar[ShapeType]
@@ -50,36 +46,22 @@ class PathTool(Tool):
 
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)
-        self.points: list[XY] = []
         self._steps: list[int] = []  # how many points there were before each press
-        self._at: XY | None = None
-        self._snap: Snap | None = None
         self._border: list[XY] = []  # what Shift takes along
         self._borders_here = False
         self._pointer: Pointer | None = None
-        self._closing = False
-        self._asking = False
-        self._dropped: DroppedOutlines[tuple[list[XY], list[int]]] = DroppedOutlines(context)
-
-    @property
-    def busy(self) -> bool:
-        """Is a shape half drawn?"""
-        return bool(self.points)
-
-    def cancel(self) -> None:
-        """Drop the half-drawn shape; Backspace brings it back."""
-        if len(self.points) > 1:
-            self._dropped.keep((self.points, self._steps))
-        self._begin()
 
     def _begin(self) -> None:
         """Nothing is drawn."""
-        self.points = []
+        super()._begin()
         self._steps = []
-        self._snap = None
         self._border = []
-        self._closing = False
-        self._asking = False
+
+    def _unfinished(self) -> _Drawn:
+        return self.points, self._steps
+
+    def _resume(self, unfinished: _Drawn) -> None:
+        self.points, self._steps = unfinished
 
     def document_changed(self, change: Change) -> None:
         """The shape that was finished is in the document: the next one begins."""
@@ -114,53 +96,26 @@ class PathTool(Tool):
         """Draw the rubber line to here."""
         self._follow(pointer)
 
-    def release(self, pointer: Pointer) -> None:
-        """The context menu belongs to the right button while nothing is drawn."""
-        if pointer.right and not self.busy:
-            self.context.request_menu(pointer.global_pos)
-
-    def double_click(self, pointer: Pointer) -> None:
-        """Finish, if enough is there."""
-        if pointer.left and self.busy:
-            self._drop_doubled_point()
-            self.finish()
-
     def leave(self) -> None:
         """Without the mouse there is no rubber line."""
-        self._at = self._snap = None
+        super().leave()
         self._border = []
-        self._closing = False
 
     def _follow(self, pointer: Pointer) -> None:
-        self._closing = self.snaps_to_start(pointer)
-        self._snap = None if self._closing or pointer.alt else self.context.snap(pointer.xy)
-        if self._closing:
-            self._at = self.points[0]
-        else:
-            self._at = self.context.clamp(pointer.xy) if self._snap is None else self._snap.xy
+        at = self._aim(pointer)
         self._pointer = pointer
         self._border, self._borders_here = [], False
         if self.points and (self._closing or self._snap is not None):
-            way = self.context.snapper.border(
-                self.points[-1], self._at, longer=pointer.ctrl, across=pointer.shift
-            )
+            way = self.context.snapper.border(self.points[-1], at, longer=pointer.ctrl, across=pointer.shift)
             if way is not None and len(way):
                 self._borders_here = True
                 self._border = [(x, y) for x, y in way.tolist()] if pointer.shift else []
 
-    def _drop_doubled_point(self) -> None:
-        if len(self.points) >= 2 and self.context.close_on_screen(
-            self.points[-1], self.points[-2], DRAG_START
-        ):
-            self._take_back()
-
     def _take_back(self) -> None:
         """Undo the last press, with all the points it brought."""
         del self.points[self._steps.pop() :]
-
-    def snaps_to_start(self, pointer: Pointer) -> bool:
-        """Would a press here close the shape?"""
-        return False
+        self._border = []
+        self._closing = self._asking = False
 
     def ends_at(self, pointer: Pointer) -> bool:
         """Does the point just added end the shape?"""
@@ -179,32 +134,9 @@ class PathTool(Tool):
 
     # --- keys ---------------------------------------------------------------------------------------------
 
-    def claims(self, event: QKeyEvent) -> bool:
-        """What finishes, drops and takes back while a shape is half drawn; then what brings it back."""
-        return steers(event) if self.busy else brings_back(event) and bool(self._dropped)
-
     def key(self, event: QKeyEvent) -> bool:
         """Finish, cancel, take back; Shift, Ctrl and Alt show what they change."""
-        if event.key() in _MODIFIERS:
-            return self._modifiers_changed(event)
-        if not self.claims(event):
-            return False
-        if not self.busy:
-            self._bring_back()
-        elif takes_back(event):
-            self._take_back()
-            self._border = []
-            self._closing = self._asking = False
-        elif event.key() == Qt.Key.Key_Escape:
-            self.cancel()
-        elif not event.isAutoRepeat():
-            self.finish()
-        return True
-
-    def _bring_back(self) -> None:
-        dropped = self._dropped.take()
-        if dropped is not None:
-            self.points, self._steps = dropped
+        return self._modifiers_changed(event) if event.key() in _MODIFIERS else super().key(event)
 
     def key_released(self, event: QKeyEvent) -> bool:
         """Shift, Ctrl and Alt show what they no longer change."""
@@ -229,14 +161,7 @@ class PathTool(Tool):
             ends.append(self._at)
         return union((x, y, x, y) for x, y in ends) if ends else None
 
-    def paint_overlay(self, painter: QPainter) -> None:
-        """The points so far, the line to the mouse, and where a press would snap to."""
-        if self.points:
-            self._paint_path(painter)
-        if self._snap is not None:
-            paint_snap(painter, self.context, self._snap)
-
-    def _paint_path(self, painter: QPainter) -> None:
+    def _paint_outline(self, painter: QPainter) -> None:
         color = self.context.drawing_color
         placed = self.context.points_to_screen(np.array(self.points))
         whole = (
@@ -256,8 +181,7 @@ class PathTool(Tool):
             draw_line(painter, rubber, color, 1.5)
         draw_handles(painter, placed)
         draw_handles(painter, whole[len(placed) : -1])
-        if self._closing:
-            draw_handle(painter, QPointF(*placed[0]), HANDLE_HOT, HANDLE_RADIUS + 2.5)
+        self._paint_start(painter, (placed[0, 0], placed[0, 1]))
 
     def paint_fill(self, painter: QPainter, points: np.ndarray, color: QColor) -> None:
         """Tint what would be inside, for shapes that have an inside."""

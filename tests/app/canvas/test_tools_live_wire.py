@@ -177,7 +177,7 @@ def test_anchors_snap_to_neighbours_as_points_of_polygons_do(make_desk, square):
     assert [200, 100] in drawn
     assert [200, 200] in drawn
     desk.click(201, 99, ALT)  # suspends it
-    assert desk.view._tool.anchors[0] != (200, 100)
+    assert desk.view._tool.points[0] != (200, 100)
 
 
 @pytest.mark.parametrize("wait", [True, False])
