@@ -277,19 +277,28 @@ class DoubtWiring(Wiring):
         if prediction is None:
             self._bar.set_sureness("")
             return
-        share, whole = self._visible_confidence(prediction.confidence.unpack())
-        self._bar.set_sureness(sureness(prediction, share), sureness_detail(prediction, share, whole=whole))
+        confidence, classes = prediction.confidence.unpack(), prediction.classes.unpack()
+        view, whole = self._visible_part(confidence)
+        confidence, classes = confidence[view], classes[view]
+        background = self._session.classes.background
+        objects = classes != (UNLABELLED if background is None else background)
+        # Most of most images is background that nobody doubts: it would make every prediction look sure.
+        any_object = bool(objects.any())
+        mean = float(confidence[objects].mean() if any_object else confidence.mean()) / 255
+        detail = sureness_detail(prediction, mean, whole=whole, objects=any_object)
+        self._bar.set_sureness(sureness(prediction, mean), detail)
 
-    def _visible_confidence(self, confidence: NDArray[np.uint8]) -> tuple[float, bool]:
-        """Mean confidence 0..1 of what the view shows, and whether that is all of the image."""
+    def _visible_part(self, confidence: NDArray[np.uint8]) -> tuple[tuple[slice, slice], bool]:
+        """Rows and columns of what the view shows of a map, and whether that is all of the image."""
         height, width = confidence.shape
         view = self._canvas.mapToScene(self._canvas.viewport().rect()).boundingRect()
         seen = view.intersected(QRectF(0, 0, width, height)).toAlignedRect()
         x0, y0, x1, y1 = seen.left(), seen.top(), seen.right() + 1, seen.bottom() + 1
-        part = confidence[max(0, y0) : y1, max(0, x0) : x1]
-        if not part.size:
-            part = confidence
-        return float(part.mean()) / 255, part.size == confidence.size
+        part = slice(max(0, y0), y1), slice(max(0, x0), x1)
+        shown = confidence[part].size
+        if not shown:
+            return (slice(None), slice(None)), True
+        return part, shown == confidence.size
 
     def _tell_age(self, _changed: object = None) -> None:
         prediction, current = self._controller.prediction, self._session.current

@@ -323,6 +323,8 @@ class LearningController(QObject):
             self._set_state("idle")
         elif event.during == "Export":
             self._exports_under_way -= 1
+        elif event.during == "AuditLabels":
+            level = "info"  # what is missing stands in the audit's own list
         self._session.message.emit(event.text, level)
 
     def _on_engine_state(self, state: str, sentence: str) -> None:

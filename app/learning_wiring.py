@@ -13,7 +13,7 @@ from PySide6.QtCore import QTimer
 from app.canvas.view import CanvasView
 from app.drawn_images import DrawnImages
 from app.kept_training import KEY, kept, restored
-from app.overlay_words import OverlayWords
+from app.overlay_words import GUESSED, GUESSED_DETAIL, OverlayWords
 from app.panels.prediction_bar import PredictionBar
 from app.panels.run_history import RunSummary
 from app.panels.training_panel import TrainingPanel
@@ -252,6 +252,8 @@ class LearningWiring(Wiring):
         shown = self._shown
         self._bar.set_prediction_available(shown is not None, self._words.without())
         self._bar.set_source("" if shown is None else self._words.of(shown))
+        guessed = shown is not None and shown.weak_background
+        self._bar.set_caveat(*((GUESSED, GUESSED_DETAIL) if guessed else ("", "")))
 
     def _absence(self) -> str:
         return self._bar.absence

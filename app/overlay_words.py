@@ -158,6 +158,13 @@ def behind(prediction: Prediction, *, edits: int, seconds: float, training: bool
     return f"{format_age(seconds)} old" if training and seconds >= OLD_S else ""
 
 
+GUESSED: Final = "background guessed"
+"""Said while undrawn pixels stand in for background."""
+GUESSED_DETAIL: Final = (
+    "Too little is labelled as background yet: what is not drawn counts for it, a little. Mark an image as"
+    " done once all in it is drawn, or a finished area of it, and it need not be guessed any more."
+)
+
 NOT_TESTED: Final = "not yet tested"
 """Said in place of a confidence that nobody has held against labels."""
 NOT_TESTED_DETAIL: Final = (
@@ -170,16 +177,34 @@ def sureness(prediction: Prediction, confidence: float) -> str:
     """A mean confidence 0..1 as "87 % sure", where a score on unknown images stands behind it."""
     if not is_tested(prediction):
         return NOT_TESTED
-    return f"{min(99, int(100 * confidence)) if confidence < 1 else 100} % sure"
+    return f"{sure_percent(confidence)} % sure"
 
 
-def sureness_detail(prediction: Prediction, confidence: float, *, whole: bool) -> str:
-    """What "87 % sure" means, and how far it can be believed."""
+def sureness_detail(prediction: Prediction, confidence: float, *, whole: bool, objects: bool = True) -> str:
+    """What "87 % sure" means, and how far it can be believed.
+
+    Args:
+        prediction: what is shown.
+        confidence: mean 0..1 over the pixels that are shown as an object, or over all where none is.
+        whole: of the whole image, not of a part of it.
+        objects: whether any pixel is shown as an object.
+    """
     if not is_tested(prediction):
         return NOT_TESTED_DETAIL
     where = "of this image" if whole else "in view"
-    said = f"On average the classes shown {where} are {confidence:.1%} likely, as the network sees it."
+    right = sure_percent(confidence)
+    said = f"Of 100 pixels {where} that it shows as an object it expects {right} to be right."
+    if not objects:
+        said = f"It shows no object {where}, and expects that to be right for {right} of 100 pixels."
     error = prediction.calibration_error
     if error is None:
         return f"{said} How far that can be believed has not been measured."
-    return f"{said} Such figures are off by {error:.2f} on average (expected calibration error)."
+    return (
+        f"{said} On images that it had not learned from, such expectations were off by"
+        f" {100 * error:.0f} in 100 (expected calibration error {error:.2f})."
+    )
+
+
+def sure_percent(confidence: float) -> int:
+    """A mean confidence 0..1 as a whole percentage that is 100 only where nothing is in doubt."""
+    return min(99, int(100 * confidence)) if confidence < 1 else 100

@@ -18,7 +18,7 @@ from app.image_editor import ImageEditor
 from app.image_status import Problem, StatusBoard
 from app.open_project import OpenProject
 from app.opening import Opened, open_target
-from app.saved_copy import save_copy
+from app.saved_copy import CopySaving
 from app.session_state import CurrentImage
 from app.shown_image import ShownImage
 from app.undo import Undo
@@ -56,6 +56,8 @@ class Session(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._reader = TaskRunner(2, self)
+        self._copies = CopySaving(self._reader, self)
+        self._copies.message.connect(self.message)
         self._opened: OpenProject | None = None
         self._open_task: Task | None = None
         self.editor = ImageEditor(self)
@@ -359,16 +361,7 @@ class Session(QObject):
         """Write the current annotation as a labelme JSON elsewhere."""
         if self.current is None or self.current.document is None:
             return
-        snapshot, image_path = self.current.document.snapshot(), self.current.entry.image_path
-        task = self._reader.run(save_copy, snapshot, image_path, target, doing=f"saving {target}")
-        task.done.connect(self._on_copy_saved)
-        task.failed.connect(self._on_copy_failed)
-
-    def _on_copy_saved(self, target: Path) -> None:
-        self.message.emit(f"A copy was saved as {target}.", "info")
-
-    def _on_copy_failed(self, sentence: str) -> None:
-        self.message.emit(sentence, "error")
+        self._copies.save(self.current.document.snapshot(), self.current.entry.image_path, target)
 
     def resolve_conflict(self, key: str, choice: ConflictChoice) -> None:
         """Answer `conflict_found`: "reload" theirs, keep "mine", or "both" (their file is kept beside)."""

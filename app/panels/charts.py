@@ -59,6 +59,7 @@ class LiveChart(Themed, QWidget):
         self._hovered_x = math.nan
         self._interval: Interval | None = None
         self._kind = ""
+        self._anew_at = -math.inf  # the step from which values can be compared with the last one
         self._repaint = QTimer(self, singleShot=True, interval=REPAINT_INTERVAL_MS)
         self._repaint.timeout.connect(self._on_repaint)
 
@@ -108,10 +109,16 @@ class LiveChart(Themed, QWidget):
         self._interval, self._kind = interval, kind
         self._schedule()
 
+    def begin_anew(self) -> None:
+        """The last point cannot be compared with those before it: the best is one of those from it on."""
+        self._anew_at = float(self.series.steps[-1]) if len(self.series) else -math.inf
+        self._schedule()
+
     def clear(self) -> None:
         """Start over."""
         self.series.clear()
         self._interval, self._kind = None, ""
+        self._anew_at = -math.inf
         self._schedule()
 
     def set_axis(self, axis: XAxis) -> None:
@@ -152,6 +159,13 @@ class LiveChart(Themed, QWidget):
     def _xs(self) -> NDArray[np.float64]:
         return self.series.seconds if self._axis == "time" else self.series.steps
 
+    def _best(self) -> int | None:
+        """Where the best of the comparable points is."""
+        if not self._mark_best:
+            return None
+        first = min(int(np.searchsorted(self.series.steps, self._anew_at)), len(self.series) - 1)
+        return first + int(self.series.values[first:].argmax())
+
     def _on_repaint(self) -> None:
         if not len(self.series):
             self._stack.setCurrentWidget(self._empty)
@@ -161,7 +175,7 @@ class LiveChart(Themed, QWidget):
         self.prepare()
         assert self._plot is not None
         self._stack.setCurrentWidget(self._plot)
-        best = int(self.series.values.argmax()) if self._mark_best else None
+        best = self._best()
         self._plot.draw(
             self._xs(),
             self.series.values if self._raw_shown else None,
@@ -175,8 +189,7 @@ class LiveChart(Themed, QWidget):
     def _on_hovered(self, x: float) -> None:
         self._hovered_x = x
         if len(self.series):
-            best = int(self.series.values.argmax()) if self._mark_best else None
-            self._write_heading(best)
+            self._write_heading(self._best())
 
     def _write_heading(self, best: int | None) -> None:
         """The value under the mouse, else the last and the best one."""

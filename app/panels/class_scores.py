@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.panels.parts import ElidedLabel, IconButton, draw_swatch, label, sentence
+from app.panels.parts import ElidedLabel, IconButton, capital, draw_swatch, label, sentence
 from app.panels.rows import one_line_rows, paint_elided, row_size
 from app.score_words import MEANINGS, images_words
 from app.theme import SPACE, tokens
@@ -247,7 +247,7 @@ class ClassScores(QWidget):
         self._explanation.set_role(
             "warning" if event.on != "training" and event.images < FEW_IMAGES else "small"
         )
-        gained = "" if event.gain is None else event.gain.sentence
+        gained = "" if event.gain is None else capital(event.gain.sentence)
         self._gain.setText(gained)
         self._gain.setVisible(bool(gained))
         self.confusion_button.setEnabled(bool(event.confusion))

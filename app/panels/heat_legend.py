@@ -9,13 +9,14 @@ from PySide6.QtGui import QBrush, QColor, QLinearGradient, QPainter, QPainterPat
 from PySide6.QtWidgets import QSlider, QStyle, QStyleOptionSlider, QWidget
 
 from app.canvas.heat import heat_rgb, heat_strength
+from app.panels.tips import WrappedTip
 from app.theme import tokens
 
 _STOPS: Final = 16
 _GROOVE: Final = 8
 
 
-class HeatLegend(QSlider):
+class HeatLegend(WrappedTip, QSlider):
     """A bar from "sure" to "doubtful" in the canvas' colours; its handle is the heat's opacity, percent."""
 
     def __init__(self, parent: QWidget | None = None) -> None:

@@ -76,6 +76,8 @@ class AuditPanel(QWidget):
         self.heading.add_tool(self._count, 1)
         self.heading.add_tool(self.audit_button)
         self._list = ListOrNote(self.view, START_NOTE)
+        self.start_button = IconPushButton("question", "Audit the labels")
+        self._list.add_button(self.start_button)
         self._progress = QProgressBar()
         self._progress.setTextVisible(False)
         self._doing = ElidedLabel("", "small")
@@ -118,6 +120,7 @@ class AuditPanel(QWidget):
 
     def _connect(self) -> None:
         self.audit_button.clicked.connect(self.audit_requested)
+        self.start_button.clicked.connect(self.audit_requested)
         self.cancel_button.clicked.connect(self.cancel_requested)
         self.fix_button.clicked.connect(self.fix)
         self.confirm_button.clicked.connect(self.confirm)
@@ -148,6 +151,7 @@ class AuditPanel(QWidget):
         self._doing.set_text("")
         self._summary.hide()
         self.audit_button.setEnabled(False)
+        self.start_button.hide()
         self._list.set_note(RUNNING_NOTE)
 
     def set_progress(self, done: int, steps: int, doing: str) -> None:
@@ -168,6 +172,7 @@ class AuditPanel(QWidget):
         self._summary.set_text(summary, detail)
         self._summary.setVisible(bool(summary))
         self.audit_button.setEnabled(True)
+        self.start_button.setVisible(note == START_NOTE)
         self._list.set_note(note)
 
     def clear(self) -> None:

@@ -9,6 +9,7 @@ from PySide6.QtGui import QColor, QIcon, QPainter, QPaintEvent, QPixmap, QResize
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
 
 from app.icons import icon, icon_pixmap
+from app.panels.tips import WrappedTip
 from app.theme import Themed, Tokens, set_property
 
 ICON_SIZE: Final = QSize(16, 16)
@@ -50,12 +51,15 @@ def format_share(share: float) -> str:
     return f"{percent:.1f} %" if percent < 9.95 else f"{percent:.0f} %"
 
 
+def capital(text: str) -> str:
+    """The text with a capital first, unless it starts with a name."""
+    first = text.split(" ", 1)[0]
+    return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
+
+
 def sentence(text: str) -> str:
     """A message as a person writes it: a capital first unless it starts with a name, and a full stop."""
-    first = text.split(" ", 1)[0]
-    start = text[:1].upper() if first.isalpha() and first.islower() else text[:1]
-    end = "." if text and text[-1].isalnum() else ""
-    return start + text[1:] + end
+    return capital(text) + ("." if text and text[-1].isalnum() else "")
 
 
 def label(text: str = "", role: str = "", parent: QWidget | None = None) -> QLabel:
@@ -182,7 +186,7 @@ class IconLabel(Themed, QWidget):
         painter.drawPixmap(0, 0, pixmap)
 
 
-class ElidedLabel(QLabel):
+class ElidedLabel(WrappedTip, QLabel):
     """A one-line label that shortens its text with an ellipsis and tells the whole of it as tooltip."""
 
     def __init__(

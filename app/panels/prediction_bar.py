@@ -102,6 +102,7 @@ class PredictionBar(QFrame):
         self._source = ""
         self._age = ""
         self._sureness = ""
+        self._caveat = ("", "")
         self._detail = ""
         self.set_opacity(0.45)
         self.set_heat(0.7)
@@ -185,16 +186,24 @@ class PredictionBar(QFrame):
             self._sureness, self._detail = text, detail
             self._tell()
 
+    def set_caveat(self, text: str, detail: str = "") -> None:
+        """What else to know before it is believed: "background guessed"; `detail` for the tooltip."""
+        if (text, detail) != self._caveat:
+            self._caveat = text, detail
+            self._tell()
+
     def _tell(self) -> None:
         """The facts first, for room is short: what to press is left out first, then how old it is."""
         if not self._available:
             self._facts.set_texts([self.absence])
             return
-        source, age, sure = self._source, self._age, self._sureness
+        source, age, sure, (caveat, why) = self._source, self._age, self._sureness, self._caveat
         name = source.partition(",")[0]
-        lines = [[source, age, sure, HINT], [source, age, sure], [source, sure], [name, sure], [sure or name]]
+        lines = [[source, age, sure, caveat, HINT], [source, age, sure, caveat], [source, sure, caveat]]
+        lines += [[name, sure, caveat], [name, sure], [sure or name]]
         texts = [_BETWEEN.join(part for part in line if part) for line in lines]
-        self._facts.set_texts(list(dict.fromkeys(texts)), self._detail)
+        detail = "\n\n".join(part for part in (self._detail, why) if part)
+        self._facts.set_texts(list(dict.fromkeys(texts)), detail)
 
     def _enable(self) -> None:
         shown = self._available and self.prediction.isChecked()

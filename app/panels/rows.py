@@ -94,9 +94,16 @@ class ListOrNote(QStackedWidget):
         page = QWidget()
         layout = QVBoxLayout(page)
         layout.setContentsMargins(SPACE * 2, SPACE * 2, SPACE * 2, SPACE)
-        layout.addWidget(self._note, 1)
+        layout.addWidget(self._note)
+        self._below = layout
+        layout.addStretch(1)
         self.addWidget(page)
         self.addWidget(view)
+
+    def add_button(self, button: QWidget) -> None:
+        """Put a button below the note."""
+        self._below.insertSpacing(1, SPACE)
+        self._below.insertWidget(2, button, 0, Qt.AlignmentFlag.AlignHCenter)
 
     def show_list(self, shown: bool) -> None:
         """The list, or the note."""

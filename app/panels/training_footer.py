@@ -9,7 +9,7 @@ from typing import Final, Literal
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
-from app.panels.parts import ElidedLabel, IconLabel, format_age, format_bytes, format_duration
+from app.panels.parts import ElidedLabel, IconLabel, capital, format_age, format_bytes, format_duration
 from app.theme import SPACE
 from core.learning.events import StepDone
 
@@ -139,7 +139,7 @@ class TrainingFooter(QWidget):
         self._notice_icon.set_icon(icon_name, token)
         self._notice_icon.show()
         self._notice.set_role({"info": "small", "warning": "warning", "error": "error"}[level])
-        self._notice.set_text(text, detail)
+        self._notice.set_text(capital(text), detail)
         running = progress is not None and progress < 1
         self._progress.setVisible(running)
         self._progress.setValue(round(1000 * progress) if progress is not None else 0)
@@ -158,7 +158,7 @@ class TrainingFooter(QWidget):
         self._write_overlay()
 
     def set_aging(self, aging: bool) -> None:
-        """Whether a newer prediction is to be had all the time: else one that is old is up to date all the same."""
+        """Whether newer predictions come all the time; else one that is old is up to date all the same."""
         self._aging = aging
         if self._overlay:
             self._write_overlay()

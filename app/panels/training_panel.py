@@ -220,6 +220,8 @@ class TrainingPanel(QWidget):
     def _on_validated(self, event: Validated) -> None:
         if event.miou is not None:
             self.miou.append(event.step, event.seconds, event.miou)
+            if event.gain is not None and event.gain.anew:
+                self.miou.begin_anew()
         self.footer.set_seconds(event.seconds)
         self._show_score(event)
 

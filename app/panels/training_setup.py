@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
 
 from app.kept_training import USUAL
 from app.panels.parts import ElidedLabel, IconButton
+from app.panels.tips import WrappedTip
 from app.panels.training_fields import FIELDS, back_to_preset, changed
 from app.panels.training_footer import COUNTED
 from app.theme import SPACE
@@ -324,7 +325,7 @@ class TrainingSetup(QWidget):
         self._on_choice_changed()
 
 
-class ElidedComboBox(QComboBox):
+class ElidedComboBox(WrappedTip, QComboBox):
     """Shortens what is chosen with an ellipsis where Qt would cut a letter in two."""
 
     def paintEvent(self, event: QPaintEvent) -> None:

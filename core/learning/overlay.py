@@ -246,6 +246,7 @@ class OverlayWeights:
             scored_on=origin.scored_on,
             scored_images=origin.scored_images,
             calibration_error=origin.calibration_error,
+            weak_background=speakers.instant is not None and speakers.instant.weak_background,
         )
         return prediction, opinions
 

@@ -15,9 +15,10 @@ import pytest
 import shiboken6
 from PIL import Image
 from PySide6.QtCore import QPoint, QPointF, Qt, QThread
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
 from app.main_window import MainWindow
+from app.panels.training_panel import TrainingPanel
 from app.settings import Settings
 from app.theme import apply_theme
 from app.workers.trainer_thread import TrainerThread
@@ -143,6 +144,12 @@ def shown(qtbot) -> Callable[..., QWidget]:
     return show
 
 
+@pytest.fixture
+def panel(shown: Callable[..., QWidget], dressed: None) -> TrainingPanel:
+    """The training panel by itself, wide enough for curves and scores."""
+    return shown(TrainingPanel(), 1200, 210)
+
+
 class QuietTrainer(TrainerThread):
     """Remembers what the engine would be told, and never starts one."""
 
@@ -202,6 +209,15 @@ class WindowBench:
         for corner in ((x, y), (x + side, y), (x + side, y + side), (x, y + side)):
             self.click(*corner)
         self.key(Qt.Key.Key_Return)
+
+    def wait_saved(self) -> None:
+        self._qtbot.waitUntil(lambda: self.session.save_state.kind == "saved")
+
+    def dialog(self, kind: type[QDialog]) -> QDialog:
+        """The dialog of this kind that is on show, or will be."""
+        dialogs = lambda: [each for each in self.window.findChildren(kind) if each.isVisible()]  # noqa: E731
+        self._qtbot.waitUntil(lambda: bool(dialogs()))
+        return dialogs()[0]
 
     def labels(self) -> list[str]:
         current = self.session.current

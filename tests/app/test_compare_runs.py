@@ -21,11 +21,12 @@ from core.annotation.model import ClassList, LabelClass
 from core.learning.bootstrap import Interval
 from core.learning.commands import CompareLabels, PredictWithRun
 from core.learning.comparison import ComparedRun, Curve
-from core.learning.events import LabelsCompared, Prediction, RunPrediction, Validated
+from core.learning.events import LabelsCompared, RunPrediction, Validated
 from core.learning.gain import Gain
 from core.learning.packed_mask import PackedMask
 from core.learning.revisions import Unseen
 from core.learning.runs import BestScore
+from tests.app.engine_events import prediction
 
 pytestmark = pytest.mark.usefixtures("dressed")
 
@@ -282,11 +283,7 @@ def test_comparing_asks_the_engine_about_the_image_on_show(
 
 def test_the_prediction_bar_says_what_its_run_has_not_seen(qtbot: QtBot, opened) -> None:
     key, size = opened.session.current.entry.key, opened.session.current.size_hw
-    pixels = PackedMask.pack(np.zeros(size, np.uint8))
-    shown_now = Prediction(
-        key=key, revision=0, weights_version=1, classes=pixels, confidence=pixels, source="U-Net",
-        seconds=0.1, run="runs/first",
-    )  # fmt: skip
+    shown_now = prediction(key, np.zeros(size, np.uint8), run="runs/first")
     opened.trainer.event_received.emit(shown_now)
     opened.window.parts.progress._ask_timer.setInterval(1)
     opened.window.parts.progress._ask_timer.start()

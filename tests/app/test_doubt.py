@@ -14,8 +14,9 @@ from app.canvas.layer_cache import Frame
 from app.overlay_words import behind, sureness, sureness_detail
 from core.annotation.model import AnnotationState
 from core.learning.commands import LabelsChanged, WantUncertainty
-from core.learning.events import ImagesRated, Prediction, TrainingStarted, Uncertainty
+from core.learning.events import ImagesRated, Uncertainty
 from core.learning.packed_mask import PackedMask
+from tests.app.engine_events import prediction, started
 
 SIZE_HW = (240, 320)
 SPOTS = {"large": (40, 40, 60), "small": (220, 150, 40)}
@@ -45,10 +46,9 @@ def predicted(bench, key=None, *, sure=230, revision=0, source="U-Net", scored_o
     classes = np.zeros(SIZE_HW, np.uint8)
     x, y, side = SPOTS["large"]
     classes[y : y + side // 2, x : x + side] = 1
-    return Prediction(
-        key=key_of(bench) if key is None else key, revision=revision, weights_version=1,
-        classes=PackedMask.pack(classes), confidence=PackedMask.pack(np.full(SIZE_HW, sure, np.uint8)),
-        source=source, seconds=0.1, scored_on=scored_on,
+    return prediction(
+        key_of(bench) if key is None else key, classes, np.full(SIZE_HW, sure, np.uint8),
+        revision=revision, source=source, scored_on=scored_on,
     )  # fmt: skip
 
 
@@ -241,20 +241,28 @@ def test_the_bar_says_how_sure_what_is_in_view_is(bench, qtbot):
     assert "90 % sure" in bar.hint
     confidence = np.full(SIZE_HW, 255, np.uint8)
     confidence[:, :160] = 51
-    event = predicted(bench)
-    say(
-        bench,
-        Prediction(
-            key=event.key, revision=0, weights_version=2, classes=event.classes,
-            confidence=PackedMask.pack(confidence), source="U-Net", seconds=0.1, scored_on="cross-fit",
-        ),
-    )  # fmt: skip
+    every = np.ones(SIZE_HW, np.uint8)
+    say(bench, prediction(key_of(bench), every, confidence, weights_version=2, scored_on="cross-fit"))
     assert "60 % sure" in bar.hint
     assert "of this image" in bar.detail
     bench.canvas.set_zoom(16)
     bench.canvas.centerOn(50, 100)
     qtbot.waitUntil(lambda: "20 % sure" in bar.hint)
     assert "in view" in bar.detail
+
+
+def test_background_that_nobody_doubts_makes_no_prediction_look_sure(bench):
+    bar = bench.window.page.prediction_bar
+    classes, confidence = np.zeros(SIZE_HW, np.uint8), np.full(SIZE_HW, 255, np.uint8)
+    classes[:20, :20] = 1
+    confidence[:20, :20] = 153
+    say(bench, prediction(key_of(bench), classes, confidence, weights_version=2, scored_on="validation"))
+    assert "60 % sure" in bar.hint
+    assert "shows as an object" in bar.detail
+    classes[:] = 0
+    say(bench, prediction(key_of(bench), classes, confidence, weights_version=3, scored_on="validation"))
+    assert "99 % sure" in bar.hint
+    assert "shows no object" in bar.detail
 
 
 @pytest.mark.parametrize("scored_on", [None, "training"])
@@ -280,12 +288,8 @@ def test_edits_that_the_prediction_does_not_know_are_counted_while_it_learns(ben
     bar = bench.window.page.prediction_bar
     bench.draw_square(10, 10)
     assert "behind" not in bar.hint, "a network that does not learn is not behind"
-    run = TrainingStarted(
-        run="runs/a", model="unet", encoder=None, device="CPU", classes=bench.session.classes,
-        train_images=(), validation_images=(), weak_background=False,
-    )  # fmt: skip
     bench.window.controller.train(bench.window.training.config())
-    say(bench, run)
+    say(bench, started())
     qtbot.waitUntil(lambda: "1 edit behind" in bar.hint)
     told = labels_told(bench)
     say(bench, predicted(bench, revision=told[-1].revision))
@@ -297,10 +301,7 @@ def test_edits_that_the_prediction_does_not_know_are_counted_while_it_learns(ben
 
 
 def test_words_for_age_and_sureness():
-    of = Prediction(
-        key="a", revision=3, weights_version=1, classes=PackedMask((0, 0), b""),
-        confidence=PackedMask((0, 0), b""), source="Instant learner and U-Net, step 4", seconds=0.1,
-    )  # fmt: skip
+    of = prediction(revision=3, source="Instant learner and U-Net, step 4")
     assert behind(of, edits=1, seconds=0, training=False, live=True) == "1 edit behind"
     assert behind(of, edits=2, seconds=9, training=True, live=False) == "2 edits behind"
     assert behind(of, edits=2, seconds=9, training=False, live=False) == ""
@@ -312,11 +313,12 @@ def test_words_for_age_and_sureness():
     assert sureness(of, 0.9999) == "99 % sure"
     assert sureness(of, 1.0) == "100 % sure"
     said = sureness_detail(of, 0.876, whole=True)
-    assert said.startswith("On average the classes shown of this image are 87.6% likely")
-    assert "has not been measured" in said
-    assert "off by 0.03 on average" in sureness_detail(
-        replace(of, calibration_error=0.031), 0.876, whole=False
+    assert said.startswith(
+        "Of 100 pixels of this image that it shows as an object it expects 87 to be right."
     )
+    assert sureness_detail(of, 0.99, whole=False, objects=False).startswith("It shows no object in view")
+    assert "has not been measured" in said
+    assert "were off by 3 in 100" in sureness_detail(replace(of, calibration_error=0.031), 0.876, whole=False)
 
 
 # --- room -------------------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def drawn(opened, qtbot):
 
 
 def test_a_click_in_the_history_undoes_many_edits_in_one_repaint(drawn, qtbot):
-    qtbot.waitUntil(lambda: drawn.session.save_state.kind == "saved")
+    drawn.wait_saved()
     QApplication.processEvents()
     painted = PaintCounter(drawn.canvas.viewport())
     drawn.window.history.position_requested.emit(0)

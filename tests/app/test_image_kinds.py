@@ -103,7 +103,7 @@ def test_it_opens_upright_and_masks_agree_with_what_is_drawn(bench, qtbot, tmp_p
     # From pixel to pixel, by their centres: a screen pixel more or less must not count.
     bench.drag((SPOT[0] + 0.5, SPOT[1] + 0.5), (SPOT[2] - 0.5, SPOT[3] - 0.5))
     assert bench.labels() == ["nerve"]
-    qtbot.waitUntil(lambda: bench.session.save_state.kind == "saved")
+    bench.wait_saved()
     root = bench.session.project.layout.root
     bench.session.close()
     with Project.open(root, lock=False) as project:

@@ -97,6 +97,19 @@ def test_why_nothing_can_be_audited_stands_in_the_list(drawn):
     assert not drawn.window.audit.running
 
 
+def test_an_audit_begins_at_a_button_that_nobody_overlooks(drawn, qtbot):
+    panel = drawn.window.audit
+    drawn.window.tabs.show_panel(panel)
+    messages: list[tuple[str, str]] = []
+    drawn.session.message.connect(lambda text, level: messages.append((text, level)))
+    qtbot.mouseClick(panel.start_button, Qt.MouseButton.LeftButton)
+    assert drawn.trainer.sent[-1] == AuditLabels()
+    assert not panel.start_button.isVisible()
+    drawn.trainer.event_received.emit(Failed(during="AuditLabels", text="Label at least 2 images first."))
+    assert messages == [("Label at least 2 images first.", "info")]
+    assert panel.note == "Label at least 2 images first."
+
+
 def test_the_worst_come_first_and_enter_goes_there(drawn, qtbot):
     mild, worst = (
         suspect("scan000.png", shape_of(drawn, 0), VESSEL, loss=1.0),

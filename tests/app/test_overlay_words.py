@@ -12,36 +12,26 @@ import pytest
 from app.learning_wiring import read_history
 from app.overlay_words import OverlayWords
 from core.annotation.model import ClassList, LabelClass
-from core.learning.events import EngineReady, Failed, OverlayCompared, Prediction, TrainingStarted, Validated
+from core.learning.events import EngineReady, Failed, OverlayCompared, Prediction
 from core.learning.header import METADATA_KEY, WeightsHeader
-from core.learning.packed_mask import PackedMask
 from core.models.normalization import Normalization
 from core.project.project import Project
+from tests.app.engine_events import prediction, started, validated
 
 OLDER, NEW = "runs/2026-01-02_06-12-00-unet", "runs/2026-01-02_08-00-00-unet"
 
 
 def predicted(source: str, run: str | None, miou: float | None = None, key: str = "a.png") -> Prediction:
-    pixels = PackedMask.pack(np.zeros((48, 64), np.uint8))
     on, images = (None, None) if miou is None else ("validation", 4)
-    return Prediction(
-        key=key, revision=0, weights_version=1, classes=pixels, confidence=pixels, source=source, seconds=0.1,
-        run=run, miou=miou, scored_on=on, scored_images=images,
-    )  # fmt: skip
-
-
-def started(run: str) -> TrainingStarted:
-    return TrainingStarted(
-        run=run, model="unet", encoder=None, device="CPU", classes=ClassList(), train_images=(),
-        validation_images=(), weak_background=False,
-    )  # fmt: skip
-
-
-def validated(miou: float) -> Validated:
-    return Validated(
-        step=9, seconds=1.0, miou=miou, per_class_iou={}, pixel_accuracy=None, on="validation",
-        images=3, best=True,
-    )  # fmt: skip
+    return prediction(
+        key,
+        np.zeros((48, 64), np.uint8),
+        source=source,
+        run=run,
+        miou=miou,
+        scored_on=on,
+        scored_images=images,
+    )
 
 
 def compared(older: float, run: float | None, *, run_is_shown: bool = False) -> OverlayCompared:
@@ -56,7 +46,7 @@ def test_both_scores_are_said_while_the_older_prediction_is_shown() -> None:
     older = predicted("U-Net, run of 06:12", OLDER, miou=0.6)
     assert words.of(older) == "U-Net, run of 06:12, mIoU 0.60 on 4 held-out images"
     words.on_event(started(NEW))
-    words.on_event(validated(0.32))
+    words.on_event(validated(9, 0.32))
     assert words.of(older) == "U-Net, run of 06:12, mIoU 0.60 on 4 held-out images"
     assert words.on_event(compared(0.51, 0.32))
     assert words.of(older) == "U-Net, run of 06:12, mIoU 0.51 on 3 held-out images; new run at 0.32"
@@ -69,7 +59,7 @@ def test_a_run_that_has_taken_over_is_said_with_its_own_score() -> None:
     words.on_event(started(NEW))
     live = predicted("U-Net, step 40", NEW)
     assert words.of(live) == "U-Net, step 40"
-    words.on_event(validated(0.55))
+    words.on_event(validated(9, 0.55))
     words.on_event(compared(0.51, 0.55, run_is_shown=True))
     assert words.of(live) == "U-Net, step 40, mIoU 0.55 on 3 held-out images"
     words.on_event(started("runs/another"))
@@ -82,7 +72,7 @@ def test_a_run_that_has_taken_over_is_said_with_its_own_score() -> None:
 def test_a_run_s_score_is_not_passed_off_as_that_of_both_learners_together() -> None:
     words = OverlayWords()
     words.on_event(started(NEW))
-    words.on_event(validated(0.55))
+    words.on_event(validated(9, 0.55))
     said = words.of(predicted("Instant learner and U-Net, step 40", NEW))
     assert said == "Instant learner and U-Net, step 40; U-Net alone mIoU 0.55 on 3 held-out images"
 
@@ -139,7 +129,7 @@ def test_while_the_engine_starts_the_bar_names_the_run_that_is_loaded(bench, fol
     key = bench.session.current.entry.key
     run = str(folder_with_run / "runs" / "2026-01-02_06-12-00-unet")
     bench.trainer.event_received.emit(predicted("U-Net, run of 02 Jan, 06:12", run, miou=0.5, key=key))
-    said = "U-Net, run of 02 Jan, 06:12, mIoU 0.50 on 4 held-out images  ·  0 % sure  ·  Press Enter"
+    said = "U-Net, run of 02 Jan, 06:12, mIoU 0.50 on 4 held-out images  ·  100 % sure  ·  Press Enter"
     assert bar.hint.startswith(said)
 
 

@@ -9,9 +9,9 @@ from PySide6.QtCore import Qt
 
 from core.learning.commands import Train
 from core.learning.config import TrainConfig
-from core.learning.events import TrainingStarted
 from core.learning.run_status import RunLock, RunState, RunStatus, read_status, write_status
 from core.learning.runs import RunFolder
+from tests.app.engine_events import started
 
 
 def left_run(folder: Path, state: RunState = "going", *, name: str = "2026-01-02_06-12-00-unet") -> RunFolder:
@@ -59,12 +59,7 @@ def test_the_curves_of_a_resumed_run_begin_where_it_began(bench, folder, qtbot) 
         run.append_metrics({**dict.fromkeys(score), **row, **(score if step == 140 else {})})
     bench.open(folder)
     panel = bench.window.training
-    bench.trainer.event_received.emit(
-        TrainingStarted(
-            run=str(run.path), model="unet", encoder=None, device="CPU", classes=bench.session.classes,
-            train_images=(), validation_images=(), weak_background=False, resumed_step=140,
-        )
-    )  # fmt: skip
+    bench.trainer.event_received.emit(started(str(run.path), classes=bench.session.classes, resumed_step=140))
     qtbot.waitUntil(lambda: len(panel.loss.series) == 2)
     assert panel.loss.series.steps.tolist() == [70, 140], "steps after the checkpoint are done again"
     assert panel.scores.heading_text.startswith("mIoU 0.40 on 4 held-out images")

@@ -320,7 +320,7 @@ def test_a_locked_shape_is_left_alone_by_mouse_and_keys_until_it_is_unlocked(dra
         drawn.key(Qt.Key.Key_Delete)
     assert "locked" in told.args[0]
     assert len(shapes(drawn)) == 3
-    qtbot.waitUntil(lambda: drawn.session.save_state.kind == "saved")
+    drawn.wait_saved()
     path = drawn.session.current.entry.annotation_path
     assert [is_locked(s) for s in loads(path.read_bytes(), path).shapes] == [False, False, True]
     drawn.key(Qt.Key.Key_L, CTRL | SHIFT)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from core.annotation.model import UNLABELLED, AnnotationState
 from core.learning.blending import instant_share, mixed
 from core.learning.commands import LearnLive, Train
 from core.learning.events import Failed, Prediction, StepDone
@@ -44,6 +45,18 @@ def test_a_project_with_labels_shows_a_prediction_without_a_run(bench: EngineBen
     assert not bench.got(Failed)
     versions = [prediction.weights_version for prediction in bench.got(Prediction)]
     assert versions == sorted(versions)
+
+
+def test_it_is_said_while_undrawn_pixels_stand_in_for_background(bench: EngineBench) -> None:
+    bench.do(bench.watch(0))
+    bench.run()
+    assert not bench.got(Prediction)[-1].weak_background, "done images say what background is"
+    drawn = np.full((SIDE, SIDE), UNLABELLED, np.uint8)
+    drawn[:20, :20] = 1
+    begun = AnnotationState.IN_PROGRESS
+    bench.do(*(replace(bench.labels(number, drawn, 2), state=begun) for number in range(4)))
+    bench.run()
+    assert bench.got(Prediction)[-1].weak_background
 
 
 def test_a_correction_shows_in_the_image_that_is_watched(bench: EngineBench) -> None:

@@ -111,6 +111,12 @@ class LiveInstant:
         """What has learned the labels; None while there is nothing to show."""
         return self._learner if self.version else None
 
+    @property
+    def weak_background(self) -> bool:
+        """Whether undrawn pixels stand in for background in what it has learned."""
+        learner = self.learner
+        return learner is not None and learner.weak_background
+
     def new_learner(self) -> InstantLearner:
         """Another one on the same labels, which has not looked at them yet; where this one is switched off.
 

@@ -7,35 +7,25 @@ import pytest
 
 from app.prediction_cache import PredictionCache
 from app.run_recovery import RunRecovery
-from core.annotation.model import ClassList
 from core.learning.commands import Train
 from core.learning.config import TrainConfig
 from core.learning.engine_exit import EXIT_DEVICE_LOST, sentence_for_exit
-from core.learning.events import Checkpointed, Prediction, TrainingStarted
-from core.learning.packed_mask import PackedMask
+from core.learning.events import Checkpointed, Prediction
+from tests.app.engine_events import prediction, started
 
 
-def prediction(key: str, version: int = 1, side: int = 10) -> Prediction:
-    packed = PackedMask.pack(np.zeros((side, side), np.uint8))
-    return Prediction(
-        key=key,
-        revision=0,
-        weights_version=version,
-        classes=packed,
-        confidence=packed,
-        source="",
-        seconds=0.0,
-    )
+def predicted(key: str, version: int = 1, side: int = 10) -> Prediction:
+    return prediction(key, np.zeros((side, side), np.uint8), weights_version=version)
 
 
 def test_the_images_seen_last_keep_their_predictions() -> None:
     cache = PredictionCache(most_bytes=600)  # three predictions of 200 bytes
     for key in "abc":
-        assert cache.offer(prediction(key))
+        assert cache.offer(predicted(key))
     assert cache.get("a") is not None  # seen again: b is the oldest now
-    cache.offer(prediction("d"))
+    cache.offer(predicted("d"))
     assert [key for key in "abcd" if cache.get(key)] == ["a", "c", "d"]
-    cache.offer(prediction("huge", side=100))
+    cache.offer(predicted("huge", side=100))
     assert cache.get("huge") is not None
     assert cache.get("d") is None
 
@@ -43,28 +33,15 @@ def test_the_images_seen_last_keep_their_predictions() -> None:
 def test_replacing_and_forgetting_frees_the_room() -> None:
     cache = PredictionCache(most_bytes=400)
     for version in range(1, 6):
-        assert cache.offer(prediction("a", version))
-    cache.offer(prediction("b"))
+        assert cache.offer(predicted("a", version))
+    cache.offer(predicted("b"))
     assert cache.get("a") is not None
     cache.forget("a")
     cache.forget("a")
-    cache.offer(prediction("c"))
+    cache.offer(predicted("c"))
     assert [key for key in "abc" if cache.get(key)] == ["b", "c"]
     cache.clear()
     assert not [key for key in "abc" if cache.get(key)]
-
-
-def started(run: str) -> TrainingStarted:
-    return TrainingStarted(
-        run=run,
-        model="unet",
-        encoder=None,
-        device="CPU",
-        classes=ClassList(),
-        train_images=(),
-        validation_images=(),
-        weak_background=False,
-    )
 
 
 def test_nothing_is_resumed_when_nobody_trained() -> None:

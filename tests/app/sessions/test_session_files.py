@@ -1,0 +1,181 @@
+"""Files that are corrupt, vanish, are read-only or changed by another program while a project is open."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.annotation.commands import AddShapes
+from core.project.project import Project
+from tests.app.on_disk import labels_in
+from tests.app.sessions.conftest import add_class, draw, open_in, show, square
+
+
+def test_a_corrupt_annotation_blocks_its_image_and_is_never_overwritten(opened, qtbot):
+    path = opened.project.root / "scan001.json"
+    path.write_text("{ not json")
+    show(opened, qtbot, "scan001.png")
+    assert str(path) in opened.current.problem
+    assert opened.current.document is None
+    assert not opened.execute(AddShapes((square("nerve"),)))
+    assert opened.flush()
+    assert path.read_text() == "{ not json"
+    assert opened.statuses.get("scan001.png").problem
+    show(opened, qtbot, "scan002.png")
+    assert opened.current.problem is None
+
+
+def test_a_corrupt_annotation_that_is_mended_can_be_edited_at_once(opened, qtbot):
+    path = opened.project.root / "scan001.json"
+    path.write_text("{ not json")
+    show(opened, qtbot, "scan001.png")
+    path.unlink()
+    qtbot.waitUntil(lambda: opened.current.problem is None, timeout=5000)
+    assert not opened.statuses.get("scan001.png").problem
+
+
+def test_an_unreadable_image_says_so_and_the_rest_goes_on(opened, qtbot):
+    (opened.project.root / "scan001.png").write_bytes(b"not a picture")
+    show(opened, qtbot, "scan001.png")
+    assert "scan001.png" in opened.current.problem
+    show(opened, qtbot, "scan002.png")
+    assert opened.current.image is not None
+
+
+def test_a_vanished_image_keeps_its_annotation_and_comes_back(opened, qtbot, tmp_path):
+    draw(opened)
+    assert opened.flush()
+    entry = opened.current.entry
+    shutil.move(entry.image_path, tmp_path / "away.png")
+    qtbot.waitUntil(lambda: opened.current.problem is not None, timeout=5000)
+    assert "moved or deleted" in opened.current.problem
+    assert opened.keys() == ("scan001.png", "scan002.png")
+    assert entry.annotation_path.is_file()
+    shutil.move(tmp_path / "away.png", entry.image_path)
+    qtbot.waitUntil(lambda: opened.current.problem is None, timeout=5000)
+    assert len(opened.current.document) == 1
+
+
+def test_what_another_program_saves_is_read_again_while_nothing_is_unsaved_here(opened, qtbot):
+    draw(opened)
+    assert opened.flush()
+    path = opened.current.entry.annotation_path
+    foreign = json.loads(path.read_bytes())
+    foreign["shapes"][0]["label"] = "vessel"
+    with qtbot.waitSignal(opened.message, timeout=5000) as told:
+        path.write_text(json.dumps(foreign))
+    assert "changed by another program" in told.args[0]
+    assert [shape.label for shape in opened.current.document.shapes] == ["vessel"]
+    assert not opened.current.history.can_undo
+    assert opened.flush()
+    assert json.loads(path.read_bytes())["shapes"][0]["label"] == "vessel"
+
+
+@pytest.fixture
+def conflict(opened, qtbot) -> Callable[[str], Path]:
+    """Make a foreign change under an unsaved edit and answer the question with the given choice."""
+
+    def make(choice: str) -> Path:
+        draw(opened)
+        assert opened.flush()
+        path = opened.current.entry.annotation_path
+        foreign = json.loads(path.read_bytes())
+        foreign["shapes"][0]["label"] = "theirs"
+        with qtbot.waitSignal(opened.conflict_found) as found:
+            draw(opened, label="mine", at=20)
+            path.write_text(json.dumps(foreign))
+            opened.save_now()
+        assert str(path) in found.args[1]
+        assert opened.save_state.kind == "conflict"
+        assert json.loads(path.read_bytes())["shapes"][0]["label"] == "theirs"
+        opened.resolve_conflict(found.args[0], choice)
+        qtbot.waitUntil(lambda: opened.save_state.kind == "saved")
+        return path
+
+    return make
+
+
+def test_a_foreign_change_under_an_unsaved_edit_can_be_taken(opened, conflict):
+    path = conflict("reload")
+    assert labels_in(path) == ["theirs"]
+    assert [shape.label for shape in opened.current.document.shapes] == ["theirs"]
+
+
+def test_a_foreign_change_under_an_unsaved_edit_can_be_overruled(opened, conflict):
+    path = conflict("mine")
+    assert labels_in(path) == ["nerve", "mine"]
+    assert opened.current.history.can_undo
+
+
+def test_a_foreign_change_under_an_unsaved_edit_can_be_kept_beside(opened, conflict):
+    path = conflict("both")
+    assert labels_in(path) == ["nerve", "mine"]
+    assert labels_in(path.with_name("scan000.theirs-1.json")) == ["theirs"]
+    assert opened.keys() == ("scan000.png", "scan001.png", "scan002.png")
+
+
+def test_a_read_only_project_can_be_looked_at_and_says_why_it_cannot_be_changed(opened, qtbot):
+    opened.project.read_only_reason = "its folder is read-only"
+    assert not opened.execute(AddShapes((square("nerve"),)))
+    assert "its folder is read-only" in opened.complaints[-1][1]
+    show(opened, qtbot, "scan001.png")
+    assert opened.current.image is not None
+    assert opened.close()
+
+
+def test_a_label_that_labelme_added_to_another_image_becomes_a_class_and_is_told(opened, qtbot):
+    add_class(opened, qtbot, "nerve")
+    qtbot.waitUntil(lambda: not opened._opened.worker.busy)
+    shape = {"label": "tendon", "points": [[1, 1], [9, 1], [9, 9]], "shape_type": "polygon"}
+    foreign = {"imagePath": "scan002.png", "imageData": None, "shapes": [shape]}
+    (opened.project.root / "scan002.json").write_text(json.dumps(foreign))
+    with qtbot.assertNotEmitted(opened.images_changed), qtbot.waitSignal(opened.classes_changed):
+        opened._opened.rescan()  # as when the window comes to the front
+    assert opened.classes.names == ("background", "nerve", "tendon")
+    assert opened.active_class.name == "nerve"  # nobody here chose to draw the other
+    assert ("info", "The class was taken from the annotations: tendon.") in opened.complaints
+    qtbot.waitUntil(lambda: opened.statuses.get("scan002.png").shapes == 1)
+
+
+def test_deleting_an_annotation_that_another_program_changed_asks_first(opened, qtbot):
+    draw(opened)
+    assert opened.flush()
+    path = opened.current.entry.annotation_path
+    theirs = path.read_bytes() + b"\n"
+    with qtbot.waitSignal(opened.conflict_found) as found:
+        path.write_bytes(theirs)
+        opened.editor.delete_annotation()
+    assert path.read_bytes() == theirs
+    opened.resolve_conflict(found.args[0], "mine")
+    qtbot.waitUntil(lambda: opened.save_state.kind == "saved")
+    assert not path.exists()
+
+
+def test_edits_that_a_crash_left_unsaved_are_back_and_told(session, qtbot, image_folder):
+    from core.annotation.document import AnnotationDocument
+    from core.annotation.model import Annotation
+    from core.project.edit_journal import Edit, EditJournal
+
+    folder = image_folder(1)
+    with Project.open(folder, holder="a window that crashed") as project:
+        journal = EditJournal(project.layout.edits, "scan000.png", None)
+    document = AnnotationDocument(Annotation("scan000.png", (48, 64)))
+    document.subscribe(lambda change: journal.note(Edit.of(change, document)))
+    document.insert(0, square("nerve"))
+    journal.flush()
+    open_in(session, qtbot, folder)
+    assert session.current.document.shapes == (square("nerve"),)
+    assert any("recovered: 1 of scan000.png" in text for _level, text in session.complaints)
+
+
+def test_closing_saves_the_last_edit_at_once(opened):
+    path = opened.current.entry.annotation_path
+    draw(opened)
+    assert opened.close()
+    assert labels_in(path) == ["nerve"]
+    assert opened.project is None
+    assert opened.current is None

@@ -1,0 +1,131 @@
+"""The export dialog: what can be exported, where to, and how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QFileDialog, QWidget
+from pytestqt.qtbot import QtBot
+
+from app.dialogs.export import ExportDialog, ExportRequest
+from app.panels.run_history import RunSummary
+from core.learning.runs import BestScore
+
+pytestmark = pytest.mark.usefixtures("dressed")
+LEFT = Qt.MouseButton.LeftButton
+
+
+RUNS = [
+    RunSummary(
+        path="/r/good",
+        model="U-Net",
+        started=datetime(2025, 1, 1),
+        steps=10,
+        best=BestScore(0.7, "validation", 3),
+    ),
+    RunSummary(
+        path="/r/late",
+        model="FCN-8s",
+        started=datetime(2025, 1, 3),
+        steps=10,
+        best=BestScore(0.6, "validation", 3),
+    ),
+    RunSummary(
+        path="/r/flattered", model="U-Net", started=datetime(2025, 1, 2), best=BestScore(0.9, "training", 2)
+    ),
+    RunSummary(path="/r/none", model="U-Net", started=datetime(2025, 1, 4), has_weights=False),
+]
+
+
+@pytest.fixture
+def export(shown: Callable[..., QWidget], tmp_path: Path) -> Iterator[ExportDialog]:
+    dialog = ExportDialog(str(tmp_path / "out"))
+    shown(dialog)
+    yield dialog
+    dialog.finish()
+    dialog.close()
+
+
+def test_weights_of_the_best_run_are_offered_first(
+    qtbot: QtBot, export: ExportDialog, tmp_path: Path
+) -> None:
+    export.set_runs(RUNS)
+    assert [export.run_choice.itemData(row) for row in range(export.run_choice.count())] == [
+        "/r/good",
+        "/r/late",
+        "/r/flattered",
+    ]
+    assert export.run_choice.itemText(0).endswith("best: mIoU 0.700 on 3 held-out images")
+    assert export.run_choice.itemText(2).endswith("mIoU 0.900 on 2 training images")
+    qtbot.mouseClick(export.boxes["onnx"], LEFT, pos=QPoint(8, 11))
+    with qtbot.waitSignal(export.export_requested) as asked:
+        qtbot.mouseClick(export.export_button, LEFT)
+    assert asked.args == [ExportRequest(formats=("masks", "onnx"), out=str(tmp_path / "out"), run="/r/good")]
+
+
+def test_without_a_run_weights_cannot_be_chosen_and_the_dialog_says_why(export: ExportDialog) -> None:
+    assert not export.boxes["weights"].isEnabled()
+    assert not export.boxes["onnx"].isEnabled()
+    assert "train first" in export._run_hint.text()
+    request = export.request()
+    assert request is not None
+    assert request.run is None
+
+
+def test_nothing_chosen_nothing_exported(export: ExportDialog) -> None:
+    export.boxes["masks"].setChecked(False)
+    assert not export.export_button.isEnabled()
+    assert export._lead.text() == "Choose at least one thing to export."
+    export.boxes["labelme"].setChecked(True)
+    export.folder.clear()
+    assert not export.export_button.isEnabled()
+
+
+def test_a_file_is_no_target(export: ExportDialog, tmp_path: Path) -> None:
+    taken = tmp_path / "file.txt"
+    taken.write_text("x")
+    export.folder.setText(str(taken))
+    assert not export.export_button.isEnabled()
+    assert "is a file" in export._lead.text()
+
+
+def test_browsing_fills_the_folder_in(
+    qtbot: QtBot, export: ExportDialog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    qtbot.mouseClick(export._browse, LEFT)
+    assert export.folder.text() == str(tmp_path)
+
+
+def test_progress_results_and_errors_are_shown(export: ExportDialog) -> None:
+    export.set_runs(RUNS)
+    export.begin()
+    assert not export.export_button.isEnabled()
+    assert not export.folder.isEnabled()
+    export.set_progress("masks: 3 of 6", 0.5)
+    assert export._progress.isVisible()
+    assert export._progress.value() == 500
+    export.add_result("6 masks", "/out/masks")
+    export.show_error("/out/model.onnx: the disk is full")
+    export.finish()
+    assert export.outcome == ["6 masks", "/out/model.onnx: the disk is full"]
+    assert not export._progress.isVisible()
+    assert export._open_folder.isVisible()
+    export.begin()
+    assert export.outcome == []
+
+
+def test_cancel_while_running_and_close_afterwards(qtbot: QtBot, export: ExportDialog) -> None:
+    export.begin()
+    assert export._close.text() == "Cancel"
+    with qtbot.waitSignal(export.cancel_requested):
+        qtbot.mouseClick(export._close, LEFT)
+    assert export.isVisible()
+    export.finish()
+    with qtbot.assertNotEmitted(export.cancel_requested):
+        qtbot.mouseClick(export._close, LEFT)
+    assert not export.isVisible()

@@ -1,0 +1,90 @@
+"""The welcome page: two doors, recent projects, things dropped on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
+
+from app.panels.parts import sentence
+from app.panels.welcome import WelcomePage
+
+pytestmark = pytest.mark.usefixtures("dressed")
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("nothing is labelled yet", "Nothing is labelled yet."),
+        ("a.png: cannot be read", "a.png: cannot be read."),
+        ("Saved.", "Saved."),
+        ("", ""),
+    ],
+)
+def test_messages_are_sentences_and_file_names_stay_as_they_are(said: str, shown: str) -> None:
+    assert sentence(said) == shown
+
+
+@pytest.fixture
+def page(shown: Callable[..., QWidget]) -> WelcomePage:
+    page = WelcomePage()
+    return shown(page, 900, 640)
+
+
+def test_the_two_doors_open(qtbot: QtBot, page: WelcomePage) -> None:
+    with qtbot.waitSignal(page.open_folder_requested):
+        qtbot.mouseClick(page.open_door, LEFT)
+    page.sample_door.setFocus()
+    with qtbot.waitSignal(page.open_sample_requested):
+        qtbot.keyClick(page.sample_door, Qt.Key.Key_Space)
+    with qtbot.waitSignal(page.open_sample_requested):
+        qtbot.keyClick(page.sample_door, Qt.Key.Key_Return)
+
+
+def test_recent_projects_open_and_missing_ones_are_grey(
+    qtbot: QtBot, page: WelcomePage, tmp_path: Path
+) -> None:
+    here = str(tmp_path)
+    page.set_recent([here, str(tmp_path / "gone")])
+    there, gone = page.recent_rows
+    assert there.isEnabled()
+    assert not gone.isEnabled()
+    assert "not there any more" in gone.toolTip()
+    with qtbot.waitSignal(page.recent_requested) as asked:
+        qtbot.mouseClick(there, LEFT)
+    assert asked.args == [here]
+
+
+def test_without_recent_projects_the_page_says_so(page: WelcomePage) -> None:
+    page.set_recent([])
+    assert page.recent_rows == ()
+    assert page._recent_title.text() == "Recent projects appear here."
+
+
+def test_a_dropped_folder_is_told(qtbot: QtBot, page: WelcomePage, tmp_path: Path) -> None:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(tmp_path))])
+    arguments = (Qt.DropAction.CopyAction, data, LEFT, Qt.KeyboardModifier.NoModifier)
+    enter = QDragEnterEvent(QPoint(5, 5), *arguments)
+    page.dragEnterEvent(enter)
+    assert enter.isAccepted()
+    with qtbot.waitSignal(page.path_dropped) as dropped:
+        page.dropEvent(QDropEvent(QPointF(5, 5), *arguments))
+    assert dropped.args == [str(tmp_path)]
+
+
+def test_something_that_is_no_file_is_not_taken(page: WelcomePage) -> None:
+    data = QMimeData()
+    data.setText("hello")
+    enter = QDragEnterEvent(
+        QPoint(5, 5), Qt.DropAction.CopyAction, data, LEFT, Qt.KeyboardModifier.NoModifier
+    )
+    enter.ignore()
+    page.dragEnterEvent(enter)
+    assert not enter.isAccepted()

@@ -1,0 +1,224 @@
+"""Drawing in the window with mouse and keys: shapes, copies, holes, going on, done, taken back."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import Qt
+
+from app.dialogs.message import MessageDialog
+from core.annotation.model import AnnotationState
+from tests.app.on_disk import shapes_on_disk
+
+CTRL = Qt.KeyboardModifier.ControlModifier
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+
+
+def test_a_polygon_drawn_with_the_mouse_is_saved_with_its_mask(opened, qtbot):
+    opened.draw_square(10, 8)
+    opened.wait_saved()
+    root = opened.session.project.root
+    (shape,) = shapes_on_disk(root, "scan000")
+    assert shape["label"] == "nerve"
+    assert np.abs(np.array(shape["points"]) - [[10, 8], [20, 8], [20, 18], [10, 18]]).max() < 0.2
+    mask = opened.session.project.read_mask(opened.session.current.entry)
+    assert mask[13, 15] == opened.session.classes.by_name("nerve").index
+    assert opened.window.status.save_text == "Saved"
+    row = opened.window.images.model.index_of("scan000.png")
+    assert "1 shape" in row.data(Qt.ItemDataRole.AccessibleTextRole)
+
+
+def test_in_a_new_project_the_first_shape_asks_for_its_class(bench, qtbot, image_folder):
+    from app.dialogs.label import LabelDialog
+
+    bench.open(image_folder(1))
+    bench.draw_square(10, 8)
+    dialog = bench.dialog(LabelDialog)
+    qtbot.keyClicks(dialog.field, "nerve")
+    qtbot.keyClick(dialog.field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: bench.labels() == ["nerve"])
+    assert bench.session.classes.names == ("background", "nerve")
+    assert bench.session.active_class.name == "nerve"
+    bench.draw_square(30, 8)
+    assert bench.labels() == ["nerve", "nerve"]
+
+
+def test_undo_and_redo_by_key_and_by_menu_name_what_they_do(opened, qtbot):
+    opened.draw_square(10, 8)
+    assert opened.window.actions_["edit.undo"].text().startswith("&Undo Add")
+    opened.key(Qt.Key.Key_Z, CTRL)
+    assert opened.labels() == []
+    opened.key(Qt.Key.Key_Y, CTRL)
+    opened.key(Qt.Key.Key_Z, CTRL)
+    opened.key(Qt.Key.Key_Z, CTRL | SHIFT)
+    assert opened.labels() == ["nerve"]
+    assert not opened.window.actions_["edit.redo"].isEnabled()
+
+
+def test_undo_while_drawing_takes_the_last_point_back(opened, qtbot):
+    opened.draw_square(30, 8)
+    opened.key(Qt.Key.Key_N, CTRL)
+    for corner in ((10, 8), (20, 8), (20, 18), (10, 30)):
+        opened.click(*corner)
+    opened.key(Qt.Key.Key_Z, CTRL)
+    opened.key(Qt.Key.Key_Return)
+    assert len(opened.session.current.document.shapes[-1].points) == 3
+    assert len(opened.labels()) == 2
+
+
+def test_digits_choose_the_class_and_relabel_what_is_selected(opened, qtbot):
+    opened.draw_square(10, 8)
+    opened.key(Qt.Key.Key_J, CTRL)
+    opened.click(15, 13)
+    assert len(opened.session.selection) == 1
+    opened.key(Qt.Key.Key_2)
+    assert opened.labels() == ["vessel"]
+    assert opened.session.active_class.name == "vessel"
+    opened.click(50, 40)
+    opened.key(Qt.Key.Key_1)
+    assert opened.labels() == ["vessel"]
+    assert opened.session.active_class.name == "nerve"
+
+
+def test_copies_lie_beside_on_the_same_image_and_in_place_on_another(opened, qtbot):
+    opened.draw_square(10, 8)
+    opened.key(Qt.Key.Key_J, CTRL)
+    opened.click(15, 13)
+    opened.key(Qt.Key.Key_C, CTRL)
+    opened.key(Qt.Key.Key_V, CTRL)
+    first, second = opened.session.current.document.shapes
+    assert (second.points > first.points).all()
+    assert opened.session.selection == {second.uid}
+    opened.key(Qt.Key.Key_Delete)
+    assert len(opened.labels()) == 1
+    opened.key(Qt.Key.Key_D)
+    opened.wait_for_image("scan001.png")
+    opened.window.actions_["edit.paste"].trigger()
+    (pasted,) = opened.session.current.document.shapes
+    assert pasted.label == "nerve"
+    assert opened.session.current.document.state is AnnotationState.IN_PROGRESS
+    opened.key(Qt.Key.Key_D, CTRL)
+    assert len(opened.labels()) == 2
+
+
+def test_a_polygon_inside_another_becomes_its_hole(opened, qtbot):
+    opened.draw_square(5, 5, side=30)
+    opened.draw_square(12, 12, side=8)
+    opened.key(Qt.Key.Key_J, CTRL)
+    opened.click(16, 16)
+    opened.key(Qt.Key.Key_H)
+    (shape,) = opened.session.current.document.shapes
+    assert len(shape.holes) == 1
+    opened.key(Qt.Key.Key_Z, CTRL)
+    assert len(opened.labels()) == 2
+
+
+def test_a_finished_area_is_background_under_everything_and_the_tool_comes_back(opened, qtbot):
+    opened.draw_square(20, 20, side=6)
+    opened.key(Qt.Key.Key_B, Qt.KeyboardModifier.ShiftModifier)
+    opened.drag((5, 5), (40, 40))
+    assert opened.labels() == ["_background_", "nerve"]
+    assert opened.canvas.tool == "polygon"
+    opened.draw_square(44, 20, side=6)
+    assert opened.labels()[-1] == "nerve"
+    opened.wait_saved()
+    mask = opened.session.project.read_mask(opened.session.current.entry)
+    assert mask[10, 10] == 0
+    assert mask[23, 23] == opened.session.classes.by_name("nerve").index
+    assert mask[45, 60] == 255
+
+
+def test_done_is_a_key_and_done_and_next_another(opened, qtbot):
+    opened.draw_square(10, 8)
+    opened.key(Qt.Key.Key_F)
+    assert opened.session.current.document.state is AnnotationState.DONE
+    assert opened.window.actions_["shape.done"].isChecked()
+    opened.key(Qt.Key.Key_F)
+    assert opened.session.current.document.state is AnnotationState.IN_PROGRESS
+    opened.key(Qt.Key.Key_F, SHIFT)
+    opened.wait_for_image("scan001.png")
+    assert opened.session.statuses.get("scan000.png").state is AnnotationState.DONE
+
+
+def test_keys_walk_through_the_images_and_take_shapes_along(opened, qtbot):
+    opened.draw_square(10, 8)
+    opened.key(Qt.Key.Key_D, CTRL | SHIFT)
+    opened.wait_for_image("scan001.png")
+    assert opened.labels() == ["nerve"]
+    opened.key(Qt.Key.Key_D)
+    opened.wait_for_image("scan002.png")
+    assert opened.labels() == []
+    opened.key(Qt.Key.Key_A)
+    opened.wait_for_image("scan001.png")
+    opened.key(Qt.Key.Key_P, CTRL)
+    opened.key(Qt.Key.Key_D)
+    opened.wait_for_image("scan002.png")
+    assert opened.labels() == ["nerve"]
+
+
+def test_deleting_the_annotation_asks_deletes_file_and_mask_and_undo_restores_both(opened, qtbot):
+    opened.draw_square(10, 8)
+    opened.wait_saved()
+    entry = opened.session.current.entry
+    before = entry.annotation_path.read_bytes(), entry.mask_path.read_bytes()
+    opened.key(Qt.Key.Key_Delete, CTRL)
+    dialog = opened.dialog(MessageDialog)
+    assert "scan000.json (1 shape)" in dialog.text
+    dialog.buttons["delete"].click()
+    opened.wait_saved()
+    assert not entry.annotation_path.exists()
+    assert not entry.mask_path.exists()
+    assert opened.labels() == []
+    opened.window.activateWindow()
+    qtbot.waitUntil(opened.window.isActiveWindow)
+    opened.key(Qt.Key.Key_Z, CTRL)
+    opened.wait_saved()
+    assert opened.labels() == ["nerve"]
+    assert (entry.annotation_path.read_bytes(), entry.mask_path.read_bytes()) == before
+    opened.key(Qt.Key.Key_Y, CTRL)
+    opened.wait_saved()
+    assert not entry.annotation_path.exists()
+
+
+def test_deleting_the_annotation_can_be_thought_better_of(opened, qtbot):
+    opened.draw_square(10, 8)
+    opened.wait_saved()
+    opened.key(Qt.Key.Key_Delete, CTRL)
+    opened.dialog(MessageDialog).buttons["keep"].click()
+    assert opened.labels() == ["nerve"]
+    assert opened.session.current.entry.annotation_path.exists()
+
+
+def test_leaving_an_image_in_progress_offers_done_with_one_key(opened, qtbot):
+    opened.draw_square(10, 8)
+    opened.key(Qt.Key.Key_J, CTRL)
+    opened.key(Qt.Key.Key_D)
+    opened.wait_for_image("scan001.png")
+    assert opened.window.toast.isVisible()
+    assert opened.window.toast.text.startswith("scan000 is in progress: undrawn pixels do not count. Done?")
+    opened.key(Qt.Key.Key_D, SHIFT)
+    statuses = opened.session.statuses
+    assert statuses.get("scan000.png").state is AnnotationState.DONE
+    assert opened.session.current.document.state is AnnotationState.UNLABELLED
+    opened.wait_saved()
+    entry = opened.session.entry("scan000.png")
+    assert (opened.session.project.read_mask(entry)[30:, 30:] == 0).all()
+    opened.window.toast.action_clicked.emit()  # "Undo"
+    assert statuses.get("scan000.png").state is AnnotationState.IN_PROGRESS
+    opened.window.toast.action_clicked.emit()  # "Done" again
+    opened.key(Qt.Key.Key_A)
+    opened.wait_for_image("scan000.png")
+    opened.key(Qt.Key.Key_Z, CTRL)
+    assert opened.session.current.document.state is AnnotationState.IN_PROGRESS
+
+
+def test_done_is_not_offered_for_images_that_were_only_looked_at_or_are_done(opened, qtbot):
+    opened.key(Qt.Key.Key_D)
+    opened.wait_for_image("scan001.png")
+    assert not opened.window.toast.isVisible()
+    opened.draw_square(10, 8)
+    opened.key(Qt.Key.Key_F)
+    opened.key(Qt.Key.Key_D)
+    opened.wait_for_image("scan002.png")
+    assert not opened.window.toast.isVisible()
+    opened.key(Qt.Key.Key_D, SHIFT)
+    assert opened.session.current.document.state is AnnotationState.UNLABELLED

@@ -1,0 +1,86 @@
+"""Predictions in the window: shown, accepted by key and mouse, told under the mouse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+
+from core.learning.events import Prediction
+from tests.app.engine_events import prediction
+
+CTRL = Qt.KeyboardModifier.ControlModifier
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+
+
+@pytest.fixture
+def predicted(opened):
+    """A prediction with one nerve region over the current image."""
+    opened.window.controller._show(nerve_prediction(opened))
+    return opened
+
+
+def nerve_prediction(bench) -> Prediction:
+    classes = np.zeros((48, 64), np.uint8)
+    classes[10:30, 20:40] = bench.session.classes.by_name("nerve").index
+    confidence = np.full((48, 64), 204, np.uint8)
+    return prediction("scan000.png", classes, confidence, scored_on="validation")
+
+
+def test_enter_accepts_the_predicted_region_under_the_mouse(predicted, qtbot):
+    assert predicted.canvas.has_prediction
+    qtbot.mouseMove(predicted.canvas.viewport(), predicted.at(2, 2))
+    qtbot.mouseMove(predicted.canvas.viewport(), predicted.at(30, 20))
+    predicted.key(Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: predicted.labels() == ["nerve"])
+    predicted.key(Qt.Key.Key_Z, CTRL)
+    assert predicted.labels() == []
+
+
+def test_a_click_with_the_region_tool_and_accept_all_make_polygons(predicted, qtbot):
+    predicted.key(Qt.Key.Key_R)
+    predicted.click(30, 20)
+    qtbot.waitUntil(lambda: predicted.labels() == ["nerve"])
+    predicted.key(Qt.Key.Key_Z, CTRL)
+    predicted.key(Qt.Key.Key_Return, CTRL)
+    qtbot.waitUntil(lambda: predicted.labels() == ["nerve"])
+
+
+def test_the_status_bar_says_what_is_drawn_and_predicted_under_the_mouse(predicted, qtbot):
+    predicted.key(Qt.Key.Key_2)
+    predicted.draw_square(22, 12)
+    predicted.wait_saved()
+    qtbot.mouseMove(predicted.canvas.viewport(), predicted.at(2.5, 2.5))
+    qtbot.mouseMove(predicted.canvas.viewport(), predicted.at(25.5, 15.5))
+    position, value, drawn, seen = predicted.window.status.under_cursor
+    assert position == "25, 15"
+    assert value.startswith("value ")
+    assert drawn == "vessel"
+    assert seen == "nerve 0.80 (prediction)"
+
+
+def test_keys_show_and_hide_labels_and_prediction(predicted, qtbot):
+    bar = predicted.window.page.prediction_bar
+    predicted.key(Qt.Key.Key_P)
+    assert not predicted.canvas.has_prediction
+    assert not bar.prediction.isChecked()
+    predicted.key(Qt.Key.Key_P)
+    assert predicted.canvas.has_prediction
+    predicted.key(Qt.Key.Key_L)
+    assert not bar.labels.isChecked()
+    predicted.key(Qt.Key.Key_T)
+    assert bar.labels.isChecked()
+
+
+def test_a_prediction_of_another_size_is_not_shown(predicted, qtbot):
+    wrong = prediction("scan000.png", np.zeros((8, 8), np.uint8))
+    predicted.window.controller._show(wrong)
+    assert not predicted.canvas.has_prediction
+
+
+def test_that_undrawn_pixels_stand_in_for_background_is_said_over_the_image(opened):
+    bar = opened.window.page.prediction_bar
+    seen = np.zeros((48, 64), np.uint8)
+    for weak in (True, False):
+        opened.window.controller._show(prediction("scan000.png", seen, weak_background=weak))
+        assert ("background guessed" in bar.hint) == weak
