@@ -48,9 +48,7 @@ def build_map(reader: PixelReader, prediction: Prediction, anchor: XY, radius: i
 class LiveWireTool(OutlineTool[_Drawn]):
     """A click sets an anchor, the wire follows edges from there to the mouse, the next click fixes it.
 
-    A click on the first anchor, a double-click or Enter closes the outline. Backspace or Ctrl+Z takes the
-    last anchor back; after Esc, another tool or another image, Backspace brings the outline back. Anchors
-    snap to neighbours as points of polygons do. With Alt the wire is straight, and nothing snaps.
+    A click on the first anchor closes the outline. With Alt the wire is straight.
 
     Building the map of an anchor takes some ten milliseconds in a worker: what was clicked meanwhile is drawn
     straight and bends when the map is there.

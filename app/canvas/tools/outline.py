@@ -1,4 +1,8 @@
-"""The base of tools that lead an outline from click to click: polygon, line strip, live wire."""
+"""The base of tools that lead an outline from click to click: polygon, line strip, live wire.
+
+What is clicked is in `points`. Subclasses say what else of an outline is to be kept when it is dropped
+(`_unfinished`), and how it is taken up again (`_resume`).
+"""
 
 from __future__ import annotations
 
@@ -20,15 +24,13 @@ T = TypeVar("T")
 
 
 class OutlineTool(Tool, Generic[T]):
-    """Each click sets one of `points`; Enter, Space or a double-click ends, Backspace or Ctrl+Z takes back.
+    """Enter, Space or a double-click finishes; Backspace or Ctrl+Z takes the last point back.
 
     Points snap to vertices and edges of other shapes; Alt suspends that.
 
     Where a label has to be asked for, the finished outline stays in sight until the shape is in the document.
     When the question is cancelled it is half drawn again. An outline that Esc, another tool or another image
     ended is brought back by Backspace: sixty points are not lost by one key.
-
-    Subclasses say what is to be kept of an outline for that (`_unfinished`) and take it up again (`_resume`).
     """
 
     def __init__(self, context: ToolContext) -> None:
