@@ -9,7 +9,7 @@ be added. Rows of tiles are finished one after the other: memory holds one row's
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,7 @@ from core.learning.config import DeviceChoice
 from core.learning.data import IN_MEMORY_BYTES, resized, rows_at
 from core.learning.header import WeightsHeader
 from core.learning.memory import is_out_of_memory
+from core.learning.pieces import drained
 from core.learning.tiling import TileGrid, to_size
 from core.learning.weights import load_weights
 from core.models.network import Normalize, SegmentationNetwork
@@ -148,11 +149,17 @@ class Predictor:
         Raises:
             MaskloopError: not even the smallest tile fits into memory.
         """
+        return drained(self.predicting(image, probabilities=probabilities))
+
+    def predicting(
+        self, image: NDArray[np.uint8], *, probabilities: bool = False
+    ) -> Generator[None, None, PredictedMap]:
+        """As `predict`, with a pause between two passes of the network."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
             raise ValueError(f"an image is (H, W, 3) uint8 and not empty, not {image.shape} {image.dtype}")
         while True:
             try:
-                return self._predict(image, probabilities=probabilities)
+                return (yield from self._predicting(image, probabilities=probabilities))
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -229,23 +236,26 @@ class Predictor:
     def _rounded(self, side: int) -> int:
         return max(self._multiple, -(-side // self._multiple) * self._multiple)
 
-    def _predict(self, image: NDArray[np.uint8], *, probabilities: bool) -> PredictedMap:
+    @torch.inference_mode()
+    def _predicting(
+        self, image: NDArray[np.uint8], *, probabilities: bool
+    ) -> Generator[None, None, PredictedMap]:
         network = self._on_device()
         was_training = network.training
         network.eval()
         try:
-            with torch.inference_mode():
-                scaled = _scaled(image, self.header.scale)
-                return mapped(
-                    self._bands(network, scaled),
-                    scaled.size_hw,
-                    (image.shape[0], image.shape[1]),
-                    self._values,
-                    probabilities=probabilities,
-                    temperature=self.temperature,
-                )
+            scaled = _scaled(image, self.header.scale)
+            found = yield from mapping(
+                self._bands(network, scaled),
+                scaled.size_hw,
+                (image.shape[0], image.shape[1]),
+                self._values,
+                probabilities=probabilities,
+                temperature=self.temperature,
+            )
         finally:
             network.train(was_training)
+        return found
 
     def _on_device(self) -> SegmentationNetwork:
         """The network where it is to run; a copy when its owner's GPU has no room for the work."""
@@ -322,7 +332,7 @@ def _scaled(image: NDArray[np.uint8], scale: float) -> PixelRows:
     return WholePicture(resized(image, scale))
 
 
-def mapped(
+def mapping(
     bands: Iterator[Tensor | None],
     scaled_hw: tuple[int, int],
     size_hw: tuple[int, int],
@@ -330,11 +340,11 @@ def mapped(
     *,
     probabilities: bool = False,
     temperature: float = 1.0,
-) -> PredictedMap:
+) -> Generator[None, None, PredictedMap]:
     """Class of every pixel from rows of logits at another scale.
 
     Args:
-        bands: logits (C, rows, w), top to bottom, `scaled_hw` together; None is passed over.
+        bands: logits (C, rows, w), top to bottom, `scaled_hw` together; None is a pause.
         scaled_hw: of the image the network saw.
         size_hw: of the map.
         values: the class index of each channel.
@@ -349,6 +359,7 @@ def mapped(
         bands, scaled_hw, size_hw, values, probabilities=probabilities, temperature=temperature
     ):
         if part is None:
+            yield
             continue
         rows = slice(part.top, part.top + len(part.classes))
         classes[rows] = part.classes
@@ -356,6 +367,20 @@ def mapped(
         if shares is not None and part.probabilities is not None:
             shares[:, rows] = part.probabilities
     return PredictedMap(classes, confidence, shares)
+
+
+def mapped(
+    bands: Iterator[Tensor | None],
+    scaled_hw: tuple[int, int],
+    size_hw: tuple[int, int],
+    values: NDArray[np.uint8],
+    *,
+    probabilities: bool = False,
+    temperature: float = 1.0,
+) -> PredictedMap:
+    """What `mapping` comes to, without a pause."""
+    work = mapping(bands, scaled_hw, size_hw, values, probabilities=probabilities, temperature=temperature)
+    return drained(work)
 
 
 def mapped_rows(
@@ -367,7 +392,7 @@ def mapped_rows(
     probabilities: bool = False,
     temperature: float = 1.0,
 ) -> Iterator[PredictedRows | None]:
-    """As `mapped`, row after row; None where `bands` has it."""
+    """As `mapping`, row after row; None where `bands` has it."""
     top = 0
     for logits in to_size(bands, scaled_hw, size_hw):
         if logits is None:

@@ -10,10 +10,9 @@ a run is on all of them.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol, Self, TypeVar
+from typing import Final, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from core.learning.counted import CountedImages
 from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import ScoredOn
 from core.learning.metrics import ConfusionMatrix
+from core.learning.pieces import Stopwatch, drained, with_share
 from core.learning.set_steps import last_set_step
 from core.learning.trust import Trust, trust
 from core.project.split import split
@@ -42,24 +42,22 @@ ALLOWANCE_S: Final = 3.0
 ALLOWANCE_SHARE: Final = 0.03
 
 
-R = TypeVar("R")
-
-
-def drained(pieces: Generator[object, None, R]) -> R:
-    """What a work in pieces comes to, done at once."""
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as end:
-            result: R = end.value
-            return result
-
-
 class PredictsImages(Protocol):
     """What validation needs of `core.learning.predict.Predictor`."""
 
     def predict(self, image: NDArray[np.uint8], *, probabilities: bool = False) -> PredictsClasses:
         """Class indices and more of an RGB image (H, W, 3)."""
+        ...
+
+
+@runtime_checkable
+class PredictsInPieces(Protocol):
+    """What else it can use."""
+
+    def predicting(
+        self, image: NDArray[np.uint8], *, probabilities: bool = False
+    ) -> Generator[None, None, PredictsClasses]:
+        """As `PredictsImages.predict`, with pauses."""
         ...
 
 
@@ -296,19 +294,19 @@ class Validator:
     ) -> Generator[float, None, Score]:
         """An intermediate score, on few images if all would take too long; plans the next one.
 
-        After every image comes the share that is done: there others may have their turn, and labels change.
+        Now and then comes the share that is done: there others may have their turn, and labels change.
         """
         allowance_s = max(ALLOWANCE_S, ALLOWANCE_SHARE * (self.time_budget_s or 0.0))
-        counted, took_s = CountedImages(len(self.channels.classes)), 0.0
+        counted, watch = CountedImages(len(self.channels.classes)), Stopwatch()
         keys = self.scored_keys
-        for number, key in enumerate(keys, start=1):
-            started = time.perf_counter()
-            self._count(counted, predictor, key)
-            took_s += time.perf_counter() - started
-            if self.few is None and took_s > allowance_s:
+        for number, key in enumerate(keys):
+            for _ in watch.through(self._counting(counted, predictor, key)):
+                yield number / len(keys)
+            if self.few is None and watch.seconds > allowance_s:
                 self.few = len(counted)
                 break
-            yield number / len(keys)
+            yield (number + 1) / len(keys)
+        took_s = watch.seconds
         self.few = max(len(counted), 1) if self.few is None else self.few
         self.image_s = took_s / max(len(counted), 1)
         self._next_s = seconds + took_s + max(self.every_s, took_s / TIME_SHARE)
@@ -328,7 +326,7 @@ class Validator:
         few = len(keys) if self.few is None else self.few
         counted, everything = (CountedImages(len(self.channels.classes)) for _ in range(2))
         for number, key in enumerate(keys):
-            found = self._look(predictor, key)
+            found = yield from with_share(self._looking(predictor, key), number / len(keys))
             if found is not None:
                 maps, digest = found.maps, found.digest
                 everything.update(*maps, key=key, digest=digest, probabilities=found.probabilities)
@@ -349,7 +347,7 @@ class Validator:
         """Of other weights, on the images of the intermediate scores; plans nothing."""
         counted = CountedImages(len(self.channels.classes))
         for key in self.scored_keys:
-            self._count(counted, predictor, key)
+            drained(self._counting(counted, predictor, key))
         return self._score(counted)
 
     def also_took(self, seconds: float) -> None:
@@ -363,20 +361,22 @@ class Validator:
 
     def count_in(self, confusion: ConfusionMatrix, predictor: PredictsImages, key: str) -> int:
         """Count one image in; 0 if it cannot be read."""
-        found = self._look(predictor, key)
+        found = drained(self._looking(predictor, key))
         if found is None:
             return 0
         confusion.update(*found.maps)
         return 1
 
-    def _count(self, counted: CountedImages, predictor: PredictsImages, key: str) -> None:
+    def _counting(
+        self, counted: CountedImages, predictor: PredictsImages, key: str
+    ) -> Generator[None, None, None]:
         """Count one image in, if it can be read."""
-        found = self._look(predictor, key)
+        found = yield from self._looking(predictor, key)
         if found is not None:
             counted.update(*found.maps, key=key, digest=found.digest, probabilities=found.probabilities)
 
-    def _look(self, predictor: PredictsImages, key: str) -> _Found | None:
-        """Ask about one image; None if it cannot be read, or is gone."""
+    def _looking(self, predictor: PredictsImages, key: str) -> Generator[None, None, _Found | None]:
+        """Ask about one image; None if it cannot be read, or is gone by now."""
         if key not in self.store:
             return None
         try:
@@ -387,8 +387,14 @@ class Validator:
             return None
         # Images a network has learned from say nothing about how sure it may be of others.
         closely = self.plan.on == "validation" and worth_sampling(image.shape[:2])
-        predicted = predictor.predict(image, probabilities=closely)
-        labels = self.store.get(key)
+        predicted: PredictsClasses
+        if isinstance(predictor, PredictsInPieces):
+            predicted = yield from predictor.predicting(image, probabilities=closely)
+        else:
+            predicted = predictor.predict(image, probabilities=closely)
+        labels = self.store.get(key) if key in self.store else None
+        if labels is None or labels.mask.shape != predicted.classes.shape:
+            return None  # changed in a pause
         maps = self.channels.to_channels(labels.mask), self.channels.to_channels(predicted.classes)
         return _Found(maps, labels.digest, predicted.probabilities)
 

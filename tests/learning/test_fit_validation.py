@@ -38,7 +38,7 @@ class _Everywhere:
 def clock(monkeypatch) -> list[float]:
     """A clock that only predictions move."""
     now = [0.0]
-    monkeypatch.setattr("core.learning.validation.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("core.learning.pieces.time.perf_counter", lambda: now[0])
     return now
 
 

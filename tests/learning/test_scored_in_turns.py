@@ -7,7 +7,8 @@ import pytest
 
 from core.annotation.model import UNLABELLED
 from core.learning import fit as fitting
-from core.learning.events import Notice, Validated
+from core.learning import predict
+from core.learning.events import Finished, Notice, Validated
 from core.learning.fit import SCORING, fit
 
 
@@ -24,9 +25,21 @@ def test_after_every_image_others_have_their_turn(world, start, run) -> None:
     world.put_done(1, 2, 3, 4)
     events = run(start(steps=2))
     shares = [event.progress for event in events if _is_scoring(event)]
-    assert shares[-5:] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert sorted(set(shares)) == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert shares[-1] == 1.0
     last = max(number for number, event in enumerate(events) if _is_scoring(event))
     assert isinstance(events[last + 1], Validated)
+
+
+def test_a_large_image_is_scored_tile_by_tile(world, start, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict, "_ONE_PASS_PIXELS", {"cpu": 1})
+    monkeypatch.setattr(predict, "_TILE", {"cpu": 64})
+    world.put_done(1)
+    state = start(steps=1)
+    events = run(state)
+    shares = [event.progress for event in events if _is_scoring(event)]
+    assert shares == [0.0] * 4 + [1.0, 1.0], "two rows of two tiles"
+    assert isinstance(events[-1], Finished)
 
 
 @pytest.mark.parametrize("change", ["corrected", "removed"])
