@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from core.errors import MaskloopError, UsageError
-from core.learning.config import AUTO_MODEL, INSTANT_MODEL, TrainConfig
+from core.learning.config import AUTO_MODEL, FOREST_MODEL, INSTANT_MODEL, TrainConfig
 from core.learning.data import LabelStore
 from core.learning.distributed import run_of_job
 from core.learning.predict import choose_device
@@ -61,13 +61,15 @@ def divided(config: TrainConfig, store: LabelStore, world: int) -> TrainConfig:
     """The configuration for so many processes: each gets the same number of crops of a batch.
 
     Raises:
-        UsageError: the batch that was asked for cannot be divided; or the instant learner, which is one
-            process's work.
+        UsageError: the batch that was asked for cannot be divided; or the instant learner or a forest, which
+            are one process's work.
     """
     if world == 1:
         return config
     if config.model == INSTANT_MODEL:
         raise UsageError("the instant learner is fitted in one process; start without torchrun")
+    if config.model == FOREST_MODEL:
+        raise UsageError("a random forest is grown in one process; start without torchrun")
     if config.batch is None:
         kind = choose_device(config.device).type
         batch = resolve(config, "cuda" if kind == "cuda" else "cpu", store).batch or 1

@@ -18,6 +18,7 @@ Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 AUTO_MODEL: Final = "auto"
 DEFAULT_MODEL: Final = "unet"
 INSTANT_MODEL: Final = "instant"
+FOREST_MODEL: Final = "random_forest"
 DEFAULT_ENCODER: Final = "tf_efficientnet_lite0"
 
 

@@ -18,10 +18,11 @@ import numpy as np
 
 from core.errors import FileProblem, MaskloopError, TrainingError
 from core.learning.calibration import Calibration
-from core.learning.config import INSTANT_MODEL
+from core.learning.config import FOREST_MODEL, INSTANT_MODEL
 from core.learning.counted import CountedImages
 from core.learning.events import Checkpointed, Event, Notice, ScoredOn, StepDone
 from core.learning.fit import REPORT_S, finished, fit, save_now, timed, train_loop
+from core.learning.forest_run import forest_run
 from core.learning.header import WeightsHeader
 from core.learning.instant.crossfit import cross_fit, cross_fit_pieces
 from core.learning.instant.head import FitStep
@@ -58,16 +59,21 @@ JOIN_FITS: Final = 1.3
 """What the end takes, as a multiple of the first fit: fitting once more, and asking both about images."""
 
 
-def events_of(state: TrainState, *, features: Path | None = None, live: bool = False) -> Iterator[Event]:
+def events_of(
+    state: TrainState, *, features: Path | None = None, live: bool = False, follow: bool = False
+) -> Iterator[Event]:
     """What the run consists of, whichever learners have a part in it; see `core.learning.fit.fit`.
 
     Args:
         state: the run.
         features: folder where the instant learner's features are kept.
         live: another instant learner is at work beside the run: this one is wanted at the end only.
+        follow: labels may change: a forest without a budget waits for that, and grows again.
     """
     if state.config.model == INSTANT_MODEL:
         return timed(state, _instant_alone(state, features))
+    if state.config.model == FOREST_MODEL:
+        return timed(state, forest_run(state, follow=follow))
     if state.config.join_instant:
         return timed(state, _both(state, features, live=live))
     return fit(state)

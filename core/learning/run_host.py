@@ -57,8 +57,8 @@ class RunHost:
 
     @property
     def busy(self) -> bool:
-        """There is a run, and it is not held."""
-        return self._state is not None and not self._paused
+        """There is a run with something to do, and it is not held."""
+        return self._state is not None and not self._paused and not self._state.resting
 
     @property
     def paused(self) -> bool:
@@ -93,7 +93,8 @@ class RunHost:
         else:
             state = self._create(command, store, layout)
             self._hold(state.run)
-        events = events_of(state, features=layout.features, live=live)
+        follow = self._folds is None
+        events = events_of(state, features=layout.features, live=live, follow=follow)
         self._state, self._events, self._paused = state, events, False
         return state
 

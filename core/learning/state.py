@@ -56,6 +56,7 @@ class TrainState:
         keeping: saves it, and goes back to what was saved.
         randomness: what the network drops; nothing else draws from it.
         team: the processes that share the work of a step; by default this one alone.
+        rests_at: the store's revision, with which nothing is left to do until labels change; None: never.
         labels_told, cuts_told: the store's revision and the learner's plateau that they know.
         notify: hears of what takes a while beside training.
     """
@@ -103,6 +104,7 @@ class TrainState:
         self.stop_requested = False
         self.notify = notify
         self.team = Team()
+        self.rests_at: int | None = None
         self.labels_told = store.revision
         self.cuts_told = 0
         self.step_s = 0.0
@@ -179,6 +181,11 @@ class TrainState:
         if self.stop_requested or self.progress.patience.spent:
             return True
         return self.budget.spent(self.step, self.clock.seconds, self.validator.reserve_s)
+
+    @property
+    def resting(self) -> bool:
+        """Whether all is learned, and labels are waited for."""
+        return self.rests_at == self.store.revision and not self.stop_requested
 
     def report_due(self, every_s: float) -> bool:
         """Whether the last StepDone is long enough ago."""

@@ -162,6 +162,8 @@ def build_encoder(name: str, *, width: int = 16, norm: Norm = "batch", output_st
         UsageError: an encoder that is unknown, or that cannot have this output stride.
     """
     spec = encoder_spec(name)
+    if not spec.output_strides:
+        raise UsageError(f"the encoder {name!r} has no maps for a decoder; it belongs to one model alone")
     if output_stride not in spec.output_strides:
         able = [
             other.name

@@ -11,8 +11,8 @@ seven scales; at each of them are measured
 
 A pixel's place in the picture is not among them, for a tile does not know its own.
 
-Smoothing is binomial (1 4 6 4 1) / 16 with holes of 1, 2, 4, ... pixels (the "algorithme a trous",
-Holschneider et al. 1989), which approaches Gaussians of 1 to 74 pixels. It consists of sums and halvings and
+Smoothing is binomial (1 2 1) / 4 with holes of 1, 2, 4, ... pixels (the "algorithme a trous",
+Holschneider et al. 1989), which approaches Gaussians of 1 to 52 pixels. It consists of sums and halvings and
 is kept to a sixteenth of a grey level: single precision holds all of it exactly. So each device
 and each runtime sees the same features, to the last bit but for the square roots, and a tree that asks "more
 than?" gets the same answer.
@@ -32,7 +32,11 @@ from core.models.normalization import Normalization
 SCALES: Final = 7
 PER_SCALE: Final = 8
 CHANNELS: Final = 3 + PER_SCALE * SCALES
-REACH: Final = 3 * 2**SCALES - 2
+ASKED_AT_FIRST: Final = tuple(range(3)) + tuple(
+    3 + PER_SCALE * scale + plane for scale in range(SCALES) for plane in range(3)
+)
+"""Brightness and colours: what questions that nobody has learned are about."""
+REACH: Final = 3 * 2 ** (SCALES - 1) - 1
 """Pixels in each direction that a feature depends on: all smoothings, and once more the last."""
 FINENESS: Final = 16.0
 """Steps in a grey level."""
@@ -60,13 +64,13 @@ class HandMadeFeatures(Encoder):
 
 
 def _smoothed(planes: Tensor, spacing: int) -> Tensor:
-    """The planes under (1 4 6 4 1) / 16 in both directions, its points so many pixels apart."""
-    around = F.pad(planes, (2 * spacing,) * 4, mode="replicate")
+    """The planes under (1 2 1) / 4 in both directions, its points so many pixels apart."""
+    around = F.pad(planes, (spacing,) * 4, mode="replicate")
     for dim in (-1, -2):
         size = planes.shape[dim]
-        a, b, c, d, e = (around.narrow(dim, step * spacing, size) for step in range(5))
-        around = (a + e) + 4 * (b + d) + 6 * c
-    return _kept(around / 256)
+        a, b, c = (around.narrow(dim, step * spacing, size) for step in range(3))
+        around = a + c + 2 * b
+    return _kept(around / 16)
 
 
 def _derivatives(plane: Tensor, spacing: int) -> list[Tensor]:

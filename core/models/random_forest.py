@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.models.hand_made import CHANNELS, HandMadeFeatures
+from core.models.hand_made import ASKED_AT_FIRST, HandMadeFeatures
 from core.models.network import SegmentationNetwork
 
 NEVER: Final = 1e9
@@ -54,7 +54,7 @@ class Trees(nn.Module):
     neighbours, the "yes" behind the "no", and a leaf leads to itself.
 
     Args:
-        features: that can be asked about. classes: to tell apart.
+        classes: to tell apart.
         trees: how many. leaves, depth: of each at most.
 
     Attributes:
@@ -66,7 +66,7 @@ class Trees(nn.Module):
     threshold: Tensor
     child: Tensor
 
-    def __init__(self, *, features: int, classes: int, trees: int, leaves: int, depth: int) -> None:
+    def __init__(self, *, classes: int, trees: int, leaves: int, depth: int) -> None:
         super().__init__()
         self.classes, self.trees, self.leaves, self.depth = classes, trees, leaves, depth
         self.nodes = 2 * leaves - 1
@@ -75,8 +75,9 @@ class Trees(nn.Module):
         inner = (2 * number + 2 < self.nodes) & (number + 1 < 2**depth)
         child = torch.where(inner, 2 * number + 1, number).repeat(trees)
         starts = torch.arange(trees).repeat_interleave(self.nodes) * self.nodes
+        asked = torch.tensor(ASKED_AT_FIRST, dtype=torch.int32)
+        feature = asked[torch.randint(len(ASKED_AT_FIRST), (trees * self.nodes,))]
         threshold = torch.where(inner.repeat(trees), torch.rand(trees * self.nodes) * 255, NEVER)
-        feature = torch.randint(features, (trees * self.nodes,), dtype=torch.int32)
         self.register_buffer("feature", feature)
         self.register_buffer("threshold", threshold)
         self.register_buffer("child", (child + starts).int())
@@ -137,7 +138,7 @@ class ForestNetwork(SegmentationNetwork):
 
     def __init__(self, *, classes: int, trees: int, leaves: int, depth: int) -> None:
         super().__init__(HandMadeFeatures(), classes)
-        self.forest = Trees(features=CHANNELS, classes=classes, trees=trees, leaves=leaves, depth=depth)
+        self.forest = Trees(classes=classes, trees=trees, leaves=leaves, depth=depth)
 
     def logits(self, x: Tensor) -> Tensor:
         """Log-probabilities (N, classes, H, W) of grey levels x (N, 3, H, W)."""

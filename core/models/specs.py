@@ -25,7 +25,8 @@ class EncoderSpec:
         activation_bytes: what training keeps per input pixel and image, in float32 (measured).
         macs_per_pixel: multiplications and additions of a forward pass per input pixel (counted).
         origin: the name its source knows it by.
-        output_strides: what it can be built with; 32 is the classifier's own.
+        output_strides: what it can be built with; 32 is the classifier's own. None: it is no network's but
+            one model's own, and gives one map at full resolution.
     """
 
     name: str

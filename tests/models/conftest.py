@@ -36,6 +36,7 @@ NARROW_OF: dict[str, dict[str, Option]] = {
     "pspnet": {"width": 8},
     "refinenet": {"width": 8},
     "gscnn": {"width": 16, "norm": "group"},
+    "random_forest": {"trees": 24, "leaves": 64, "depth": 6},
 }
 """What single architectures need besides, or instead."""
 

@@ -99,12 +99,12 @@ def collect_points(
     small = small[: features.scaled_hw[0], : features.scaled_hw[1]]
     rng = np.random.default_rng(seed)
     flat = small.ravel()
-    chosen = _balanced(flat, np.flatnonzero(flat != UNLABELLED), count, rng)
+    chosen = balanced(flat, np.flatnonzero(flat != UNLABELLED), count, rng)
     fresh = np.zeros(len(chosen), np.bool_)
     if corrected is not None:
         small_corrected = resized_mask(corrected.astype(np.uint8), scale)[: small.shape[0], : small.shape[1]]
         lately = np.flatnonzero((small_corrected.ravel() > 0) & (flat != UNLABELLED))
-        lately = _balanced(flat, lately, max(1, round(CORRECTED_SHARE * count)), rng)
+        lately = balanced(flat, lately, max(1, round(CORRECTED_SHARE * count)), rng)
         others = rng.permutation(chosen[~np.isin(chosen, lately)])
         chosen = np.concatenate([lately, others[: max(0, count - len(lately))]])
         fresh = np.arange(len(chosen)) < len(lately)
@@ -134,7 +134,7 @@ def collect_points(
     )
 
 
-def _balanced(
+def balanced(
     flat: NDArray[np.uint8], labelled: NDArray[np.int64], count: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """At most `count` of the labelled positions, classes by the power BALANCE of their inverse share."""

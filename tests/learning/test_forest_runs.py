@@ -1,0 +1,104 @@
+"""Runs of a random forest, as a person meets them: trained, scored, saved, resumed, grown again."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from core.errors import UsageError
+from core.images.reader import read_image
+from core.learning.config import TrainConfig
+from core.learning.events import Finished, Notice, StepDone, Validated
+from core.learning.forest_run import WAITING
+from core.learning.header import read_header
+from core.learning.joint import events_of
+from core.learning.predict import open_predictor
+from core.learning.state import TrainState
+
+DISC, SQUARE = 3, 7
+SMALL = {
+    "model": "random_forest",
+    "encoder": "hand_made",
+    "model_options": (("trees", 6), ("leaves", 64)),
+    "image_scale": 1.0,
+}
+
+
+def _iou(path, picture, value: int) -> float:
+    found = open_predictor(path, device="cpu").predict(read_image(picture.path)).classes == value
+    true = picture.mask == value
+    return (found & true).sum() / (found | true).sum()
+
+
+def test_a_forest_learns_from_done_images_and_is_scored_on_those_it_never_saw(world, start) -> None:
+    world.put_done(*range(1, 7))
+    state = start(**SMALL, validation="auto")
+    events = list(events_of(state))
+    finished, score = events[-1], next(event for event in events if isinstance(event, Validated))
+    assert isinstance(finished, Finished)
+    assert (finished.model, finished.steps, finished.reason) == ("random_forest", 6, "budget")
+    assert (score.on, score.miou) == ("validation", finished.best_miou)
+    assert read_header(state.run.best_weights).architecture == "random_forest"
+    losses = [event.loss for event in events if isinstance(event, StepDone)]
+    assert all(math.isfinite(loss) for loss in losses)
+    for value in (DISC, SQUARE):
+        assert _iou(state.run.best_weights, world.picture(50), value) > 0.6
+    assert [row.loss for row in state.run.read_metrics() if row.loss is not None]
+
+    again = TrainState.resume(state.run.path, world.store, TrainConfig(**SMALL), lambda event: None)
+    resumed = list(events_of(again))[-1]
+    assert isinstance(resumed, Finished)
+    assert (resumed.steps, resumed.resumed_step) == (6, 6)
+    assert resumed.best_miou == pytest.approx(finished.best_miou)
+
+
+def test_one_stroke_of_a_class_is_enough_because_undrawn_pixels_stand_in_for_background(world, start):
+    world.put_drawn(1, DISC, SQUARE)
+    state = start(**SMALL)
+    list(events_of(state))
+    for value in (DISC, SQUARE):
+        assert _iou(state.run.best_weights, world.picture(1), value) > 0.5
+
+
+def test_steps_are_trees(world, start):
+    world.put_done(1, 2)
+    *_, finished = events_of(start(**SMALL, steps=3))
+    assert isinstance(finished, Finished)
+    assert finished.steps == 3
+
+
+def test_in_the_window_a_forest_without_a_budget_waits_for_labels_and_grows_again(world, start):
+    world.put_drawn(1, DISC)
+    state = start(**SMALL)
+    events = events_of(state, follow=True)
+
+    def until_it_waits() -> list[object]:
+        heard = []
+        for event in events:
+            heard.append(event)
+            if isinstance(event, Notice) and event.text == WAITING:
+                return heard
+        raise AssertionError("it ended")
+
+    until_it_waits()
+    assert state.resting
+    assert state.step == 6
+    world.put_drawn(1, DISC, SQUARE)
+    assert not state.resting
+    until_it_waits()
+    assert state.step == 12
+    found = state.predictor().predict(read_image(world.picture(1).path)).classes
+    assert ((found == SQUARE) & (world.picture(1).mask == SQUARE)).sum() > 100
+    state.request_stop()
+    assert not state.resting
+    *_, finished = events
+    assert isinstance(finished, Finished)
+    assert finished.reason == "stopped"
+
+
+def test_a_forest_is_grown_in_one_process(world):
+    from core.cli.beginning import divided
+
+    with pytest.raises(UsageError, match="grown in one process"):
+        divided(TrainConfig(model="random_forest"), world.store, 2)
