@@ -138,7 +138,7 @@ class HistoryPanel(QWidget):
         self.view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         one_line_rows(self.view, "Edits of this image, oldest first")
-        self.heading = PanelHeading("History")
+        self.heading = PanelHeading("History", "history")
         self._count = ElidedLabel("", "small")
         self.heading.add_tool(self._count, 1)
         layout = QVBoxLayout(self)

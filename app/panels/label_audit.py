@@ -72,7 +72,7 @@ class AuditPanel(QWidget):
         one_line_rows(self.view, "Labels that are probably wrong, the worst first")
         self.audit_button = IconButton("refresh", "Audit the labels")
         self._count = ElidedLabel("", "small")
-        self.heading = PanelHeading("Audit")
+        self.heading = PanelHeading("Audit", "question")
         self.heading.add_tool(self._count, 1)
         self.heading.add_tool(self.audit_button)
         self._list = ListOrNote(self.view, START_NOTE)

@@ -55,7 +55,7 @@ class ShapePanel(QWidget):
         self._count = FactsLabel()
         self.eye_button = IconButton("eye", "Hide all shapes")
         self._list = ListOrNote(self.view, _EMPTY_TEXT)
-        self.heading = PanelHeading("Shapes")
+        self.heading = PanelHeading("Shapes", "polygon")
         self.heading.add_tool(self._count, 1)
         self.heading.add_tool(self.eye_button)
         layout = QVBoxLayout(self)

@@ -10,7 +10,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from app.panels.headings import PanelHeading, TabbedPanels
+from app.panels.headings import TabbedPanels
 from app.panels.history_list import HistoryPanel
 from app.panels.shape_list import ShapePanel
 from app.panels.shape_rows import ShapeDelegate, size_text
@@ -191,7 +191,8 @@ def test_ten_thousand_shapes_are_listed_edited_and_chosen(qtbot: QtBot, shapes: 
 def test_a_narrow_list_says_how_many_shapes_there_are_in_fewer_words(qtbot: QtBot) -> None:
     panel, tabs = ShapePanel(), TabbedPanels()
     tabs.add(panel, panel.heading)
-    tabs.add(HistoryPanel(), PanelHeading("History"))
+    history = HistoryPanel()
+    tabs.add(history, history.heading)
     qtbot.addWidget(tabs)
     with qtbot.waitExposed(tabs):
         tabs.show()
