@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import QPoint, Qt
 
-from app.canvas.tools.paths import ASKING_HINT
+from app.canvas.tools.half_drawn import ASKING_HINT
 from app.dialogs.label import LabelDialog
 
 CORNERS = ((10, 8), (30, 8), (30, 28), (20, 34), (10, 28))

@@ -14,6 +14,7 @@ from core.annotation.document import AnnotationDocument
 T = TypeVar("T")
 
 FINISH_KEYS: Final = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space)
+ASKING_HINT: Final = "Choose a label for it; Esc goes back to drawing"
 BRING_BACK_HINT: Final = "Backspace brings the dropped outline back; a click begins another"
 
 

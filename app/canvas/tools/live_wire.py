@@ -13,7 +13,7 @@ from app.canvas.outlines import Box
 from app.canvas.painting import draw_handles, draw_line, polygon_of
 from app.canvas.pixels import Latest, PixelReader
 from app.canvas.tools.base import Pointer
-from app.canvas.tools.half_drawn import BRING_BACK_HINT
+from app.canvas.tools.half_drawn import ASKING_HINT, BRING_BACK_HINT
 from app.canvas.tools.outline import OutlineTool
 from core.annotation.commands import XY
 from core.annotation.document import Change
@@ -98,7 +98,9 @@ class LiveWireTool(OutlineTool[_Drawn]):
         self._follow(pointer)
         if not self.busy:
             self._dropped.take()
-        self._asking = False
+        if self._asking:
+            self._asking = False
+            self._reopen()
         if self._closing:
             self.finish()
         elif self._at is not None:
@@ -179,10 +181,13 @@ class LiveWireTool(OutlineTool[_Drawn]):
         """Anchors whose segment waits for a map."""
         return [number for number, segment in enumerate(self._segments) if segment is None]
 
+    def _reopen(self) -> None:
+        """Take away the segment that closes the outline."""
+        del self._segments[max(0, len(self.points) - 1) :]
+
     def _take_back(self) -> None:
         """Undo the last anchor, and closing."""
-        if self._finishing:
-            self._segments.pop()
+        self._reopen()
         self.points.pop()
         if self._segments:
             self._segments.pop()
@@ -212,13 +217,12 @@ class LiveWireTool(OutlineTool[_Drawn]):
         ring = np.vstack([segment[:-1] for segment in thinned])
         self._finishing = False
         if len(ring) < 3:
-            self._segments.pop()
+            self._reopen()
             self.context.say("An outline needs to enclose something; click more points.")
             return
         shape = Shape("", ShapeType.POLYGON, frozen_points(ring))
         if self.context.active_class is None:
-            self._segments.pop()  # the outline stays in sight, and open, while the label is asked for
-            self._asking = True
+            self._asking, self._at = True, None
         else:
             self._begin()
         self.context.add_drawn(shape, kept=True)
@@ -235,6 +239,8 @@ class LiveWireTool(OutlineTool[_Drawn]):
             return f"Click on the border of an object; the outline follows the edges of the {what}"
         if self._finishing:
             return "Closing the outline …"
+        if self._asking and self._at is None:
+            return ASKING_HINT
         if self._closing:
             return "Click to close the outline"
         return "Click to fix the wire; Alt makes it straight, Backspace takes back, Enter closes, Esc cancels"
@@ -246,7 +252,7 @@ class LiveWireTool(OutlineTool[_Drawn]):
             np.array([start, end]) if segment is None else segment
             for start, end, segment in zip(self.points, ends, self._segments, strict=False)
         ]
-        if self._at is not None and self.points and not self._finishing:
+        if self._at is not None and self.points and not (self._finishing or self._asking):
             loose = self._segment_to(self._at)
             pieces.append(np.array([self.points[-1], self._at]) if loose is None else loose)
         return pieces

@@ -14,13 +14,12 @@ from app.canvas.outlines import Box
 from app.canvas.painting import draw_handles, draw_line, polygon_of
 from app.canvas.shape_index import union
 from app.canvas.tools.base import Pointer
-from app.canvas.tools.half_drawn import BRING_BACK_HINT
+from app.canvas.tools.half_drawn import ASKING_HINT, BRING_BACK_HINT
 from app.canvas.tools.outline import OutlineTool
 from core.annotation.commands import XY
 from core.annotation.document import Change
 from core.annotation.model import Shape, ShapeType, frozen_points
 
-ASKING_HINT: Final = "Choose a label for it; Esc goes back to drawing"
 _MODIFIERS: Final = {
     Qt.Key.Key_Shift: Qt.KeyboardModifier.ShiftModifier,
     Qt.Key.Key_Control: Qt.KeyboardModifier.ControlModifier,
