@@ -362,6 +362,7 @@ def _provenance(encoder: EncoderSpec) -> str:
         "embedded": "comes with the program, no download",
         "torchvision": "downloaded from torchvision on first use",
         "timm": "downloaded from the Hugging Face hub on first use",
+        "smp": "downloaded from the Hugging Face hub on first use",
         "none": "starts from random weights",
     }
     return f"{encoder.title}: {sources.get(encoder.source, encoder.source)}; licence {encoder.licence}"

@@ -27,7 +27,7 @@ def export(arguments: argparse.Namespace) -> None:
 def export_from(project: Project, output_format: str, out: Path) -> ExportReport:
     """Write one format into the folder `out`, and say what was left out."""
     if output_format in ("weights", "onnx"):
-        return ExportReport(files=[_export_network(project, output_format, out)])
+        return ExportReport(files=_export_network(project, output_format, out))
     write = {"masks": masks.export_from, "labelme": labelme.export_from}[output_format]
     report = write(project, out)
     say_problems(report.problems)
@@ -36,8 +36,8 @@ def export_from(project: Project, output_format: str, out: Path) -> ExportReport
     return report
 
 
-def _export_network(project: Project, output_format: str, out: Path) -> Path:
-    from core.learning.export import export_onnx, export_weights
+def _export_network(project: Project, output_format: str, out: Path) -> list[Path]:
+    from core.learning.export import SCRIPT, export_onnx, export_weights
     from core.learning.runs import best_run
     from core.learning.weights import load_weights
 
@@ -45,6 +45,7 @@ def _export_network(project: Project, output_format: str, out: Path) -> Path:
     if run is None:
         raise MaskloopError(f"{project.root}: no run has saved weights yet; train first")
     if output_format == "weights":
-        return export_weights(run, out)
+        return [export_weights(run, out)]
     network, header = load_weights(run.best_weights)
-    return export_onnx(network, header, out / f"{run.path.name}.onnx")
+    path = export_onnx(network, header, out / f"{run.path.name}.onnx")
+    return [path, path.with_name(SCRIPT)]

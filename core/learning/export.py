@@ -1,8 +1,12 @@
-"""Weights and ONNX files for other programs. What is exported is checked before it is called exported."""
+"""Weights and ONNX files for other programs. What is exported is checked before it is called exported.
+
+Beside ONNX files lies `predict.py`, a program that runs them: the module `predict_onnx`, as it is.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.resources
 import io
 import json
 import logging
@@ -30,6 +34,8 @@ MIN_SAME_CLASS: Final = 0.999
 MAX_LOGIT_DIFFERENCE: Final = 1e-3
 """Largest difference of a logit, as a share of the largest logit where that is above 1."""
 CHECKED_BATCH: Final = 2
+SCRIPT: Final = "predict.py"
+"""What lies beside ONNX files."""
 
 
 class _WithNormalization(nn.Module):
@@ -60,12 +66,15 @@ def export_weights(run: RunFolder, out: Path) -> Path:
         data = source.read_bytes()
     except OSError as error:
         raise WeightsFileError(source, f"cannot be read ({error.strerror or error})") from error
-    _write(target, data)
+    _check_free(target, METADATA_KEY.encode())
+    write_atomic(target, data)
     return target
 
 
 def export_onnx(network: SegmentationNetwork, header: WeightsHeader, path: Path) -> Path:
     """Write the network as one ONNX file, once onnxruntime has given the same classes as torch.
+
+    `predict.py` is put beside it.
 
     Input `pixels` (N, 3, T, T) float32: RGB 0..255, resized by the header's `scale`, T the header's tile;
     N is free. Output `logits` (N, C, T, T), divided by the header's temperature already. Classes and all the
@@ -76,6 +85,9 @@ def export_onnx(network: SegmentationNetwork, header: WeightsHeader, path: Path)
         MaskloopError: the network cannot be expressed, or onnxruntime computes something else.
         StorageError: the file cannot be written, or somebody's own file has its name.
     """
+    script = importlib.resources.files("core.learning").joinpath("predict_onnx.py").read_bytes()
+    _check_free(path, METADATA_KEY.encode())
+    _check_free(path.with_name(SCRIPT), script.partition(b"\n")[0])
     network.to("cpu").eval()
     module = _WithNormalization(network, header).eval()
     side = -(-header.tile // network.size_multiple) * network.size_multiple
@@ -93,24 +105,22 @@ def export_onnx(network: SegmentationNetwork, header: WeightsHeader, path: Path)
     with torch.inference_mode():
         expected = module(torch.from_numpy(example))
     _compare(path, np.asarray(expected), np.asarray(found))
-    _write(path, model)
+    write_atomic(path, model)
+    write_atomic(path.with_name(SCRIPT), script)
     return path
 
 
-def _write(target: Path, data: bytes) -> None:
-    """Write an export. Raises StorageError where that would replace a file that no export wrote."""
-    if target.exists() and not _is_export(target):
-        raise StorageError(target, "was there before and is not from an export; choose an empty folder")
-    write_atomic(target, data)
-
-
-def _is_export(path: Path) -> bool:
-    """Whether a file holds weights with our header: both formats carry it as plain text."""
+def _check_free(target: Path, mark: bytes) -> None:
+    """Raise StorageError for somebody's own file: it lacks the mark that exports carry as plain text."""
+    if not target.exists():
+        return
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return content.find(METADATA_KEY.encode()) >= 0
+        with target.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            if content.find(mark) >= 0:
+                return
     except (OSError, ValueError):  # unreadable, a folder, empty
-        return False
+        pass
+    raise StorageError(target, "was there before and is not from an export; choose an empty folder")
 
 
 def _onnx_bytes(module: nn.Module, example: Tensor, header: WeightsHeader, side: int) -> bytes:

@@ -11,6 +11,7 @@ import msgspec
 
 from core.errors import UsageError
 from core.learning.config import TrainConfig
+from core.models.registry import model_specs
 
 _NOT_HERE: Final = frozenset({"model_options", "held_out", "join_instant"})
 _KINDS: Final = ((bool, "true or false"), (int, "a whole number"), (float, "a number"))
@@ -25,6 +26,8 @@ def configured(config: TrainConfig, settings: Iterable[tuple[str, str]]) -> Trai
     hints = {name: hint for name, hint in get_type_hints(TrainConfig).items() if name not in _NOT_HERE}
     for name, text in settings:
         if name not in hints:
+            if any(name == option.name for spec in model_specs() for option in spec.options):
+                raise UsageError(f"{name} is no setting of a run but of the network: --option {name}={text}")
             near = get_close_matches(name, hints, n=1)
             meant = f"; is it {near[0]}?" if near else f"; there are {', '.join(sorted(hints))}"
             raise UsageError(f"there is no setting {name}{meant}")

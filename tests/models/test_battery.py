@@ -156,6 +156,16 @@ def test_an_image_does_not_change_the_prediction_of_another(entry: Entry):
         torch.testing.assert_close(network(x)[:1], network(x[:1]), rtol=1e-4, atol=1e-3)
 
 
+def test_predict_pads_or_tiles_what_the_declared_sizes_are_not(entry: Entry, classes: ClassList):
+    network = entry.learned
+    image = np.random.default_rng(0).integers(0, 256, size=(45, 150, 3), dtype=np.uint8)
+    header = header_for(network, classes=classes, tile=TILE)
+    for predictor in (Predictor(network, header), Predictor(network, header, tile=TILE)):
+        found = predictor.predict(image).classes
+        assert found.shape == (45, 150)
+        assert set(np.unique(found)) <= set(classes.indices)
+
+
 @pytest.mark.parametrize("spec", model_specs(), ids=lambda spec: spec.name)
 def test_the_number_of_parameters_is_the_one_stated_and_the_papers(spec: ModelSpec):
     with torch.device("meta"):

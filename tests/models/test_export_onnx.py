@@ -15,7 +15,7 @@ import torch
 
 from core.annotation.model import ClassList
 from core.errors import MaskloopError, StorageError, WeightsFileError
-from core.learning import export
+from core.learning import export, predict_onnx
 from core.learning.export import export_onnx, export_weights
 from core.learning.header import WeightsHeader, read_header
 from core.learning.predict import Predictor
@@ -45,7 +45,8 @@ def test_the_default_network_runs_in_onnxruntime_to_the_same_classes(classes: Cl
     network.load_encoder_weights("default")
     header = header_for(network, classes=classes, tile=96)
     path = export_onnx(network, header, tmp_path / "out" / "unet.onnx")
-    assert [entry.name for entry in path.parent.iterdir()] == ["unet.onnx"]  # one file, weights inside
+    # One file, weights inside, and the program that runs it.
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["predict.py", "unet.onnx"]
 
     y, x = np.mgrid[0:96, 0:96]
     image = np.stack([2 * x, 2 * y, x + y], axis=-1).astype(np.uint8)
@@ -125,23 +126,34 @@ def test_weights_are_copied_under_the_runs_name(run: RunFolder, header: WeightsH
 
 
 @pytest.mark.parametrize("content", [b"", b"mine"])
-def test_an_export_replaces_an_export_but_nobodys_own_file(
+def test_an_export_does_not_replace_somebodys_own_file(
     run: RunFolder, network: SegmentationNetwork, header: WeightsHeader, tmp_path: Path, content: bytes
 ):
-    weights, graph = tmp_path / "own.safetensors", tmp_path / "own.onnx"
-    for path in (weights, graph):
+    weights, graph, script = (tmp_path / name for name in ("own.safetensors", "own.onnx", "predict.py"))
+    for path in (weights, graph, script):
         path.write_bytes(content)
     with pytest.raises(StorageError, match=r"own\.safetensors: was there before"):
         export_weights(run, weights)
     with pytest.raises(StorageError, match=r"own\.onnx: was there before"):
         export_onnx(network, header, graph)
-    assert {path.read_bytes() for path in (weights, graph)} == {content}
+    graph.unlink()
+    with pytest.raises(StorageError, match=r"predict\.py: was there before"):
+        export_onnx(network, header, graph)
+    assert not graph.exists()
+    assert {path.read_bytes() for path in (weights, script)} == {content}
 
-    for path in (weights, graph):
-        path.unlink()
+
+def test_an_export_replaces_an_export(
+    run: RunFolder, network: SegmentationNetwork, header: WeightsHeader, tmp_path: Path
+):
+    weights, graph, script = (tmp_path / name for name in ("own.safetensors", "own.onnx", "predict.py"))
     for _ in range(2):
         assert export_weights(run, weights).stat().st_size > 100
-        assert export_onnx(network, header, graph).stat().st_size > 100
+    graph.write_bytes(b"metadata_props maskloop")
+    script.write_bytes(Path(predict_onnx.__file__).read_bytes().partition(b"\n")[0] + b"\nAn older one.")
+    export_onnx(network, header, graph)
+    assert graph.stat().st_size > 1000
+    assert script.read_bytes() == Path(predict_onnx.__file__).read_bytes()
 
 
 def test_weights_that_are_damaged_or_missing_are_not_exported(run: RunFolder, tmp_path: Path):

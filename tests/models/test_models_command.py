@@ -17,7 +17,7 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def test_the_table_has_a_line_for_every_model(capsys: pytest.CaptureFixture[str]):
     head, *lines = told(capsys).partition("\n\n")[0].splitlines()
-    assert head.split() == "name family paper parameters encoder licence memory tile".split()
+    assert head.split() == ["name", "family", "paper", "parameters", "encoder", "licence", "memory", "tile"]
     assert [line.split()[0] for line in lines] == [spec.name for spec in model_specs()]
     (unet,) = (line for line in lines if line.startswith("unet "))
     for part in ("U-Net", "Ronneberger et al. 2015", "5.2 M", "tf_efficientnet_lite0", "Apache-2.0", " GB"):

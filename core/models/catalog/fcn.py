@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from core.models.catalog.common import ENCODER_WIDTH, FC
-from core.models.specs import ModelSpec, OptionSpec
+from core.models.specs import ModelSpec, OptionSpec, PublishedSize
 
 _TRAINING: Final = OptionSpec(
     name="training",
@@ -29,7 +29,13 @@ _FCN_ENCODERS: Final = ("vgg16", "vgg19", "plain")
 
 
 def _fcn(
-    stride: int, *, parameters: int, activation_bytes: int, macs: int, options: tuple[OptionSpec, ...]
+    stride: int,
+    *,
+    parameters: int,
+    activation_bytes: int,
+    macs: int,
+    options: tuple[OptionSpec, ...],
+    published: PublishedSize | None = None,
 ) -> ModelSpec:
     """FCN with its finest scores at this stride."""
     return ModelSpec(
@@ -45,11 +51,21 @@ def _fcn(
         activation_bytes=activation_bytes,
         macs_per_pixel=macs,
         options=(*options, ENCODER_WIDTH),
+        published=published,
     )
 
 
 FCN: Final = (
     _fcn(8, parameters=41_459_142, activation_bytes=50, macs=26_134, options=(FC, _TRAINING, _STAGE_8S)),
     _fcn(16, parameters=41_458_564, activation_bytes=34, macs=26_126, options=(FC, _TRAINING, _STAGE_16S)),
-    _fcn(32, parameters=41_457_474, activation_bytes=27, macs=26_122, options=(FC,)),
+    _fcn(
+        32,
+        parameters=41_457_474,
+        activation_bytes=27,
+        macs=26_122,
+        options=(FC,),
+        published=PublishedSize(
+            parameters=134_000_000, rounding=1_000_000, classes=21, options=(("fc", 4096),)
+        ),
+    ),
 )

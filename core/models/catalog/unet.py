@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from core.models.catalog.common import ENCODER_WIDTH, FEATURE_ENCODERS, UPSAMPLING
-from core.models.specs import ModelSpec, OptionSpec
+from core.models.specs import ModelSpec, OptionSpec, PublishedSize
 
 _PAPER: Final = (
     "Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation,"
@@ -98,6 +98,8 @@ UNET: Final = (
         # Per pixel of the output, of crops of 256 and 128: the surroundings of small ones cost the most.
         activation_bytes=5_590,
         macs_per_pixel=1_830_063,
+        # Of the figure's layers; the paper states none.
+        published=PublishedSize(parameters=31_000_000, rounding=100_000, classes=2),
         options=(
             OptionSpec(
                 name="width",

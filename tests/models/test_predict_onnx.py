@@ -1,0 +1,122 @@
+"""The program beside an exported network segments images as this one does, and needs nothing of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.annotation.model import ClassList
+from core.learning.export import export_onnx
+from core.learning.predict import Predictor
+from core.learning.weights import header_for
+from core.models.network import SegmentationNetwork
+
+TILE, OVERLAP = 128, 32
+BLOCKED = """
+import runpy, sys
+
+class OnlyThree:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"core", "app", "torch", "cv2", "torchvision", "onnx"}:
+            raise ImportError(name)
+
+sys.meta_path.insert(0, OnlyThree())
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def network(narrow: Callable[..., SegmentationNetwork]) -> SegmentationNetwork:
+    """Sees a little around every pixel, and decides differently all over a picture."""
+    torch.manual_seed(0)
+    network = narrow("fcn8s", fc=16, encoder_width=4, training="at_once").eval()
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.Conv2d) and layer.out_channels == network.classes:
+                torch.nn.init.normal_(layer.weight)
+    return network
+
+
+@pytest.fixture(scope="module")
+def exported(
+    network: SegmentationNetwork, classes: ClassList, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    header = header_for(network, classes=classes, tile=TILE)
+    return export_onnx(network, header, tmp_path_factory.mktemp("exported") / "network.onnx")
+
+
+def picture(height: int, width: int) -> NDArray[np.uint8]:
+    y, x = np.mgrid[0:height, 0:width]
+    waves = [np.sin(x / 9 + k) + np.sin(y / 7 + 2 * k) + np.sin((x + y) / 31) for k in range(3)]
+    noise = np.random.default_rng(0).normal(0, 20, size=(height, width, 3))
+    return (127.5 + 40 * np.stack(waves, axis=-1) + noise).clip(0, 255).astype(np.uint8)
+
+
+def predict(exported: Path, *arguments: Path | str) -> subprocess.CompletedProcess[str]:
+    """Run the script where neither this program nor torch can be imported."""
+    command = [sys.executable, "-c", BLOCKED, exported.with_name("predict.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=exported.parent)
+
+
+def test_it_gives_the_programs_own_classes_of_images_of_any_size(
+    exported: Path, network: SegmentationNetwork, classes: ClassList, tmp_path: Path
+):
+    # In tiles: sides of which ours are as large as the exported one; and one that is smaller than a tile.
+    images = {"large": picture(224, 320), "small": picture(70, 50)}
+    for name, image in images.items():
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+    out = tmp_path / "out"
+    done = predict(exported, tmp_path / "large.png", tmp_path / "small.png", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(out / "large.png"), str(out / "small.png")]
+
+    header = header_for(network, classes=classes, tile=TILE)
+    with Image.open(out / "large.png") as result:
+        found = np.asarray(result)
+        assert result.getpalette()[9:12] == [255, 64, 64]  # type: ignore[index]  # of class 3, the nerve
+    expected = Predictor(network, header, tile=TILE, overlap=OVERLAP).predict(images["large"]).classes
+    assert len(np.unique(expected)) == 3
+    assert (found == expected).mean() >= 0.999
+
+    padded = np.pad(images["small"], ((0, TILE - 70), (0, TILE - 50), (0, 0)), mode="edge")
+    expected = Predictor(network, header).predict(padded).classes[:70, :50]
+    with Image.open(out / "small.png") as result:
+        assert (np.asarray(result) == expected).mean() >= 0.999
+
+
+def test_it_reduces_images_as_they_were_in_training(
+    network: SegmentationNetwork, classes: ClassList, tmp_path: Path
+):
+    header = replace(header_for(network, classes=classes, tile=64), scale=0.5)
+    path = export_onnx(network, header, tmp_path / "network.onnx")
+    image = picture(128, 128)
+    Image.fromarray(image).save(tmp_path / "image.png")
+    assert predict(path, tmp_path / "image.png").returncode == 0
+    with Image.open(tmp_path / "predictions" / "image.png") as result:
+        found = np.asarray(result)
+    expected = Predictor(network, header).predict(image).classes
+    assert found.shape == expected.shape
+    assert (found == expected).mean() >= 0.99  # Pillow rounds the reduced image a little differently
+
+
+def test_it_says_in_one_sentence_what_is_wrong(exported: Path, tmp_path: Path):
+    (tmp_path / "no.png").write_bytes(b"nothing")
+    for arguments, problem in {
+        (tmp_path / "no.png",): "no.png: cannot be read as an image",
+        (tmp_path / "no.png", "--network", tmp_path / "no.onnx"): "no.onnx: there is no such file",
+        (tmp_path / "no.png", "--overlap", "128"): "--overlap is 128; it must be from 0 to 127",
+    }.items():
+        done = predict(exported, *arguments, "--out", tmp_path)
+        assert done.returncode == 1
+        assert problem in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
