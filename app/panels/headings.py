@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QIcon, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
@@ -40,6 +40,19 @@ class PanelHeading(QWidget):
         self._tools_row.addWidget(tool, stretch)
 
 
+class _Tabs(QTabBar):
+    """Tabs that are as narrow as their icon where they have no title: Qt keeps room for words."""
+
+    def tabSizeHint(self, index: int) -> QSize:
+        """Of one tab."""
+        usual = super().tabSizeHint(index)
+        return usual if self.tabText(index) else QSize(self.iconSize().width() + 3 * SPACE, usual.height())
+
+    def minimumTabSizeHint(self, index: int) -> QSize:
+        """An icon cannot be elided."""
+        return super().minimumTabSizeHint(index) if self.tabText(index) else self.tabSizeHint(index)
+
+
 class TabbedPanels(Themed, QWidget):
     """Panels that take turns; their titles are tabs, with the tools of the one on show at the right.
 
@@ -54,7 +67,7 @@ class TabbedPanels(Themed, QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("kind", "panel")
-        self._bar = QTabBar()
+        self._bar = _Tabs()
         self._bar.setExpanding(False)
         self._bar.setDrawBase(False)
         self._bar.setIconSize(ICON_SIZE)
