@@ -132,9 +132,16 @@ class InstantNetwork(SegmentationNetwork):
         scores = self.grid_logits(self.features(x))  # (N, classes, H/4, W/4)
         return F.interpolate(scores, size=x.shape[-2:], mode="bilinear")
 
-    def point_logits(self, features: Tensor) -> Tensor:
-        """Scores (P, classes) of single pixels' features (P, inputs), as `point_features` gives them."""
+    def point_logits(self, features: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Scores (P, classes) of single pixels' features (P, inputs), as `point_features` gives them.
+
+        Args:
+            features: what the head sees.
+            noise: (P, inputs), added once they are standardised.
+        """
         standardized = (features.to(self.mean.dtype) - self.mean) / self.std
+        if noise is not None:
+            standardized = standardized + noise
         scores: Tensor = self.head(self.dropout(F.relu(self.hidden(standardized))))
         return scores
 

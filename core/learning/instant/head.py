@@ -1,4 +1,12 @@
-"""Fitting the head: AdamW with one cycle of the rate on points drawn with balanced classes."""
+"""Fitting the head: AdamW with one cycle of the rate on points drawn with balanced classes.
+
+Fifteen hundred inputs remember two dozen drawn nuclei within a hundred steps, and tell them from all others
+by where they lie: the longer the fit, the fewer nuclei are found in other images. Two things stop that. Every
+input gets noise, as in training on jittered examples (Bishop 1995, doi:10.1162/neco.1995.7.1.108). And of the
+undrawn pixels that stand in for background, those that the head itself holds to be something else are left
+out: there the guess is more likely wrong than the head (the small-loss trick of Han et al. 2018,
+arXiv:1804.06872).
+"""
 
 from __future__ import annotations
 
@@ -27,6 +35,13 @@ RISE: Final = 0.3
 START: Final = 0.04
 """Of the peak rate, where it begins."""
 WEIGHT_DECAY: Final = 0.02
+NOISE: Final = 0.5
+"""Standard deviation of what is added to every standardised input. Twice as much costs accuracy where whole
+images are drawn."""
+NOISE_ROWS: Final = 512
+"""Of noise beyond a batch's: each step begins at another row. Drawing all anew takes as long as a step."""
+NOISE_STRIDE: Final = 211
+"""Rows from one step's noise to the next one's."""
 FRESH_SHARE: Final = 0.25
 """Of a refit's points, those whose labels changed lately, while there are any."""
 
@@ -88,7 +103,12 @@ def _ladder(chances: Tensor) -> Tensor:
 
 
 def fit_head(
-    network: InstantNetwork, points: PointSet, *, steps: int, rate: float, seconds: float | None = None
+    network: InstantNetwork,
+    points: PointSet,
+    *,
+    steps: int,
+    from_nothing: bool,
+    seconds: float | None = None,
 ) -> Iterator[FitStep]:
     """Fit the head of `network` in place; between two steps whoever iterates may do something else.
 
@@ -96,30 +116,48 @@ def fit_head(
         network: whose head learns.
         points: what it learns from.
         steps: at most.
-        rate: at its peak.
+        from_nothing: the head knows nothing yet, so it learns fast.
         seconds: after which it ends in any case, its rate gone to nothing as after all steps.
     """
-    optimizer = torch.optim.AdamW(list(network.head_parameters()), rate, weight_decay=WEIGHT_DECAY)
+    peak = RATE if from_nothing else REFIT_RATE
+    optimizer = torch.optim.AdamW(list(network.head_parameters()), peak, weight_decay=WEIGHT_DECAY)
+    noise = NOISE * torch.randn(BATCH + NOISE_ROWS, points.features.shape[1], device=points.features.device)
     started = time.monotonic()
     for step in range(1, steps + 1):
         done = (step - 1) / max(steps - 1, 1)
         if seconds is not None:
             done = max(done, (time.monotonic() - started) / max(seconds, 1e-9))
         cycle = one_cycle(min(done, 1.0))
-        now = rate * cycle
         # Less momentum where the rate is high (Smith 2018, arXiv:1803.09820).
-        optimizer.param_groups[0].update(lr=now, betas=(0.95 - 0.1 * cycle, 0.999))
+        optimizer.param_groups[0].update(lr=peak * cycle, betas=(0.95 - 0.1 * cycle, 0.999))
         network.train()
         features, targets, weights = points.draw(BATCH)
-        losses = F.cross_entropy(network.point_logits(features), targets, reduction="none")
+        shift = step * NOISE_STRIDE % NOISE_ROWS
+        logits = network.point_logits(features, noise[shift : shift + len(features)])
+        losses = F.cross_entropy(logits, targets, reduction="none")
+        weights = without_doubted(weights, targets, logits.detach())
         loss = (losses * weights).sum() / weights.sum().clamp_min(1e-6)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         network.eval()
-        yield FitStep(step, step if done >= 1.0 else steps, loss.detach(), now)
+        yield FitStep(step, step if done >= 1.0 else steps, loss.detach(), peak * cycle)
         if done >= 1.0:
             return
+
+
+def without_doubted(weights: Tensor, targets: Tensor, logits: Tensor) -> Tensor:
+    """Nothing for pixels that only stand in for a class, and which the head holds to be of another one.
+
+    That other class must have more than half of the probability: a head that knows nothing doubts nothing.
+
+    Args:
+        weights: (P,); less than 1 for those that stand in.
+        targets: (P,), what they are taken for.
+        logits: (P, channels), what the head thinks.
+    """
+    most, favourite = logits.softmax(dim=1).max(dim=1)
+    return weights * ((weights >= 1.0) | (favourite == targets) | (most <= 0.5))
 
 
 def one_cycle(done: float) -> float:

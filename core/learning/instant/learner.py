@@ -28,7 +28,7 @@ from core.errors import FileProblem, ImageFileError
 from core.images.pages import stamp
 from core.learning.data import ChannelMap, ImageLabels, LabelStore
 from core.learning.instant.features import FeatureCache, Features
-from core.learning.instant.head import RATE, REFIT_RATE, REFIT_STEPS, STEPS, FitStep, PointSet, fit_head
+from core.learning.instant.head import REFIT_STEPS, STEPS, FitStep, PointSet, fit_head
 from core.learning.instant.points import Points, collect_points, points_per_image, thinned
 from core.learning.predict import PredictedMap, mapped
 from core.learning.randomness import Randomness
@@ -198,8 +198,7 @@ class InstantLearner:
             self.network.standardize(*points.standardization())
         if steps is None:
             steps = STEPS if first else REFIT_STEPS
-        rate = RATE if first else REFIT_RATE
-        yield from fit_head(self.network, points, steps=steps, rate=rate, seconds=seconds)
+        yield from fit_head(self.network, points, steps=steps, from_nothing=first, seconds=seconds)
         self.version += 1
         self._settle(parts)
 

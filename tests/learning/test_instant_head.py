@@ -1,0 +1,88 @@
+"""What a head learns from pixels that only stand in for background."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from core.learning.instant import head as head_module
+from core.learning.instant.head import PointSet, fit_head, without_doubted
+from core.learning.instant.points import Points
+from core.models.encoders import build_encoder
+from core.models.instant import InstantNetwork
+
+WEAK = 0.1
+BACKGROUND, NUCLEUS = 0, 1
+
+
+def test_only_pixels_that_stand_in_are_doubted() -> None:
+    weights = torch.tensor([1.0, 1.0, WEAK, WEAK])
+    targets = torch.tensor([BACKGROUND, NUCLEUS, BACKGROUND, BACKGROUND])
+    says_nucleus, says_background = [-1.0, 1.0], [1.0, -1.0]
+    logits = torch.tensor([says_nucleus, says_nucleus, says_nucleus, says_background])
+    torch.testing.assert_close(without_doubted(weights, targets, logits), torch.tensor([1.0, 1.0, 0.0, WEAK]))
+
+
+@pytest.fixture
+def network() -> InstantNetwork:
+    torch.manual_seed(0)
+    return InstantNetwork(build_encoder("plain", width=8), classes=2, hidden=32).eval()
+
+
+class _Slide:
+    """Few nuclei are drawn; the others are undrawn, and so taken for background, as tissue is.
+
+    Every nucleus says what it is in a fifth of its features; the others say which nucleus it is.
+    """
+
+    def __init__(self, inputs: int) -> None:
+        self._random = torch.Generator().manual_seed(0)
+        self._inputs = inputs
+        self._telling = inputs // 5
+        drawn = self._pixels(3, 80, nucleus=True)
+        undrawn, tissue = self._pixels(20, 20, nucleus=True), self._pixels(40, 20, nucleus=False)
+        targets = [NUCLEUS] * len(drawn) + [BACKGROUND] * (len(undrawn) + len(tissue))
+        weights = [1.0] * len(drawn) + [WEAK] * (len(undrawn) + len(tissue))
+        self.points = Points(
+            torch.cat([drawn, undrawn, tissue]).half(),
+            torch.tensor(targets),
+            torch.tensor(weights),
+            torch.zeros(len(targets), dtype=torch.bool),
+        )
+        self.unseen = self._pixels(20, 20, nucleus=True)
+        self.unseen_tissue = self._pixels(20, 20, nucleus=False)
+
+    def _pixels(self, objects: int, pixels: int, *, nucleus: bool) -> Tensor:
+        """(objects * pixels, inputs)."""
+        own = 0.3 * torch.randn(objects, 1, self._inputs, generator=self._random)
+        own[..., : self._telling] = 0.6 if nucleus else -0.6
+        each = torch.randn(objects, pixels, self._inputs, generator=self._random)
+        return (own + 0.5 * each).flatten(0, 1)
+
+
+def _found(network: InstantNetwork, features: Tensor) -> float:
+    with torch.inference_mode():
+        return float((network.point_logits(features).argmax(dim=1) == NUCLEUS).float().mean())
+
+
+def _fitted(network: InstantNetwork, slide: _Slide) -> tuple[float, float]:
+    """Shares of unseen nuclei and of unseen tissue that it takes for nuclei, after a long fit."""
+    points = PointSet([slide.points], device=torch.device("cpu"))
+    network.standardize(*points.standardization())
+    for first in (True, False):
+        for _ in fit_head(network, points, steps=60, from_nothing=first):
+            pass
+    return _found(network, slide.unseen), _found(network, slide.unseen_tissue)
+
+
+def test_a_long_fit_still_finds_nuclei_that_nobody_drew(network, monkeypatch: pytest.MonkeyPatch) -> None:
+    slide = _Slide(len(network.mean))
+    start = {name: value.clone() for name, value in network.state_dict().items()}
+    found, wrong = _fitted(network, slide)
+    monkeypatch.setattr(head_module, "without_doubted", lambda weights, _targets, _logits: weights)
+    network.load_state_dict(start)
+    believing, _ = _fitted(network, slide)
+    assert found > 0.8
+    assert wrong < 0.1
+    assert believing < found - 0.2, "taking every undrawn nucleus for background costs nothing here"
