@@ -208,6 +208,8 @@ ACTIONS: Final[tuple[ActionSpec, ...]] = (
       "Turn the whole prediction of this image into polygons", "accept-all", 2),
     A("train.next_doubtful", "Next &doubtful region", ("I",),
       "Go to the most doubtful region that is not labelled yet, then to the next", "doubtful", 2),
+    A("train.post_process", "Clean &up predictions…", (),
+      "Follow colours (dense CRF), remove small regions, fill holes, part touching objects", "filter", 2),
     A("train.preview_crops", "What the net&work sees…", (),
       "Crops of this image as they are learned from, with their augmentation", "images", 3),
     A("train.predict_folder", "Predict a &folder…", ("Ctrl+Alt+P",),

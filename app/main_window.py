@@ -23,6 +23,7 @@ from app.panels.history_list import HistoryPanel
 from app.panels.image_list import ImageListPanel
 from app.panels.label_audit import AuditPanel
 from app.panels.parts import sentence
+from app.panels.post_processing import PostPanel
 from app.panels.shape_list import ShapePanel
 from app.panels.training_panel import TrainingPanel
 from app.session import Session
@@ -76,6 +77,7 @@ class MainWindow(Themed, QMainWindow):
         self.shapes = ShapePanel()
         self.history = HistoryPanel()
         self.audit = AuditPanel()
+        self.post = PostPanel()
         self.training = TrainingPanel()
         self.status = StatusBar()
         self.setCentralWidget(self.page)
@@ -101,6 +103,7 @@ class MainWindow(Themed, QMainWindow):
         self.tabs.add(self.shapes, self.shapes.heading)
         self.tabs.add(self.history, self.history.heading)
         self.tabs.add(self.audit, self.audit.heading)
+        self.tabs.add(self.post, self.post.heading)
         labels.addWidget(self.tabs)
         labels.setSizes([300, 400])
         area = Qt.DockWidgetArea

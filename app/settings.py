@@ -169,6 +169,18 @@ class Settings:
         kept = dict(list(images.items())[-50:])
         self._store.setValue("projects/last_images", json.dumps(kept))
 
+    def post_processing(self, root: Path) -> str:
+        """What is done to predictions of this project, as text."""
+        return self._json_dict("projects/post_processing").get(str(root), "")
+
+    def set_post_processing(self, root: Path, steps: str) -> None:
+        """Do this to predictions of the project from now on; "" for nothing."""
+        known = self._json_dict("projects/post_processing")
+        known.pop(str(root), None)
+        if steps:
+            known[str(root)] = steps
+        self._store.setValue("projects/post_processing", json.dumps(dict(list(known.items())[-50:])))
+
     # --- inside -------------------------------------------------------------------------------------------
 
     def _bytes(self, name: str) -> QByteArray | None:

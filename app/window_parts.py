@@ -19,6 +19,7 @@ from app.label_mask import LabelMask
 from app.learning_wiring import LearningWiring
 from app.panel_wiring import ClassPanelWiring, ImagePanelWiring, ShapePanelWiring
 from app.pointer_info import PointerInfo
+from app.post_wiring import PostWiring
 from app.predicting_wiring import PredictingWiring
 from app.preview_wiring import PreviewWiring
 from app.problem_report import ProblemReport
@@ -65,6 +66,7 @@ class WindowParts(QObject):
         self.doubts.pointed.connect(self.learning.point_at)
         self.usefulness = UsefulnessWiring(common, window.images)
         self.audit = AuditWiring(common, panel=window.audit, tabs=window.tabs, canvas=canvas)
+        self.post = PostWiring(common, panel=window.post, tabs=window.tabs)
         self.files = FileActions(session, window.settings, window)
         toggles = [dock.toggleViewAction() for dock in window.docks.values()]
         others = [*self.classes.digit_actions, *toggles]
@@ -85,6 +87,7 @@ class WindowParts(QObject):
             self.learning,
             self.progress,
             self.audit,
+            self.post,
             self.doubts,
             self.resume_offer,
             self.exporting,

@@ -34,6 +34,7 @@ from core.learning.commands import (
     LabelsChanged,
     LearnLive,
     OpenProject,
+    PostProcess,
     Predict,
     PredictFolder,
     Train,
@@ -266,6 +267,7 @@ class EngineMemory:
     def __init__(self) -> None:
         self._live: LearnLive | None = None
         self._uncertainty: WantUncertainty | None = None
+        self._post: PostProcess | None = None
         self._project: OpenProject | None = None
         self._forget_all()
 
@@ -284,6 +286,8 @@ class EngineMemory:
             self._live = command
         elif isinstance(command, WantUncertainty):
             self._uncertainty = command
+        elif isinstance(command, PostProcess):
+            self._post = command
         elif isinstance(command, ClassesChanged):
             self._classes = command
         elif isinstance(command, LabelsChanged):
@@ -309,6 +313,7 @@ class EngineMemory:
         known = [
             self._live,
             self._uncertainty,
+            self._post,
             self._project,
             self._classes,
             *self._labels.values(),
@@ -321,6 +326,7 @@ class EngineMemory:
 REMEMBERED: Final = (
     LearnLive,
     WantUncertainty,
+    PostProcess,
     OpenProject,
     ClassesChanged,
     LabelsChanged,

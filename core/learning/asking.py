@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from core.annotation.model import ClassList
 from core.images.pages import stamp
-from core.learning.blending import mixed
+from core.learning.blending import mixed, mixed_probabilities
 from core.learning.instant.live import LiveInstant
 from core.learning.kept import KeptImages, KeptMaps
 from core.learning.predict import PredictedMap, Predictor
@@ -63,6 +65,20 @@ class Opinions:
     deep_temperature: float = 1.0
     instant_temperature: float = 1.0
 
+    @property
+    def temperature(self) -> float:
+        """Of what they say together, where nobody has taken it: it lies between theirs."""
+        return (1.0 - self.share) * self.deep_temperature + self.share * self.instant_temperature
+
+    @property
+    def together(self) -> NDArray[np.float16]:
+        """What they say together (C, H, W), at temperature 1."""
+        if self.deep is not None and self.instant is not None:
+            return mixed_probabilities(self.deep, self.instant, self.share)
+        alone = self.deep if self.instant is None else self.instant
+        assert alone is not None
+        return alone
+
     def voices(self, mirrored: Opinions | None = None) -> tuple[Voice, ...]:
         """For `uncertainty_map`; with what the same learners said of the mirrored image, if asked."""
         found: list[Voice] = []
@@ -94,10 +110,24 @@ class Speakers:
     temperature: float | None = None
 
     @property
+    def classes(self) -> ClassList:
+        """Of the channels of what they say."""
+        if self.deep is not None:
+            return self.deep.header.classes
+        assert self.instant is not None
+        assert self.instant.classes is not None
+        return self.instant.classes
+
+    @property
+    def device(self) -> torch.device:
+        """Where there is room and speed for further work on what they say."""
+        asked = self.instant if self.deep is None else self.deep
+        return torch.device("cpu") if asked is None or asked.device is None else asked.device
+
+    @property
     def on_gpu(self) -> bool:
         """Whether another look takes milliseconds."""
-        asked = self.instant if self.deep is None else self.deep
-        return asked is not None and asked.device is not None and asked.device.type == "cuda"
+        return self.device.type == "cuda"
 
 
 class Asker:
@@ -106,6 +136,10 @@ class Asker:
     def __init__(self) -> None:
         self._images = KeptImages()
         self._maps = KeptMaps()
+
+    def image(self, target: Target) -> NDArray[np.uint8]:
+        """The pixels (H, W, 3), uint8, that are asked about. Raises ImageFileError."""
+        return self._images.get(target)
 
     def forget(self, key: str) -> None:
         """The image is gone, or is another one under the same name."""
@@ -157,12 +191,10 @@ class Asker:
         assert quick.probabilities is not None
         theirs = predictor.header.classes.indices
         in_order = quick.probabilities[[classes.indices.index(index) for index in theirs]]
-        temperatures = predictor.temperature, instant.temperature
-        temperature = speakers.temperature
-        if temperature is None:  # nobody has taken it yet; it lies between theirs
-            temperature = (1.0 - share) * temperatures[0] + share * temperatures[1]
+        opinions = Opinions(deep, in_order, share, predictor.temperature, instant.temperature)
+        temperature = opinions.temperature if speakers.temperature is None else speakers.temperature
         shown = mixed(deep, in_order, share, np.array(theirs, dtype=np.uint8), temperature=temperature)
-        return shown, Opinions(deep, in_order, share, *temperatures) if keep else None
+        return shown, opinions if keep else None
 
     def _deep(
         self,

@@ -5,7 +5,7 @@ Masks travel packed (`core.learning.packed_mask`). Images never travel: the engi
 ::
 
     window --Command--> engine:  OpenProject ClassesChanged LabelsChanged ImageRemoved
-                                 Train Pause Resume Stop LearnLive Shutdown
+                                 Train Pause Resume Stop LearnLive PostProcess Shutdown
                                  Watch WantUncertainty Predict PredictFolder HoldFolder PreviewCrops
                                  UseWeights Export RateImages AuditLabels CompareLabels PredictWithRun
 
@@ -96,6 +96,16 @@ class LearnLive:
     """Whether the instant learner follows the labels, and has its say in predictions."""
 
     on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostProcess:
+    """What is done to every `Prediction` from now on, as text; see `core.postprocess.pipeline`.
+
+    The watched image is predicted anew. It does not concern `RunPrediction` and `PredictFolder`.
+    """
+
+    steps: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +218,7 @@ Command: TypeAlias = (
     | Resume
     | Stop
     | LearnLive
+    | PostProcess
     | Watch
     | WantUncertainty
     | Predict

@@ -35,6 +35,7 @@ from core.learning.commands import (
     LearnLive,
     OpenProject,
     Pause,
+    PostProcess,
     Predict,
     PredictFolder,
     PredictWithRun,
@@ -63,6 +64,7 @@ from core.learning.runs import RunFolder, best_run
 from core.learning.schedule import Target
 from core.learning.viewer import Viewer
 from core.learning.weights import load_weights
+from core.postprocess.pipeline import Pipeline
 from core.project.project import Project
 
 MOST_PROBLEMS_TOLD: Final = 3
@@ -178,6 +180,8 @@ class Engine:
                 self._instant.enabled = command.on
             case Watch():
                 self._watch(command)
+            case PostProcess():
+                self._viewer.process(Pipeline.parsed(command.steps))
             case WantUncertainty():
                 self._viewer.want_uncertainty(wanted=command.on)
             case Predict():
@@ -367,7 +371,7 @@ class Engine:
 
     def _must_give_way(self, key: str | None) -> bool:
         """Whether something waits that should not wait for a slow prediction of this image."""
-        if self._inbox.closed or self._waits(Stop, Shutdown, OpenProject, Train):
+        if self._inbox.closed or self._waits(Stop, Shutdown, OpenProject, Train, PostProcess):
             return True
         return any(isinstance(c, Watch) and c.key != key for c in self._inbox.waiting())
 

@@ -16,6 +16,7 @@ from core.learning.commands import (
     Command,
     ImageRemoved,
     LabelsChanged,
+    PostProcess,
     Predict,
     PredictWithRun,
     PreviewCrops,
@@ -95,8 +96,8 @@ def superseded_dropped(waiting: list[Command], newer: Command) -> list[Command]:
 
     - LabelsChanged replaces an earlier one of the same image, which a removal of the image also does, back to
       the last command that is not about labels or views: a Train in between must see what it was to see.
-    - Watch replaces every earlier Watch; Predict an earlier Predict of the same image; PredictWithRun one
-      with the same run.
+    - Watch replaces every earlier Watch, PostProcess every earlier PostProcess; Predict an earlier Predict of
+      the same image; PredictWithRun one with the same run.
     """
     kept = list(waiting)
     if isinstance(newer, LabelsChanged | ImageRemoved):
@@ -108,8 +109,8 @@ def superseded_dropped(waiting: list[Command], newer: Command) -> list[Command]:
                 break
     elif isinstance(newer, PreviewCrops):
         kept = [command for command in kept if not isinstance(command, PreviewCrops)]
-    elif isinstance(newer, Watch):
-        kept = [command for command in kept if not isinstance(command, Watch)]
+    elif isinstance(newer, Watch | PostProcess):
+        kept = [command for command in kept if not isinstance(command, type(newer))]
     elif isinstance(newer, Predict):
         kept = [c for c in kept if not (isinstance(c, Predict) and c.key == newer.key)]
     elif isinstance(newer, PredictWithRun):

@@ -22,6 +22,7 @@ from core.learning.overlay import OverlayWeights, SavedWeights
 from core.learning.runs import RunFolder
 from core.learning.schedule import PredictionSchedule, Target
 from core.learning.state import TrainState
+from core.postprocess.pipeline import Pipeline
 
 
 class AnswersFailure(Protocol):
@@ -87,6 +88,12 @@ class Viewer:
         self._doubts.wanted = wanted
         if not wanted:
             self._doubts.clear()
+
+    def process(self, pipeline: Pipeline) -> None:
+        """Do this to every prediction from now on."""
+        if pipeline != self._overlay.post.pipeline:
+            self._overlay.post.pipeline = pipeline
+            self._schedule.weights_replaced()
 
     def request(self, target: Target) -> None:
         """Predict this image once."""
