@@ -12,6 +12,7 @@ from app.dialogs.message import Toast
 from app.session import Session
 from core.annotation.commands import SetState
 from core.annotation.model import AnnotationState
+from core.images.pages import image_stem
 
 if TYPE_CHECKING:
     from app.session_state import CurrentImage
@@ -103,4 +104,4 @@ class DoneOffer(QObject):
 
 
 def _name(image: CurrentImage) -> str:
-    return PurePosixPath(image.entry.key).stem
+    return image_stem(PurePosixPath(image.entry.key))

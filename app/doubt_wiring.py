@@ -28,6 +28,7 @@ from app.overlay_words import behind, no_prediction, sureness, sureness_detail
 from app.panels.prediction_bar import PredictionBar
 from app.wiring import Common, Wiring
 from core.annotation.model import UNLABELLED, Annotation
+from core.images.pages import image_stem
 from core.learning.doubt_regions import DoubtfulRegion, doubtful_regions
 from core.learning.events import Event, Prediction, Uncertainty
 
@@ -243,7 +244,7 @@ class DoubtWiring(Wiring):
         self._offered = offered.key
         key = self._next.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
         hint = f" ({key})" if key else ""
-        name = PurePosixPath(offered.key).stem
+        name = image_stem(PurePosixPath(offered.key))
         self._said = f"{said} Go on with {name}, {offered.which}?{hint}"
         self._toast.show_message("info", self._said, action=OPEN)
 

@@ -30,6 +30,7 @@ from core.formats.export_folder import ExportFolder
 from core.formats.intake import bring_images, images_below
 from core.formats.mask_classes import TABLE_NAME, class_table, meaning_of_values, translated
 from core.formats.report import ExportReport, ImportReport
+from core.images.pages import image_stem
 from core.images.reader import image_size
 from core.project.mask_file import encode_index_mask, is_own_mask, read_index_mask
 from core.project.project import ImageEntry, Project
@@ -106,7 +107,7 @@ def _matched(
     """For each mask its image, out of `choices` (path -> name with subfolders)."""
     by_stem: dict[str, list[Path]] = {}
     for image in choices:
-        by_stem.setdefault(image.stem, []).append(image)
+        by_stem.setdefault(image_stem(image), []).append(image)
         by_stem.setdefault(image.name, []).append(image)  # masks/a.jpg.png, for the second image of a stem
     matched: dict[Path, Path] = {}
     taken: set[Path] = set()
@@ -179,7 +180,7 @@ def export_from(project: Project, out: Path) -> ExportReport:
     report = ExportReport()
     with ExportFolder(project.layout, out, report) as folder:
         for labelled in project.labelled():
-            name = f"{folder.free_stem(labelled.entry.image_path.stem)}.png"
+            name = f"{folder.free_stem(image_stem(labelled.entry.image_path))}.png"
             folder.write(name, encode_index_mask(labelled.mask, project.classes))
         if report.files:
             folder.write(TABLE_NAME, class_table(project.classes))

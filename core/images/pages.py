@@ -11,7 +11,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO, Final
 
 TIFF_SUFFIXES: Final = frozenset({".tif", ".tiff"})
@@ -45,6 +45,15 @@ class Directory:
 def image_file(path: Path) -> Path:
     """The file that holds an image: `stack.tif` for `stack.tif#2`, any other path itself."""
     return split_page(path)[0]
+
+
+def image_stem(path: PurePath) -> str:
+    """The name of an image without its suffix: `stack` for `stack.tif`, `stack#2` for `stack.tif#2`.
+
+    Files made of a page are named so: an export of the third page alone must not look like the first.
+    """
+    match = _PAGE.fullmatch(path.name)
+    return path.stem if match is None else f"{PurePath(match['file']).stem}#{match['number']}"
 
 
 def stamp(path: Path) -> str:

@@ -28,7 +28,7 @@ import numpy as np
 from core.errors import MaskloopError, StorageError, UsageError
 from core.files import file_digest
 from core.formats.prediction_files import SUFFIXES, PredictionFiles
-from core.images.pages import image_file, page_names, stamp
+from core.images.pages import image_file, image_stem, page_names, stamp
 from core.images.pyramid import is_huge
 from core.images.reader import read_image
 from core.images.rows import PixelRows, WholePicture, open_rows
@@ -372,7 +372,7 @@ def planned_names(everything: Sequence[Source], known: Mapping[str, str], suffix
     for source in everything:
         if source.path in names:
             continue
-        stem = f"{source.place}/{source.path.stem}".lstrip("/")
+        stem = f"{source.place}/{image_stem(source.path)}".lstrip("/")
         name, number = f"{stem}{suffix}", 2
         while name.casefold() in taken:
             name, number = f"{stem}_{number}{suffix}", number + 1

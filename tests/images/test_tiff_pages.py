@@ -13,7 +13,7 @@ from PIL import Image
 
 from core.annotation.model import Shape, ShapeType, frozen_points
 from core.errors import ImageFileError
-from core.formats import labelme
+from core.formats import labelme, masks
 from core.images.pages import image_file, page_names
 from core.images.reader import image_size, read_image, thumbnail
 from core.project.project import Project
@@ -122,6 +122,26 @@ def test_an_exported_page_is_a_picture_that_others_open(tmp_path: Path, stack: P
         project.save(entry, replace(loaded.annotation, shapes=(shape,)), loaded.digest)
         report = labelme.export_from(project, tmp_path / "out", with_images=True)
 
-    assert sorted(path.name for path in report.files) == ["stack.json", "stack.png"]
-    with Image.open(tmp_path / "out" / "stack.png") as picture:
+    assert sorted(path.name for path in report.files) == ["stack#3.json", "stack#3.png"]
+    with Image.open(tmp_path / "out" / "stack#3.png") as picture:
         assert picture.getpixel((0, 0)) == (230, 230, 230)
+
+
+def test_exported_masks_of_pages_come_back_to_their_pages(tmp_path: Path, stack: Path) -> None:
+    shape = Shape("nerve", ShapeType.RECTANGLE, frozen_points([(2, 3), (9, 8)]))
+    with Project.create(tmp_path, classes=["background", "nerve"]) as project:
+        for key in ("images/stack.tif", "images/stack.tif#3"):
+            entry = project.entry(key)
+            assert entry is not None
+            loaded = project.load(entry)
+            project.save(entry, replace(loaded.annotation, shapes=(shape,)), loaded.digest)
+        masks.export_from(project, tmp_path / "out")
+        assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"stack.png", "stack#3.png"}
+
+    (tmp_path / "other" / "images").mkdir(parents=True)
+    stack.rename(tmp_path / "other" / "images" / "stack.tif")
+    with Project.create(tmp_path / "other", classes=["background", "nerve"]) as project:
+        report = masks.import_into(project, tmp_path / "out")
+        assert report.problems == []
+        drawn = [entry.key for entry in project.images() if project.load(entry).annotation.shapes]
+    assert drawn == ["images/stack.tif", "images/stack.tif#3"]
