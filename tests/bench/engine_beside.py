@@ -196,5 +196,5 @@ class EngineBeside:
 def lock_step(now: Callable[[], float]) -> Iterator[None]:
     """Nothing that the engine measures takes time: no share of it is kept for scores, none is left out."""
     still = SimpleNamespace(perf_counter=now, monotonic=now)
-    with patch("core.learning.validation.time", still), patch("core.learning.engine.time", still):
+    with patch("core.learning.pieces.time", still), patch("core.learning.engine.time", still):
         yield

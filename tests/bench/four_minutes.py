@@ -12,49 +12,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from tests.bench.command_line import CommandLineError, maskloop
 from tests.bench.data_sets import SETS, DataSet, load, spread, write_pairs
 from tests.bench.machine import describe
 
 COUNTS: Final = ("10", "all")
-LOOK_S: Final = 2.0
-"""Between two looks at the load average."""
-
-
-class CommandLineError(Exception):
-    """A command failed; its words are in the message."""
-
-
-def maskloop(*arguments: str | Path) -> tuple[str, float]:
-    """Run one command; its standard output, and the mean load average meanwhile.
-
-    Raises:
-        CommandLineError: its exit code was not 0.
-    """
-    command = [sys.executable, "-m", "app", *map(str, arguments)]
-    # To files: a full pipe that nobody reads would hold it up.
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as error:
-        child = subprocess.Popen(command, stdout=out, stderr=error)
-        loads = [os.getloadavg()[0]]
-        while True:
-            try:
-                child.wait(LOOK_S)
-                break
-            except subprocess.TimeoutExpired:
-                loads.append(os.getloadavg()[0])
-        for file in (out, error):
-            file.seek(0)
-        if child.returncode:
-            raise CommandLineError(f"{' '.join(command)} ended with {child.returncode}:\n{error.read()}")
-        return out.read(), sum(loads) / len(loads)
 
 
 def measure(data_set: DataSet, count: int | None, options: argparse.Namespace) -> dict[str, Any]:

@@ -45,19 +45,37 @@ def test_fewer_images_are_all_needed_for_learning(world, config) -> None:
 
 
 def test_images_it_has_learned_from_are_never_held_out(world, config) -> None:
-    _drawn(world, *range(1, 21))
+    _drawn(world, *range(1, LATE_FROM))
     settings = config(validation="auto")
     plan = plan_validation(world.store, settings)
+    _drawn(world, *range(LATE_FROM, 21))
     assert plan_on(world.store, plan, [], settings) == plan
-    assert plan_on(world.store, plan, ["7.png"], settings).held_out == ("7.png",)
+    assert plan_on(world.store, plan, ["17.png"], settings).held_out == ("17.png",)
+
+
+def test_a_run_that_starts_with_many_images_in_progress_holds_some_of_them_out(world, config) -> None:
+    _drawn(world, *range(1, 21))
+    plan = plan_validation(world.store, config(validation="auto"))
+    assert plan.on == "validation"
+    assert plan.held_out
+    for key in plan.held_out:
+        assert world.store.get(key).state is AnnotationState.IN_PROGRESS
+
+
+def test_where_those_show_one_class_only_the_score_waits(world, config) -> None:
+    for number in range(1, 21):
+        world.put_drawn(number, DISC)
+    plan = plan_validation(world.store, config(validation="auto"))
+    assert plan.on == "training"
+    assert plan.held_out == plan.waiting != ()
 
 
 def test_strokes_of_one_class_are_held_out_but_no_score_yet(world, config) -> None:
     _drawn(world, *range(1, 9))
-    for number in (10, 11):
-        world.put_drawn(number, DISC)
     settings = config(validation="auto")
     plan = plan_validation(world.store, settings)
+    for number in (10, 11):
+        world.put_drawn(number, DISC)
     waits = plan_on(world.store, plan, ["10.png", "11.png"], settings)
     assert (waits.on, waits.held_out) == ("training", ("10.png", "11.png"))
     _drawn(world, 11)
@@ -66,18 +84,21 @@ def test_strokes_of_one_class_are_held_out_but_no_score_yet(world, config) -> No
 
 
 def test_the_only_examples_of_a_class_are_learned_from(world, config) -> None:
-    for number in range(1, 11):
+    settings = config(validation="auto")
+    world.put_drawn(1, BACKGROUND, DISC)
+    plan = plan_validation(world.store, settings)
+    for number in range(2, 11):
         world.put_drawn(number, BACKGROUND, DISC)
     _drawn(world, 12)
-    settings = config(validation="auto")
-    plan = plan_validation(world.store, settings)
     assert "12.png" not in plan_on(world.store, plan, ["12.png"], settings).held_out
 
 
 def test_held_out_images_that_lose_their_labels_go_and_others_come(world, config) -> None:
-    _drawn(world, *range(1, 12))
+    _drawn(world, *range(1, LATE_FROM))
     settings = config(validation="auto")
-    before = plan_on(world.store, plan_validation(world.store, settings), ["10.png", "11.png"], settings)
+    first = plan_validation(world.store, settings)
+    _drawn(world, 10, 11)
+    before = plan_on(world.store, first, ["10.png", "11.png"], settings)
     assert before.held_out == ("10.png", "11.png")
     world.store.remove("11.png")
     _drawn(world, 13)
