@@ -1,10 +1,10 @@
 """How good the network is: whole images, averaged weights, one pooled confusion matrix.
 
-Held-out images are those marked done, from five on, or, of ten and more in progress, some of these. Below that
-every label is needed for training, and the score is one on training images and says so. While a run goes on it
-holds out some of the images that are labelled meanwhile, too. Validation may take a limited share of the time only: it is held
-less often where it is slow, and on the first few of the held-out images where these are many; the last one of
-a run is on all of them.
+Held-out images are those marked done, from five on, or, of ten and more in progress, some of these. Below
+that every label is needed for training, and the score is one on training images and says so. While a run goes
+on it holds out some of the images that are labelled meanwhile, too. Validation may take a limited share of
+the time only: it is held less often where it is slow, and on the first few of the held-out images where these
+are many; the last one of a run is on all of them.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from core.project.split import split
 
 HELD_OUT_SHARE: Final = 0.2
 LATE_FROM: Final = 10
-"""Labelled images from which on some are held out that are in progress, at the start of a run or while it goes
-on: with fewer, every label is needed, and a score on one image would decide too much."""
+"""Labelled images from which on some are held out that are in progress, at the start of a run or while it
+goes on: with fewer, every label is needed, and a score on one image would decide too much."""
 TRAINING_IMAGES_SCORED: Final = 8
 TIME_SHARE: Final = 0.15
 """Of the training time, what validation may take at most."""
