@@ -37,17 +37,16 @@ def _notices(events) -> list[str]:
 def _limit_memory(monkeypatch, state, pixels: int) -> list[tuple[int, ...]]:
     """Let training run out of memory above this many pixels at once; returns the shapes that went through."""
     kind = type(state.learner.network)
-    forward = kind.forward
+    output = kind.training_output
     seen: list[tuple[int, ...]] = []
 
     def limited(network, x):
-        if network.training:
-            if x.shape[0] * x.shape[2] * x.shape[3] > pixels:
-                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
-            seen.append(tuple(x.shape))
-        return forward(network, x)
+        if x.shape[0] * x.shape[2] * x.shape[3] > pixels:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        seen.append(tuple(x.shape))
+        return output(network, x)
 
-    monkeypatch.setattr(kind, "forward", limited)
+    monkeypatch.setattr(kind, "training_output", limited)
     return seen
 
 
@@ -130,7 +129,7 @@ def test_other_errors_are_not_taken_for_memory(world, start, run, monkeypatch) -
     def broken(_network, _x):
         raise RuntimeError("shapes cannot be multiplied")
 
-    monkeypatch.setattr(type(state.learner.network), "forward", broken)
+    monkeypatch.setattr(type(state.learner.network), "training_output", broken)
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
         run(state)
 
@@ -272,7 +271,7 @@ def test_a_validation_without_memory_is_left_out_and_the_weights_are_kept(
     def no_room(_predictor, _image, **_options):
         raise MaskloopError("there is not enough memory to predict an image")
 
-    monkeypatch.setattr("core.learning.predict.Predictor.predict", no_room)
+    monkeypatch.setattr("core.learning.predict.Predictor.predicting", no_room)
     events = run(state)
     assert any(text.startswith("this validation was left out: ") for text in _notices(events))
     assert events[-1].best_miou is None

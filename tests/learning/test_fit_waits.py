@@ -101,7 +101,7 @@ def test_losses_at_pixels_are_read_steps_later(world, start, monkeypatch) -> Non
             return real(self)
 
     monkeypatch.setattr(fit, "LateReading", Noted)
-    assert any(isinstance(event, StepDone) for event in fit.fit(state))
+    assert any(isinstance(event, StepDone) for event in list(fit.fit(state)))
     assert read_at
     assert min(read_at) >= corrections.LATE
 
