@@ -73,11 +73,13 @@ class AugmentationPreviewDialog(QDialog):
     def set_waiting(self) -> None:
         """Crops have been asked for."""
         if self._shown is None:
+            self._lead.setAlignment(Qt.AlignmentFlag.AlignCenter)
             self._lead.setText("The engine makes the crops…")
 
     def set_crops(self, crops: CropsPreviewed, *, varied: bool) -> None:
         """Show crops, or what is in the way of them; `varied`: they are augmented."""
         self._shown = crops
+        self._lead.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         if crops.problem:
             self._lead.setText(crops.problem)
         else:

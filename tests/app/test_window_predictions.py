@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
-from core.learning.events import Prediction
-from tests.app.engine_events import prediction
+from core.learning.events import ImagesRated, Prediction
+from tests.app.engine_events import prediction, started, step, validated
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -84,3 +84,22 @@ def test_that_undrawn_pixels_stand_in_for_background_is_said_over_the_image(open
     for weak in (True, False):
         opened.window.controller._show(prediction("scan000.png", seen, weak_background=weak))
         assert ("background guessed" in bar.hint) == weak
+
+
+def test_all_that_is_live_follows_while_a_run_trains(opened, qtbot):
+    window, say = opened.window, opened.trainer.event_received.emit
+    say(started())
+    assert window.controller.training_state == "training"
+    usual = {"scan000.png": 0.2, "scan001.png": 0.1, "scan002.png": 0.9}
+    for round_, name in enumerate(("nerve", "vessel"), start=1):
+        seen = np.full((48, 64), opened.session.classes.by_name(name).index, np.uint8)
+        say(step(10 * round_))
+        say(validated(10 * round_, 0.3 * round_))
+        say(prediction("scan000.png", seen, weights_version=round_, source=f"U-Net, step {10 * round_}"))
+        say(ImagesRated(scores=usual | {"scan001.png": 0.5 * round_}, weights_version=round_, images=3))
+        assert f"step {10 * round_}" in window.training.footer.stats_text
+        assert window.training.scores.heading_text.startswith(f"mIoU {0.3 * round_:.2f}")
+        assert opened.canvas.region_at(20, 20).label_index == seen[0, 0]
+        assert f"U-Net, step {10 * round_}" in window.page.prediction_bar.hint
+        useful = window.images.model.most_useful({"scan000.png"})
+        assert useful == ("scan002.png" if round_ == 1 else "scan001.png")
