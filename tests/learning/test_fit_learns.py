@@ -171,11 +171,21 @@ def test_a_stop_before_the_first_step_still_leaves_weights(world, start, run) ->
     assert state.run.best_weights.is_file()
 
 
-def test_a_time_budget_is_kept(world, start, run) -> None:
+def test_a_time_budget_is_kept(world, start, run, monkeypatch) -> None:
     world.put_done(1, 2)
-    finished = run(start(seconds=1.0))[-1]
-    assert 0.8 <= finished.seconds < 4.0
-    assert finished.steps > 1
+    now = [0.0]
+    monkeypatch.setattr("core.learning.clock.time.perf_counter", lambda: now[0])
+    state = start(seconds=1.0)
+    output = type(state.learner.network).training_output
+
+    def slow_step(network, x):
+        now[0] += 0.1
+        return output(network, x)
+
+    monkeypatch.setattr(type(state.learner.network), "training_output", slow_step)
+    finished = run(state)[-1]
+    assert finished.seconds == pytest.approx(1.0, abs=0.11)
+    assert finished.steps in (9, 10, 11)
 
 
 def test_time_does_not_run_while_nobody_asks_for_events(world, start, monkeypatch) -> None:
