@@ -129,6 +129,7 @@ class Prediction:
         scored_on, scored_images: what its learners' scores are on; of two learners the kind that proves
             least, "training" before all. None: one of them has no score, or nobody knows how many images.
         calibration_error: how far the confidence is from what is right, 0..1; None: nobody knows.
+        post: the post-processing that was done, as text; "" for none.
         weak_background: the instant learner has its say, and for it undrawn pixels stand in for background.
     """
 
@@ -144,6 +145,7 @@ class Prediction:
     scored_on: ScoredOn | None = None
     scored_images: int | None = None
     calibration_error: float | None = None
+    post: str = ""
     weak_background: bool = False
 
 

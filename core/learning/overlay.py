@@ -23,6 +23,7 @@ from core.learning.instant.live import LiveInstant
 from core.learning.mixture import MixtureScore
 from core.learning.origin import Origin, of_both, of_file, of_instant, of_run
 from core.learning.packed_mask import PackedMask
+from core.learning.post_processing import PostProcessing
 from core.learning.predict import Predictor, open_predictor
 from core.learning.runs import RunFolder
 from core.learning.schedule import Target
@@ -62,6 +63,9 @@ class OverlayWeights:
     Args:
         notify: told what memory a prediction lacks and what is done about it.
         instant: has its say where it has learned the labels; see `blending.py`.
+
+    Attributes:
+        post: what is done to predictions.
     """
 
     def __init__(self, notify: Callable[[Notice], None], instant: LiveInstant | None = None) -> None:
@@ -78,6 +82,7 @@ class OverlayWeights:
         self._versioned: object = None
         self._latest = 0
         self._asker = Asker()
+        self.post = PostProcessing(notify)
         self._mixture = MixtureScore(self.held_out_judge)
         if instant is not None:
             instant.listener = self._mixture
@@ -129,17 +134,25 @@ class OverlayWeights:
     @property
     def version(self) -> int | None:
         """Of the weights that would be used now; None when there are none."""
+        speaking = self._speaking
+        if speaking is None:
+            return None
+        shown = speaking, self.post.pipeline
+        if shown != self._versioned:
+            self._versioned = shown
+            self._latest += 1
+        return self._latest
+
+    @property
+    def _speaking(self) -> object:
+        """Changes with whatever changes what is said of an image; None when there are no weights."""
         deep, instant = self._deep_version, 0 if self._instant is None else self._instant.version
         if deep is None and not instant:
             return None
         temperature = 1.0 if self._instant is None else self._instant.temperature
         share = self._instant_share()
         together = self._mixture_temperature(share)
-        shown = deep, instant, share, round(temperature, 2), None if together is None else round(together, 2)
-        if shown != self._versioned:
-            self._versioned = shown
-            self._latest += 1
-        return self._latest
+        return deep, instant, share, round(temperature, 2), None if together is None else round(together, 2)
 
     @property
     def _deep_version(self) -> tuple[int, int] | None:
@@ -231,7 +244,9 @@ class OverlayWeights:
             raise UsageError("there are no weights to predict with; train first")
         started_s = time.perf_counter()
         speakers = self._speakers()
-        found, opinions = self._asker.ask(target, speakers, interrupted, keep=keep)
+        found, opinions, post = self.post.ask(
+            self._asker, target, speakers, interrupted, version=self._speaking, keep=keep
+        )
         origin = self._origin(speakers.share)
         prediction = Prediction(
             key=target.key,
@@ -246,6 +261,7 @@ class OverlayWeights:
             scored_on=origin.scored_on,
             scored_images=origin.scored_images,
             calibration_error=origin.calibration_error,
+            post=post,
             weak_background=speakers.instant is not None and speakers.instant.weak_background,
         )
         return prediction, opinions
