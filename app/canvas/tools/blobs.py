@@ -179,6 +179,16 @@ class BlobTool(Tool):
         near = np.flatnonzero((x0 <= xy[0]) & (xy[0] < x1) & (y0 <= xy[1]) & (xy[1] < y1))
         return next((self._open[k] for k in near if self._open[k].blob.patch.contains(xy)), None)
 
+    def _between(self, start: XY, end: XY) -> tuple[Candidate, ...]:
+        """Those whose centre lies in a box, and those on which it begins or ends."""
+        (x0, x1), (y0, y1) = sorted((start[0], end[0])), sorted((start[1], end[1]))
+        ends = self._candidate_at(start), self._candidate_at(end)
+        return tuple(
+            each
+            for each in self._open
+            if each in ends or (x0 <= each.blob.center[0] <= x1 and y0 <= each.blob.center[1] <= y1)
+        )
+
     # --- mouse --------------------------------------------------------------------------------------------
 
     def press(self, pointer: Pointer) -> None:
@@ -208,10 +218,7 @@ class BlobTool(Tool):
             clicked = self._candidate_at(start.xy)
             self._add(() if clicked is None else (clicked,))
         else:
-            x0, x1 = sorted((start.x, pointer.x))
-            y0, y1 = sorted((start.y, pointer.y))
-            centers = [(each, each.blob.center) for each in self._open]
-            self._add(tuple(e for e, (x, y) in centers if x0 <= x <= x1 and y0 <= y <= y1))
+            self._add(self._between(start.xy, pointer.xy))
 
     def leave(self) -> None:
         """Highlight nothing."""
@@ -276,6 +283,12 @@ class BlobTool(Tool):
             return f"No {what} in sight; {keys}"
         return f"{len(self._open)} {what}: click one, drag over many, Enter takes all; {keys}"
 
+    def _taken(self) -> tuple[Candidate, ...]:
+        """What a click here, or the end of the drag, would take."""
+        if self._pressed is not None and self._at is not None:
+            return self._between(self._pressed.xy, self._at)
+        return () if self._hovered is None else (self._hovered,)
+
     def overlay_box(self) -> Box | None:
         """Around all candidates and the dragged box."""
         boxes: list[Box] = []
@@ -287,7 +300,7 @@ class BlobTool(Tool):
         return union(boxes) if boxes else None
 
     def paint_overlay(self, painter: QPainter) -> None:
-        """Outlines of candidates, the one under the mouse filled, the box."""
+        """Outlines of candidates, the box; what a click or the release would take is filled."""
         color = self.context.drawing_color
         painter.setBrush(Qt.BrushStyle.NoBrush)
         path = self.context.to_viewport_path(self._paths)
@@ -299,12 +312,12 @@ class BlobTool(Tool):
             pen.setStyle(style)
             painter.setPen(pen)
             painter.drawPath(path)
-        if self._hovered is not None:
-            hovered = self.context.to_viewport_path(self._hovered.path)
-            tint = QColor(color)
-            tint.setAlpha(110)
-            painter.fillPath(hovered, tint)
-            draw_line(painter, hovered, color, 2.0)
+        tint = QColor(color)
+        tint.setAlpha(110)
+        for each in self._taken():
+            taken = self.context.to_viewport_path(each.path)
+            painter.fillPath(taken, tint)
+            draw_line(painter, taken, color, 2.0)
         if self._pressed is not None and self._at is not None:
             band = QPainterPath()
             corners = self.context.to_screen(self._pressed.xy), self.context.to_screen(self._at)

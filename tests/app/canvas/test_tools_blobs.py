@@ -66,6 +66,12 @@ def test_a_drag_adds_those_in_the_box_in_one_step(desk):
     assert desk.shapes == ()
 
 
+def test_a_drag_takes_those_on_which_it_begins_and_ends(desk):
+    (x0, y0), (x1, y1) = DOTS[0], DOTS[1]
+    desk.drag((x0 + 3, y0 + 2), (x1 - 3, y1 + 2))
+    assert len(desk.shapes) == 2
+
+
 @pytest.mark.parametrize("key", [KEY.Key_Return, KEY.Key_Enter])
 def test_a_key_takes_all_in_one_step(desk, qtbot, key):
     desk.key(key)
