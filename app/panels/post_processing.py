@@ -114,7 +114,7 @@ class PostPanel(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.steps = {spec.name: StepBox(spec) for spec in STEPS}
         self.copy_button = IconButton("copy", "Copy as text, for maskloop predict --post")
-        self.heading = PanelHeading("Clean up")
+        self.heading = PanelHeading("Clean up", "prediction")
         self.heading.add_tool(QWidget(), 1)
         self.heading.add_tool(self.copy_button)
         self._note = _small("")
