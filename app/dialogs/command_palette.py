@@ -104,7 +104,11 @@ def fuzzy(title: str, typed: str) -> tuple[float, tuple[int, ...]] | None:
 
 
 def matches(actions: Iterable[QAction], typed: str) -> list[Match]:
-    """Actions that fit, best first; those that cannot run now come last. No menus, no separators."""
+    """Actions that fit, best first; no menus, no separators.
+
+    Those that are called as typed come before those with its letters only: "hole" means "Fill holes", not
+    "Open log folder", even where there is none to fill. Of either, those that cannot run now come last.
+    """
     found = []
     for action in actions:
         title = action.text().replace("&", "").rstrip(".…")
@@ -121,7 +125,14 @@ def matches(actions: Iterable[QAction], typed: str) -> list[Match]:
             fit = (-1.0, ())
         if fit is not None:
             found.append(Match(action, title, group, fit[1], fit[0]))
-    return sorted(found, key=lambda match: (not match.action.isEnabled(), -match.score))
+    return sorted(
+        found,
+        key=lambda match: (
+            not _words_are_in(typed, match.title),
+            not match.action.isEnabled(),
+            -match.score,
+        ),
+    )
 
 
 def _words_are_in(typed: str, text: str) -> bool:

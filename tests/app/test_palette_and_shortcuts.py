@@ -97,6 +97,13 @@ def test_words_of_the_tip_find_an_action_after_those_that_are_called_so(window: 
     assert [match.title for match in matches(actions, "zoom")] == ["Zoom in", "Open folder"]
 
 
+def test_what_is_called_so_comes_first_even_if_it_cannot_run_now(window: QMainWindow) -> None:
+    actions = actions_of(window)
+    next(action for action in actions if action.objectName() == "view.zoom_in").setEnabled(False)
+    assert matches(actions, "in")[0].title == "Zoom in"
+    assert matches(actions, "")[-1].title == "Zoom in"
+
+
 def test_the_palette_is_only_as_tall_as_what_it_found(qtbot: QtBot, window: QMainWindow) -> None:
     palette = CommandPalette(window)
     palette.open_with(actions_of(window))
