@@ -21,7 +21,7 @@ from core.models.specs import EncoderSpec
 SIDE = 256
 SMP_HEAD = '''"""The encoders of segmentation_models_pytorch 0.6, as `smp:NAME`.
 
-<!-- Made by `python -m tests.models.figures smp`; a test compares the names with the library's own. -->
+Written by `python -m tests.models.figures smp`; a test compares the names with the library's own.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def _licence(name: str, weights: str) -> str:
         code = "Apple sample code licence"
     elif name.startswith("efficientnet-"):
         code = "Apache-2.0"
-    terms = "CC-BY-NC-4.0" if weights in _NON_COMMERCIAL else f"see smp-hub/{name}.{weights}"
+    page = f"huggingface.co/smp-hub/{name}.{weights.replace('+', '-')}"
+    terms = "CC-BY-NC-4.0" if weights in _NON_COMMERCIAL else f"see {page}"
     return f"{code}; weights {terms}"
 
 
@@ -152,7 +153,9 @@ def _on_meta(spec: EncoderSpec, output_stride: int = 32) -> SmpEncoder:
 
 
 def _dilatable(spec: EncoderSpec) -> bool:
-    """Whether output strides of 16 and 8 give maps at those."""
+    """Whether output strides of 16 and 8 give maps at those, whose weights see what they were trained on."""
+    if spec.name.startswith("smp:mit_"):  # their attention looks at maps reduced by strides, which would go
+        return False
     try:
         for stride in (16, 8):
             coarsest = _on_meta(spec, stride).eval()(torch.empty(1, 3, 64, 64, device="meta"))[-1]

@@ -19,13 +19,14 @@ from core.models.catalog.instant import INSTANT
 from core.models.catalog.pspnet import PSPNET
 from core.models.catalog.random_forest import HAND_MADE, RANDOM_FOREST
 from core.models.catalog.refinenet import REFINENET
+from core.models.catalog.smp import SMP_ENCODERS
 from core.models.catalog.unet import UNET
 from core.models.catalog.unpooling import UNPOOLING
 from core.models.specs import EncoderSpec, ModelSpec
 
 __all__ = ["ENCODERS", "MODELS"]
 
-ENCODERS: Final[tuple[EncoderSpec, ...]] = (*DECODED, HAND_MADE)
+ENCODERS: Final[tuple[EncoderSpec, ...]] = (*DECODED, *SMP_ENCODERS, HAND_MADE)
 MODELS: Final[tuple[ModelSpec, ...]] = (
     *UNET,
     *FCN,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from core.models.catalog.smp import SMP_ENCODERS
 from core.models.specs import OptionSpec
 
 ENCODER_WIDTH: Final = OptionSpec(
@@ -26,6 +27,8 @@ UPSAMPLING: Final = OptionSpec(
     default="nearest",
     choices=("nearest", "bilinear", "bicubic", "transposed", "unpooling", "resize_convolution"),
 )
+SMP_NAMES: Final = tuple(encoder.name for encoder in SMP_ENCODERS)
+SMP_DILATABLE: Final = tuple(encoder.name for encoder in SMP_ENCODERS if 8 in encoder.output_strides)
 FEATURE_ENCODERS: Final = (
     "tf_efficientnet_lite0",
     "tf_efficientnet_lite3",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from core.models.catalog.common import SMP_DILATABLE
 from core.models.specs import OptionSpec
 
 DEEP_ENCODERS: Final = (
@@ -18,6 +19,7 @@ DEEP_ENCODERS: Final = (
     "mobilenetv3_large_100",
     "regnety_016",
     "plain",
+    *SMP_DILATABLE,
 )
 DEEPER_ENCODERS: Final = ("resnet101", *(name for name in DEEP_ENCODERS if name != "resnet101"))
 NORM: Final = OptionSpec(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.models.catalog.common import ENCODER_WIDTH, FEATURE_ENCODERS
+from core.models.catalog.common import ENCODER_WIDTH, FEATURE_ENCODERS, SMP_NAMES
 from core.models.catalog.encoders import ENCODERS
 from core.models.specs import ModelSpec, OptionSpec
 
@@ -41,7 +41,7 @@ INSTANT: Final = (
         paper="The geometric mean of both learners' probabilities; this program's own",
         year=2026,
         parameters=8_354_324,
-        encoders=tuple(encoder.name for encoder in ENCODERS),
+        encoders=(*(encoder.name for encoder in ENCODERS), *SMP_NAMES),
         size_multiple=64,
         build_from="core.models.blend:blend",
         activation_bytes=979,

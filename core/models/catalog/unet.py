@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.models.catalog.common import ENCODER_WIDTH, FEATURE_ENCODERS, UPSAMPLING
+from core.models.catalog.common import ENCODER_WIDTH, FEATURE_ENCODERS, SMP_NAMES, UPSAMPLING
 from core.models.specs import ModelSpec, OptionSpec, PublishedSize
 
 _PAPER: Final = (
@@ -20,7 +20,7 @@ UNET: Final = (
         paper=_PAPER,
         year=2015,
         parameters=5_198_482,
-        encoders=FEATURE_ENCODERS,
+        encoders=(*FEATURE_ENCODERS, *SMP_NAMES),
         size_multiple=32,
         build_from="core.models.unet:unet",
         activation_bytes=779,
