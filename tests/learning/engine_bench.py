@@ -17,7 +17,7 @@ from core.learning.commands import Command, LabelsChanged, OpenProject, Watch
 from core.learning.engine import Engine
 from core.learning.events import Event
 from core.learning.inbox import Inbox
-from core.learning.instant import crossfit, live, setup
+from core.learning.instant import crossfit, head, live, setup
 from core.learning.packed_mask import PackedMask
 from core.models.encoders import build_encoder
 from core.models.instant import InstantNetwork
@@ -113,3 +113,4 @@ def shrink_instant_learner(
     monkeypatch.setattr(live, "MORE_FITS", more_fits)
     monkeypatch.setattr(live, "MORE_STEPS", more_steps)
     monkeypatch.setattr(crossfit, "STEPS", scored_steps)
+    monkeypatch.setattr(head, "BATCH", 256)
