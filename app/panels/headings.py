@@ -46,11 +46,14 @@ class _Tabs(QTabBar):
     def tabSizeHint(self, index: int) -> QSize:
         """Of one tab."""
         usual = super().tabSizeHint(index)
-        return usual if self.tabText(index) else QSize(self.iconSize().width() + 3 * SPACE, usual.height())
+        return (
+            usual if self.tabText(index) else QSize(self.iconSize().width() + 5 * SPACE // 2, usual.height())
+        )
 
     def minimumTabSizeHint(self, index: int) -> QSize:
-        """An icon cannot be elided."""
-        return super().minimumTabSizeHint(index) if self.tabText(index) else self.tabSizeHint(index)
+        """An icon cannot be elided, and the title of what is on show should not be."""
+        elided = self.tabText(index) and index != self.currentIndex()
+        return super().minimumTabSizeHint(index) if elided else self.tabSizeHint(index)
 
 
 class TabbedPanels(Themed, QWidget):
