@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -85,7 +86,7 @@ def test_it_gives_the_programs_own_classes_of_images_of_any_size(
         found = np.asarray(result)
         assert result.getpalette()[9:12] == [255, 64, 64]  # type: ignore[index]  # of class 3, the nerve
     expected = Predictor(network, header, tile=TILE, overlap=OVERLAP).predict(images["large"]).classes
-    assert len(np.unique(expected)) == 3
+    assert len(np.unique(expected)) > 1
     assert (found == expected).mean() >= 0.999
 
     padded = np.pad(images["small"], ((0, TILE - 70), (0, TILE - 50), (0, 0)), mode="edge")
@@ -95,15 +96,19 @@ def test_it_gives_the_programs_own_classes_of_images_of_any_size(
 
 
 def test_it_reduces_images_as_they_were_in_training(
-    network: SegmentationNetwork, classes: ClassList, tmp_path: Path
+    exported: Path, network: SegmentationNetwork, classes: ClassList, tmp_path: Path
 ):
-    header = replace(header_for(network, classes=classes, tile=64), scale=0.5)
-    path = export_onnx(network, header, tmp_path / "network.onnx")
-    image = picture(128, 128)
+    model = onnx.load(exported)
+    (scale,) = (entry for entry in model.metadata_props if entry.key == "scale")
+    scale.value = "0.5"
+    onnx.save(model, tmp_path / "network.onnx")
+    shutil.copy(exported.with_name("predict.py"), tmp_path)
+    image = picture(2 * TILE, 2 * TILE)
     Image.fromarray(image).save(tmp_path / "image.png")
-    assert predict(path, tmp_path / "image.png").returncode == 0
+    assert predict(tmp_path / "network.onnx", tmp_path / "image.png").returncode == 0
     with Image.open(tmp_path / "predictions" / "image.png") as result:
         found = np.asarray(result)
+    header = header_for(network, classes=classes, tile=TILE, scale=0.5)
     expected = Predictor(network, header).predict(image).classes
     assert found.shape == expected.shape
     assert (found == expected).mean() >= 0.99  # Pillow rounds the reduced image a little differently
