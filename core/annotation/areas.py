@@ -36,6 +36,11 @@ _CHORD_ERROR: Final = 0.05
 """How far the sides of a circle's polygon may lie inside the circle, pixels."""
 
 
+def has_outline(shape: Shape) -> bool:
+    """A polygon, a box or a circle: a shape with an area that is no mask."""
+    return shape.shape_type in AREAL and shape.shape_type is not ShapeType.MASK
+
+
 def outline(shape: Shape) -> Points:
     """The outer ring (N, 2) of a shape with an area that is no mask."""
     match shape.shape_type:

@@ -20,6 +20,7 @@ from core.annotation.areas import (
     as_polygons,
     common,
     geometry,
+    has_outline,
     less,
     outline,
     pixel_box,
@@ -110,21 +111,25 @@ def _instead_of_all(
 
 
 def making_hole(document: AnnotationDocument, uid: int) -> Command:
-    """The command that cuts a polygon out of the uppermost other one that surrounds it."""
+    """The command that cuts a shape out of the uppermost other one around it, a polygon from then on."""
     inner = document.get(uid)
-    if inner.shape_type is not ShapeType.POLYGON:
-        raise ValueError("only a polygon can become a hole; convert the shape to a polygon first")
-    others = [shape for shape in document.shapes if shape.uid != inner.uid]
-    for outer in reversed(others):
-        if outer.shape_type is not ShapeType.POLYGON:
+    if not has_outline(inner):
+        raise ValueError(
+            "only a polygon, a box or a circle can become a hole; convert a mask to a polygon first"
+        )
+    ring = outline(inner)
+    for outer in reversed(document.shapes):
+        if outer.uid == uid:
             continue
-        cut = CutHole.of(document, outer.uid, inner.points)
+        cut = CutHole.of(document, outer.uid, ring)
         try:
             cut.pairs()
         except ValueError:
-            continue  # it does not lie inside this one
-        return Composite("Make hole", (RemoveShapes.of(document, [inner.uid]), cut))
-    raise ValueError("no polygon lies around the selected one; draw the hole inside a polygon and select it")
+            continue  # it does not lie inside this one, or this one is locked
+        return Composite("Make hole", (RemoveShapes.of(document, [uid]), cut))
+    raise ValueError(
+        "no shape lies around the selected one; draw the hole inside another shape and select it"
+    )
 
 
 # --- one shape becomes several ----------------------------------------------------------------------------
@@ -150,7 +155,7 @@ def divided_by(document: AnnotationDocument, line: ArrayLike) -> Iterator[int]:
     knife = frozen_points(line)
     low, high = knife.min(axis=0), knife.max(axis=0)
     for shape in reversed(document.shapes):
-        if shape.shape_type not in AREAL or shape.shape_type is ShapeType.MASK or is_locked(shape):
+        if not has_outline(shape) or is_locked(shape):
             continue
         x0, y0, x1, y1 = bounding_box(shape)
         apart = x0 > high[0] or x1 < low[0] or y0 > high[1] or y1 < low[1]

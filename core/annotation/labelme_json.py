@@ -21,8 +21,8 @@ Lenient means: older versions, keys left out, `null` for an empty field, rectang
 `imagePath`, a byte order mark. What cannot be read without loss is refused with the field and what to do;
 the caller must then leave the file alone.
 
-Written by `labelme_writer`, read by `labelme_reader` (`labelme_plain` is its quick way, `labelme_counts` says how
-many points a type has); the names of the keys are in `labelme_keys`.
+Written by `labelme_writer`, read by `labelme_reader` (`labelme_plain` is its quick way, `labelme_counts` says
+how many points a type has); the names of the keys are in `labelme_keys`.
 """
 
 from __future__ import annotations

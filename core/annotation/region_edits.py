@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+from core.annotation.areas import has_outline, outline
 from core.annotation.command import ShapeEdit, counted
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import Points, Shape, ShapeType, frozen_points
@@ -18,14 +19,14 @@ from core.polygons.smoothing import SharedBorders, simplify_line, simplify_toget
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CutHole(ShapeEdit):
-    """Cut a hole into a polygon: a ring inside its outline that keeps clear of its other holes."""
+    """Cut a hole: a ring inside an outline, clear of its other holes. Boxes and circles become polygons."""
 
     before: Shape
     hole: Points
 
     @classmethod
     def of(cls, document: AnnotationDocument, uid: int, hole: Points) -> Self:
-        """Cut the polygon as it is now. Raises ValueError when `hole` is no list of points."""
+        """Cut the shape as it is now. Raises ValueError when `hole` is no list of points."""
         return cls(document.get(uid), frozen_points(hole))
 
     @property
@@ -34,17 +35,21 @@ class CutHole(ShapeEdit):
         return "Cut hole"
 
     def edited(self) -> Sequence[tuple[Shape, Shape]]:
-        """The polygon with one hole more."""
+        """The shape with one hole more."""
         shape = self.before
-        if shape.shape_type is not ShapeType.POLYGON:
-            raise ValueError("only a polygon can have holes; convert the shape to a polygon first")
+        if not has_outline(shape):
+            raise ValueError(
+                "only a polygon, a box or a circle can have holes; convert it to a polygon first"
+            )
+        around = outline(shape)
         if not rings_are_valid(self.hole, ()):
             raise ValueError("the hole's outline crosses itself or encloses nothing; draw it again")
-        if not rings_are_valid(shape.points, shape.holes):
+        if not rings_are_valid(around, shape.holes):
             raise ValueError("this polygon crosses itself; mend its outline before cutting a hole")
-        if not rings_are_valid(shape.points, (*shape.holes, self.hole)):
+        holes = (*shape.holes, self.hole)
+        if not rings_are_valid(around, holes):
             raise ValueError("a hole must lie inside its polygon, clear of the outline and of other holes")
-        return [(shape, shape.with_(holes=(*shape.holes, self.hole)))]
+        return [(shape, shape.with_(shape_type=ShapeType.POLYGON, points=around, holes=holes))]
 
 
 @dataclass(frozen=True, eq=False, slots=True)

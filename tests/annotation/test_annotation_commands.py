@@ -207,7 +207,7 @@ def test_a_drawn_outline_that_encloses_nothing_is_refused() -> None:
         (lambda d, u: Relabel.of(d, [u], ""), "at least one character"),
         (lambda d, u: CutHole.of(d, u, BOWTIE), "crosses itself"),
         (lambda d, u: CutHole.of(d, u, [(8, 8), (12, 8), (8, 12)]), "inside its polygon"),
-        (lambda d, u: CutHole.of(d, d.shapes[1].uid, HOLE), "only a polygon"),
+        (lambda d, u: CutHole.of(d, d.shapes[2].uid, HOLE), "only a polygon, a box or a circle"),
         (lambda d, u: AddShapes((shape(), d.get(u))), "already"),
         (lambda d, u: AddShapes((shape(points=SQUARE[:2]),)), "at least 3 points, not 2"),
         (lambda d, u: AddShapes((shape(ShapeType.MASK, SQUARE[:2]),)), "needs its mask"),

@@ -11,7 +11,7 @@ from core.annotation import commands
 from core.annotation.document import AnnotationDocument
 from core.annotation.history import History
 from core.annotation.labelme_json import dumps, loads
-from core.annotation.locking import is_locked
+from core.annotation.locking import is_locked, with_lock
 from core.annotation.model import Annotation, AnnotationState, Shape, ShapeType, frozen_points
 from core.annotation.rasterize import shape_mask
 from core.geometry import polygon_area
@@ -306,6 +306,44 @@ def test_holes_are_filled_all_or_one() -> None:
 
 
 # --- groups, copies, locks --------------------------------------------------------------------------------
+
+
+OUTER = {
+    "polygon": box(10, 10, 50, 50),
+    "rectangle": shape(ShapeType.RECTANGLE, [(10, 10), (50, 50)]),
+    "circle": shape(ShapeType.CIRCLE, [(30, 30), (30, 55)]),
+}
+INNER = {
+    "polygon": box(25, 25, 35, 35, "vessel"),
+    "rectangle": shape(ShapeType.RECTANGLE, [(35, 35), (25, 25)], "vessel"),
+    "oriented": shape(ShapeType.ORIENTED_RECTANGLE, [(30, 22), (38, 30), (30, 38), (22, 30)], "vessel"),
+    "circle": shape(ShapeType.CIRCLE, [(30, 30), (34, 30)], "vessel"),
+}
+
+
+@pytest.mark.parametrize("outer", OUTER.values(), ids=OUTER)
+@pytest.mark.parametrize("inner", INNER.values(), ids=INNER)
+def test_a_shape_inside_another_becomes_its_hole(inner: Shape, outer: Shape) -> None:
+    table = Table(outer, inner)
+    before = shape_mask(outer, SIZE_HW), shape_mask(inner, SIZE_HW)
+    table.do(commands.making_hole(table.document, inner.uid))
+
+    (perforated,) = table.shapes
+    assert (perforated.uid, perforated.label, len(perforated.holes)) == (outer.uid, "cell", 1)
+    covered = shape_mask(perforated, SIZE_HW)
+    assert not covered[30, 30]
+    # The border of a hole belongs to the shape around it, and circles become polygons within a pixel.
+    assert abs(int(covered.sum()) - int(before[0].sum() - before[1].sum())) < 60
+    table.history.undo()
+    assert table.shapes == (outer, inner)
+
+
+def test_a_hole_goes_into_the_uppermost_free_shape_around_it() -> None:
+    low, middle, locked = box(0, 0, 60, 50), box(5, 5, 40, 40), with_lock(box(8, 8, 39, 39), locked=True)
+    inner = box(10, 10, 20, 20)
+    table = Table(low, middle, locked, inner, box(50, 5, 55, 9))
+    table.do(commands.making_hole(table.document, inner.uid))
+    assert [len(each.holes) for each in table.shapes] == [0, 1, 0, 0]
 
 
 def test_groups_get_numbers_of_their_own_and_copies_of_a_group_too() -> None:
