@@ -158,7 +158,7 @@ ACTIONS: Final[tuple[ActionSpec, ...]] = (
       "", 1),
     A("shape.done_left", "The image just &left is done", ("Shift+D",),
       "Mark the image you came from, which was in progress, as done", "", 1),
-    A("shape.cut_hole", "Make a &hole", ("H",), "Cut the selected polygon out of the one around it", "hole",
+    A("shape.cut_hole", "Make a &hole", ("H",), "Cut the selected shape out of the one around it", "hole",
       2),
     A("shape.to_front", "Bring to &front", ("Shift+PgUp",), "Later shapes paint over earlier ones", "", 2),
     A("shape.to_back", "Send to &back", ("Shift+PgDown",), "Earlier shapes are painted over", "", 2),
