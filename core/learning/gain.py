@@ -58,6 +58,8 @@ class Gain:
         when = f"{span} since the first score" if self.since_first else f"the last {span}"
         if self.interval is None or self.images < FEW_IMAGES:
             on = "one image" if self.images == 1 else f"{self.images} images"
+            if f"{abs(self.miou):.2f}" == "0.00":
+                return f"{_capital(when)}: no change on {on}"
             return f"{_capital(when)}: {self.miou:+.2f}, which on {on} can be chance"
         low, high = self.interval
         if not self.told_from_chance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,6 +60,8 @@ def test_few_images_never_tell_from_chance() -> None:
     gain = history.note(_score(0.9, images=3, seed=1), 320.0)
     assert not gain.told_from_chance
     assert "on 3 images can be chance" in gain.sentence
+    same = history.note(_score(0.9, images=3, seed=1), 330.0)
+    assert replace(same, miou=-0.001).sentence.endswith(": no change on 3 images")
 
 
 def test_one_image_is_compared_part_by_part_and_called_one_image() -> None:
