@@ -11,6 +11,7 @@ from app.class_undo import ClassUndoOffer
 from app.done_offer import DoneOffer
 from app.doubt_wiring import DoubtWiring
 from app.editing import Editing
+from app.explain_wiring import ExplainWiring
 from app.exporting import Exporting
 from app.file_actions import FileActions
 from app.help_actions import HelpActions
@@ -79,6 +80,7 @@ class WindowParts(QObject):
         self.problems = ProblemReport(session, toast, actions["file.problems"], window)
         self.predicting = PredictingWiring(common, status=status, toast=toast, window=window)
         self.preview = PreviewWiring(common, panel=window.training, window=window)
+        self.explain = ExplainWiring(common, panel=window.training, canvas=canvas, window=window)
 
     def end_workers(self) -> None:
         """End the threads of all parts; they are of no further use."""

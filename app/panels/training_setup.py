@@ -32,6 +32,7 @@ from app.panels.training_footer import COUNTED
 from app.theme import SPACE
 from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, Preset, TrainConfig
 from core.learning.preset import PROMISES, promise, without_images
+from core.models.catalog.about import ABOUT
 from core.models.specs import EncoderSpec, ModelSpec
 
 if TYPE_CHECKING:
@@ -62,10 +63,12 @@ class TrainingSetup(QWidget):
     Signals:
         config_changed: something else was chosen.
         preview_requested: show what augmentation does.
+        explain_requested: show what the chosen network is made of.
     """
 
     config_changed = Signal()
     preview_requested = Signal()
+    explain_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -90,6 +93,8 @@ class TrainingSetup(QWidget):
         self.weights.setProperty("kind", "outline")
         self.weights.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.weights.setMenu(self._weights_menu())
+        self.explain = IconButton("question", "Explain this model: its layers, costs, and what it sees")
+        self.explain.setProperty("kind", "outline")
         self.advanced = IconButton("settings", "Advanced training settings")
         self._dialog: TrainingSettingsDialog | None = None
         self._gpu = False
@@ -97,7 +102,8 @@ class TrainingSetup(QWidget):
 
         networks = QHBoxLayout()
         networks.setSpacing(SPACE)
-        networks.addWidget(self.model, 2)
+        networks.addWidget(self.model, 3)
+        networks.addWidget(self.explain)
         networks.addWidget(self.encoder, 3)
         networks.addWidget(self.weights)
         choices = QGridLayout()
@@ -122,6 +128,7 @@ class TrainingSetup(QWidget):
         self.budget.currentIndexChanged.connect(self._on_choice_changed)
         self.device.currentIndexChanged.connect(self._on_choice_changed)
         self.advanced.clicked.connect(self.open_advanced)
+        self.explain.clicked.connect(self.explain_requested)
         self.set_config(self._base)
 
     @property
@@ -138,9 +145,13 @@ class TrainingSetup(QWidget):
             self.model.clear()
             self.model.addItem(AUTO_TITLE, AUTO_MODEL)
             self.model.setItemData(0, AUTO_EXPLANATION, _TOOLTIP)
+            family: str | None = None
             for spec in specs:
+                if spec.family != family and family is not None:
+                    self.model.insertSeparator(self.model.count())
+                family = spec.family
                 self.model.addItem(spec.title, spec.name)
-                self.model.setItemData(self.model.count() - 1, spec.paper, _TOOLTIP)
+                self.model.setItemData(self.model.count() - 1, _told(spec), _TOOLTIP)
         self.set_config(chosen)
 
     def title_of(self, model: str, encoder: str | None) -> str:
@@ -350,6 +361,13 @@ def _combo(name: str) -> QComboBox:
     combo.setMinimumWidth(76)
     combo.view().setMinimumWidth(180)
     return combo
+
+
+def _told(spec: ModelSpec) -> str:
+    """A network for somebody who chooses one: in a sentence, where it is from, what it can stand on."""
+    stands = f"{len(spec.encoders)} encoders" if len(spec.encoders) > 1 else "its own encoder"
+    facts = f"{spec.family}, {spec.parameters / 1e6:.1f} million parameters, {stands}, licence {spec.licence}"
+    return "\n".join((*((about,) if (about := ABOUT.get(spec.name)) else ()), spec.paper, facts))
 
 
 def _short(encoder: EncoderSpec) -> str:

@@ -8,6 +8,7 @@ Masks travel packed (`core.learning.packed_mask`). Images never travel: the engi
                                  Train Pause Resume Stop LearnLive PostProcess Shutdown
                                  Watch WantUncertainty Predict PredictFolder HoldFolder PreviewCrops
                                  UseWeights Export RateImages AuditLabels CompareLabels PredictWithRun
+                                 ExplainModel ShowMaps
 
 The engine answers with `core.learning.events`.
 """
@@ -22,6 +23,7 @@ from core.annotation.model import AnnotationState, ClassList
 from core.learning.config import TrainConfig
 from core.learning.folder_job import PredictionJob
 from core.learning.packed_mask import PackedMask
+from core.models.specs import Option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +205,33 @@ class PredictWithRun:
     image_path: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainModel:
+    """Say what a network of the registry is made of, for tiles of this side: `ModelExplained` follows."""
+
+    name: str
+    tile: int
+    encoder: str | None = None
+    options: tuple[tuple[str, Option], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowMaps:
+    """Show what a network makes of an image: `ModelMaps` follows.
+
+    Attributes:
+        model: the network, and how large a piece of the image it is asked about.
+        maps: which of its maps: `Block.maps` of its explanation.
+        at_xy: middle of the piece, pixels of the image; None: the image's own.
+    """
+
+    model: ExplainModel
+    key: str
+    image_path: str
+    maps: int
+    at_xy: tuple[float, float] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Shutdown:
     """Stop, save and leave the process."""
@@ -231,5 +260,7 @@ Command: TypeAlias = (
     | AuditLabels
     | CompareLabels
     | PredictWithRun
+    | ExplainModel
+    | ShowMaps
     | Shutdown
 )

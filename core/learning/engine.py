@@ -2,7 +2,8 @@
 
 ::
 
-    tick:  predict what is due (the watched image, a request)      core.learning.schedule says what and when
+    tick:  a piece of how a network is explained                   core.learning.explainer
+           else predict what is due (the watched image, a request) core.learning.schedule says what and when
            else a piece of what a run that is over sees            core.learning.run_questions
            else a piece of a folder that is predicted into files   core.learning.folder_host says when
            else, while a run is on, ask `fit` for its next event
@@ -28,6 +29,7 @@ from core.learning.commands import (
     ClassesChanged,
     Command,
     CompareLabels,
+    ExplainModel,
     Export,
     HoldFolder,
     ImageRemoved,
@@ -42,6 +44,7 @@ from core.learning.commands import (
     PreviewCrops,
     RateImages,
     Resume,
+    ShowMaps,
     Shutdown,
     Stop,
     Train,
@@ -52,6 +55,7 @@ from core.learning.commands import (
 from core.learning.crop_preview import preview_crops
 from core.learning.data import LabelStore
 from core.learning.events import Event, Exported, Failed, Notice, Paused, Resumed
+from core.learning.explainer import Explainer
 from core.learning.export import export_onnx, export_weights
 from core.learning.folder_host import FolderHost
 from core.learning.guide import Guide
@@ -98,6 +102,7 @@ class Engine:
         self._host = RunHost(send, lambda: self._inbox.closed or self._waits(Stop, Shutdown, OpenProject))
         self._instant = LiveInstant(send, clock)
         self._questions = RunQuestions(send, clock)
+        self._explainer = Explainer(send)
         self._folder = FolderHost(send, clock)
         self._viewer = Viewer(send, self._answer_failure, self._must_give_way, clock, self._instant)
         self._guide = Guide(
@@ -131,6 +136,8 @@ class Engine:
         Raises:
             DeviceLostError: this process is of no further use.
         """
+        if self._explain():
+            return True  # a second or two in all, and somebody looks at the page meanwhile
         # New labels are learned before the image they are in is predicted again; an image that was just
         # opened does not wait for that.
         if self._instant.urgent and not self._viewer.first_look_due:
@@ -198,6 +205,10 @@ class Engine:
                 self._guide.handle(command)
             case CompareLabels() | PredictWithRun():
                 self._questions.answer(command, self._store)
+            case ExplainModel():
+                self._explainer.explain(command, self._store)
+            case ShowMaps():
+                self._show_maps(command)
             case Shutdown():
                 self.leaving = True
                 self._folder.close()
@@ -210,6 +221,7 @@ class Engine:
         self._project = self._store = None
         self._instant.follow(None)
         self._questions.forget()
+        self._explainer.forget()
         self._viewer.clear()
         self._read_project(root)
         self._show_best_run()
@@ -282,6 +294,12 @@ class Engine:
             path = export_onnx(network, header, out / f"{run.path.name}.onnx")
         self._send(Exported(format=command.format, path=str(path)))
 
+    def _show_maps(self, command: ShowMaps) -> None:
+        if self._store is None or self._project is None:
+            raise MaskloopError("no project is open; open a folder of images first")
+        runs = [RunFolder(run) for run in self._project.layout.runs_by_time()]
+        self._explainer.show(command, self._store.classes, runs)
+
     # --- training -----------------------------------------------------------------------------------------
 
     def _train(self, command: Train) -> None:
@@ -320,6 +338,14 @@ class Engine:
             return self._questions.tick(training=self.training)
         except Exception as error:  # noqa: BLE001 - one answer is missing; the engine goes on
             self._answer_failure("PredictWithRun", error)
+            return True
+
+    def _explain(self) -> bool:
+        """One piece of how a network is explained; False for none."""
+        try:
+            return self._explainer.tick()
+        except Exception as error:  # noqa: BLE001 - one answer is missing; the engine goes on
+            self._answer_failure("ExplainModel", error)
             return True
 
     def _predict_folder(self) -> bool:

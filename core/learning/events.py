@@ -8,7 +8,7 @@ Maps travel packed (`core.learning.packed_mask`).
                                  TrainingStarted StepDone Validated Checkpointed Paused Resumed Finished
                                  Prediction Uncertainty OverlayCompared CropsPreviewed Exported
                                  FolderProgress FolderProblem FolderEnded ImagesRated AuditProgress AuditEnded
-                                 LabelsCompared RunPrediction
+                                 LabelsCompared RunPrediction ModelExplained ModelMaps
 
 What the window says is in `core.learning.commands`.
 """
@@ -22,6 +22,7 @@ from typing import Literal, TypeAlias
 from core.annotation.model import ClassList
 from core.learning.bootstrap import Interval, Units
 from core.learning.calibration import Calibration
+from core.learning.explained import Explanation, Pictures
 from core.learning.gain import Gain
 from core.learning.packed_mask import PackedMask
 from core.learning.revisions import Unseen
@@ -379,6 +380,50 @@ class RunPrediction:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelExplained:
+    """What a network is made of; None where there is a `problem`, one sentence.
+
+    Attributes:
+        scale: by which a run would resize the images it has now.
+    """
+
+    name: str
+    encoder: str | None
+    tile: int
+    scale: float = 1.0
+    explanation: Explanation | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelMaps:
+    """What a network makes of a piece of an image.
+
+    Attributes:
+        maps: which were asked for.
+        source: whose weights: a run's name, or that they are untrained.
+        box: the piece: left, top, right, bottom, pixels of the image.
+        shape: (channels, height, width) of the maps as they are.
+        features: the channels that vary most, as `Pictures`; each has its own lightest and darkest.
+        channels: which ones these are.
+        scores: probability of each class, 0..255, as `Pictures`. classes: what these stand for.
+        problem: why there are none, one sentence.
+    """
+
+    name: str
+    key: str
+    maps: int
+    source: str = ""
+    box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    shape: tuple[int, int, int] = (0, 0, 0)
+    features: Pictures | None = None
+    channels: tuple[int, ...] = ()
+    scores: Pictures | None = None
+    classes: ClassList | None = None
+    problem: str = ""
+
+
 Event: TypeAlias = (
     EngineReady
     | TrainingStarted
@@ -399,6 +444,8 @@ Event: TypeAlias = (
     | Failed
     | LabelsCompared
     | RunPrediction
+    | ModelExplained
+    | ModelMaps
     | Finished
     | ImagesRated
     | AuditProgress

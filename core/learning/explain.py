@@ -116,6 +116,7 @@ def explaining(
     values = sum(parameter.numel() for parameter in network.parameters())
     kept = kept_bytes(network, picture)
     yield
+    blocks, scores = blocks_of(recorder)
     return Explanation(
         name=name,
         title=model_spec(name).title,
@@ -128,29 +129,27 @@ def explaining(
         predict_bytes=4 * values + peak_bytes(recorder),
         train_bytes=4 * _COPIES * values + int(_WORKING * kept),
         field=field,
-        blocks=blocks_of(recorder),
+        blocks=blocks,
+        scores=scores,
     )
 
 
-def blocks_of(recorder: Recorder) -> tuple[Block, ...]:
-    """The blocks of a traced network, and which of them feeds which."""
+def blocks_of(recorder: Recorder) -> tuple[tuple[Block, ...], int]:
+    """The blocks of a traced network, and which of them feeds which; and the position of its scores."""
     groups = recorder.grouping.groups
     inputs: list[list[int]] = [[] for _ in groups]
-    maker: dict[int, int] = {}
     for operation in recorder.operations:
         if operation.block == PASSED_ON:
-            source = maker.get(id(operation.inputs[0]), PICTURE)
-            maker |= {id(output): source for output in operation.outputs}
             continue
         for tensor in operation.inputs:
-            source = maker.get(id(tensor), PICTURE)
+            source = recorder.maker.get(id(tensor), PICTURE)
             if source != operation.block and source not in inputs[operation.block]:
                 inputs[operation.block].append(source)
-        maker |= {id(output): operation.block for output in operation.outputs}
+    scores = recorder.maker.get(id(recorder.result), len(groups) - 1)
     blocks = [
         Block(
             part=group.part,
-            title=_title_of(group, last=number == len(groups) - 1),
+            title=_title_of(group, scores=number == scores),
             shape=group.shape,
             layers=_layers(group),
             parameters=sum(group.weights.values()),
@@ -159,7 +158,8 @@ def blocks_of(recorder: Recorder) -> tuple[Block, ...]:
         )
         for number, (group, sources) in enumerate(zip(groups, inputs, strict=True))
     ]
-    return condensed(blocks, MOST_BLOCKS)
+    few = condensed(blocks, MOST_BLOCKS)
+    return few, next(place for place, block in enumerate(few) if block.maps >= scores)
 
 
 def condensed(blocks: Sequence[Block], most: int) -> tuple[Block, ...]:
@@ -186,13 +186,13 @@ def condensed(blocks: Sequence[Block], most: int) -> tuple[Block, ...]:
     return tuple(result)
 
 
-def _title_of(group: Group, *, last: bool) -> str:
+def _title_of(group: Group, *, scores: bool) -> str:
     """What people call a part of a network."""
     if group.part == "encoder" and not group.weights:
         return "Features"
     if group.part:
         return _TITLES.get(group.part, group.part.replace("_", " ").capitalize())
-    if last:
+    if scores:
         return "Scores"
     words = " ".join(group.layers)
     return next((title for word, title in _BETWEEN if word in words), "In between")

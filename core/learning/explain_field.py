@@ -28,10 +28,10 @@ def receptive_field(recorder: Recorder, picture: Tensor) -> Generator[None, None
     """What of a picture a pixel of the scores sees, at most; a piece of the work at a time.
 
     Args:
-        recorder: of the network's pass over the picture; what was computed last are its scores.
+        recorder: of the network's pass over the picture.
         picture: (N, C, H, W).
     """
-    target = recorder.operations[-1].outputs[0]
+    target = recorder.operations[-1].outputs[0] if recorder.result is None else recorder.result
     sizes = [int(map_.shape[-1]) for map_ in recorder.maps.values()]
     coarsest = ceil(int(picture.shape[-1]) / max(1, min(sizes, default=1)))
     whole = False

@@ -23,6 +23,7 @@ LOST: Final = 4
 PASSED_ON: Final = -2
 """In place of a block: what only adds or takes rows and columns at the border belongs to none."""
 _PASSING: Final = frozenset({"detach", "alias", "view", "_unsafe_view", "reshape", "t", "expand", "clone"})
+_MOVES: Final = frozenset({*PADS, *_PASSING, "slice", "permute"})
 _NORMS: Final = {"batch_norm": "batch norm", "group_norm": "group norm", "layer_norm": "layer norm"}
 _POOLS: Final = {
     "max_pool2d_with_indices": "max pool",
@@ -120,8 +121,8 @@ class Grouping:
     def _of(self, part: str, kind: str, output: Tensor, learns: bool) -> Group:
         hw = int(output.shape[-2]), int(output.shape[-1])
         last = self.groups[-1] if self.groups else None
-        if last is not None and last.hw == (1, 1) and last.part == part:
-            return last  # so far it has looked at single pixels
+        if last is not None and last.part == part and (last.hw == (1, 1) or part in self._whole):
+            return last  # so far it has looked at single pixels, or it is not to be divided
         if last is not None and last.part == part and 0 < last.hw[0] - hw[0] <= LOST and hw[0] > 2 * LOST:
             return last  # convolutions without padding
         if last is not None and last.hw == hw:
@@ -144,6 +145,8 @@ class Recorder(TorchDispatchMode):
 
     Attributes:
         maps: what each block gave last, by its position.
+        result: what the module gave; of several tensors the last one.
+        maker: the block that has made a tensor, by the tensor's identity; none for the picture.
     """
 
     def __init__(self, module: nn.Module, picture: Tensor, *, keep: bool = True) -> None:
@@ -157,6 +160,8 @@ class Recorder(TorchDispatchMode):
         )
         self.operations: list[Operation] = []
         self.maps: dict[int, Tensor] = {}
+        self.result: Tensor | None = None
+        self.maker: dict[int, int] = {}
         self._keep = keep
         self._known: dict[int, Tensor] = {id(picture): picture}
         self._parameters = {id(parameter): parameter.numel() for parameter in module.parameters()}
@@ -175,6 +180,15 @@ class Recorder(TorchDispatchMode):
         finally:
             for hook in hooks:
                 hook.remove()
+
+    def finish(self, result: Any) -> None:
+        """The module has given this: the maps of the block that made it."""
+        *_, last = _tensors((result,))
+        self.result = last
+        block = self.maker.get(id(last))
+        if block is not None and is_map(last):
+            self.maps[block] = last
+            self.grouping.groups[block].shape = int(last.shape[1]), int(last.shape[2]), int(last.shape[3])
 
     def _leave(self) -> None:
         self._paths.pop()
@@ -203,10 +217,14 @@ class Recorder(TorchDispatchMode):
         weights = {id(t): self._parameters[id(t)] for t in given if id(t) in self._parameters}
         path = self._paths[-1] if self._paths else ""
         block = PASSED_ON
-        if kind not in (*PADS, "slice") and not (kind == "index_select" and is_map(outputs[0])):
+        moved = kind in _MOVES or (kind == "index_select" and is_map(outputs[0]))
+        if not moved:
             block = self.grouping.add(kind, path, outputs[0], layer_of(kind, args, outputs[0]), weights)
             if is_map(outputs[0]):
                 self.maps[block] = outputs[0]
+        made_by = self.maker.get(id(inputs[0])) if moved else block
+        if made_by is not None:
+            self.maker |= {id(output): made_by for output in outputs}
         # Kept alive, so that no other tensor gets the identity of one that is gone.
         self._known |= {id(output): output for output in outputs}
         if self._keep:
@@ -225,7 +243,7 @@ def trace(module: nn.Module, picture: Tensor) -> Recorder:
     recorder = Recorder(module, picture)
     try:
         with torch.no_grad(), recorder.following(module), recorder:
-            module(picture)
+            recorder.finish(module(picture))
     finally:
         module.train(was_training)
     return recorder

@@ -89,6 +89,7 @@ class Explanation:
         field: what a pixel's scores depend on.
         predict_bytes, train_bytes: memory for predicting one tile, and for learning from one, in float32.
         blocks: in the order in which they are computed.
+        scores: position of the block that gives the scores.
     """
 
     name: str
@@ -103,3 +104,4 @@ class Explanation:
     train_bytes: int
     field: ReceptiveField
     blocks: tuple[Block, ...]
+    scores: int = -1

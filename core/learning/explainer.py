@@ -32,6 +32,7 @@ from core.learning.runs import RunFolder
 from core.learning.weights import header_for, load_weights
 from core.models.blend import BlendNetwork
 from core.models.network import Normalize, SegmentationNetwork
+from core.models.random_forest import ForestNetwork
 from core.models.registry import build, encoder_spec, model_spec
 
 MOST_CHANNELS: Final = 24
@@ -186,8 +187,11 @@ def maps_of(
     tensor = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
     picture = Normalize(network.normalization)(tensor)
     recorder = Recorder(network, picture, keep=False)
+    if isinstance(network, ForestNetwork):
+        network.in_bands = False  # the maps of a band would be those of a part
     with recorder.following(network), recorder:
         scores = network(picture)
+    recorder.finish(scores)
     found = recorder.maps.get(maps)
     return (None if found is None else found[0].float()), scores[0].float()
 
@@ -236,7 +240,8 @@ def _stretched(maps: Tensor) -> Tensor:
     values = maps.flatten(1)
     step = max(1, values.shape[1] // 65_536)  # enough to know the extremes
     low, high = values[:, ::step].quantile(torch.tensor([CUT, 1 - CUT]), dim=1)[..., None, None]
-    return ((maps - low) / (high - low).clamp_min(1e-12)).clamp(0, 1).mul(255).round()
+    shown: Tensor = ((maps - low) / (high - low).clamp_min(1e-12)).clamp(0, 1).mul(255).round()
+    return shown
 
 
 def _pictures(maps: Tensor) -> Pictures:

@@ -60,7 +60,7 @@ class HandMadeFeatures(Encoder):
             roughness = _smoothed((planes[:, :1] - smoothed[:, :1]).abs(), spacing)
             found += [smoothed, *_derivatives(smoothed[:, :1], spacing), roughness]
             planes = smoothed
-        return [torch.cat(found, dim=1)]
+        return [_kept(torch.cat(found, dim=1))]
 
 
 def _smoothed(planes: Tensor, spacing: int) -> Tensor:
@@ -77,20 +77,18 @@ def _derivatives(plane: Tensor, spacing: int) -> list[Tensor]:
     """Gradient, Laplacian and the Hessian's two eigenvalues of (N, 1, H, W), from points so far apart."""
     height, width = plane.shape[-2:]
     around = F.pad(plane, (spacing,) * 4, mode="replicate")
-
-    def at(row: int, column: int) -> Tensor:
-        return around.narrow(-2, (row + 1) * spacing, height).narrow(-1, (column + 1) * spacing, width)
-
-    across, down = (at(0, 1) - at(0, -1)) / 2, (at(1, 0) - at(-1, 0)) / 2
-    xx = at(0, 1) - 2 * plane + at(0, -1)
-    yy = at(1, 0) - 2 * plane + at(-1, 0)
-    xy = (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) / 4
+    left, right = (around.narrow(-1, step * spacing, width) for step in (0, 2))  # (N, 1, H + 2 spacing, W)
+    slope, both = right - left, right + left
+    above, level, below = (slope.narrow(-2, step * spacing, height) for step in range(3))
+    beside = both.narrow(-2, spacing, height)
+    up, down = (around.narrow(-1, spacing, width).narrow(-2, step * spacing, height) for step in (0, 2))
+    xx, yy, xy = beside - 2 * plane, up + down - 2 * plane, (below - above) / 4
     half, spread = (xx + yy) / 2, _length((xx - yy) / 2, xy)
-    return [_length(across, down), xx + yy, _kept(half + spread), _kept(half - spread)]
+    return [_length(level / 2, (down - up) / 2), xx + yy, half + spread, half - spread]
 
 
 def _length(a: Tensor, b: Tensor) -> Tensor:
-    return _kept((a * a + b * b).sqrt())
+    return (a * a + b * b).sqrt()
 
 
 def _kept(x: Tensor) -> Tensor:

@@ -132,19 +132,24 @@ class Trees(nn.Module):
 
 
 class ForestNetwork(SegmentationNetwork):
-    """Trees over hand-made features."""
+    """Trees over hand-made features.
+
+    Attributes:
+        in_bands: ask about some rows at a time; it changes nothing but the time and memory it takes.
+    """
 
     size_multiple = 1
 
     def __init__(self, *, classes: int, trees: int, leaves: int, depth: int) -> None:
         super().__init__(HandMadeFeatures(), classes)
+        self.in_bands = True
         self.forest = Trees(classes=classes, trees=trees, leaves=leaves, depth=depth)
 
     def logits(self, x: Tensor) -> Tensor:
         """Log-probabilities (N, classes, H, W) of grey levels x (N, 3, H, W)."""
         maps = self.encoder(x)[0]  # (N, 59, H, W)
         rows = max(1, MOST_AT_ONCE // int(x.shape[-1]))
-        if torch.compiler.is_exporting() or x.is_meta:
+        if torch.compiler.is_exporting() or x.is_meta or not self.in_bands:
             rows = int(x.shape[-2])  # every band would be a graph of its own
         bands = [self.forest(band) for band in maps.split(rows, dim=-2)]
         return bands[0] if len(bands) == 1 else torch.cat(bands, dim=-2)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from sklearn.ensemble import RandomForestClassifier
 
+from core.annotation.model import ClassList
+from core.learning.export import export_onnx
 from core.learning.forest import tree_of
+from core.learning.weights import header_for
+from core.models import hand_made
 from core.models.hand_made import CHANNELS, FINENESS, REACH, HandMadeFeatures
 from core.models.random_forest import ForestNetwork
 from core.models.registry import build
@@ -61,6 +68,24 @@ def test_a_forest_refuses_trees_it_has_no_room_for(features: np.ndarray):
         network.forest.plant(trees)
     with pytest.raises(ValueError, match="7 trees for a forest of 6"):
         network.forest.plant([*trees, trees[0]])
+
+
+def test_onnxruntime_sees_what_torch_sees(
+    picture: torch.Tensor, features: np.ndarray, classes: ClassList, tmp_path: Path, monkeypatch
+):
+    """On the features of two scales; those of the others are made in the same way, and take half a minute."""
+    monkeypatch.setattr(hand_made, "SCALES", 2)
+    known = features[:, : 3 + 2 * hand_made.PER_SCALE]
+    network = build("random_forest", classes=3, trees=6, leaves=24, depth=6)
+    assert isinstance(network, ForestNetwork)
+    network.forest.plant([tree_of(tree.tree_, np.array([0, 2]), 3) for tree in grown(known)])
+    header = header_for(network.eval(), classes=classes, tile=48)
+    session = onnxruntime.InferenceSession(export_onnx(network, header, tmp_path / "forest.onnx"))
+    pixels = torch.nn.functional.pad(picture, (0, 0, 0, 12), mode="replicate")[..., :48, :48].numpy()
+    found = session.run(["logits"], {"pixels": np.concatenate([pixels, pixels[..., ::-1]])})[0]
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(pixels)).numpy()
+    np.testing.assert_allclose(found[:1], expected, atol=1e-4)
 
 
 def test_features_tell_brightness_edges_blobs_and_ridges():

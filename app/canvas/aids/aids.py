@@ -1,12 +1,13 @@
-"""What helps the eye on the canvas: crosshair, loupe, grid. Switched on and off; nothing of it is saved in a
-file.
+"""What helps the eye on the canvas: crosshair, loupe, grid, a network's receptive field. Switched on and off;
+nothing of it is saved in a file.
 """
 
 from __future__ import annotations
 
+from math import floor
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QLineF, QPointF, QRect, QRectF
+from PySide6.QtCore import QLineF, QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen, QTransform
 
 from app.canvas.aids.grid import paint_grid
@@ -30,6 +31,7 @@ class ViewAids:
         self._crosshair = False
         self._loupe = False
         self._grid = False
+        self._field: QRectF | None = None
         self._spacing = _SPACING
 
     # --- switches -----------------------------------------------------------------------------------------
@@ -74,6 +76,16 @@ class ViewAids:
         self._spacing = max(1, pixels)
         self._view.viewport().update()
 
+    @property
+    def field(self) -> QRectF | None:
+        """A frame about the pixel under the mouse, in image pixels from its upper left corner; None: none."""
+        return self._field
+
+    @field.setter
+    def field(self, field: QRectF | None) -> None:
+        self._field = field
+        self._view.viewport().update()
+
     # --- the mouse ----------------------------------------------------------------------------------------
 
     def follow(self, mouse: QPointF | None) -> None:
@@ -81,6 +93,8 @@ class ViewAids:
         for each in (self._mouse, mouse):
             if each is not None:
                 self._repaint_around(each)
+        if self._field is not None:
+            self._view.viewport().update()
         self._mouse = None if mouse is None else QPointF(mouse)
 
     def _repaint_around(self, mouse: QPointF) -> None:
@@ -111,6 +125,8 @@ class ViewAids:
         paint_live: Callable[[QPainter, QTransform, QRectF], None],
     ) -> None:
         """Draw what lies above everything; `layers` and `paint_live` are for `paint_loupe`."""
+        if self._field is not None:
+            self._paint_field(painter, self._field)
         if self._mouse is None:
             return
         if self._crosshair:
@@ -118,6 +134,22 @@ class ViewAids:
         if self._loupe:
             rect = loupe_rect(self._mouse, QRectF(self._view.viewport().rect()))
             paint_loupe(painter, rect, self._mouse, frame, layers, paint_live)
+
+    def _paint_field(self, painter: QPainter, field: QRectF) -> None:
+        """Frame what the pixel under the mouse, or else the one in the middle of the image, depends on."""
+        size = self._view.content_size
+        at = QPointF(size.width() / 2, size.height() / 2)
+        if self._mouse is not None:
+            at = self._view.mapToScene(self._mouse.toPoint())
+        pixel = QPointF(floor(at.x()), floor(at.y()))
+        to_viewport = self._view.viewportTransform()
+        frame = to_viewport.mapRect(field.translated(pixel))
+        spot = to_viewport.map(pixel + QPointF(0.5, 0.5))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for color, width in ((QColor(0, 0, 0, 150), 4.0), (QColor(255, 255, 255), 1.6)):
+            painter.setPen(QPen(color, width))
+            painter.drawRect(frame)
+            painter.drawEllipse(spot, 3.5, 3.5)
 
     def _paint_crosshair(self, painter: QPainter, mouse: QPointF) -> None:
         x, y = round(mouse.x()) + 0.5, round(mouse.y()) + 0.5

@@ -1,0 +1,133 @@
+"""The model page: what is chosen in the training panel goes to the engine, its answers to the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import QRectF
+from PySide6.QtWidgets import QWidget
+
+from app.canvas.view import CanvasView
+from app.panels.training_panel import TrainingPanel
+from app.wiring import Common, Wiring
+from core.learning.commands import ExplainModel, ShowMaps
+from core.learning.config import AUTO_MODEL, TrainConfig
+from core.learning.events import Event, ModelExplained, ModelMaps
+from core.learning.preset import without_images
+from core.models.registry import encoder_spec, model_spec
+
+if TYPE_CHECKING:
+    from app.dialogs.model_page import ModelPage
+
+
+BOTH: Final = "Of both learners this is the deep one; choose the instant learner to see the other."
+
+
+class ExplainWiring(Wiring):
+    """Follows the chosen network and the image on show while the page is open.
+
+    Args:
+        common: of its actions `train.explain`, which opens the page.
+        panel: its choices, and its wish for an explanation.
+        canvas: shows the receptive field.
+        window: parent of the page.
+    """
+
+    def __init__(self, common: Common, *, panel: TrainingPanel, canvas: CanvasView, window: QWidget) -> None:
+        super().__init__(common, window)
+        self._panel = panel
+        self._canvas = canvas
+        self._window = window
+        self._page: ModelPage | None = None
+        self._asked: ExplainModel | None = None
+        self._maps = 0
+        self._actions["train.explain"].triggered.connect(self.open_page)
+        panel.setup.explain_requested.connect(self.open_page)
+        panel.setup.config_changed.connect(self._on_changed)
+        self._session.current_changed.connect(self._on_current_changed)
+        self._session.project_changed.connect(self._on_current_changed)
+        self._controller.event_received.connect(self._on_event)
+
+    def open_page(self) -> ModelPage:
+        """Show the page of the network that is chosen."""
+        from app.dialogs.model_page import ModelPage
+
+        if self._page is None:
+            self._page = ModelPage(self._window)
+            self._page.explanation_needed.connect(self._on_explanation_needed)
+            self._page.maps_needed.connect(self._on_maps_needed)
+            self._page.field_shown.connect(self._show_field)
+            self._page.finished.connect(self._show_field)
+        self._page.show()
+        self._page.raise_()
+        self._show_model(self._panel.config())
+        return self._page
+
+    def _on_changed(self) -> None:
+        if self._page is None or not self._page.isVisible():
+            return
+        config, asked = self._panel.config(), self._asked
+        wanted = config.network, config.encoder, config.model_options
+        if asked is None or wanted != (asked.name, asked.encoder, asked.options):
+            self._show_model(config)
+
+    def _show_model(self, config: TrainConfig) -> None:
+        assert self._page is not None
+        spec = model_spec(config.network)
+        usual, _ = without_images(config, "cpu")
+        self._asked = ExplainModel(
+            name=spec.name, tile=0, encoder=config.encoder, options=config.model_options
+        )
+        encoder = encoder_spec(spec.checked_encoder(config.encoder))
+        note = BOTH if config.model == AUTO_MODEL else ""
+        self._page.set_model(spec, encoder, usual.crop or 0, note)
+
+    def _on_explanation_needed(self, tile: int) -> None:
+        asked = self._asked
+        if asked is None:
+            return
+        self._asked = ExplainModel(name=asked.name, tile=tile, encoder=asked.encoder, options=asked.options)
+        self._trainer.start_engine()
+        self._trainer.send(self._asked)
+
+    def _on_maps_needed(self, maps: int) -> None:
+        current, asked, page = self._session.current, self._asked, self._page
+        if asked is None or page is None:
+            return
+        if current is None:
+            page.set_maps(ModelMaps(name=asked.name, key="", maps=maps, problem="open an image first"))
+            return
+        page.set_waiting()
+        self._maps = maps
+        path = str(current.entry.image_path)
+        self._trainer.send(ShowMaps(model=asked, key=current.entry.key, image_path=path, maps=maps))
+
+    def _on_event(self, event: Event) -> None:
+        page, asked = self._page, self._asked
+        if page is None or asked is None:
+            return
+        if isinstance(event, ModelExplained):
+            if (event.name, event.encoder, event.tile) == (asked.name, asked.encoder, asked.tile):
+                page.set_explained(event)
+                self._show_field()
+        elif isinstance(event, ModelMaps):
+            current = self._session.current
+            shown = None if current is None else current.entry.key
+            if (event.name, event.key, event.maps) == (asked.name, shown, self._maps):
+                page.set_maps(event)
+
+    def _on_current_changed(self) -> None:
+        if self._page is not None:
+            self._page.clear_maps()
+
+    def _show_field(self) -> None:
+        """Draw what the pixel under the mouse depends on, while the page is open and wants it."""
+        page = self._page
+        wanted = page is not None and page.isVisible() and page.field_box.isChecked()
+        if page is None or page.explanation is None or not wanted:
+            self._canvas.aids.field = None
+            return
+        field, scale = page.explanation.field, page.scale
+        self._canvas.aids.field = QRectF(
+            -field.left / scale, -field.above / scale, field.width / scale, field.height / scale
+        )

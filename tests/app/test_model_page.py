@@ -1,0 +1,140 @@
+"""The model page as a person meets it: opened beside the picker, read, clicked, followed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from app.dialogs.model_page import CLICK, ModelPage
+from core.annotation.model import ClassList, LabelClass
+from core.learning.commands import ExplainModel, ShowMaps
+from core.learning.events import ModelExplained, ModelMaps
+from core.learning.explained import PICTURE, Block, Explanation, Pictures, ReceptiveField
+from core.models.registry import encoder_spec, model_spec
+
+LEFT = Qt.MouseButton.LeftButton
+CLASSES = ClassList((LabelClass(0, "background", "#000000"), LabelClass(1, "nerve", "#ff0000")), 0)
+
+
+def _block(title: str, shape: tuple[int, int, int], *inputs: int, maps: int) -> Block:
+    layers = ("2 x convolution 3 x 3", "ReLU")
+    return Block(
+        part=title.lower(), title=title, shape=shape, layers=layers, parameters=1000, inputs=inputs, maps=maps
+    )
+
+
+EXPLANATION = Explanation(
+    name="unet",
+    title="U-Net",
+    encoder="plain",
+    options={},
+    tile=256,
+    classes=2,
+    parameters=5_198_482,
+    macs=11_600_000_000,
+    predict_bytes=91 << 20,
+    train_bytes=1 << 30,
+    field=ReceptiveField(100, 120, 40, 50),
+    blocks=(
+        _block("Encoder", (16, 256, 256), PICTURE, maps=0),
+        _block("Encoder", (32, 128, 128), 0, maps=1),
+        _block("Decoder", (16, 256, 256), 0, 1, maps=2),
+        _block("Scores", (2, 256, 256), 2, maps=3),
+    ),
+)
+MAPS = ModelMaps(
+    name="unet",
+    key="a.png",
+    maps=2,
+    source="run of 06:12",
+    box=(0, 0, 64, 48),
+    shape=(16, 24, 32),
+    features=Pictures((2, 24, 32), bytes(2 * 24 * 32)),
+    channels=(3, 7),
+    scores=Pictures((2, 48, 64), bytes(2 * 48 * 64)),
+    classes=CLASSES,
+)
+
+
+def _explained(**changes: object) -> ModelExplained:
+    values = {"name": "unet", "encoder": None, "tile": 256, "explanation": EXPLANATION} | changes
+    return ModelExplained(**values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def page(shown, dressed) -> ModelPage:
+    made = ModelPage()
+    shown(made, 1080, 760)
+    made.set_model(model_spec("unet"), encoder_spec("plain"), 250)
+    return made
+
+
+def test_the_page_tells_costs_and_receptive_field(page: ModelPage):
+    page.set_explained(_explained(scale=0.5))
+    assert page.tile.currentData() == 256
+    assert page.fact("parameters") == "5.2 million"
+    assert page.fact("train") == "1.0 GB"
+    assert page.fact("field").startswith("120 × 100 (240 × 200 in the image")
+
+
+def test_a_click_on_a_box_asks_for_its_maps_and_shows_them(page: ModelPage, qtbot: QtBot):
+    page.set_explained(_explained())
+    assert page.source_text == CLICK
+    box = page.diagram.box_of(2).center().toPoint()
+    with qtbot.waitSignal(page.maps_needed) as asked:
+        qtbot.mouseClick(page.diagram, LEFT, pos=box)
+    assert asked.args == [2]
+    page.set_maps(MAPS)
+    assert page.scores.captions == ("background", "nerve")
+    assert page.features.captions == ("map 4 of 16", "map 8 of 16")
+    assert "run of 06:12" in page.source_text
+    page.set_maps(ModelMaps(name="unet", key="a.png", maps=2, problem="a.png: cannot be read"))
+    assert page.features.captions == ()
+    assert "cannot be read" in page.source_text
+
+
+def test_coarser_maps_are_lower_and_skips_are_level(page: ModelPage):
+    page.set_explained(_explained())
+    boxes = [page.diagram.box_of(number) for number in range(4)]
+    assert boxes[1].top() > boxes[0].bottom()
+    assert boxes[2].top() == boxes[0].top()
+    assert all(a.right() < b.left() for a, b in itertools.pairwise(boxes))
+    grab = page.diagram.grab().toImage()
+    assert len({grab.pixel(x, 40 + 25) for x in range(0, grab.width(), 3)}) > 3
+
+
+def test_what_cannot_be_explained_is_said(page: ModelPage):
+    page.set_explained(_explained(explanation=None, problem="a tile of 8 pixels cannot be explained"))
+    assert not page.look_button.isEnabled()
+    assert page.explanation is None
+
+
+def test_the_page_opens_beside_the_picker_and_follows_it(
+    bench, image_folder: Callable[..., Path], qtbot: QtBot
+):
+    bench.open(image_folder(2))
+    window, sent = bench.window, bench.trainer.sent
+    setup = window.training.setup
+    setup.model.setCurrentIndex(setup.model.findData("unet"))
+    qtbot.mouseClick(setup.explain, LEFT)
+    page = bench.dialog(ModelPage)
+    asked = [command for command in sent if isinstance(command, ExplainModel)]
+    assert asked[-1].name == "unet"
+    window.controller.event_received.emit(_explained(encoder=asked[-1].encoder, tile=asked[-1].tile))
+    assert page.explanation is EXPLANATION
+    page.look_button.click()
+    (maps,) = [command for command in sent if isinstance(command, ShowMaps)]
+    assert maps.key == bench.session.current.entry.key
+    page.field_box.setChecked(True)
+    assert window.canvas.aids.field is not None
+    assert (window.canvas.aids.field.width(), window.canvas.aids.field.left()) == (120, -50)
+    window.canvas.grab()
+    setup.model.setCurrentIndex(setup.model.findData("random_forest"))
+    assert [command.name for command in sent if isinstance(command, ExplainModel)][-1] == "random_forest"
+    page.close()
+    assert window.canvas.aids.field is None

@@ -1,0 +1,173 @@
+"""Networks taken apart: sizes, numbers, what a pixel depends on, and maps of an image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from core.annotation.model import ClassList, LabelClass
+from core.errors import UsageError
+from core.learning.commands import ExplainModel, ShowMaps
+from core.learning.events import ModelExplained, ModelMaps
+from core.learning.explain import condensed, explain_model
+from core.learning.explained import PICTURE, Block
+from core.learning.explainer import Explainer
+from core.learning.runs import RunFolder
+from core.learning.weights import header_for, save_weights
+from core.models.registry import build, model_specs
+
+CLASSES = ClassList((LabelClass(0, "background", "#000000"), LabelClass(1, "nerve", "#ff0000")), 0)
+SMALL = {"encoder": "plain", "options": {"encoder_width": 2, "width": 2}}
+
+
+def test_a_unet_is_told_as_boxes_with_the_sizes_of_their_maps_and_its_skips():
+    told = explain_model("unet", tile=128, classes=3, **SMALL)
+    sizes = [block.shape[1:] for block in told.blocks]
+    assert sizes[:6] == [(128, 128), (64, 64), (32, 32), (16, 16), (8, 8), (4, 4)]
+    assert told.blocks[-1].shape == (3, 128, 128)
+    assert told.blocks[0].inputs == (PICTURE,)
+    # Every decoder block takes the one before it and the encoder's map of its own size.
+    for number, block in enumerate(told.blocks):
+        if block.title == "Decoder":
+            skips = [source for source in block.inputs if source != number - 1]
+            assert [sizes[source] for source in skips] == [sizes[number]]
+    network = build("unet", classes=3, encoder="plain", **SMALL["options"])
+    assert told.parameters == sum(p.numel() for p in network.parameters())
+    assert told.parameters == sum(block.parameters for block in told.blocks)
+    assert told.macs > 0
+    assert told.train_bytes > told.predict_bytes > 4 * told.parameters
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("unet_paper", {"width": 2, "depth": 2}),
+        ("fcn8s", {"encoder_width": 2, "fc": 16}),
+        ("segnet", {"encoder_width": 2}),
+        ("random_forest", {"trees": 2, "leaves": 8}),
+    ],
+)
+def test_the_receptive_field_holds_whatever_a_pixel_depends_on(name: str, options: dict[str, int]):
+    """Change one place of the picture outside of it: the pixel's scores stay. Its border is not far off."""
+    torch.manual_seed(0)
+    encoder = "plain" if "encoder_width" in options else None
+    field = explain_model(name, tile=256, encoder=encoder, options=options).field
+    assert not field.whole
+    network = build(name, classes=2, encoder=encoder, **options).eval()
+    side = max(field.width, field.height) * 2 // 32 * 32 + 64
+    x = torch.randint(0, 256, (1, 3, 32, side)).float()
+    at = side // 2
+    with torch.inference_mode():
+        before = network(x)[0, :, 16, at]
+        outside = x.clone()
+        outside[..., : at - field.left] = 128.0
+        outside[..., at + field.width - field.left :] = 128.0
+        assert torch.equal(network(outside)[0, :, 16, at], before)
+
+
+def test_every_network_of_the_registry_has_a_page():
+    """Taken apart with few channels; the parts that many layers share are built once in another test."""
+    names = {spec.name for spec in model_specs() if spec.trained_by == "person"}
+    assert {"instant", "random_forest", "unet", "gscnn"} <= names
+    for name in ("instant", "gscnn"):
+        told = explain_model(name, tile=128, encoder="plain" if name == "instant" else None)
+        assert told.blocks[told.scores].shape == (2, 128, 128)
+        assert all(block.inputs for block in told.blocks)
+        assert len(told.blocks) <= 28
+
+
+def test_many_blocks_become_few():
+    blocks = [
+        Block(
+            part="encoder" if number < 6 else "head",
+            title="Encoder" if number < 6 else "Scores",
+            shape=(1, 8, 8),
+            layers=("2 x convolution 3 x 3", "ReLU"),
+            parameters=10,
+            inputs=(number - 1,),
+            maps=number,
+        )
+        for number in range(7)
+    ]
+    encoder, head = condensed(blocks, 4)
+    assert (encoder.layers, encoder.parameters, encoder.inputs) == (
+        ("12 x convolution 3 x 3", "6 x ReLU"),
+        60,
+        (PICTURE,),
+    )
+    assert (encoder.maps, head.inputs) == (5, (0,))
+
+
+def test_a_tile_out_of_bounds_is_refused():
+    with pytest.raises(UsageError, match="take 32 to 4096: 32"):
+        explain_model("unet", tile=8)
+
+
+# --- asked by the window ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def _answers(explainer: Explainer, heard: list) -> list:
+    while explainer.tick():
+        pass
+    return heard
+
+
+def test_the_engine_tells_what_a_network_is_made_of_and_what_is_wrong():
+    heard: list = []
+    explainer = Explainer(heard.append)
+    explainer.explain(ExplainModel(name="no_such", tile=64), None)
+    explainer.explain(ExplainModel(name="unet", tile=64, encoder="plain"), None)  # instead of the first
+    (answer,) = _answers(explainer, heard)
+    assert isinstance(answer, ModelExplained)
+    assert answer.explanation is not None
+    explainer.explain(ExplainModel(name="unet", tile=64, encoder="no_such"), None)
+    assert "no_such" in _answers(explainer, heard)[-1].problem
+
+
+def test_maps_of_an_image_come_from_the_newest_run_of_the_network_else_untrained(picture, tmp_path):
+    heard: list = []
+    explainer = Explainer(heard.append)
+    options = (("trees", 2), ("leaves", 8))
+    asked = ShowMaps(
+        model=ExplainModel(name="random_forest", tile=32, options=options),
+        key="a.png",
+        image_path=str(picture),
+        maps=0,
+    )
+    other, run = (RunFolder(tmp_path / name) for name in ("other", "run"))
+    explainer.show(asked, CLASSES, [other])
+    answer = _answers(explainer, heard)[-1]
+    assert isinstance(answer, ModelMaps)
+    assert answer.problem == ""
+    assert answer.source.startswith("untrained")
+    assert answer.box == (16, 8, 48, 40)
+    assert answer.scores is not None
+    assert answer.scores.array().shape == (2, 32, 32)
+
+    network = build("random_forest", classes=2, **dict(options))
+    run.path.mkdir()
+    save_weights(run.best_weights, network, header_for(network, classes=CLASSES, tile=32, scale=0.5))
+    told = explain_model("random_forest", tile=32, options=dict(options))
+    for block in told.blocks:
+        explainer.show(
+            ShowMaps(model=asked.model, key="a.png", image_path=str(picture), maps=block.maps), CLASSES, [run]
+        )
+        answer = _answers(explainer, heard)[-1]
+        assert answer.source == run.spoken_name()
+        assert answer.box == (0, 0, 64, 48)
+        assert answer.shape == (block.shape[0], 24, 32)
+        assert answer.features is not None
+        assert len(answer.features) == len(answer.channels) == min(24, block.shape[0])
+    explainer.show(
+        ShowMaps(model=asked.model, key="a.png", image_path=str(tmp_path / "gone.png"), maps=0), CLASSES, []
+    )
+    assert "gone.png" in _answers(explainer, heard)[-1].problem
