@@ -62,12 +62,14 @@ class Crops:
         targets: channels (N, S, S), int64, 255 where nothing is known.
         weights: (N, S, S), float32, of the targets; None if all are 1.
         seeds: x, y (N, 2), int64, of the pixel each crop was drawn for.
+        borders: (N, S, S), float32, 0..1: see `core.learning.border_weights`; None if they are not wanted.
     """
 
     pixels: Tensor
     targets: Tensor
     weights: Tensor | None
     seeds: Tensor
+    borders: Tensor | None = None
 
 
 class Augmenter:
@@ -98,6 +100,9 @@ class Augmenter:
         if windows.weak is not None:
             weak = to_device(torch.from_numpy(windows.weak)).unsqueeze(1).to(torch.float32)
             planes = torch.cat([planes, weak], dim=1)
+        if windows.borders is not None:
+            borders = to_device(torch.from_numpy(windows.borders)).unsqueeze(1).to(torch.float32) / 255.0
+            planes = torch.cat([planes, borders], dim=1)
         seeds = to_device(torch.from_numpy(windows.seeds))
         grid, landed = self._grid(seeds, crop, windows.pixels.shape[1])
         pixels = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
@@ -109,7 +114,8 @@ class Augmenter:
         weights = None if windows.weak is None else 1.0 - (1.0 - self._weak_weight) * planes[:, 1]
         if self.settings is not None:
             pixels = self._relit(pixels, self.settings)
-        return Crops(pixels.contiguous(memory_format=torch.channels_last), targets, weights, landed)
+        near = None if windows.borders is None else planes[:, -1]
+        return Crops(pixels.contiguous(memory_format=torch.channels_last), targets, weights, landed, near)
 
     def _to_device(self, tensor: Tensor) -> Tensor:
         if self.device.type == "cpu":

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from core.annotation.model import UNLABELLED, AnnotationState
 from core.errors import FileProblem
+from core.images.reader import HUGE_PIXELS
+from core.learning.border_weights import border_strengths
 from core.learning.corrections import RARE, REPLAY, Correction, Corrections, Losses
 from core.learning.data import ChannelMap, LabelStore, resized_mask
 from core.learning.weak_background import stand_ins, undrawn
@@ -44,6 +46,7 @@ class Windows:
         seed_targets: (N,), int64: the seeds' channels.
         keys: the images, in order.
         drawn_for: of each seed, the number of the correction it was drawn for, or REPLAY or RARE.
+        borders: (N, W, W), uint8: see `core.learning.border_weights`; None if they are not wanted.
     """
 
     pixels: NDArray[np.uint8]
@@ -53,6 +56,7 @@ class Windows:
     seed_targets: NDArray[np.int64]
     keys: tuple[str, ...]
     drawn_for: tuple[int, ...] = ()
+    borders: NDArray[np.uint8] | None = None
 
     def pieces(self, size: int) -> list[Windows]:
         """The batch in parts of at most `size` windows."""
@@ -66,6 +70,7 @@ class Windows:
                 self.seed_targets[part],
                 self.keys[part],
                 self.drawn_for[part],
+                None if self.borders is None else self.borders[part],
             )
             for part in parts
         ]
@@ -110,6 +115,7 @@ class CropSampler:
         crop: side of the crops, training pixels.
         margin: side of the windows, as a multiple of the crop's.
         rare_crops: share of the seeds that go where learning lags.
+        borders: windows tell where objects nearly touch.
 
     Attributes:
         weak_background: whether undrawn pixels stand in for background at present.
@@ -129,6 +135,7 @@ class CropSampler:
         seed: int,
         weak_background: bool,
         rare_crops: float = 0.5,
+        borders: bool = False,
     ) -> None:
         self.crop = crop
         self.margin = margin
@@ -137,6 +144,7 @@ class CropSampler:
         self._scale = scale
         self._weak_allowed = weak_background
         self._rare_crops = rare_crops
+        self._borders: dict[str, tuple[_Indexed, NDArray[np.uint8]]] | None = {} if borders else None
         self._rng = np.random.default_rng(seed)
         self._known = {key: store.get(key).digest for key in keys}
         self.corrections = Corrections()
@@ -213,6 +221,7 @@ class CropSampler:
         pixels = np.empty((count, side, side, 3), np.uint8)
         targets = np.empty((count, side, side), np.uint8)
         weak = np.zeros((count, side, side), np.bool_) if self.weak_background else None
+        borders = np.zeros((count, side, side), np.uint8) if self._borders is not None else None
         seeds = np.empty((count, 2), np.float32)
         seed_targets = np.empty(count, np.int64)
         for n, seed in enumerate(chosen):
@@ -224,10 +233,25 @@ class CropSampler:
             targets[n] = _cut(image.targets, top, left, side, mirror=False)
             if weak is not None and image.weak is not None:
                 weak[n] = _cut(image.weak.view(np.uint8), top, left, side, mirror=False) == 1
+            if borders is not None:
+                borders[n] = self._border_window(seed.key, top, left, side)
             seeds[n] = seed.x + 0.5 - (left + side / 2), seed.y + 0.5 - (top + side / 2)
             seed_targets[n] = seed.channel
         keys, drawn_for = (tuple(seed.key for seed in chosen), tuple(seed.drawn_for for seed in chosen))
-        return Windows(pixels, targets, weak, seeds, seed_targets, keys, drawn_for)
+        return Windows(pixels, targets, weak, seeds, seed_targets, keys, drawn_for, borders)
+
+    def _border_window(self, key: str, top: int, left: int, side: int) -> NDArray[np.uint8]:
+        """Strengths of borders in a window; those of an image are found once, as long as its labels stay."""
+        image, background = self._index[key], self._channels.background
+        if background is None or self._borders is None:
+            return np.zeros((side, side), np.uint8)
+        if image.targets.size > HUGE_PIXELS:
+            return border_strengths(_cut(image.targets, top, left, side, mirror=False), background)
+        known = self._borders.get(key)
+        if known is None or known[0] is not image:
+            known = self._borders[key] = image, border_strengths(image.targets, background)
+        cut = _cut(known[1], top, left, side, mirror=False)
+        return np.where(_cut(image.targets, top, left, side, mirror=False) == background, cut, 0)
 
     def state(self) -> dict[str, str]:
         """What a checkpoint needs to draw the same windows again."""

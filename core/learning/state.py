@@ -89,6 +89,7 @@ class TrainState:
             seed=config.seed,
             weak_background=config.weak_background > 0,
             rare_crops=config.rare_crops,
+            borders=config.border_weight > 0,
         )
         self.sampler.hold_out(plan.held_out)
         self.tally = Tally(device)

@@ -25,18 +25,26 @@ class Truth:
         targets: (N, H, W) int64: channel 0..C-1, or UNLABELLED.
         pixel_weights: (N, H, W) float32: how much each pixel counts; 0 where it is unlabelled.
         class_weights: (C,) float32, factors on the cross-entropy of each class; None is 1 for all.
+        border_weights: (N, H, W) float32, added to them in a cross-entropy; None is 0 everywhere.
     """
 
     targets: Tensor
     pixel_weights: Tensor
     class_weights: Tensor | None = None
+    border_weights: Tensor | None = None
 
     @classmethod
-    def of(cls, targets: Tensor, weights: Tensor | None = None, class_weights: Tensor | None = None) -> Self:
+    def of(
+        cls,
+        targets: Tensor,
+        weights: Tensor | None = None,
+        class_weights: Tensor | None = None,
+        border_weights: Tensor | None = None,
+    ) -> Self:
         """From targets and weights (N, H, W) of all pixels; None is 1 everywhere."""
         labelled = targets != UNLABELLED
         counted = labelled.to(torch.float32) if weights is None else labelled * weights.to(torch.float32)
-        return cls(targets, counted, class_weights)
+        return cls(targets, counted, class_weights, border_weights)
 
     @property
     def labelled(self) -> Tensor:
@@ -50,10 +58,13 @@ class Truth:
 
     @property
     def entropy_weights(self) -> Tensor:
-        """What each pixel counts in a cross-entropy, (N, H, W): its own weight times its class's."""
-        if self.class_weights is None:
+        """What each pixel counts in a cross-entropy, (N, H, W)."""
+        if self.class_weights is None and self.border_weights is None:
             return self.pixel_weights
-        return self.pixel_weights * self.class_weights[self.channels]
+        factors = 1.0 if self.class_weights is None else self.class_weights[self.channels]
+        return self.pixel_weights * (
+            factors if self.border_weights is None else factors + self.border_weights
+        )
 
 
 @dataclass(frozen=True, slots=True)
