@@ -104,7 +104,20 @@ def swatch_icon(color: str, outline: str) -> QIcon:
     return result
 
 
-class IconButton(Themed, QToolButton):
+class _Iconed(Themed):
+    """Mixin: an icon by name, in the theme's colours."""
+
+    _icon_name: str
+
+    def set_icon_name(self, name: str) -> None:
+        """Show another icon."""
+        if name != self._icon_name:
+            self._icon_name = name
+            self._tokens_in_use = None
+            self.refresh_tokens()
+
+
+class IconButton(_Iconed, QToolButton):
     """A tool button whose icon follows the theme, with its tooltip as accessible name."""
 
     def __init__(
@@ -119,20 +132,13 @@ class IconButton(Themed, QToolButton):
         self.setToolTip(tip)
         self.setAccessibleName(tip)
 
-    def set_icon_name(self, name: str) -> None:
-        """Show another icon."""
-        if name != self._icon_name:
-            self._icon_name = name
-            self._tokens_in_use = None
-            self.refresh_tokens()
-
     def apply_tokens(self, theme: Tokens) -> None:
         """Colour the icon."""
         color = theme.text if self.property("kind") == "outline" else theme.muted
         self.setIcon(icon(self._icon_name, color, checked_color=theme.accent_text))
 
 
-class IconPushButton(Themed, QPushButton):
+class IconPushButton(_Iconed, QPushButton):
     """A push button with text and an icon that follows theme and `kind`."""
 
     def __init__(self, icon_name: str, text: str, kind: str = "", parent: QWidget | None = None) -> None:
@@ -142,13 +148,6 @@ class IconPushButton(Themed, QPushButton):
         self.setAutoDefault(False)
         if kind:
             self.setProperty("kind", kind)
-
-    def set_icon_name(self, name: str) -> None:
-        """Show another icon."""
-        if name != self._icon_name:
-            self._icon_name = name
-            self._tokens_in_use = None
-            self.refresh_tokens()
 
     def apply_tokens(self, theme: Tokens) -> None:
         """Colour the icon like the text."""
