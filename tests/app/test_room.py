@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QFont
@@ -25,6 +26,7 @@ from app.panels.fitting import FittingBar
 from app.panels.parts import ElidedLabel
 from app.panels.training_panel import TrainingPanel
 from core.annotation.model import LabelClass
+from tests.app.engine_events import prediction, started, step, validated
 
 SMALL = (800, 560)
 
@@ -92,6 +94,18 @@ def test_in_a_small_window_nothing_is_cut(opened, qtbot, size):
 def is_shown(bench, action) -> bool:
     widget = bench.window.toolbar.widgetForAction(action)
     return widget is not None and widget.isVisible()
+
+
+def test_with_everything_on_show_in_the_middle_of_a_run_nothing_is_cut(opened, qtbot):
+    say = opened.trainer.event_received.emit
+    say(started(device="NVIDIA GeForce RTX 4090"))
+    say(step(12_840, memory_bytes=8 * 2**30))
+    say(validated(12_840, 0.5))
+    source = "Instant learner and U-Net, step 12840"
+    say(prediction("scan000.png", np.ones((48, 64), np.uint8), source=source, scored_on="validation"))
+    opened.key(Qt.Key.Key_U)
+    resize(opened, qtbot, *SMALL)
+    assert cut_off(opened.window) == []
 
 
 def test_with_a_large_font_a_small_window_still_shows_everything(large_font, opened, qtbot):
