@@ -14,11 +14,11 @@ from PySide6.QtWidgets import QApplication
 
 from app.canvas.tools.registry import tool_names
 from app.qt_pixels import paintable
-from core.annotation.commands import Overlap
+from core.annotation.commands import Overlap, RemoveShapes
 from core.annotation.document import AnnotationDocument
 from core.annotation.history import History
 from core.annotation.labelme_json import dumps, loads
-from core.annotation.locking import with_lock
+from core.annotation.locking import is_locked, with_lock
 from core.annotation.model import Annotation, Shape, ShapeType
 from core.annotation.rasterize import rasterize
 from core.geometry import rings_are_valid
@@ -56,6 +56,11 @@ gestures = st.one_of(
     st.tuples(st.just("class"), st.sampled_from((None, 1, 2))),
     st.tuples(st.just("overlap"), st.sampled_from(tuple(Overlap))),
     st.tuples(st.just("undo")),
+    st.tuples(st.just("redo")),
+    st.tuples(st.just("remove"), st.integers(0, 7)),
+    st.tuples(st.just("choose"), st.sets(st.integers(0, 7), max_size=4).map(tuple)),
+    st.tuples(st.just("snapping"), st.booleans()),
+    st.tuples(st.just("zoom"), st.sampled_from((0.4, 1.0, 7.0))),
     st.tuples(st.just("wait")),
 )
 
@@ -120,6 +125,19 @@ def perform(desk, gesture: tuple) -> None:
             desk.view.context.overlap = overlap
         case ("undo",):
             desk.history.undo() if desk.history.can_undo else None
+        case ("redo",):
+            desk.history.redo() if desk.history.can_redo else None
+        case ("remove", place):  # as a list beside the canvas does, whatever the tool is in the middle of
+            free = [shape.uid for shape in desk.shapes if not is_locked(shape)]
+            if place < len(free):
+                desk.history.push(RemoveShapes.of(desk.document, [free[place]]))
+        case ("choose", numbers):
+            uids = [shape.uid for shape in desk.shapes]
+            desk.view.set_selection(frozenset(uids[n] for n in numbers if n < len(uids)))
+        case ("snapping", enabled):
+            desk.view.context.snapper.enabled = enabled
+        case ("zoom", zoom):
+            desk.view.set_zoom(zoom)
         case ("wait",):
             while desk.view.context.runner.busy:
                 assert desk.view.context.runner.wait(10_000)
@@ -138,6 +156,7 @@ def start_over(desk, annotation: Annotation) -> None:
     desk.view.set_tool("select")
     desk.view.set_active_class(desk.view.classes[1])
     desk.view.context.overlap = Overlap.STACK
+    desk.view.context.snapper.enabled = True
     desk.view.zoom_fit()
 
 
