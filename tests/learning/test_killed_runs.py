@@ -23,16 +23,16 @@ from tests.tiny import TINY, squares_project
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
 
-DEEP = replace(TINY, steps=30, checkpoint_every_s=0.1)
+DEEP = replace(TINY, steps=20, checkpoint_every_s=0.1)
 RUNS = {
-    "command-line": (DEEP, 8, False),
+    "command-line": (DEEP, 6, False),
     # A network that drops features at random, in three stages.
     "engine": (
-        replace(DEEP, model="fcn8s", model_options=(("encoder_width", 4), ("fc", 16)), steps=28),
-        4,
+        replace(DEEP, model="fcn8s", model_options=(("encoder_width", 4), ("fc", 16)), steps=18),
+        3,
         True,
     ),
-    "both-learners": (replace(DEEP, steps=16, join_instant=True), 3, False),
+    "both-learners": (replace(DEEP, steps=12, join_instant=True), 2, False),
 }
 """Configuration, kills, and whether the engine trains or the command line."""
 

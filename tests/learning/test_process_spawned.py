@@ -36,7 +36,7 @@ from tests.tiny import TINY, squares_project
 
 E = TypeVar("E")
 
-LIMIT_S = 60.0
+LIMIT_S = 150.0
 SIDE = 600  # a mask and a prediction are each larger than a pipe's buffer
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
