@@ -20,6 +20,7 @@ from app.canvas.tools.base import Pointer
 from app.canvas.vertex_sets import vertices_in
 from core.annotation.commands import (
     XY,
+    ShapeEdit,
     TranslateShapes,
     pasting,
 )
@@ -64,6 +65,25 @@ class Drag:
 
     def paint(self, painter: QPainter) -> None:
         """As `Tool.paint_overlay`."""
+
+
+class EditDrag(Drag):
+    """A drag that shows one edit of shapes: what is not possible keeps the last one that was."""
+
+    def __init__(self, context: ToolContext, start: Pointer) -> None:
+        super().__init__(context, start)
+        self._edit: ShapeEdit | None = None
+
+    def show(self, edit: ShapeEdit) -> None:
+        """Preview an edit, if it can be done."""
+        if self.context.preview(edit):
+            self._edit = edit
+
+    def finish(self, pointer: Pointer) -> None:
+        """Do what was possible last."""
+        self.follow(pointer)
+        if self._edit is not None:
+            self.context.issue(self._edit)
 
 
 class MoveDrag(Drag):

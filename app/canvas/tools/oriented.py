@@ -15,9 +15,9 @@ from app.canvas.painting import draw_handles, draw_line, draw_tag, polygon_of
 from app.canvas.shape_index import union
 from app.canvas.style import DRAG_START
 from app.canvas.tools.base import Pointer, Tool
-from app.canvas.tools.drags import Drag
+from app.canvas.tools.drags import EditDrag
 from app.canvas.tools.half_drawn import steers, takes_back
-from core.annotation.commands import XY, ShapeEdit
+from core.annotation.commands import XY
 from core.annotation.model import Points, Shape, ShapeType, frozen_points
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def stepped(start: XY, to: XY) -> XY:
     return start[0] + length * math.cos(angle), start[1] + length * math.sin(angle)
 
 
-class RotateDrag(Drag):
+class RotateDrag(EditDrag):
     """The handle off a rectangle's side turns it about its middle; Shift in steps of 15 degrees."""
 
     hint = "Release to leave it turned so; Shift turns in steps, Esc cancels"
@@ -211,7 +211,6 @@ class RotateDrag(Drag):
         side = points[1] - points[0]
         self._angle = math.atan2(side[1], side[0])
         self._from = self._bearing(start)
-        self._edit: ShapeEdit | None = None
 
     def _bearing(self, pointer: Pointer) -> float:
         return math.atan2(pointer.y - self._centre[1], pointer.x - self._centre[0])
@@ -224,12 +223,4 @@ class RotateDrag(Drag):
         turn = self._bearing(pointer) - self._from
         if pointer.shift:
             turn = round((self._angle + turn) / ANGLE_STEP) * ANGLE_STEP - self._angle
-        edit = rotated(document, self._uid, turn)
-        if self.context.preview(edit):
-            self._edit = edit
-
-    def finish(self, pointer: Pointer) -> None:
-        """Turn it."""
-        self.follow(pointer)
-        if self._edit is not None:
-            self.context.issue(self._edit)
+        self.show(rotated(document, self._uid, turn))

@@ -11,14 +11,13 @@ from app.canvas.handles import handle_rings, moved_handle
 from app.canvas.hits import Hit
 from app.canvas.outlines import Box
 from app.canvas.tools.base import Pointer
-from app.canvas.tools.drags import Drag
+from app.canvas.tools.drags import EditDrag
 from app.canvas.tools.snap_mark import paint_snap, snap_box
 from core.annotation.commands import (
     XY,
     InsertSharedVertex,
     InsertVertex,
     MoveSharedVertex,
-    ShapeEdit,
     shares_vertices,
 )
 from core.polygons.snapping import Snap, VertexRef
@@ -27,29 +26,17 @@ if TYPE_CHECKING:
     from app.canvas.context import ToolContext
 
 
-class SnappingDrag(Drag):
+class SnappingDrag(EditDrag):
     """A drag of one point, which snaps to neighbours; Alt suspends that."""
 
     def __init__(self, context: ToolContext, start: Pointer) -> None:
         super().__init__(context, start)
         self._snap: Snap | None = None
-        self._edit: ShapeEdit | None = None
 
     def target(self, pointer: Pointer, xy: XY, moved: Collection[int]) -> XY:
         """Where the point goes: to a neighbour near `xy`, else there, inside the image."""
         self._snap = None if pointer.alt else self.context.snap(xy, leave_out=moved)
         return self.context.clamp(xy) if self._snap is None else self._snap.xy
-
-    def show(self, edit: ShapeEdit) -> None:
-        """Preview an edit; what is not possible keeps the last one that was."""
-        if self.context.preview(edit):
-            self._edit = edit
-
-    def finish(self, pointer: Pointer) -> None:
-        """Do what was possible last."""
-        self.follow(pointer)
-        if self._edit is not None:
-            self.context.issue(self._edit)
 
     def overlay_box(self) -> Box | None:
         """Where it snaps to."""

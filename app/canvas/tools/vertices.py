@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.canvas.hits import Hit
-from app.canvas.tools.drags import Drag
+from app.canvas.tools.drags import EditDrag
 from app.canvas.tools.vertex_drags import with_sharing
 from app.canvas.vertex_sets import moved_vertices, points_of
-from core.annotation.commands import XY, ShapeEdit
+from core.annotation.commands import XY
 
 if TYPE_CHECKING:
     from app.canvas.context import ToolContext
     from app.canvas.tools.base import Pointer
 
 
-class VerticesDrag(Drag):
+class VerticesDrag(EditDrag):
     """The selected vertices follow the mouse together, as far as the image reaches.
 
     Vertices that other shapes share with them come along.
@@ -27,7 +27,6 @@ class VerticesDrag(Drag):
         self._hits = with_sharing(context, hits)
         points = points_of(context.document, self._hits)
         self._low, self._high = points.min(axis=0), points.max(axis=0)
-        self._edit: ShapeEdit | None = None
 
     def _offset(self, pointer: Pointer) -> XY:
         width, height = self.context.image_size
@@ -40,12 +39,4 @@ class VerticesDrag(Drag):
         """Show the shapes so, unless one of them would become invalid."""
         if self.context.document is None:
             return
-        edit = moved_vertices(self.context.document, self._hits, *self._offset(pointer))
-        if self.context.preview(edit):
-            self._edit = edit
-
-    def finish(self, pointer: Pointer) -> None:
-        """Move them to the last place that was possible."""
-        self.follow(pointer)
-        if self._edit is not None:
-            self.context.issue(self._edit)
+        self.show(moved_vertices(self.context.document, self._hits, *self._offset(pointer)))
