@@ -7,6 +7,9 @@ import json
 import pytest
 
 from core.cli.main import main
+from core.errors import UsageError
+from core.learning.config import TrainConfig
+from core.learning.settings_text import configured
 from core.models.registry import model_spec, model_specs
 
 
@@ -59,3 +62,8 @@ def test_an_unknown_model_is_refused_with_the_known_ones(capsys: pytest.CaptureF
     assert main(["models", "unett"]) == 2
     said = capsys.readouterr().err
     assert "there is no model 'unett'; known are unet, unet_paper, fcn8s" in said
+
+
+def test_a_part_of_the_network_among_the_settings_is_shown_its_place():
+    with pytest.raises(UsageError, match="of the network: --option upsampling=bilinear"):
+        configured(TrainConfig(), [("upsampling", "bilinear")])
