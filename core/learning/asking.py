@@ -224,7 +224,7 @@ def _quick(
     """The instant learner's map, with probabilities; features of the image itself are kept."""
     if interrupted():
         raise InterruptedPredictionError
-    if target is not None:
+    with interruption(instant.encoder, interrupted):  # looking at a large image takes seconds
+        if target is None:
+            return instant.probabilities_of(image)
         return instant.probabilities(target.key, Path(target.image_path), lambda: image)
-    with interruption(instant.encoder, interrupted):
-        return instant.probabilities_of(image)

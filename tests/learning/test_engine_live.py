@@ -13,6 +13,7 @@ from core.annotation.model import UNLABELLED, AnnotationState
 from core.learning.blending import instant_share, mixed
 from core.learning.commands import LearnLive, Train
 from core.learning.events import Failed, Prediction, StepDone
+from core.learning.instant.features import FeatureCache
 from tests.learning.engine_bench import SIDE, EngineBench, shrink_instant_learner, squares_bench
 from tests.tiny import TINY
 
@@ -74,6 +75,32 @@ def test_a_correction_shows_in_the_image_that_is_watched(bench: EngineBench) -> 
     assert _square(after)[4:16, 4:16].mean() > 0.8
     first = bench.got(Prediction)[0]
     assert first.revision == 2, "nothing is shown that does not know the correction"
+
+
+def test_a_look_that_takes_long_gives_way_to_another_image(
+    bench: EngineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.run()
+    look = FeatureCache._tile
+
+    def called_away(cache: FeatureCache, pixels: np.ndarray) -> list[torch.Tensor]:
+        bench.inbox.put(bench.watch(0))
+        return look(cache, pixels)
+
+    bench.do(bench.watch(3))
+    with monkeypatch.context() as patched:
+        patched.setattr(FeatureCache, "_tile", called_away)
+        assert bench.engine.tick()
+    assert not bench.got(Prediction)
+    waiting = bench.inbox.take()
+    assert waiting is not None
+    bench.do(waiting)
+    bench.run()
+    assert [prediction.key for prediction in bench.got(Prediction)] == [bench.entries[0].key]
+    bench.do(bench.watch(3))
+    bench.run()
+    assert bench.got(Prediction)[-1].key == bench.entries[3].key
+    assert not bench.got(Failed)
 
 
 def test_while_a_run_trains_labels_are_still_learned_first(bench: EngineBench) -> None:
