@@ -75,7 +75,7 @@ def sit(project: Path, run: RunFolder, engine: bool, kill: tuple[int, float] | N
             _, status = os.waitpid(child, 0)
             written = run.last_checkpoint.stat().st_mtime if run.last_checkpoint.is_file() else killed_at
             break
-        time.sleep(0.002)
+        time.sleep(0.01)
     code = os.waitstatus_to_exitcode(status)
     now = read_status(run)
     step = -1 if now is None else now.step
