@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QIcon, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QStackedWidget, QTabBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
 from app.icons import icon
 from app.panels.parts import ICON_SIZE, label
@@ -97,6 +97,10 @@ class TabbedPanels(Themed, QWidget):
     def add(self, panel: QWidget, heading: PanelHeading) -> None:
         """Take a panel; its own heading goes, the tab has the title."""
         heading.hide()
+        for said in heading.tools.findChildren(
+            QLabel
+        ):  # a count beside the last tab would look like the tab's
+            said.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self._tools.addWidget(heading.tools)
         least = heading.tools.minimumSizeHint().width()
         self._tools.setMinimumWidth(max(least, self._tools.minimumWidth()))
