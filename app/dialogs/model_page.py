@@ -125,7 +125,7 @@ class ModelPage(QDialog):
         parts.setChildrenCollapsible(False)
         parts.addWidget(_DiagramArea(self.diagram))
         parts.addWidget(below)
-        parts.setSizes([390, 300])
+        parts.setSizes([320, 370])
         close = QPushButton("Close")
         close.setProperty("kind", "primary")
         close.clicked.connect(self.close)
@@ -194,7 +194,7 @@ class ModelPage(QDialog):
         }
         for name, text in texts.items():
             self._facts[name].setText(text)
-        self._words.setText(CLICK)
+        self._words.clear()
 
     def clear_maps(self) -> None:
         """Another image or network: the maps on show are not of it."""

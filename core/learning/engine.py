@@ -174,7 +174,7 @@ class Engine:
             case Train():
                 self._train(command)
             case Pause():
-                if self._host.busy:
+                if self._host.state is not None and not self._host.paused:
                     self._host.pause()
                     self._send(Paused())
             case Resume():

@@ -173,7 +173,7 @@ class Explainer:
         return self._loaded[2], self._loaded[3]
 
 
-@torch.inference_mode()
+@torch.no_grad()  # as the trace: in inference mode torch dispatches other operations
 def maps_of(
     network: SegmentationNetwork, pixels: NDArray[np.uint8], maps: int
 ) -> tuple[Tensor | None, Tensor]:

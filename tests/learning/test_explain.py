@@ -121,6 +121,19 @@ def _answers(explainer: Explainer, heard: list) -> list:
     return heard
 
 
+def test_a_click_on_any_box_shows_maps_of_its_size(picture):
+    heard: list = []
+    explainer = Explainer(heard.append)
+    options = (("encoder_width", 2), ("width", 2))
+    model = ExplainModel(name="unet", tile=48, encoder="plain", options=options)
+    told = explain_model("unet", tile=48, encoder="plain", options=dict(options))
+    for block in told.blocks:
+        explainer.show(
+            ShowMaps(model=model, key="a.png", image_path=str(picture), maps=block.maps), CLASSES, []
+        )
+        assert _answers(explainer, heard)[-1].shape == block.shape
+
+
 def test_the_engine_tells_what_a_network_is_made_of_and_what_is_wrong():
     heard: list = []
     explainer = Explainer(heard.append)
