@@ -6,6 +6,7 @@ after one of the program it is offered when the project is opened again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,7 @@ class PredictingWiring(Wiring):
         status: gets a button with the progress while the dialog is closed.
         toast: offers to go on with what was interrupted.
         window: parent of the dialog.
+        post: what is done to predictions at present, as text.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class PredictingWiring(Wiring):
         status: QStatusBar,
         toast: Toast,
         window: QWidget,
+        post: Callable[[], str] = str,
     ) -> None:
         super().__init__(common, window)
+        self._post = post
         session, controller = self._session, self._controller
         self._action = self._actions["train.predict_folder"]
         self._toast = toast
@@ -119,7 +123,9 @@ class PredictingWiring(Wiring):
         self._pending = PendingJob(project.layout)
         self._interrupted = None
         task = self._runner.run(
-            self._pending.begin, replace(job, root=str(project.root)), doing="starting a prediction"
+            self._pending.begin,
+            replace(job, root=str(project.root), post=self._post()),
+            doing="starting a prediction",
         )
         task.done.connect(self._on_kept)
         task.failed.connect(self._on_not_kept)

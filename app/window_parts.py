@@ -78,7 +78,9 @@ class WindowParts(QObject):
         self.progress = ProgressWiring(common, panel=window.training, bar=bar, window=window)
         self.done_offer = DoneOffer(session, toast, actions["shape.done_left"])
         self.problems = ProblemReport(session, toast, actions["file.problems"], window)
-        self.predicting = PredictingWiring(common, status=status, toast=toast, window=window)
+        self.predicting = PredictingWiring(
+            common, status=status, toast=toast, window=window, post=lambda: str(self.post.pipeline)
+        )
         self.preview = PreviewWiring(common, panel=window.training, window=window)
         self.explain = ExplainWiring(common, panel=window.training, canvas=canvas, window=window)
 

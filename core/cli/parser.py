@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 from core.errors import UsageError
+from core.learning.uncertainty import UncertaintySource
 from core.postprocess.pipeline import Pipeline
 
 EXPORT_FORMATS = ("masks", "labelme", "weights", "onnx")
@@ -169,6 +170,21 @@ def make_parser() -> argparse.ArgumentParser:
     predict.add_argument("--out", type=Path, required=True)
     predict.add_argument("--format", choices=PREDICT_FORMATS, default="masks")
     _post(predict)
+    predict.add_argument(
+        "--uncertainty",
+        choices=get_args(UncertaintySource),
+        default=None,
+        help="write a grey picture of the uncertainty as well, into OUT/uncertainty: from mirrored looks,"
+        " from dropout left on, or from the networks of several runs",
+    )
+    predict.add_argument(
+        "--members",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="WEIGHTS",
+        help="the other networks of an ensemble (default: those of the project's other runs)",
+    )
     predict.add_argument("--subfolders", action="store_true", help="look into the folders of folders as well")
     predict.add_argument(
         "--again", action="store_true", help="predict also what these weights have predicted there before"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.annotation.model import ClassList
 from core.cli.output import answer, answer_json, class_table, percent, say
+from core.cli.uncertainty import UncertaintyFiles
 from core.errors import MaskloopError, UsageError
 from core.images.reader import IMAGE_SUFFIXES, read_image
 from core.learning import evaluate as scoring
@@ -69,6 +70,12 @@ def predict(arguments: argparse.Namespace) -> None:
         post=str(arguments.post),
     )
     use_own_gpu()
+    # Before the work: what cannot be asked for is said at once.
+    doubts = (
+        None
+        if arguments.uncertainty is None
+        else UncertaintyFiles(arguments.uncertainty, weights, run, arguments.members, arguments.device)
+    )
     done: list[ImageDone] = []
     try:
         _carry_out(job, arguments.device, done)
@@ -76,6 +83,8 @@ def predict(arguments: argparse.Namespace) -> None:
         _say_lost(error)
         _carry_out(replace(job, again=False), "cpu", done)
     files = [str(image.file) for image in done if image.file is not None]
+    root = None if job.root is None else Path(job.root)
+    maps = [] if doubts is None else doubts.write(done, Path(job.out), root)
     problems = [image.problem for image in done if image.problem]
     known = sum(image.outcome == "known" for image in done)
     if problems and not files:
@@ -84,7 +93,13 @@ def predict(arguments: argparse.Namespace) -> None:
         say(f"{known} images were predicted with these weights before; --again predicts them anew")
     if arguments.json:
         answer_json(
-            {"files": files, "problems": problems, "known": known, "run": None if run is None else str(run)}
+            {
+                "files": files,
+                "uncertainty": [str(file) for file in maps],
+                "problems": problems,
+                "known": known,
+                "run": None if run is None else str(run),
+            }
         )
     else:
         answer(f"{len(files)} files in {arguments.out}")

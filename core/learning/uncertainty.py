@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+UncertaintySource: TypeAlias = Literal["tta", "mc_dropout", "ensemble"]
+"""What uncertainty is taken from; see `core.learning.doubt_sources`."""
 
 _VALUES_AT_ONCE: Final = 1 << 22
 _FLOOR: Final = 1e-7
