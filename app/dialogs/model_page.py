@@ -297,7 +297,7 @@ class _DiagramArea(QScrollArea):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Shrink or grow it."""
         super().resizeEvent(event)
-        self._diagram.set_room(self.viewport().width())
+        self._diagram.set_room(self.viewport().size())
 
 
 def _count(number: int) -> str:

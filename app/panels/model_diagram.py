@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import log2
 from typing import Final
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, QSizeF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QHelpEvent,
@@ -49,7 +49,7 @@ class NetworkDiagram(Themed, QWidget):
         self._boxes: list[QRectF] = []
         self._chosen = -1
         self._words = ""
-        self._room = 0
+        self._room = QSize()
         self._zoom = 1.0
         self.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Minimum)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -87,11 +87,11 @@ class NetworkDiagram(Themed, QWidget):
         box = self._boxes[position + 1]
         return QRectF(box.topLeft() * self._zoom, box.size() * self._zoom)
 
-    def set_room(self, width: int) -> None:
+    def set_room(self, room: QSize) -> None:
         """There is so much room, logical pixels: it shrinks as far as it can be read."""
-        self._room = width
-        right = max((box.right() for box in self._boxes), default=1.0) + SPACE
-        zoom = max(SMALLEST, min(1.0, width / right))
+        self._room = room
+        whole = self._whole_size()
+        zoom = max(SMALLEST, min(1.0, room.width() / whole.width(), room.height() / whole.height()))
         if zoom != self._zoom:
             self._zoom = zoom
             self.updateGeometry()
@@ -111,15 +111,18 @@ class NetworkDiagram(Themed, QWidget):
             row = ranks[level] if evenly else level - highest
             x = SPACE + column * (BOX_WIDTH + GAP)
             self._boxes.append(QRectF(x, _TOP + row * LEVEL, BOX_WIDTH, BOX_HEIGHT))
-        self.set_room(self._room or BOX_WIDTH * len(levels) * 2)
+        if self._room.isValid():
+            self.set_room(self._room)
+
+    def _whole_size(self) -> QSizeF:
+        """What it takes unshrunk."""
+        right = max((box.right() for box in self._boxes), default=320.0 - SPACE)
+        bottom = max((box.bottom() for box in self._boxes), default=160.0 - SPACE)
+        return QSizeF(right + SPACE, bottom + SPACE)
 
     def sizeHint(self) -> QSize:
         """All of it."""
-        if not self._boxes:
-            return QSize(320, 160)
-        right = max(box.right() for box in self._boxes)
-        bottom = max(box.bottom() for box in self._boxes)
-        return QSize(round(right + SPACE), round(bottom + SPACE)) * self._zoom
+        return (self._whole_size() * self._zoom).toSize()
 
     def minimumSizeHint(self) -> QSize:
         """It does not shrink: whoever has less room scrolls."""

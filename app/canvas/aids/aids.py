@@ -136,7 +136,10 @@ class ViewAids:
             paint_loupe(painter, rect, self._mouse, frame, layers, paint_live)
 
     def _paint_field(self, painter: QPainter, field: QRectF) -> None:
-        """Frame what the pixel under the mouse, or else the one in the middle of the image, depends on."""
+        """Frame what the pixel under the mouse, or else the one in the middle of the image, depends on.
+
+        What is larger than the view is framed at its border, dashed: out of sight it would seem to be none.
+        """
         size = self._view.content_size
         at = QPointF(size.width() / 2, size.height() / 2)
         if self._mouse is not None:
@@ -145,10 +148,13 @@ class ViewAids:
         to_viewport = self._view.viewportTransform()
         frame = to_viewport.mapRect(field.translated(pixel))
         spot = to_viewport.map(pixel + QPointF(0.5, 0.5))
+        shown = frame.intersected(QRectF(self._view.viewport().rect()).adjusted(3, 3, -3, -3))
+        style = Qt.PenStyle.SolidLine if shown == frame else Qt.PenStyle.DashLine
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for color, width in ((QColor(0, 0, 0, 150), 4.0), (QColor(255, 255, 255), 1.6)):
+            painter.setPen(QPen(color, width, style if width < 2 else Qt.PenStyle.SolidLine))
+            painter.drawRect(shown)
             painter.setPen(QPen(color, width))
-            painter.drawRect(frame)
             painter.drawEllipse(spot, 3.5, 3.5)
 
     def _paint_crosshair(self, painter: QPainter, mouse: QPointF) -> None:
