@@ -14,6 +14,7 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QKeyEvent, QPainter
 
 from app.canvas.outlines import Box
+from app.canvas.style import DRAG_START
 from core.annotation.document import Change
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ class Pointer:
     def right(self) -> bool:
         """Is it the right button that changed?"""
         return self.button == Qt.MouseButton.RightButton
+
+    def dragged_from(self, press: Pointer) -> bool:
+        """Has the mouse gone far enough since a press to mean a drag and no click?"""
+        gone = self.screen - press.screen
+        return abs(gone.x()) + abs(gone.y()) >= DRAG_START
 
 
 class Tool:

@@ -14,7 +14,7 @@ from app.canvas.outlines import Box
 from app.canvas.painting import draw_line
 from app.canvas.pixels import Latest, PixelReader
 from app.canvas.shape_index import union
-from app.canvas.style import DRAG_START, line_pen
+from app.canvas.style import line_pen
 from app.canvas.tools.base import Pointer, Tool
 from app.canvas.tools.found import TOLERANCE, preview_path
 from core.annotation.commands import XY
@@ -213,12 +213,11 @@ class BlobTool(Tool):
         if not pointer.left or self._pressed is None:
             return
         start, self._pressed = self._pressed, None
-        gone = pointer.screen - start.screen
-        if abs(gone.x()) + abs(gone.y()) < DRAG_START:
+        if pointer.dragged_from(start):
+            self._add(self._between(start.xy, pointer.xy))
+        else:
             clicked = self._candidate_at(start.xy)
             self._add(() if clicked is None else (clicked,))
-        else:
-            self._add(self._between(start.xy, pointer.xy))
 
     def leave(self) -> None:
         """Highlight nothing."""

@@ -12,7 +12,6 @@ from app.canvas.context import ToolContext
 from app.canvas.handles import square_corner
 from app.canvas.outlines import Box, outline_of
 from app.canvas.painting import draw_handles, draw_line, draw_tag, path_of
-from app.canvas.style import DRAG_START
 from app.canvas.tools.base import Pointer, Tool
 from app.canvas.tools.half_drawn import FINISH_KEYS, steers
 from core.annotation.commands import XY
@@ -68,9 +67,8 @@ class TwoPointTool(Tool):
             self.context.request_menu(pointer.global_pos)
         if not pointer.left or self._pressed is None:
             return
-        gone = pointer.screen - self._pressed.screen
-        self._pressed = None
-        if abs(gone.x()) + abs(gone.y()) >= DRAG_START:
+        pressed, self._pressed = self._pressed, None
+        if pointer.dragged_from(pressed):
             self._follow(pointer)
             self.finish()
 

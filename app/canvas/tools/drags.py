@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QMenu
 from app.canvas.live_shapes import FEW
 from app.canvas.outlines import Box
 from app.canvas.shape_index import union
-from app.canvas.style import DRAG_START, HALO
+from app.canvas.style import HALO
 from app.canvas.tools.base import Pointer
 from app.canvas.vertex_sets import vertices_in
 from core.annotation.commands import (
@@ -43,8 +43,7 @@ class Drag:
     def move(self, pointer: Pointer) -> None:
         """Follow the mouse once it has gone far enough to mean a drag."""
         if not self.started:
-            gone = pointer.screen - self.start.screen
-            if abs(gone.x()) + abs(gone.y()) < DRAG_START:
+            if not pointer.dragged_from(self.start):
                 return
             self.started = True
         self.follow(pointer)

@@ -13,7 +13,6 @@ from app.canvas.handles import rectangle_on_side, rotated
 from app.canvas.outlines import Box
 from app.canvas.painting import draw_handles, draw_line, draw_tag, polygon_of
 from app.canvas.shape_index import union
-from app.canvas.style import DRAG_START
 from app.canvas.tools.base import Pointer, Tool
 from app.canvas.tools.drags import EditDrag
 from app.canvas.tools.half_drawn import steers, takes_back
@@ -79,9 +78,8 @@ class OrientedRectangleTool(Tool):
             self.context.request_menu(pointer.global_pos)
         if not pointer.left or self._pressed is None:
             return
-        gone = pointer.screen - self._pressed.screen
-        self._pressed = None
-        if len(self._side) == 1 and abs(gone.x()) + abs(gone.y()) >= DRAG_START:
+        pressed, self._pressed = self._pressed, None
+        if len(self._side) == 1 and pointer.dragged_from(pressed):
             self._follow(pointer)
             self._add_point()
 

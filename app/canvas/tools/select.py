@@ -12,7 +12,6 @@ from app.canvas.handles import takes_vertices
 from app.canvas.hits import Hit
 from app.canvas.live_shapes import FEW
 from app.canvas.outlines import Box
-from app.canvas.style import DRAG_START
 from app.canvas.tools.base import Pointer
 from app.canvas.tools.drags import BandDrag, CopyOrMoveDrag, Drag, MoveDrag
 from app.canvas.tools.edit_keys import EditKeys
@@ -247,8 +246,7 @@ class SelectTool(EditKeys):
     def _is_repeated(self, pointer: Pointer) -> bool:
         if self._last_click is None:
             return False
-        gone = pointer.screen - self._last_click.screen
-        return abs(gone.x()) + abs(gone.y()) < DRAG_START
+        return not pointer.dragged_from(self._last_click)
 
     def _hover(self, pointer: Pointer) -> None:
         adding = pointer.alt and not pointer.shift

@@ -6,7 +6,6 @@ from itertools import islice
 from typing import ClassVar
 
 from app.canvas.context import ToolContext
-from app.canvas.style import DRAG_START
 from app.canvas.tools.base import Pointer
 from app.canvas.tools.paths import PathTool
 from core.annotation.commands import divided_by, splitting
@@ -40,8 +39,7 @@ class SplitTool(PathTool):
         pressed, self._pressed = self._pressed, None
         if pressed is None or not pointer.left or len(self.points) != 1:
             return
-        gone = pointer.screen - pressed.screen
-        if abs(gone.x()) + abs(gone.y()) >= DRAG_START:
+        if pointer.dragged_from(pressed):
             super().press(pointer)
             self.finish()
 
