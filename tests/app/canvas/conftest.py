@@ -18,6 +18,7 @@ from core.annotation.commands import Command
 from core.annotation.document import AnnotationDocument
 from core.annotation.history import History
 from core.annotation.model import Annotation, ClassList, LabelClass, Shape, ShapeType, frozen_points
+from core.annotation.rasterize import shape_mask
 
 NO_KEY = Qt.KeyboardModifier.NoModifier
 LEFT = Qt.MouseButton.LeftButton
@@ -64,6 +65,19 @@ class Desk:
     @property
     def shapes(self) -> tuple[Shape, ...]:
         return self.document.shapes
+
+    def covered(self) -> np.ndarray:
+        """The pixels of all shapes, (H, W), bool."""
+        size_hw = self.document.snapshot().size_hw
+        covered = np.zeros(size_hw, dtype=bool)
+        for shape in self.shapes:
+            covered |= shape_mask(shape, size_hw)
+        return covered
+
+    def settle(self) -> None:
+        """Wait until no worker computes for a tool any more."""
+        while self.view.context.runner.busy:
+            assert self.view.context.runner.wait(10_000)
 
     def points(self, place: int = -1) -> list[list[float]]:
         """Points of a shape, rounded: a view is accurate to its pixels."""

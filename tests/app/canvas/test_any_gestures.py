@@ -139,8 +139,7 @@ def perform(desk, gesture: tuple) -> None:
         case ("zoom", zoom):
             desk.view.set_zoom(zoom)
         case ("wait",):
-            while desk.view.context.runner.busy:
-                assert desk.view.context.runner.wait(10_000)
+            desk.settle()
     assert viewport.isVisible()
 
 

@@ -22,13 +22,8 @@ def desk(make_desk):
         cv2.circle(pixels, center, 9, (190, 190, 190), -1)
     desk = make_desk(image=paintable(cv2.GaussianBlur(pixels, (0, 0), 1.0)))
     desk.view.set_tool("blobs")
-    settle(desk)
+    desk.settle()
     return desk
-
-
-def settle(desk) -> None:
-    while desk.view.context.runner.busy:
-        assert desk.view.context.runner.wait(10_000)
 
 
 def on_show(desk) -> int:
@@ -92,17 +87,17 @@ def test_esc_drops_the_box_being_dragged(desk):
 def test_brackets_change_the_size_looked_for(desk):
     for _ in range(7):
         desk.key(KEY.Key_BracketRight)
-    settle(desk)
+    desk.settle()
     assert on_show(desk) == 0
     for _ in range(7):
         desk.key(KEY.Key_BracketLeft)
-    settle(desk)
+    desk.settle()
     assert on_show(desk) == len(DOTS)
 
 
 def test_the_other_method_finds_them_too(desk):
     desk.key(KEY.Key_Slash)
-    settle(desk)
+    desk.settle()
     assert "spots of any form of radius" in desk.view.hint
     assert on_show(desk) == len(DOTS)
 
@@ -110,7 +105,7 @@ def test_the_other_method_finds_them_too(desk):
 def test_dark_ones_can_be_asked_for(desk):
     desk.key(KEY.Key_I)
     desk.key(KEY.Key_I)
-    settle(desk)
+    desk.settle()
     assert "dark" in desk.view.hint
     desk.click(*DOTS[0])
     assert desk.shapes == ()
@@ -127,7 +122,7 @@ def test_outlines_are_painted_and_the_one_under_the_mouse_is_filled(desk):
 def test_another_image_drops_the_candidates(desk):
     desk.view.set_image(paintable(np.full((*SIZE_HW, 3), 60, np.uint8)))
     desk.view.set_document(desk.document)
-    settle(desk)
+    desk.settle()
     assert on_show(desk) == 0
 
 
@@ -138,5 +133,5 @@ def test_another_image_is_searched_at_once(desk, make_desk):
     desk.view.set_document(None)
     desk.view.set_image(paintable(cv2.GaussianBlur(pixels, (0, 0), 1.0)))
     desk.view.set_document(desk.document)
-    settle(desk)
+    desk.settle()
     assert on_show(desk) == 2

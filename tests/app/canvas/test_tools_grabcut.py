@@ -29,11 +29,6 @@ def desk(make_desk):
     return desk
 
 
-def settle(desk) -> None:
-    while desk.view.context.runner.busy:
-        assert desk.view.context.runner.wait(10_000)
-
-
 def drawn(desk) -> np.ndarray:
     (shape,) = desk.shapes
     return shape_mask(shape, SIZE_HW)
@@ -46,7 +41,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 @pytest.mark.parametrize("corners", [BOX, (BOX[1], BOX[0])])
 def test_a_box_and_enter_make_a_polygon_of_the_object(desk, corners):
     desk.drag(*corners)
-    settle(desk)
+    desk.settle()
     assert desk.shapes == ()
     desk.key(KEY.Key_Return)
     assert desk.shapes[0].label == "nerve"
@@ -60,17 +55,17 @@ def test_while_it_is_searched_the_hint_says_so_and_enter_waits(desk):
     desk.drag(*BOX)
     assert "Finding" in desk.view.hint
     desk.key(KEY.Key_Return)
-    settle(desk)
+    desk.settle()
     assert len(desk.shapes) == 1
 
 
 def test_strokes_with_shift_take_out_and_without_put_back(desk):
     desk.drag(*BOX)
-    settle(desk)
+    desk.settle()
     desk.drag((180, 150), (220, 150), keys=SHIFT)
-    settle(desk)
+    desk.settle()
     desk.drag((180, 150), (190, 150))
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
     mask = drawn(desk)
     assert not mask[150, 210]
@@ -79,20 +74,20 @@ def test_strokes_with_shift_take_out_and_without_put_back(desk):
 
 def test_a_stroke_outside_the_box_adds_what_it_covers(desk):
     desk.drag(*BOX)
-    settle(desk)
+    desk.settle()
     desk.drag((264, 150), (276, 150))
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
     assert any(shape_mask(shape, SIZE_HW)[150, 272] for shape in desk.shapes)
 
 
 def test_esc_drops_box_and_object_and_a_new_box_can_be_drawn(desk):
     desk.drag(*BOX)
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Escape)
     assert not desk.view.busy
     desk.drag(*BOX)
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Enter)
     assert len(desk.shapes) == 1
 
@@ -100,7 +95,7 @@ def test_esc_drops_box_and_object_and_a_new_box_can_be_drawn(desk):
 def test_results_for_a_dropped_box_do_not_come_back(desk):
     desk.drag(*BOX)
     desk.key(KEY.Key_Escape)
-    settle(desk)
+    desk.settle()
     assert not desk.view.busy
     assert desk.shapes == ()
 
@@ -112,7 +107,7 @@ def test_a_click_is_no_box(desk):
 
 def test_a_box_may_reach_past_the_image(desk):
     desk.drag((-8, 60), (300, 230))
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
     assert iou(drawn(desk), truth()) > 0.5
 
@@ -120,7 +115,7 @@ def test_a_box_may_reach_past_the_image(desk):
 def test_the_box_is_painted(desk):
     before = desk.color(130, 150)
     desk.drag(*BOX)
-    settle(desk)
+    desk.settle()
     row = [desk.color(x, 150) for x in (129.5, 130, 130.5)]
     assert any(color != before for color in row)
 

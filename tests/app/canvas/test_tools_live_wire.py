@@ -44,16 +44,11 @@ def flat_desk(make_desk):
     return desk
 
 
-def settle(desk) -> None:
-    while desk.view.context.runner.busy:
-        assert desk.view.context.runner.wait(5000)
-
-
 def click_around(desk, *angles: float, wait: bool = True) -> None:
     for angle in angles:
         desk.click(*rim(angle))
         if wait:
-            settle(desk)
+            desk.settle()
 
 
 def assert_is_the_disc(desk) -> None:
@@ -68,7 +63,7 @@ def assert_is_the_disc(desk) -> None:
 def test_three_clicks_and_enter_outline_a_disc(desk, wait):
     click_around(desk, 0.0, 2.1, 4.2, wait=wait)
     desk.key(KEY.Key_Return)
-    settle(desk)
+    desk.settle()
     assert_is_the_disc(desk)
     assert not desk.view.busy
     desk.history.undo()
@@ -78,14 +73,14 @@ def test_three_clicks_and_enter_outline_a_disc(desk, wait):
 def test_a_click_on_the_first_anchor_closes(desk):
     click_around(desk, 0.0, 2.1, 4.2)
     desk.click(*rim(0.02))
-    settle(desk)
+    desk.settle()
     assert_is_the_disc(desk)
 
 
 def test_a_double_click_adds_its_anchor_and_closes(desk):
     click_around(desk, 0.0, 2.1)
     desk.double_click(*rim(4.2))
-    settle(desk)
+    desk.settle()
     assert_is_the_disc(desk)
 
 
@@ -100,9 +95,9 @@ def test_with_alt_the_wire_is_straight(desk):
     click_around(desk, 0.0)
     desk.click(*rim(2.1), keys=ALT)
     desk.click(*rim(4.2), keys=ALT)
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
-    settle(desk)
+    desk.settle()
     (shape,) = desk.shapes
     corners = [rim(0.0), rim(2.1)]
     for corner in corners:
@@ -115,12 +110,12 @@ def test_with_alt_the_wire_is_straight(desk):
 def test_the_last_anchor_can_be_taken_back(desk, keys):
     click_around(desk, 0.0, 2.1)
     desk.click(30, 30)
-    settle(desk)
+    desk.settle()
     desk.key(*keys)
-    settle(desk)
+    desk.settle()
     click_around(desk, 4.2)
     desk.key(KEY.Key_Return)
-    settle(desk)
+    desk.settle()
     assert_is_the_disc(desk)
 
 
@@ -143,7 +138,7 @@ def test_a_shown_prediction_leads_the_wire_where_the_image_does_not(flat_desk):
     flat_desk.view.set_prediction(disc().astype(np.uint8), np.full((300, 400), 255, np.uint8))
     click_around(flat_desk, 0.0, 2.1, 4.2)
     flat_desk.key(KEY.Key_Return)
-    settle(flat_desk)
+    flat_desk.settle()
     assert_is_the_disc(flat_desk)
 
 
@@ -151,7 +146,7 @@ def test_without_a_class_the_label_is_asked_for_and_the_outline_stays(desk):
     desk.view.set_active_class(None)
     click_around(desk, 0.0, 2.1, 4.2)
     desk.key(KEY.Key_Return)
-    settle(desk)
+    desk.settle()
     assert len(desk.unlabelled) == 1
     assert desk.view.busy
 
@@ -159,9 +154,9 @@ def test_without_a_class_the_label_is_asked_for_and_the_outline_stays(desk):
 def test_two_clicks_on_one_spot_enclose_nothing(desk):
     desk.click(30, 30)
     desk.click(30.5, 30, keys=ALT)
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
-    settle(desk)
+    desk.settle()
     assert desk.shapes == ()
 
 
@@ -170,9 +165,9 @@ def test_anchors_snap_to_neighbours_as_points_of_polygons_do(make_desk, square):
     desk.view.set_tool("live_wire")
     for x, y in ((201, 99), (260, 100), (260, 200), (199, 201)):
         desk.click(x, y)
-        settle(desk)
+        desk.settle()
     desk.key(KEY.Key_Return)
-    settle(desk)
+    desk.settle()
     drawn = desk.shapes[-1].points.tolist()
     assert [200, 100] in drawn
     assert [200, 200] in drawn
@@ -187,7 +182,7 @@ def test_backspace_brings_a_dropped_outline_back(desk, wait):
     assert not desk.view.busy
     desk.key(KEY.Key_Backspace)
     assert desk.view.busy
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
-    settle(desk)
+    desk.settle()
     assert_is_the_disc(desk)

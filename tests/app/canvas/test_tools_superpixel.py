@@ -22,27 +22,15 @@ def desk(make_desk, qtbot):
     pixels[:, 203:] = 190
     desk = make_desk(image=paintable(pixels))
     desk.view.set_tool("superpixel")
-    settle(desk)
+    desk.settle()
     return desk
-
-
-def settle(desk) -> None:
-    while desk.view.context.runner.busy:
-        assert desk.view.context.runner.wait(10_000)
-
-
-def drawn(desk) -> np.ndarray:
-    covered = np.zeros(SIZE_HW, dtype=bool)
-    for shape in desk.shapes:
-        covered |= shape_mask(shape, SIZE_HW)
-    return covered
 
 
 def test_a_click_picks_a_segment_that_ends_at_the_edge(desk):
     desk.click(210, 150)
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
-    mask = drawn(desk)
+    mask = desk.covered()
     assert desk.shapes[0].label == "nerve"
     assert mask[150, 210]
     assert not mask[:, :202].any()
@@ -58,10 +46,10 @@ def test_the_segment_under_the_mouse_is_highlighted(desk):
 
 def test_a_drag_paints_one_polygon_and_undo_takes_it_back_whole(desk):
     desk.drag((250, 60), (250, 140), (330, 140))
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
     assert len(desk.shapes) == 1
-    mask = drawn(desk)
+    mask = desk.covered()
     assert mask[60, 250]
     assert mask[140, 250]
     assert mask[140, 330]
@@ -71,29 +59,29 @@ def test_a_drag_paints_one_polygon_and_undo_takes_it_back_whole(desk):
 
 def test_a_drag_around_leaves_a_hole(desk):
     desk.drag((240, 60), (340, 60), (340, 160), (240, 160), (240, 60))
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
     (shape,) = desk.shapes
     assert len(shape.holes) == 1
-    assert not drawn(desk)[110, 290]
+    assert not desk.covered()[110, 290]
 
 
 def test_an_alt_drag_takes_segments_out(desk):
     desk.drag((250, 60), (350, 60))
-    settle(desk)
+    desk.settle()
     desk.drag((340, 60), (355, 60), keys=ALT)
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
-    mask = drawn(desk)
+    mask = desk.covered()
     assert mask[60, 250]
     assert not mask[60, 350]
 
 
 def test_taking_everything_out_leaves_nothing_to_accept(desk):
     desk.click(250, 60)
-    settle(desk)
+    desk.settle()
     desk.click(250, 60, ALT)
-    settle(desk)
+    desk.settle()
     assert not desk.view.busy
     desk.key(KEY.Key_Return)
     assert desk.shapes == ()
@@ -101,13 +89,13 @@ def test_taking_everything_out_leaves_nothing_to_accept(desk):
 
 def test_brackets_change_the_size_of_segments_and_what_is_painted_stays(desk):
     desk.click(300, 100)
-    settle(desk)
+    desk.settle()
     for _ in range(4):
         desk.key(KEY.Key_BracketRight)
-    settle(desk)
+    desk.settle()
     assert "39 px" in desk.view.hint or "size" in desk.view.hint
     desk.click(100, 100)
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
     small, large = sorted(int(shape_mask(shape, SIZE_HW).sum()) for shape in desk.shapes)
     assert large > 2 * small
@@ -115,17 +103,17 @@ def test_brackets_change_the_size_of_segments_and_what_is_painted_stays(desk):
 
 def test_segments_stay_after_accepting(desk):
     desk.click(300, 100)
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
     desk.click(100, 100)
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
     assert len(desk.shapes) == 2
 
 
 def test_esc_drops_what_is_painted(desk):
     desk.click(300, 100)
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Escape)
     assert not desk.view.busy
     desk.key(KEY.Key_Return)
@@ -135,7 +123,7 @@ def test_esc_drops_what_is_painted(desk):
 def test_while_the_image_is_cut_the_hint_says_so(desk):
     desk.key(KEY.Key_BracketRight)
     assert "Cutting" in desk.view.hint
-    settle(desk)
+    desk.settle()
     assert "Cutting" not in desk.view.hint
 
 
@@ -144,14 +132,14 @@ def test_another_image_is_cut_at_once(desk):
     desk.view.set_image(paintable(np.full((*SIZE_HW, 3), 60, np.uint8)))
     desk.view.set_document(desk.document)
     assert desk.view.hint.startswith("Cutting")
-    settle(desk)
+    desk.settle()
     assert desk.view.hint.startswith("Click or drag")
 
 
 def test_segments_stay_when_a_label_had_to_be_asked_for(desk):
     desk.view.set_active_class(None)
     desk.click(210, 150)
-    settle(desk)
+    desk.settle()
     before = desk.view._tool.overlay_box()
     desk.key(KEY.Key_Return)
     (asked,) = desk.unlabelled

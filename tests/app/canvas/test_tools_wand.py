@@ -8,7 +8,6 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 
 from app.qt_pixels import paintable
-from core.annotation.rasterize import shape_mask
 
 KEY = Qt.Key
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -42,39 +41,26 @@ def desk(make_desk):
     return desk
 
 
-def settle(desk) -> None:
-    assert desk.view.context.runner.wait(5000)
-    while desk.view.context.runner.busy:
-        desk.view.context.runner.wait(5000)
-
-
-def drawn(desk) -> np.ndarray:
-    covered = np.zeros(SIZE_HW, dtype=bool)
-    for shape in desk.shapes:
-        covered |= shape_mask(shape, SIZE_HW)
-    return covered
-
-
 def iou(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum() / (a | b).sum())
 
 
 def test_a_click_and_enter_make_a_polygon_of_the_active_class(desk, regions):
     desk.click(100, 150)
-    settle(desk)
+    desk.settle()
     assert desk.shapes == ()  # a preview
     assert desk.view.busy
     desk.key(KEY.Key_Return)
     (shape,) = desk.shapes
     assert shape.label == "nerve"
-    assert iou(drawn(desk), regions["a"]) > 0.95
+    assert iou(desk.covered(), regions["a"]) > 0.95
     assert not desk.view.busy
 
 
 def test_the_preview_is_painted_before_it_is_accepted(desk):
     before = desk.color(100, 150)
     desk.click(100, 150)
-    settle(desk)
+    desk.settle()
     desk.move(10, 10)
     assert desk.color(100, 150) != before
     assert desk.color(20, 280) == desk.color(380, 20)
@@ -82,81 +68,81 @@ def test_the_preview_is_painted_before_it_is_accepted(desk):
 
 def test_dragging_right_widens_the_tolerance(desk, regions):
     desk.press(280, 150)
-    settle(desk)
+    desk.settle()
     desk.move(330, 150, held=Qt.MouseButton.LeftButton)
-    settle(desk)
+    desk.settle()
     assert "tolerance" in desk.view.hint
     desk.release(330, 150)
     desk.key(KEY.Key_Return)
-    assert iou(drawn(desk), regions["b"]) > 0.95
+    assert iou(desk.covered(), regions["b"]) > 0.95
 
 
 def test_dragging_left_narrows_it_and_it_stays_for_the_next_object(desk, regions):
     desk.drag((280, 150), (340, 150))
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Escape)
     desk.drag((280, 150), (210, 150))
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
-    assert iou(drawn(desk), regions["core"]) > 0.9
+    assert iou(desk.covered(), regions["core"]) > 0.9
 
 
 def test_brackets_change_the_tolerance(desk, regions):
     desk.click(280, 150)
     for _ in range(10):
         desk.key(KEY.Key_BracketRight)
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
-    assert iou(drawn(desk), regions["b"]) > 0.95
+    assert iou(desk.covered(), regions["b"]) > 0.95
 
 
 def test_shift_adds_and_alt_takes_away_in_one_step_of_the_history(desk, regions):
     desk.click(100, 150)
-    settle(desk)
+    desk.settle()
     desk.click(280, 150, SHIFT)
-    settle(desk)
+    desk.settle()
     desk.click(280, 150, ALT)
-    settle(desk)
+    desk.settle()
     desk.click(280, 150, SHIFT)
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
     assert len(desk.shapes) == 2
-    assert iou(drawn(desk), regions["a"] | regions["core"]) > 0.9
+    assert iou(desk.covered(), regions["a"] | regions["core"]) > 0.9
     desk.history.undo()
     assert desk.shapes == ()
 
 
 def test_a_second_click_takes_the_place_of_the_first(desk, regions):
     desk.click(100, 150)
-    settle(desk)
+    desk.settle()
     desk.click(280, 150)
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
     assert len(desk.shapes) == 1
-    assert not drawn(desk)[150, 100]
+    assert not desk.covered()[150, 100]
 
 
 def test_a_double_click_finds_and_accepts(desk, regions):
     desk.double_click(100, 150)
-    settle(desk)
-    assert iou(drawn(desk), regions["a"]) > 0.95
+    desk.settle()
+    assert iou(desk.covered(), regions["a"]) > 0.95
 
 
 def test_enter_before_the_worker_is_ready_accepts_when_it_is(desk, regions):
     desk.click(100, 150)
     desk.key(KEY.Key_Return)
-    settle(desk)
+    desk.settle()
     assert len(desk.shapes) == 1
 
 
 def test_esc_and_another_tool_drop_the_preview(desk):
     desk.click(100, 150)
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Escape)
     assert not desk.view.busy
     desk.click(100, 150)
     desk.view.set_tool("select")
-    settle(desk)
+    desk.settle()
     desk.view.set_tool("wand")
     assert not desk.view.busy
     assert desk.shapes == ()
@@ -165,7 +151,7 @@ def test_esc_and_another_tool_drop_the_preview(desk):
 def test_another_image_drops_what_an_older_press_finds(desk):
     desk.click(100, 150)
     desk.view.set_image(scene()[0])
-    settle(desk)
+    desk.settle()
     assert not desk.view.busy
 
 
@@ -180,7 +166,7 @@ def test_a_click_outside_and_alt_without_a_region_do_nothing(desk):
 def test_without_a_class_the_label_is_asked_for_and_the_region_stays_in_sight(desk):
     desk.view.set_active_class(None)
     desk.click(100, 150)
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
     (shape,) = desk.unlabelled
     assert shape.label == ""
@@ -191,6 +177,6 @@ def test_without_a_class_the_label_is_asked_for_and_the_region_stays_in_sight(de
 
 def test_holes_of_the_region_are_holes_of_the_polygon(desk):
     desk.click(20, 20)
-    settle(desk)
+    desk.settle()
     desk.key(KEY.Key_Return)
     assert [len(shape.holes) for shape in desk.shapes] == [2]
