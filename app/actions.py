@@ -56,6 +56,7 @@ COMBINE: Final = "&Combine"
 OUTLINE: Final = "Outl&ine"
 NEW_SHAPES: Final = "&New shapes"
 TOOLS_MENU: Final = "&Tools"
+UNCERTAINTY: Final = "Unc&ertainty from"
 ACTIONS: Final[tuple[ActionSpec, ...]] = (
     A("file.open_folder", "Open &folder…", ("Ctrl+U",), "Open a folder of images or a project", "folder"),
     A("file.open_file", "&Open image or annotation…", ("Ctrl+O",), "Open its folder at this image",
@@ -100,6 +101,13 @@ ACTIONS: Final[tuple[ActionSpec, ...]] = (
       checkable=True),
     A("view.uncertainty", "Show &uncertainty", ("U",), "Heat where the prediction cannot be relied on",
       "uncertainty", 1, checkable=True),
+    A("view.uncertainty_tta", "&Mirrored looks", (), "What a mirrored look sees otherwise is uncertain", "",
+      1, checkable=True, submenu=UNCERTAINTY),
+    A("view.uncertainty_mc_dropout", "Monte Carlo &dropout", (),
+      "What differs between ten passes with dropout left on is uncertain", "", 1, checkable=True,
+      submenu=UNCERTAINTY),
+    A("view.uncertainty_ensemble", "&Several runs", (),
+      "What this project's runs do not agree on is uncertain", "", 1, checkable=True, submenu=UNCERTAINTY),
     A("view.names", "Write labels on &shapes", ("Shift+L",), "Show each shape's class where there is room",
       "text", 2, checkable=True),
     A("view.crosshair", "&Crosshair", ("X",), "Lines through the mouse, across the view", "crosshair", 2,

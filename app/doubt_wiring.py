@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, QTimer, Signal
-from PySide6.QtGui import QKeySequence
+from PySide6.QtGui import QActionGroup, QKeySequence
 
 from app.canvas.outlines import mask_rings
 from app.canvas.view import CanvasView
@@ -31,6 +31,7 @@ from core.annotation.model import UNLABELLED, Annotation
 from core.images.pages import image_stem
 from core.learning.doubt_regions import DoubtfulRegion, doubtful_regions
 from core.learning.events import Event, Prediction, Uncertainty
+from core.learning.uncertainty import UncertaintySource
 
 if TYPE_CHECKING:
     from app.session_state import CurrentImage
@@ -90,6 +91,7 @@ class DoubtWiring(Wiring):
         bar, canvas, controller, session = self._bar, self._canvas, self._controller, self._session
         self._show.toggled.connect(self._on_shown)
         self._next.triggered.connect(self.go_to_next)
+        self._join_sources()
         bar.uncertainty_toggled.connect(self._show.setChecked)
         bar.doubtful_requested.connect(self.go_to_next)
         bar.heat_changed.connect(self._on_heat_changed)
@@ -121,7 +123,21 @@ class DoubtWiring(Wiring):
     def _want(self, *, on: bool) -> None:
         if on != self._wanted:
             self._wanted = on
-            self._controller.want_uncertainty(on=on)
+            self._controller.want_uncertainty(on=on, source=self._settings.uncertainty_source)
+
+    def _join_sources(self) -> None:
+        """One of the sources is chosen; the map on show is made anew from another."""
+        group = QActionGroup(self)
+        for source in get_args(UncertaintySource):
+            action = self._actions[f"view.uncertainty_{source}"]
+            group.addAction(action)
+            action.setChecked(source == self._settings.uncertainty_source)
+            action.triggered.connect(partial(self._on_source_chosen, source))
+
+    def _on_source_chosen(self, source: UncertaintySource, _checked: bool = True) -> None:
+        self._settings.uncertainty_source = source
+        if self._wanted:
+            self._controller.want_uncertainty(on=True, source=source)
 
     def _on_heat_changed(self, opacity: float) -> None:
         self._canvas.set_uncertainty_opacity(opacity)

@@ -52,6 +52,7 @@ from core.learning.events import (
     Resumed,
     TrainingStarted,
 )
+from core.learning.uncertainty import UncertaintySource
 
 if TYPE_CHECKING:
     from app.session import Session
@@ -187,9 +188,9 @@ class LearningController(QObject):
         """Whether the instant learner follows what is drawn, and has its say in predictions."""
         self._thread.send(LearnLive(on=on))
 
-    def want_uncertainty(self, *, on: bool) -> None:
-        """Whether an `Uncertainty` should follow the predictions of the current image."""
-        self._thread.send(WantUncertainty(on=on))
+    def want_uncertainty(self, *, on: bool, source: UncertaintySource = "tta") -> None:
+        """Whether an `Uncertainty` should follow the predictions of the current image, and from what."""
+        self._thread.send(WantUncertainty(on=on, source=source))
 
     def use_weights(self, path: Path | str) -> None:
         """Predict with the weights of this file."""

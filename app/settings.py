@@ -14,6 +14,7 @@ from PySide6.QtCore import QByteArray, QSettings
 
 from app.theme import ThemeMode
 from core.learning.config import DeviceChoice
+from core.learning.uncertainty import UncertaintySource
 
 MAX_RECENT: Final = 8
 LAYOUT_VERSION: Final = 1
@@ -80,6 +81,16 @@ class Settings:
     @uncertainty_opacity.setter
     def uncertainty_opacity(self, value: float) -> None:
         self._store.setValue("view/uncertainty_opacity", value)
+
+    @property
+    def uncertainty_source(self) -> UncertaintySource:
+        """What uncertainty is taken from."""
+        value = self._store.value("view/uncertainty_source", "tta")
+        return next((source for source in get_args(UncertaintySource) if source == value), "tta")
+
+    @uncertainty_source.setter
+    def uncertainty_source(self, value: UncertaintySource) -> None:
+        self._store.setValue("view/uncertainty_source", value)
 
     @property
     def view_aids(self) -> dict[str, str]:

@@ -23,6 +23,7 @@ from core.annotation.model import AnnotationState, ClassList
 from core.learning.config import TrainConfig
 from core.learning.folder_job import PredictionJob
 from core.learning.packed_mask import PackedMask
+from core.learning.uncertainty import UncertaintySource
 from core.models.specs import Option
 
 
@@ -184,9 +185,13 @@ class AuditLabels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantUncertainty:
-    """Whether an `Uncertainty` should follow each prediction of the watched image, and one come now."""
+    """Whether an `Uncertainty` should follow each prediction of the watched image, and one come now.
+
+    `source` is what the refined one is taken from; see `core.learning.doubt_sources`.
+    """
 
     on: bool
+    source: UncertaintySource = "tta"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core.errors import UsageError
 from core.learning.asking import InterruptedPredictionError, Opinions
-from core.learning.events import Event, Prediction, Uncertainty
+from core.learning.events import Event, Notice, Prediction, Uncertainty
 from core.learning.overlay import OverlayWeights
 from core.learning.packed_mask import PackedMask
 from core.learning.schedule import Target
-from core.learning.uncertainty import uncertainty_map
+from core.learning.uncertainty import UncertaintySource, Voice, uncertainty_map
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,10 +38,13 @@ class UncertaintyWork:
 
     Attributes:
         wanted: whether the window shows or searches such maps.
+        source: what the refined maps are taken from.
     """
 
     def __init__(self, send: Callable[[Event], None], overlay: OverlayWeights) -> None:
         self.wanted = False
+        self.source: UncertaintySource = "tta"
+        self._refused = ""
         self._send = send
         self._overlay = overlay
         self._plain: _Asked | None = None
@@ -77,7 +81,9 @@ class UncertaintyWork:
         return self._refinable is not None
 
     def refine(self, interrupted: Callable[[], bool]) -> float:
-        """Look at the mirrored image as well; the seconds it took.
+        """Ask again, as the source says; the seconds it took.
+
+        Where the network cannot be asked so, that is told once, and mirrored looks stand in.
 
         Raises:
             InterruptedPredictionError: because `interrupted()`; it can be tried again.
@@ -88,17 +94,27 @@ class UncertaintyWork:
             return 0.0
         started_s = time.perf_counter()
         try:
-            mirrored = self._overlay.mirrored(asked.target, interrupted)
+            voices = self._asked_again(asked, interrupted)
         except InterruptedPredictionError:
             raise
         except Exception:
             self._refinable = None
             raise
         self._refinable = None
-        return self._tell(asked, mirrored, started_s)
+        return self._tell(asked, voices, started_s)
 
-    def _tell(self, asked: _Asked, mirrored: Opinions | None, started_s: float) -> float:
-        found = uncertainty_map(asked.opinions.voices(mirrored))
+    def _asked_again(self, asked: _Asked, interrupted: Callable[[], bool]) -> tuple[Voice, ...]:
+        try:
+            return self._overlay.asked_again(asked.target, asked.opinions, self.source, interrupted)
+        except UsageError as error:
+            if self._refused != str(error):
+                self._refused = str(error)
+                text = f"Uncertainty is taken from mirrored looks, because {error}."
+                self._send(Notice(text=text, level="warning"))
+        return self._overlay.asked_again(asked.target, asked.opinions, "tta", interrupted)
+
+    def _tell(self, asked: _Asked, voices: tuple[Voice, ...] | None, started_s: float) -> float:
+        found = uncertainty_map(asked.opinions.voices() if voices is None else voices)
         apart = None if found.disagreement is None else PackedMask.pack(found.disagreement)
         took_s = time.perf_counter() - started_s
         self._send(
@@ -108,7 +124,7 @@ class UncertaintyWork:
                 weights_version=asked.prediction.weights_version,
                 entropy=PackedMask.pack(found.entropy),
                 disagreement=apart,
-                refined=mirrored is not None,
+                refined=voices is not None,
                 seconds=took_s,
             )
         )

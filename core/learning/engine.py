@@ -190,7 +190,7 @@ class Engine:
             case PostProcess():
                 self._viewer.process(Pipeline.parsed(command.steps))
             case WantUncertainty():
-                self._viewer.want_uncertainty(wanted=command.on)
+                self._viewer.want_uncertainty(wanted=command.on, source=command.source)
             case Predict():
                 self._viewer.request(Target(command.key, command.image_path, command.revision))
             case PredictFolder() | HoldFolder():

@@ -7,15 +7,17 @@ whichever network they belong to.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.annotation.model import ClassList
 from core.errors import UsageError, WeightsFileError
 from core.learning.asking import Asker, Opinions, Speakers, interruption
 from core.learning.blending import EVEN, instant_share
+from core.learning.doubt_sources import asked_again, members_beside
 from core.learning.events import Notice, OverlayCompared, Prediction
 from core.learning.header import WeightsHeader, read_header
 from core.learning.held_out_judge import HeldOutJudge, held_out_by
@@ -29,6 +31,7 @@ from core.learning.runs import RunFolder
 from core.learning.schedule import Target
 from core.learning.state import TrainState
 from core.learning.takeover import Takeover
+from core.learning.uncertainty import UncertaintySource, Voice
 from core.learning.validation import Score
 from core.models.registry import model_spec
 
@@ -83,6 +86,7 @@ class OverlayWeights:
         self._latest = 0
         self._asker = Asker()
         self.post = PostProcessing(notify)
+        self._others: list[tuple[Path, Predictor]] = []  # of an ensemble
         self._mixture = MixtureScore(self.held_out_judge)
         if instant is not None:
             instant.listener = self._mixture
@@ -274,6 +278,39 @@ class OverlayWeights:
     def mirrored(self, target: Target, interrupted: Callable[[], bool]) -> Opinions:
         """What those that have a say think of the mirrored image. Raises as `predict`."""
         return self._asker.ask_mirrored(target, self._speakers(), interrupted)
+
+    def asked_again(
+        self, target: Target, opinions: Opinions, source: UncertaintySource, interrupted: Callable[[], bool]
+    ) -> tuple[Voice, ...]:
+        """What those that have a say think, for an uncertainty; the deep network is asked as `source` says.
+
+        Raises:
+            UsageError: there is no deep network, or it cannot be asked so.
+            InterruptedPredictionError, MaskloopError: as `predict`.
+        """
+        if source == "tta":
+            return opinions.voices(self.mirrored(target, interrupted))
+        deep, image = self._speakers().deep, self._asker.image(target)
+        if deep is None or opinions.deep is None:
+            raise UsageError("the instant learner alone can only be asked about mirrored images")
+        others = self._members(deep) if source == "ensemble" else []
+        with contextlib.ExitStack() as asked:
+            for member in (deep, *others):
+                asked.enter_context(interruption(member.network, interrupted))
+            looked = asked_again(source, deep, image, others=others)
+        return replace(looked, share=1.0 - opinions.share), *opinions.voices()[1:]
+
+    def _members(self, deep: Predictor) -> list[Predictor]:
+        """The best networks of the runs beside the one that is shown."""
+        if self._run_is_shown:
+            assert self._run is not None
+            run: Path | None = self._run.run.path
+        else:
+            run = None if self._file is None else self._file.run
+        paths = [] if run is None else members_beside(run, deep.header.classes)
+        if paths != [path for path, _ in self._others]:
+            self._others = [(path, open_predictor(path, notify=self._tell)) for path in paths]
+        return [predictor for _, predictor in self._others]
 
     @property
     def speakers(self) -> Speakers:

@@ -22,6 +22,7 @@ from core.learning.overlay import OverlayWeights, SavedWeights
 from core.learning.runs import RunFolder
 from core.learning.schedule import PredictionSchedule, Target
 from core.learning.state import TrainState
+from core.learning.uncertainty import UncertaintySource
 from core.postprocess.pipeline import Pipeline
 
 
@@ -81,9 +82,10 @@ class Viewer:
             self._doubts.clear()
         self._schedule.watch(target)
 
-    def want_uncertainty(self, *, wanted: bool) -> None:
-        """Whether the watched image's uncertainty should come with its predictions."""
-        if wanted and not self._doubts.wanted:
+    def want_uncertainty(self, *, wanted: bool, source: UncertaintySource = "tta") -> None:
+        """Whether the watched image's uncertainty should come with its predictions, and from what."""
+        other, self._doubts.source = source != self._doubts.source, source
+        if wanted and (other or not self._doubts.wanted):
             self._schedule.weights_replaced()  # predicted once more, for what the learners think of it
         self._doubts.wanted = wanted
         if not wanted:
