@@ -132,16 +132,18 @@ class InstantNetwork(SegmentationNetwork):
         scores = self.grid_logits(self.features(x))  # (N, classes, H/4, W/4)
         return F.interpolate(scores, size=x.shape[-2:], mode="bilinear")
 
-    def point_logits(self, features: Tensor, noise: Tensor | None = None) -> Tensor:
+    def point_logits(self, features: Tensor, factors: Tensor | None = None) -> Tensor:
         """Scores (P, classes) of single pixels' features (P, inputs), as `point_features` gives them.
 
         Args:
             features: what the head sees.
-            noise: (P, inputs), added once they are standardised.
+            factors: (K, inputs), of the standardised inputs: those of the first of K equal parts of the
+                points, and so on.
         """
         standardized = (features.to(self.mean.dtype) - self.mean) / self.std
-        if noise is not None:
-            standardized = standardized + noise
+        if factors is not None:
+            parts = standardized.unflatten(0, (len(factors), -1))
+            standardized = (parts * factors.unsqueeze(1)).flatten(0, 1)
         scores: Tensor = self.head(self.dropout(F.relu(self.hidden(standardized))))
         return scores
 
