@@ -142,7 +142,7 @@ class InstantNetwork(SegmentationNetwork):
         """
         standardized = (features.to(self.mean.dtype) - self.mean) / self.std
         if factors is not None:
-            parts = standardized.unflatten(0, (len(factors), -1))
+            parts = standardized.reshape(len(factors), -1, standardized.shape[1])
             standardized = (parts * factors.unsqueeze(1)).flatten(0, 1)
         scores: Tensor = self.head(self.dropout(F.relu(self.hidden(standardized))))
         return scores
