@@ -141,8 +141,7 @@ def blocks_of(recorder: Recorder) -> tuple[tuple[Block, ...], int]:
     for operation in recorder.operations:
         if operation.block == PASSED_ON:
             continue
-        for tensor in operation.inputs:
-            source = recorder.maker.get(id(tensor), PICTURE)
+        for source in operation.sources:
             if source != operation.block and source not in inputs[operation.block]:
                 inputs[operation.block].append(source)
     scores = recorder.maker.get(id(recorder.result), len(groups) - 1)
@@ -188,7 +187,7 @@ def condensed(blocks: Sequence[Block], most: int) -> tuple[Block, ...]:
 
 def _title_of(group: Group, *, scores: bool) -> str:
     """What people call a part of a network."""
-    if group.part == "encoder" and not group.weights:
+    if group.whole:
         return "Features"
     if group.part:
         return _TITLES.get(group.part, group.part.replace("_", " ").capitalize())
@@ -250,7 +249,7 @@ def _storage(tensor: Tensor) -> int:
 
 
 def _layers(group: Group) -> tuple[str, ...]:
-    if group.part == "encoder" and not group.weights:
+    if group.whole:
         return (HAND_MADE,)
     return tuple(f"{count} x {layer}" if count > 1 else layer for layer, count in group.layers.items())
 

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from core.learning.explained import PICTURE
+
 CONVOLUTION: Final = "convolution"
 PADS: Final = frozenset({"replication_pad2d", "reflection_pad2d", "constant_pad_nd"})
 LOST: Final = 4
@@ -59,6 +61,7 @@ class Operation:
         inputs: the tensors among them that come from the image. outputs: what it gave.
         path: of the module it was in; "" for the network itself.
         block: position of its block.
+        sources: of the blocks that have made the inputs, as they were then; `PICTURE` for the image.
     """
 
     kind: str
@@ -67,6 +70,7 @@ class Operation:
     outputs: tuple[Tensor, ...]
     path: str
     block: int
+    sources: tuple[int, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -76,12 +80,14 @@ class Group:
     Attributes:
         part: the first name of their path. shape: (channels, height, width) of the last map.
         weights: parameters that were used, by identity.
+        whole: it is a part that has none, and a block all the same.
     """
 
     part: str
     shape: tuple[int, int, int]
     layers: Counter[str] = field(default_factory=Counter)
     weights: dict[int, int] = field(default_factory=dict)
+    whole: bool = False
 
     @property
     def hw(self) -> tuple[int, int]:
@@ -129,9 +135,11 @@ class Grouping:
             if not last.weights and last.part not in self._whole:  # so far a pool, an upsampling, a join
                 last.part = part or last.part
                 return last
+            if last.weights and any(word in kind for word in _NORMS):
+                return last
             if part == last.part or (not learns and kind != "cat" and part == ""):
                 return last
-        self.groups.append(Group(part, (int(output.shape[1]), *hw)))
+        self.groups.append(Group(part, (int(output.shape[1]), *hw), whole=part in self._whole))
         return self.groups[-1]
 
 
@@ -222,13 +230,14 @@ class Recorder(TorchDispatchMode):
             block = self.grouping.add(kind, path, outputs[0], layer_of(kind, args, outputs[0]), weights)
             if is_map(outputs[0]):
                 self.maps[block] = outputs[0]
+        sources = tuple(self.maker.get(id(tensor), PICTURE) for tensor in inputs)
         made_by = self.maker.get(id(inputs[0])) if moved else block
         if made_by is not None:
             self.maker |= {id(output): made_by for output in outputs}
         # Kept alive, so that no other tensor gets the identity of one that is gone.
         self._known |= {id(output): output for output in outputs}
         if self._keep:
-            self.operations.append(Operation(kind, args, inputs, outputs, path, block))
+            self.operations.append(Operation(kind, args, inputs, outputs, path, block, sources))
 
 
 def is_map(output: Tensor) -> bool:

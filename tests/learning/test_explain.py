@@ -71,8 +71,8 @@ def test_every_network_of_the_registry_has_a_page():
     """Taken apart with few channels; the parts that many layers share are built once in another test."""
     names = {spec.name for spec in model_specs() if spec.trained_by == "person"}
     assert {"instant", "random_forest", "unet", "gscnn"} <= names
-    for name in ("instant", "gscnn"):
-        told = explain_model(name, tile=128, encoder="plain" if name == "instant" else None)
+    for name in ("instant", "gscnn", "segnet"):
+        told = explain_model(name, tile=128, encoder=None if name == "gscnn" else "plain")
         assert told.blocks[told.scores].shape == (2, 128, 128)
         assert all(block.inputs for block in told.blocks)
         assert len(told.blocks) <= 28
