@@ -34,6 +34,7 @@ _TITLES: Final = {
     "encoder": "Encoder",
     "ups": "Decoder",
     "levels": "Decoder",
+    "units": "Decoder",
     "decoder": "Decoder",
     "head": "Scores",
     "score": "Scores",
