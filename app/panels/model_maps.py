@@ -73,7 +73,8 @@ class MapGrid(Themed, QWidget):
 
     def _row_height(self) -> int:
         shape = self._pictures[0].pixels.shape
-        return round(CELL * shape[0] / max(1, shape[1])) + _CAPTION + SPACE
+        height, width = int(shape[0]), int(shape[1])
+        return round(CELL * height / max(1, width)) + _CAPTION + SPACE
 
     def _fit(self) -> None:
         rows = -(-len(self._pictures) // self._columns())

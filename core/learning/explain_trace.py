@@ -143,7 +143,7 @@ class Grouping:
         return self.groups[-1]
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes the operations on what comes from `picture`.
 
     Args:
@@ -158,7 +158,7 @@ class Recorder(TorchDispatchMode):
     """
 
     def __init__(self, module: nn.Module, picture: Tensor, *, keep: bool = True) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.grouping = Grouping(
             frozenset(
                 name

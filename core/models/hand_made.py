@@ -51,7 +51,7 @@ class HandMadeFeatures(Encoder):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Features (N, 59, H, W) of grey levels x (N, 3, H, W), 0..255, which are rounded to whole ones."""
-        red, green, blue = x.float().round().split(1, dim=1)  # (N, 1, H, W) each
+        red, green, blue = torch.split(x.float().round(), 1, dim=1)  # (N, 1, H, W) each
         planes = torch.cat([(red + 2 * green + blue) / 4, red - green, blue - green], dim=1)
         found = [planes]
         for scale in range(SCALES):

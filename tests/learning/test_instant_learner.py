@@ -159,12 +159,29 @@ def test_one_drawn_disc_is_enough_for_an_overlay(world, learner) -> None:
 def test_drawn_background_ends_the_weak_one(world, learner) -> None:
     world.put_drawn(1, DISC)
     _update(learner)
-    world.put_drawn(2, DISC, BACKGROUND)
+    world.put_drawn(1, DISC, BACKGROUND)
     assert not learner.weak_background
     _update(learner)
     points = learner.points(world.picture(1).key)
     assert points is not None
     assert (points.weights == 1).all()
+
+
+def test_an_image_with_objects_only_still_has_undrawn_background(world, learner) -> None:
+    world.put_done(1)  # all background that is known is in another image
+    world.put_drawn(2, DISC)
+    _update(learner)
+    assert not learner.weak_background
+    learned, strokes = learner.points("1.png"), learner.points("2.png")
+    assert learned is not None
+    assert strokes is not None
+    assert (learned.weights == 1).all()
+    assert (strokes.weights < 1).any()
+    world.put_drawn(2, DISC, BACKGROUND)
+    _update(learner)
+    strokes = learner.points("2.png")
+    assert strokes is not None
+    assert (strokes.weights == 1).all()
 
 
 def test_images_without_labels_leave_it_as_it_was(world, learner) -> None:

@@ -151,6 +151,18 @@ class InstantLearner:
             return False
         return self._store.lacks_background(self.channels.classes.indices[background], self.keys)
 
+    def _wants_weak(self, labels: ImageLabels) -> bool:
+        """Whether undrawn pixels of an image stand in for background: also where its own labels lack that.
+
+        Where all background is drawn in images of one kind and only objects in those of another, the head
+        would learn that whatever is of the other kind is an object.
+        """
+        background = self.channels.background
+        if background is None or self._weak_weight <= 0 or labels.state is not AnnotationState.IN_PROGRESS:
+            return False
+        own, drawn = labels.counts[self._values[background]], labels.counts[:UNLABELLED].sum()
+        return self.weak_background or bool(2 * own < drawn)
+
     def update(
         self, *, steps: int | None = None, seconds: float | None = None
     ) -> Iterator[FeaturesDone | FitStep]:
@@ -254,7 +266,7 @@ class InstantLearner:
         """Bring one image's points up to date; False where they are."""
         labels = self._store.get(key)
         count = points_per_image(images)
-        wants_weak = self.weak_background and labels.state is AnnotationState.IN_PROGRESS
+        wants_weak = self._wants_weak(labels)
         weak = self._weak_weight if wants_weak else None
         known = self._known.get(key)
         # A few points too many or too few are no reason to draw again.
