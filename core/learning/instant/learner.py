@@ -120,6 +120,8 @@ class InstantLearner:
         self.seed = seed
         self.randomness = Randomness.seeded(seed, device) if randomness is None else randomness
         self._known: dict[str, _Known] = {}
+        self._weak = False
+        self._weak_of: tuple[int, frozenset[str]] | None = None
         self._fitted_revision = -1
         self._fitted_keys: tuple[str, ...] = ()
         self._too_large: frozenset[str] = frozenset()
@@ -146,22 +148,26 @@ class InstantLearner:
     @property
     def weak_background(self) -> bool:
         """Whether undrawn pixels stand in for background at present."""
+        learned_from = self._store.revision, self.held_out
+        if self._weak_of != learned_from:  # every image asks, and each answer would look at all of them
+            self._weak_of, self._weak = learned_from, self._lacks_background(self.keys)
+        return self._weak
+
+    def _lacks_background(self, keys: Sequence[str]) -> bool:
         background = self.channels.background
         if background is None or self._weak_weight <= 0:
             return False
-        return self._store.lacks_background(self.channels.classes.indices[background], self.keys)
+        return self._store.lacks_background(self.channels.classes.indices[background], keys)
 
-    def _wants_weak(self, labels: ImageLabels) -> bool:
+    def _wants_weak(self, key: str) -> bool:
         """Whether undrawn pixels of an image stand in for background: also where its own labels lack that.
 
         Where all background is drawn in images of one kind and only objects in those of another, the head
         would learn that whatever is of the other kind is an object.
         """
-        background = self.channels.background
-        if background is None or self._weak_weight <= 0 or labels.state is not AnnotationState.IN_PROGRESS:
+        if self._store.get(key).state is not AnnotationState.IN_PROGRESS:
             return False
-        own, drawn = labels.counts[self._values[background]], labels.counts[:UNLABELLED].sum()
-        return self.weak_background or bool(2 * own < drawn)
+        return self._lacks_background((key,)) or self.weak_background
 
     def update(
         self, *, steps: int | None = None, seconds: float | None = None
@@ -266,8 +272,7 @@ class InstantLearner:
         """Bring one image's points up to date; False where they are."""
         labels = self._store.get(key)
         count = points_per_image(images)
-        wants_weak = self._wants_weak(labels)
-        weak = self._weak_weight if wants_weak else None
+        weak = self._weak_weight if self._wants_weak(key) else None
         known = self._known.get(key)
         # A few points too many or too few are no reason to draw again.
         wanted = (labels.version, weak)
