@@ -1,6 +1,6 @@
 """Measures what the catalogue says about networks and encoders: `python -m tests.models.figures NAME...`.
 
-`python -m tests.models.figures smp > core/models/catalog/smp.py` writes the entries of the encoders of
+`python -m tests.models.figures smp > core/models/catalog/smp_rows.py` measures the encoders of
 segmentation_models_pytorch anew, after an update of it.
 """
 
@@ -19,58 +19,13 @@ from core.models.smp_encoder import SmpEncoder
 from core.models.specs import EncoderSpec
 
 SIDE = 256
-SMP_HEAD = '''"""The encoders of segmentation_models_pytorch 0.6, as `smp:NAME`.
-
-Written by `python -m tests.models.figures smp`; a test compares the names with the library's own.
-"""
-
-from __future__ import annotations
+SMP_HEAD = '''"""What `python -m tests.models.figures smp` measured of segmentation_models_pytorch."""
 
 from typing import Final
 
-from core.models.specs import EncoderSpec
-
-_NON_COMMERCIAL: Final = ("instagram", "ssl", "swsl")
-"""Weights trained on a billion pictures of Instagram and the like: CC-BY-NC-4.0."""
-
-
-def _licence(name: str, weights: str) -> str:
-    """Of code and weights, as far as the library says it."""
-    code = "MIT"
-    if name.startswith("mit_"):
-        code = "NVIDIA Source Code License, not for commercial use"
-    elif name.startswith("mobileone_"):
-        code = "Apple sample code licence"
-    elif name.startswith("efficientnet-"):
-        code = "Apache-2.0"
-    page = f"huggingface.co/smp-hub/{name}.{weights.replace('+', '-')}"
-    terms = "CC-BY-NC-4.0" if weights in _NON_COMMERCIAL else f"see {page}"
-    return f"{code}; weights {terms}"
-
-
-def _spec(
-    name: str, weights: str, parameters: int, activation_bytes: int, macs_per_pixel: int, dilatable: bool
-) -> EncoderSpec:
-    return EncoderSpec(
-        name=f"smp:{name}",
-        title=f"smp: {name} (segmentation_models_pytorch, weights {weights})",
-        licence=_licence(name, weights),
-        source="smp",
-        parameters=parameters,
-        activation_bytes=activation_bytes,
-        macs_per_pixel=macs_per_pixel,
-        origin=f"{name}/{weights}",
-        output_strides=(32, 16, 8) if dilatable else (32,),
-    )
-
-
-# name, weights, parameters, activation bytes and multiplications a pixel, whether it can be dilated
-_ROWS: Final[tuple[tuple[str, str, int, int, int, bool], ...]] = (
+ROWS: Final[tuple[tuple[str, str, int, int, int, bool], ...]] = (
+    # name, weights, parameters, activation bytes and multiplications a pixel, whether it can be dilated
 '''
-SMP_TAIL = """)
-
-SMP_ENCODERS: Final = tuple(_spec(*row) for row in _ROWS)
-"""
 
 
 @dataclass(frozen=True)
@@ -119,7 +74,7 @@ def of_model(name: str) -> Figures:
 
 
 def smp_catalogue() -> str:
-    """`core/models/catalog/smp.py`: an entry for each encoder of segmentation_models_pytorch."""
+    """`core/models/catalog/smp_rows.py`: a row for each encoder of segmentation_models_pytorch."""
     from segmentation_models_pytorch import encoders as smp
 
     rows = []
@@ -141,7 +96,7 @@ def smp_catalogue() -> str:
         dilatable = _dilatable(spec)
         numbers = ", ".join(f"{figure:_}" for figure in figures)
         rows.append(f'    ("{name}", "{weights}", {numbers}, {dilatable}),\n')
-    return SMP_HEAD + "".join(rows) + SMP_TAIL
+    return SMP_HEAD + "".join(rows) + ")\n"
 
 
 def _on_meta(spec: EncoderSpec, output_stride: int = 32) -> SmpEncoder:
