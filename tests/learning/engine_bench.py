@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from core.annotation.model import AnnotationState
-from core.learning.commands import Command, LabelsChanged, OpenProject, Watch
+from core.learning.commands import Command, LabelsChanged, LearnLive, OpenProject, Watch
 from core.learning.engine import Engine
 from core.learning.events import Event
 from core.learning.inbox import Inbox
@@ -90,6 +90,22 @@ def squares_bench(root: Path, images: int = 4, labelled: int | None = None) -> E
     return EngineBench(
         root, squares_project(root, boxes, side=SIDE, labelled=images - 1 if labelled is None else labelled)
     )
+
+
+def live_squares_bench(root: Path, watched: int | None = None) -> EngineBench:
+    """Four of them, and the instant learner switched on.
+
+    Args:
+        root: of the project.
+        watched: the image on show, which it has predicted and has nothing left to do; None: it has not begun.
+    """
+    bench = squares_bench(root, images=4)
+    bench.do(LearnLive(on=True))
+    bench.open()
+    if watched is not None:
+        bench.do(bench.watch(watched))
+        bench.run()
+    return bench
 
 
 def shrink_instant_learner(

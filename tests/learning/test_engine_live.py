@@ -14,7 +14,13 @@ from core.learning.blending import instant_share, mixed
 from core.learning.commands import LearnLive, Train
 from core.learning.events import Failed, Prediction, StepDone
 from core.learning.instant.features import FeatureCache
-from tests.learning.engine_bench import SIDE, EngineBench, shrink_instant_learner, squares_bench
+from tests.learning.engine_bench import (
+    SIDE,
+    EngineBench,
+    live_squares_bench,
+    shrink_instant_learner,
+    squares_bench,
+)
 from tests.tiny import TINY
 
 
@@ -25,10 +31,7 @@ def _small_learner(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> EngineBench:
-    made = squares_bench(tmp_path / "squares", images=4)
-    made.do(LearnLive(on=True))
-    made.open()
-    return made
+    return live_squares_bench(tmp_path / "squares")
 
 
 def _square(prediction: Prediction) -> np.ndarray:

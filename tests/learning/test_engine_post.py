@@ -14,7 +14,7 @@ from core.learning.events import Failed, Notice, Prediction, Uncertainty
 from core.learning.inbox import superseded_dropped
 from core.postprocess import apply
 from core.postprocess.regions import regions
-from tests.learning.engine_bench import EngineBench, shrink_instant_learner, squares_bench
+from tests.learning.engine_bench import EngineBench, live_squares_bench, shrink_instant_learner
 
 
 @pytest.fixture(autouse=True)
@@ -25,12 +25,7 @@ def _small_learner(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def bench(tmp_path: Path) -> EngineBench:
     """An engine whose instant learner has predicted the fourth image, and has nothing else to do."""
-    made = squares_bench(tmp_path / "squares", images=4)
-    made.do(LearnLive(on=True))
-    made.open()
-    made.do(made.watch(3))
-    made.run()
-    return made
+    return live_squares_bench(tmp_path / "squares", watched=3)
 
 
 def shown(bench: EngineBench, steps: str) -> Prediction:

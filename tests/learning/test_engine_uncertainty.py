@@ -11,7 +11,7 @@ import pytest
 from core.learning.commands import LearnLive, Train, WantUncertainty, Watch
 from core.learning.events import Failed, Prediction, StepDone, Uncertainty
 from core.learning.uncertainty import entropy
-from tests.learning.engine_bench import SIDE, EngineBench, shrink_instant_learner, squares_bench
+from tests.learning.engine_bench import SIDE, EngineBench, live_squares_bench, shrink_instant_learner
 from tests.tiny import TINY
 
 
@@ -23,12 +23,7 @@ def _small_learner(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def bench(tmp_path: Path) -> EngineBench:
     """An engine whose instant learner follows three labelled images; the fourth one is watched."""
-    made = squares_bench(tmp_path / "squares", images=4)
-    made.do(LearnLive(on=True))
-    made.open()
-    made.do(made.watch(3))
-    made.run()
-    return made
+    return live_squares_bench(tmp_path / "squares", watched=3)
 
 
 def order(bench: EngineBench) -> list[str]:
