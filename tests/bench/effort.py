@@ -85,7 +85,9 @@ class Sitting:
         self._person = Annotator(self._truths, PACES[options.pace], options.seed)
         config = TrainConfig(device=options.device, seed=options.seed, seconds=options.run_seconds)
         speed = Speed(steps_per_s=options.steps_per_second, head_steps_per_s=options.head_steps_per_second)
-        self.engine = EngineBeside(root, mode, config, None if options.real_time else speed)
+        self.engine = EngineBeside(
+            root, mode, config, None if options.real_time else speed, go_on=options.continue_runs
+        )
         self._end_s = 60.0 * options.minutes
         self._moments = moments_s(options.minutes)
         self._per_image: int = options.per_image
@@ -314,6 +316,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--head-steps-per-second", type=float, default=15.0, help="of the instant learner")
     parser.add_argument("--real-time", action="store_true", help="no lock-step: for a GPU")
     parser.add_argument("--run-seconds", type=float, default=300.0, help="budget of a run")
+    parser.add_argument(
+        "--continue-runs", action="store_true", help="when a run is over, continue it: no new one"
+    )
     parser.add_argument("--per-image", type=int, default=10, help="corrections before the next image")
     parser.add_argument("--pool", type=int, default=60, help="images to label, at most")
     parser.add_argument("--test", type=int, default=25, help="test images, at most: always the same")

@@ -70,6 +70,7 @@ class EngineBeside:
         config: of the deep network's runs; `seconds` is the budget of each, and the next one begins when it
             is over, as with a person who clicks Train again.
         speed: of lock-step; None: in real time.
+        go_on: the person continues the run that is over instead of starting another.
 
     Attributes:
         steps: of the deep network, over all runs.
@@ -77,7 +78,9 @@ class EngineBeside:
         scores: of the runs, (simulated seconds, mIoU, on what).
     """
 
-    def __init__(self, root: Path, mode: Mode, config: TrainConfig, speed: Speed | None) -> None:
+    def __init__(
+        self, root: Path, mode: Mode, config: TrainConfig, speed: Speed | None, *, go_on: bool = False
+    ) -> None:
         self.now_s = 0.0
         self.notes: list[str] = []
         self.scores: list[tuple[float, float | None, str]] = []
@@ -86,8 +89,11 @@ class EngineBeside:
         self._config = replace(config, model=model)
         self._speed = speed
         self._predictions: dict[str, Prediction] = {}
+        self._go_on = go_on
         self._run: TrainState | None = None
         self._run_began_s = 0.0
+        self._steps_at_start = 0  # that a continued run had done
+        self._last_run: str | None = None
         self._steps_before = 0
         self._head_steps_due = 0.0
         self._revision = 0
@@ -99,7 +105,7 @@ class EngineBeside:
     @property
     def steps(self) -> int:
         """Optimizer steps of the deep network so far."""
-        return self._steps_before + (0 if self._run is None else self._run.step)
+        return self._steps_before + (0 if self._run is None else self._run.step - self._steps_at_start)
 
     def labels_changed(
         self,
@@ -124,11 +130,11 @@ class EngineBeside:
         """The person clicks Train."""
         if self._mode == "instant":
             return
-        self._engine.handle(Train(config=self._config))
+        self._engine.handle(Train(config=self._config, resume_run=self._last_run if self._go_on else None))
         # A private name, because a run's clock is nobody else's business.
         self._run = self._engine._host.state
         assert self._run is not None, self.notes
-        self._run_began_s = self.now_s
+        self._run_began_s, self._steps_at_start = self.now_s, self._run.step
         if self._speed is not None:
             self._run.clock = StepClock(self._run, self._speed.steps_per_s)
 
@@ -158,7 +164,7 @@ class EngineBeside:
 
     def _keep_step(self, speed: Speed, seconds: float) -> None:
         if self._engine.training and self._run is not None:
-            due = int((self.now_s - self._run_began_s) * speed.steps_per_s)
+            due = self._steps_at_start + int((self.now_s - self._run_began_s) * speed.steps_per_s)
             while self._engine.training and self._run is not None and self._run.step < due:
                 self._engine.tick()
             return
@@ -182,8 +188,8 @@ class EngineBeside:
             case Validated():
                 self.scores.append((self.now_s, event.miou, event.on))
             case Finished():
-                self._steps_before += event.steps
-                self._run = None
+                self._steps_before += event.steps - self._steps_at_start
+                self._run, self._last_run = None, event.run
             case Failed():
                 raise SystemExit(f"{event.during}: {event.text}\n{event.detail}")
             case Notice(progress=None):
