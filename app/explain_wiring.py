@@ -10,9 +10,10 @@ from PySide6.QtWidgets import QWidget
 from app.canvas.view import CanvasView
 from app.panels.training_panel import TrainingPanel
 from app.wiring import Common, Wiring
+from core.learning.answers import ModelExplained, ModelMaps
 from core.learning.commands import ExplainModel, ShowMaps
 from core.learning.config import AUTO_MODEL, TrainConfig
-from core.learning.events import Event, ModelExplained, ModelMaps
+from core.learning.events import Event
 from core.learning.preset import without_images
 from core.models.registry import encoder_spec, model_spec
 

@@ -8,8 +8,9 @@ from PySide6.QtWidgets import QWidget
 
 from app.panels.training_panel import TrainingPanel
 from app.wiring import Common, Wiring
+from core.learning.answers import CropsPreviewed
 from core.learning.commands import PreviewCrops
-from core.learning.events import CropsPreviewed, Event
+from core.learning.events import Event
 
 if TYPE_CHECKING:
     from app.dialogs.augmentation_preview import AugmentationPreviewDialog

@@ -15,17 +15,10 @@ from app.wiring import Common, Wiring
 from core.annotation.model import ClassList
 from core.images.pyramid import PYRAMIDS, huge_thumbnail, is_huge
 from core.images.reader import read_image
+from core.learning.answers import LabelsCompared, RunPrediction
 from core.learning.commands import CompareLabels, PredictWithRun
 from core.learning.comparison import read_compared
-from core.learning.events import (
-    Event,
-    Finished,
-    LabelsCompared,
-    Prediction,
-    RunPrediction,
-    TrainingStarted,
-    Validated,
-)
+from core.learning.events import Event, Finished, Prediction, TrainingStarted, Validated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QCheckBox, QDialog, QGridLayout, QHBoxLayout, QLab
 from app.panels.parts import IconPushButton, label
 from app.theme import SPACE
 from core.annotation.model import UNLABELLED, ClassList
-from core.learning.events import CropsPreviewed
+from core.learning.answers import CropsPreviewed
 
 _COLUMNS: Final = 4
 _TINT: Final = 0.45

@@ -29,8 +29,8 @@ from app.panels.run_history import RunSummary
 from app.qt_pixels import paintable
 from app.theme import SPACE, Themed, Tokens
 from core.annotation.model import ClassList
+from core.learning.answers import RunPrediction
 from core.learning.comparison import ComparedRun, remarks_on
-from core.learning.events import RunPrediction
 
 MOST_RUNS: Final = 8
 LABELS: Final = "labels"

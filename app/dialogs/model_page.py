@@ -24,7 +24,7 @@ from app.panels.model_diagram import NetworkDiagram, describe, size_words
 from app.panels.model_maps import MapGrid, MapPicture
 from app.panels.parts import IconPushButton, format_bytes, label, sentence
 from app.theme import SPACE
-from core.learning.events import ModelExplained, ModelMaps
+from core.learning.answers import ModelExplained, ModelMaps
 from core.learning.explained import Explanation
 from core.models.catalog.about import ABOUT
 from core.models.specs import EncoderSpec, ModelSpec

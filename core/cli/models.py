@@ -102,7 +102,7 @@ def _encoder_row(spec: ModelSpec, encoder: EncoderSpec) -> tuple[str, str, str, 
 def _allowed(option: OptionSpec) -> str:
     if option.text:
         return "text"
-    return ", ".join(option.choices) or f"{option.minimum} to {option.maximum}"
+    return ", ".join((*option.choices, *map(str, option.numbers))) or f"{option.minimum} to {option.maximum}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

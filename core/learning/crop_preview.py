@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from core.errors import FileProblem
+from core.learning.answers import CropsPreviewed
 from core.learning.augment import Augmenter, AugmentSettings
 from core.learning.commands import PreviewCrops
 from core.learning.data import ChannelMap, LabelStore
-from core.learning.events import CropsPreviewed
 from core.learning.preset import resolve
 from core.learning.sampler import CropSampler
 

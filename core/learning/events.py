@@ -1,14 +1,15 @@
 """What the engine process says to the window. Frozen, picklable, torch-free.
 
-Maps travel packed (`core.learning.packed_mask`).
+Maps travel packed (`core.learning.packed_mask`). Answers to what a person asks beside the training are in
+`core.learning.answers`.
 
 ::
 
     engine --Event--> window:    EngineReady Notice Failed
                                  TrainingStarted StepDone Validated Checkpointed Paused Resumed Finished
-                                 Prediction Uncertainty OverlayCompared CropsPreviewed Exported
+                                 Prediction Uncertainty OverlayCompared Exported
                                  FolderProgress FolderProblem FolderEnded ImagesRated AuditProgress AuditEnded
-                                 LabelsCompared RunPrediction ModelExplained ModelMaps
+    answers:                     CropsPreviewed LabelsCompared RunPrediction ModelExplained ModelMaps
 
 What the window says is in `core.learning.commands`.
 """
@@ -20,18 +21,15 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from core.annotation.model import ClassList
+from core.learning.answers import CropsPreviewed, LabelsCompared, ModelExplained, ModelMaps, RunPrediction
 from core.learning.bootstrap import Interval, Units
 from core.learning.calibration import Calibration
-from core.learning.explained import Explanation, Pictures
 from core.learning.gain import Gain
 from core.learning.packed_mask import PackedMask
-from core.learning.revisions import Unseen
 from core.learning.suspects import Suspect
 
 ScoredOn: TypeAlias = Literal["validation", "training", "cross-fit"]
 """Images held out from training; images it trained on; or every image, by a head that did not see it."""
-ImageRole: TypeAlias = Literal["held out", "learned", "new", "unknown"]
-"""What an image was to a run: scored on, learned from, not labelled then, or the run did not note it."""
 EndReason: TypeAlias = Literal["budget", "stopped", "patience"]
 """Why a run is over: its time or steps are spent, a person ended it, or it has stopped getting better."""
 
@@ -209,25 +207,6 @@ class Exported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CropsPreviewed:
-    """Crops of one image, augmented.
-
-    Attributes:
-        count, side, scale: so many squares of this side, of the image resized by `scale`.
-        pixels: RGB (count, side, side, 3), uint8. labels: class indices (count, side, side), 255 unlabelled.
-        problem: why there are none, for people.
-    """
-
-    key: str
-    count: int = 0
-    side: int = 0
-    scale: float = 1.0
-    pixels: bytes = b""
-    labels: bytes = b""
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FolderProgress:
     """How far the prediction of a folder is, a few times a second.
 
@@ -348,80 +327,6 @@ class AuditEnded:
     regions: int
     left_out: int
     complete: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelsCompared:
-    """What runs have not seen, by their folders; None for a run that did not note down what it saw."""
-
-    unseen: Mapping[str, Unseen | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunPrediction:
-    """What a run's best weights see in an image.
-
-    Attributes:
-        labels: class indices (H, W) of the project as they are drawn now; None for an unlabelled image.
-        role: what the image was to the run.
-        prediction: class indices (H, W) of `classes`, the run's own; None where there is a problem. Of a huge
-            image this and `labels` are thinned out.
-        miou: on this image; None without labels, or where the run knows other classes than the project.
-        problem: why there is no prediction, in one sentence.
-    """
-
-    run: str
-    key: str
-    labels: PackedMask | None = None
-    role: ImageRole = "unknown"
-    prediction: PackedMask | None = None
-    classes: ClassList | None = None
-    miou: float | None = None
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelExplained:
-    """What a network is made of; None where there is a `problem`, one sentence.
-
-    Attributes:
-        scale: by which a run would resize the images it has now.
-    """
-
-    name: str
-    encoder: str | None
-    tile: int
-    scale: float = 1.0
-    explanation: Explanation | None = None
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelMaps:
-    """What a network makes of a piece of an image.
-
-    Attributes:
-        maps: which were asked for.
-        source: whose weights: a run's name, or that they are untrained.
-        box: the piece: left, top, right, bottom, pixels of the image.
-        shape: (channels, height, width) of the maps as they are.
-        features: the channels that vary most, as `Pictures`; each has its own lightest and darkest.
-        channels: which ones these are.
-        scores: probability of each class, 0..255, as `Pictures`. classes: what these stand for.
-        problem: why there are none, one sentence.
-    """
-
-    name: str
-    key: str
-    maps: int
-    source: str = ""
-    box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    shape: tuple[int, int, int] = (0, 0, 0)
-    features: Pictures | None = None
-    channels: tuple[int, ...] = ()
-    scores: Pictures | None = None
-    classes: ClassList | None = None
-    problem: str = ""
 
 
 Event: TypeAlias = (

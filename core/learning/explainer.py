@@ -19,10 +19,11 @@ from torch import Tensor
 from core.annotation.model import ClassList
 from core.errors import MaskloopError
 from core.images.reader import image_size
+from core.learning.answers import ModelExplained, ModelMaps
 from core.learning.commands import ExplainModel, ShowMaps
 from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, TrainConfig
 from core.learning.data import LabelStore, read_resized
-from core.learning.events import Event, ModelExplained, ModelMaps
+from core.learning.events import Event
 from core.learning.explain import explaining
 from core.learning.explain_trace import Recorder
 from core.learning.explained import Pictures

@@ -19,9 +19,10 @@ from core.annotation.model import UNLABELLED, ClassList
 from core.errors import MaskloopError
 from core.images.reader import HUGE_PIXELS
 from core.images.rows import open_rows
+from core.learning.answers import ImageRole, LabelsCompared, RunPrediction
 from core.learning.commands import CompareLabels, PredictWithRun
 from core.learning.data import LabelStore
-from core.learning.events import Event, ImageRole, LabelsCompared, RunPrediction
+from core.learning.events import Event
 from core.learning.metrics import ConfusionMatrix
 from core.learning.packed_mask import PackedMask
 from core.learning.predict import Predictor, choose_device

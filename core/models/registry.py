@@ -94,8 +94,7 @@ def build(name: str, *, classes: int, encoder: str | None = None, **options: Opt
     if not 1 <= classes <= 255:
         raise UsageError(f"{name}: a network needs 1 to 255 classes, not {classes}")
     chosen = spec.checked_encoder(encoder)
-    if "encoder_width" in options and chosen != "plain":
-        raise UsageError(f"{name}: option encoder_width belongs to the encoder plain, not to {chosen}")
+    spec.check_together(chosen, options)
     values = spec.checked_options(options)
     network = _builder(spec)(classes=classes, encoder=chosen, **values)
     # The width of an encoder that is not there would only confuse the reader of a weights file.

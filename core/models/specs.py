@@ -10,6 +10,8 @@ from core.errors import UsageError
 
 Option: TypeAlias = str | int | float | bool
 EncoderSource: TypeAlias = Literal["embedded", "torchvision", "timm", "smp", "none"]
+PLAIN: Final = "plain"
+"""The encoder of plain convolutions, which is built as wide and deep as one likes."""
 SMP_PREFIX: Final = "smp:"
 """Of the names of segmentation_models_pytorch's encoders."""
 
@@ -42,7 +44,14 @@ class EncoderSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionSpec:
-    """One thing about a network that can be chosen: a number in a range, one of some words, or any text."""
+    """One thing about a network that can be chosen: a number in a range, one of some words, or any text.
+
+    Attributes:
+        numbers: the only ones between `minimum` and `maximum` that make sense; () for all of them.
+        plain_only: values that only the encoder "plain" can take, with `plain_why`, as in "option depth is 3,
+            which ..."; None for all values.
+        noted: training writes it down in the weights it saves; nobody chooses it.
+    """
 
     name: str
     help: str
@@ -50,7 +59,11 @@ class OptionSpec:
     choices: tuple[str, ...] = ()
     minimum: int = 0
     maximum: int = 0
+    numbers: tuple[int, ...] = ()
     text: bool = False
+    plain_only: tuple[Option, ...] | None = ()
+    plain_why: str = ""
+    noted: bool = False
 
     def checked(self, value: Option, model: str) -> Option:
         """`value` in the option's type. Raises UsageError that names the option and what it takes."""
@@ -70,7 +83,22 @@ class OptionSpec:
                 f"{model}: option {self.name} is {value!r};"
                 f" it must be a whole number from {self.minimum} to {self.maximum}"
             )
+        if self.numbers and number not in self.numbers:
+            allowed = ", ".join(map(str, self.numbers))
+            raise UsageError(f"{model}: option {self.name} is {number}; it can be {allowed}")
         return number
+
+    def check_encoder(self, value: Option, model: str, encoder: str) -> None:
+        """Raise UsageError for a value that this encoder cannot take."""
+        if encoder == PLAIN:
+            return
+        if self.plain_only is None:
+            raise UsageError(f"{model}: option {self.name} belongs to the encoder {PLAIN}, not to {encoder}")
+        if value in self.plain_only:
+            raise UsageError(
+                f"{model}: option {self.name} is {value!r}, {self.plain_why}: choose the encoder {PLAIN}"
+                f" instead of {encoder}, or another {self.name}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +170,13 @@ class ModelSpec:
             name: option.checked(given[name], self.name) if name in given else option.default
             for name, option in known.items()
         }
+
+    def check_together(self, encoder: str, given: Mapping[str, Option]) -> None:
+        """Raise UsageError for options that the network has, but cannot have on this encoder."""
+        values = self.checked_options(given)
+        for option in self.options:
+            if option.name in given:
+                option.check_encoder(values[option.name], self.name, encoder)
 
     def checked_encoder(self, name: str | None) -> str:
         """`name`, or the default for None. Raises UsageError for an encoder it cannot stand on."""

@@ -15,7 +15,6 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from core.errors import UsageError
 from core.models.auxiliary import SupervisedNetwork
 from core.models.encoders import Encoder, PlainEncoder, build_encoder
 from core.models.layers import Convolution, Norm, decoder_norm, double_conv
@@ -133,19 +132,10 @@ def unet(
     supervised: int,
     encoder_width: int,
 ) -> UNet:
-    """Build for the registry.
-
-    Raises:
-        UsageError: parts that the encoder cannot take.
-    """
+    """Build for the registry, which refuses parts that the encoder cannot take."""
     features = build_encoder(encoder, width=encoder_width, norm=norm)
     if depth < DEEPEST:
         features = _shallower(features, depth)
-    if upsampling == "unpooling" and not isinstance(features, PlainEncoder):
-        raise UsageError(
-            f"unet: option upsampling is 'unpooling', which needs an encoder with max pools to undo: choose"
-            f" the encoder plain instead of {encoder}, or another upsampling"
-        )
     parts = Parts(
         norm=decoder_norm(norm),
         upsampling=upsampling,
@@ -158,12 +148,8 @@ def unet(
 
 
 def _shallower(encoder: Encoder, depth: int) -> Encoder:
-    """The encoder without its levels beyond this depth. Raises UsageError for one that comes as a whole."""
-    if not isinstance(encoder, PlainEncoder):
-        raise UsageError(
-            f"unet: option depth is {depth}, which the encoder {encoder.name} cannot take, as it comes as a"
-            f" whole: choose the encoder plain, or depth {DEEPEST}"
-        )
+    """The encoder without its levels beyond this depth."""
+    assert isinstance(encoder, PlainEncoder)
     encoder.levels = encoder.levels[: depth + 1]
     encoder.channels = encoder.channels[: depth + 1]
     return encoder

@@ -18,10 +18,11 @@ from app.dialogs.confusion import ConfusionDialog
 from app.panels.class_scores import ClassScores
 from app.panels.run_history import RunHistory, RunSummary
 from core.annotation.model import ClassList, LabelClass
+from core.learning.answers import LabelsCompared, RunPrediction
 from core.learning.bootstrap import Interval
 from core.learning.commands import CompareLabels, PredictWithRun
 from core.learning.comparison import ComparedRun, Curve
-from core.learning.events import LabelsCompared, RunPrediction, Validated
+from core.learning.events import Validated
 from core.learning.gain import Gain
 from core.learning.packed_mask import PackedMask
 from core.learning.revisions import Unseen

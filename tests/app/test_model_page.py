@@ -12,8 +12,8 @@ from pytestqt.qtbot import QtBot
 
 from app.dialogs.model_page import CLICK, ModelPage
 from core.annotation.model import ClassList, LabelClass
+from core.learning.answers import ModelExplained, ModelMaps
 from core.learning.commands import ExplainModel, ShowMaps
-from core.learning.events import ModelExplained, ModelMaps
 from core.learning.explained import PICTURE, Block, Explanation, Pictures, ReceptiveField
 from core.models.registry import encoder_spec, model_spec
 

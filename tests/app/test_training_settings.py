@@ -16,9 +16,9 @@ from app.dialogs.training_settings import TrainingSettingsDialog
 from app.kept_training import USUAL, kept, restored
 from app.panels.training_fields import FIELDS, changed
 from app.panels.training_panel import TrainingPanel
+from core.learning.answers import CropsPreviewed
 from core.learning.commands import PreviewCrops
 from core.learning.config import TrainConfig
-from core.learning.events import CropsPreviewed
 from core.learning.preset import promise
 
 LEFT = Qt.MouseButton.LeftButton

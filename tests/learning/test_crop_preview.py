@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.learning.answers import CropsPreviewed
 from core.learning.commands import PreviewCrops
 from core.learning.config import TrainConfig
-from core.learning.events import CropsPreviewed
 from tests import tiny
 from tests.learning.engine_bench import SIDE, EngineBench, squares_bench
 

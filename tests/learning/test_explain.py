@@ -9,8 +9,8 @@ from PIL import Image
 
 from core.annotation.model import ClassList, LabelClass
 from core.errors import UsageError
+from core.learning.answers import ModelExplained, ModelMaps
 from core.learning.commands import ExplainModel, ShowMaps
-from core.learning.events import ModelExplained, ModelMaps
 from core.learning.explain import condensed, explain_model
 from core.learning.explained import PICTURE, Block
 from core.learning.explainer import Explainer

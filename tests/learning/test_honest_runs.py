@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from core.annotation.model import AnnotationState
+from core.learning.answers import LabelsCompared, RunPrediction
 from core.learning.commands import CompareLabels, PredictWithRun
 from core.learning.comparison import class_names_of, read_compared, remarks_on, settings_of
-from core.learning.events import Finished, LabelsCompared, Notice, RunPrediction, Validated
+from core.learning.events import Finished, Notice, Validated
 from core.learning.fit import TrainState
 from core.learning.revisions import Unseen, labels_now, read_seen
 from core.learning.run_questions import RunQuestions

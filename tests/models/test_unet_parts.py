@@ -158,7 +158,7 @@ def test_a_network_has_the_halvings_that_were_asked_for(narrow: Narrow):
     ("options", "message"),
     [
         ({"upsampling": "unpooling"}, "needs an encoder with max pools to undo: choose the encoder plain"),
-        ({"depth": 3}, "option depth is 3, which the encoder tf_efficientnet_lite0 cannot take"),
+        ({"depth": 3}, "option depth is 3, which an encoder that comes as a whole cannot take"),
         ({"upsampling": "cubic"}, "option upsampling is 'cubic'; it can be nearest, bilinear, bicubic"),
         ({"skips": "sum"}, "option skips is 'sum'; it can be concatenate, add, none"),
     ],

@@ -13,6 +13,7 @@ ENCODER_WIDTH: Final = OptionSpec(
     default=16,
     minimum=2,
     maximum=64,
+    plain_only=None,
 )
 FC: Final = OptionSpec(
     name="fc",
@@ -26,6 +27,8 @@ UPSAMPLING: Final = OptionSpec(
     help="how the decoder doubles the resolution; unpooling with the encoder plain only",
     default="nearest",
     choices=("nearest", "bilinear", "bicubic", "transposed", "unpooling", "resize_convolution"),
+    plain_only=("unpooling",),
+    plain_why="which needs an encoder with max pools to undo",
 )
 SMP_NAMES: Final = tuple(encoder.name for encoder in SMP_ENCODERS)
 SMP_DILATABLE: Final = tuple(encoder.name for encoder in SMP_ENCODERS if 8 in encoder.output_strides)

@@ -45,6 +45,7 @@ def output_stride(default: int) -> OptionSpec:
         default=default,
         minimum=8,
         maximum=32,
+        numbers=(8, 16, 32),
     )
 
 

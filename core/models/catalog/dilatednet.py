@@ -40,6 +40,7 @@ DILATEDNET: Final = (
                 help="how far training in stages has come; weights saved in the middle of a run remember it",
                 default="context",
                 choices=("front_end", "context"),
+                noted=True,
             ),
             ENCODER_WIDTH,
         ),

@@ -19,6 +19,7 @@ _STAGE_8S: Final = OptionSpec(
     help="how far training in stages has come; weights saved in the middle of a run remember it",
     default="fcn8s",
     choices=("fcn32s", "fcn16s", "fcn8s"),
+    noted=True,
 )
 _STAGE_16S: Final = replace(_STAGE_8S, default="fcn16s", choices=("fcn32s", "fcn16s"))
 _FCN_PAPER: Final = (

@@ -39,6 +39,8 @@ UNET: Final = (
                 default=5,
                 minimum=1,
                 maximum=5,
+                plain_only=(1, 2, 3, 4),
+                plain_why="which an encoder that comes as a whole cannot take",
             ),
             OptionSpec(
                 name="norm",
