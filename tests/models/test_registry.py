@@ -108,6 +108,7 @@ def test_a_name_is_given_once():
         ({"width": True}, "option width is True"),
         ({"norm": "layer"}, "option norm is 'layer'; it can be batch, group, frozen"),
         ({"levels": 4}, "unet has no option 'levels'; it has width, depth, norm, upsampling"),
+        ({"name": "pspnet", "output_stride": 12}, "option output_stride is 12; it can be 8, 16, 32"),
         ({"encoder_width": 8}, "belongs to the encoder plain, not to tf_efficientnet_lite0"),
     ],
 )
