@@ -97,7 +97,7 @@ def test_low_level_features_are_48_of_304_channels():
 
 
 def test_an_output_stride_that_no_encoder_has_is_refused():
-    with pytest.raises(UsageError, match="cannot have an output stride of 12"):
+    with pytest.raises(UsageError, match="output_stride is 12; it can be 8, 16, 32"):
         meta("deeplabv3", output_stride=12)
 
 
