@@ -18,16 +18,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.annotation.model import UNLABELLED, AnnotationState
+from core.annotation.model import UNLABELLED
 from core.errors import FileProblem
 from core.images.reader import HUGE_PIXELS
 from core.learning.border_weights import border_strengths
 from core.learning.corrections import RARE, REPLAY, Correction, Corrections, Losses
-from core.learning.data import ChannelMap, LabelStore, resized_mask
-from core.learning.weak_background import stand_ins, undrawn
+from core.learning.data import ChannelMap, LabelStore
+from core.learning.indexed_labels import IndexedImage, class_pixels, indexed
 
-SEEDS_KEPT: Final = 4096
-"""Labelled pixels remembered per class and image; more would add nothing but memory."""
 FRESH_SHARE: Final = 0.5
 """Of the seeds that go where learning lags, those for fresh corrections, while there are any."""
 JITTER: Final = 0.35
@@ -87,25 +85,6 @@ class _Seed:
     drawn_for: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Indexed:
-    """One image at training scale: targets, and where its labelled pixels are."""
-
-    version: int
-    weak_wanted: bool
-    targets: NDArray[np.uint8]  # (h, w), channels
-    weak: NDArray[np.bool_] | None  # (h, w)
-    seeds: Mapping[int, NDArray[np.int64]]  # channel -> flat positions
-    counts: Mapping[int, int]  # channel -> pixels
-
-    @property
-    def drawn(self) -> NDArray[np.uint8]:
-        """Targets that somebody drew, (h, w), channels."""
-        if self.weak is None:
-            return self.targets
-        return np.where(self.weak, np.uint8(UNLABELLED), self.targets)
-
-
 class CropSampler:
     """Draws windows from the store's present labels, deterministically from its seed.
 
@@ -144,11 +123,11 @@ class CropSampler:
         self._scale = scale
         self._weak_allowed = weak_background
         self._rare_crops = rare_crops
-        self._borders: dict[str, tuple[_Indexed, NDArray[np.uint8]]] | None = {} if borders else None
+        self._borders: dict[str, tuple[IndexedImage, NDArray[np.uint8]]] | None = {} if borders else None
         self._rng = np.random.default_rng(seed)
         self._known = {key: store.get(key).digest for key in keys}
         self.corrections = Corrections()
-        self._index: dict[str, _Indexed] = {}
+        self._index: dict[str, IndexedImage] = {}
         self._held_out: frozenset[str] = frozenset()
         self._seen_revision = -1
         self.weak_background = False
@@ -167,11 +146,7 @@ class CropSampler:
     def class_pixels(self) -> NDArray[np.int64]:
         """Labelled training pixels of each channel, (C,), int64, at training scale."""
         self._refresh()
-        totals = np.zeros(len(self._channels.classes), np.int64)
-        for key in self._keys:
-            for channel, count in self._index[key].counts.items():
-                totals[channel] += count
-        return totals
+        return self._class_pixels()
 
     @property
     def mark(self) -> int:
@@ -333,18 +308,24 @@ class CropSampler:
         self.weak_background = (
             self._weak_allowed and background is not None and self._store.lacks_background(background, wanted)
         )
-        before, self._index = self._index, {key: self._indexed(key) for key in wanted}
+        before = self._index
+        self._index = {key: self._indexed(key, before.get(key)) for key in wanted}
         self._keys = tuple(key for key in wanted if self._index[key].counts)
         self._note_corrections(before)
-        totals = np.zeros(len(self._channels.classes))
-        for key in self._keys:
-            for channel, count in self._index[key].counts.items():
-                totals[channel] += count
+        totals = self._class_pixels()
         # A class is drawn inversely to the square root of its share: rare ones often, but not only.
         rarity = np.where(totals > 0, 1.0 / np.sqrt(np.maximum(totals, 1.0)), 0.0)
         self._class_share = rarity / max(float(rarity.sum()), 1e-12)
 
-    def _note_corrections(self, before: Mapping[str, _Indexed]) -> None:
+    def _indexed(self, key: str, known: IndexedImage | None) -> IndexedImage:
+        weak = self.weak_background
+        return indexed(self._store, key, self._channels, self._scale, weak_background=weak, known=known)
+
+    def _class_pixels(self) -> NDArray[np.int64]:
+        images = (self._index[key] for key in self._keys)
+        return class_pixels(images, len(self._channels.classes))
+
+    def _note_corrections(self, before: Mapping[str, IndexedImage]) -> None:
         """Follow what changed since the labels were last looked at, or since the checkpoint."""
         for key in self._index:
             digest = self._store.get(key).digest
@@ -359,44 +340,6 @@ class CropSampler:
         for correction in self.corrections:
             if correction.key not in self._index:
                 self.corrections.forget(correction.key)
-
-    def _stand_ins(self, key: str, targets: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        try:
-            pixels = self._store.pixels(key, self._scale)
-        except FileProblem:
-            return undrawn(targets)  # whoever draws from it finds the same
-        return stand_ins(pixels, targets)
-
-    def _indexed(self, key: str) -> _Indexed:
-        labels = self._store.get(key)
-        wants_weak = self.weak_background and labels.state is AnnotationState.IN_PROGRESS
-        known = self._index.get(key)
-        if known is not None and known.version == labels.version and known.weak_wanted == wants_weak:
-            return known
-        targets = self._channels.to_channels(resized_mask(labels.mask, self._scale))
-        weak = None
-        background = self._channels.background
-        if wants_weak and background is not None:
-            weak = self._stand_ins(key, targets)
-            targets = np.where(weak, np.uint8(background), targets)
-        flat = targets.ravel()
-        counts = np.bincount(flat, minlength=256)[:UNLABELLED]
-        present = [int(channel) for channel in np.flatnonzero(counts)]
-        return _Indexed(
-            version=labels.version,
-            weak_wanted=wants_weak,
-            targets=targets,
-            weak=weak,
-            seeds={channel: _thinned(np.flatnonzero(flat == channel)) for channel in present},
-            counts={channel: int(counts[channel]) for channel in present},
-        )
-
-
-def _thinned(positions: NDArray[np.int64]) -> NDArray[np.int64]:
-    """At most SEEDS_KEPT of them, evenly; a function of the labels alone, so that resumed runs agree."""
-    if len(positions) <= SEEDS_KEPT:
-        return positions
-    return positions[np.linspace(0, len(positions) - 1, SEEDS_KEPT).astype(np.int64)]
 
 
 def _cut(array: NDArray[np.uint8], top: int, left: int, side: int, *, mirror: bool) -> NDArray[np.uint8]:
