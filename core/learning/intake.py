@@ -11,9 +11,9 @@ from torch import Tensor
 from core.annotation.model import ClassList
 from core.learning.data import ChannelMap
 from core.learning.events import Event, Notice
+from core.learning.hold_out import plan_on
 from core.learning.losses import balanced_class_weights
 from core.learning.record import Best
-from core.learning.validation import plan_on
 
 if TYPE_CHECKING:
     from core.learning.state import TrainState

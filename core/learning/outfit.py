@@ -16,6 +16,7 @@ from core.learning.checkpoint import Checkpoint, load_checkpoint
 from core.learning.config import TrainConfig
 from core.learning.data import LabelStore
 from core.learning.events import Event, Notice
+from core.learning.hold_out import Plan, plan_held_out, plan_validation
 from core.learning.instant.pace import paced
 from core.learning.learnable import check_learnable
 from core.learning.predict import choose_device
@@ -23,7 +24,6 @@ from core.learning.preset import resolve
 from core.learning.prior import start_from_shares
 from core.learning.runs import RunFolder
 from core.learning.sensible import check_sensible
-from core.learning.validation import Plan, plan_held_out, plan_validation
 from core.models.network import SegmentationNetwork
 from core.models.normalization import Normalization
 from core.models.registry import build

@@ -1,17 +1,15 @@
 """How good the network is: whole images, averaged weights, one pooled confusion matrix.
 
-Held-out images are those marked done, from five on, or, of ten and more in progress, some of these. Below
-that every label is needed for training, and the score is one on training images and says so. While a run goes
-on it holds out some of the images that are labelled meanwhile, too. Validation may take a limited share of
-the time only: it is held less often where it is slow, and on the first few of the held-out images where these
-are many; the last one of a run is on all of them.
+Which images these are is planned in `hold_out.py`. Validation may take a limited share of the time only: it
+is held less often where it is slow, and on the first few of the held-out images where these are many; the
+last one of a run is on all of them.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -20,21 +18,14 @@ from numpy.typing import NDArray
 from core.errors import FileProblem
 from core.learning.bootstrap import Interval, Units, intervals
 from core.learning.calibration import Calibration, worth_sampling
-from core.learning.config import INSTANT_MODEL, TrainConfig
 from core.learning.counted import CountedImages
 from core.learning.data import ChannelMap, LabelStore
-from core.learning.events import ScoredOn
+from core.learning.hold_out import Plan
 from core.learning.metrics import ConfusionMatrix
 from core.learning.pieces import Stopwatch, drained, with_share
 from core.learning.set_steps import last_set_step
 from core.learning.trust import Trust, trust
-from core.project.split import split
 
-HELD_OUT_SHARE: Final = 0.2
-LATE_FROM: Final = 10
-"""Labelled images from which on some are held out that are in progress, at the start of a run or while it
-goes on: with fewer, every label is needed, and a score on one image would decide too much."""
-TRAINING_IMAGES_SCORED: Final = 8
 TIME_SHARE: Final = 0.15
 """Of the training time, what validation may take at most."""
 ALLOWANCE_S: Final = 3.0
@@ -73,99 +64,6 @@ class PredictsClasses(Protocol):
     def probabilities(self) -> NDArray[np.float16] | None:
         """Of every channel (C, H, W), where they were asked for."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Which images are scored, and what kind of score that is.
-
-    Attributes:
-        waiting: images that training must not see either, and whose labels do not say enough for a score yet.
-    """
-
-    keys: tuple[str, ...]
-    on: ScoredOn
-    waiting: tuple[str, ...] = ()
-
-    @property
-    def held_out(self) -> tuple[str, ...]:
-        """Images training must not see."""
-        return self.keys if self.on == "validation" else self.waiting
-
-
-def plan_validation(store: LabelStore, config: TrainConfig) -> Plan:
-    """Hold out done images, but never the only training image of a class."""
-    if config.network == INSTANT_MODEL:
-        return Plan(store.labelled_keys(), "cross-fit")
-    named = [key for key in config.held_out if key in store]
-    if named and (held_out := _without_only_examples(store, named)):
-        return Plan(held_out, "validation")
-    if config.validation == "auto":
-        _, chosen = split(store.done_keys(), HELD_OUT_SHARE)
-        held_out = _without_only_examples(store, chosen)
-        if held_out:
-            return Plan(held_out, "validation")
-        labelled = store.labelled_keys()
-        if len(labelled) >= LATE_FROM:
-            _, chosen = split(labelled, HELD_OUT_SHARE)
-            held_out = _without_only_examples(store, chosen)
-            if held_out:
-                return plan_held_out(store, held_out, config)
-    return _plan_on_training_images(store)
-
-
-def _plan_on_training_images(store: LabelStore) -> Plan:
-    keys = store.labelled_keys()
-    # Every n-th of the sorted names, so that a sample of a long folder is not its first day.
-    step = max(1, -(-len(keys) // TRAINING_IMAGES_SCORED))
-    return Plan(keys[::step], "training")
-
-
-def plan_held_out(store: LabelStore, kept: Sequence[str], config: TrainConfig) -> Plan:
-    """Hold these images out, and score them as soon as their labels tell two classes apart.
-
-    Until then the score is on training images: on strokes of one class that network would be best which sees
-    it everywhere.
-    """
-    kept = _without_only_examples(store, kept)
-    if sum(store.counts(kept)[index] > 0 for index in store.classes.indices) >= 2:
-        return Plan(kept, "validation")
-    return replace(_plan_on_training_images(store), waiting=kept) if kept else plan_validation(store, config)
-
-
-def plan_on(store: LabelStore, plan: Plan, newcomers: Sequence[str], config: TrainConfig) -> Plan:
-    """The plan of a run that goes on, after labels changed.
-
-    A run that begins with the first two images has none to hold out, and many more are labelled while it
-    goes on. A fifth of them it never learns from, so that there is an honest score.
-
-    Args:
-        store: with the labels as they are now.
-        plan: the run's until now.
-        newcomers: labelled images that the run has not learned from.
-        config: the run's; images that a person chose stay the only ones.
-    """
-    if config.held_out or config.validation != "auto":
-        return plan
-    held_out = [key for key in plan.held_out if key in store and store.get(key).has_labels]
-    labelled = len(store.labelled_keys())
-    wanted = int(HELD_OUT_SHARE * labelled) if labelled >= LATE_FROM else 0
-    held_out += newcomers[: max(0, wanted - len(held_out))]
-    if not held_out:
-        return plan
-    found = plan_held_out(store, sorted(held_out), config)
-    return plan if found.on == plan.on == "training" and found.waiting == plan.waiting else found
-
-
-def _without_only_examples(store: LabelStore, chosen: Sequence[str]) -> tuple[str, ...]:
-    held_out = list(chosen)
-    for index in store.classes.indices:
-        training = [key for key in store.labelled_keys() if key not in held_out]
-        if store.counts(training)[index] == 0:
-            having = [key for key in held_out if store.get(key).counts[index]]
-            if having:
-                held_out.remove(having[0])
-    return tuple(held_out)
 
 
 @dataclass(frozen=True, slots=True)

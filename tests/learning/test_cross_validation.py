@@ -18,9 +18,9 @@ from core.learning.data import LabelStore
 from core.learning.events import Failed, Finished, Notice, StepDone, TrainingStarted
 from core.learning.fold_plan import FoldPlan, cut_short_folds
 from core.learning.folds import FoldLayout, Spread, fold_configs, folds_of
+from core.learning.hold_out import plan_validation
 from core.learning.runs import best_of
 from core.learning.settings_text import configured
-from core.learning.validation import plan_validation
 from core.project.layout import ProjectLayout
 from core.project.project import Project
 from tests import tiny

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from core.annotation.model import UNLABELLED, AnnotationState
 from core.learning.data import ChannelMap
 from core.learning.events import TrainingStarted, Validated
-from core.learning.validation import TIME_SHARE, Plan, Validator, plan_validation
+from core.learning.hold_out import Plan, plan_validation
+from core.learning.validation import TIME_SHARE, Validator
 
 BACKGROUND, DISC, SQUARE = 0, 3, 7
 
