@@ -19,7 +19,7 @@ from core.files import write_atomic
 from core.learning.memory import is_out_of_memory
 
 Checkpoint: TypeAlias = dict[str, Any]
-"""What `TrainState.checkpoint` gives: see there."""
+"""What `core.learning.bundle` makes of a run: see there."""
 
 FORMAT: Final = "maskloop checkpoint 1"
 

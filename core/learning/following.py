@@ -9,6 +9,7 @@ import msgspec
 import torch
 
 from core.errors import DeviceError, MaskloopError, TrainingError, UsageError
+from core.learning.bundle import restore
 from core.learning.config import TrainConfig
 from core.learning.data import LabelStore
 from core.learning.events import Event
@@ -82,7 +83,7 @@ def _taken_over(
         state = TrainState(outfit_of(checkpoint, run, store, config, device), store, _unheard)
         state.team = team
         state.learner.take_place(team.place)
-    state.restore(checkpoint)
+    restore(state, checkpoint)
     return state
 
 

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from core.errors import StorageError, TrainingError
+from core.learning.bundle import bundle
 from core.learning.checkpoint import load_checkpoint, save_checkpoint
 from core.learning.events import Notice
 from core.learning.header import WeightsHeader
@@ -88,7 +89,7 @@ class Safekeeping:
             except StorageError as error:
                 errors.append(error)
         try:
-            save_checkpoint(state.run.last_checkpoint, state.checkpoint())
+            save_checkpoint(state.run.last_checkpoint, bundle(state))
             state.progress.saved(step=state.step, best=best, held_out=state.validator.plan.held_out)
         except StorageError as error:
             errors.append(error)

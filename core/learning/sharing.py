@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from core.errors import TrainingError, UsageError
+from core.learning.bundle import bundle
 from core.learning.team import Order
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def share_state(state: TrainState) -> None:
             "run": str(state.run.path),
             "labels": state.store.digest(),
             "device": state.device.type,
-            "checkpoint": state.checkpoint(),
+            "checkpoint": bundle(state),
         },
     )
     state.labels_told, state.cuts_told = state.store.revision, state.learner.plateau.cuts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from core.errors import TrainingError
+from core.learning.bundle import restore
 from core.learning.calibration import Calibration
-from core.learning.checkpoint import Checkpoint
 from core.learning.clock import Clock
 from core.learning.config import TrainConfig
 from core.learning.data import ChannelMap, LabelStore
@@ -52,6 +52,7 @@ class TrainState:
         channels: what the network's outputs mean; fixed for the run.
         step: optimizer steps done. step_s: seconds the last one took.
         share_done: of the run, before the present step.
+        budget: what is left of `whole_budget` when what the end of the run needs is set aside.
         resumed_step: where a resumed run went on from; None for a new one.
         keeping: saves it, and goes back to what was saved.
         randomness: what the network drops; nothing else draws from it.
@@ -72,7 +73,7 @@ class TrainState:
         self.record = RunRecord(outfit.run, classes.names)
         self.learner = Learner(config, outfit.network, device, pretrained=outfit.pretrained)
         self.channels = ChannelMap(classes)
-        self.budget = self._whole_budget = outfit.budget
+        self.budget = self.whole_budget = outfit.budget
         self.batch = config.batch
         self.scale = config.image_scale
         self.validator = Validator(store, self.channels, plan, config.validate_every_s, outfit.budget.seconds)
@@ -147,7 +148,7 @@ class TrainState:
             return state
         outfit, checkpoint = outfit_resumed(run_dir, store, config)
         state = cls(outfit, store, notify)
-        state.restore(checkpoint)
+        restore(state, checkpoint)
         outfit.run.forget_metrics_after(state.step)
         return state
 
@@ -169,7 +170,7 @@ class TrainState:
     @property
     def given_s(self) -> float | None:
         """Training time it was given in all, what is set aside of it included; None: no limit."""
-        return self._whole_budget.seconds
+        return self.whole_budget.seconds
 
     def classes_renamed(self) -> None:
         """Scores that are kept and told get the names that the classes have now."""
@@ -351,48 +352,6 @@ class TrainState:
             self.tally = Tally(self.device)
             self._intake.begin_anew()
         return Notice(text=text, level="warning")
-
-    # --- checkpoints ---------------------------------------------------------------------------------------
-
-    def checkpoint(self) -> Checkpoint:
-        """Everything `resume` needs beside config.json: tensors, numbers and texts."""
-        with self.randomness.own():
-            learner = self.learner.state()
-        return {
-            "step": self.step,
-            "seconds": self.clock.seconds,
-            "budget": [self._whole_budget.steps, self._whole_budget.seconds],
-            "learner": learner,
-            "sampler": self.sampler.state(),
-            "classes": [c.index for c in self.channels.classes],
-            "held_out": list(self.validator.plan.held_out),
-            "validation_few": self.validator.few,
-            "scored_step": self.validator.scored_step,
-            "best": self.best.state(),
-            "calibration": None if self.calibration is None else list(astuple(self.calibration)),
-            "progress": self.progress.state(),
-        }
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from what `checkpoint` gave. Raises WeightsFileError where it does not fit."""
-        self.step = self.resumed_step = checkpoint["step"]
-        self.clock = Clock(checkpoint["seconds"])
-        with self.randomness.own():
-            self.learner.restore(checkpoint["learner"], self.run.last_checkpoint)
-        self.sampler.restore(checkpoint["sampler"])
-        self.sampler.crop = self.learner.load.crop
-        best = Best(**checkpoint["best"])
-        self.best = best if best.saved else Best()  # the weights of that score never got to disk
-        self.classes_renamed()
-        calibration = checkpoint.get("calibration")  # older runs have none
-        self.calibration = None if calibration is None else Calibration(*calibration)
-        if "progress" in checkpoint and (text := self.progress.restore(checkpoint["progress"])):
-            self.notify(Notice(text=text))
-        self.validator.few = checkpoint["validation_few"]
-        self.validator.scored_step = checkpoint.get("scored_step", 0)  # older runs have none
-        self.validator.start_at(self.clock.seconds)
-        self.keeping.restored()
-        self.reported()
 
 
 def device_name(device: torch.device) -> str:
