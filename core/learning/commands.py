@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from core.annotation.model import AnnotationState, ClassList
+from core.images.upright import Box
 from core.learning.config import TrainConfig
 from core.learning.folder_job import PredictionJob
 from core.learning.packed_mask import PackedMask
@@ -87,11 +88,16 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """Keep this image's prediction fresh: at once, then about every second while training; None ends it."""
+    """Keep this image's prediction fresh: at once, then about every second while training; None ends it.
+
+    `view` is the part of it that is on the screen, x0, y0, x1, y1 in its pixels: of a large image that part
+    is predicted first, of a huge one nothing else. None: all of it, or not known.
+    """
 
     key: str | None
     image_path: str | None = None
     revision: int = 0
+    view: Box | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
