@@ -89,22 +89,17 @@ class PixelSample:
             probabilities: (C, H, W) at temperature 1.
             truth: (H, W) uint8 channels, UNLABELLED where nothing is known.
         """
-        rows, columns = self._chosen(truth)
+        rows, columns = self.places(truth)
         chances = probabilities[:, rows, columns].astype(np.float32)
-        self._keep(np.log(chances + np.float32(_FLOOR)), truth[rows, columns])
-
-    def add_logits(self, logits: NDArray[np.floating], truth: NDArray[np.uint8]) -> None:
-        """As `add`, from logits (C, H, W), up to a constant of each pixel."""
-        rows, columns = self._chosen(truth)
-        self._keep(logits[:, rows, columns].astype(np.float32), truth[rows, columns])
+        self.keep(np.log(chances + np.float32(_FLOOR)), truth[rows, columns])
 
     def clear(self) -> None:
         """Forget all."""
         self._logits.clear()
         self._truths.clear()
 
-    def _chosen(self, truth: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Rows and columns of some labelled pixels."""
+    def places(self, truth: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows and columns of the labelled pixels that are drawn from the next image."""
         labelled = np.flatnonzero(truth.ravel() != UNLABELLED)
         if len(labelled) > PIXELS_PER_IMAGE:
             rng = np.random.default_rng(len(self._truths))
@@ -112,8 +107,8 @@ class PixelSample:
         rows, columns = np.unravel_index(labelled, truth.shape)
         return rows, columns
 
-    def _keep(self, logits: NDArray[np.float32], truth: NDArray[np.uint8]) -> None:
-        """Logits (C, N) and channels (N,)."""
+    def keep(self, logits: NDArray[np.float32], truth: NDArray[np.uint8]) -> None:
+        """What was drawn from an image: logits (C, N), up to a constant of each pixel, and channels (N,)."""
         if len(truth):
             self._logits.append(logits.T)
             self._truths.append(truth.astype(np.intp))

@@ -14,9 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
-from core.errors import FileProblem, MaskloopError, TrainingError
+from core.errors import MaskloopError, TrainingError
+from core.learning.best_share import best_share
 from core.learning.calibration import Calibration
 from core.learning.config import FOREST_MODEL, INSTANT_MODEL
 from core.learning.counted import CountedImages
@@ -40,16 +39,6 @@ from core.models.registry import model_spec
 
 FITTING: Final = "fitting the instant learner"
 CROSS_FITTING: Final = "scoring it on images that were left out"
-SHARES: Final = (0, 25, 50, 75, 100)
-"""Of the instant learner in a blend, percent."""
-UNJUDGED_SHARE: Final = 50
-"""Where no image is held out. On 68 test images of ultrasound, shares from 30 to 70 were within 0.005."""
-CLEARLY_BETTER: Final = 0.07
-"""Of mIoU, by the root of how many images it is tried on: what another share must be ahead of the even one.
-These images chose the deep network's best weights as well, and so flatter it: on 13 nerve images a quarter
-was ahead by less, on 68 others the even share was. Two images tell next to nothing."""
-MOST_JUDGED: Final = 24
-"""Held-out images on which shares are compared."""
 ALONE_SHARE: Final = 0.7
 """Of a time budget, what looking and fitting may take where the instant learner is alone; it is scored in the
 rest."""
@@ -216,7 +205,7 @@ def _joined(state: TrainState, learner: InstantLearner) -> Iterator[Event]:
         return
     try:
         deep, header = _deep_weights(state)
-        share, score = yield from _best_share(state, learner, Predictor(deep, header, state.device))
+        share, score = yield from best_share(state, learner, Predictor(deep, header, state.device))
         if not share:
             yield Notice(text=f"kept: {model_spec(deep.architecture).title} alone, which scored best")
             return
@@ -294,41 +283,3 @@ def _header(
         temperature=1.0 if calibration is None else calibration.temperature,
         data_digest=state.store.digest(),
     )
-
-
-def _best_share(
-    state: TrainState, learner: InstantLearner, deep: Predictor
-) -> Generator[Event, None, tuple[int, Score | None]]:
-    """The best share of the instant learner, and its score; without held-out images UNJUDGED_SHARE."""
-    held_out = [key for key in state.validator.plan.held_out if key in state.store]
-    if not state.step:
-        return 100, None  # there was no time for the deep one
-    if not held_out:
-        return UNJUDGED_SHARE, None
-    step = max(1, -(-len(held_out) // MOST_JUDGED))
-    counted = {share: CountedImages(len(state.channels.classes)) for share in SHARES}
-    for number, key in enumerate(held_out[::step]):
-        text = "comparing both learners on held-out images"
-        yield Notice(text=text, progress=number * step / len(held_out))
-        try:
-            slow = deep.predict(state.store.pixels(key), probabilities=True).probabilities
-            quick = learner.predict(learner.features(key), probabilities=True).probabilities
-        except FileProblem as problem:
-            state.validator.problems.append(problem)
-            continue
-        assert slow is not None
-        assert quick is not None
-        labels = state.store.get(key)
-        truth = state.channels.to_channels(labels.mask)
-        slow_log, quick_log = (np.log(p.astype(np.float32) + 1e-6) for p in (slow, quick))
-        for share, images in counted.items():
-            mixed = (1.0 - share / 100) * slow_log + share / 100 * quick_log  # (C, H, W)
-            images.update(truth, mixed.argmax(axis=0).astype(np.uint8), key=key, digest=labels.digest)
-            images.judged.add_logits(mixed, truth)
-    if not len(counted[UNJUDGED_SHARE]):
-        return UNJUDGED_SHARE, None
-    miou = {share: images.confusion.miou() or 0.0 for share, images in counted.items()}
-    best = max(SHARES, key=lambda share: miou[share])
-    if miou[best] - miou[UNJUDGED_SHARE] < CLEARLY_BETTER / len(counted[UNJUDGED_SHARE]) ** 0.5:
-        best = UNJUDGED_SHARE
-    return best, Score.of(counted[best], state.channels.classes.names)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from core.images.reader import read_image
-from core.learning import joint
+from core.learning import best_share, calibration, joint
 from core.learning.events import Finished, Notice, TrainingStarted, Validated
 from core.learning.header import read_header
 from core.learning.instant import crossfit, head, learner, points, setup
 from core.learning.joint import events_of
-from core.learning.predict import open_predictor
+from core.learning.predict import Predictor, open_predictor
 
 DISC, SQUARE = 3, 7
 
@@ -100,3 +100,39 @@ def test_scoring_the_instant_learner_lets_others_have_their_turn(
     assert len(shares) > 15
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
+
+
+@pytest.mark.usefixtures("_plain_encoder")
+def test_comparing_both_learners_lets_others_have_their_turn(
+    world, start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(best_share, "REPORT_S", 0.0)
+    monkeypatch.setattr(best_share, "_VALUES_AT_ONCE", 3 * 96 * 24)  # a picture of 72 rows in three parts
+    world.put_done(*range(1, 8))
+    state = start(steps=5, join_instant=True, validation="auto")
+    events = list(events_of(state))
+    shares = [e.progress for e in events if isinstance(e, Notice) and e.text == best_share.COMPARING]
+    assert len(shares) > 3 * len(state.validator.plan.held_out)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+@pytest.mark.usefixtures("_plain_encoder")
+def test_probabilities_of_a_huge_image_are_never_held_as_a_whole(
+    world, start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "MOST_PIXELS", 72 * 96 - 1)
+    asked = []
+    predicting = Predictor.predicting
+
+    def noted(self, image, *, probabilities=False):
+        asked.append(probabilities)
+        return predicting(self, image, probabilities=probabilities)
+
+    monkeypatch.setattr(Predictor, "predicting", noted)
+    world.put_done(*range(1, 8))
+    events = list(events_of(start(steps=5, join_instant=True, validation="auto")))
+    assert asked
+    assert not any(asked)
+    kept = [event.text for event in events if isinstance(event, Notice) and "kept" in event.text]
+    assert kept == ["kept: 50 % instant learner, 50 % U-Net"]
