@@ -98,7 +98,10 @@ GROUPS: Final[tuple[tuple[str, tuple[FieldSpec, ...]], ...]] = (
         F("auxiliary", "Terms of the network", "Factor on what a network is trained on beside its scores: "
           "auxiliary heads, edges. 0 leaves them out.", "number"),
         F("border_weight", "Borders", "How much more the background between two objects counts where they "
-          "nearly touch; U-Net's authors took 10. 0 is off.", "number"),
+          "nearly touch; U-Net's authors took 10. 0 is off. An object is a polygon, or a group of them.",
+          "number"),
+        F("border_sigma", "Width of borders", "Over how many pixels of the scaled image that fades.",
+          "number"),
     )),
     ("Classes and labels", (
         F("class_weights", "Class weights", "How much more a pixel of a rare class counts in the loss.",

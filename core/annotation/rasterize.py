@@ -84,7 +84,7 @@ def shape_mask(shape: Shape, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def draw_shape(canvas: Image.Image, shape: Shape, value: int, *, top: int = 0) -> None:
-    """Paint one shape onto an "L" image in place, whose first row is row `top` of the whole image.
+    """Paint one shape onto an "L" or "I" image in place, whose first row is row `top` of the whole image.
 
     What lies outside is cut off.
     """

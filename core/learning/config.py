@@ -54,7 +54,8 @@ class TrainConfig:
         auxiliary: factor on the terms that a network has beside its scores (auxiliary heads, edges); 0 leaves
             them out.
         border_weight: how much more background between two objects counts where they nearly touch (U-Net's
-            w0; 10 in the paper); 0 is off.
+            w0); 0 is off; None: the paper's 10 for "unet_paper", off for all others.
+        border_sigma: pixels at training scale over which that weight fades (U-Net's sigma).
         class_weights: how much more a pixel of a rare class counts in cross-entropy: not at all, by the root
             of its rarity, or in full (median-frequency balancing); at most `class_weight_cap`.
         rare_crops: share of the crops that are cut where learning lags: around fresh corrections and rare
@@ -100,7 +101,8 @@ class TrainConfig:
     focal_gamma: float = 2.0
     tversky_beta: float = 0.7
     auxiliary: float = 1.0
-    border_weight: float = 0.0
+    border_weight: float | None = None
+    border_sigma: float = 5.0
     class_weights: ClassWeighting = "inverse_sqrt"
     class_weight_cap: float = 5.0
     rare_crops: float = 0.5

@@ -27,6 +27,7 @@ from core.errors import MaskFileError
 from core.images.pyramid import is_huge
 from core.images.reader import image_size, read_image
 from core.images.rows import PixelRows, ReducedRows, open_rows
+from core.learning.drawn_shapes import DrawnShapes
 from core.learning.laid_out import gathered, laid_out
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class LabelStore:
     Attributes:
         classes: the project's.
         revision: grows by one with every change of labels or classes.
+        drawn: the shapes behind the masks; None where there are only masks.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class LabelStore:
         """`folder`: for the pixels of huge images; by default where the system keeps temporary files."""
         self.classes = classes
         self.revision = 0
+        self.drawn: DrawnShapes | None = None
         self._labels: dict[str, ImageLabels] = {}
         self._pixels = _PixelCache(pixel_budget_bytes)
         self._laid_out = _PixelCache(DISK_BUDGET_BYTES)
@@ -120,6 +123,7 @@ class LabelStore:
     def from_project(cls, project: Project) -> LabelStore:
         """Everything the project has labels for. Files with problems are in `project.problems`."""
         store = cls(project.classes, folder=project.layout.cache)
+        store.drawn = DrawnShapes(project)
         for labelled in project.labelled():
             entry = labelled.entry
             store.put(entry.key, entry.image_path, labelled.mask, labelled.annotation.state)

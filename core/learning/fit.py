@@ -131,7 +131,7 @@ def _learn(state: TrainState) -> None:
         crops = learner.crops(piece)
         with learner.autocast(), team.shared_statistics():
             output = learner.network.training_output(learner.normalize(crops.pixels))
-        borders = None if crops.borders is None else state.config.border_weight * crops.borders
+        borders = None if crops.borders is None else (state.config.border_weight or 0.0) * crops.borders
         truth = Truth.of(crops.targets, crops.weights, state.class_weights, borders)
         terms = learner.network.loss_terms(output, truth) if learner.recipe.auxiliary else None
         sums = loss_sums(output.logits, truth, learner.recipe, terms)

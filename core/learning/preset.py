@@ -32,6 +32,8 @@ NARROWEST: Final = 16.0
 MEASURED_IMAGES: Final = 24
 UNNORMALIZED_RATES: Final = {"FCN": 0.3, "DilatedNet": 0.3, "unet_paper": 0.3}
 """Learning rates of families, or networks, without normalisation layers, as a share of the preset's."""
+BORDER_WEIGHTS: Final = {"unet_paper": 10.0}
+"""Weight of background between objects where they nearly touch, of networks whose paper has one."""
 OPTIMIZER_RATES: Final[dict[Optimizer, float]] = {"adamw": 1.0, "sgd": 10.0, "rmsprop": 1.0}
 """Rates that do about the same, as multiples of AdamW's: SGD's steps are as long as the gradients are."""
 DEAREST_STEP: Final = 2.2
@@ -67,7 +69,7 @@ RECIPES: Final[dict[tuple[str, Preset], Recipe]] = {
 
 
 def resolve(config: TrainConfig, device: Device, store: LabelStore) -> TrainConfig:
-    """Fill in what is left to the preset: model, crop, batch, lr, image_scale, coarse_share."""
+    """Fill in what is left to the preset: model, crop, batch, lr, image_scale, coarse_share, border_weight."""
     filled, view = without_images(config, device)
     if filled.image_scale is not None:
         return filled
@@ -91,6 +93,9 @@ def without_images(config: TrainConfig, device: Device) -> tuple[TrainConfig, fl
         batch=recipe.batch if config.batch is None else config.batch,
         lr=recipe.lr * usual_rate(config, spec) if config.lr is None else config.lr,
         coarse_share=coarse_share if config.coarse_share is None else config.coarse_share,
+        border_weight=BORDER_WEIGHTS.get(spec.name, 0.0)
+        if config.border_weight is None
+        else config.border_weight,
     )
     return filled, recipe.view
 

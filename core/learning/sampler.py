@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from core.annotation.model import UNLABELLED
 from core.errors import FileProblem
 from core.images.reader import HUGE_PIXELS
-from core.learning.border_weights import border_strengths
+from core.learning.border_weights import BorderMaps
 from core.learning.corrections import RARE, REPLAY, Correction, Corrections, Losses
 from core.learning.data import ChannelMap, LabelStore
 from core.learning.indexed_labels import IndexedImage, class_pixels, indexed
@@ -94,7 +94,7 @@ class CropSampler:
         crop: side of the crops, training pixels.
         margin: side of the windows, as a multiple of the crop's.
         rare_crops: share of the seeds that go where learning lags.
-        borders: windows tell where objects nearly touch.
+        borders: windows tell where objects nearly touch; None: they do not.
 
     Attributes:
         weak_background: whether undrawn pixels stand in for background at present.
@@ -114,7 +114,7 @@ class CropSampler:
         seed: int,
         weak_background: bool,
         rare_crops: float = 0.5,
-        borders: bool = False,
+        borders: BorderMaps | None = None,
     ) -> None:
         self.crop = crop
         self.margin = margin
@@ -123,7 +123,7 @@ class CropSampler:
         self._scale = scale
         self._weak_allowed = weak_background
         self._rare_crops = rare_crops
-        self._borders: dict[str, tuple[IndexedImage, NDArray[np.uint8]]] | None = {} if borders else None
+        self._borders = borders
         self._rng = np.random.default_rng(seed)
         self._known = {key: store.get(key).digest for key in keys}
         self.corrections = Corrections()
@@ -208,25 +208,23 @@ class CropSampler:
             targets[n] = _cut(image.targets, top, left, side, mirror=False)
             if weak is not None and image.weak is not None:
                 weak[n] = _cut(image.weak.view(np.uint8), top, left, side, mirror=False) == 1
-            if borders is not None:
-                borders[n] = self._border_window(seed.key, top, left, side)
+            if borders is not None and self._borders is not None:
+                borders[n] = self._border_window(self._borders, seed.key, top, left, side)
             seeds[n] = seed.x + 0.5 - (left + side / 2), seed.y + 0.5 - (top + side / 2)
             seed_targets[n] = seed.channel
         keys, drawn_for = (tuple(seed.key for seed in chosen), tuple(seed.drawn_for for seed in chosen))
         return Windows(pixels, targets, weak, seeds, seed_targets, keys, drawn_for, borders)
 
-    def _border_window(self, key: str, top: int, left: int, side: int) -> NDArray[np.uint8]:
-        """Strengths of borders in a window; those of an image are found once, as long as its labels stay."""
+    def _border_window(
+        self, borders: BorderMaps, key: str, top: int, left: int, side: int
+    ) -> NDArray[np.uint8]:
+        """Strengths of borders in a window; of a huge image only of the window."""
         image, background = self._index[key], self._channels.background
-        if background is None or self._borders is None:
-            return np.zeros((side, side), np.uint8)
+        targets = _cut(image.targets, top, left, side, mirror=False)
         if image.targets.size > HUGE_PIXELS:
-            return border_strengths(_cut(image.targets, top, left, side, mirror=False), background)
-        known = self._borders.get(key)
-        if known is None or known[0] is not image:
-            known = self._borders[key] = image, border_strengths(image.targets, background)
-        cut = _cut(known[1], top, left, side, mirror=False)
-        return np.where(_cut(image.targets, top, left, side, mirror=False) == background, cut, 0)
+            return borders.of_part(targets)
+        cut = _cut(borders.of(key, image.targets), top, left, side, mirror=False)
+        return np.where(targets == background, cut, 0)
 
     def state(self) -> dict[str, str]:
         """What a checkpoint needs to draw the same windows again."""

@@ -53,6 +53,7 @@ RANGES: Final = {
     "tversky_beta": Range(0, 1),
     "auxiliary": Range(0, 100),
     "border_weight": Range(0, 1000),
+    "border_sigma": Range(0.1, 100),
     "momentum": Range(0, 0.9999),
     "class_weight_cap": Range(1),
     "rare_crops": Range(0, 1),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from core.errors import TrainingError
+from core.learning.border_weights import BorderMaps
 from core.learning.bundle import restore
 from core.learning.calibration import Calibration
 from core.learning.clock import Clock
@@ -90,7 +91,9 @@ class TrainState:
             seed=config.seed,
             weak_background=config.weak_background > 0,
             rare_crops=config.rare_crops,
-            borders=config.border_weight > 0,
+            borders=BorderMaps(store, self.channels, sigma=config.border_sigma)
+            if config.border_weight
+            else None,
         )
         self.sampler.hold_out(plan.held_out)
         self.tally = Tally(device)

@@ -28,7 +28,9 @@ def test_the_preset_fills_in_what_was_left_open(world) -> None:
 
 def test_what_a_person_chose_stays(world) -> None:
     world.put_done(1)
-    chosen = TrainConfig(model="fcn8s", crop=96, batch=3, lr=0.5, image_scale=0.7, coarse_share=0.6)
+    chosen = TrainConfig(
+        model="fcn8s", crop=96, batch=3, lr=0.5, image_scale=0.7, coarse_share=0.6, border_weight=2.0
+    )
     assert resolve(chosen, "cuda", world.store) == chosen
 
 
