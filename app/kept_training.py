@@ -12,7 +12,9 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
+from core.errors import UsageError
 from core.learning.config import DeviceChoice, TrainConfig
+from core.models.registry import Option, model_spec
 
 log = logging.getLogger(__name__)
 
@@ -41,4 +43,15 @@ def restored(values: object, device: DeviceChoice = "auto") -> TrainConfig:
             config = replace(config, **{name: msgspec.convert(value, hints[name])})
         except msgspec.ValidationError as error:
             log.info("project.json: the training setting %s: %s", name, error)
-    return config
+    return _with_known_options(config)
+
+
+def _with_known_options(config: TrainConfig) -> TrainConfig:
+    """Without options that the network does not have, or not so."""
+    known: list[tuple[str, Option]] = []
+    for name, value in config.model_options:
+        try:
+            known.append((name, model_spec(config.network).checked_options({name: value})[name]))
+        except UsageError as error:
+            log.info("project.json: an option of the network: %s", error)
+    return replace(config, model_options=tuple(known))

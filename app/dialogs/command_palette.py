@@ -6,50 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from PySide6.QtCore import (
-    QEvent,
-    QModelIndex,
-    QObject,
-    QPersistentModelIndex,
-    QPoint,
-    QRect,
-    QRectF,
-    QSize,
-    Qt,
-)
-from PySide6.QtGui import (
-    QAction,
-    QColor,
-    QFont,
-    QKeyEvent,
-    QKeySequence,
-    QPainter,
-    QStandardItem,
-    QStandardItemModel,
-)
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QDialog,
-    QFrame,
-    QHBoxLayout,
-    QLineEdit,
-    QListView,
-    QMenu,
-    QStyle,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QAction, QColor, QFont, QKeySequence, QPainter, QStandardItem
+from PySide6.QtWidgets import QMenu, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from app.dialogs.popups import fit_to_content
-from app.panels.parts import IconLabel, hairline, label
+from app.dialogs.search_popup import ModelIndex, SearchPopup
 from app.theme import SPACE, tokens
 
-_INDEX = QModelIndex | QPersistentModelIndex
 _WIDTH: Final = 560
 _ROW_HEIGHT: Final = 34
-_MAX_ROWS: Final = 9
 _MatchRole: Final = Qt.ItemDataRole.UserRole
 
 
@@ -150,10 +115,10 @@ def menu_title(action: QAction) -> str:
 class _RowDelegate(QStyledItemDelegate):
     """Icon, title with the typed letters marked, menu, keys."""
 
-    def sizeHint(self, option: QStyleOptionViewItem, index: _INDEX) -> QSize:
+    def sizeHint(self, option: QStyleOptionViewItem, index: ModelIndex) -> QSize:
         return QSize(200, _ROW_HEIGHT)
 
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _INDEX) -> None:
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: ModelIndex) -> None:
         theme = tokens()
         match: Match = index.data(_MatchRole)
         enabled = match.action.isEnabled()
@@ -219,60 +184,31 @@ class _RowDelegate(QStyledItemDelegate):
         return x - SPACE
 
 
-class CommandPalette(QDialog):
+class CommandPalette(SearchPopup):
     """A field over a list of actions. Enter runs the marked one; Esc or a click elsewhere closes."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent, Qt.WindowType.Popup)
-        self.setWindowTitle("Find an action")
-        self.setAttribute(Qt.WidgetAttribute.WA_TranslucentBackground)
-        self.setFixedWidth(_WIDTH)
+        super().__init__(
+            "Find an action",
+            hint="Find an action",
+            nothing="No action has these letters.",
+            width=_WIDTH,
+            row_height=_ROW_HEIGHT,
+            parent=parent,
+        )
         self._actions: list[QAction] = []
-        self._model = QStandardItemModel(self)
-        self.field = QLineEdit()
-        self.field.setProperty("kind", "bare")
-        self.field.setPlaceholderText("Find an action")
-        self.field.installEventFilter(self)
-        self.list = QListView()
-        self.list.setModel(self._model)
-        self.list.setItemDelegate(_RowDelegate(self.list))
-        self.list.setUniformItemSizes(True)
-        self.list.setMouseTracking(True)
-        self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._nothing = label("No action has these letters.", "muted")
-        self._nothing.setContentsMargins(SPACE * 2, SPACE, SPACE * 2, SPACE)
-        frame = QFrame()
-        frame.setProperty("kind", "floating")
-        head = QHBoxLayout()
-        head.setContentsMargins(SPACE * 3 // 2, SPACE, SPACE * 3 // 2, SPACE)
-        head.setSpacing(SPACE // 2)
-        head.addWidget(IconLabel("search"))
-        head.addWidget(self.field, 1)
-        inner = QVBoxLayout(frame)
-        inner.setContentsMargins(1, 1, 1, SPACE // 2)
-        inner.setSpacing(SPACE // 2)
-        inner.addLayout(head)
-        inner.addWidget(hairline())
-        inner.addWidget(self.list)
-        inner.addWidget(self._nothing)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(frame)
-        self.field.textChanged.connect(self._fill)
-        self.list.clicked.connect(self._on_clicked)
+        self.set_rows_drawn_by(_RowDelegate(self.list))
 
     @property
     def titles(self) -> list[str]:
         """Titles on offer, best first."""
-        return [self._match(row).title for row in range(self._model.rowCount())]
+        return [self._match(row).title for row in range(self.model.rowCount())]
 
     def open_with(self, actions: Sequence[QAction]) -> None:
         """Open over the upper part of the parent window, offering these actions."""
         self._actions = list(actions)
         self.field.clear()
-        self._fill("")
+        self.refill("")
         parent = self.parentWidget()
         if parent is not None:
             window = parent.window()
@@ -283,59 +219,22 @@ class CommandPalette(QDialog):
         self.show()
         self.field.setFocus()
 
-    def _fill(self, typed: str) -> None:
-        self._model.clear()
+    def fill(self, typed: str) -> None:
+        """Actions that fit."""
         for match in matches(self._actions, typed):
             item = QStandardItem(match.title)
             item.setData(match, _MatchRole)
             item.setEnabled(match.action.isEnabled())
-            self._model.appendRow(item)
-        count = self._model.rowCount()
-        self.list.setFixedHeight(max(1, min(count, _MAX_ROWS)) * _ROW_HEIGHT + 2)
-        self.list.setVisible(count > 0)
-        self._nothing.setVisible(count == 0)
-        self._mark(0)
-        fit_to_content(self)
+            self.model.appendRow(item)
 
-    def _mark(self, row: int) -> None:
-        if self._model.rowCount():
-            self.list.setCurrentIndex(self._model.index(row % self._model.rowCount(), 0))
-
-    def _match(self, row: int) -> Match:
-        match: Match = self._model.index(row, 0).data(_MatchRole)
-        return match
-
-    def _on_clicked(self, index: QModelIndex) -> None:
-        self._run(index.row())
-
-    def _run(self, row: int) -> None:
-        if not 0 <= row < self._model.rowCount():
-            return
+    def take(self, row: int) -> None:
+        """Run the action, if it can run now."""
         action = self._match(row).action
         if action.isEnabled():
             # Closed first: the action may open a window of its own.
             self.accept()
             action.trigger()
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Arrows and pages move the mark, Enter runs, while the field keeps the keyboard."""
-        if watched is not self.field or not isinstance(event, QKeyEvent):
-            return False
-        if event.type() != QEvent.Type.KeyPress:
-            return False
-        row = self.list.currentIndex().row()
-        last = self._model.rowCount() - 1
-        match event.key():
-            case Qt.Key.Key_Down:
-                self._mark(row + 1)
-            case Qt.Key.Key_Up:
-                self._mark(row - 1)
-            case Qt.Key.Key_PageDown:
-                self._mark(min(last, row + _MAX_ROWS))
-            case Qt.Key.Key_PageUp:
-                self._mark(max(0, row - _MAX_ROWS))
-            case Qt.Key.Key_Return | Qt.Key.Key_Enter:
-                self._run(row)
-            case _:
-                return False
-        return True
+    def _match(self, row: int) -> Match:
+        match: Match = self.model.index(row, 0).data(_MatchRole)
+        return match

@@ -11,7 +11,7 @@ from core.learning.config import TrainConfig
 from core.learning.sensible import check_sensible
 
 Value: TypeAlias = int | float | bool | str | None
-Kind: TypeAlias = Literal["whole", "number", "switch", "choice"]
+Kind: TypeAlias = Literal["whole", "number", "switch", "choice", "count"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +19,10 @@ class FieldSpec:
     """One setting.
 
     Attributes:
-        name: of the field of `TrainConfig`.
+        name: of the field of `TrainConfig`, or of the network's option.
         title: for people. explanation: a sentence or two.
         kind: how it is edited; "whole" and "number" may be empty, which is the default.
+        default: what a new configuration has. least, most: of a "count".
         choices: of a "choice": value and title.
         empty: what an empty field stands for where the default is None; "" where the preset decides.
     """
@@ -30,11 +31,31 @@ class FieldSpec:
     title: str
     explanation: str
     kind: Kind
-    choices: tuple[tuple[str, str], ...] = ()
+    choices: tuple[tuple[Value, str], ...] = ()
     empty: str = ""
+    default: Value = None
+    least: int = 0
+    most: int = 0
 
 
-F = FieldSpec
+_DEFAULTS: Final[Mapping[str, Value]] = {
+    field.name: field.default for field in fields(TrainConfig) if field.default is not MISSING
+}
+
+
+def F(
+    name: str,
+    title: str,
+    explanation: str,
+    kind: Kind,
+    choices: tuple[tuple[str, str], ...] = (),
+    *,
+    empty: str = "",
+) -> FieldSpec:
+    """A field of `TrainConfig`, with its default."""
+    return FieldSpec(name, title, explanation, kind, choices, empty, _DEFAULTS[name])
+
+
 GROUPS: Final[tuple[tuple[str, tuple[FieldSpec, ...]], ...]] = (
     ("What a step sees", (
         F("crop", "Crop", "Side of the square pieces the network learns from, in pixels of the scaled "
@@ -139,24 +160,18 @@ GROUPS: Final[tuple[tuple[str, tuple[FieldSpec, ...]], ...]] = (
 )  # fmt: skip
 
 FIELDS: Final = {spec.name: spec for _, group in GROUPS for spec in group}
-_DEFAULTS: Final[Mapping[str, Value]] = {
-    field.name: field.default for field in fields(TrainConfig) if field.default is not MISSING
-}
-
-
-def default_of(name: str) -> Value:
-    """What a new configuration has."""
-    return _DEFAULTS[name]
 
 
 def changed(config: TrainConfig) -> dict[str, Value]:
     """The settings that are a person's own."""
-    return {name: getattr(config, name) for name in FIELDS if getattr(config, name) != default_of(name)}
+    values = {name: getattr(config, name) for name in FIELDS}
+    return {name: value for name, value in values.items() if value != FIELDS[name].default}
 
 
 def back_to_preset(config: TrainConfig) -> TrainConfig:
-    """The configuration with all these settings as they are by default."""
-    return replace(config, **{name: default_of(name) for name in FIELDS})  # type: ignore[arg-type]
+    """The configuration with all these settings, and the network's options, as they are by default."""
+    usual = {name: spec.default for name, spec in FIELDS.items()}
+    return replace(config, model_options=(), **usual)  # type: ignore[arg-type]
 
 
 def read(spec: FieldSpec, text: str) -> Value:
@@ -167,7 +182,7 @@ def read(spec: FieldSpec, text: str) -> Value:
     """
     text = text.strip().replace(",", ".")
     if not text:
-        return default_of(spec.name)
+        return spec.default
     try:
         value: Value = int(text) if spec.kind == "whole" else float(text)
     except ValueError:

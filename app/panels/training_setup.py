@@ -8,32 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QAction, QActionGroup, QPaintEvent, QStandardItemModel
+from PySide6.QtGui import QAction, QActionGroup, QStandardItemModel
 from PySide6.QtWidgets import (
-    QComboBox,
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QMenu,
-    QSizePolicy,
-    QStyle,
-    QStyleOptionComboBox,
-    QStylePainter,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from app.kept_training import USUAL
+from app.panels.combos import ElidedComboBox, EncoderCombo, dressed
+from app.panels.network_words import about_network, provenance, short_title
+from app.panels.option_fields import own_options, problem_of, title_of
 from app.panels.parts import ElidedLabel, IconButton
-from app.panels.tips import WrappedTip
 from app.panels.training_fields import FIELDS, back_to_preset, changed
 from app.panels.training_footer import COUNTED
 from app.theme import SPACE
 from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, Preset, TrainConfig
 from core.learning.preset import PROMISES, promise, without_images
-from core.models.catalog.about import ABOUT
-from core.models.specs import EncoderSpec, ModelSpec
+from core.models.specs import EncoderSpec, ModelSpec, Option
 
 if TYPE_CHECKING:
     from app.dialogs.training_settings import TrainingSettingsDialog
@@ -76,13 +72,15 @@ class TrainingSetup(QWidget):
         self._specs: dict[str, ModelSpec] = {}
         self._encoders: dict[str, EncoderSpec] = {}
         self._weights = "default"
+        self._options: dict[str, tuple[tuple[str, Option], ...]] = {}
+        """What has been chosen of networks, so that it is there again when one is chosen again."""
 
-        self.model = _combo("Network")
-        self.encoder = _combo("Encoder: what the network sees with")
-        self.preset = _combo("Preset")
-        self.budget = _combo("Training time")
+        self.model = dressed(ElidedComboBox(), "Network")
+        self.encoder = dressed(EncoderCombo(), "Encoder: what the network sees with")
+        self.preset = dressed(ElidedComboBox(), "Preset")
+        self.budget = dressed(ElidedComboBox(), "Training time")
         self.budget.setToolTip(f"Training time. {COUNTED.partition('. ')[2]}")
-        self.device = _combo("Device")
+        self.device = dressed(ElidedComboBox(), "Device")
         for preset, title in PRESETS:
             self.preset.addItem(title, preset)
         for seconds, title in TIME_BUDGETS:
@@ -151,7 +149,7 @@ class TrainingSetup(QWidget):
                     self.model.insertSeparator(self.model.count())
                 family = spec.family
                 self.model.addItem(spec.title, spec.name)
-                self.model.setItemData(self.model.count() - 1, _told(spec), _TOOLTIP)
+                self.model.setItemData(self.model.count() - 1, about_network(spec), _TOOLTIP)
         self.set_config(chosen)
 
     def title_of(self, model: str, encoder: str | None) -> str:
@@ -161,7 +159,7 @@ class TrainingSetup(QWidget):
             return model
         title = AUTO_TITLE if model == AUTO_MODEL else spec.title
         found = self._encoders.get(encoder or spec.default_encoder)
-        return title if found is None else f"{title} / {_short(found)}"
+        return title if found is None else f"{title} / {short_title(found)}"
 
     def config(self) -> TrainConfig:
         """The run as it is chosen now."""
@@ -170,6 +168,7 @@ class TrainingSetup(QWidget):
             model=self.model.currentData() or self._base.model,
             encoder=self.encoder.currentData(),
             encoder_weights=self._weights,
+            model_options=self._chosen_options(),
             preset=self.preset.currentData(),
             seconds=self.budget.currentData(),
             device=self.device.currentData(),
@@ -179,6 +178,7 @@ class TrainingSetup(QWidget):
         """Choose what a configuration says; what cannot be chosen here is kept for `config`."""
         self._base = config
         self._weights = config.encoder_weights
+        self._options = {config.network: config.model_options}
         for combo, value in (
             (self.model, config.model),
             (self.preset, config.preset),
@@ -186,7 +186,7 @@ class TrainingSetup(QWidget):
             (self.device, config.device),
         ):
             with QSignalBlocker(combo):
-                combo.setCurrentIndex(max(combo.findData(value), 0))
+                combo.choose(value)
         self._fill_encoders(config.encoder)
         self._describe()
 
@@ -225,15 +225,15 @@ class TrainingSetup(QWidget):
         """What a choice stands for; of both learners it is the deep one that has an encoder to choose."""
         return self._specs.get(DEFAULT_MODEL if model == AUTO_MODEL else model)
 
+    def _chosen_options(self) -> tuple[tuple[str, Option], ...]:
+        network = replace(USUAL, model=self.model.currentData() or self._base.model).network
+        return self._options.get(network, ())
+
     def _fill_encoders(self, wanted: str | None) -> None:
         spec = self._spec(self.model.currentData() or "")
         with QSignalBlocker(self.encoder):
-            self.encoder.clear()
-            for name in spec.encoders if spec else ():
-                encoder = self._encoders[name]
-                self.encoder.addItem(_short(encoder), name)
-                self.encoder.setItemData(self.encoder.count() - 1, _provenance(encoder), _TOOLTIP)
-            self.encoder.setCurrentIndex(max(self.encoder.findData(wanted), 0))
+            offered = [self._encoders[name] for name in (spec.encoders if spec else ())]
+            self.encoder.set_encoders(offered, wanted)
         self.encoder.setVisible(self.encoder.count() > 1)
 
     def _on_model_changed(self) -> None:
@@ -250,6 +250,7 @@ class TrainingSetup(QWidget):
         """Only the settings behind Advanced: a choice made in the panel meanwhile stays."""
         own = {name: getattr(config, name) for name in FIELDS}
         self._base = replace(self._base, **own)
+        self._options[self.config().network] = config.model_options
         self._on_choice_changed()
 
     def _on_choice_changed(self) -> None:
@@ -262,21 +263,27 @@ class TrainingSetup(QWidget):
         promises = {name: promise(replace(config, preset=name), self._device_kind) for name, _ in PRESETS}
         for position, (name, _) in enumerate(PRESETS):
             self.preset.setItemData(position, promises[name], _TOOLTIP)
-        own = changed(config)
+        spec, encoder = self._spec(config.model), self._encoders.get(config.encoder or "")
+        options = dict(config.model_options)
+        own = [FIELDS[name].title for name in changed(config)]
+        own += [title_of(name) for name in (own_options(spec, options) if spec else ())]
         self._tell_advanced(config, own)
-        encoder = self._encoders.get(self.encoder.currentData() or "")
+        problem = problem_of(spec, encoder.name, options) if spec and encoder else ""
         for action in self._weights_actions.actions():
             action.setChecked(action.data() == self._weights)
         if self._weights not in ("default", "none"):
             self._file_action.setChecked(True)
+        if problem:
+            text, detail = problem, f"{problem}\nThe options of the network are behind Advanced."
+        elif self._weights not in ("default", "none"):
             text = f"Encoder weights from {Path(self._weights).name}"
             detail = self._weights
         elif self._weights == "none":
             text = "No pretraining: learns slower and needs more labels"
             detail = ""
-        elif encoder is not None and encoder.source in ("timm", "torchvision"):
-            text = f"{_short(encoder)} weights are downloaded on first use"
-            detail = _provenance(encoder)
+        elif encoder is not None and encoder.source in ("timm", "torchvision", "smp"):
+            text = f"{short_title(encoder)} weights are downloaded on first use"
+            detail = provenance(encoder)
         else:
             title = dict(PRESETS)[config.preset]
             text = f"{title}: {PROMISES[config.preset]}"
@@ -286,12 +293,13 @@ class TrainingSetup(QWidget):
         self._explanation.set_text(text, detail)
         self.weights.setToolTip(f"Encoder weights: {self._weights_words()}")
 
-    def _tell_advanced(self, config: TrainConfig, own: Mapping[str, object]) -> None:
-        titles = ", ".join(FIELDS[name].title for name in own)
-        self.advanced.setToolTip(
-            f"Advanced training settings\n{f'Your own: {titles}' if own else 'All by preset'}"
-        )
+    def _tell_advanced(self, config: TrainConfig, own: Sequence[str]) -> None:
+        words = f"Your own: {', '.join(own)}" if own else "All by preset"
+        self.advanced.setToolTip(f"Advanced training settings\n{words}")
         if self._dialog is not None:
+            spec = self._spec(config.model)
+            if spec is not None:
+                self._dialog.set_network(spec, config.encoder or spec.default_encoder)
             usual, _ = without_images(back_to_preset(config), self._device_kind)
             by_preset = {name: getattr(usual, name) for name in ("crop", "batch", "lr", "coarse_share")}
             title = dict(PRESETS)[config.preset]
@@ -334,53 +342,3 @@ class TrainingSetup(QWidget):
         if path:
             self._weights = path
         self._on_choice_changed()
-
-
-class ElidedComboBox(WrappedTip, QComboBox):
-    """Shortens what is chosen with an ellipsis where Qt would cut a letter in two."""
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """The frame, and as much of the text as there is room for."""
-        painter = QStylePainter(self)
-        option = QStyleOptionComboBox()
-        self.initStyleOption(option)
-        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
-        field = QStyle.SubControl.SC_ComboBoxEditField
-        room = self.style().subControlRect(QStyle.ComplexControl.CC_ComboBox, option, field, self).width()
-        option.currentText = option.fontMetrics.elidedText(
-            option.currentText, Qt.TextElideMode.ElideRight, room - 2
-        )
-        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
-
-
-def _combo(name: str) -> QComboBox:
-    combo = ElidedComboBox()
-    combo.setAccessibleName(name)
-    combo.setToolTip(name)
-    combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    combo.setMinimumWidth(76)
-    combo.view().setMinimumWidth(180)
-    return combo
-
-
-def _told(spec: ModelSpec) -> str:
-    """A network for somebody who chooses one: in a sentence, where it is from, what it can stand on."""
-    stands = f"{len(spec.encoders)} encoders" if len(spec.encoders) > 1 else "its own encoder"
-    facts = f"{spec.family}, {spec.parameters / 1e6:.1f} million parameters, {stands}, licence {spec.licence}"
-    return "\n".join((*((about,) if (about := ABOUT.get(spec.name)) else ()), spec.paper, facts))
-
-
-def _short(encoder: EncoderSpec) -> str:
-    """The title without what its parentheses explain."""
-    return encoder.title.partition(" (")[0]
-
-
-def _provenance(encoder: EncoderSpec) -> str:
-    sources = {
-        "embedded": "comes with the program, no download",
-        "torchvision": "downloaded from torchvision on first use",
-        "timm": "downloaded from the Hugging Face hub on first use",
-        "smp": "downloaded from the Hugging Face hub on first use",
-        "none": "starts from random weights",
-    }
-    return f"{encoder.title}: {sources.get(encoder.source, encoder.source)}; licence {encoder.licence}"

@@ -211,9 +211,20 @@ def _part(network: SegmentationNetwork, asked: ExplainModel) -> SegmentationNetw
     encoder = asked.encoder or model_spec(asked.name).default_encoder
     parts = [network, network.deep, network.instant] if isinstance(network, BlendNetwork) else [network]
     for part in parts:
-        if part.architecture == asked.name and part.encoder_name == encoder:
+        if (part.architecture, part.encoder_name) == (asked.name, encoder) and _is_built_so(part, asked):
             return part
     return None
+
+
+def _is_built_so(network: SegmentationNetwork, asked: ExplainModel) -> bool:
+    """Whether it has the options that are asked about; what a run chose or noted itself may be otherwise."""
+    spec, named = model_spec(asked.name), dict(asked.options)
+    values = spec.checked_options(named)
+    return all(
+        network.options.get(option.name, values[option.name]) == values[option.name]
+        for option in spec.options
+        if not option.noted and (option.name in named or option.name != "views")
+    )
 
 
 def _piece(
