@@ -132,19 +132,25 @@ class InstantNetwork(SegmentationNetwork):
         scores = self.grid_logits(self.features(x))  # (N, classes, H/4, W/4)
         return F.interpolate(scores, size=x.shape[-2:], mode="bilinear")
 
-    def point_logits(self, features: Tensor, factors: Tensor | None = None) -> Tensor:
-        """Scores (P, classes) of single pixels' features (P, inputs), as `point_features` gives them.
+    def point_logits(self, features: Tensor) -> Tensor:
+        """Scores (P, classes) of single pixels' features (P, inputs), as `point_features` gives them."""
+        hidden = self.hidden((features.to(self.mean.dtype) - self.mean) / self.std)
+        scores: Tensor = self.head(self.dropout(F.relu(hidden)))
+        return scores
+
+    def scaled_logits(self, parts: Tensor, factors: Tensor) -> Tensor:
+        """Scores (K * P, classes), float32, of points in K parts, each with factors of its own on the inputs.
+
+        A factor on an input is one on a column of the weights, and there are fewer weights than points.
 
         Args:
-            features: what the head sees.
-            factors: (K, inputs), of the standardised inputs: those of the first of K equal parts of the
-                points, and so on.
+            parts: (K, P, inputs), standardised; its type is the one that the large product is computed in.
+            factors: (K, inputs), float32.
         """
-        standardized = (features.to(self.mean.dtype) - self.mean) / self.std
-        if factors is not None:
-            parts = standardized.reshape(len(factors), -1, standardized.shape[1])
-            standardized = (parts * factors.unsqueeze(1)).flatten(0, 1)
-        scores: Tensor = self.head(self.dropout(F.relu(self.hidden(standardized))))
+        weights = (self.hidden.weight * factors.unsqueeze(1)).to(parts.dtype)  # (K, hidden, inputs)
+        products = [part @ weight.T for part, weight in zip(parts, weights, strict=True)]
+        hidden = torch.cat(products).to(self.mean.dtype) + self.hidden.bias
+        scores: Tensor = self.head(self.dropout(F.relu(hidden)))
         return scores
 
     def head_parameters(self) -> Iterator[nn.Parameter]:

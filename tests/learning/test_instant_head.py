@@ -86,3 +86,23 @@ def test_a_long_fit_still_finds_nuclei_that_nobody_drew(network, monkeypatch: py
     assert found > 0.8
     assert wrong < 0.1
     assert believing < found - 0.2, "taking every undrawn nucleus for background costs nothing here"
+
+
+def test_factors_on_the_weights_are_factors_on_the_inputs(network) -> None:
+    parts = torch.randn(4, 8, len(network.mean))
+    factors = (torch.rand(4, len(network.mean)) >= 0.5) * 2.0
+    scored = network.scaled_logits(parts, factors)
+    expected = network.point_logits((parts * factors.unsqueeze(1)).flatten(0, 1) * network.std + network.mean)
+    assert torch.allclose(scored, expected, atol=1e-4)
+    assert scored.dtype == torch.float32
+    rounded = network.scaled_logits(parts.bfloat16(), factors)
+    assert rounded.dtype == torch.float32
+    assert (rounded - scored).abs().max() < 0.05 * scored.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_products_of_either_type_learn_the_same(network, monkeypatch: pytest.MonkeyPatch, dtype) -> None:
+    monkeypatch.setattr(head_module, "product_dtype", lambda _device: dtype)
+    found, wrong = _fitted(network, _Slide(len(network.mean)))
+    assert found > 0.8
+    assert wrong < 0.1

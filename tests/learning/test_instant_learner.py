@@ -132,8 +132,8 @@ def test_a_share_of_every_draw_is_fresh(world, learner) -> None:
         replace(part, features=torch.full((len(part), 1), float(number)) + part.fresh[:, None] * 10.0)
         for number, part in enumerate(parts)
     ]
-    features, _, _ = PointSet(numbered, device=CPU).draw(1000)
-    assert 0.24 <= float((features >= 10).float().mean()) < 0.4
+    points = PointSet(numbered, device=CPU)
+    assert 0.24 <= float((points.features[points.draw(1000)] >= 10).float().mean()) < 0.4
     settled = [part.settled() for part in numbered]
     assert not any(part.fresh.any() for part in settled)
 

@@ -26,11 +26,11 @@ from torch import Tensor
 from core.annotation.model import UNLABELLED, AnnotationState
 from core.errors import FileProblem, ImageFileError
 from core.images.pages import stamp
+from core.learning.class_maps import PredictedMap, mapped
 from core.learning.data import ChannelMap, ImageLabels, LabelStore
 from core.learning.instant.features import FeatureCache, Features
 from core.learning.instant.head import REFIT_STEPS, STEPS, FitStep, PointSet, fit_head
 from core.learning.instant.points import Points, collect_points, points_per_image, thinned
-from core.learning.predict import PredictedMap, mapped
 from core.learning.randomness import Randomness
 from core.models.instant import GRID, InstantNetwork
 

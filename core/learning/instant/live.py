@@ -23,6 +23,7 @@ from torch import nn
 from core.annotation.model import ClassList
 from core.errors import NothingToLearnError
 from core.images.pages import stamp
+from core.learning.class_maps import PredictedMap
 from core.learning.config import TrainConfig
 from core.learning.data import LabelStore
 from core.learning.events import Event, Notice
@@ -30,7 +31,7 @@ from core.learning.instant.crossfit import HearsCrossFit, cross_fit
 from core.learning.instant.learner import InstantLearner
 from core.learning.instant.setup import instant_learner
 from core.learning.learnable import check_learnable
-from core.learning.predict import PredictedMap, choose_device
+from core.learning.predict import choose_device
 from core.learning.preset import resolve
 from core.learning.validation import Score
 from core.models.instant import VIEWS
