@@ -189,7 +189,7 @@ class AuditWiring(Wiring):
     def _look_again(self) -> None:
         """List what is neither confirmed nor changed."""
         self._timer.stop()
-        document = self._document
+        document = self._session.document
         if document is not None:
             assert self._session.current is not None
             key, classes = self._session.current.entry.key, self._session.classes
@@ -206,11 +206,6 @@ class AuditWiring(Wiring):
         if suspect.kind == "missing":
             return not self._confirmed.has_absence(suspect.key, suspect.seen, suspect.box)
         return not self._confirmed.has_shape(suspect.key, suspect.fingerprint)
-
-    @property
-    def _document(self) -> AnnotationDocument | None:
-        current = self._session.current
-        return None if current is None else current.document
 
     # --- the session --------------------------------------------------------------------------------------
 
@@ -239,7 +234,7 @@ class AuditWiring(Wiring):
     def _on_current_changed(self, current: CurrentImage | None) -> None:
         wish, self._wish = self._wish, None
         self._names.clear()
-        document = self._document
+        document = self._session.document
         key = None if current is None else current.entry.key
         if wish is not None and document is not None and key == wish[0].key:
             self._fulfil(document, *wish)

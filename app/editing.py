@@ -19,7 +19,6 @@ from app.canvas.tools.registry import tool_names
 from app.canvas.view import CanvasView
 from app.session import Session
 from core.annotation.commands import Reorder, finished_area, pasting
-from core.annotation.document import AnnotationDocument
 from core.annotation.locking import is_locked
 from core.annotation.model import AnnotationState, LabelClass, Shape
 
@@ -136,8 +135,7 @@ class Editing(QObject):
 
     def _update_actions(self) -> None:
         session, actions = self._session, self._actions
-        current = session.current
-        document = None if current is None else current.document
+        document = session.document
         undo, redo = session.undo_order.undo_name, session.undo_order.redo_name
         actions["edit.undo"].setEnabled(undo is not None)
         actions["edit.redo"].setEnabled(redo is not None)
@@ -181,7 +179,7 @@ class Editing(QObject):
         self._actions[before].trigger()
 
     def _on_label_needed(self, shapes: tuple[Shape, ...]) -> None:
-        document = self._document
+        document = self._session.document
         if document is None:
             return
         if self._finished_area:
@@ -192,7 +190,7 @@ class Editing(QObject):
             self._ask_label("", partial(self._draw, shapes))
 
     def _draw(self, shapes: tuple[Shape, ...], label: str) -> None:
-        document = self._document
+        document = self._session.document
         if document is None:
             return
         # A class that was made for them has become active, which labels what waits.
@@ -215,7 +213,7 @@ class Editing(QObject):
 
     def edit_label(self) -> None:
         """Ask for another label for the selected shapes."""
-        document = self._document
+        document = self._session.document
         if document is None or not self._session.selection:
             return
         labels = {document.get(uid).label for uid in self._session.selection}
@@ -239,21 +237,10 @@ class Editing(QObject):
 
     # --- clipboard and selection --------------------------------------------------------------------------
 
-    @property
-    def _document(self) -> AnnotationDocument | None:
-        current = self._session.current
-        return None if current is None else current.document
-
-    def _selected(self) -> list[Shape]:
-        document = self._document
-        if document is None:
-            return []
-        return [shape for shape in document.shapes if shape.uid in self._session.selection]
-
     def copy(self) -> None:
         """Remember the selected shapes."""
         current = self._session.current
-        if current is not None and (shapes := self._selected()):
+        if current is not None and (shapes := self._session.editor.selected):
             self._clipboard, self._clipboard_key = tuple(shapes), current.entry.key
             self._update_actions()
 
@@ -269,10 +256,10 @@ class Editing(QObject):
 
     def duplicate(self) -> None:
         """Copy the selected shapes beside themselves."""
-        self._add_copies(tuple(self._selected()), beside=True, title="Duplicate")
+        self._add_copies(tuple(self._session.editor.selected), beside=True, title="Duplicate")
 
     def _add_copies(self, shapes: tuple[Shape, ...], *, beside: bool, title: str) -> tuple[Shape, ...]:
-        document = self._document
+        document = self._session.document
         if document is None or not shapes:
             return ()
         offset = COPY_OFFSET_PX / self._canvas.zoom if beside else 0.0
@@ -284,7 +271,7 @@ class Editing(QObject):
 
     def select_all(self) -> None:
         """Select every shape of the image that is not locked."""
-        document = self._document
+        document = self._session.document
         if document is not None:
             free = (shape.uid for shape in document.shapes if not is_locked(shape))
             self._session.set_selection(free)
@@ -294,7 +281,7 @@ class Editing(QObject):
 
     def restack(self, *, top: bool) -> None:
         """Bring the selected shapes to the top or the bottom of the stack."""
-        document = self._document
+        document = self._session.document
         if document is not None and self._session.selection:
             index = len(document) if top else 0
             self._session.execute(Reorder.of(document, self._session.selection, index))
@@ -302,7 +289,7 @@ class Editing(QObject):
     # --- state of the image -------------------------------------------------------------------------------
 
     def _on_done_triggered(self, done: bool) -> None:
-        document = self._document
+        document = self._session.document
         if document is None:
             return
         if done:

@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Signal
 from core.annotation.commands import Command, Composite, Relabel, RemoveShapes, SetState
 from core.annotation.document import AnnotationDocument
 from core.annotation.history import History
-from core.annotation.model import AnnotationState
+from core.annotation.model import AnnotationState, Shape
 
 if TYPE_CHECKING:
     from app.open_project import OpenProject
@@ -53,6 +53,12 @@ class ImageEditor(QObject):
     def document(self) -> AnnotationDocument | None:
         """What is drawn on the image that is shown; None where it cannot be edited."""
         return None if self._current is None else self._current.document
+
+    @property
+    def selected(self) -> list[Shape]:
+        """The selected shapes, the lowest first."""
+        shapes = () if self.document is None else self.document.shapes
+        return [shape for shape in shapes if shape.uid in self.selection]
 
     @property
     def history(self) -> History | None:

@@ -238,15 +238,13 @@ class ShapePanelWiring(QObject):
 
     def _refresh(self) -> None:
         self._timer.stop()
-        current = self._session.current
-        document = None if current is None else current.document
+        document = self._session.document
         self._panel.set_shapes(() if document is None else document.shapes)
         self._panel.set_selection(self._session.selection)
         self._apply_hidden()
 
     def _apply_hidden(self) -> None:
-        current = self._session.current
-        document = None if current is None else current.document
+        document = self._session.document
         if document is None:
             return
         by_name = self._session.classes.by_name

@@ -68,8 +68,7 @@ class Reshaping(QObject):
     # --- asking how much ----------------------------------------------------------------------------------
 
     def _ask(self, title: str, make: Maker, _checked: bool = False) -> None:
-        current, uids = self._session.current, self._session.selection
-        document = None if current is None else current.document
+        document, uids = self._session.document, self._session.selection
         if document is None or not uids:
             return
         amount = self._amounts[title]

@@ -26,7 +26,7 @@ from app.workers.autosaver import SaveState
 from app.workers.tasks import Task, TaskRunner
 from app.workers.turns import in_turn
 from core.annotation.commands import Command
-from core.annotation.document import Change
+from core.annotation.document import AnnotationDocument, Change
 from core.annotation.model import AnnotationState, ClassList, LabelClass
 
 if TYPE_CHECKING:
@@ -96,6 +96,11 @@ class Session(QObject):
     def current(self) -> CurrentImage | None:
         """The image in the canvas."""
         return self._shown.current
+
+    @property
+    def document(self) -> AnnotationDocument | None:
+        """What is drawn on the image in the canvas; None where it cannot be edited."""
+        return self.editor.document
 
     @property
     def selection(self) -> frozenset[int]:
@@ -359,9 +364,8 @@ class Session(QObject):
 
     def save_copy(self, target: Path) -> None:
         """Write the current annotation as a labelme JSON elsewhere."""
-        if self.current is None or self.current.document is None:
-            return
-        self._copies.save(self.current.document.snapshot(), self.current.entry.image_path, target)
+        if self.current is not None and self.document is not None:
+            self._copies.save(self.document.snapshot(), self.current.entry.image_path, target)
 
     def resolve_conflict(self, key: str, choice: ConflictChoice) -> None:
         """Answer `conflict_found`: "reload" theirs, keep "mine", or "both" (their file is kept beside)."""

@@ -119,7 +119,7 @@ class ShapeActions(QObject):
     # --- what is possible ---------------------------------------------------------------------------------
 
     def _update_actions(self, *_told: object) -> None:
-        document, chosen = self._document, Chosen.of(self._selected())
+        document, chosen = self._session.document, Chosen.of(self._session.editor.selected)
         others = document is not None and len(document) > chosen.count
         possible = {
             "shape.unite": chosen.areas > 1,
@@ -145,15 +145,6 @@ class ShapeActions(QObject):
             self._actions[name].setEnabled(enabled)
         self._actions["shape.lock"].setText("Unloc&k" if chosen.count and not chosen.unlocked else "Loc&k")
 
-    @property
-    def _document(self) -> AnnotationDocument | None:
-        current = self._session.current
-        return None if current is None else current.document
-
-    def _selected(self) -> list[Shape]:
-        document = self._document
-        return [] if document is None else [document.get(uid) for uid in self._session.selection]
-
     def _backdrop(self) -> frozenset[str]:
         background = self._session.classes.by_name(BACKGROUND_LABEL)
         return frozenset([BACKGROUND_LABEL] if background is None else [BACKGROUND_LABEL, background.name])
@@ -162,7 +153,7 @@ class ShapeActions(QObject):
 
     def _do(self, make: Maker, _checked: bool = False) -> bool:
         """Do a command with the selected shapes, or say why not."""
-        document = self._document
+        document = self._session.document
         if document is None or not self._session.selection:
             return False
         before = {shape.uid for shape in document.shapes}
@@ -182,14 +173,14 @@ class ShapeActions(QObject):
 
     def lock(self) -> None:
         """Lock the selected shapes, which the mouse then passes through; unlock them if all are locked."""
-        lock = any(not is_locked(shape) for shape in self._selected())
+        lock = any(not is_locked(shape) for shape in self._session.editor.selected)
         done = self._do(lambda document, uids: commands.SetLocked.of(document, uids, locked=lock))
         if done and lock:
             self._session.set_selection(())
 
     def unlock_all(self) -> None:
         """Unlock all shapes of the image."""
-        document, unlocked = self._document, frozenset(self._canvas.context.index.locked)
+        document, unlocked = self._session.document, frozenset(self._canvas.context.index.locked)
         if document is None or not unlocked:
             return
         if self._session.execute(commands.SetLocked.of(document, unlocked, locked=False)):
@@ -205,8 +196,8 @@ class ShapeActions(QObject):
         self._select_like(lambda shape: shape.group_id)
 
     def _select_like(self, trait: Callable[[Shape], object]) -> None:
-        document = self._document
-        wanted = {trait(shape) for shape in self._selected()} - {None}
+        document = self._session.document
+        wanted = {trait(shape) for shape in self._session.editor.selected} - {None}
         if document is not None:
             found = {s.uid for s in document.shapes if trait(s) in wanted and not is_locked(s)}
             self._session.set_selection(self._session.selection | found)

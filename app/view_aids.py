@@ -128,8 +128,7 @@ class ViewAidsWiring(QObject):
     # --- measuring ----------------------------------------------------------------------------------------
 
     def _measure(self) -> None:
-        current, chosen = self._session.current, self._session.selection
-        document = None if current is None else current.document
+        document, chosen = self._session.document, self._session.selection
         if document is None or len(chosen) > _MEASURED:
             self._status.set_measure("")
             return
