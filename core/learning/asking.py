@@ -18,9 +18,10 @@ from torch import nn
 from core.annotation.model import ClassList
 from core.images.pages import stamp
 from core.learning.blending import mixed, mixed_probabilities
+from core.learning.class_maps import PredictedMap
 from core.learning.instant.live import LiveInstant
 from core.learning.kept import KeptImages, KeptMaps
-from core.learning.predict import PredictedMap, Predictor
+from core.learning.predict import Predictor
 from core.learning.schedule import Target
 from core.learning.uncertainty import Voice
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.learning.predict import PredictedMap
+from core.learning.class_maps import PredictedMap
 
 EVEN: Final = 0.5
 FAR_BEHIND: Final = 0.1

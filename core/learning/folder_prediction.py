@@ -32,10 +32,11 @@ from core.images.pages import image_file, image_stem, page_names, stamp
 from core.images.pyramid import is_huge
 from core.images.reader import read_image
 from core.images.rows import PixelRows, WholePicture, open_rows
+from core.learning.class_maps import PredictedRows
 from core.learning.config import DeviceChoice
 from core.learning.folder_job import PredictionJob
 from core.learning.postprocessed import check_classes_for, joined, postprocessed
-from core.learning.predict import PredictedRows, Predictor, open_predictor
+from core.learning.predict import Predictor, open_predictor
 from core.learning.prediction_journal import Predicted, PredictionJournal
 from core.models.pretrained import Notify
 from core.postprocess.apply import check_possible

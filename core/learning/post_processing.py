@@ -9,9 +9,9 @@ from pathlib import Path
 from core.errors import UsageError
 from core.images.pages import stamp
 from core.learning.asking import Asker, InterruptedPredictionError, Opinions, Speakers
+from core.learning.class_maps import PredictedMap
 from core.learning.events import Notice
 from core.learning.postprocessed import postprocessed
-from core.learning.predict import PredictedMap
 from core.learning.schedule import Target
 from core.postprocess.apply import check_possible
 from core.postprocess.pipeline import Pipeline

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from core.annotation.model import ClassList
+from core.learning.class_maps import PredictedMap, PredictedRows
 from core.learning.memory import is_out_of_memory
-from core.learning.predict import PredictedMap, PredictedRows
 from core.learning.uncertainty import tempered
 from core.postprocess.apply import check_possible, postprocess
 from core.postprocess.pipeline import Pipeline
