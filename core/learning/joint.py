@@ -42,6 +42,8 @@ CROSS_FITTING: Final = "scoring it on images that were left out"
 ALONE_SHARE: Final = 0.7
 """Of a time budget, what looking and fitting may take where the instant learner is alone; it is scored in the
 rest."""
+FIRST_SHARE: Final = 0.5
+"""Likewise where it is not; the rest is the deep network's."""
 JOIN_SHARE: Final = 0.3
 """Of a time budget at most, what is kept for the end of a run of both."""
 JOIN_FITS: Final = 1.3
@@ -172,11 +174,12 @@ def _both(state: TrainState, features: Path | None, *, live: bool) -> Iterator[E
     yield from save_now(state)  # looking at the images may take a while, and nothing of it is lost
     learner = _learner(state, features)
     learner.held_out = frozenset(state.validator.plan.held_out)
+    seconds = float("inf") if state.budget.seconds is None else state.budget.seconds
     kept_s = float("inf")
     if not live:
         began_s = state.clock.seconds
         try:
-            for event in _fitted_aside(state, learner):
+            for event in _fitted_aside(state, learner, FIRST_SHARE * seconds):
                 if isinstance(event, Notice) and event.text != FITTING:
                     began_s = state.clock.seconds  # features are kept, and cost nothing at the end
                 yield event
@@ -186,21 +189,18 @@ def _both(state: TrainState, features: Path | None, *, live: bool) -> Iterator[E
             yield finished(state)
             return
         kept_s = JOIN_FITS * (state.clock.seconds - began_s)
-    if state.budget.seconds is not None:
-        kept_s = min(
-            kept_s, JOIN_SHARE / 2 * state.budget.seconds if live else JOIN_SHARE * state.budget.seconds
-        )
-        state.set_aside(kept_s)
+    kept_s = min(kept_s, JOIN_SHARE / 2 * seconds if live else JOIN_SHARE * seconds)
+    state.set_aside(kept_s)
     yield from train_loop(state, begun=True)
-    yield from _joined(state, learner)
+    yield from _joined(state, learner, float("inf") if seconds == float("inf") else kept_s)
     yield finished(state)
 
 
-def _joined(state: TrainState, learner: InstantLearner) -> Iterator[Event]:
-    """Save what scores best of deep, instant and blended."""
+def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Iterator[Event]:
+    """Save what scores best of deep, instant and blended; a fit takes so many seconds at most."""
     learner.held_out = frozenset(state.validator.plan.held_out)  # some may have come late
     if learner.stale:
-        yield from _fitted_aside(state, learner)
+        yield from _fitted_aside(state, learner, seconds)
     if not learner.version:
         return
     try:
@@ -209,9 +209,10 @@ def _joined(state: TrainState, learner: InstantLearner) -> Iterator[Event]:
         if not share:
             yield Notice(text=f"kept: {model_spec(deep.architecture).title} alone, which scored best")
             return
-        learner.held_out = frozenset()
-        learner.restart()
-        yield from _fitted_aside(state, learner)
+        if learner.held_out or learner.version > 1:  # else it would come out as it is
+            learner.held_out = frozenset()
+            learner.restart()
+            yield from _fitted_aside(state, learner, seconds)
         network: SegmentationNetwork = learner.network.cpu()
         text = "kept: the instant learner alone, which scored best"
         if share < 100:
@@ -253,9 +254,9 @@ def _kept_aside(state: TrainState) -> Path:
     return state.run.path / "deep.safetensors"
 
 
-def _fitted_aside(state: TrainState, learner: InstantLearner) -> Iterator[Event]:
+def _fitted_aside(state: TrainState, learner: InstantLearner, seconds: float) -> Iterator[Event]:
     """As `_fitted`; but the steps that are counted are the deep learner's."""
-    for event in _fitted(state, learner):
+    for event in _fitted(state, learner, None if seconds == float("inf") else seconds):
         if isinstance(event, StepDone):
             share = event.step / (event.steps or 1)
             yield Notice(text=FITTING, progress=share)

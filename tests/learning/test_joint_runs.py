@@ -9,6 +9,7 @@ from core.learning import best_share, calibration, joint
 from core.learning.events import Finished, Notice, TrainingStarted, Validated
 from core.learning.header import read_header
 from core.learning.instant import crossfit, head, learner, points, setup
+from core.learning.instant.learner import InstantLearner
 from core.learning.joint import events_of
 from core.learning.predict import Predictor, open_predictor
 
@@ -136,3 +137,23 @@ def test_probabilities_of_a_huge_image_are_never_held_as_a_whole(
     assert not any(asked)
     kept = [event.text for event in events if isinstance(event, Notice) and "kept" in event.text]
     assert kept == ["kept: 50 % instant learner, 50 % U-Net"]
+
+
+@pytest.mark.usefixtures("_plain_encoder")
+@pytest.mark.parametrize(("numbers", "fits"), [((1, 2), 1), (range(1, 8), 2)])
+def test_both_learners_keep_to_a_time_budget(world, start, monkeypatch, numbers, fits) -> None:
+    """However slow the computer is; and nothing is fitted again where no image was held out."""
+    given: list[float | None] = []
+    update = InstantLearner.update
+
+    def noted(self, *, steps=None, seconds=None):
+        given.append(seconds)
+        return update(self, steps=steps, seconds=seconds)
+
+    monkeypatch.setattr(InstantLearner, "update", noted)
+    world.put_done(*numbers)
+    assert isinstance(list(events_of(start(seconds=4.0, join_instant=True, validation="auto")))[-1], Finished)
+    assert len(given) == fits
+    assert all(
+        seconds is not None and seconds <= share for seconds, share in zip(given, (2.0, 1.2), strict=False)
+    )
