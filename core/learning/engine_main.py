@@ -4,7 +4,7 @@
 
     loop:  take commands, oldest first
            else do one piece of work
-           else sleep until a command comes
+           else sleep until a command comes, and after a while give back memory that nothing needs
 
 It saves and leaves on Shutdown, on SIGTERM and when its window is gone; at once when the graphics card is
 lost.
@@ -16,16 +16,20 @@ import os
 import signal
 import sys
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Final
 
 import torch
 
+from core.learning.allocator import give_back, keep_freed_memory
 from core.learning.engine import DeviceLostError, Engine
 from core.learning.engine_exit import EXIT_DEVICE_LOST, EXIT_PARENT_GONE, EXIT_TERMINATED
 from core.learning.events import EngineReady, Event
 from core.learning.inbox import Inbox
 from core.learning.predict import choose_device
 from core.learning.state import device_name
+
+IDLE_S: Final = 10.0
+"""Without work; a person who draws makes shorter pauses."""
 
 
 def engine_main(
@@ -44,6 +48,7 @@ def engine_main(
     if inbox is None:
         inbox = Inbox()
         inbox.read_from(connection)
+    keep_freed_memory()
     if threads is not None:
         torch.set_num_threads(threads)
     terminated = False
@@ -72,7 +77,8 @@ def engine_main(
             command = inbox.take()
             if command is not None:
                 engine.handle(command)
-            elif not engine.tick():
+            elif not engine.tick() and not inbox.wait(IDLE_S):
+                give_back()
                 inbox.wait()
     except DeviceLostError as error:
         print(f"maskloop engine: {error}", file=sys.stderr)

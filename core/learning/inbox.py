@@ -6,6 +6,7 @@ something large (a mask this way, a prediction that way) would each wait for the
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -62,17 +63,22 @@ class Inbox:
         with self._lock:
             return tuple(self._commands)
 
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Return as soon as there is something to do: a command, a wake-up, the end of the pipe."""
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Return as soon as there is something to do: a command, a wake-up, the end of the pipe.
+
+        False: there is nothing, and the time is up.
+        """
         with self._lock:
             if self._commands or self.closed:
-                return
+                return True
         try:
             self._bell.get(timeout=timeout_s)
+        except queue.Empty:
+            return False
+        with contextlib.suppress(queue.Empty):
             while True:
                 self._bell.get_nowait()
-        except queue.Empty:
-            return
+        return True
 
     def wake(self) -> None:
         """End a `wait`. May be called by a signal handler."""
