@@ -6,10 +6,13 @@ import argparse
 from pathlib import Path
 
 from core.cli.output import answer, say, say_problems
-from core.errors import MaskloopError
+from core.errors import MaskloopError, UsageError
 from core.formats import labelme, masks
 from core.formats.report import ExportReport
+from core.postprocess.pipeline import Pipeline
 from core.project.project import Project
+
+NO_POST = Pipeline()
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -17,17 +20,23 @@ def export(arguments: argparse.Namespace) -> None:
     with Project.open(arguments.project, lock=False) as project:
         for note in project.notes:
             say(note)
-        report = export_from(project, arguments.format, arguments.out)
+        report = export_from(project, arguments.format, arguments.out, arguments.post)
     for path in report.files:
         answer(str(path))
     if report.problems:
         raise MaskloopError(f"{arguments.out}: the export is not complete; the lines above say why")
 
 
-def export_from(project: Project, output_format: str, out: Path) -> ExportReport:
-    """Write one format into the folder `out`, and say what was left out."""
+def export_from(project: Project, output_format: str, out: Path, post: Pipeline = NO_POST) -> ExportReport:
+    """Write one format into the folder `out`, and say what was left out.
+
+    Raises:
+        UsageError: post-processing for labels, or one that the network's classes do not allow.
+    """
     if output_format in ("weights", "onnx"):
-        return ExportReport(files=_export_network(project, output_format, out))
+        return ExportReport(files=_export_network(project, output_format, out, post))
+    if post:
+        raise UsageError(f"--post is for weights and onnx; {output_format} are labels, which stay as drawn")
     write = {"masks": masks.export_from, "labelme": labelme.export_from}[output_format]
     report = write(project, out)
     say_problems(report.problems)
@@ -36,7 +45,7 @@ def export_from(project: Project, output_format: str, out: Path) -> ExportReport
     return report
 
 
-def _export_network(project: Project, output_format: str, out: Path) -> list[Path]:
+def _export_network(project: Project, output_format: str, out: Path, post: Pipeline) -> list[Path]:
     from core.learning.export import SCRIPT, export_onnx, export_weights
     from core.learning.runs import best_run
     from core.learning.weights import load_weights
@@ -45,7 +54,7 @@ def _export_network(project: Project, output_format: str, out: Path) -> list[Pat
     if run is None:
         raise MaskloopError(f"{project.root}: no run has saved weights yet; train first")
     if output_format == "weights":
-        return [export_weights(run, out)]
+        return [export_weights(run, out, post=post)]
     network, header = load_weights(run.best_weights)
-    path = export_onnx(network, header, out / f"{run.path.name}.onnx")
+    path = export_onnx(network, header, out / f"{run.path.name}.onnx", post=post)
     return [path, path.with_name(SCRIPT)]

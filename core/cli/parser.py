@@ -211,6 +211,7 @@ def make_parser() -> argparse.ArgumentParser:
     export.add_argument("project", type=Path)
     export.add_argument("--format", required=True, choices=EXPORT_FORMATS)
     export.add_argument("--out", type=Path, required=True)
+    _post(export, "post-processing that goes with the network, which weights and onnx say of themselves")
 
     models = commands.add_parser("models", help="list every model, or tell all about one")
     models.add_argument("name", nargs="?", default=None, metavar="NAME", help="one model, in full")
@@ -222,13 +223,13 @@ def _json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
 
-def _post(parser: argparse.ArgumentParser) -> None:
+def _post(parser: argparse.ArgumentParser, meaning: str = "what is done to every prediction") -> None:
     parser.add_argument(
         "--post",
         type=Pipeline.parsed,
         default=Pipeline(),
         metavar="STEPS",
-        help="what is done to every prediction, such as crf:iterations=5,sxy=60;min_region=64;fill_holes=32;"
+        help=f"{meaning}, such as crf:iterations=5,sxy=60;min_region=64;fill_holes=32;"
         "watershed:distance=8 (default: nothing)",
     )
 

@@ -17,6 +17,7 @@ from core.learning.config import DeviceChoice
 from core.learning.evaluate import LabelledPixels
 from core.learning.folder_job import PredictionJob, shard_of_environment
 from core.learning.folder_prediction import FolderPrediction, ImageDone
+from core.learning.header import read_header
 from core.learning.memory import is_device_lost
 from core.learning.predict import Predictor, open_predictor
 from core.learning.runs import best_run
@@ -69,6 +70,8 @@ def predict(arguments: argparse.Namespace) -> None:
         shard=shard,
         post=str(arguments.post),
     )
+    if not arguments.post and (noted := read_header(weights).post):
+        say(f'{weights} was exported with post-processing, which is not done now: add --post "{noted}"')
     use_own_gpu()
     # Before the work: what cannot be asked for is said at once.
     doubts = (

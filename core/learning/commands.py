@@ -162,7 +162,7 @@ class UseWeights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """Write the best weights as safetensors or ONNX to the folder `out`."""
+    """Write the best weights as safetensors or ONNX to the folder `out`, noting what `PostProcess` said."""
 
     format: Literal["weights", "onnx"]
     out: str

@@ -286,12 +286,12 @@ class Engine:
         run = RunFolder(Path(command.run)) if command.run is not None else self._best_run()
         if run is None:
             raise MaskloopError("no run has saved weights yet; train first, then export")
-        out = Path(command.out)
+        out, post = Path(command.out), self._viewer.pipeline
         if command.format == "weights":
-            path = export_weights(run, out)
+            path = export_weights(run, out, post=post)
         else:
             network, header = load_weights(run.best_weights)
-            path = export_onnx(network, header, out / f"{run.path.name}.onnx")
+            path = export_onnx(network, header, out / f"{run.path.name}.onnx", post=post)
         self._send(Exported(format=command.format, path=str(path)))
 
     def _show_maps(self, command: ShowMaps) -> None:

@@ -1,6 +1,7 @@
 """Weights and ONNX files for other programs. What is exported is checked before it is called exported.
 
-Beside ONNX files lies `predict.py`, a program that runs them: the module `predict_onnx`, as it is.
+Beside ONNX files lies `predict.py`, a program that runs them: the module `predict_onnx`, as it is. Both kinds
+of file say which post-processing was on (`post` of the header): it is no part of a network.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import logging
 import mmap
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -22,18 +24,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.errors import MaskloopError, StorageError, WeightsFileError
+from core.errors import MaskloopError, StorageError
 from core.files import write_atomic
-from core.learning.header import METADATA_KEY, WeightsHeader
+from core.learning.header import METADATA_KEY, WeightsHeader, with_header
+from core.learning.postprocessed import check_classes_for
 from core.learning.runs import RunFolder
 from core.learning.weights import load_weights
 from core.models.network import Normalize, SegmentationNetwork
+from core.postprocess.pipeline import Pipeline
 
 MIN_SAME_CLASS: Final = 0.999
 """Share of pixels that onnxruntime must give torch's class."""
 MAX_LOGIT_DIFFERENCE: Final = 1e-3
 """Largest difference of a logit, as a share of the largest logit where that is above 1."""
 CHECKED_BATCH: Final = 2
+NO_POST: Final = Pipeline()
 SCRIPT: Final = "predict.py"
 """What lies beside ONNX files."""
 
@@ -52,26 +57,31 @@ class _WithNormalization(nn.Module):
         return logits if self.temperature == 1.0 else logits / self.temperature
 
 
-def export_weights(run: RunFolder, out: Path) -> Path:
+def export_weights(run: RunFolder, out: Path, *, post: Pipeline = NO_POST) -> Path:
     """Copy a run's best weights, after checking them, into a folder (or to a `.safetensors` path).
+
+    Args:
+        run: whose weights.
+        out: where to.
+        post: post-processing that goes with them, noted in the copy's header.
 
     Raises:
         WeightsFileError: there are none, or they are damaged.
+        UsageError: post-processing that these classes do not allow.
         StorageError: the copy cannot be written, or somebody's own file has its name.
     """
     source = run.best_weights
-    load_weights(source)
+    _, header = load_weights(source)
+    check_classes_for(post, header.classes)
     target = out if out.suffix == ".safetensors" else out / f"{run.path.name}.safetensors"
-    try:
-        data = source.read_bytes()
-    except OSError as error:
-        raise WeightsFileError(source, f"cannot be read ({error.strerror or error})") from error
     _check_free(target, METADATA_KEY.encode())
-    write_atomic(target, data)
+    write_atomic(target, with_header(source, replace(header, post=str(post))))
     return target
 
 
-def export_onnx(network: SegmentationNetwork, header: WeightsHeader, path: Path) -> Path:
+def export_onnx(
+    network: SegmentationNetwork, header: WeightsHeader, path: Path, *, post: Pipeline = NO_POST
+) -> Path:
     """Write the network as one ONNX file, once onnxruntime has given the same classes as torch.
 
     `predict.py` is put beside it.
@@ -79,12 +89,16 @@ def export_onnx(network: SegmentationNetwork, header: WeightsHeader, path: Path)
     Input `pixels` (N, 3, T, T) float32: RGB 0..255, resized by the header's `scale`, T the header's tile;
     N is free. Output `logits` (N, C, T, T), divided by the header's temperature already. Classes and all the
     rest of the header are in the file's metadata. The tile is fixed because graphs with free height and width
-    have been wrong away from the size they were traced at.
+    have been wrong away from the size they were traced at. `post` is noted, and done by `predict.py` as far
+    as that can.
 
     Raises:
+        UsageError: post-processing that these classes do not allow.
         MaskloopError: the network cannot be expressed, or onnxruntime computes something else.
         StorageError: the file cannot be written, or somebody's own file has its name.
     """
+    check_classes_for(post, header.classes)
+    header = replace(header, post=str(post))
     script = importlib.resources.files("core.learning").joinpath("predict_onnx.py").read_bytes()
     _check_free(path, METADATA_KEY.encode())
     _check_free(path.with_name(SCRIPT), script.partition(b"\n")[0])
@@ -181,6 +195,8 @@ def _metadata(header: WeightsHeader, side: int) -> dict[str, str]:
         "output": "logits (N, C, H, W); argmax over C is a channel of classes, softmax its probability",
         "scale": f"{header.scale:g}",
         "tile": str(side),
+        "post": header.post,
+        "background": json.dumps(header.classes.background),
         METADATA_KEY: header.to_json(),
     }
 

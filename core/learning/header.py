@@ -51,6 +51,8 @@ class WeightsHeader:
         data_digest: names the labels it was trained on.
         temperature: what its logits are divided by before they become probabilities, so that these mean what
             they say; see `core.learning.calibration`. Files without one: 1.
+        post: what was done to its predictions where it was exported, see `core.postprocess.pipeline`;
+            "" for nothing. Whoever predicts with it decides anew.
     """
 
     architecture: str
@@ -64,6 +66,7 @@ class WeightsHeader:
     data_digest: str = ""
     program_version: str = field(default_factory=program_version)
     temperature: float = 1.0
+    post: str = ""
 
     def to_json(self) -> str:
         """For the file."""
@@ -81,6 +84,7 @@ class WeightsHeader:
             data_digest=self.data_digest,
             program_version=self.program_version,
             temperature=self.temperature,
+            post=self.post,
         )
         return msgspec.json.encode(record).decode()
 
@@ -102,6 +106,7 @@ class WeightsHeader:
             data_digest=record.data_digest,
             program_version=record.program_version,
             temperature=record.temperature if record.temperature > 0 else 1.0,
+            post=record.post,
         )
 
 
@@ -127,6 +132,7 @@ class _Record(msgspec.Struct):
     data_digest: str
     program_version: str
     temperature: float = 1.0
+    post: str = ""
 
 
 class _Version(msgspec.Struct):
@@ -153,6 +159,27 @@ def read_header(path: Path) -> WeightsHeader:
         return WeightsHeader.from_json(text)
     except ValueError as error:
         raise WeightsFileError(path, f"its header is damaged ({error})") from error
+
+
+def with_header(path: Path, header: WeightsHeader) -> bytes:
+    """A file of weights that says this of itself, its numbers as they are.
+
+    Raises:
+        WeightsFileError: it cannot be read, or is damaged.
+    """
+    known = read_header(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WeightsFileError(path, f"cannot be read ({error.strerror or error})") from error
+    if known == header:
+        return data
+    end = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")
+    entries = json.loads(data[_LENGTH_BYTES:end])
+    entries["__metadata__"] = {**entries.get("__metadata__", {}), METADATA_KEY: header.to_json()}
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _LENGTH_BYTES)  # numbers begin at a multiple of eight bytes
+    return len(text).to_bytes(_LENGTH_BYTES, "little") + text + data[end:]
 
 
 def check_classes(path: Path, header: WeightsHeader, classes: ClassList) -> None:

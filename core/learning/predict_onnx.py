@@ -1,12 +1,13 @@
 """Segments images with an exported network; needs onnxruntime, numpy and Pillow, and nothing else.
 
-    python predict.py IMAGE... [--network FILE.onnx] [--out FOLDER] [--overlap PIXELS]
+    python predict.py IMAGE... [--network FILE.onnx] [--out FOLDER] [--overlap PIXELS] [--raw]
 
 Every image becomes FOLDER/NAME.png, whose values are the indices of the classes, in the classes' colours.
 The network says itself which classes it knows, how far images are reduced for it, and how large its tiles
-are. Large images are cut into tiles that overlap; what the network says of each is joined smoothly. Maskloop
-writes this file beside the networks it exports, and writes it anew with the next one: keep changes of your
-own under another name.
+are. Large images are cut into tiles that overlap; what the network says of each is joined smoothly. Where
+small regions were removed and holes filled when it was exported, that is done here too (not with --raw); a
+dense CRF and the parting of touching objects are not, and that is said. Maskloop writes this file beside the
+networks it exports, and writes it anew with the next one: keep changes of your own under another name.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class Network:
         scale: factor by which images are resized before.
         indices: class index of each output channel.
         palette: red, green and blue of the indices 0 to 255, in a row.
+        background: class index of the background; None where there is none.
+        steps: of post-processing when it was exported: each one's name and its `pixels`.
     """
 
     session: Any
@@ -40,6 +43,8 @@ class Network:
     scale: float
     indices: NDArray[np.uint8]
     palette: bytes
+    background: int | None
+    steps: list[tuple[str, int]]
 
     @classmethod
     def open(cls, path: Path) -> Network:
@@ -51,7 +56,23 @@ class Network:
         for entry in classes:
             palette[entry["index"]] = ImageColor.getrgb(entry["color"])
         indices = np.array([entry["index"] for entry in classes], np.uint8)
-        return cls(session, int(about["tile"]), float(about["scale"]), indices, palette.tobytes())
+        background = json.loads(about.get("background", "null"))
+        return cls(
+            session,
+            int(about["tile"]),
+            float(about["scale"]),
+            indices,
+            palette.tobytes(),
+            background,
+            parsed(about.get("post", "")),
+        )
+
+    def cleaned(self, classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Class indices (H, W) after those steps of post-processing that are done here."""
+        for name, pixels in self.steps:
+            if name in DONE_HERE:
+                classes = DONE_HERE[name](classes, pixels, self.background)
+        return classes
 
     def segment(self, image: Image.Image, overlap: int) -> NDArray[np.uint8]:
         """Class indices (H, W) of an RGB image; tiles overlap by so many pixels."""
@@ -105,6 +126,119 @@ def weighted_tiles(length: int, tile: int, overlap: int) -> list[tuple[int, NDAr
     return [(start, (w / total[start : start + tile]).astype(np.float32)) for start, w in tiles]
 
 
+def parsed(text: str) -> list[tuple[str, int]]:
+    """Steps of post-processing, such as `min_region=64;fill_holes=32`: names, and pixels (0: it has none)."""
+    steps = []
+    for part in filter(None, text.split(";")):
+        name, _, rest = part.replace(":", "=", 1).partition("=")
+        value = rest.rpartition("=")[2]
+        steps.append((name.strip(), int(value) if value.strip().isdigit() else 0))
+    return steps
+
+
+def remove_small_regions(
+    classes: NDArray[np.uint8], pixels: int, background: int | None
+) -> NDArray[np.uint8]:
+    """Regions of fewer pixels, but for those of background, become what is around them."""
+    numbers, sizes, values = regions(classes, diagonal=True)
+    small = sizes < pixels
+    if background is not None:
+        small &= values != background
+    return given_away(classes, numbers, small)
+
+
+def fill_holes(classes: NDArray[np.uint8], pixels: int, background: int | None) -> NDArray[np.uint8]:
+    """Areas of background of at most so many pixels, with one class around them, become that class."""
+    numbers, sizes, values = regions(classes, diagonal=False)
+    holes = sizes <= pixels
+    if background is not None:
+        holes &= values == background
+    for line in (numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]):
+        holes[line] = False
+    lowest, highest = np.full(len(sizes), 255), np.zeros(len(sizes), int)
+    for here, there in neighbours(diagonal=False):
+        apart = numbers[here] != numbers[there]
+        np.minimum.at(lowest, numbers[here][apart], classes[there][apart])
+        np.maximum.at(highest, numbers[here][apart], classes[there][apart])
+    return given_away(classes, numbers, holes & (lowest == highest))
+
+
+DONE_HERE = {"min_region": remove_small_regions, "fill_holes": fill_holes}
+
+
+def regions(
+    classes: NDArray[np.uint8], diagonal: bool
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint8]]:
+    """Connected areas of one class: the number of each pixel's (H, W); pixels and class of each number (N,).
+
+    Rows are cut into runs of one class; runs that touch in neighbouring rows are joined, each taking the
+    lowest number it meets, until no number changes.
+    """
+    height, width = classes.shape
+    begins = np.ones((height, width), bool)
+    begins[:, 1:] = classes[:, 1:] != classes[:, :-1]
+    start = np.flatnonzero(begins)
+    length = np.diff(np.append(start, classes.size))
+    value = classes.ravel()[start]
+    # Places in rows that are two columns wider, so that what touches diagonally is never a row further on.
+    first = start + 2 * (start // width)
+    last = first + length
+    below, reach = width + 2, int(diagonal)
+    low = np.searchsorted(last, first + below - reach, side="right")
+    count = np.maximum(np.searchsorted(first, last + below + reach, side="left") - low, 0)
+    upper = np.repeat(np.arange(len(start)), count)
+    lower = np.arange(len(upper)) + np.repeat(low - (np.cumsum(count) - count), count)
+    alike = value[upper] == value[lower]
+    upper, lower = upper[alike], lower[alike]
+    number = np.arange(len(start))
+    while True:
+        least = np.minimum(number[upper], number[lower])
+        joined = number.copy()
+        for run in (upper, lower):
+            np.minimum.at(joined, number[run], least)
+        while not np.array_equal(shorter := joined[joined], joined):
+            joined = shorter
+        if np.array_equal(joined, number):
+            break
+        number = joined
+    _, first_run, number = np.unique(number, return_index=True, return_inverse=True)
+    sizes = np.bincount(number, weights=length).astype(np.intp)
+    return np.repeat(number, length).reshape(height, width), sizes, value[first_run]
+
+
+def neighbours(diagonal: bool) -> list[tuple[Any, Any]]:
+    """Pairs of parts of a map that hold each pixel and one of its neighbours."""
+    steps = [(0, 1), (1, 0), (0, -1), (-1, 0)]
+    if diagonal:
+        steps += [(1, 1), (1, -1), (-1, 1), (-1, -1)]
+    part = {0: (slice(None), slice(None)), 1: (slice(None, -1), slice(1, None))}
+    part[-1] = part[1][::-1]
+    return [((part[down][0], part[across][0]), (part[down][1], part[across][1])) for down, across in steps]
+
+
+def given_away(
+    classes: NDArray[np.uint8], numbers: NDArray[np.intp], wanted: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """The map with each wanted region (N,) in the class that most of its pixels have nearest to them."""
+    taken = wanted[numbers]
+    if not taken.any() or taken.all():
+        return classes
+    nearest, known = classes.copy(), ~taken
+    while not known.all():  # from outside in, a row of pixels at a time
+        for diagonal in (False, True):
+            before = known.copy()
+            for here, there in neighbours(diagonal):
+                new = before[there] & ~known[here]
+                nearest[here][new] = nearest[there][new]
+                known[here] |= new
+    votes = np.zeros((int(wanted.sum()), 256), np.intp)
+    compact = np.cumsum(wanted) - 1
+    np.add.at(votes, (compact[numbers[taken]], nearest[taken]), 1)
+    found = classes.copy()
+    found[taken] = votes.argmax(axis=1)[compact[numbers[taken]]]
+    return found
+
+
 def open_image(path: Path) -> Image.Image:
     """An image as RGB, turned the way its camera was held. Ends with a sentence where it cannot be read."""
     try:
@@ -136,14 +270,19 @@ def main() -> None:
     parser.add_argument("--network", type=Path, help="an .onnx file (default: the one beside this script)")
     parser.add_argument("--out", type=Path, default=Path("predictions"), help="folder for the results")
     parser.add_argument("--overlap", type=int, help="of neighbouring tiles, pixels (default: a quarter)")
+    parser.add_argument("--raw", action="store_true", help="leave out all post-processing")
     arguments = parser.parse_args()
     network = Network.open(chosen(arguments.network))
     overlap = network.tile // 4 if arguments.overlap is None else arguments.overlap
     if not 0 <= overlap < network.tile:
         sys.exit(f"--overlap is {overlap}; it must be from 0 to {network.tile - 1}")
+    left_out = [name for name, _ in network.steps if name not in DONE_HERE]
+    if left_out and not arguments.raw:
+        print(f"not done here: {', '.join(left_out)}; maskloop predict --post does it", file=sys.stderr)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for path in arguments.images:
-        result = Image.fromarray(network.segment(open_image(path), overlap))
+        classes = network.segment(open_image(path), overlap)
+        result = Image.fromarray(classes if arguments.raw else network.cleaned(classes))
         result.putpalette(network.palette)
         target = arguments.out / f"{path.stem}.png"
         result.save(target)

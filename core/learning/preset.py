@@ -69,7 +69,7 @@ RECIPES: Final[dict[tuple[str, Preset], Recipe]] = {
 
 
 def resolve(config: TrainConfig, device: Device, store: LabelStore) -> TrainConfig:
-    """Fill in what is left to the preset: model, crop, batch, lr, image_scale, coarse_share, border_weight."""
+    """Fill in what is left to the preset: model, crop, batch, lr, image_scale and the like."""
     filled, view = without_images(config, device)
     if filled.image_scale is not None:
         return filled

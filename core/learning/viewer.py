@@ -91,6 +91,11 @@ class Viewer:
         if not wanted:
             self._doubts.clear()
 
+    @property
+    def pipeline(self) -> Pipeline:
+        """What is done to every prediction at present."""
+        return self._overlay.post.pipeline
+
     def process(self, pipeline: Pipeline) -> None:
         """Do this to every prediction from now on."""
         if pipeline != self._overlay.post.pipeline:

@@ -145,6 +145,20 @@ class TestNothingThatExistedIsOverwritten:
         assert contents(tmp_path) == {"project/mine.txt": digest(b"mine")}
 
 
+def test_post_processing_goes_with_networks_and_not_with_labels(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, steps = tmp_path / "out", "min_region=9"
+    export = ["export", str(project), "--out", str(out), "--post", steps]
+    assert main([*export, "--format", "masks"]) == 2
+    assert "masks are labels, which stay as drawn" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*export, "--format", "weights"]) == 0
+    (weights,) = out.iterdir()
+    assert main(["predict", str(weights), str(project / "images"), "--out", str(tmp_path / "masks")]) == 0
+    assert f'which is not done now: add --post "{steps}"' in capsys.readouterr().err
+
+
 class TestAnnotations:
     @pytest.mark.parametrize(
         "text",

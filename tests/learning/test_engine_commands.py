@@ -18,6 +18,7 @@ from core.learning.commands import (
     ImageRemoved,
     OpenProject,
     Pause,
+    PostProcess,
     Predict,
     Resume,
     Shutdown,
@@ -40,6 +41,7 @@ from core.learning.events import (
     StepDone,
     TrainingStarted,
 )
+from core.learning.header import read_header
 from core.learning.runs import RunFolder
 from core.project.project import Project
 from tests import tiny
@@ -367,12 +369,13 @@ def test_exports_are_written_and_weights_can_be_used_again(bench: EngineBench, t
     bench.run()
     run = bench.got(Finished)[0].run
     bench.do(
+        PostProcess(steps="min_region=5"),
         Export(format="weights", out=str(tmp_path / "out")),
         Export(format="onnx", out=str(tmp_path / "out"), run=run),
     )
     weights, onnx = (Path(event.path) for event in bench.got(Exported))
     assert weights.suffix == ".safetensors"
-    assert weights.is_file()
+    assert read_header(weights).post == "min_region=5", "what is shown goes with it"
     assert onnx.suffix == ".onnx"
     assert onnx.is_file()
     bench.do(UseWeights(path=str(weights)), bench.watch(0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +13,20 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from core.annotation.model import ClassList
-from core.errors import MaskloopError, StorageError, WeightsFileError
+from core.errors import MaskloopError, StorageError, UsageError, WeightsFileError
 from core.learning import export, predict_onnx
 from core.learning.export import export_onnx, export_weights
 from core.learning.header import WeightsHeader, read_header
 from core.learning.predict import Predictor
 from core.learning.runs import RunFolder
-from core.learning.weights import header_for, save_weights
+from core.learning.weights import header_for, load_weights, save_weights
 from core.models.network import SegmentationNetwork
 from core.models.normalization import Normalization
 from core.models.registry import build
+from core.postprocess.pipeline import Pipeline
 
 
 @pytest.fixture
@@ -61,7 +64,8 @@ def test_the_default_network_runs_in_onnxruntime_to_the_same_classes(classes: Cl
 def test_the_file_says_what_it_is_and_nothing_of_this_computer(
     network: SegmentationNetwork, header: WeightsHeader, tmp_path: Path
 ):
-    path = export_onnx(network, header, tmp_path / "network.onnx")
+    cleaned = Pipeline.parsed("min_region=12;watershed=9")
+    path = export_onnx(network, header, tmp_path / "network.onnx", post=cleaned)
     model = onnx.load(path)
     onnx.checker.check_model(model)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
@@ -71,8 +75,10 @@ def test_the_file_says_what_it_is_and_nothing_of_this_computer(
         "name": "nerve",
         "color": "#ff4040",
     }
-    assert WeightsHeader.from_json(metadata["maskloop"]) == header
+    assert WeightsHeader.from_json(metadata["maskloop"]) == replace(header, post=str(cleaned))
     assert metadata["tile"] == "64"
+    assert metadata["post"] == "min_region=12;watershed=9"
+    assert json.loads(metadata["background"]) == header.classes.background
     assert str(Path(export.__file__).parents[2]).encode() not in path.read_bytes()
 
 
@@ -123,6 +129,21 @@ def test_weights_are_copied_under_the_runs_name(run: RunFolder, header: WeightsH
     assert path == tmp_path / "out" / "2024-01-01-fcn32s.safetensors"
     assert read_header(path) == header
     assert export_weights(run, tmp_path / "mine.safetensors").read_bytes() == run.best_weights.read_bytes()
+
+
+def test_a_copy_says_which_post_processing_goes_with_it(
+    run: RunFolder, header: WeightsHeader, tmp_path: Path
+):
+    path = export_weights(run, tmp_path, post=Pipeline.parsed("fill_holes=7"))
+    assert read_header(path) == replace(header, post="fill_holes=7")
+    ours, theirs = (load_file(file) for file in (path, run.best_weights))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert load_weights(path)[1].post == "fill_holes=7"
+    without = ClassList(tuple(header.classes), None)
+    save_weights(run.best_weights, load_weights(path)[0], replace(header, classes=without))
+    with pytest.raises(UsageError, match="these classes have no background"):
+        export_weights(run, tmp_path, post=Pipeline.parsed("watershed"))
 
 
 @pytest.mark.parametrize("content", [b"", b"mine"])

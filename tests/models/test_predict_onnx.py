@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -16,10 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.annotation.model import ClassList
+from core.learning import predict_onnx
 from core.learning.export import export_onnx
 from core.learning.predict import Predictor
 from core.learning.weights import header_for
 from core.models.network import SegmentationNetwork
+from core.postprocess import regions as of_program
 
 TILE, OVERLAP = 128, 32
 BLOCKED = """
@@ -112,6 +115,46 @@ def test_it_reduces_images_as_they_were_in_training(
     expected = Predictor(network, header).predict(image).classes
     assert found.shape == expected.shape
     assert (found == expected).mean() >= 0.99  # Pillow rounds the reduced image a little differently
+
+
+def blobs(classes: int) -> NDArray[np.uint8]:
+    """Regions (200, 260) of classes 0, 2, 4, ... in all sizes."""
+    noise = np.random.default_rng(0).normal(size=(classes, 200, 260)).astype(np.float32)
+    fields = [cv2.GaussianBlur(plane, (0, 0), 2.5) for plane in noise]
+    return (2 * np.argmax(fields, axis=0)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("background", [0, None])
+@pytest.mark.parametrize("name", ["remove_small_regions", "fill_holes"])
+def test_regions_and_holes_are_those_the_program_finds(name: str, background: int | None):
+    for classes, alike in ((2, 1.0), (3, 0.98)):  # of two classes around a region both may be equally near
+        before = blobs(classes)
+        found = getattr(predict_onnx, name)(before, 60, background)
+        expected = getattr(of_program, name)(before, 60, background)
+        assert (found != before).any()
+        assert np.array_equal(found != before, expected != before)
+        assert (found == expected).mean() >= alike
+        assert np.array_equal(getattr(predict_onnx, name)(before * 0, 60, background), before * 0)
+
+
+def test_post_processing_that_was_on_is_done_or_said_to_be_left_out(exported: Path, tmp_path: Path):
+    model = onnx.load(exported)
+    metadata = {entry.key: entry for entry in model.metadata_props}
+    assert metadata["post"].value == ""
+    metadata["post"].value = "crf:iterations=3,sxy=20;min_region=400;fill_holes=9;watershed=6"
+    onnx.save(model, tmp_path / "network.onnx")
+    shutil.copy(exported.with_name("predict.py"), tmp_path)
+    Image.fromarray(picture(160, 200)).save(tmp_path / "image.png")
+    found = {}
+    for out, raw in (("raw", ["--raw"]), ("cleaned", [])):
+        done = predict(tmp_path / "network.onnx", tmp_path / "image.png", "--out", tmp_path / out, *raw)
+        assert done.returncode == 0, done.stderr
+        assert ("not done here: crf, watershed; maskloop predict --post does it" in done.stderr) == (not raw)
+        with Image.open(tmp_path / out / "image.png") as result:
+            found[out] = np.asarray(result)
+    assert (found["raw"] != found["cleaned"]).any()
+    _, sizes = of_program.regions(found["cleaned"], np.unique(found["cleaned"])[1:])
+    assert sizes.min() >= 400
 
 
 def test_it_says_in_one_sentence_what_is_wrong(exported: Path, tmp_path: Path):
