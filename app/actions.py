@@ -221,7 +221,7 @@ ACTIONS: Final[tuple[ActionSpec, ...]] = (
     A("train.preview_crops", "What the net&work sees…", (),
       "Crops of this image as they are learned from, with their augmentation", "images", 3),
     A("train.explain", "E&xplain the model…", (),
-      "What the chosen network is made of, what a pixel depends on, and its maps of this image", "layers", 3),
+      "What the chosen network is made of, what a pixel depends on, its maps of this image", "network", 3),
     A("train.predict_folder", "Predict a &folder…", ("Ctrl+Alt+P",),
       "Segment thousands of images in the background", "prediction", 3),
     A("train.audit", "Label a&udit…", ("F7",), "List the labels that are probably wrong, the worst first",

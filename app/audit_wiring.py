@@ -141,6 +141,8 @@ class AuditWiring(Wiring):
         else:
             self._confirmed = self._confirmed.with_shape(suspect.key, suspect.fingerprint)
         self._look_again()
+        # Nobody should confirm what was not on show. After a change the image stays: it can be undone there.
+        self._panel.visit()
         layout = self._layout
         if layout is not None and self._session.project is not None and self._session.project.writable:
             task = self._runner.run(

@@ -9,7 +9,7 @@ from PySide6.QtCore import QPoint, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent
 from PySide6.QtWidgets import QDoubleSpinBox, QFrame, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
-from app.panels.parts import label
+from app.panels.parts import inset, label
 from app.theme import SPACE
 
 _STEPS: Final = 200
@@ -58,6 +58,7 @@ class AmountPopover(QFrame):
         self.field.setDecimals(1)
         self.field.setSingleStep(0.1)
         self.field.setSuffix(" px")
+        inset(self.field)
         self.field.setKeyboardTracking(False)
         self.field.setAccessibleName(f"{title}, pixels")
         self.note = label("", "muted")

@@ -50,7 +50,7 @@ class EncoderCombo(ElidedComboBox):
         """The list, above or below, where there is room."""
         from app.dialogs.encoder_picker import EncoderPicker
 
-        picker = EncoderPicker(self._encoders, self.currentData(), self)
+        picker = EncoderPicker(self._encoders, self.currentData(), self.window())
         picker.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         picker.encoder_chosen.connect(self.choose)
         screen = self.screen().availableGeometry()

@@ -8,7 +8,7 @@ from typing import Final
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLineEdit, QSpinBox, QWidget
 
-from app.panels.parts import IconButton, label, sentence
+from app.panels.parts import IconButton, inset, label, sentence
 from app.panels.training_fields import FieldSpec, Value, read, written
 from app.theme import SPACE, set_property
 from core.errors import UsageError
@@ -118,6 +118,7 @@ class FieldRow(QWidget):
         if spec.kind == "count":
             count = QSpinBox()
             count.setRange(spec.least, spec.most)
+            inset(count)
             count.valueChanged.connect(self._offer)
             _leave_wheel_to_the_list(count)
             return count

@@ -177,7 +177,7 @@ class ImageListModel(QAbstractListModel):
         if self._order is ImageOrder.UNFINISHED:
             rows.sort(key=lambda entry: _RANK[self._status(entry.key).state])
         elif self._order is ImageOrder.USEFUL:
-            above = self._row_of.get(here, -1) if here is not None else -1
+            above = self._gone_through(here)
             rows.sort(key=lambda entry: self._place(entry.key, above))
         if rows == self._rows:
             return
@@ -186,6 +186,19 @@ class ImageListModel(QAbstractListModel):
         self._row_of = {entry.key: row for row, entry in enumerate(rows)}
         self.endResetModel()
         self.rows_changed.emit()
+
+    def _gone_through(self, here: str | None) -> int:
+        """The last row that a person at this image has gone past, -1 for none.
+
+        Done images come last: one that is looked at among them says nothing of those above it.
+        """
+        row = -1 if here is None else self._row_of.get(here, -1)
+        if row < 0 or self._status(self._rows[row].key).state is not AnnotationState.DONE:
+            return row
+        below = self._rows[row + 1 :]
+        return (
+            row if any(self._status(entry.key).state is not AnnotationState.DONE for entry in below) else -1
+        )
 
     def _place(self, key: str, above: int) -> tuple[int, float]:
         """Where an image belongs by usefulness; what is now listed down to row `above` keeps its place."""

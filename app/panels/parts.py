@@ -6,7 +6,16 @@ from typing import Final
 
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPaintEvent, QPixmap, QResizeEvent
-from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QFrame,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
 
 from app.icons import icon, icon_pixmap
 from app.panels.tips import WrappedTip
@@ -76,6 +85,13 @@ def hairline(parent: QWidget | None = None) -> QFrame:
     line = QFrame(parent)
     line.setProperty("kind", "line")
     return line
+
+
+def inset(field: QAbstractSpinBox) -> None:
+    """Keep the number clear of the frame: a style sheet's padding does not reach the text of a spin box."""
+    edit = field.findChild(QLineEdit)
+    if edit is not None:
+        edit.setTextMargins(6, 0, 0, 0)
 
 
 def draw_swatch(painter: QPainter, rect: QRectF, color: str, outline: str) -> None:

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.panels.headings import PanelHeading
-from app.panels.parts import MIN_PANEL_WIDTH, IconButton, label
+from app.panels.parts import MIN_PANEL_WIDTH, IconButton, inset, label
 from app.theme import SPACE
 from core.postprocess.pipeline import STEPS, Number, ParameterSpec, Pipeline, Step, StepSpec
 
@@ -195,6 +195,7 @@ def _field(parameter: ParameterSpec) -> QSpinBox | QDoubleSpinBox:
         field.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
     field.setSuffix(f" {parameter.unit}" if parameter.unit else "")
     field.setFixedWidth(_FIELD_WIDTH)
+    inset(field)
     field.setToolTip(parameter.tip)
     field.setAccessibleName(parameter.title)
     field.setAccessibleDescription(parameter.tip)

@@ -151,7 +151,7 @@ class TrainingPanel(QWidget):
         self.train_button.setEnabled(state in ("idle", "paused"))
         self.pause_button.setEnabled(state == "training")
         self.stop_button.setEnabled(state in ("starting", "training", "paused"))
-        self.setup.setEnabled(state == "idle")
+        self.setup.set_choosing(state == "idle")
         self.history.set_can_resume(state == "idle")
         self.footer.set_aging(state == "training")
         if state == "starting":

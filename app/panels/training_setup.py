@@ -91,7 +91,7 @@ class TrainingSetup(QWidget):
         self.weights.setProperty("kind", "outline")
         self.weights.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.weights.setMenu(self._weights_menu())
-        self.explain = IconButton("question", "Explain this model: its layers, costs, and what it sees")
+        self.explain = IconButton("network", "Explain this model: its layers, costs, and what it sees")
         self.explain.setProperty("kind", "outline")
         self.advanced = IconButton("settings", "Advanced training settings")
         self._dialog: TrainingSettingsDialog | None = None
@@ -215,6 +215,11 @@ class TrainingSetup(QWidget):
         if not available and self.device.currentIndex() == position:
             self.device.setCurrentIndex(0)
         self._describe()
+
+    def set_choosing(self, possible: bool) -> None:
+        """During a run its choices stay; what it is made of, and settings of the next, can be seen."""
+        for part in (self.model, self.encoder, self.weights, self.preset, self.budget, self.device):
+            part.setEnabled(possible)
 
     def use_weights_file(self, path: str) -> None:
         """Start the encoder from this file."""

@@ -183,6 +183,7 @@ def test_f6_confirms_and_the_next_audit_does_not_ask_again(drawn, qtbot):
     panel.take_keyboard()
     qtbot.keyClick(panel.view, Qt.Key.Key_F6)
     assert panel.chosen is absent, "the next row is chosen"
+    drawn.wait_for_image("scan002.png")  # and shown, before anybody confirms it unseen
     qtbot.keyClick(panel.view, Qt.Key.Key_F6)
     assert panel.model.suspects() == []
     kept = session.project.layout.confirmed
@@ -191,6 +192,8 @@ def test_f6_confirms_and_the_next_audit_does_not_ask_again(drawn, qtbot):
     panel.audit_button.click()
     found(drawn, right, absent)
     assert panel.model.suspects() == []
+    session.open_image("scan000.png")
+    drawn.wait_for_image("scan000.png")
     assert drawn.labels() == ["nerve", "vessel"], "no label was touched"
 
 

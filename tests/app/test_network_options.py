@@ -156,7 +156,7 @@ def test_an_encoder_is_found_among_dozens(
 ) -> None:
     choose_network(panel, "unet")
     qtbot.mouseClick(panel.setup.encoder, LEFT)
-    picker = panel.setup.encoder.findChild(EncoderPicker)
+    picker = panel.findChild(EncoderPicker)
     assert picker is not None
     assert len(picker.names) == panel.setup.encoder.count() > 70
     assert picker.names[picker.list.currentIndex().row()] == "tf_efficientnet_lite0", "the one in use"

@@ -104,9 +104,11 @@ def test_buttons_follow_the_state(
         panel.train_button.isEnabled(),
         panel.pause_button.isEnabled(),
         panel.stop_button.isEnabled(),
-        panel.setup.isEnabled(),
+        panel.setup.model.isEnabled(),
     ]
     assert found == [train, pause, stop, choices]
+    assert panel.setup.explain.isEnabled()
+    assert panel.setup.advanced.isEnabled()
 
 
 def test_an_unknown_state_is_refused(panel: TrainingPanel) -> None:

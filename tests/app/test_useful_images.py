@@ -148,3 +148,12 @@ def test_the_order_of_the_list_is_there_at_the_next_start(make_window, image_fol
     ]
     assert ImageOrder.USEFUL.value in ticked
     assert ImageOrder.NAME.value not in ticked
+
+
+def test_a_done_image_on_show_keeps_nothing_above_it_in_its_place(panel):
+    panel.set_usefulness(SCORES)
+    order_by(panel, ImageOrder.USEFUL)
+    panel.set_current("d")
+    panel.set_usefulness({"a": 0.8, "b": 0.2, "c": 0.3, "e": 1.0})
+    panel.model.refresh("d")
+    assert panel.model.keys() == ("e", "a", "c", "b", "d")
