@@ -25,6 +25,7 @@ from core.learning.state import TrainState
 from core.learning.validation import Score
 
 COMPARING: Final = "comparing both learners on held-out images"
+SCORING: Final = "scoring both learners on training images"
 SHARES: Final = (0, 25, 50, 75, 100)
 """Of the instant learner in a blend, percent."""
 UNJUDGED_SHARE: Final = 50
@@ -43,27 +44,33 @@ _FLOOR: Final = 1e-6
 def best_share(
     state: TrainState, learner: InstantLearner, deep: Predictor
 ) -> Generator[Event, None, tuple[int, Score | None]]:
-    """The best share of the instant learner, and its score; where nothing can be judged UNJUDGED_SHARE."""
-    if not state.step:
-        return 100, None  # there was no time for the deep one
-    held_out = [key for key in state.validator.plan.held_out if key in state.store]
-    judged = [key for key in held_out if worth_sampling(state.store.get(key).mask.shape)]
+    """The best share of the instant learner, and its score.
+
+    Where nothing is held out it is UNJUDGED_SHARE, and the score one on training images. All is the instant
+    learner's where there was no time for the deep one. No score: no image could be looked at.
+    """
+    tested = state.validator.plan.on == "validation"
+    judged = [key for key in state.validator.plan.keys if key in state.store]
+    judged = [key for key in judged if worth_sampling(state.store.get(key).mask.shape)]
     judged = judged[:: max(1, -(-len(judged) // MOST_JUDGED))]
-    counted = {share: CountedImages(len(state.channels.classes)) for share in SHARES}
+    shares = SHARES if tested else (UNJUDGED_SHARE,)
+    shares = shares if state.step else (100,)
+    counted = {share: CountedImages(len(state.channels.classes)) for share in shares}
     told_s = float("-inf")
     for number, key in enumerate(judged):
         for done in with_share(_compared(state, learner, deep, key, counted), number / len(judged)):
             if state.clock.seconds - told_s >= REPORT_S:
                 told_s = state.clock.seconds
-                yield Notice(text=COMPARING, progress=done)
+                yield Notice(text=COMPARING if tested else SCORING, progress=done)
     if judged:
-        yield Notice(text=COMPARING, progress=1.0)
-    if not len(counted[UNJUDGED_SHARE]):
-        return UNJUDGED_SHARE, None
+        yield Notice(text=COMPARING if tested else SCORING, progress=1.0)
+    even = UNJUDGED_SHARE if state.step else 100
+    if not len(counted[even]):
+        return even, None
     miou = {share: images.confusion.miou() or 0.0 for share, images in counted.items()}
-    best = max(SHARES, key=lambda share: miou[share])
-    if miou[best] - miou[UNJUDGED_SHARE] < CLEARLY_BETTER / len(counted[UNJUDGED_SHARE]) ** 0.5:
-        best = UNJUDGED_SHARE
+    best = max(shares, key=lambda share: miou[share])
+    if miou[best] - miou[even] < CLEARLY_BETTER / len(counted[even]) ** 0.5:
+        best = even
     return best, Score.of(counted[best], state.channels.classes.names)
 
 
@@ -72,8 +79,10 @@ def _compared(
 ) -> Generator[None, None, None]:
     """Count one image in with every share, if it can be read; a pause between two pieces of the work."""
     try:
-        slow = (yield from deep.predicting(state.store.pixels(key), probabilities=True)).probabilities
         quick = learner.predict(learner.features(key), probabilities=True).probabilities
+        slow = quick  # where the deep network has no share
+        if min(counted) < 100:
+            slow = (yield from deep.predicting(state.store.pixels(key), probabilities=True)).probabilities
     except FileProblem as problem:
         state.validator.problems.append(problem)
         return
@@ -90,8 +99,11 @@ def _compared(
             classes[rows] = _blended(*logs, share).argmax(axis=0)
         yield
     for share, images in counted.items():
-        y, x = images.judged.places(truth)
-        images.judged.keep(_blended(_log(slow[:, y, x]), _log(quick[:, y, x]), share), truth[y, x])
+        if (
+            state.validator.plan.on == "validation"
+        ):  # what it has learned says nothing about how sure it may be
+            y, x = images.judged.places(truth)
+            images.judged.keep(_blended(_log(slow[:, y, x]), _log(quick[:, y, x]), share), truth[y, x])
         images.update(truth, found[share], key=key, digest=labels.digest)
 
 

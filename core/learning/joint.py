@@ -16,7 +16,6 @@ from typing import Final
 
 from core.errors import MaskloopError, TrainingError
 from core.learning.best_share import best_share
-from core.learning.calibration import Calibration
 from core.learning.config import FOREST_MODEL, INSTANT_MODEL
 from core.learning.counted import CountedImages
 from core.learning.events import Checkpointed, Event, Notice, ScoredOn, StepDone
@@ -214,21 +213,22 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
             learner.restart()
             yield from _fitted_aside(state, learner, seconds)
         network: SegmentationNetwork = learner.network.cpu()
-        text = "kept: the instant learner alone, which scored best"
+        text = "kept: the instant learner alone, "
+        text += "which scored best" if state.step else "for there was no time for the deep network"
         if share < 100:
             # Scored without the mirror images, which would take a budget's seconds: it is a little better.
             network = BlendNetwork(deep.cpu(), learner.network.cpu(), share, mirrored=True)
             text = f"kept: {share} % instant learner, {100 - share} % {model_spec(deep.architecture).title}"
-        if score is not None:
-            yield state.note_score(score, comparable=score)
-        if share == 100:
+        else:
             save_weights(_kept_aside(state), deep, header)
-        calibration = None if score is None else score.calibration
-        save_weights(state.run.best_weights, network, _header(state, header, network, calibration))
+        save_weights(state.run.best_weights, network, _header(state, header, network, score))
         state.progress.saved(step=state.step, best=True, held_out=())
     except (MaskloopError, MemoryError) as error:
         yield Notice(text=f"the deep network is kept alone: {error}", level="warning")
         return
+    if score is not None:
+        state.best.void()  # that was the deep network's, whose weights these replace
+        yield state.note_score(score, comparable=score)
     state.best.saved = True
     yield Notice(text=text)
     yield Checkpointed(run=str(state.run.path), step=state.step, best=True)
@@ -265,9 +265,10 @@ def _fitted_aside(state: TrainState, learner: InstantLearner, seconds: float) ->
 
 
 def _header(
-    state: TrainState, deep: WeightsHeader, network: SegmentationNetwork, calibration: Calibration | None
+    state: TrainState, deep: WeightsHeader, network: SegmentationNetwork, score: Score | None
 ) -> WeightsHeader:
-    """What is true of the joined network, from what its deep part says about itself."""
+    """What is true of the joined network, from what its deep part says about itself, and its score."""
+    calibration = None if score is None else score.calibration
     return replace(
         deep,
         architecture=network.architecture,
@@ -276,9 +277,9 @@ def _header(
         normalization=network.normalization,
         metrics={
             **deep.metrics,
-            "miou": state.best.miou,
-            "per_class_iou": dict(state.best.per_class_iou),
-            "pixel_accuracy": state.best.pixel_accuracy,
+            "miou": None if score is None else score.miou,
+            "per_class_iou": {} if score is None else dict(score.per_class_iou),
+            "pixel_accuracy": None if score is None else score.pixel_accuracy,
             "ece": None if calibration is None else calibration.error,
         },
         temperature=1.0 if calibration is None else calibration.temperature,

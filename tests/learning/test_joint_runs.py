@@ -11,6 +11,7 @@ from core.learning.header import read_header
 from core.learning.instant import crossfit, head, learner, points, setup
 from core.learning.instant.learner import InstantLearner
 from core.learning.joint import events_of
+from core.learning.metrics import ConfusionMatrix
 from core.learning.predict import Predictor, open_predictor
 
 DISC, SQUARE = 3, 7
@@ -34,6 +35,14 @@ def _iou(path, picture, value: int) -> float:
     found = open_predictor(path, device="cpu").predict(read_image(picture.path)).classes == value
     true = picture.mask == value
     return (found & true).sum() / (found | true).sum()
+
+
+def _miou(state, picture) -> float:
+    """Of the weights a run leaves behind."""
+    found = open_predictor(state.run.best_weights, device="cpu").predict(read_image(picture.path)).classes
+    confusion = ConfusionMatrix(state.channels.classes.indices)
+    confusion.update(picture.mask, found)
+    return confusion.miou()
 
 
 def test_the_instant_learner_alone_is_scored_on_images_its_judges_never_saw(world, start) -> None:
@@ -64,7 +73,7 @@ def test_both_learners_leave_what_scored_best_on_held_out_images(world, start) -
     assert header.architecture in ("blend", "instant")
     assert header.metrics["miou"] == finished.best_miou
     scores = [event.miou for event in events if isinstance(event, Validated)]
-    assert finished.best_miou == max(scores)
+    assert finished.best_miou == scores[-1]
     for value in (DISC, SQUARE):
         assert _iou(state.run.best_weights, world.picture(50), value) > 0.5
 
@@ -73,8 +82,34 @@ def test_both_learners_leave_what_scored_best_on_held_out_images(world, start) -
 def test_few_labels_are_blended_evenly(world, start) -> None:
     world.put_done(1, 2)
     state = start(steps=5, join_instant=True)
-    kept = [event.text for event in events_of(state) if isinstance(event, Notice) and "kept" in event.text]
+    events = list(events_of(state))
+    kept = [event.text for event in events if isinstance(event, Notice) and "kept" in event.text]
     assert kept == ["kept: 50 % instant learner, 50 % U-Net"]
+    *of_the_deep_one, of_both = [event for event in events if isinstance(event, Validated)]
+    assert (of_both.on, of_both.images) == ("training", 2)
+    assert of_both.miou != of_the_deep_one[-1].miou
+    assert of_both.miou == events[-1].best_miou == state.run.best_miou
+    assert of_both.miou == read_header(state.run.best_weights).metrics["miou"]
+
+
+@pytest.mark.usefixtures("_plain_encoder")
+def test_without_time_for_the_deep_network_the_score_is_the_instant_learners(
+    world, start, monkeypatch
+) -> None:
+    monkeypatch.setattr(joint, "FIRST_SHARE", 1e3)  # its fit takes longer than the whole run was given
+    world.put_done(1)
+    state = start(seconds=0.01, join_instant=True, model_options=(("encoder_width", 8),))
+    events = list(events_of(state))
+    assert events[-1].steps == 0
+    kept = [event.text for event in events if isinstance(event, Notice) and "kept" in event.text]
+    assert kept == ["kept: the instant learner alone, for there was no time for the deep network"]
+    header = read_header(state.run.best_weights)
+    assert header.architecture == "instant"
+    assert (
+        header.metrics["miou"]
+        == events[-1].best_miou
+        == pytest.approx(_miou(state, world.picture(1)), abs=0.01)
+    )
 
 
 @pytest.mark.usefixtures("_plain_encoder")
