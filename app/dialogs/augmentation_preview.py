@@ -8,7 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QImage, QPixmap, QResizeEvent
-from PySide6.QtWidgets import QCheckBox, QDialog, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.panels.parts import IconPushButton, label
 from app.theme import SPACE
@@ -93,7 +102,10 @@ class AugmentationPreviewDialog(QDialog):
         pictures = [] if crops is None or crops.problem else self._pictures(crops)
         while len(self.tiles) < len(pictures):
             tile = _Crop()
-            self._grid.addWidget(tile, len(self.tiles) // _COLUMNS, len(self.tiles) % _COLUMNS)
+            row, column = divmod(len(self.tiles), _COLUMNS)
+            self._grid.addWidget(tile, row, column)
+            self._grid.setRowStretch(row, 1)
+            self._grid.setColumnStretch(column, 1)
             self.tiles.append(tile)
         for number, tile in enumerate(self.tiles):
             tile.setVisible(number < len(pictures))
@@ -123,6 +135,8 @@ class _Crop(QLabel):
         super().__init__()
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setMinimumSize(96, 96)
+        # All are of one size, whatever the pictures in them were before the dialog had its own.
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self._whole = QPixmap()
 
     def set_pixels(self, pixels: NDArray[np.uint8]) -> None:

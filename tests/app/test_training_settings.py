@@ -161,6 +161,8 @@ def test_crops_are_asked_for_shown_and_follow_the_settings(bench, image_folder, 
     bench.trainer.event_received.emit(crops())
     assert "Crops of 8 pixels at 0.5 of the image's size" in dialog.lead_text
     assert sum(not tile.isHidden() for tile in dialog.tiles) == 3
+    qtbot.waitUntil(lambda: dialog.tiles[2].width() > 96)
+    assert max(tile.width() for tile in dialog.tiles) - min(tile.width() for tile in dialog.tiles) <= 1
     color = dialog.tiles[0].pixmap().toImage().pixelColor(4, 4)
     assert color.red() < 100  # nobody has labelled it
     dialog.labels_box.click()
