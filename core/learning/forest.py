@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.annotation.model import UNLABELLED, AnnotationState
+from core.annotation.model import UNLABELLED
 from core.errors import FileProblem
+from core.learning.background_lack import BackgroundLack
 from core.learning.data import ChannelMap, LabelStore, resized_mask
 from core.learning.instant.learner import FeaturesDone
 from core.learning.instant.points import balanced, points_per_image
@@ -108,6 +109,7 @@ class ForestGrower:
         self._seed = seed
         self._threads = threads
         self._known: dict[str, _Points] = {}
+        self._lack = BackgroundLack(store, channels, lambda: self.keys, allowed=weak_background > 0)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -169,13 +171,7 @@ class ForestGrower:
         """Bring one image's pixels up to date; False where they are."""
         labels = self._store.get(key)
         count = points_per_image(images)
-        background = self._channels.background
-        weak = (
-            background is not None
-            and self._weak_weight > 0
-            and labels.state is AnnotationState.IN_PROGRESS
-            and self._store.lacks_background(self._channels.classes.indices[background], self.keys)
-        )
+        weak = self._lack.of(key, self.held_out)
         known = self._known.get(key)
         # A few too many are no reason to look again.
         same = known is not None and (known.version, known.weak) == (labels.version, weak)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import pytest
 
 from core.errors import UsageError
 from core.images.reader import read_image
+from core.learning.background_lack import BackgroundLack
 from core.learning.config import TrainConfig
+from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import Finished, Notice, StepDone, Validated
+from core.learning.forest import ForestGrower
 from core.learning.forest_run import WAITING
 from core.learning.header import read_header
 from core.learning.joint import events_of
 from core.learning.predict import open_predictor
 from core.learning.state import TrainState
+from core.models.registry import build
+from tests.learning.conftest import BACKGROUND, DISC, SQUARE
 
-DISC, SQUARE = 3, 7
 SMALL = {
     "model": "random_forest",
     "encoder": "hand_made",
@@ -102,3 +107,43 @@ def test_a_forest_is_grown_in_one_process(world):
 
     with pytest.raises(UsageError, match="grown in one process"):
         divided(TrainConfig(model="random_forest"), world.store, 2)
+
+
+def test_whether_background_lacks_is_found_once_per_change_of_labels(world, start, monkeypatch):
+    """Not for every image anew, which looks at all of them each time."""
+    for number in range(12):
+        world.put_drawn(number, DISC, SQUARE)
+    asked: list[int] = []
+    plain = LabelStore.lacks_background
+
+    def counted(store: LabelStore, index: int, keys: Iterable[str]) -> bool:
+        chosen = tuple(keys)
+        asked.append(len(chosen))
+        return plain(store, index, chosen)
+
+    grower = ForestGrower(
+        world.store,
+        build("random_forest", classes=3, trees=2, leaves=8, depth=3),
+        ChannelMap(world.store.classes),
+        scale=1.0,
+        weak_background=0.1,
+        seed=0,
+    )
+    monkeypatch.setattr(LabelStore, "lacks_background", counted)
+    assert len(list(grower.update())) > 12
+    assert sum(asked) <= 2 * 12, asked
+
+
+def test_undrawn_pixels_stand_in_where_an_image_shows_no_background_of_its_own(world):
+    channels = ChannelMap(world.store.classes)
+    lack = BackgroundLack(world.store, channels, world.store.labelled_keys, allowed=True)
+    world.put_drawn(1, DISC)
+    assert lack.of("1.png", frozenset())
+    world.put_done(2)
+    assert not lack.everywhere(frozenset())
+    assert lack.of("1.png", frozenset()), "it shows a disc alone"
+    assert not lack.of("2.png", frozenset()), "it is done"
+    world.put_drawn(1, DISC, BACKGROUND)
+    assert not lack.of("1.png", frozenset())
+    never = BackgroundLack(world.store, channels, world.store.labelled_keys, allowed=False)
+    assert not never.of("1.png", frozenset())
