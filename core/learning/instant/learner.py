@@ -23,9 +23,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.annotation.model import UNLABELLED, AnnotationState
+from core.annotation.model import UNLABELLED
 from core.errors import FileProblem, ImageFileError
 from core.images.pages import stamp
+from core.learning.background_lack import BackgroundLack
 from core.learning.class_maps import PredictedMap, mapped
 from core.learning.data import ChannelMap, ImageLabels, LabelStore
 from core.learning.instant.features import FeatureCache, Features
@@ -120,8 +121,7 @@ class InstantLearner:
         self.seed = seed
         self.randomness = Randomness.seeded(seed, device) if randomness is None else randomness
         self._known: dict[str, _Known] = {}
-        self._weak = False
-        self._weak_of: tuple[int, frozenset[str]] | None = None
+        self._lack = BackgroundLack(store, channels, lambda: self.keys, allowed=weak_background > 0)
         self._fitted_revision = -1
         self._fitted_keys: tuple[str, ...] = ()
         self._too_large: frozenset[str] = frozenset()
@@ -148,26 +148,7 @@ class InstantLearner:
     @property
     def weak_background(self) -> bool:
         """Whether undrawn pixels stand in for background at present."""
-        learned_from = self._store.revision, self.held_out
-        if self._weak_of != learned_from:  # every image asks, and each answer would look at all of them
-            self._weak_of, self._weak = learned_from, self._lacks_background(self.keys)
-        return self._weak
-
-    def _lacks_background(self, keys: Sequence[str]) -> bool:
-        background = self.channels.background
-        if background is None or self._weak_weight <= 0:
-            return False
-        return self._store.lacks_background(self.channels.classes.indices[background], keys)
-
-    def _wants_weak(self, key: str) -> bool:
-        """Whether undrawn pixels of an image stand in for background: also where its own labels lack that.
-
-        Where all background is drawn in images of one kind and only objects in those of another, the head
-        would learn that whatever is of the other kind is an object.
-        """
-        if self._store.get(key).state is not AnnotationState.IN_PROGRESS:
-            return False
-        return self._lacks_background((key,)) or self.weak_background
+        return self._lack.everywhere(self.held_out)
 
     def update(
         self, *, steps: int | None = None, seconds: float | None = None
@@ -272,7 +253,7 @@ class InstantLearner:
         """Bring one image's points up to date; False where they are."""
         labels = self._store.get(key)
         count = points_per_image(images)
-        weak = self._weak_weight if self._wants_weak(key) else None
+        weak = self._weak_weight if self._lack.of(key, self.held_out) else None
         known = self._known.get(key)
         # A few points too many or too few are no reason to draw again.
         wanted = (labels.version, weak)
