@@ -17,7 +17,7 @@ from core.learning.config import DeviceChoice
 from core.learning.evaluate import LabelledPixels
 from core.learning.folder_job import PredictionJob, shard_of_environment
 from core.learning.folder_prediction import FolderPrediction, ImageDone
-from core.learning.header import read_header
+from core.learning.header import as_called_now, read_header
 from core.learning.memory import is_device_lost
 from core.learning.predict import Predictor, open_predictor
 from core.learning.runs import best_run
@@ -50,9 +50,16 @@ def predictor_for(source: Path, device: DeviceChoice) -> tuple[Predictor, str | 
 
     Returns:
         The predictor and the run folder it came from (None for a bare weights file).
+
+    Raises:
+        WeightsFileError: the run knows classes that the project has no more.
     """
     weights, run = weights_of(source)
-    return open_predictor(weights, device=device), None if run is None else str(run)
+    predictor = open_predictor(weights, device=device)
+    if run is not None:
+        with Project.open(source, lock=False) as project:
+            predictor.header = as_called_now(weights, predictor.header, project.classes)
+    return predictor, None if run is None else str(run)
 
 
 def predict(arguments: argparse.Namespace) -> None:

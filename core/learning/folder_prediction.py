@@ -35,6 +35,7 @@ from core.images.rows import PixelRows, WholePicture, open_rows
 from core.learning.class_maps import PredictedRows
 from core.learning.config import DeviceChoice
 from core.learning.folder_job import PredictionJob
+from core.learning.header import as_called_now
 from core.learning.postprocessed import check_classes_for, joined, postprocessed
 from core.learning.predict import Predictor, open_predictor
 from core.learning.prediction_journal import Predicted, PredictionJournal
@@ -42,6 +43,7 @@ from core.models.pretrained import Notify
 from core.postprocess.apply import check_possible
 from core.postprocess.pipeline import Pipeline
 from core.project.layout import ProjectLayout
+from core.project.opening import read_file
 from core.project.scan import is_image_name, natural_order
 
 RATE_OVER: Final = 40
@@ -87,7 +89,7 @@ class FolderPrediction:
         outcomes: how many have come to what.
 
     Raises:
-        WeightsFileError, DeviceError: of the weights.
+        WeightsFileError, DeviceError: of the weights; they know classes that the project has no more.
         UsageError: of the post-processing.
         StorageError: the folder of results cannot be made.
     """
@@ -105,16 +107,17 @@ class FolderPrediction:
         self.outcomes: dict[Outcome, int] = {"predicted": 0, "known": 0, "failed": 0}
         self._post = Pipeline.parsed(job.post)
         self.predictor: Predictor = open_predictor(Path(job.weights), device=device, notify=notify)
-        check_classes_for(self._post, self.predictor.header.classes)
+        root = None if job.root is None else Path(job.root)
+        renamed = root is not None and self._rename(root)
+        classes = self.predictor.header.classes
+        check_classes_for(self._post, classes)
         self._clock = clock
         self._out = Path(job.out)
-        root = None if job.root is None else Path(job.root)
-        # What was processed in another way is not done.
+        # What was processed in another way, or called something else, is not done.
         self._weights = (file_digest(Path(job.weights)) or "") + (f" {self._post}" if self._post else "")
+        self._weights += f" {' '.join(classes.names)}" if renamed else ""
         self._open = contextlib.ExitStack()
-        self._files = self._open.enter_context(
-            PredictionFiles(self._out, job.format, self.predictor.header.classes, root)
-        )
+        self._files = self._open.enter_context(PredictionFiles(self._out, job.format, classes, root))
         self._journal = PredictionJournal(self._out, root, job.shard)
         for entry in self._journal.files:
             self._files.adopt(entry.file, entry.digest)
@@ -178,6 +181,15 @@ class FolderPrediction:
         self._open.close()
 
     # --- inside -------------------------------------------------------------------------------------------
+
+    def _rename(self, root: Path) -> bool:
+        """Call classes what the project calls them by now; whether one has another name than it had."""
+        file, _ = read_file(ProjectLayout(root))
+        if file is None:
+            return False
+        before = self.predictor.header
+        self.predictor.header = as_called_now(Path(self.job.weights), before, file.class_list)
+        return self.predictor.header.classes.names != before.classes.names
 
     def _is_done(self, source: Source) -> bool:
         image = _identity(source.path)

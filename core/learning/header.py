@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
@@ -210,6 +210,20 @@ def check_classes(path: Path, header: WeightsHeader, classes: ClassList) -> None
 def gone_classes(header: WeightsHeader, classes: ClassList) -> tuple[str, ...]:
     """Names of the classes the weights know and the project has no more."""
     return tuple(c.name for c in header.classes if classes.by_index(c.index) is None)
+
+
+def as_called_now(path: Path, header: WeightsHeader, classes: ClassList) -> WeightsHeader:
+    """The header of a project's own weights, with the names and colours that its classes have by now.
+
+    Raises:
+        WeightsFileError: the weights know classes that are gone.
+    """
+    if gone := gone_classes(header, classes):
+        raise WeightsFileError(
+            path, f"knows classes that the project has no more ({', '.join(gone)}); train again"
+        )
+    present = tuple(classes.by_index(theirs.index) or theirs for theirs in header.classes)
+    return replace(header, classes=ClassList(present, header.classes.background))
 
 
 def _metadata(path: Path) -> Mapping[str, object]:

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias, get_args
 
 import msgspec
 
-from core.errors import ProjectFileError, StorageError
+from core.annotation.model import ClassList
+from core.errors import ProjectFileError, StorageError, WeightsFileError
 from core.files import TEMPORARY_PREFIX, write_atomic
 from core.learning.config import TrainConfig
 from core.learning.events import ScoredOn
+from core.learning.header import read_header
 
 if TYPE_CHECKING:
     from core.project.project import Project
@@ -260,25 +262,38 @@ class RunFolder:
 
 def best_run(project: Project) -> RunFolder | None:
     """The project's best run; see `best_of`."""
-    return best_of(project.layout.runs_by_time())
+    return best_of(project.layout.runs_by_time(), project.classes)
 
 
-def best_of(folders: Iterable[Path]) -> RunFolder | None:
+def best_of(folders: Iterable[Path], classes: ClassList | None = None) -> RunFolder | None:
     """The run with the best validation mIoU among those that have weights; of equals the last.
 
-    Scores on held-out images go before scores on training images, whatever their height.
+    Scores on held-out images go before scores on training images, whatever their height. Scores of other
+    classes than the project has by now compare with nothing: before all go runs that know just these, then
+    those that know no other.
     """
-    best: tuple[bool, float] | None = None
+    best: tuple[int, bool, float] | None = None
     found: RunFolder | None = None
     for path in folders:
         run = RunFolder(path)
         if not run.best_weights.is_file():
             continue
         score = run.best_score()
-        rank = (False, -1.0) if score is None else score.rank
+        rank = _fit(run, classes), *((False, -1.0) if score is None else score.rank)
         if best is None or rank >= best:
             best, found = rank, run
     return found
+
+
+def _fit(run: RunFolder, classes: ClassList | None) -> int:
+    """How well the classes of a run's weights fit: 2 the same, 1 some of them, 0 others too, or unknown."""
+    if classes is None:
+        return 0
+    try:
+        known, present = set(read_header(run.best_weights).classes.indices), set(classes.indices)
+    except WeightsFileError:
+        return 0  # whoever chooses it will be told
+    return 2 if known == present else int(known < present)
 
 
 def class_columns(names: Iterable[str]) -> tuple[str, ...]:

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from app.__main__ import main
 from core.files import digest
+from core.learning.weights import load_weights, save_weights
 from core.project.project import Project
 
 SIDE = 64
@@ -400,3 +402,48 @@ def test_a_signal_ends_training_with_everything_saved(project: Path) -> None:
     assert "everything is saved" in said
     assert "square" in answer
     assert {"last.ckpt", "best.safetensors"} <= {path.name for path in the_run(project).iterdir()}
+
+
+class TestClassesThatChangedSinceTheRun:
+    """Between a run and its use a person renames, reorders, removes."""
+
+    def test_a_new_name_is_what_predictions_and_scores_say(
+        self, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        weights = the_run(project) / "best.safetensors"
+        network, header = load_weights(weights)
+        with torch.no_grad():  # three steps have taught it nothing: let it see squares everywhere
+            bias = [parameter for parameter in network.parameters() if parameter.shape == (2,)][-1]
+            bias.copy_(torch.tensor([-99.0, 99.0]))
+        save_weights(weights, network, header)
+        predict = ["predict", str(project), str(project / "images"), "--format", "labelme"]
+        predict += ["--out", str(tmp_path / "out")]
+        assert main(predict) == 0
+        with Project.open(project) as opened:
+            opened.rename_class(1, "box")
+            opened.reorder_classes((1, 0))
+
+        assert main(predict) == 0
+        files = list((tmp_path / "out").rglob("*.json"))
+        shapes = [shape for file in files for shape in json.loads(file.read_text())["shapes"]]
+        assert {shape["label"] for shape in shapes} == {"box"}
+        capsys.readouterr()
+        masks = str(project / "masks" / "images")
+        assert (
+            main(["evaluate", str(project), "--images", str(project / "images"), "--masks", masks, "--json"])
+            == 0
+        )
+        assert set(json.loads(capsys.readouterr().out)["per_class_iou"]) == {"background", "box"}
+
+    def test_a_class_that_is_gone_is_named(
+        self, project: Path, tmp_path: Path, fails: Callable[..., str]
+    ) -> None:
+        with Project.open(project) as opened:
+            opened.delete_class(1, shapes="delete")
+
+        said = fails("predict", project, project / "images", "--out", tmp_path / "out")
+
+        assert "knows classes that the project has no more (square); train again" in said
+        assert not list((tmp_path / "out").rglob("*.png"))
+        images, masks = project / "images", project / "masks" / "images"
+        assert "(square)" in fails("evaluate", project, "--images", images, "--masks", masks)

@@ -8,9 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from core.annotation.model import ClassList, LabelClass
 from core.errors import ProjectFileError, StorageError
 from core.learning.config import TrainConfig
 from core.learning.runs import METRICS, RunFolder, best_run
+from core.learning.weights import header_for, save_weights
+from core.models.registry import build
 from core.project.layout import ProjectLayout
 
 
@@ -91,7 +94,7 @@ def _project_with(tmp_path: Path, *runs: tuple[list[tuple[float, str]], bool]) -
             run.append_metrics(_row(step, val_miou=miou, val_on=on))
         if has_weights:
             run.best_weights.write_bytes(b"weights")
-    return SimpleNamespace(layout=layout)
+    return SimpleNamespace(layout=layout, classes=ClassList())
 
 
 def test_the_best_run_has_the_best_validation_score_and_weights(tmp_path: Path) -> None:
@@ -112,6 +115,28 @@ def test_a_score_on_held_out_images_goes_before_one_on_training_images(tmp_path:
     found = best_run(project)
     assert found is not None
     assert found.best_miou == 0.5
+
+
+def test_a_run_that_knows_the_classes_of_now_goes_before_a_better_score(tmp_path: Path) -> None:
+    """Scores of other classes say nothing: one class less is easier, and one that is gone is no help."""
+    project = _project_with(tmp_path, *[([(miou, "validation")], True) for miou in (0.9, 0.8, 0.4, 0.5)])
+    leaf, stem, root = (
+        LabelClass(index, name, "#000000") for index, name in enumerate(("leaf", "stem", "root"))
+    )
+    known = ((leaf, stem, root), (leaf,), (leaf, stem), (leaf, stem))
+    for path, classes in zip(project.layout.runs_by_time(), known, strict=True):
+        network = build("unet", classes=len(classes), encoder="plain", encoder_width=2, width=2)
+        header = header_for(network, classes=ClassList(classes), tile=64)
+        save_weights(RunFolder(path).best_weights, network, header)
+    for present, expected in (
+        ((leaf, stem), "unet3"),
+        ((leaf, stem, root), "unet0"),
+        ((leaf, root), "unet1"),
+    ):
+        project.classes = ClassList(present)
+        found = best_run(project)
+        assert found is not None
+        assert expected in found.path.name
 
 
 def test_of_equal_runs_the_newest_is_taken_and_none_without_weights(tmp_path: Path) -> None:
