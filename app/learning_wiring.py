@@ -317,7 +317,7 @@ class History:
 
 def read_history(layout: ProjectLayout, classes: ClassList) -> History:
     """Worker: the project's runs, and which of them predicts."""
-    best = best_of(layout.runs_by_time())
+    best = best_of(layout.runs_by_time(), classes)
     try:
         usable = best is not None and not gone_classes(read_header(best.best_weights), classes)
     except MaskloopError:
