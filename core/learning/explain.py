@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from core.errors import UsageError
+from core.learning.explain_blend import blocks_of_blend
 from core.learning.explain_field import receptive_field
 from core.learning.explain_trace import PASSED_ON, Group, Recorder, trace
 from core.learning.explained import PICTURE, Block, Explanation
+from core.models.blend import BlendNetwork
 from core.models.network import SegmentationNetwork
 from core.models.registry import build, model_spec
 from core.models.specs import Option
@@ -43,6 +45,7 @@ _TITLES: Final = {
     "fc6": "fc6",
     "fc7": "fc7",
 }
+AGAIN: Final = "weights of an earlier block, used again"
 HAND_MADE: Final = "features made by hand: nothing of them is learned"
 _BETWEEN: Final = (
     ("upsampling", "Upsampling"),
@@ -117,7 +120,11 @@ def explaining(
     values = sum(parameter.numel() for parameter in network.parameters())
     kept = kept_bytes(network, picture)
     yield
-    blocks, scores = blocks_of(recorder)
+    if isinstance(network, BlendNetwork):
+        blocks = blocks_of_blend(network, tile)
+        scores = len(blocks) - 1
+    else:
+        blocks, scores = blocks_of(recorder)
     return Explanation(
         name=name,
         title=model_spec(name).title,
@@ -146,19 +153,29 @@ def blocks_of(recorder: Recorder) -> tuple[tuple[Block, ...], int]:
             if source != operation.block and source not in inputs[operation.block]:
                 inputs[operation.block].append(source)
     scores = recorder.maker.get(id(recorder.result), len(groups) - 1)
-    blocks = [
-        Block(
-            part=group.part,
-            title=_title_of(group, scores=number == scores),
-            shape=group.shape,
-            layers=_layers(group),
-            parameters=sum(group.weights.values()),
-            inputs=tuple(sorted(sources)),
-            maps=number,
+    blocks, with_weights = [], set()
+    counted: set[int] = set()
+    for number, (group, sources) in enumerate(zip(groups, inputs, strict=True)):
+        fresh = group.weights.keys() - counted
+        counted |= fresh
+        with_weights |= {number} if group.weights else set()
+        blocks.append(
+            Block(
+                part=group.part,
+                title=_title_of(group, scores=number == scores),
+                shape=group.shape,
+                layers=_layers(group),
+                parameters=sum(group.weights[weight] for weight in fresh),
+                inputs=tuple(sorted(sources)),
+                maps=number,
+            )
         )
-        for number, (group, sources) in enumerate(zip(groups, inputs, strict=True))
-    ]
-    few = condensed(blocks, MOST_BLOCKS)
+    few = tuple(
+        replace(block, layers=(*block.layers, AGAIN))
+        if block.maps in with_weights and not block.parameters
+        else block
+        for block in condensed(blocks, MOST_BLOCKS)
+    )
     return few, next(place for place, block in enumerate(few) if block.maps >= scores)
 
 

@@ -173,6 +173,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._keep = keep
         self._known: dict[int, Tensor] = {id(picture): picture}
         self._parameters = {id(parameter): parameter.numel() for parameter in module.parameters()}
+        self._pieces: dict[int, tuple[Tensor, dict[int, int]]] = {}
+        """What was made of parameters alone, such as a slice, and of which; kept alive for their identity."""
         self._paths: list[str] = []
 
     @contextlib.contextmanager
@@ -212,7 +214,19 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         outputs = tuple(_tensors((result,)))
         if inputs and outputs:
             self._note(func.overloadpacket.__name__.rstrip("_"), args, given, inputs, outputs)
+        elif used := self._weights_in(given):
+            self._pieces |= {id(output): (output, used) for output in outputs}
         return result
+
+    def _weights_in(self, given: Sequence[Tensor]) -> dict[int, int]:
+        """Parameters among tensors, whole or in pieces: their sizes, by identity."""
+        found: dict[int, int] = {}
+        for tensor in given:
+            if id(tensor) in self._parameters:
+                found[id(tensor)] = self._parameters[id(tensor)]
+            elif id(tensor) in self._pieces:
+                found |= self._pieces[id(tensor)][1]
+        return found
 
     def _note(
         self,
@@ -222,7 +236,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         inputs: tuple[Tensor, ...],
         outputs: tuple[Tensor, ...],
     ) -> None:
-        weights = {id(t): self._parameters[id(t)] for t in given if id(t) in self._parameters}
+        weights = self._weights_in(given)
         path = self._paths[-1] if self._paths else ""
         block = PASSED_ON
         moved = kind in _MOVES or (kind == "index_select" and is_map(outputs[0]))

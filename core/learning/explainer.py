@@ -25,6 +25,7 @@ from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, TrainConfig
 from core.learning.data import LabelStore, read_resized
 from core.learning.events import Event
 from core.learning.explain import explaining
+from core.learning.explain_blend import BLEND, same_deep_network
 from core.learning.explain_trace import Recorder
 from core.learning.explained import Pictures
 from core.learning.header import WeightsHeader, read_header
@@ -93,7 +94,8 @@ class Explainer:
     def _explained(self, asked: ExplainModel, store: LabelStore | None) -> Iterator[None]:
         classes, scale = 2, 1.0
         if store is not None:
-            config = resolve(TrainConfig(model=asked.name, encoder=asked.encoder), "cpu", store)
+            model = AUTO_MODEL if asked.name == BLEND else asked.name
+            config = resolve(TrainConfig(model=model, encoder=asked.encoder), "cpu", store)
             classes, scale = max(1, len(store.classes)), config.image_scale or 1.0
         answer = ModelExplained(name=asked.name, encoder=asked.encoder, tile=asked.tile, scale=scale)
         try:
@@ -211,7 +213,8 @@ def _part(network: SegmentationNetwork, asked: ExplainModel) -> SegmentationNetw
     encoder = asked.encoder or model_spec(asked.name).default_encoder
     parts = [network, network.deep, network.instant] if isinstance(network, BlendNetwork) else [network]
     for part in parts:
-        if (part.architecture, part.encoder_name) == (asked.name, encoder) and _is_built_so(part, asked):
+        stands = part.encoder_name == encoder or isinstance(part, BlendNetwork)  # whose options tell
+        if part.architecture == asked.name and stands and _is_built_so(part, asked):
             return part
     return None
 
@@ -219,6 +222,8 @@ def _part(network: SegmentationNetwork, asked: ExplainModel) -> SegmentationNetw
 def _is_built_so(network: SegmentationNetwork, asked: ExplainModel) -> bool:
     """Whether it has the options that are asked about; what a run chose or noted itself may be otherwise."""
     spec, named = model_spec(asked.name), dict(asked.options)
+    if isinstance(network, BlendNetwork):
+        return same_deep_network(network.options, spec.checked_options(named))
     values = spec.checked_options(named)
     return all(
         network.options.get(option.name, values[option.name]) == values[option.name]

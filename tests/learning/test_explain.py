@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,8 @@ from core.annotation.model import ClassList, LabelClass
 from core.errors import UsageError
 from core.learning.answers import ModelExplained, ModelMaps
 from core.learning.commands import ExplainModel, ShowMaps
-from core.learning.explain import condensed, explain_model
+from core.learning.explain import AGAIN, condensed, explain_model
+from core.learning.explain_blend import same_deep_network
 from core.learning.explained import PICTURE, Block
 from core.learning.explainer import Explainer
 from core.learning.runs import RunFolder
@@ -184,3 +187,27 @@ def test_maps_of_an_image_come_from_the_newest_run_of_the_network_else_untrained
         ShowMaps(model=asked.model, key="a.png", image_path=str(tmp_path / "gone.png"), maps=0), CLASSES, []
     )
     assert "gone.png" in _answers(explainer, heard)[-1].problem
+
+
+# --- both learners ----------------------------------------------------------------------------------------
+
+
+def test_weights_that_blocks_share_are_counted_once():
+    told = explain_model("instant", tile=64, encoder="plain", options={"encoder_width": 2, "hidden": 4})
+    assert sum(block.parameters for block in told.blocks) == told.parameters
+    again = [block.part for block in told.blocks if AGAIN in block.layers]
+    assert again == ["encoder", "encoder"], "one encoder sees three zooms"
+
+
+def test_a_blend_is_two_networks_and_what_joins_them():
+    deep = {"name": "unet", "encoder": "plain", "options": {"width": 2, "encoder_width": 2}}
+    told = explain_model("blend", tile=64, options={"deep": json.dumps(deep), "share": 30})
+    first, second, both = told.blocks
+    assert (first.title, second.title, both.inputs) == ("U-Net", "Instant learner", (0, 1))
+    assert first.inputs == second.inputs == (PICTURE,)
+    assert both.layers[1] == "the instant learner counts 30 %, the deep network 70 %"
+    assert first.parameters + second.parameters == told.parameters
+    assert all(block.shape == (2, 64, 64) for block in told.blocks)
+    named = {"deep": json.dumps(deep | {"options": {"width": 2}})}
+    assert same_deep_network(told.options, named)
+    assert not same_deep_network(told.options, {"deep": json.dumps(deep | {"options": {"width": 4}})})
