@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRectF
 from PySide6.QtWidgets import QWidget
@@ -12,7 +14,7 @@ from app.panels.training_panel import TrainingPanel
 from app.wiring import Common, Wiring
 from core.learning.answers import ModelExplained, ModelMaps
 from core.learning.commands import ExplainModel, ShowMaps
-from core.learning.config import AUTO_MODEL, TrainConfig
+from core.learning.config import AUTO_MODEL, INSTANT_MODEL, TrainConfig
 from core.learning.events import Event
 from core.learning.preset import without_images
 from core.models.registry import encoder_spec, model_spec
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from app.dialogs.model_page import ModelPage
 
 
-BOTH: Final = "Of both learners this is the deep one; choose the instant learner to see the other."
+BLEND, DEEP, INSTANT = "blend", "deep", "instant"
+"""Both learners together, and each of them."""
 
 
 class ExplainWiring(Wiring):
@@ -42,6 +45,7 @@ class ExplainWiring(Wiring):
         self._page: ModelPage | None = None
         self._asked: ExplainModel | None = None
         self._maps = 0
+        self._part = BLEND
         self._actions["train.explain"].triggered.connect(self.open_page)
         panel.setup.explain_requested.connect(self.open_page)
         panel.setup.config_changed.connect(self._on_changed)
@@ -58,6 +62,7 @@ class ExplainWiring(Wiring):
             self._page.explanation_needed.connect(self._on_explanation_needed)
             self._page.maps_needed.connect(self._on_maps_needed)
             self._page.field_shown.connect(self._show_field)
+            self._page.part_chosen.connect(self._on_part_chosen)
             self._page.finished.connect(self._show_field)
         self._page.show()
         self._page.raise_()
@@ -68,20 +73,34 @@ class ExplainWiring(Wiring):
         if self._page is None or not self._page.isVisible():
             return
         config, asked = self._panel.config(), self._asked
-        wanted = config.network, config.encoder, config.model_options
-        if asked is None or wanted != (asked.name, asked.encoder, asked.options):
+        wanted = self._question(config)
+        if asked is None or replace(asked, tile=0) != wanted:
             self._show_model(config)
+
+    def _on_part_chosen(self, part: str) -> None:
+        self._part = part
+        self._show_model(self._panel.config())
+
+    def _question(self, config: TrainConfig) -> ExplainModel:
+        """About the network that is chosen; of both learners, about the part that is."""
+        if config.model == AUTO_MODEL and self._part == INSTANT:
+            return ExplainModel(name=INSTANT_MODEL, tile=0)
+        if config.model == AUTO_MODEL and self._part == BLEND:
+            options = dict(config.model_options)
+            deep = {"name": config.network, "encoder": config.encoder, "options": options}
+            return ExplainModel(name=BLEND, tile=0, options=(("deep", json.dumps(deep)),))
+        return ExplainModel(name=config.network, tile=0, encoder=config.encoder, options=config.model_options)
 
     def _show_model(self, config: TrainConfig) -> None:
         assert self._page is not None
-        spec = model_spec(config.network)
+        self._asked = asked = self._question(config)
+        spec = model_spec(asked.name)
         usual, _ = without_images(config, "cpu")
-        self._asked = ExplainModel(
-            name=spec.name, tile=0, encoder=config.encoder, options=config.model_options
-        )
-        encoder = encoder_spec(spec.checked_encoder(config.encoder))
-        note = BOTH if config.model == AUTO_MODEL else ""
-        self._page.set_model(spec, encoder, usual.crop or 0, note)
+        deep = model_spec(config.network).title
+        parts = ((BLEND, "Both together"), (DEEP, deep), (INSTANT, "Instant learner"))
+        self._page.set_parts(parts if config.model == AUTO_MODEL else (), self._part)
+        encoder = None if asked.name == BLEND else encoder_spec(spec.checked_encoder(asked.encoder))
+        self._page.set_model(spec, encoder, usual.crop or 0)
 
     def _on_explanation_needed(self, tile: int) -> None:
         asked = self._asked

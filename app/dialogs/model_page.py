@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
@@ -16,6 +17,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSplitter,
+    QTabBar,
     QVBoxLayout,
     QWidget,
 )
@@ -32,6 +34,9 @@ from core.models.specs import EncoderSpec, ModelSpec
 TILES: Final = (128, 192, 256, 320, 384, 512, 768, 1024)
 CLICK: Final = (
     "Click a box of the diagram to see the maps it gives of the image on show, and the classes' scores."
+)
+CLICK_PART: Final = (
+    "Click a network of the diagram for its own diagram and maps, the box of both for the classes' scores."
 )
 _FACTS: Final = (
     ("parameters", "Parameters", "Numbers that are learned"),
@@ -52,11 +57,13 @@ class ModelPage(QDialog):
         explanation_needed(int tile): `set_explained` is the answer.
         maps_needed(int maps): `set_maps` is the answer.
         field_shown(bool): whether the receptive field should be drawn on the image.
+        part_chosen(str): of a network that is made of several, show this one.
     """
 
     explanation_needed = Signal(int)
     maps_needed = Signal(int)
     field_shown = Signal(bool)
+    part_chosen = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -67,6 +74,10 @@ class ModelPage(QDialog):
         self._title = label("", "title")
         self._about = label("", "muted")
         self._about.setWordWrap(True)
+        self.parts = QTabBar()
+        self.parts.setDrawBase(False)
+        self.parts.setExpanding(False)
+        self.parts.setAccessibleName("Which of the networks")
         self.tile = QComboBox()
         self.tile.setAccessibleName("Side of the tile")
         for side in TILES:
@@ -90,6 +101,8 @@ class ModelPage(QDialog):
         self.tile.currentIndexChanged.connect(self._ask)
         self.field_box.toggled.connect(self.field_shown)
         self.diagram.block_chosen.connect(self._on_block)
+        self.parts.currentChanged.connect(self._on_part)
+        self.set_parts((), "")
         self.clear_maps()
 
     def _lay_out(self) -> None:
@@ -97,6 +110,7 @@ class ModelPage(QDialog):
         top.setSpacing(SPACE * 2)
         words = QVBoxLayout()
         words.addWidget(self._title)
+        words.addWidget(self.parts, 0, Qt.AlignmentFlag.AlignLeft)
         words.addWidget(self._about)
         top.addLayout(words, 1)
         top.addWidget(self.tile, 0, Qt.AlignmentFlag.AlignTop)
@@ -156,12 +170,23 @@ class ModelPage(QDialog):
         """One of the numbers, as it is shown."""
         return self._facts[name].text()
 
-    def set_model(self, spec: ModelSpec, encoder: EncoderSpec, tile: int, note: str = "") -> None:
-        """Another network, encoder or usual tile: everything else is asked for; `note` is said of it."""
+    def set_parts(self, parts: Sequence[tuple[str, str]], chosen: str) -> None:
+        """Offer the parts of a network that is made of several: name and title of each; () for one alone."""
+        with QSignalBlocker(self.parts):
+            while self.parts.count():
+                self.parts.removeTab(0)
+            for name, title in parts:
+                self.parts.setTabData(self.parts.addTab(title), name)
+            names = [name for name, _ in parts]
+            if chosen in names:
+                self.parts.setCurrentIndex(names.index(chosen))
+        self.parts.setVisible(bool(parts))
+
+    def set_model(self, spec: ModelSpec, encoder: EncoderSpec | None, tile: int) -> None:
+        """Another network, encoder or usual tile: everything else is asked for."""
         self._title.setText(spec.title)
-        stands = f" On the encoder {encoder.title}." if len(spec.encoders) > 1 else ""
-        about = f"{ABOUT.get(spec.name, '')} {note}".strip()
-        self._about.setText(f"{about}\n{spec.family} · {spec.paper}.{stands}".lstrip())
+        stands = "" if encoder is None or len(spec.encoders) == 1 else f" On the encoder {encoder.title}."
+        self._about.setText(f"{ABOUT.get(spec.name, '')}\n{spec.family} · {spec.paper}.{stands}".lstrip())
         with QSignalBlocker(self.tile):
             nearest = min(TILES, key=lambda side: abs(side - tile))
             self.tile.setCurrentIndex(self.tile.findData(nearest))
@@ -196,13 +221,17 @@ class ModelPage(QDialog):
             self._facts[name].setText(text)
         self._words.clear()
 
+    @property
+    def _hint(self) -> str:
+        return CLICK_PART if self.parts.count() and self.parts.currentIndex() == 0 else CLICK
+
     def clear_maps(self) -> None:
         """Another image or network: the maps on show are not of it."""
         self.scores.set_pictures(())
         self.features.set_pictures(())
         self._scores_title.hide()
         self._features_title.hide()
-        self._source.setText(CLICK)
+        self._source.setText(self._hint)
 
     def set_waiting(self) -> None:
         """Maps have been asked for."""
@@ -251,9 +280,18 @@ class ModelPage(QDialog):
         self.explanation_needed.emit(self.tile.currentData())
 
     def _on_block(self, position: int) -> None:
-        if self._explanation is not None:
-            self._words.setText(describe(self._explanation.blocks[position]))
+        if self._explanation is None:
+            return
+        block = self._explanation.blocks[position]
+        self._words.setText(describe(block))
+        places = [place for place in range(self.parts.count()) if self.parts.tabData(place) == block.part]
+        if places:
+            self.parts.setCurrentIndex(places[0])  # it has a page of its own
+        else:
             self._ask_for_maps()
+
+    def _on_part(self, place: int) -> None:
+        self.part_chosen.emit(self.parts.tabData(place))
 
     def _ask_for_maps(self) -> None:
         if self._explanation is None:

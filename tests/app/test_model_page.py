@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,35 @@ def test_the_page_opens_beside_the_picker_and_follows_it(
     assert [command.name for command in sent if isinstance(command, ExplainModel)][-1] == "random_forest"
     page.close()
     assert window.canvas.aids.field is None
+
+
+def test_of_both_learners_each_has_a_page_of_its_own(bench, image_folder: Callable[..., Path], qtbot: QtBot):
+    bench.open(image_folder(1))
+    window, sent = bench.window, bench.trainer.sent
+    setup = window.training.setup
+    setup.model.setCurrentIndex(setup.model.findData("auto"))
+    qtbot.mouseClick(setup.explain, LEFT)
+    page = bench.dialog(ModelPage)
+
+    def asked() -> ExplainModel:
+        return [command for command in sent if isinstance(command, ExplainModel)][-1]
+
+    assert [page.parts.tabText(place) for place in range(3)] == ["Both together", "U-Net", "Instant learner"]
+    assert asked().name == "blend"
+    assert '"name": "unet"' in dict(asked().options)["deep"]
+    blocks = (
+        replace(_block("U-Net", (2, 256, 256), PICTURE, maps=-1), part="deep"),
+        replace(_block("Instant learner", (2, 256, 256), PICTURE, maps=-1), part="instant"),
+        replace(_block("Both", (2, 256, 256), 0, 1, maps=-1), part="both"),
+    )
+    told = replace(EXPLANATION, name="blend", blocks=blocks)
+    answer = _explained(name="blend", encoder=None, tile=asked().tile, explanation=told)
+    window.controller.event_received.emit(answer)
+    qtbot.mouseClick(page.diagram, LEFT, pos=page.diagram.box_of(1).center().toPoint())
+    assert asked().name == "instant"
+    assert page.parts.tabText(page.parts.currentIndex()) == "Instant learner"
+    page.parts.setCurrentIndex(1)
+    assert (asked().name, asked().encoder) == ("unet", setup.encoder.currentData())
+    setup.model.setCurrentIndex(setup.model.findData("segnet"))
+    assert page.parts.isHidden()
+    page.close()

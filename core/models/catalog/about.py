@@ -25,6 +25,7 @@ ABOUT: Final[dict[str, str]] = {
     "refinenet": "Refines coarse scores step by step at full strength; large, for a GPU.",
     "gscnn": "A second stream learns borders by themselves: sharp and thin objects.",
     "instant": "A small head on a frozen encoder: learns in seconds, follows every label.",
-    "blend": "What both learners say together, after a run of both.",
+    "blend": "Both learners asked together, after a run of both: where one is sure that a pixel is not of a"
+    " class, the other cannot talk it into it.",
     "random_forest": "No network: decision trees on brightness, edges and texture; a baseline without a GPU.",
 }
