@@ -28,6 +28,7 @@ from app.progress_wiring import ProgressWiring
 from app.reshaping import Reshaping
 from app.resume_offer import ResumeOffer
 from app.shape_actions import ShapeActions
+from app.uncertainty_sources import UncertaintySources
 from app.usefulness_wiring import UsefulnessWiring
 from app.view_aids import ViewAidsWiring
 from app.wiring import Common
@@ -65,6 +66,7 @@ class WindowParts(QObject):
         most_useful = window.images.model.most_useful
         self.doubts = DoubtWiring(common, most_useful=most_useful, canvas=canvas, bar=bar, toast=toast)
         self.doubts.pointed.connect(self.learning.point_at)
+        self.sources = UncertaintySources(common, window)
         self.usefulness = UsefulnessWiring(common, window.images)
         self.audit = AuditWiring(common, panel=window.audit, tabs=window.tabs, canvas=canvas)
         self.post = PostWiring(common, panel=window.post, tabs=window.tabs)
@@ -93,6 +95,7 @@ class WindowParts(QObject):
             self.audit,
             self.post,
             self.doubts,
+            self.sources,
             self.resume_offer,
             self.exporting,
             self.predicting,

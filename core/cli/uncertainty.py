@@ -14,7 +14,8 @@ from core.formats.export_folder import ExportFolder
 from core.formats.report import ExportReport
 from core.images.reader import read_image
 from core.learning.config import DeviceChoice
-from core.learning.doubt_sources import asked_again, check_source, members_beside
+from core.learning.doubt_sources import asked_again, check_source
+from core.learning.ensemble_members import members_beside
 from core.learning.folder_prediction import ImageDone
 from core.learning.predict import Predictor, open_predictor
 from core.learning.uncertainty import UncertaintySource, uncertainty_map

@@ -57,7 +57,11 @@ def of_file(source: str, run: Path | None, metrics: Mapping[str, object]) -> Ori
 
 def of_both(deep: Origin, instant: Origin, together: Score | None) -> Origin:
     """Deep network and instant learner: the score of both `together`, or what theirs are on at least."""
-    source = f"{INSTANT_TITLE} and {deep.source}"
+    blended, _, of = deep.source.partition(", ")
+    if blended == model_spec("blend").title:  # it learns on, beside what both came to in that run
+        source = f"{INSTANT_TITLE} now, and both learners of the {of}"
+    else:
+        source = f"{INSTANT_TITLE} and {deep.source}"
     if together is not None and together.miou is not None:
         return _scored(source, deep.run, together, "validation")
     kinds = (deep.scored_on, instant.scored_on)

@@ -137,6 +137,7 @@ class ModelSpec:
             learners.
         licence: of the code; the encoder's weights have their own.
         published: the number of parameters in the paper, where it says it.
+        drops: it has dropout whatever its options are; one that has an option for it says so there.
     """
 
     name: str
@@ -154,6 +155,11 @@ class ModelSpec:
     trained_by: Literal["person", "auto"] = "person"
     licence: str = "Apache-2.0"
     published: PublishedSize | None = None
+    drops: bool = False
+
+    def has_dropout(self, options: Mapping[str, Option]) -> bool:
+        """Whether a network with these options leaves anything out while it learns."""
+        return self.drops or bool(self.checked_options(options).get("dropout", 0))
 
     @property
     def default_encoder(self) -> str:

@@ -42,6 +42,7 @@ def _fcn_resnet(
         parameters=parameters,
         encoders=(f"tv_resnet{depth}",),
         size_multiple=32,
+        drops=True,
         build_from="core.models.fcn_resnet:fcn_resnet",
         activation_bytes=activation_bytes,
         macs_per_pixel=macs,

@@ -18,6 +18,7 @@ PSPNET: Final = (
         parameters=48_942_660,
         encoders=DEEP_ENCODERS,
         size_multiple=32,
+        drops=True,
         build_from="core.models.pspnet:pspnet",
         activation_bytes=2_562,
         macs_per_pixel=597_330,
