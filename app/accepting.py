@@ -56,6 +56,10 @@ class Accepting(QObject):
         if prediction is None:
             self._session.message.emit(no_prediction(self.absence()), "info")
             return
+        if prediction.region is not None:
+            text = "What is predicted of an image of this size is only shown; draw over what is right."
+            self._session.message.emit(text, "info")
+            return
         if current.size_hw not in (None, prediction.classes.size_hw):
             text = "The prediction is of another size than the image; wait for a new one."
             self._session.message.emit(text, "info")

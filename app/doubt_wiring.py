@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from core.project.project import ImageEntry, Project
 
 OPEN: Final = "Open it"
+UNSEARCHED: Final = "In an image of this size doubtful regions are not looked for."
 _LOOK_AFTER_MS: Final = 120
 """After the view has moved: scrolling must not wait for a mean over megapixels."""
 _AGE_EVERY_MS: Final = 1000
@@ -144,7 +145,7 @@ class DoubtWiring(Wiring):
         self._settings.uncertainty_opacity = opacity
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, Prediction):
+        if isinstance(event, Prediction) and event.region is None:
             self._images.note(event)
         elif isinstance(event, Uncertainty):
             self._on_uncertainty(event)
@@ -176,7 +177,7 @@ class DoubtWiring(Wiring):
         elif current is None or current.document is None:
             self._session.message.emit("Open an image first; then go to its doubtful regions.", "info")
         elif current.pyramid is not None:
-            self._session.message.emit("An image of this size is not predicted while it is shown.", "info")
+            self._session.message.emit(UNSEARCHED, "info")
         elif self._map is not None:
             self._find()
         elif self._controller.prediction is None:
@@ -295,10 +296,14 @@ class DoubtWiring(Wiring):
             self._bar.set_sureness("")
             return
         confidence, classes = prediction.confidence.unpack(), prediction.classes.unpack()
-        view, whole = self._visible_part(confidence)
-        confidence, classes = confidence[view], classes[view]
+        whole = False
+        if prediction.region is None:  # else it is of what is on the screen
+            view, whole = self._visible_part(confidence)
+            confidence, classes = confidence[view], classes[view]
         background = self._session.classes.background
-        objects = classes != (UNLABELLED if background is None else background)
+        objects = classes != UNLABELLED
+        if background is not None:
+            objects &= classes != background
         # Most of most images is background that nobody doubts: it would make every prediction look sure.
         any_object = bool(objects.any())
         mean = float(confidence[objects].mean() if any_object else confidence.mean()) / 255

@@ -20,11 +20,13 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from app.accepting import Accepting
 from app.label_feed import LabelFeed
 from app.prediction_cache import PredictionCache
+from app.region_of_prediction import is_part, joined
 from app.run_recovery import RunRecovery
 from app.watched_image import WatchedImage
 from app.workers.tasks import TaskRunner
 from app.workers.trainer_thread import SHUTDOWN_LIMIT_S, TrainerThread
 from core.annotation.model import ClassList
+from core.images.upright import Box
 from core.learning.commands import (
     ClassesChanged,
     Export,
@@ -98,6 +100,8 @@ class LearningController(QObject):
         self.accepting = Accepting(session, self._worker, self)
         """Predicted regions become shapes."""
         self._predictions = PredictionCache()
+        self._partly: set[str] = set()  # images of which only a part is as new as it is said to be
+        self._fresh: Box | None = None
         self._watched = WatchedImage(session, self._thread, self._feed, self._predictions)
         self._recovery = RunRecovery()
         self._project: Project | None = None
@@ -131,6 +135,11 @@ class LearningController(QObject):
     def prediction(self) -> Prediction | None:
         """What is shown over the current image."""
         return self._shown
+
+    @property
+    def fresh_part(self) -> Box | None:
+        """The part of `prediction` that is new, x0, y0, x1, y1; None: all of it."""
+        return self._fresh
 
     @property
     def edits_unknown(self) -> int:
@@ -216,7 +225,16 @@ class LearningController(QObject):
 
     def accept_all(self) -> None:
         """Make every predicted region of the current image a shape; undoable in one step."""
+        if self._shown is not None and self._shown.key in self._partly:
+            self._session.message.emit("The rest of this image is still being predicted.", "info")
+            return
         self.accepting.accept_all(self._shown)
+
+    def follow_view(self, view: Box | None) -> None:
+        """This part of the current image, x0, y0, x1, y1, is on the screen: of a large one it comes first."""
+        current = self._session.current
+        if self._project is not None and current is not None and current.document is not None:
+            self._watched.look_at(current, view)
 
     # --- what the session says ----------------------------------------------------------------------------
 
@@ -299,11 +317,26 @@ class LearningController(QObject):
         self.event_received.emit(event)
 
     def _on_prediction(self, prediction: Prediction) -> None:
+        current = self._session.current
+        looked_at = (
+            current is not None and current.document is not None and current.entry.key == prediction.key
+        )
+        part: Box | None = None
+        if prediction.region is not None:
+            if not looked_at or current is None or current.size_hw is None:
+                return  # another image is on show by now, and this one will be asked for again
+            if current.pyramid is None:
+                if not is_part(prediction, current.size_hw):
+                    return
+                part = prediction.region
+                prediction = joined(prediction, self._predictions.get(prediction.key), current.size_hw)
         if not self._predictions.offer(prediction):
             return
-        current = self._session.current
-        if current is not None and current.document is not None and current.entry.key == prediction.key:
-            self._show(prediction)
+        self._partly.discard(prediction.key)
+        if part is not None:
+            self._partly.add(prediction.key)
+        if looked_at:
+            self._show(prediction, part)
 
     def _on_training_started(self) -> None:
         if self._state == "stopping":
@@ -374,9 +407,9 @@ class LearningController(QObject):
             self._train_when_ready = None
             self._thread.send(command)
 
-    def _show(self, prediction: Prediction | None) -> None:
+    def _show(self, prediction: Prediction | None, fresh: Box | None = None) -> None:
         if prediction is not self._shown:
-            self._shown = prediction
+            self._shown, self._fresh = prediction, fresh
             self.prediction_changed.emit(prediction)
 
     def _set_state(self, state: TrainingState) -> None:

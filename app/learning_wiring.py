@@ -18,6 +18,7 @@ from app.panels.prediction_bar import PredictionBar
 from app.panels.run_history import RunSummary
 from app.panels.training_panel import TrainingPanel
 from app.status_bar import StatusBar
+from app.view_feed import ViewFeed
 from app.wiring import Common, Wiring
 from core.errors import MaskloopError
 from core.learning.config import TrainConfig
@@ -61,6 +62,8 @@ class LearningWiring(Wiring):
         self._drawn.changed.connect(self._on_drawn_changed)
         self._shown: Prediction | None = None
         self._cursor: tuple[int, int] | None = None
+        self._view = ViewFeed(canvas, self._session, self)
+        self._view.rested.connect(self._controller.follow_view)
         self._keep = QTimer(self, singleShot=True, interval=KEEP_AFTER_MS)
         self._keep.timeout.connect(self._keep_choices)
         self._connect_training()
@@ -69,6 +72,11 @@ class LearningWiring(Wiring):
         self._session.classes_changed.connect(self._on_classes_changed)
         self._session.current_changed.connect(self._on_current_changed)
         self._on_training_state("idle")
+
+    def close(self) -> None:
+        """End the worker."""
+        self._view.stop()
+        super().close()
 
     # --- training -----------------------------------------------------------------------------------------
 
@@ -220,27 +228,40 @@ class LearningWiring(Wiring):
         self._on_prediction_changed(None)
 
     def _on_prediction_changed(self, prediction: Prediction | None) -> None:
-        if prediction is not None:
-            try:
-                self._canvas.set_prediction(prediction.classes.unpack(), prediction.confidence.unpack())
-            except ValueError:
-                log.warning("A prediction of %s has another size than the image.", prediction.key)
-                prediction = None
+        if prediction is not None and not self._paint(prediction):
+            prediction = None
         if prediction is None:
             self._canvas.clear_prediction()
             self._panel.clear_overlay()
         self._shown = prediction
         self._on_current_changed(self._session.current)
-        self._actions["train.accept_all"].setEnabled(prediction is not None)
-        self._actions["train.accept_region"].setEnabled(prediction is not None)
+        acceptable = prediction is not None and prediction.region is None
+        self._actions["train.accept_all"].setEnabled(acceptable)
+        self._actions["train.accept_region"].setEnabled(acceptable)
         self._actions["shape.region"].setEnabled(self._session.editable)
+
+    def _paint(self, prediction: Prediction) -> bool:
+        """Show it on the canvas, what is new of it; False where it does not fit."""
+        classes, confidence = prediction.classes.unpack(), prediction.confidence.unpack()
+        fresh, shown = self._controller.fresh_part, self._shown
+        if fresh is not None and shown is not None and shown.key == prediction.key and shown.region is None:
+            x0, y0, x1, y1 = fresh
+            part = slice(y0, y1), slice(x0, x1)
+            self._canvas.update_prediction(fresh, classes[part], confidence[part])
+            return True
+        try:
+            self._canvas.set_prediction(classes, confidence, prediction.region)
+        except ValueError:
+            log.warning("A prediction of %s has another size than the image.", prediction.key)
+            return False
+        return True
 
     def _on_engine_state(self, state: str, _sentence: str) -> None:
         self._words.engine_changed(ready=state == "ready", gone=state == "stopped")
         self._tell_overlay()
 
     def _on_current_changed(self, current: CurrentImage | None) -> None:
-        self._words.image_changed(huge=current is not None and current.pyramid is not None)
+        self._words.image_changed()
         self._on_drawn_changed()
 
     def _on_drawn_changed(self) -> None:

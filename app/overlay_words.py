@@ -30,7 +30,6 @@ class OverlayWords:
         self._engine_gone = False
         self._live = False
         self._drawn = False
-        self._huge = False
         self._failed = False
         self._learned = False  # the instant learner has predicted some image of this project
         self._run: str | None = None
@@ -43,10 +42,9 @@ class OverlayWords:
         self._failed = self._learned = False
         self._run = self._validated = self._compared = None
 
-    def image_changed(self, *, huge: bool = False) -> None:
-        """Another image, which may be predictable where the last was not; `huge`: too large to be."""
+    def image_changed(self) -> None:
+        """Another image, which may be predictable where the last was not."""
         self._failed = False
-        self._huge = huge
 
     def set_live(self, on: bool) -> None:
         """Whether the instant learner follows what is drawn."""
@@ -111,8 +109,6 @@ class OverlayWords:
 
     def without(self) -> str:
         """Why nothing is shown, and when something will be; "" where only training helps."""
-        if self._huge:
-            return "An image of this size is not predicted while it is shown"
         if self._failed:
             return "This image could not be predicted"
         if self._saved:

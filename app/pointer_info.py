@@ -9,10 +9,12 @@ from PySide6.QtCore import QObject
 from app.canvas.view import CanvasView
 from app.label_mask import LabelMask
 from app.learning_controller import LearningController
+from app.region_of_prediction import at
 from app.score_words import is_tested
 from app.session import Session
 from app.session_state import CurrentImage
 from app.status_bar import StatusBar
+from core.images.upright import Box
 from core.learning.events import Prediction
 
 
@@ -34,6 +36,7 @@ class PointerInfo(QObject):
         self._pixel: tuple[int, int] | None = None
         self._predicted: NDArray[np.uint8] | None = None
         self._confidence: NDArray[np.uint8] | None = None
+        self._region: Box | None = None
         self._tested = False
         canvas.cursor_moved.connect(self._on_moved)
         canvas.cursor_left.connect(self._on_left)
@@ -50,6 +53,7 @@ class PointerInfo(QObject):
 
     def _on_prediction_changed(self, prediction: Prediction | None) -> None:
         self._tested = prediction is not None and is_tested(prediction)
+        self._region = None if prediction is None else prediction.region
         self._predicted = None if prediction is None else prediction.classes.unpack()
         self._confidence = None if prediction is None else prediction.confidence.unpack()
         self._refresh()
@@ -68,12 +72,18 @@ class PointerInfo(QObject):
         self._status.set_position(x, y, _value_at(current, x, y))
         drawn = self._mask.class_at(x, y)
         self._status.set_label(None if drawn is None else classes.by_index(drawn))
-        if self._predicted is None or self._confidence is None or not _inside(self._predicted, x, y):
+        self._tell_predicted(x, y)
+
+    def _tell_predicted(self, x: int, y: int) -> None:
+        if self._predicted is None or self._confidence is None:
+            self._status.set_predicted(None)
+            return
+        index, confidence = (at(maps, self._region, x, y) for maps in (self._predicted, self._confidence))
+        if index is None or confidence is None:
             self._status.set_predicted(None)
         else:
-            found = classes.by_index(int(self._predicted[y, x]))
-            confidence = int(self._confidence[y, x]) / 255
-            self._status.set_predicted(found, confidence if self._tested else None)
+            found = self._session.classes.by_index(index)
+            self._status.set_predicted(found, confidence / 255 if self._tested else None)
 
 
 def _value_at(current: CurrentImage, x: int, y: int) -> str:
@@ -89,8 +99,3 @@ def _value_at(current: CurrentImage, x: int, y: int) -> str:
 def value_text(red: int, green: int, blue: int) -> str:
     """Grey as one number, colours as three."""
     return f"value {red}" if red == green == blue else f"value {red}, {green}, {blue}"
-
-
-def _inside(array: NDArray[np.uint8], x: int, y: int) -> bool:
-    height, width = array.shape
-    return bool(0 <= y < height and 0 <= x < width)

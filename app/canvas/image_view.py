@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QWidget
 
@@ -16,7 +17,13 @@ from core.images.pyramid import Pyramid
 
 
 class ImageView(PredictionView):
-    """Has an image layer, beneath prediction and heat. Subclasses paint it."""
+    """Has an image layer, beneath prediction and heat. Subclasses paint it.
+
+    Signals:
+        laid_out(): every tile of the huge image on show can be had.
+    """
+
+    laid_out = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -90,3 +97,5 @@ class ImageView(PredictionView):
         assert self._feed is not None
         name = self._feed.pyramid.path.name
         self.show_note(f"Reading {name}: {share:.0%}" if share < 1.0 else None)
+        if share >= 1.0:
+            self.laid_out.emit()

@@ -77,6 +77,16 @@ class PannableView(QGraphicsView):
         self._fitting = "page"
         self._fit()
 
+    @property
+    def view_box(self) -> tuple[int, int, int, int] | None:
+        """What of the content is on the screen, x0, y0, x1, y1 in its whole pixels; None: nothing."""
+        seen = self.mapToScene(self.viewport().rect()).boundingRect()
+        inside = seen.intersected(QRectF(0, 0, self._content.width(), self._content.height()))
+        if inside.isEmpty():
+            return None
+        left, top = math.floor(inside.left()), math.floor(inside.top())
+        return left, top, math.ceil(inside.right()), math.ceil(inside.bottom())
+
     def zoom_in(self) -> None:
         """One step nearer, at the centre of the view."""
         self.set_zoom(self._zoom * _STEP)

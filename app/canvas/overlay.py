@@ -13,7 +13,7 @@ from PySide6.QtCore import QRect
 from PySide6.QtGui import QImage, QPainter
 
 from app.canvas.layer_cache import Frame
-from app.canvas.outlines import mask_rings
+from app.canvas.outlines import Box, mask_rings
 from core.annotation.model import UNLABELLED, ClassList, Points
 
 _LEVELS: Final = 4
@@ -46,8 +46,8 @@ class Region:
 class PredictionLayer:
     """Draws a class map as an indexed picture whose colour table carries colour and opacity.
 
-    A new map costs three passes over bytes, whatever is shown; a new opacity or class colour costs 256 table
-    entries.
+    A new map costs three passes over bytes, whatever is shown; a new part of it, passes over that part; a new
+    opacity or class colour costs 256 table entries. The map may be of a region of the image, and coarser.
     """
 
     margin = 0.0
@@ -55,6 +55,7 @@ class PredictionLayer:
     def __init__(self) -> None:
         self._classes: NDArray[np.uint8] | None = None
         self._codes: NDArray[np.uint8] | None = None
+        self._region_box: Box | None = None
         self._class_list = ClassList()
         self._table: list[int] = [0] * 256
         self._confidence: NDArray[np.uint8] | None = None
@@ -80,16 +81,44 @@ class PredictionLayer:
         """0 (invisible) to 1."""
         return self._opacity
 
+    @property
+    def region_box(self) -> Box | None:
+        """x0, y0, x1, y1 of the image that the map is of; None: of all of it, pixel by pixel."""
+        return self._region_box
+
     def set_prediction(
-        self, classes: NDArray[np.uint8] | None, confidence: NDArray[np.uint8] | None = None
+        self,
+        classes: NDArray[np.uint8] | None,
+        confidence: NDArray[np.uint8] | None = None,
+        region: Box | None = None,
     ) -> None:
-        """Show a class map (H, W), uint8 mask values, tinted by confidence (H, W), uint8 0..255, if known."""
-        if classes is not None and confidence is not None and classes.shape != confidence.shape:
-            raise ValueError(f"classes are {classes.shape} and their confidence is {confidence.shape}")
+        """Show a class map (H, W), uint8 mask values, tinted by confidence (H, W), uint8 0..255, if known.
+
+        With a region the map is stretched over that part of the image.
+        """
+        _check_shapes(classes, confidence)
         self._classes = None if classes is None else np.array(classes, np.uint8, order="C")
         self._confidence = confidence
+        self._region_box = region
         self._region = None
         self._encode()
+
+    def update(
+        self, box: tuple[int, int, int, int], classes: NDArray[np.uint8], confidence: NDArray[np.uint8]
+    ) -> None:
+        """Show something else in a part x0, y0, x1, y1 of the map (H, W) that is shown, with a confidence."""
+        _check_shapes(classes, confidence)
+        assert self._classes is not None
+        assert self._confidence is not None
+        assert self._codes is not None
+        x0, y0, x1, y1 = box
+        part = slice(y0, y1), slice(x0, x1)
+        if not self._confidence.flags.writeable:
+            self._confidence = self._confidence.copy()
+        self._classes[part] = classes
+        self._confidence[part] = confidence
+        self._codes[part] = self._coded(self._classes[part], self._confidence[part])
+        self._region = None
 
     def set_classes(self, class_list: ClassList) -> None:
         """Use these classes' colours."""
@@ -107,19 +136,21 @@ class PredictionLayer:
         if self._classes is None:
             self._codes = None
             return
+        self._codes = self._coded(self._classes, self._confidence)
+
+    def _coded(self, classes: NDArray[np.uint8], confidence: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        if not self._by_confidence():
+            return classes
         ranks = np.zeros(256, np.uint8)
         for rank, label_class in enumerate(self._class_list.classes):
-            ranks[label_class.index] = (rank + 1 if self._by_confidence() else rank) & 255
-        if self._by_confidence():
-            codes = cv2.LUT(self._classes, ranks * _LEVELS)
-            if self._confidence is not None:
-                steps = (np.arange(256) * _LEVELS // 256).astype(np.uint8)
-                codes = cv2.add(codes, cv2.LUT(np.ascontiguousarray(self._confidence), steps))
-            else:
-                codes = codes + np.uint8(_LEVELS - 1)
-            self._codes = np.asarray(codes, np.uint8)
+            ranks[label_class.index] = (rank + 1) & 255
+        codes = cv2.LUT(np.ascontiguousarray(classes), ranks * _LEVELS)
+        if confidence is not None:
+            steps = (np.arange(256) * _LEVELS // 256).astype(np.uint8)
+            codes = cv2.add(codes, cv2.LUT(np.ascontiguousarray(confidence), steps))
         else:
-            self._codes = self._classes
+            codes = codes + np.uint8(_LEVELS - 1)
+        return np.asarray(codes, np.uint8)
 
     def _by_confidence(self) -> bool:
         return len(self._class_list) <= _MAX_CLASSES
@@ -145,7 +176,7 @@ class PredictionLayer:
     def render(self, target: QImage, rect: QRect, frame: Frame) -> None:
         """Draw the part inside `rect`; see `layer_cache.Layer`."""
         if self._codes is not None and self.visible and self._opacity > 0:
-            paint_sampled(target, rect, frame, self._codes, self._table)
+            paint_sampled(target, rect, frame, self._codes, self._table, self._region_box)
 
     # --- regions ------------------------------------------------------------------------------------------
 
@@ -155,8 +186,8 @@ class PredictionLayer:
         Diagonal neighbours are connected, as in `core.annotation.vectorize.connected_region`. The last
         region is remembered: moving within it costs nothing.
         """
-        if self._classes is None:
-            return None
+        if self._classes is None or self._region_box is not None:
+            return None  # a region of a huge image that is cut off by the view is none
         column, row = int(np.floor(x)), int(np.floor(y))
         height, width = self._classes.shape
         if not (0 <= column < width and 0 <= row < height):
@@ -185,8 +216,18 @@ class PredictionLayer:
         return Region(value, (left, top, left + wide, top + high), mask, rings)
 
 
+def _check_shapes(classes: NDArray[np.uint8] | None, confidence: NDArray[np.uint8] | None) -> None:
+    if classes is not None and confidence is not None and classes.shape != confidence.shape:
+        raise ValueError(f"classes are {classes.shape} and their confidence is {confidence.shape}")
+
+
 def paint_sampled(
-    target: QImage, rect: QRect, frame: Frame, codes: NDArray[np.uint8], table: Sequence[int]
+    target: QImage,
+    rect: QRect,
+    frame: Frame,
+    codes: NDArray[np.uint8],
+    table: Sequence[int],
+    region: Box | None = None,
 ) -> None:
     """Draw the part of a map inside `rect`, in the colours of a table.
 
@@ -197,12 +238,17 @@ def paint_sampled(
         target: transparent there.
         rect: device pixels.
         frame: where the image stands.
-        codes: (H, W) uint8, at the image's size.
+        codes: (H, W) uint8.
         table: of every code 0xAARRGGBB.
+        region: x0, y0, x1, y1: what of the image they are of, perhaps coarser; None: all, pixel by pixel.
     """
     height, width = codes.shape
-    columns = np.floor((np.arange(rect.width()) + rect.x() + 0.5 - frame.dx) / frame.scale).astype(np.intp)
-    rows = np.floor((np.arange(rect.height()) + rect.y() + 0.5 - frame.dy) / frame.scale).astype(np.intp)
+    x0, y0, x1, y1 = (0, 0, width, height) if region is None else region
+    across, down = width / (x1 - x0), height / (y1 - y0)
+    x = (np.arange(rect.width()) + rect.x() + 0.5 - frame.dx) / frame.scale
+    y = (np.arange(rect.height()) + rect.y() + 0.5 - frame.dy) / frame.scale
+    columns = np.floor((x - x0) * across).astype(np.intp)
+    rows = np.floor((y - y0) * down).astype(np.intp)
     in_columns = np.flatnonzero((columns >= 0) & (columns < width))
     in_rows = np.flatnonzero((rows >= 0) & (rows < height))
     if len(in_columns) == 0 or len(in_rows) == 0:

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.canvas.heat import HeatLayer
 from app.canvas.layer_cache import Frame, Layer, LayerCache
+from app.canvas.outlines import Box
 from app.canvas.overlay import PredictionLayer, Region
 from app.canvas.spotlight import Spotlight
 from app.canvas.tool_view import ToolView
@@ -40,15 +41,36 @@ class PredictionView(ToolView):
 
     # --- classes ------------------------------------------------------------------------------------------
 
-    def set_prediction(self, classes: NDArray[np.uint8], confidence: NDArray[np.uint8] | None = None) -> None:
+    def set_prediction(
+        self,
+        classes: NDArray[np.uint8],
+        confidence: NDArray[np.uint8] | None = None,
+        region: Box | None = None,
+    ) -> None:
         """Show a class map (H, W), uint8 mask values, fainter where `confidence` (H, W), 0..255, is low.
+
+        Args:
+            classes: of every pixel, or with a region a map of that, perhaps coarser.
+            confidence: likewise.
+            region: x0, y0, x1, y1: what of the image is shown; None: all of it.
 
         Raises:
             ValueError: the map does not have the image's size.
         """
-        self._check_size(classes, "prediction")
-        self._prediction_layer.set_prediction(classes, confidence)
+        if region is None:
+            self._check_size(classes, "prediction")
+        self._prediction_layer.set_prediction(classes, confidence, region)
         self._on_prediction_changed()
+
+    def update_prediction(
+        self, box: tuple[int, int, int, int], classes: NDArray[np.uint8], confidence: NDArray[np.uint8]
+    ) -> None:
+        """Show a newer map in a part x0, y0, x1, y1 of the whole one on show; only that is painted anew."""
+        self._prediction_layer.update(box, classes, confidence)
+        self._prediction_cache.invalidate(box)
+        self._tools[REGION_TOOL].cancel()
+        self.update_box(box, 0.0)
+        self.refresh_tool()
 
     def clear_prediction(self) -> None:
         """Show no prediction."""
@@ -75,9 +97,11 @@ class PredictionView(ToolView):
 
     @property
     def prediction(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None] | None:
-        """Classes and confidence, (H, W) uint8 each, while they are shown."""
+        """Classes and confidence, (H, W) uint8 each, while they are shown, of every pixel of the image."""
         layer = self._prediction_layer
-        return None if layer.classes is None or not layer.visible else (layer.classes, layer.confidence)
+        if layer.classes is None or layer.region_box is not None or not layer.visible:
+            return None
+        return layer.classes, layer.confidence
 
     def region_at(self, x: float, y: float) -> Region | None:
         """The predicted region under a point of the image, while predictions are shown."""

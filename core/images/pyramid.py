@@ -281,13 +281,17 @@ class Pyramid:
         """x, y of a level's corner in pixels of the image: 0, or a little less (`Upright.origin`)."""
         return self._upright.origin(level, self.levels[level], self.size_hw)
 
-    def region(self, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uint8] | None:
-        """Any part of the image itself (y1 - y0, x1 - x0, 3), uint8; None while it is not laid out yet.
+    def region(self, x0: int, y0: int, x1: int, y1: int, *, level: int = 0) -> NDArray[np.uint8] | None:
+        """Any part of the image itself, or of a level (y1 - y0, x1 - x0, 3), uint8.
+
+        None while it is not laid out yet.
 
         Raises:
-            IndexError: it does not lie inside the image.
+            IndexError: it does not lie inside the level.
         """
-        return assembled((x0, y0, x1, y1), self.tile_side, 3, lambda column, row: self.tile(0, column, row))
+        return assembled(
+            (x0, y0, x1, y1), self.tile_side, 3, lambda column, row: self.tile(level, column, row)
+        )
 
     def pixel(self, x: int, y: int) -> tuple[int, int, int] | None:
         """RGB of a pixel if that costs nothing: its tile is in memory, or its level is the overview's."""

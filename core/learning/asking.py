@@ -17,13 +17,17 @@ from torch import nn
 
 from core.annotation.model import ClassList
 from core.images.pages import stamp
+from core.images.upright import Box
 from core.learning.blending import mixed, mixed_probabilities
 from core.learning.class_maps import PredictedMap
+from core.learning.excerpts import Excerpt
+from core.learning.instant.features import Features
 from core.learning.instant.live import LiveInstant
-from core.learning.kept import KeptImages, KeptMaps
+from core.learning.kept import KeptImages, KeptMaps, KeptTiles
 from core.learning.predict import Predictor
 from core.learning.schedule import Target
 from core.learning.uncertainty import Voice
+from core.learning.view_parts import is_large
 
 
 class InterruptedPredictionError(Exception):
@@ -137,6 +141,8 @@ class Asker:
     def __init__(self) -> None:
         self._images = KeptImages()
         self._maps = KeptMaps()
+        self._tiles = KeptTiles()
+        self._looked: tuple[object, Features] | None = None  # what the instant learner sees in an excerpt
 
     def image(self, target: Target) -> NDArray[np.uint8]:
         """The pixels (H, W, 3), uint8, that are asked about. Raises ImageFileError."""
@@ -164,6 +170,44 @@ class Asker:
         assert opinions is not None
         return opinions
 
+    def ask_part(
+        self, target: Target, box: Box, speakers: Speakers, interrupted: Callable[[], bool]
+    ) -> PredictedMap:
+        """The map of a part of an image, x0, y0, x1, y1; `ask` about all of it takes up from there.
+
+        Raises as `ask`.
+        """
+        image = self._images.get(target)
+        deep = None
+        if speakers.deep is not None:
+            deep = self._deep_part(target, image, box, speakers, speakers.deep, interrupted)
+            if speakers.instant is None:
+                return deep
+        instant = speakers.instant
+        assert instant is not None
+        with _looking(instant, interrupted):
+            quick = instant.probabilities_of_part(target.key, Path(target.image_path), lambda: image, box)
+        return quick if deep is None else _together(speakers, deep.probabilities, quick)[0]
+
+    def ask_excerpt(
+        self, excerpt: Excerpt, speakers: Speakers, interrupted: Callable[[], bool]
+    ) -> PredictedMap:
+        """The map of an excerpt (h, w), as it is. Raises as `ask`."""
+        deep = None
+        if speakers.deep is not None:
+            deep = self._deep_excerpt(excerpt, speakers, speakers.deep, interrupted)
+            if speakers.instant is None:
+                return deep
+        instant = speakers.instant
+        assert instant is not None
+        with _looking(instant, interrupted):
+            name = excerpt.name, instant.eyes
+            if self._looked is None or self._looked[0] != name:
+                self._looked = None
+                self._looked = name, instant.look(excerpt.pixels, scale_for=excerpt.scale_for)
+            quick = instant.said_of(self._looked[1])
+        return quick if deep is None else _together(speakers, deep.probabilities, quick)[0]
+
     def _ask(
         self,
         target: Target | None,
@@ -174,28 +218,25 @@ class Asker:
         keep: bool,
     ) -> tuple[PredictedMap, Opinions | None]:
         """`target` is where the image is from, None for one of which nothing is to be kept."""
-        predictor, instant, share = speakers.deep, speakers.instant, speakers.share
+        predictor, instant = speakers.deep, speakers.instant
         if predictor is None:
             assert instant is not None
             quick = _quick(instant, target, image, interrupted)
             kept = Opinions(None, quick.probabilities, 1.0, instant_temperature=instant.temperature)
             return quick, kept if keep else None
         if instant is None:
+            tiles = self._tiles_of(None if target is None else _asked(target, speakers), image)
             with interruption(predictor.network, interrupted):
-                found = predictor.predict(image, probabilities=keep)
+                found = predictor.predict(image, probabilities=keep, kept=tiles)
+            if tiles is not None:
+                tiles.clear()
             kept = Opinions(found.probabilities, None, 0.0, deep_temperature=predictor.temperature)
             return found, kept if keep else None
         deep = self._deep(target, image, speakers, predictor, interrupted)
-        quick = _quick(instant, target, image, interrupted)
-        classes = instant.classes
-        assert classes is not None
-        assert quick.probabilities is not None
-        theirs = predictor.header.classes.indices
-        in_order = quick.probabilities[[classes.indices.index(index) for index in theirs]]
-        opinions = Opinions(deep, in_order, share, predictor.temperature, instant.temperature)
-        temperature = opinions.temperature if speakers.temperature is None else speakers.temperature
-        shown = mixed(deep, in_order, share, np.array(theirs, dtype=np.uint8), temperature=temperature)
+        shown, opinions = _together(speakers, deep, _quick(instant, target, image, interrupted))
         return shown, opinions if keep else None
+
+    # --- the deep network ---------------------------------------------------------------------------------
 
     def _deep(
         self,
@@ -206,26 +247,102 @@ class Asker:
         interrupted: Callable[[], bool],
     ) -> NDArray[np.float16]:
         """The deep network is asked again about an image only when it has learned something."""
-        asked = None
-        if target is not None:
-            asked = target.key, stamp(Path(target.image_path)), speakers.deep_version
+        asked = None if target is None else _asked(target, speakers)
         known = None if asked is None else self._maps.get(asked)
         if known is None:
+            tiles = self._tiles_of(asked, image)
             with interruption(predictor.network, interrupted):
-                known = predictor.predict(image, probabilities=True).probabilities
+                known = predictor.predict(image, probabilities=True, kept=tiles).probabilities
             assert known is not None
             if asked is not None:
                 self._maps.keep(asked, known)
+            if tiles is not None:
+                tiles.clear()
         return known
+
+    def _deep_part(
+        self,
+        target: Target,
+        image: NDArray[np.uint8],
+        box: Box,
+        speakers: Speakers,
+        predictor: Predictor,
+        interrupted: Callable[[], bool],
+    ) -> PredictedMap:
+        """Where both have a say only the probabilities of the map count."""
+        both = speakers.instant is not None
+        asked = _asked(target, speakers)
+        x0, y0, x1, y1 = box
+        known = self._maps.get(asked) if both else None
+        if known is not None:
+            nothing = np.empty((0, 0), np.uint8)
+            return PredictedMap(nothing, nothing, known[:, y0:y1, x0:x1])
+        self._tiles.begin(asked)
+        with interruption(predictor.network, interrupted):
+            return predictor.predict_part(image, box, self._tiles, probabilities=both)
+
+    def _deep_excerpt(
+        self, excerpt: Excerpt, speakers: Speakers, predictor: Predictor, interrupted: Callable[[], bool]
+    ) -> PredictedMap:
+        asked = excerpt.name, speakers.deep_version
+        both = speakers.instant is not None
+        known = self._maps.get(asked) if both else None
+        if known is not None:
+            nothing = np.empty((0, 0), np.uint8)
+            return PredictedMap(nothing, nothing, known)
+        scale = excerpt.scale_for(predictor.header.scale)
+        with interruption(predictor.network, interrupted):
+            found = predictor.predict(excerpt.pixels, probabilities=both, scale=scale)
+        if found.probabilities is not None:
+            self._maps.keep(asked, found.probabilities)
+        return found
+
+    def _tiles_of(self, asked: object, image: NDArray[np.uint8]) -> KeptTiles | None:
+        """Of a large image, so that whatever comes between costs no tile that is there."""
+        if asked is None or not is_large((image.shape[0], image.shape[1])):
+            return None
+        self._tiles.begin(asked)
+        return self._tiles
+
+
+def _asked(target: Target, speakers: Speakers) -> object:
+    """What the deep network is asked."""
+    return target.key, stamp(Path(target.image_path)), speakers.deep_version
+
+
+def _together(
+    speakers: Speakers, deep: NDArray[np.float16] | None, quick: PredictedMap
+) -> tuple[PredictedMap, Opinions]:
+    """What both say, where both have a say."""
+    predictor, instant = speakers.deep, speakers.instant
+    assert predictor is not None
+    assert instant is not None
+    assert deep is not None
+    classes = instant.classes
+    assert classes is not None
+    assert quick.probabilities is not None
+    theirs = predictor.header.classes.indices
+    in_order = quick.probabilities[[classes.indices.index(index) for index in theirs]]
+    opinions = Opinions(deep, in_order, speakers.share, predictor.temperature, instant.temperature)
+    temperature = opinions.temperature if speakers.temperature is None else speakers.temperature
+    values = np.array(theirs, dtype=np.uint8)
+    return mixed(deep, in_order, speakers.share, values, temperature=temperature), opinions
+
+
+@contextlib.contextmanager
+def _looking(instant: LiveInstant, interrupted: Callable[[], bool]) -> Iterator[None]:
+    """Looking at a large image takes seconds. Raises InterruptedPredictionError."""
+    if interrupted():
+        raise InterruptedPredictionError
+    with interruption(instant.encoder, interrupted):
+        yield
 
 
 def _quick(
     instant: LiveInstant, target: Target | None, image: NDArray[np.uint8], interrupted: Callable[[], bool]
 ) -> PredictedMap:
     """The instant learner's map, with probabilities; features of the image itself are kept."""
-    if interrupted():
-        raise InterruptedPredictionError
-    with interruption(instant.encoder, interrupted):  # looking at a large image takes seconds
+    with _looking(instant, interrupted):
         if target is None:
             return instant.probabilities_of(image)
         return instant.probabilities(target.key, Path(target.image_path), lambda: image)

@@ -16,7 +16,6 @@ loop: `core.learning.engine_main`.
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, assert_never
@@ -24,6 +23,7 @@ from typing import Final, assert_never
 import torch
 
 from core.errors import MaskloopError
+from core.images.pyramid import PYRAMIDS
 from core.learning.commands import (
     AuditLabels,
     ClassesChanged,
@@ -66,12 +66,13 @@ from core.learning.run_host import CancelledStartError, RunHost
 from core.learning.run_questions import RunQuestions
 from core.learning.runs import RunFolder, best_run
 from core.learning.schedule import Target
+from core.learning.telling import failure, not_learned_from
+from core.learning.urgency import Urgency
 from core.learning.viewer import Viewer
 from core.learning.weights import load_weights
 from core.postprocess.pipeline import Pipeline
 from core.project.project import Project
 
-MOST_PROBLEMS_TOLD: Final = 3
 BESIDE_A_STEP_S: Final = 0.3
 """What the instant learner may take for its score after each step of a run: it decides what is shown."""
 
@@ -96,22 +97,22 @@ class Engine:
     ) -> None:
         self.leaving = False
         self._send = send
-        self._inbox = inbox
         self._project: Project | None = None  # without its lock, which is the window's
         self._store: LabelStore | None = None
-        self._host = RunHost(send, lambda: self._inbox.closed or self._waits(Stop, Shutdown, OpenProject))
+        self._urgency = urgency = Urgency(inbox)
+        self._host = RunHost(send, lambda: urgency.ends_a_start)
         self._instant = LiveInstant(send, clock)
         self._questions = RunQuestions(send, clock)
         self._explainer = Explainer(send)
         self._folder = FolderHost(send, clock)
-        self._viewer = Viewer(send, self._answer_failure, self._must_give_way, clock, self._instant)
+        self._viewer = Viewer(send, self._answer_failure, urgency, clock, self._instant)
         self._guide = Guide(
             send,
             self._answer_failure,
             self._viewer.overlay,
             self._instant,
             clock,
-            lambda: bool(self._inbox.waiting()),
+            lambda: urgency.anything,
         )
 
     @property
@@ -151,7 +152,7 @@ class Engine:
             self._learn_beside_the_run()
             self._guide.tick(training=True)
             return True
-        if self._learn_a_little() or self._viewer.refine(lambda: bool(self._inbox.waiting())):
+        if self._learn_a_little() or self._viewer.refine(lambda: self._urgency.anything):
             return True
         return self._guide.tick(training=False)
 
@@ -232,12 +233,10 @@ class Engine:
         store = LabelStore.from_project(project)
         self._project, self._store = project, store
         self._instant.follow(store, project.layout.features)
+        self._viewer.follow(project.layout.cache / PYRAMIDS)
         self._guide.follow(root, store)
-        for problem in project.problems[:MOST_PROBLEMS_TOLD]:
-            self._send(Notice(text=f"Not learned from: {problem}", level="warning"))
-        if (untold := len(project.problems) - MOST_PROBLEMS_TOLD) > 0:
-            text = f"{untold} more {'files' if untold > 1 else 'file'} cannot be learned from."
-            self._send(Notice(text=text, level="warning"))
+        for notice in not_learned_from(project.problems):
+            self._send(notice)
 
     def _take_classes(self, command: ClassesChanged) -> None:
         store, project = self._store, self._project
@@ -275,7 +274,8 @@ class Engine:
         if command.key is None or command.image_path is None:
             self._viewer.watch(None)
         else:
-            self._viewer.watch(Target(command.key, command.image_path, command.revision))
+            target = Target(command.key, command.image_path, command.revision, command.view)
+            self._viewer.watch(target)
 
     def _use_weights(self, path: Path) -> None:
         if self._host.state is not None:
@@ -363,7 +363,7 @@ class Engine:
         """What is not urgent of the instant learner's work, between two steps of a run."""
         end_s = time.monotonic() + BESIDE_A_STEP_S
         while self._learn_a_little() and time.monotonic() < end_s:
-            if self._inbox.waiting() or self._instant.urgent:
+            if self._urgency.anything or self._instant.urgent:
                 return
 
     def _learn_a_little(self) -> bool:
@@ -395,25 +395,10 @@ class Engine:
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _must_give_way(self, key: str | None) -> bool:
-        """Whether something waits that should not wait for a slow prediction of this image."""
-        if self._inbox.closed or self._waits(Stop, Shutdown, OpenProject, Train, PostProcess):
-            return True
-        return any(isinstance(c, Watch) and c.key != key for c in self._inbox.waiting())
-
-    def _waits(self, *kinds: type) -> bool:
-        return any(isinstance(command, kinds) for command in self._inbox.waiting())
-
     def _answer_failure(self, during: str, error: Exception) -> None:
         """Tell the window, in one sentence. Raises DeviceLostError when there is no going on."""
-        detail = "".join(traceback.format_exception(error))
         if is_device_lost(error):
             text = f"The graphics card reported an error: {str(error).partition(chr(10))[0]}"
             self._send(Notice(text=text, level="warning"))
             raise DeviceLostError(text) from error
-        if isinstance(error, MaskloopError):
-            text = str(error)
-            detail = "" if error.__cause__ is None else detail
-        else:
-            text = f"Unexpected problem ({type(error).__name__}: {error or 'no further detail'})."
-        self._send(Failed(during=during, text=text, detail=detail))
+        self._send(failure(during, error))

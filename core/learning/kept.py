@@ -1,10 +1,10 @@
-"""What predicting images again can be spared: their pixels, and the deep network's probabilities."""
+"""What predicting images again can be spared: their pixels, and what the deep network said of them."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,50 @@ from core.images.pyramid import is_huge
 from core.images.reader import read_image
 from core.learning.schedule import Target
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 IMAGE_BYTES: Final = 256 << 20
 """Decoded images kept for the next prediction; the newest is kept whatever its size."""
+
+
+TILE_BYTES: Final = 384 << 20
+"""Logits of tiles kept until a large image is known whole: 36 tiles of 768 x 768 in four classes."""
+
+
+class KeptTiles:
+    """Logits of some tiles of one image, of which a part was asked for ahead of the rest.
+
+    Args:
+        budget_bytes: what comes first is kept, and nothing beyond this.
+    """
+
+    def __init__(self, budget_bytes: int = TILE_BYTES) -> None:
+        self._budget_bytes = budget_bytes
+        self._of: object = None
+        self._tiles: dict[object, Tensor] = {}
+        self._bytes = 0
+
+    def begin(self, of: object) -> None:
+        """Keep tiles of this image and these weights; what is kept of others is forgotten."""
+        if of != self._of:
+            self.clear()
+            self._of = of
+
+    def get(self, tile: object) -> Tensor | None:
+        """Logits of these tiles of the image."""
+        return self._tiles.get(tile)
+
+    def keep(self, tile: object, logits: Tensor) -> None:
+        """Keep them, if there is room."""
+        size = logits.numel() * logits.element_size()
+        if self._bytes + size <= self._budget_bytes:
+            self._tiles[tile] = logits
+            self._bytes += size
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._of, self._tiles, self._bytes = None, {}, 0
 
 
 class KeptMaps:

@@ -7,57 +7,42 @@ whichever network they belong to.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from core.annotation.model import ClassList
 from core.errors import UsageError, WeightsFileError
+from core.images.upright import Box
 from core.learning.asking import Asker, Opinions, Speakers, interruption
 from core.learning.blending import EVEN, instant_share
-from core.learning.doubt_sources import asked_again, members_beside
+from core.learning.class_maps import PredictedMap
 from core.learning.events import Notice, OverlayCompared, Prediction
-from core.learning.header import WeightsHeader, read_header
+from core.learning.excerpts import Excerpt
 from core.learning.held_out_judge import HeldOutJudge, held_out_by
 from core.learning.instant.live import LiveInstant
 from core.learning.mixture import MixtureScore
 from core.learning.origin import Origin, of_both, of_file, of_instant, of_run
+from core.learning.other_looks import OtherLooks
 from core.learning.packed_mask import PackedMask
 from core.learning.post_processing import PostProcessing
-from core.learning.predict import Predictor, open_predictor
+from core.learning.predict import Predictor
 from core.learning.runs import RunFolder
+from core.learning.saved_weights import SavedNetwork, SavedWeights
 from core.learning.schedule import Target
 from core.learning.state import TrainState
 from core.learning.takeover import Takeover
 from core.learning.uncertainty import UncertaintySource, Voice
 from core.learning.validation import Score
-from core.models.registry import model_spec
 
 
-@dataclass(frozen=True, slots=True)
-class SavedWeights:
-    """A file to predict with.
+class Answer(Protocol):
+    """Makes a `Prediction` of a map of an image, or of a region of it."""
 
-    Attributes:
-        path: a safetensors file of this program.
-        label: said behind the model's name: "run of 06:12".
-        run: the run it belongs to; None for a file from elsewhere.
-    """
-
-    path: Path
-    label: str
-    run: Path | None = None
-
-    @classmethod
-    def best_of(cls, run: RunFolder) -> SavedWeights:
-        """The weights of a run that scored best."""
-        return cls(run.best_weights, run.spoken_name(), run.path)
-
-    def source(self, header: WeightsHeader) -> str:
-        """As people know them; `header` is the file's."""
-        return f"{model_spec(header.architecture).title}, {self.label}"
+    def __call__(self, found: PredictedMap, *, post: str = "", region: Box | None = None) -> Prediction:
+        """What the window is told."""
+        ...
 
 
 class OverlayWeights:
@@ -76,9 +61,7 @@ class OverlayWeights:
         self._instant = instant
         self._run: TrainState | None = None
         self._run_predictor: Predictor | None = None
-        self._file: SavedWeights | None = None
-        self._file_predictor: Predictor | None = None
-        self._file_header: tuple[SavedWeights, WeightsHeader] | None = None
+        self._file: SavedNetwork | None = None
         self._takeover: Takeover | None = None
         self._kept: SavedWeights | None = None  # of a run that ended before the comparison did
         self._epoch = 0
@@ -86,7 +69,7 @@ class OverlayWeights:
         self._latest = 0
         self._asker = Asker()
         self.post = PostProcessing(notify)
-        self._others: list[tuple[Path, Predictor]] = []  # of an ensemble
+        self._other_looks = OtherLooks(self._asker, self._tell)
         self._mixture = MixtureScore(self.held_out_judge)
         if instant is not None:
             instant.listener = self._mixture
@@ -113,12 +96,12 @@ class OverlayWeights:
         """Predict with a file's weights, read when the first prediction is due; None for no weights."""
         self._epoch += 1
         self._mixture.forget()
-        self._run = self._run_predictor = self._file_predictor = self._takeover = self._kept = None
-        self._file = weights
+        self._run = self._run_predictor = self._takeover = self._kept = None
+        self._file = None if weights is None else SavedNetwork(weights, self._tell)
 
     def drop_file(self) -> None:
         """The file cannot be used; a run that goes on shows its own weights from now on."""
-        self._file = self._file_predictor = None
+        self._file = None
         self._take_over()
 
     def settle(self) -> None:
@@ -133,7 +116,7 @@ class OverlayWeights:
         Raises:
             WeightsFileError: the file is damaged.
         """
-        return None if self._file is None else self._header(self._file).classes
+        return None if self._file is None else self._file.header.classes
 
     @property
     def version(self) -> int | None:
@@ -205,17 +188,17 @@ class OverlayWeights:
 
     def _comparable(self, run: TrainState) -> str | None:
         """The older weights' name, where they can and should be compared with this run's."""
-        if self._file is None or self._file.path == run.run.best_weights:
+        if self._file is None or self._file.weights.path == run.run.best_weights:
             return None
         try:
-            header = self._header(self._file)
+            header = self._file.header
         except WeightsFileError as error:
             self._notify(Notice(text=f"Earlier weights cannot be shown: {error}", level="warning"))
-            self._file = self._file_predictor = None
+            self._file = None
             return None
         if set(header.classes.indices) != set(run.channels.classes.indices):
             return None  # what is new could never be seen
-        return self._file.source(header)
+        return self._file.source
 
     def _take_over(self) -> None:
         """The run's weights from now on, or what is kept of it."""
@@ -243,74 +226,71 @@ class OverlayWeights:
         self, target: Target, revision: int, interrupted: Callable[[], bool], *, keep: bool = True
     ) -> tuple[Prediction, Opinions | None]:
         """As `predict`, and with `keep` what each learner thinks."""
+        answer, speakers = self._begin(target, revision)
+        found, opinions, post = self.post.ask(
+            self._asker, target, speakers, interrupted, version=self._speaking, keep=keep
+        )
+        return answer(found, post=post), opinions
+
+    def predict_part(
+        self, target: Target, box: Box, revision: int, interrupted: Callable[[], bool]
+    ) -> Prediction:
+        """Predict a part of an image, x0, y0, x1, y1, ahead of the rest. Raises as `predict`."""
+        answer, speakers = self._begin(target, revision)
+        return answer(self._asker.ask_part(target, box, speakers, interrupted), region=box)
+
+    def predict_excerpt(
+        self, target: Target, excerpt: Excerpt, revision: int, interrupted: Callable[[], bool]
+    ) -> Prediction:
+        """Predict what was read of a huge image. Raises as `predict`."""
+        answer, speakers = self._begin(target, revision)
+        return answer(self._asker.ask_excerpt(excerpt, speakers, interrupted), region=excerpt.region)
+
+    def _begin(self, target: Target, revision: int) -> tuple[Answer, Speakers]:
+        """Who is to be asked now, and what makes a `Prediction` of what they say. Raises UsageError."""
         version = self.version
         if version is None:
             raise UsageError("there are no weights to predict with; train first")
         started_s = time.perf_counter()
         speakers = self._speakers()
-        found, opinions, post = self.post.ask(
-            self._asker, target, speakers, interrupted, version=self._speaking, keep=keep
-        )
         origin = self._origin(speakers.share)
-        prediction = Prediction(
-            key=target.key,
-            revision=revision,
-            weights_version=version,
-            classes=PackedMask.pack(found.classes),
-            confidence=PackedMask.pack(found.confidence),
-            source=origin.source,
-            seconds=time.perf_counter() - started_s,
-            run=None if origin.run is None else str(origin.run),
-            miou=origin.miou,
-            scored_on=origin.scored_on,
-            scored_images=origin.scored_images,
-            calibration_error=origin.calibration_error,
-            post=post,
-            weak_background=speakers.instant is not None and speakers.instant.weak_background,
-        )
-        return prediction, opinions
+
+        def answer(found: PredictedMap, *, post: str = "", region: Box | None = None) -> Prediction:
+            return Prediction(
+                key=target.key,
+                revision=revision,
+                weights_version=version,
+                classes=PackedMask.pack(found.classes),
+                confidence=PackedMask.pack(found.confidence),
+                region=region,
+                source=origin.source,
+                seconds=time.perf_counter() - started_s,
+                run=None if origin.run is None else str(origin.run),
+                miou=origin.miou,
+                scored_on=origin.scored_on,
+                scored_images=origin.scored_images,
+                calibration_error=origin.calibration_error,
+                post=post,
+                weak_background=speakers.instant is not None and speakers.instant.weak_background,
+            )
+
+        return answer, speakers
 
     @property
     def on_gpu(self) -> bool:
         """Whether one more look at an image takes milliseconds."""
         return self.version is not None and self._speakers().on_gpu
 
-    def mirrored(self, target: Target, interrupted: Callable[[], bool]) -> Opinions:
-        """What those that have a say think of the mirrored image. Raises as `predict`."""
-        return self._asker.ask_mirrored(target, self._speakers(), interrupted)
-
     def asked_again(
         self, target: Target, opinions: Opinions, source: UncertaintySource, interrupted: Callable[[], bool]
     ) -> tuple[Voice, ...]:
-        """What those that have a say think, for an uncertainty; the deep network is asked as `source` says.
-
-        Raises:
-            UsageError: there is no deep network, or it cannot be asked so.
-            InterruptedPredictionError, MaskloopError: as `predict`.
-        """
-        if source == "tta":
-            return opinions.voices(self.mirrored(target, interrupted))
-        deep, image = self._speakers().deep, self._asker.image(target)
-        if deep is None or opinions.deep is None:
-            raise UsageError("the instant learner alone can only be asked about mirrored images")
-        others = self._members(deep) if source == "ensemble" else []
-        with contextlib.ExitStack() as asked:
-            for member in (deep, *others):
-                asked.enter_context(interruption(member.network, interrupted))
-            looked = asked_again(source, deep, image, others=others)
-        return replace(looked, share=1.0 - opinions.share), *opinions.voices()[1:]
-
-    def _members(self, deep: Predictor) -> list[Predictor]:
-        """The best networks of the runs beside the one that is shown."""
+        """What those that have a say think, asked again as `source` says; raises as `OtherLooks.voices`."""
         if self._run_is_shown:
             assert self._run is not None
             run: Path | None = self._run.run.path
         else:
-            run = None if self._file is None else self._file.run
-        paths = [] if run is None else members_beside(run, deep.header.classes)
-        if paths != [path for path, _ in self._others]:
-            self._others = [(path, open_predictor(path, notify=self._tell)) for path in paths]
-        return [predictor for _, predictor in self._others]
+            run = None if self._file is None else self._file.weights.run
+        return self._other_looks.voices(target, opinions, source, self._speakers(), run, interrupted)
 
     @property
     def speakers(self) -> Speakers:
@@ -331,7 +311,8 @@ class OverlayWeights:
             images = self._run.validator.plan.held_out
         else:
             assert self._file is not None
-            images = held_out_by(None if self._file.run is None else RunFolder(self._file.run))
+            run = self._file.weights.run
+            images = held_out_by(None if run is None else RunFolder(run))
         return HeldOutJudge(frozenset(images), self._deep_predictor(), share) if images else None
 
     def _speakers(self) -> Speakers:
@@ -360,7 +341,7 @@ class OverlayWeights:
         else:
             assert self._file is not None
             try:
-                header = self._header(self._file)
+                header = self._file.header
             except WeightsFileError:
                 return 0.0  # predicting will say what is wrong with it
             saved = header.metrics.get("miou")
@@ -386,13 +367,13 @@ class OverlayWeights:
             deep = of_run(self._run)
         else:
             assert self._file is not None
-            header = self._header(self._file)
-            deep = of_file(self._file.source(header), self._file.run, header.metrics)
+            deep = of_file(self._file.source, self._file.weights.run, self._file.header.metrics)
         return deep if share == 0.0 else of_both(deep, instant, self._mixture_score(share))
 
     def _mixture_score(self, share: float) -> Score | None:
         """Of what both say together, where that was measured."""
-        shown = self._run_predictor if self._run_is_shown else self._file_predictor
+        saved = None if self._file is None else self._file.loaded
+        shown = self._run_predictor if self._run_is_shown else saved
         return None if shown is None else self._mixture.of(shown, share)
 
     def _deep_predictor(self) -> Predictor:
@@ -407,23 +388,14 @@ class OverlayWeights:
         # Renamed classes and a move to the CPU after out-of-memory are a new predictor's business.
         if known is None or known.device != run.device:
             known = self._run_predictor = run.predictor()
-            self._file_predictor = None
+            if self._file is not None:
+                self._file.unload()
         known.temperature = run.temperature
         return known
 
     def _saved_predictor(self) -> Predictor:
         assert self._file is not None
-        if self._file_predictor is None:
-            self._file_predictor = open_predictor(self._file.path, notify=self._tell)
-        return self._file_predictor
-
-    def _header(self, weights: SavedWeights) -> WeightsHeader:
-        """What the file says, read again only while its network is not loaded."""
-        if self._file_predictor is not None:
-            return self._file_predictor.header
-        if self._file_header is None or self._file_header[0] != weights:
-            self._file_header = weights, read_header(weights.path)
-        return self._file_header[1]
+        return self._file.predictor
 
     def _tell(self, text: str, progress: float | None) -> None:
         self._notify(Notice(text=text, progress=progress))

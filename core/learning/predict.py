@@ -8,29 +8,35 @@ be added. Rows of tiles are finished one after the other: memory holds one row's
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from core.annotation.model import ClassList
 from core.errors import DeviceError, MaskloopError
-from core.images.rows import PixelRows, WholePicture, padded_rows
-from core.learning.class_maps import PredictedMap, PredictedRows, mapped_rows, mapping
+from core.images.rows import PixelRows, WholePicture
+from core.images.upright import Box
+from core.learning.class_maps import PredictedMap, PredictedRows, mapped, mapped_rows, mapping
 from core.learning.config import DeviceChoice
 from core.learning.data import IN_MEMORY_BYTES, resized, rows_at
 from core.learning.header import WeightsHeader
+from core.learning.kept import KeptTiles
 from core.learning.memory import is_out_of_memory
 from core.learning.pieces import drained
-from core.learning.tiling import TileGrid
+from core.learning.tiled_logits import TiledLogits
+from core.learning.tiling import TileGrid, part_to_size, source_span
 from core.learning.weights import load_weights
 from core.models.network import Normalize, SegmentationNetwork
 from core.models.pretrained import Notify
+
+Y = TypeVar("Y")
+R = TypeVar("R")
 
 SMALLEST_TILE: Final = 128
 _ONE_PASS_PIXELS: Final = {"cpu": 1024 * 1024, "cuda": 2048 * 2048}
@@ -40,7 +46,6 @@ _LIGHTER_TILE: Final = 512
 """What is tried first when memory was short."""
 _OVERLAP: Final = 64
 """At most, by default; how far a tile reaches matters more. docs/results.md has the figures."""
-_TILES_AT_ONCE: Final = {"cpu": 1, "cuda": 4}
 
 
 def choose_device(choice: DeviceChoice = "auto") -> torch.device:
@@ -115,31 +120,61 @@ class Predictor:
         self._normalize = Normalize(header.normalization).to(self.device)
         self._values = np.array(header.classes.indices, dtype=np.uint8)
 
-    def predict(self, image: NDArray[np.uint8], *, probabilities: bool = False) -> PredictedMap:
+    def predict(
+        self,
+        image: NDArray[np.uint8],
+        *,
+        probabilities: bool = False,
+        scale: float | None = None,
+        kept: KeptTiles | None = None,
+    ) -> PredictedMap:
         """The class of every pixel of an RGB image (H, W, 3), uint8, of any size.
 
         When memory runs out, smaller tiles are tried, then the CPU; later images start from there.
 
+        Args:
+            image: read-only is fine.
+            probabilities: keep them as well.
+            scale: to resize by instead of the header's, where the image is not at its own scale.
+            kept: of this image: tiles that are there are not computed again, others are kept.
+
         Raises:
             MaskloopError: not even the smallest tile fits into memory.
         """
-        return drained(self.predicting(image, probabilities=probabilities))
+        return drained(self.predicting(image, probabilities=probabilities, scale=scale, kept=kept))
 
     def predicting(
-        self, image: NDArray[np.uint8], *, probabilities: bool = False
+        self,
+        image: NDArray[np.uint8],
+        *,
+        probabilities: bool = False,
+        scale: float | None = None,
+        kept: KeptTiles | None = None,
     ) -> Generator[None, None, PredictedMap]:
         """As `predict`, with a pause between two passes of the network."""
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-            raise ValueError(f"an image is (H, W, 3) uint8 and not empty, not {image.shape} {image.dtype}")
-        while True:
-            try:
-                return (yield from self._predicting(image, probabilities=probabilities))
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                reason = str(error).partition("\n")[0]
-            # Out of the handler first: the error's traceback holds the tensors that filled the memory.
-            self._step_down((image.shape[0], image.shape[1]), reason)
+        check_image(image)
+        scale = self.header.scale if scale is None else scale
+        return (
+            yield from self._retried(
+                lambda: self._predicting(image, scale, kept, probabilities=probabilities),
+                (image.shape[0], image.shape[1]),
+            )
+        )
+
+    def predict_part(
+        self, image: NDArray[np.uint8], box: Box, kept: KeptTiles, *, probabilities: bool = False
+    ) -> PredictedMap:
+        """What `predict` says of a part of an image, x0, y0, x1, y1, within rounding.
+
+        Only tiles that reach into it are computed, and they are kept: `predict` takes up from there. Raises
+        as `predict`.
+        """
+        check_image(image)
+        work = self._retried(
+            lambda: self._predicting_part(image, box, kept, probabilities=probabilities),
+            (image.shape[0], image.shape[1]),
+        )
+        return drained(work)
 
     def stepwise(self, picture: PixelRows, *, probabilities: bool = False) -> Iterator[PredictedRows | None]:
         """The map of a picture that need not be in memory, as rows from top to bottom.
@@ -151,22 +186,32 @@ class Predictor:
             ImageFileError: from the picture.
             MaskloopError: as `predict`.
         """
+        yield from self._retried(
+            lambda: self._stepwise(picture, probabilities=probabilities), picture.size_hw
+        )
+
+    def _retried(
+        self, attempt: Callable[[], Generator[Y, None, R]], size_hw: tuple[int, int]
+    ) -> Generator[Y, None, R]:
+        """What comes of an attempt, made again with less at a time whenever memory runs out."""
         while True:
             try:
-                yield from self._stepwise(picture, probabilities=probabilities)
-                return
+                return (yield from attempt())
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 reason = str(error).partition("\n")[0]
-            self._step_down(picture.size_hw, reason)
+            # Out of the handler first: the error's traceback holds the tensors that filled the memory.
+            self._step_down(size_hw, reason)
 
     @torch.inference_mode()
-    def _stepwise(self, picture: PixelRows, *, probabilities: bool) -> Iterator[PredictedRows | None]:
+    def _stepwise(
+        self, picture: PixelRows, *, probabilities: bool
+    ) -> Generator[PredictedRows | None, None, None]:
         # As the decorator of a generator, inference mode holds while it runs and not for its caller.
         network = self._on_device().eval()
         scaled = rows_at(picture, self.header.scale)
-        bands = self._bands(network, scaled)
+        bands = self._tiled(network, scaled).bands()
         yield from mapped_rows(
             bands,
             scaled.size_hw,
@@ -212,24 +257,53 @@ class Predictor:
 
     @torch.inference_mode()
     def _predicting(
-        self, image: NDArray[np.uint8], *, probabilities: bool
+        self, image: NDArray[np.uint8], scale: float, kept: KeptTiles | None, *, probabilities: bool
     ) -> Generator[None, None, PredictedMap]:
-        network = self._on_device()
-        was_training = network.training
-        network.eval()
-        try:
+        with self._evaluating() as network:
+            scaled = _scaled(image, scale)
+            return (
+                yield from mapping(
+                    self._tiled(network, scaled, kept).bands(),
+                    scaled.size_hw,
+                    (image.shape[0], image.shape[1]),
+                    self._values,
+                    probabilities=probabilities,
+                    temperature=self.temperature,
+                )
+            )
+
+    @torch.inference_mode()
+    def _predicting_part(
+        self, image: NDArray[np.uint8], box: Box, kept: KeptTiles, *, probabilities: bool
+    ) -> Generator[None, None, PredictedMap]:
+        x0, y0, x1, y1 = box
+        size_hw = image.shape[0], image.shape[1]
+        with self._evaluating() as network:
             scaled = _scaled(image, self.header.scale)
-            found = yield from mapping(
-                self._bands(network, scaled),
-                scaled.size_hw,
-                (image.shape[0], image.shape[1]),
+            rows = source_span(y0, y1, scaled.size_hw[0], size_hw[0])
+            columns = source_span(x0, x1, scaled.size_hw[1], size_hw[1])
+            block = yield from self._tiled(network, scaled, kept).block(rows, columns)
+            bands = part_to_size(block, (rows[0], columns[0]), scaled.size_hw, size_hw, box)
+            part_hw = y1 - y0, x1 - x0
+            return mapped(
+                bands,
+                part_hw,
+                part_hw,
                 self._values,
                 probabilities=probabilities,
                 temperature=self.temperature,
             )
+
+    @contextlib.contextmanager
+    def _evaluating(self) -> Iterator[SegmentationNetwork]:
+        """The network as it is to be asked; left as it was."""
+        network = self._on_device()
+        was_training = network.training
+        network.eval()
+        try:
+            yield network
         finally:
             network.train(was_training)
-        return found
 
     def _on_device(self) -> SegmentationNetwork:
         """The network where it is to run; a copy when its owner's GPU has no room for the work."""
@@ -237,52 +311,13 @@ class Predictor:
             return self.network
         return copy.deepcopy(self.network).to(self.device)
 
-    def _bands(self, network: SegmentationNetwork, picture: PixelRows) -> Iterator[Tensor | None]:
-        """Finished rows of logits (C, rows, w) of a scaled picture, from the top; None between two passes."""
+    def _tiled(
+        self, network: SegmentationNetwork, picture: PixelRows, kept: KeptTiles | None = None
+    ) -> TiledLogits:
         height, width = picture.size_hw
         padded_hw = height + -height % self._multiple, width + -width % self._multiple
         rows, columns = self._grids(*padded_hw)
-        row_weights = self._weights(rows)
-        column_weights = self._weights(columns)
-        carry: Tensor | None = None
-        for number, top in enumerate(rows.starts):
-            strip = padded_rows(picture, top, top + rows.tile, padded_hw[1])
-            joined = torch.zeros(len(self._values), *strip.shape[:2], device=self.device)
-            for _ in self._join(joined, network, strip, columns, column_weights):
-                yield None
-            joined *= row_weights[number][:, None]
-            if carry is not None:
-                joined[:, : carry.shape[1]] += carry
-            last = number == len(rows.starts) - 1
-            done = rows.tile if last else rows.starts[number + 1] - top
-            carry = joined[:, done:].clone()
-            yield joined[:, : min(done, height - top), :width]
-
-    def _join(
-        self,
-        joined: Tensor,
-        network: SegmentationNetwork,
-        strip: NDArray[np.uint8],
-        grid: TileGrid,
-        weights: Sequence[Tensor],
-    ) -> Iterator[None]:
-        """Add the logits of one row of tiles, blended along it, to `joined` (C, tile, w), pass by pass."""
-        at_once = _TILES_AT_ONCE[self.device.type]
-        for first in range(0, len(grid.starts), at_once):
-            starts = grid.starts[first : first + at_once]
-            tiles = np.stack([strip[:, left : left + grid.tile] for left in starts])  # (n, tile, tile, 3)
-            for number, logits in enumerate(self._logits(network, tiles)):
-                left = starts[number]
-                joined[:, :, left : left + grid.tile] += logits * weights[first + number]
-            yield
-
-    def _logits(self, network: SegmentationNetwork, tiles: NDArray[np.uint8]) -> Tensor:
-        """Logits (n, C, h, w), float32, of RGB tiles (n, h, w, 3)."""
-        # Pixels lie channel by channel in memory already: this view is what channels_last means.
-        pixels = torch.from_numpy(tiles).to(self.device).permute(0, 3, 1, 2)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            logits: Tensor = network(self._normalize(pixels))
-        return logits.to(torch.float32)
+        return TiledLogits(network, self._normalize, picture, rows, columns, self.device, kept)
 
     def _grids(self, height: int, width: int) -> tuple[TileGrid, TileGrid]:
         if self._one_pass and height * width <= _ONE_PASS_PIXELS[self.device.type]:
@@ -295,8 +330,11 @@ class Predictor:
         )
         return rows, columns
 
-    def _weights(self, grid: TileGrid) -> list[Tensor]:
-        return [torch.from_numpy(weights).to(self.device) for weights in grid.weights()]
+
+def check_image(image: NDArray[np.uint8]) -> None:
+    """Raises ValueError where this is no RGB image (H, W, 3), uint8."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise ValueError(f"an image is (H, W, 3) uint8 and not empty, not {image.shape} {image.dtype}")
 
 
 def _scaled(image: NDArray[np.uint8], scale: float) -> PixelRows:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from core.images.upright import Box
+
 REFRESH_S: Final = 1.0
 """While training, a watched image is predicted anew about this often."""
 SHARE: Final = 0.25
@@ -16,18 +18,25 @@ SHARE: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An image to predict. `revision` is what the window knew of its labels when it asked."""
+    """An image to predict.
+
+    Attributes:
+        revision: what the window knew of its labels when it asked.
+        view: the part of it that is on the screen, x0, y0, x1, y1; None: all of it, or not known.
+    """
 
     key: str
     image_path: str
     revision: int = 0
+    view: Box | None = None
 
 
 class PredictionSchedule:
-    """Order of work: an image just watched, then single requests, then refreshing the watched image.
+    """Order of work: the watched image, where it is new or its labels are; single requests; refreshing it.
 
-    The first two go ahead of training; refreshing waits for newer weights, for `refresh_s`, and until earlier
-    refreshing has been paid for by training.
+    An image of which a part was predicted is predicted whole before anything else. A new image and requests
+    go ahead of training; refreshing waits for newer weights, for `refresh_s`, and until earlier refreshing
+    has been paid for by training.
     """
 
     def __init__(self, *, refresh_s: float = REFRESH_S, share: float = SHARE) -> None:
@@ -38,6 +47,7 @@ class PredictionSchedule:
         self._shown_version: int | None = None
         self._eager = False
         self._broken = False
+        self._rest_due = False
         self._last_end_s = float("-inf")
         self._not_before_s = float("-inf")
 
@@ -48,8 +58,9 @@ class PredictionSchedule:
 
     @property
     def first_look_due(self) -> bool:
-        """Whether the watched image was not predicted at all since it is watched."""
-        return self._watched is not None and not self._broken and self._shown_version is None
+        """Whether nothing of the watched image was predicted since it is watched."""
+        unseen = self._shown_version is None and not self._rest_due
+        return self._watched is not None and not self._broken and unseen
 
     def watch(self, target: Target | None) -> None:
         """Keep this image fresh from now on; another image than before is due at once."""
@@ -65,7 +76,7 @@ class PredictionSchedule:
         )
         if not same or self._broken:
             self._shown_version = None
-            self._eager = self._broken = False
+            self._eager = self._broken = self._rest_due = False
 
     def request(self, target: Target) -> None:
         """Predict this image once."""
@@ -85,7 +96,7 @@ class PredictionSchedule:
             self.watch(None)
 
     def weights_replaced(self) -> None:
-        """Other weights altogether: whatever is shown is out of date at once."""
+        """Other weights altogether, or another view of a huge image: what is shown is out of date at once."""
         self._shown_version = None
 
     def next(self, now_s: float, version: int | None, *, training: bool) -> Target | None:
@@ -99,17 +110,23 @@ class PredictionSchedule:
         if version is None:
             self._requests.clear()  # the window asks again when it gets to that image
             return None
-        if self.first_look_due:
+        if self.first_look_due or (self._rest_due and not self._broken):
             return self._watched
-        if self._requests:
+        due = self._refresh_due(now_s, version, training=training)
+        if self._requests and not (due and self._eager):
             return self._requests[0]
+        return self._watched if due else None
+
+    def _refresh_due(self, now_s: float, version: int, *, training: bool) -> bool:
         if self._watched is None or self._broken or self._shown_version == version:
-            return None
+            return False
         if training and now_s < self._not_before_s:
-            return None
-        if training and not self._eager and now_s < self._last_end_s + self._refresh_s:
-            return None
-        return self._watched
+            return False
+        return not training or self._eager or now_s >= self._last_end_s + self._refresh_s
+
+    def part_done(self) -> None:
+        """A part of the watched image was predicted: the rest comes next."""
+        self._rest_due = True
 
     def done(self, target: Target, version: int, *, started_s: float, ended_s: float) -> None:
         """The target was predicted with these weights."""
@@ -117,7 +134,7 @@ class PredictionSchedule:
         self._not_before_s = ended_s + (ended_s - started_s) * self._pause_factor
         if self._watched is not None and self._watched.key == target.key:
             self._shown_version = version
-            self._eager = False
+            self._eager = self._rest_due = False
             self._last_end_s = ended_s
 
     def also_took(self, seconds: float) -> None:

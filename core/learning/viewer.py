@@ -12,17 +12,24 @@ from typing import Protocol
 
 from core.annotation.model import ClassList
 from core.errors import MaskloopError, WeightsFileError
+from core.images.pyramid import is_huge
+from core.images.reader import image_size
+from core.images.upright import Box
 from core.learning.asking import InterruptedPredictionError
 from core.learning.data import LabelStore
 from core.learning.doubting import UncertaintyWork
 from core.learning.events import Event, Notice, OverlayCompared
+from core.learning.excerpts import Excerpts
 from core.learning.header import check_classes, gone_classes, read_header
 from core.learning.instant.live import LiveInstant
-from core.learning.overlay import OverlayWeights, SavedWeights
+from core.learning.overlay import OverlayWeights
 from core.learning.runs import RunFolder
+from core.learning.saved_weights import SavedWeights
 from core.learning.schedule import PredictionSchedule, Target
 from core.learning.state import TrainState
 from core.learning.uncertainty import UncertaintySource
+from core.learning.urgency import Urgency
+from core.learning.view_parts import is_large, part_ahead
 from core.postprocess.pipeline import Pipeline
 
 
@@ -40,8 +47,7 @@ class Viewer:
     Args:
         send: passes an event to the window.
         fail: answers a prediction that cannot be made.
-        must_give_way: whether something waits that should not wait for a slow prediction of this image
-            (None: of none in particular).
+        urgency: what should not wait for a slow prediction.
         clock: monotonic, seconds.
         instant: has its say in what is shown.
     """
@@ -50,22 +56,30 @@ class Viewer:
         self,
         send: Callable[[Event], None],
         fail: AnswersFailure,
-        must_give_way: Callable[[str | None], bool],
+        urgency: Urgency,
         clock: Callable[[], float],
         instant: LiveInstant | None = None,
     ) -> None:
         self._send = send
         self._fail = fail
-        self._must_give_way = must_give_way
+        self._urgency = urgency
         self._clock = clock
         self._schedule = PredictionSchedule()
         self._overlay = OverlayWeights(send, instant)
         self._doubts = UncertaintyWork(send, self._overlay)
+        self._excerpts = Excerpts()
+        self._ahead: tuple[Target, int] | None = None  # the part that was predicted last, and with what
+        self._ahead_took_s = 0.0
+
+    def follow(self, pyramids: Path) -> None:
+        """Find what is laid out of huge images in this folder."""
+        self._excerpts.follow(pyramids)
 
     def clear(self) -> None:
         """Another project: nothing is watched, no weights predict."""
         self._schedule = PredictionSchedule()
         self._doubts.clear()
+        self._excerpts.follow(None)
         self._overlay.use_file(None)
 
     @property
@@ -80,7 +94,10 @@ class Viewer:
         before = self._schedule.watched
         if before is None or target is None or before.key != target.key:
             self._doubts.clear()
+            self._excerpts.close()
         self._schedule.watch(target)
+        if target is not None and target.view is not None and not self._excerpts.suit(target.view):
+            self._schedule.weights_replaced()
 
     def want_uncertainty(self, *, wanted: bool, source: UncertaintySource = "tta") -> None:
         """Whether the watched image's uncertainty should come with its predictions, and from what."""
@@ -179,7 +196,7 @@ class Viewer:
             self._schedule.also_took(self._doubts.work())
             return True
         if self._doubts.refinable and self._overlay.on_gpu:
-            return self.refine(lambda: self._must_give_way(None))
+            return self.refine(lambda: self._urgency.before(None))
         if self._overlay.comparison_due:
             self._compare()
             return True
@@ -202,34 +219,78 @@ class Viewer:
         return True
 
     def _predict(self, target: Target, store: LabelStore | None) -> None:
-        started_s, version = self._clock(), self._overlay.version
-        watched = self._schedule.watched
-        keep = self._doubts.wanted and watched is not None and watched.key == target.key
+        """The next piece of what is to be predicted of an image: a part of a large one, else all of it."""
+        version = self._overlay.version
         revision = store.get(target.key).revision if store is not None and target.key in store else 0
+        assert version is not None
         try:
-            prediction, opinions = self._overlay.opine(
-                target, revision, lambda: self._must_give_way(target.key), keep=keep
-            )
+            if is_huge(Path(target.image_path)):
+                self._predict_excerpt(target, version, revision)
+                return
+            part = self._part_ahead(target, version)
+            if part is not None:
+                self._predict_part(target, part, version, revision)
+            else:
+                self._predict_whole(target, version, revision)
         except InterruptedPredictionError:
             return
         except WeightsFileError as error:
             self._overlay.drop_file()
             self._fail("Predict", error)
-            return
         except Exception as error:  # noqa: BLE001 - one bad image must not end training
             self._schedule.failed(target)
             self._fail("Predict", error)
-            return
-        assert version is not None
-        self._schedule.done(target, version, started_s=started_s, ended_s=self._clock())
+
+    def _part_ahead(self, target: Target, version: int) -> Box | None:
+        """The part of a large image that comes before the rest; None where all of it is due."""
+        if self._ahead == (target, version) or self._overlay.post.pipeline:
+            return None  # post-processing is done to whole images
+        return part_ahead(target.view, image_size(Path(target.image_path)))
+
+    def _predict_part(self, target: Target, part: Box, version: int, revision: int) -> None:
+        started_s = self._clock()
+        prediction = self._overlay.predict_part(
+            target, part, revision, lambda: self._urgency.before_the_rest(target)
+        )
+        self._ahead, self._ahead_took_s = (target, version), self._clock() - started_s
+        self._schedule.part_done()
+        self._send(prediction)
+
+    def _predict_whole(self, target: Target, version: int, revision: int) -> None:
+        started_s = self._clock()
+        watched = self._schedule.watched
+        looked_at = watched is not None and watched.key == target.key
+        quick = looked_at and not is_large(image_size(Path(target.image_path)))
+        urgent = self._urgency.before if quick else self._urgency.before_the_rest
+        prediction, opinions = self._overlay.opine(
+            target, revision, lambda: urgent(target), keep=self._doubts.wanted and looked_at
+        )
+        took_s = self._ahead_took_s if self._ahead == (target, version) else 0.0
+        self._schedule.done(target, version, started_s=started_s - took_s, ended_s=self._clock())
         self._send(prediction)
         if opinions is not None:
             self._doubts.predicted(target, prediction, opinions)
 
+    def _predict_excerpt(self, target: Target, version: int, revision: int) -> None:
+        """Of a huge image only what is on the screen is ever predicted."""
+        started_s = self._clock()
+        excerpt = self._excerpts.read(target)
+        if excerpt is None:
+            self._schedule.failed(target)  # the window says so again once it has laid the image out
+            return
+
+        def urgent() -> bool:
+            view = self._urgency.view_of(target)
+            return self._urgency.before(target) or (view is not None and not excerpt.suits(view))
+
+        prediction = self._overlay.predict_excerpt(target, excerpt, revision, urgent)
+        self._schedule.done(target, version, started_s=started_s, ended_s=self._clock())
+        self._send(prediction)
+
     def _compare(self) -> None:
         """Score the weights that are shown on one more of a run's images, and say what came out."""
         try:
-            compared = self._overlay.compare(lambda: self._must_give_way(None))
+            compared = self._overlay.compare(lambda: self._urgency.before(None))
         except InterruptedPredictionError:
             return
         except Exception as error:  # noqa: BLE001 - weights that cannot be scored are not worth keeping

@@ -17,6 +17,7 @@ from core.annotation.rasterize import rasterize
 from core.learning.commands import LabelsChanged, Predict, Watch
 from core.project.mask_file import read_index_mask
 from core.project.strip_mask import StripMask
+from tests.app.engine_events import prediction
 
 SIZE_WH = (700, 520)
 
@@ -73,12 +74,31 @@ def test_an_edit_of_a_huge_image_is_on_disk_and_with_the_engine(bench, folder: P
     )
 
 
-def test_a_huge_image_is_not_predicted_while_it_is_looked_at(bench, folder: Path) -> None:
+def test_of_a_huge_image_what_is_on_the_screen_is_predicted(bench, folder: Path, qtbot) -> None:
     bench.open(folder)
 
-    watched = [sent.key for sent in bench.trainer.sent if isinstance(sent, Watch)]
-    assert "a.png" not in watched
+    def watched() -> list[Watch]:
+        return [sent for sent in bench.trainer.sent if isinstance(sent, Watch) and sent.key == "a.png"]
+
+    qtbot.waitUntil(lambda: bool(watched()))
+    assert watched()[-1].view == (0, 0, *SIZE_WH)
     assert not any(isinstance(sent, Predict) and sent.key == "a.png" for sent in bench.trainer.sent)
+
+    bench.canvas.set_zoom(8.0)
+    qtbot.waitUntil(lambda: len(watched()) == 2)
+    view = watched()[-1].view
+    assert view == bench.canvas.view_box
+    assert view[2] - view[0] < 200
+
+    x0, y0, x1, y1 = view
+    nerve = np.full(((y1 - y0) // 2, (x1 - x0) // 2), 1, np.uint8)  # coarser than the image
+    bench.trainer.event_received.emit(prediction("a.png", nerve, region=view))
+    assert bench.canvas.has_prediction
+    assert bench.canvas.prediction is None, "no map of every pixel"
+    assert bench.canvas.region_at((x0 + x1) / 2, (y0 + y1) / 2) is None
+    bench.window.controller.accept_region((x0 + x1) // 2, (y0 + y1) // 2)
+    assert not bench.window.actions_["train.accept_all"].isEnabled()
+    assert bench.labels() == []
 
 
 def test_going_to_a_small_image_and_back(bench, folder: Path, qtbot) -> None:

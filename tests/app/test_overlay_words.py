@@ -155,9 +155,6 @@ def test_the_instant_learner_is_announced_and_what_it_waits_for() -> None:
     words.on_event(predicted("Instant learner", None))
     words.image_changed()
     assert words.without() == "Predicting this image …"
-    words.image_changed(huge=True)
-    assert words.without() == "An image of this size is not predicted while it is shown"
-    words.image_changed()
     words.engine_changed(ready=False, gone=True)
     assert words.without() == ""
     words.engine_changed(ready=True, gone=False)

@@ -13,8 +13,8 @@ from core.annotation.model import UNLABELLED, AnnotationState
 from core.errors import FileProblem
 from core.images.reader import read_image
 from core.learning.data import ChannelMap
+from core.learning.instant import asked
 from core.learning.instant import features as features_module
-from core.learning.instant import learner as learner_module
 from core.learning.instant.crossfit import cross_fit, folds
 from core.learning.instant.features import FeatureCache
 from core.learning.instant.head import FitStep, PointSet
@@ -231,10 +231,40 @@ def test_large_images_are_predicted_in_bands_as_in_one(world, learner, monkeypat
     image = np.random.default_rng(0).integers(0, 255, (330, 200, 3)).astype(np.uint8)
     features = learner.cache.compute(image)
     whole = learner.predict(features)
-    monkeypatch.setattr(learner_module, "BAND_ROWS", 1)
+    monkeypatch.setattr(asked, "BAND_ROWS", 1)
     bands = learner.predict(features)
     assert (whole.classes == bands.classes).mean() > 0.9999
     assert np.abs(whole.confidence.astype(int) - bands.confidence).max() <= 1
+
+
+def test_a_part_of_a_large_image_is_predicted_ahead_of_the_rest(world, learner, network, monkeypatch) -> None:
+    world.put_done(1, 2)
+    _update(learner)
+    monkeypatch.setattr(features_module, "TILE", 128)
+    image = np.random.default_rng(0).integers(0, 255, (700, 900, 3)).astype(np.uint8)
+    whole = FeatureCache(network, CPU, scale=0.8).get("a", "1", lambda: image)
+    cache = FeatureCache(network, CPU, scale=0.8)
+    looked: list[int] = []
+    look = FeatureCache._tile
+
+    def counted(self: FeatureCache, pixels: np.ndarray) -> list[torch.Tensor]:
+        looked.append(1)
+        return look(self, pixels)
+
+    monkeypatch.setattr(FeatureCache, "_tile", counted)
+    box = (300, 30, 420, 130)
+    said = learner.predict(whole, probabilities=True)
+    part = learner.predict_part(cache.get_part("a", "1", lambda: image, box), box, probabilities=True)
+    ahead = len(looked)
+    assert part.probabilities is not None
+    assert said.probabilities is not None
+    np.testing.assert_allclose(part.probabilities, said.probabilities[:, 30:130, 300:420], atol=2e-3)
+
+    rest = cache.get("a", "1", lambda: image)
+    assert all(torch.equal(a, b) for a, b in zip(rest.groups, whole.groups, strict=True))
+    assert 0 < ahead < len(looked) == 5 * 4, "none is looked at twice"
+    cache.get_part("a", "1", lambda: image, box)
+    assert len(looked) == 20
 
 
 # --- features ---------------------------------------------------------------------------------------------

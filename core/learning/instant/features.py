@@ -11,10 +11,10 @@ import copy
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import safetensors.torch
@@ -25,6 +25,7 @@ from torch import Tensor
 
 from core.errors import MaskloopError, StorageError
 from core.files import digest, write_atomic
+from core.images.upright import Box
 from core.learning.data import resized
 from core.learning.memory import is_out_of_memory
 from core.models.instant import GRID, InstantNetwork
@@ -38,6 +39,9 @@ MARGIN: Final = 128
 SMALLEST_TILE: Final = 256
 DISK_AGAIN_S: Final = 15.0
 """After a write that failed the next one is tried so much later: a full disk must not slow every image."""
+
+Part: TypeAlias = tuple[tuple[slice, slice], tuple[slice, slice]]
+"""Rows and columns of a scaled image that are computed at a time; the same with margins."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +69,59 @@ class Features:
     def nbytes(self) -> int:
         """Memory they take."""
         return sum(group.numel() * group.element_size() for group in self.groups)
+
+
+class _Begun:
+    """An image of which some features are there.
+
+    Attributes:
+        of: its key and stamp; None for one of which nothing is kept.
+        padded: the scaled image with its padding.
+        features: as large as they will be.
+        missing: what is not computed yet, rows and columns of each part without and with its margins.
+    """
+
+    def __init__(
+        self, of: tuple[str, str] | None, image: NDArray[np.uint8], scale: float, network: InstantNetwork
+    ) -> None:
+        scaled = resized(image, scale)
+        height, width = scaled.shape[:2]
+        multiple = network.size_multiple
+        bottom, right = -height % multiple, -width % multiple
+        self.of = of
+        self.padded = np.pad(scaled, ((0, bottom), (0, right), (0, 0)), mode="symmetric")
+        rows, columns = self.padded.shape[0] // GRID, self.padded.shape[1] // GRID
+        groups = tuple(
+            torch.empty((1, channels, rows >> level, columns >> level), dtype=torch.float16)
+            for level, channels in enumerate(network.feature_channels)
+        )
+        self.features = Features(groups, (image.shape[0], image.shape[1]), (height, width))
+        self.missing: list[Part] = []
+
+    def cut(self, side: int) -> None:
+        """Begin anew, with parts of this side."""
+        self.missing = list(_parts(self.padded.shape[0], self.padded.shape[1], side))
+
+    def take(self, part: Part, found: Sequence[Tensor]) -> None:
+        """Features of a part with its margins are there."""
+        inner, outer = part
+        for level, (group, piece) in enumerate(zip(self.features.groups, found, strict=True)):
+            stride = GRID << level
+            target = [slice(axis.start // stride, axis.stop // stride) for axis in inner]
+            source = [
+                slice((inside.start - view.start) // stride, (inside.stop - view.start) // stride)
+                for inside, view in zip(inner, outer, strict=True)
+            ]
+            group[..., target[0], target[1]] = piece[..., source[0], source[1]]
+        self.missing.remove(part)
+
+    def missing_in(self, box: Box) -> list[Part]:
+        """What is missing of what the features around a part of the image, x0, y0, x1, y1, are made of."""
+        x0, y0, x1, y1 = box
+        (height, width), (down, across) = self.features.size_hw, self.features.scaled_hw
+        rows = y0 * down / height - MARGIN, y1 * down / height + MARGIN
+        columns = x0 * across / width - MARGIN, x1 * across / width + MARGIN
+        return [part for part in self.missing if _meets(part[0][0], *rows) and _meets(part[0][1], *columns)]
 
 
 class FeatureCache:
@@ -105,6 +162,7 @@ class FeatureCache:
         self._disk_fails = False
         self._disk_again_s = float("-inf")
         self._kept: OrderedDict[str, tuple[str, Features]] = OrderedDict()
+        self._begun: _Begun | None = None
 
     def __contains__(self, key: object) -> bool:
         return key in self._kept
@@ -120,46 +178,95 @@ class FeatureCache:
         Raises:
             FileProblem: whatever `read` raises.
         """
+        features = self._found(key, stamp)
+        if features is None:
+            begun = self._begun_of(key, stamp, read)
+            features = self._advanced(begun, lambda: begun.missing)
+            self._begun = None
+            self._store(key, stamp, features)
+            self._keep(key, stamp, features)
+        return features
+
+    def get_part(self, key: str, stamp: str, read: Callable[[], NDArray[np.uint8]], box: Box) -> Features:
+        """As `get`, but only what is around a part of the image, x0, y0, x1, y1, is sure to be there.
+
+        `get` takes up from there. Of one image at a time such beginnings are kept.
+        """
+        found = self._found(key, stamp)
+        if found is not None:
+            return found
+        begun = self._begun_of(key, stamp, read)
+        return self._advanced(begun, lambda: begun.missing_in(box))
+
+    def _found(self, key: str, stamp: str) -> Features | None:
+        """Whole features that are in memory or on disk."""
         known = self._kept.get(key)
         if known is not None and known[0] == stamp:
             self._kept.move_to_end(key)
             return known[1]
         features = self._stored(key, stamp)
-        if features is None:
-            features = self.compute(read())
-            self._store(key, stamp, features)
+        if features is not None:
+            self._keep(key, stamp, features)
+        return features
+
+    def _keep(self, key: str, stamp: str, features: Features) -> None:
         self._kept[key] = stamp, features
         self._kept.move_to_end(key)
         while len(self._kept) > 1 and sum(f.nbytes for _, f in self._kept.values()) > self._memory_bytes:
             self._kept.popitem(last=False)
-        return features
+
+    def _begun_of(self, key: str, stamp: str, read: Callable[[], NDArray[np.uint8]]) -> _Begun:
+        begun = self._begun
+        if begun is None or begun.of != (key, stamp):
+            begun = _Begun((key, stamp), read(), self.scale, self._network)
+            begun.cut(self._side)
+            self._begun = begun
+        return begun
 
     def holds(self, key: str) -> bool:
         """Whether features of this image are in memory or on disk, if perhaps of older pixels."""
         path = self._path(key)
         return key in self._kept or (path is not None and path.is_file())
 
-    def compute(self, image: NDArray[np.uint8]) -> Features:
+    def compute(self, image: NDArray[np.uint8], *, scale: float | None = None) -> Features:
         """Features of an RGB image (H, W, 3), uint8.
 
         When memory runs out, smaller tiles are tried, then the CPU; later images start from there.
 
+        Args:
+            image: read-only is fine.
+            scale: to resize by instead of the usual one, where the image is not at its own scale.
+
         Raises:
             MaskloopError: not even the smallest tile fits into memory.
         """
+        begun = _Begun(None, image, self.scale if scale is None else scale, self._network)
+        begun.cut(self._side)
+        return self._advanced(begun, lambda: begun.missing)
+
+    def _advanced(self, begun: _Begun, wanted: Callable[[], list[Part]]) -> Features:
+        """Compute what is wanted of the features that are missing; all features, as far as they are there.
+
+        Raises:
+            MaskloopError: as `compute`.
+        """
         while True:
             try:
-                return self._compute(image)
+                for part in tuple(wanted()):
+                    begun.take(part, self._tile(begun.padded[part[1][0], part[1][1]]))
+                return begun.features
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 reason = str(error).partition("\n")[0]
             # Out of the handler first: the error's traceback holds the tensors that filled the memory.
+            height, width = begun.features.size_hw
             if not self._lighter():
                 raise MaskloopError(
-                    f"there is not enough memory to look at an image of {image.shape[1]} x {image.shape[0]}"
+                    f"there is not enough memory to look at an image of {width} x {height}"
                     f" pixels ({reason}); close other programs and try again"
                 )
+            begun.cut(self._side)
             where = "on the CPU" if self._device.type == "cpu" else "on the graphics card"
             self._notify(
                 f"out of memory while looking at images: tiles of {self._side} pixels {where} from now on"
@@ -178,28 +285,6 @@ class FeatureCache:
         else:
             return False
         return True
-
-    def _compute(self, image: NDArray[np.uint8]) -> Features:
-        scaled = resized(image, self.scale)
-        height, width = scaled.shape[:2]
-        multiple = self._network.size_multiple
-        bottom, right = -height % multiple, -width % multiple
-        padded = np.pad(scaled, ((0, bottom), (0, right), (0, 0)), mode="symmetric")
-        rows, columns = padded.shape[0] // GRID, padded.shape[1] // GRID
-        groups = tuple(
-            torch.empty((1, channels, rows >> level, columns >> level), dtype=torch.float16)
-            for level, channels in enumerate(self._network.feature_channels)
-        )
-        for part, view in _parts(padded.shape[0], padded.shape[1], self._side):
-            for level, found in enumerate(self._tile(padded[view[0], view[1]])):
-                stride = GRID << level
-                target = [slice(axis.start // stride, axis.stop // stride) for axis in part]
-                source = [
-                    slice((inner.start - outer.start) // stride, (inner.stop - outer.start) // stride)
-                    for inner, outer in zip(part, view, strict=True)
-                ]
-                groups[level][..., target[0], target[1]] = found[..., source[0], source[1]]
-        return Features(groups, (image.shape[0], image.shape[1]), (height, width))
 
     @torch.inference_mode()
     def _tile(self, pixels: NDArray[np.uint8]) -> list[Tensor]:
@@ -260,11 +345,15 @@ class FeatureCache:
             files.pop(0).unlink()
 
 
-def _parts(height: int, width: int, tile: int) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+def _parts(height: int, width: int, tile: int) -> Iterator[Part]:
     """Rows and columns of each part, and of the part with its margins."""
     for y in _spans(height, tile):
         for x in _spans(width, tile):
             yield (y[0], x[0]), (y[1], x[1])
+
+
+def _meets(span: slice, start: float, end: float) -> bool:
+    return bool(span.start < end and span.stop > start)
 
 
 def _spans(length: int, tile: int) -> list[tuple[slice, slice]]:

@@ -12,6 +12,7 @@ What is new among the labels is learned from more than the rest until its loss h
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,26 +22,23 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 from core.annotation.model import UNLABELLED
 from core.errors import FileProblem, ImageFileError
 from core.images.pages import stamp
+from core.images.upright import Box
 from core.learning.background_lack import BackgroundLack
 from core.learning.class_maps import PredictedMap, mapped
 from core.learning.data import ChannelMap, ImageLabels, LabelStore
+from core.learning.instant.asked import bands, bands_of_part
 from core.learning.instant.features import FeatureCache, Features
 from core.learning.instant.head import REFIT_STEPS, STEPS, FitStep, PointSet, fit_head
 from core.learning.instant.points import Points, collect_points, points_per_image, thinned
 from core.learning.randomness import Randomness
-from core.models.instant import GRID, InstantNetwork
+from core.models.instant import InstantNetwork
 
-COARSEST: Final = 64
-"""Stride of the coarsest group; bands of rows are cut at its cells."""
 MOST_PIXELS: Final = 1 << 25
 """Larger images, scaled, are left to the deep learner: their features would take gigabytes."""
-BAND_ROWS: Final = 16
-"""Coarsest cells a band of rows is high: a thousand pixels."""
 
 
 LEARNED: Final = 0.35
@@ -306,40 +304,41 @@ class InstantLearner:
     def predict(
         self, features: Features, *, probabilities: bool = False, temperature: float = 1.0
     ) -> PredictedMap:
-        """The class of every pixel of the image these features are of; see `core.learning.predict.mapped`."""
-        return mapped(
-            self._bands(features),
-            features.scaled_hw,
-            features.size_hw,
-            self._values,
-            probabilities=probabilities,
-            temperature=temperature,
-        )
+        """The class of every pixel of the image these features are of; see `core.learning.class_maps`."""
+        with self._evaluating():
+            return mapped(
+                bands(self.network, features, self.device),
+                features.scaled_hw,
+                features.size_hw,
+                self._values,
+                probabilities=probabilities,
+                temperature=temperature,
+            )
 
-    def _bands(self, features: Features) -> Iterator[Tensor]:
-        """Rows of logits (C, rows, w) of the scaled image, top to bottom."""
-        height, width = features.scaled_hw
-        coarse = features.groups[-1].shape[-2]
+    @torch.inference_mode()
+    def predict_part(
+        self, features: Features, box: Box, *, probabilities: bool = False, temperature: float = 1.0
+    ) -> PredictedMap:
+        """What `predict` says of a part of the image, x0, y0, x1, y1, within rounding.
+
+        Features beyond a hundred pixels around it need not be there.
+        """
+        part_hw = box[3] - box[1], box[2] - box[0]
+        with self._evaluating():
+            return mapped(
+                bands_of_part(self.network, features, self.device, box),
+                part_hw,
+                part_hw,
+                self._values,
+                probabilities=probabilities,
+                temperature=temperature,
+            )
+
+    @contextlib.contextmanager
+    def _evaluating(self) -> Iterator[None]:
         was_training = self.network.training
         self.network.eval()
-        for first in range(0, coarse, BAND_ROWS):
-            last = min(first + BAND_ROWS, coarse)
-            # One cell more on either side: what is interpolated across the seam needs it.
-            top, bottom = max(0, first - 1), min(coarse, last + 1)
-            groups = [
-                group[..., top * factor : bottom * factor, :].to(self.device)
-                for group, factor in zip(features.groups, self._factors(features), strict=True)
-            ]
-            grid = self.network.grid_logits([group.float() for group in groups])
-            logits = F.interpolate(grid, scale_factor=GRID, mode="bilinear")[0]
-            skipped = (first - top) * COARSEST
-            rows = min(last * COARSEST, height) - first * COARSEST
-            if rows > 0:
-                yield logits[:, skipped : skipped + rows, :width]
-        self.network.train(was_training)
-
-    @staticmethod
-    def _factors(features: Features) -> list[int]:
-        """How many rows of each group a coarsest cell covers."""
-        coarse = features.groups[-1].shape[-2]
-        return [group.shape[-2] // coarse for group in features.groups]
+        try:
+            yield
+        finally:
+            self.network.train(was_training)

@@ -23,11 +23,13 @@ from torch import nn
 from core.annotation.model import ClassList
 from core.errors import NothingToLearnError
 from core.images.pages import stamp
+from core.images.upright import Box
 from core.learning.class_maps import PredictedMap
 from core.learning.config import TrainConfig
 from core.learning.data import LabelStore
 from core.learning.events import Event, Notice
 from core.learning.instant.crossfit import HearsCrossFit, cross_fit
+from core.learning.instant.features import Features
 from core.learning.instant.learner import InstantLearner
 from core.learning.instant.setup import instant_learner
 from core.learning.learnable import check_learnable
@@ -171,14 +173,44 @@ class LiveInstant:
             read: gives its pixels, RGB (H, W, 3), uint8, if they are needed.
         """
         assert self._learner is not None
-        features = self._learner.cache.get(key, stamp(image_path), read)
-        return self._learner.predict(features, probabilities=True, temperature=self.temperature)
+        return self.said_of(self._learner.cache.get(key, stamp(image_path), read))
+
+    def probabilities_of_part(
+        self, key: str, image_path: Path, read: Callable[[], NDArray[np.uint8]], box: Box
+    ) -> PredictedMap:
+        """As `probabilities`, of a part of the image, x0, y0, x1, y1: no more is looked at than it needs."""
+        assert self._learner is not None
+        features = self._learner.cache.get_part(key, stamp(image_path), read, box)
+        return self._learner.predict_part(features, box, probabilities=True, temperature=self.temperature)
 
     def probabilities_of(self, image: NDArray[np.uint8]) -> PredictedMap:
         """The same of pixels, RGB (H, W, 3), uint8, of which nothing is kept: that takes seconds on a CPU."""
+        return self.said_of(self.look(image))
+
+    def look(
+        self, image: NDArray[np.uint8], *, scale_for: Callable[[float], float] | None = None
+    ) -> Features:
+        """Features of pixels, RGB (H, W, 3), uint8.
+
+        Args:
+            image: the pixels.
+            scale_for: what to resize them by, of what images are resized by; where they are not at their own
+                scale.
+        """
         assert self._learner is not None
-        features = self._learner.cache.compute(image)
+        cache = self._learner.cache
+        return cache.compute(image, scale=None if scale_for is None else scale_for(cache.scale))
+
+    def said_of(self, features: Features) -> PredictedMap:
+        """The map of the pixels these features are of, with probabilities (classes, H, W), float16."""
+        assert self._learner is not None
         return self._learner.predict(features, probabilities=True, temperature=self.temperature)
+
+    @property
+    def eyes(self) -> object:
+        """Changes with what features are: other views, another scale."""
+        assert self._learner is not None
+        return self._learner.network.views, self._learner.cache.scale
 
     @property
     def temperature(self) -> float:

@@ -43,6 +43,37 @@ def test_the_tint_keeps_to_its_pixels(desk, class_map):
     assert desk.color(60, 50.1).red() > 160
 
 
+def test_a_newer_part_is_painted_in_its_place_alone(desk, class_map):
+    confidence = np.full(class_map.shape, 255, np.uint8)
+    confidence.flags.writeable = False
+    desk.view.set_prediction(class_map, confidence)
+    vessel = np.full((60, 40), 2, np.uint8)
+    assert desk.color(70, 70).red() > desk.color(70, 70).green() + 40
+    desk.view.update_prediction((60, 50, 100, 110), vessel, np.full(vessel.shape, 255, np.uint8))
+    new, left, right = desk.color(70, 70), desk.color(55, 70), desk.color(110, 70)
+    assert new.green() > new.red() + 40
+    assert left.red() > left.green() + 40
+    assert right.red() > right.green() + 40
+    assert desk.view.region_at(70, 70).label_index == 2
+    assert desk.view.region_at(55, 70).label_index == 1
+    desk.view.set_zoom(4.0)  # all of it drawn anew
+    desk.view.centerOn(70, 70)
+    assert desk.color(70, 70).green() > desk.color(70, 70).red() + 40
+
+
+def test_a_coarse_map_of_a_region_is_stretched_over_it(desk):
+    found = np.zeros((10, 20), np.uint8)
+    found[:, 10:] = 1
+    desk.view.set_prediction(found, None, (100, 50, 180, 90))
+    assert desk.color(138, 70).red() == 128
+    assert desk.color(142, 70).red() > 160
+    assert desk.color(178, 88).red() > 160
+    assert desk.color(183, 70).red() == 128
+    assert desk.color(142, 93).red() == 128
+    assert desk.view.region_at(150, 70) is None
+    assert desk.view.prediction is None
+
+
 def test_unlabelled_and_unknown_classes_are_transparent(desk):
     found = np.full((300, 400), UNLABELLED, np.uint8)
     found[:, 200:] = 77

@@ -1,0 +1,73 @@
+"""Asking about an image again, for an uncertainty: mirrored, with units dropped, or other networks."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from core.errors import UsageError
+from core.learning.asking import Asker, Opinions, Speakers, interruption
+from core.learning.doubt_sources import asked_again
+from core.learning.ensemble_members import members_beside
+from core.learning.predict import Predictor, open_predictor
+from core.learning.schedule import Target
+from core.learning.uncertainty import UncertaintySource, Voice
+from core.models.pretrained import Notify
+
+
+class OtherLooks:
+    """Asks again; networks of an ensemble are opened once.
+
+    Args:
+        asker: has asked the first time.
+        tell: told how far weights are read.
+    """
+
+    def __init__(self, asker: Asker, tell: Notify) -> None:
+        self._asker = asker
+        self._tell = tell
+        self._others: list[tuple[Path, Predictor]] = []
+
+    def voices(
+        self,
+        target: Target,
+        opinions: Opinions,
+        source: UncertaintySource,
+        speakers: Speakers,
+        run: Path | None,
+        interrupted: Callable[[], bool],
+    ) -> tuple[Voice, ...]:
+        """What those that have a say think, the deep network asked as `source` says.
+
+        Args:
+            target: the image.
+            opinions: what was said of it the first time.
+            source: what to ask.
+            speakers: who has a say.
+            run: of the network on show; None: it is of no run.
+            interrupted: asked now and then; True ends the work.
+
+        Raises:
+            UsageError: there is no deep network, or it cannot be asked so.
+            InterruptedPredictionError, MaskloopError: as `Asker.ask`.
+        """
+        if source == "tta":
+            return opinions.voices(self._asker.ask_mirrored(target, speakers, interrupted))
+        deep, image = speakers.deep, self._asker.image(target)
+        if deep is None or opinions.deep is None:
+            raise UsageError("the instant learner alone can only be asked about mirrored images")
+        others = self._members(deep, run) if source == "ensemble" else []
+        with contextlib.ExitStack() as asked:
+            for member in (deep, *others):
+                asked.enter_context(interruption(member.network, interrupted))
+            looked = asked_again(source, deep, image, others=others)
+        return replace(looked, share=1.0 - opinions.share), *opinions.voices()[1:]
+
+    def _members(self, deep: Predictor, run: Path | None) -> list[Predictor]:
+        """The best networks of the runs beside the one that is shown."""
+        paths = [] if run is None else members_beside(run, deep.header.classes)
+        if paths != [path for path, _ in self._others]:
+            self._others = [(path, open_predictor(path, notify=self._tell)) for path in paths]
+        return [predictor for _, predictor in self._others]
