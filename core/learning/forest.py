@@ -24,9 +24,11 @@ from numpy.typing import NDArray
 from core.annotation.model import UNLABELLED
 from core.errors import FileProblem
 from core.learning.background_lack import BackgroundLack
+from core.learning.config import ClassWeighting
 from core.learning.data import ChannelMap, LabelStore, resized_mask
 from core.learning.instant.learner import FeaturesDone
 from core.learning.instant.points import balanced, points_per_image
+from core.learning.losses import balanced_class_weights
 from core.learning.weak_background import stand_ins
 from core.models.hand_made import REACH
 from core.models.random_forest import ForestNetwork, Tree, Trees
@@ -38,6 +40,8 @@ BAND_ROWS: Final = 512
 """Of an image whose features are computed at a time, what they reach beyond left out."""
 FEWEST_IN_LEAF: Final = 5
 """Pixels: a leaf of one remembers instead of learning."""
+LEAF_SHARE: Final = 1e-3
+"""Of all pixels, in a leaf at least: of many, such small ones are chance."""
 LEAST: Final = 1e-3
 """Probability that counts for a class no tree has thought of, in the loss that is told."""
 
@@ -79,6 +83,7 @@ class ForestGrower:
         held_out: images not to learn from.
         weak_background: weight of undrawn pixels while background is lacking; 0: never.
         seed: the same seed and labels give the same forest.
+        class_weights, class_weight_cap: how much more rare classes count, as in the loss of a network.
         threads: that grow trees at the same time; None: as many as torch has.
 
     Attributes:
@@ -96,6 +101,8 @@ class ForestGrower:
         weak_background: float,
         seed: int,
         held_out: frozenset[str] = frozenset(),
+        class_weights: ClassWeighting = "inverse_sqrt",
+        class_weight_cap: float = 5.0,
         threads: int | None = None,
     ) -> None:
         self.problems: list[FileProblem] = []
@@ -107,6 +114,8 @@ class ForestGrower:
         self._scale = scale
         self._weak_weight = weak_background
         self._seed = seed
+        self._class_weights = class_weights
+        self._class_weight_cap = class_weight_cap
         self._threads = threads
         self._known: dict[str, _Points] = {}
         self._lack = BackgroundLack(store, channels, lambda: self.keys, allowed=weak_background > 0)
@@ -149,8 +158,11 @@ class ForestGrower:
             np.concatenate([getattr(points, name) for points in self._known.values()])
             for name in ("features", "targets", "weights")
         )
+        counts = np.bincount(targets, weights, minlength=self._network.classes)
+        weights *= balanced_class_weights(counts, self._class_weight_cap, self._class_weights)[targets]
         threads = self._threads or torch.get_num_threads()
-        forest = _new_forest(self._network.forest, seed=self._seed, threads=threads)
+        leaf = max(FEWEST_IN_LEAF, round(LEAF_SHARE * len(targets)))
+        forest = _new_forest(self._network.forest, leaf=leaf, seed=self._seed, threads=threads)
         bag = _OutOfBag(targets, self._network.classes)
         stand = 0
         while stand < of:
@@ -256,13 +268,13 @@ class _OutOfBag:
         return float(-np.log(np.maximum(right, LEAST)).mean())
 
 
-def _new_forest(trees: Trees, *, seed: int, threads: int) -> RandomForestClassifier:
+def _new_forest(trees: Trees, *, leaf: int, seed: int, threads: int) -> RandomForestClassifier:
     from sklearn.ensemble import RandomForestClassifier  # a second to import, which only forests need
 
     return RandomForestClassifier(
         max_leaf_nodes=trees.leaves,
         max_depth=trees.depth,
-        min_samples_leaf=FEWEST_IN_LEAF,
+        min_samples_leaf=leaf,
         warm_start=True,
         n_jobs=threads,
         random_state=seed,

@@ -39,6 +39,8 @@ def forest_run(state: TrainState, *, follow: bool) -> Iterator[Event]:
         scale=state.scale,
         weak_background=state.config.weak_background,
         seed=state.config.seed,
+        class_weights=state.config.class_weights,
+        class_weight_cap=state.config.class_weight_cap,
         threads=state.config.threads,
     )
     yield state.started()
