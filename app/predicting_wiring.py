@@ -164,7 +164,7 @@ class PredictingWiring(Wiring):
             case FolderProgress():
                 self._held = event.held
                 share = f"{event.done / event.total:.0%}" if event.total else "…"
-                self._button.setText(f"Folder: {share}{', held' if event.held else ''}")
+                self._button.setText(f"Folder: {share}{', paused' if event.held else ''}")
                 self._button.show()
                 if self._dialog is not None:
                     self._dialog.set_progress(event)

@@ -343,7 +343,7 @@ def figures(progress: FolderProgress) -> str:
     """As "1,204 of 5,000  ·  12.3 images/s  ·  5:10 left"."""
     parts = [f"{progress.done:,} of {progress.total:,}"]
     if progress.held:
-        parts.append("held")
+        parts.append("paused")
     elif progress.images_per_s is not None and progress.seconds_left is not None:
         parts.append(_rate(progress.images_per_s))
         parts.append(f"{format_duration(progress.seconds_left)} left")

@@ -68,3 +68,13 @@ def test_what_limits_a_prediction_is_said_as_long_as_there_is_room_and_explained
     assert "Nobody has compared it.\n\nToo little is labelled" in bar.detail
     bar.set_caveat("")
     assert "guessed" not in bar.hint + bar.detail
+
+
+def test_what_to_do_without_a_prediction_is_never_cut_in_two(qtbot: QtBot, bar: PredictionBar) -> None:
+    bar.set_prediction_available(False, "Draw something: a prediction follows within seconds")
+    bar.resize(1200, bar.height())
+    qtbot.waitUntil(lambda: bar.shown_text == "Draw something: a prediction follows within seconds")
+    for width in range(1200, bar.minimumSizeHint().width() + 100, -20):
+        bar.resize(width, bar.height())
+        assert bar.shown_text in (bar.hint, "Draw something")
+    assert bar.shown_text == "Draw something"
