@@ -11,8 +11,7 @@ The entropy of the mean of all looks is the uncertainty (`core.learning.uncertai
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, assert_never
 
 import numpy as np
@@ -20,16 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from core.annotation.model import ClassList
-from core.errors import MaskloopError, UsageError
-from core.learning.header import read_header
+from core.errors import UsageError
 from core.learning.predict import Predictor
-from core.learning.runs import RunFolder
 from core.learning.uncertainty import UncertaintySource, Voice, tempered
 
 PASSES: Final = 10
 """With dropout on; each takes as long as a prediction."""
-MOST_MEMBERS: Final = 5
 _DROPOUT: Final = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 
 
@@ -77,8 +72,9 @@ def asked_again(
             mirrored = _asked(predictor, np.ascontiguousarray(image[:, ::-1]))[:, :, ::-1]
             return Voice((_asked(predictor, image), mirrored), predictor.temperature)
         case "mc_dropout":
-            with _dropping(predictor.network, predictor.device):
-                looks = tuple(_asked(predictor, image) for _ in range(passes))
+            looks = looks_dropping(
+                predictor.network, predictor.device, lambda: _asked(predictor, image), passes=passes
+            )
             return Voice(looks, predictor.temperature)
         case "ensemble":
             indices = predictor.header.classes.indices
@@ -88,17 +84,20 @@ def asked_again(
             assert_never(source)
 
 
-def members_beside(run: Path, classes: ClassList) -> list[Path]:
-    """Weights of the newest other runs beside a run's folder that know the same classes."""
-    found: list[Path] = []
-    for folder in sorted((path for path in run.parent.iterdir() if path.is_dir()), reverse=True):
-        weights = RunFolder(folder).best_weights
-        if folder == run or len(found) == MOST_MEMBERS - 1 or not weights.is_file():
-            continue
-        with contextlib.suppress(MaskloopError):  # damaged, or of a newer program
-            if set(read_header(weights).classes.indices) == set(classes.indices):
-                found.append(weights)
-    return found
+def looks_dropping(
+    network: nn.Module,
+    device: torch.device,
+    ask: Callable[[], NDArray[np.float16]],
+    *,
+    passes: int = PASSES,
+) -> tuple[NDArray[np.float16], ...]:
+    """What `ask` says (C, H, W) in so many passes while the network's dropout is on.
+
+    Of the instant learner only the head drops anything, so that its features are computed once: `ask` then
+    asks `InstantLearner.predict` about them.
+    """
+    with _dropping(network, device):
+        return tuple(ask() for _ in range(passes))
 
 
 def _asked(predictor: Predictor, image: NDArray[np.uint8]) -> NDArray[np.float16]:

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.errors import UsageError
 from core.learning.asking import Asker, Opinions, Speakers, interruption
-from core.learning.doubt_sources import asked_again
+from core.learning.doubt_sources import asked_again, dropouts, looks_dropping
 from core.learning.ensemble_members import members_beside
 from core.learning.predict import Predictor, open_predictor
 from core.learning.schedule import Target
@@ -50,20 +53,47 @@ class OtherLooks:
             interrupted: asked now and then; True ends the work.
 
         Raises:
-            UsageError: there is no deep network, or it cannot be asked so.
+            UsageError: they cannot be asked so.
             InterruptedPredictionError, MaskloopError: as `Asker.ask`.
         """
         if source == "tta":
             return opinions.voices(self._asker.ask_mirrored(target, speakers, interrupted))
+        dropped: tuple[Voice, ...] = ()
+        if source == "mc_dropout" and speakers.instant is not None:
+            dropped = (self._instant_dropping(target, opinions, speakers, interrupted),)
         deep, image = speakers.deep, self._asker.image(target)
         if deep is None or opinions.deep is None:
-            raise UsageError("the instant learner alone can only be asked about mirrored images")
+            if not dropped:
+                raise UsageError("the instant learner alone is no ensemble: train a network twice")
+            return dropped
+        if dropped and not dropouts(deep.network):
+            return opinions.voices()[0], *dropped
         others = self._members(deep, run) if source == "ensemble" else []
         with contextlib.ExitStack() as asked:
             for member in (deep, *others):
                 asked.enter_context(interruption(member.network, interrupted))
             looked = asked_again(source, deep, image, others=others)
-        return replace(looked, share=1.0 - opinions.share), *opinions.voices()[1:]
+        return replace(looked, share=1.0 - opinions.share), *(dropped or opinions.voices()[1:])
+
+    def _instant_dropping(
+        self, target: Target, opinions: Opinions, speakers: Speakers, interrupted: Callable[[], bool]
+    ) -> Voice:
+        """The instant learner with units of its head dropped; what it sees is computed once."""
+        assert speakers.instant is not None
+        learner = speakers.instant.learner
+        assert learner is not None
+        alone = replace(speakers, deep=None, deep_version=None, share=1.0, temperature=None)
+        own = alone.classes.indices
+        order = [own.index(index) for index in speakers.classes.indices]
+
+        def ask() -> NDArray[np.float16]:
+            _, said = self._asker.ask(target, alone, interrupted, keep=True)
+            assert said is not None
+            assert said.instant is not None
+            return said.instant[order]
+
+        looks = looks_dropping(learner.network, learner.device, ask)
+        return Voice(looks, opinions.instant_temperature, opinions.share)
 
     def _members(self, deep: Predictor, run: Path | None) -> list[Predictor]:
         """The best networks of the runs beside the one that is shown."""

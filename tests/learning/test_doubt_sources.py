@@ -14,7 +14,8 @@ from PIL import Image
 from core.annotation.model import ClassList, LabelClass
 from core.cli.main import main
 from core.errors import UsageError
-from core.learning.doubt_sources import PASSES, asked_again, check_source, dropouts, members_beside
+from core.learning.doubt_sources import PASSES, asked_again, check_source, dropouts
+from core.learning.ensemble_members import members_beside
 from core.learning.predict import Predictor
 from core.learning.uncertainty import entropy, uncertainty_map
 from core.learning.weights import header_for, save_weights
@@ -62,6 +63,15 @@ def test_with_dropout_left_on_every_pass_is_another_look_and_the_network_is_as_b
     again = asked_again("mc_dropout", predictor, picture())
     for one, other in zip(voice.looks, again.looks, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_instant_learner_alone_drops_units_of_its_head() -> None:
+    torch.manual_seed(0)
+    made = build("instant", classes=2, encoder="plain", encoder_width=2)
+    torch.nn.init.normal_(made.head.weight)  # type: ignore[union-attr, arg-type]
+    predictor = Predictor(made, header_for(made, classes=CLASSES, tile=64))
+    one, other = asked_again("mc_dropout", predictor, picture(), passes=2).looks
+    assert not np.array_equal(one, other)
 
 
 def test_the_map_is_the_entropy_of_the_mean_of_all_passes() -> None:

@@ -57,9 +57,18 @@ def test_a_second_run_makes_an_ensemble_and_one_alone_says_what_is_missing(bench
     assert not bench.got(Failed)
 
 
-def test_the_instant_learner_alone_can_only_be_mirrored(bench: EngineBench) -> None:
+def test_the_instant_learner_is_asked_with_units_dropped(bench: EngineBench) -> None:
     bench.do(LearnLive(on=True))
     bench.do(bench.watch(3))
     bench.run()
+    mirrored = refined(bench, "tta")
+    dropped = refined(bench, "mc_dropout")
+    assert dropped.refined
+    assert not bench.got(Notice)
+    assert not np.array_equal(dropped.entropy.unpack(), mirrored.entropy.unpack())
+    assert refined(bench, "ensemble").refined
+    assert "the instant learner alone is no ensemble" in bench.got(Notice)[-1].text
+    trained(bench)  # a U-Net without dropout beside it
     assert refined(bench, "mc_dropout").refined
-    assert "instant learner alone" in bench.got(Notice)[-1].text
+    assert not bench.got(Notice)
+    assert not bench.got(Failed)
