@@ -138,11 +138,16 @@ def _he_uniform(layer: nn.Conv2d) -> nn.Conv2d:
     return layer
 
 
-def _build(name: str, *, classes: int, encoder: str, growth: int, stem: int, dropout: int) -> FCDenseNet:
+def _build(
+    name: str, *, classes: int, encoder: str, growth: int, depth: int, stem: int, dropout: int
+) -> FCDenseNet:
+    """`depth`: layers of every block; 0: the paper's."""
     del encoder  # its way down is its own
     share = dropout / 100
-    down = DenseEncoder(DOWN[name], growth=growth, stem=stem, dropout=share)
-    return FCDenseNet(down, classes=classes, bottleneck=BOTTLENECK[name], growth=growth, dropout=share)
+    blocks = DOWN[name] if depth == 0 else (depth,) * len(DOWN[name])
+    down = DenseEncoder(blocks, growth=growth, stem=stem, dropout=share)
+    bottleneck = depth or BOTTLENECK[name]
+    return FCDenseNet(down, classes=classes, bottleneck=bottleneck, growth=growth, dropout=share)
 
 
 def fcdensenet56(**options: Any) -> FCDenseNet:

@@ -36,6 +36,9 @@ NARROW_OF: dict[str, dict[str, Option]] = {
     "pspnet": {"width": 8},
     "refinenet": {"width": 8},
     "gscnn": {"width": 16, "norm": "group"},
+    "fcdensenet56": {"depth": 2},
+    "fcdensenet67": {"depth": 2},
+    "fcdensenet103": {"depth": 2},
     "random_forest": {"trees": 24, "leaves": 64, "depth": 6},
 }
 """What single architectures need besides, or instead."""

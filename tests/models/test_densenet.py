@@ -22,7 +22,7 @@ def on_paper(layers: int) -> SegmentationNetwork:
 
 @pytest.mark.parametrize("layers", [56, 67, 103])
 def test_it_has_as_many_layers_as_its_name_says(layers: int):
-    """Counted as in the paper: all convolutions but the classifier's, transitions up and down among them."""
+    """Counted as in the paper: all convolutions, those of transitions and the classifier's among them."""
     convolutions = [m for m in on_paper(layers).modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     assert len(convolutions) == layers
     assert sum(isinstance(m, nn.ConvTranspose2d) for m in convolutions) == 5
@@ -55,13 +55,43 @@ def test_103_has_the_maps_of_the_papers_table():
 
 def test_103_has_the_papers_size():
     """9.4 M, which counts the running statistics; its other numbers are in the shared battery."""
-    network = on_paper(103)
-    numbers = [*network.parameters(), *(b for b in network.buffers() if b.ndim == 1)]
-    assert round(sum(n.numel() for n in numbers) / 1e6, 1) == 9.4
+    assert round(sum(numbers_of(on_paper(103))) / 1e6, 1) == 9.4
+
+
+def test_103_has_as_many_numbers_as_somebody_else_has_counted():
+    """9,270,812 of 12 classes, convolutions with offsets and batch norms that learn no factor.
+
+    https://github.com/SimJeg/FC-DenseNet/issues/31, where another counts 1.4 M of the one with 56 layers too.
+    """
+    with torch.device("meta"):
+        network = build("fcdensenet103", classes=12)
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    offsets = sum(m.out_channels for m in convolutions if m.bias is None)
+    factors = sum(m.num_features for m in network.modules() if isinstance(m, nn.BatchNorm2d))
+    assert sum(p.numel() for p in network.parameters()) + offsets - factors == 9_270_812
+
+
+def test_56_comes_to_14_tenths_of_a_million_by_any_count():
+    """The paper says 1.5 M; see docs/models.md."""
+    learned, statistics = numbers_of(on_paper(56))
+    assert (learned, statistics) == (1_375_259, 21_168)
+
+
+def numbers_of(network: SegmentationNetwork) -> tuple[int, int]:
+    """What it learns, and the running statistics of its batch norms."""
+    statistics = sum(buffer.numel() for buffer in network.buffers() if buffer.ndim == 1)
+    return sum(p.numel() for p in network.parameters()), statistics
+
+
+def test_blocks_can_be_made_shallower():
+    with torch.device("meta"):
+        network = build("fcdensenet103", classes=2, depth=3)
+    blocks = [m for m in network.modules() if isinstance(m, DenseBlock)]
+    assert [len(block.layers) for block in blocks] == [3] * 11
 
 
 def test_only_the_new_maps_of_a_block_are_raised(narrow: Narrow):
-    network = narrow("fcdensenet67", growth=3)
+    network = narrow("fcdensenet67", growth=3, depth=0)
     assert [up.in_channels for up in network.ups] == [5 * 3] * 5  # type: ignore[union-attr, operator]
 
 
