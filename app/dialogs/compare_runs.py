@@ -112,7 +112,7 @@ class CompareRunsDialog(Themed, QDialog):
         self.runs.clear()
         for run in runs:
             item = QListWidgetItem(
-                f"{run.started:%d %b, %H:%M} · {run.model} · {run.steps:,} steps\n{run.score}"
+                f"{run.started:%d %b, %H:%M} · {run.steps:,} steps\n{run.model}\n{run.score}"
             )
             item.setData(_PATH, run.path)
             item.setToolTip(run.path)
@@ -280,7 +280,7 @@ class CompareRunsDialog(Themed, QDialog):
         column.addWidget(self.images)
         column.addWidget(self.image, 1)
         self._image_tab = self.tabs.addTab(one, "One image")
-        self.runs.setFixedWidth(250)
+        self.runs.setFixedWidth(300)
         close = QPushButton("Close")
         close.setProperty("kind", "primary")
         close.clicked.connect(self.close)

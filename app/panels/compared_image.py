@@ -143,6 +143,12 @@ class ComparedImage(QWidget):
         for place, pane in enumerate(self.panes.values()):
             self._grid.addWidget(pane, place // columns, place % columns)
             pane.show()
+        # Pictures are compared at one size; rows and columns that had some before get no room.
+        rows = -(-len(titles) // columns)
+        for row in range(self._grid.rowCount()):
+            self._grid.setRowStretch(row, 1 if row < rows else 0)
+        for column in range(self._grid.columnCount()):
+            self._grid.setColumnStretch(column, 1 if column < min(columns, len(titles)) else 0)
 
 
 def reduced(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -195,7 +195,7 @@ class PredictionBar(QFrame):
     def _tell(self) -> None:
         """The facts first, for room is short: what to press is left out first, then how old it is."""
         if not self._available:
-            # What to do stands before the colon, what comes of it behind: the first is kept where room is short.
+            # What to do stands before the colon: that is kept where room is short.
             short = self.absence.partition(":")[0]
             self._facts.set_texts(list(dict.fromkeys([self.absence, short])))
             return
