@@ -121,8 +121,8 @@ class Prediction:
 
     Attributes:
         classes: class indices (H, W); confidence: 0..255, the winning probability.
-        region: x0, y0, x1, y1: what is on the screen, predicted ahead of the rest, of which the maps are then;
-            those of a huge image may be coarser than its pixels. None: the whole image.
+        region: x0, y0, x1, y1: what is on the screen, predicted ahead of the rest, of which the maps are
+            then; those of a huge image may be coarser than its pixels. None: the whole image.
         revision: revision of this image's labels the engine knew. weights_version: grows with the weights.
         source: whose weights, for people: "U-Net, step 840" of the run that is going on, "U-Net, run of
             06:12" of an earlier one, "U-Net, weights.safetensors" of a file.
