@@ -21,12 +21,12 @@ from app.status_bar import StatusBar
 from app.view_feed import ViewFeed
 from app.wiring import Common, Wiring
 from core.errors import MaskloopError
+from core.learning.comparison import title_of_run
 from core.learning.config import TrainConfig
 from core.learning.events import Event, Finished, Prediction, StepDone, TrainingStarted
 from core.learning.header import gone_classes, read_header
 from core.learning.past import read_past
 from core.learning.runs import RunFolder, best_of
-from core.models.registry import model_specs
 
 if TYPE_CHECKING:
     from app.session_state import CurrentImage
@@ -348,7 +348,6 @@ def read_history(layout: ProjectLayout, classes: ClassList) -> History:
 
 def read_runs(layout: ProjectLayout) -> list[RunSummary]:
     """Worker: the project's runs, newest first; one that cannot be read is left out."""
-    titles = {spec.name: spec.title for spec in model_specs()}
     summaries: list[RunSummary] = []
     for path in reversed(layout.runs_by_time()):
         run = RunFolder(path)
@@ -364,7 +363,7 @@ def read_runs(layout: ProjectLayout) -> list[RunSummary]:
         summaries.append(
             RunSummary(
                 path=str(path),
-                model=titles.get(config.model, config.model),
+                model=title_of_run(config),
                 started=started,
                 steps=steps,
                 best=best,

@@ -96,7 +96,7 @@ def read_compared(path: Path) -> ComparedRun:
     return ComparedRun(
         path=found.path,
         name=found.name,
-        title=_title(config),
+        title=title_of_run(config),
         config=_texts(config),
         loss=curve_of(rows, "loss"),
         miou=curve_of(rows, "val_miou"),
@@ -209,7 +209,8 @@ def interval_of(numbers: Mapping[str, float], low: str, high: str) -> Interval |
     return Interval(numbers[low], numbers[high]) if low in numbers and high in numbers else None
 
 
-def _title(config: TrainConfig) -> str:
+def title_of_run(config: TrainConfig) -> str:
+    """What people call the network of a run, or both learners."""
     try:
         title = model_spec(config.network).title
     except MaskloopError:
