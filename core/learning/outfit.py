@@ -21,7 +21,7 @@ from core.learning.instant.pace import paced
 from core.learning.learnable import check_learnable
 from core.learning.predict import choose_device
 from core.learning.preset import resolve
-from core.learning.prior import start_from_shares
+from core.learning.prior import look_at_some, start_from_shares
 from core.learning.runs import RunFolder
 from core.learning.sensible import check_sensible
 from core.models.network import SegmentationNetwork
@@ -70,7 +70,9 @@ def outfit_new(
     )
     network, config = paced(network, replace(config, encoder=network.encoder_name), store, device)
     plan = plan_validation(store, config)
-    start_from_shares(network, store, [k for k in store.labelled_keys() if k not in plan.held_out])
+    learned_from = [key for key in store.labelled_keys() if key not in plan.held_out]
+    start_from_shares(network, store, learned_from)
+    look_at_some(network, store, learned_from, config.image_scale or 1.0)
     run = RunFolder(run_dir)
     run.write_config(config)
     return Outfit(

@@ -12,7 +12,7 @@ A network is trained and asked the same way whatever its family:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import torch
@@ -110,6 +110,10 @@ class SegmentationNetwork(nn.Module, ABC):
             return x
         # "replicate" and not "reflect": it also works where the padding is wider than the image.
         return F.pad(x, (0, missing_w, 0, missing_h), mode="replicate")
+
+    def look_at(self, images: Sequence[Tensor]) -> None:
+        """Before anything is learned: some of the images it will be learned from, normalised (1, 3, H, W)."""
+        del images
 
     def training_output(self, x: Tensor) -> TrainingOutput:
         """The scores of `forward`, and whatever else is trained beside them."""

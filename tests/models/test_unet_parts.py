@@ -170,4 +170,4 @@ def test_parts_that_do_not_fit_are_refused_in_one_sentence(options: dict[str, Op
 
 def test_weights_saved_before_parts_could_be_chosen_still_fit():
     network = build("unet", classes=2, width=16, norm="batch")  # all the options there were
-    assert {name.split(".")[0] for name in network.state_dict()} == {"encoder", "levels", "head"}
+    assert {name.split(".")[0] for name, _ in network.named_parameters()} == {"encoder", "levels", "head"}
