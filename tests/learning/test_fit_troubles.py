@@ -28,7 +28,8 @@ BACKGROUND, DISC, SQUARE = 0, 3, 7
 
 
 def _notices(events) -> list[str]:
-    return [event.text for event in events if isinstance(event, Notice)]
+    # How far a slow piece of work has come is told on a busy machine only.
+    return [event.text for event in events if isinstance(event, Notice) and event.progress is None]
 
 
 # --- memory ---------------------------------------------------------------------------------------------
