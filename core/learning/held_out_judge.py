@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from core.errors import MaskloopError
 from core.learning.blending import mixed_probabilities
 from core.learning.predict import Predictor
-from core.learning.revisions import read_seen
+from core.learning.revisions import SeenLabels, read_seen
 from core.learning.runs import RunFolder
 
 
@@ -51,10 +51,20 @@ class HeldOutJudge:
 
 def held_out_by(run: RunFolder | None) -> tuple[str, ...]:
     """Images that the kept weights of a run have not learned from; none where that is not known."""
-    if run is None:
-        return ()
-    try:
-        seen = read_seen(run.path)
-    except MaskloopError:
-        return ()
+    seen = _seen(run)
     return () if seen is None else seen.held_out
+
+
+def learned_by(run: RunFolder | None) -> frozenset[str]:
+    """Images that the kept weights of a run have learned from; none where that is not known."""
+    seen = _seen(run)
+    return frozenset() if seen is None else frozenset(seen.images) - frozenset(seen.held_out)
+
+
+def _seen(run: RunFolder | None) -> SeenLabels | None:
+    if run is None:
+        return None
+    try:
+        return read_seen(run.path)
+    except MaskloopError:
+        return None

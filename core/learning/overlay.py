@@ -20,7 +20,7 @@ from core.learning.blending import EVEN, instant_share
 from core.learning.class_maps import PredictedMap
 from core.learning.events import Notice, OverlayCompared, Prediction
 from core.learning.excerpts import Excerpt
-from core.learning.held_out_judge import HeldOutJudge, held_out_by
+from core.learning.held_out_judge import HeldOutJudge, held_out_by, learned_by
 from core.learning.instant.live import LiveInstant
 from core.learning.mixture import MixtureScore
 from core.learning.origin import Origin, of_both, of_file, of_instant, of_run
@@ -28,7 +28,6 @@ from core.learning.other_looks import OtherLooks
 from core.learning.packed_mask import PackedMask
 from core.learning.post_processing import PostProcessing
 from core.learning.predict import Predictor
-from core.learning.runs import RunFolder
 from core.learning.saved_weights import SavedNetwork, SavedWeights
 from core.learning.schedule import Target
 from core.learning.state import TrainState
@@ -82,7 +81,8 @@ class OverlayWeights:
         self._run, self._run_predictor = run, None
         older = self._comparable(run)
         if older is not None:
-            self._takeover = Takeover(run, older, self._saved_predictor)
+            learned = learned_by(older.weights.folder)
+            self._takeover = Takeover(run, older.source, self._saved_predictor, learned)
 
     def run_ended(self, kept: SavedWeights) -> None:
         """The run is over; its best weights predict, or may soon, if the older ones do so until then."""
@@ -186,8 +186,8 @@ class OverlayWeights:
                 self._takeover = self._kept = self._run = None
         return compared
 
-    def _comparable(self, run: TrainState) -> str | None:
-        """The older weights' name, where they can and should be compared with this run's."""
+    def _comparable(self, run: TrainState) -> SavedNetwork | None:
+        """The older weights, where they can and should be compared with this run's."""
         if self._file is None or self._file.weights.path == run.run.best_weights:
             return None
         try:
@@ -198,7 +198,7 @@ class OverlayWeights:
             return None
         if set(header.classes.indices) != set(run.channels.classes.indices):
             return None  # what is new could never be seen
-        return self._file.source
+        return self._file
 
     def _take_over(self) -> None:
         """The run's weights from now on, or what is kept of it."""
@@ -311,8 +311,7 @@ class OverlayWeights:
             images = self._run.validator.plan.held_out
         else:
             assert self._file is not None
-            run = self._file.weights.run
-            images = held_out_by(None if run is None else RunFolder(run))
+            images = held_out_by(self._file.weights.folder)
         return HeldOutJudge(frozenset(images), self._deep_predictor(), share) if images else None
 
     def _speakers(self) -> Speakers:

@@ -31,6 +31,11 @@ class SavedWeights:
         """The weights of a run that scored best."""
         return cls(run.best_weights, run.spoken_name(), run.path)
 
+    @property
+    def folder(self) -> RunFolder | None:
+        """Of the run."""
+        return None if self.run is None else RunFolder(self.run)
+
 
 class SavedNetwork:
     """The network of such a file.

@@ -4,7 +4,8 @@ The weights of a run's first half minute are worse than those of any finished ru
 show until the run's score has reached theirs on the same images and the same labels: the older ones are
 asked about each image that the run was scored on, once, one image at a time between training steps.
 
-Where nothing is held out the score is one on training images, which the older weights may know by heart. So
+Where nothing is held out the score is one on training images, which the older weights may know by heart; and
+where a run holds images out that the older weights have learned from, it is as unfair the other way round. So
 there the run takes over after PATIENCE_S of training even without having reached it.
 """
 
@@ -31,6 +32,7 @@ class Takeover:
         run: the run; with the same classes as the older weights.
         older: the older weights as people know them: "U-Net, run of 06:12".
         predictor: the older weights at work.
+        learned: images that the older weights have learned from, as far as that is known.
     """
 
     def __init__(
@@ -38,10 +40,12 @@ class Takeover:
         run: TrainState,
         older: str,
         predictor: Callable[[], PredictsImages],
+        learned: frozenset[str] = frozenset(),
     ) -> None:
         self._run = run
         self._older = older
         self._predictor = predictor
+        self._learned = learned
         self._patient_until_s = run.clock.seconds + PATIENCE_S
         self._counts: dict[str, NDArray[np.int64]] = {}
         self._told: OverlayCompared | None = None
@@ -86,7 +90,8 @@ class Takeover:
         older = self._older_miou()
         reached = older is None or (best.compared is not None and best.compared >= older)
         on = run.validator.plan.on
-        waited = on == "training" and run.clock.seconds >= self._patient_until_s
+        unfair = on == "training" or not self._learned.isdisjoint(run.validator.scored_keys)
+        waited = unfair and run.clock.seconds >= self._patient_until_s
         return OverlayCompared(
             older=self._older,
             older_miou=older,

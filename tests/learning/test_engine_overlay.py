@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -137,6 +138,23 @@ def test_where_nothing_is_held_out_the_older_prediction_goes_after_a_while(
     assert compared.run_is_shown
     assert (compared.run_miou or 0.0) < (compared.older_miou or 0.0)
     assert bench.got(Prediction)[-1].run == bench.got(Finished)[0].run != older
+
+
+@pytest.mark.parametrize("by_heart", [True, False])
+def test_older_weights_that_know_the_held_out_images_by_heart_go_after_a_while(
+    bench: EngineBench, monkeypatch: pytest.MonkeyPatch, by_heart: bool
+) -> None:
+    monkeypatch.setattr(takeover, "PATIENCE_S", 0.0)
+    older = older_run(bench)
+    if by_heart:
+        labels = Path(older) / "labels.json"
+        labels.write_text(json.dumps(json.loads(labels.read_text()) | {"held_out": []}))
+    train(bench, POOR)
+    compared = bench.got(OverlayCompared)[-1]
+    assert compared.on == "validation"
+    assert (compared.run_miou or 0.0) < (compared.older_miou or 0.0)
+    assert compared.run_is_shown == by_heart
+    assert (bench.got(Prediction)[-1].run == older) != by_heart
 
 
 def test_a_run_with_a_new_class_is_shown_from_its_first_step(bench: EngineBench) -> None:
