@@ -36,6 +36,8 @@ from core.models.network import Normalize, SegmentationNetwork
 
 FEW_CROPS: Final = 8
 """Batch statistics of fewer are not worth more than those an encoder was pretrained with."""
+SETTLED_STEPS: Final = 16
+"""After which the running statistics of a decoder say more than those of few crops."""
 
 
 class Learner:
@@ -74,6 +76,7 @@ class Learner:
         self._world = 1
         self._pretrained = pretrained
         self._frozen: bool | None = None
+        self._settled = False
         self._rate_cut = 1.0
         self._enter_stage(0)
 
@@ -128,8 +131,9 @@ class Learner:
             and self._frozen is not False
             and frozen_at(progress, freeze=self.config.freeze, stages=len(stages), coarse=coarse)
         )
-        if frozen != self._frozen:
-            self._frozen = frozen
+        settled = not frozen and self.ema.updates >= SETTLED_STEPS
+        if (frozen, settled) != (self._frozen, self._settled):
+            self._frozen, self._settled = frozen, settled
             self._set_modes()
         factor = self._rate_cut * rate_factor(
             progress,
@@ -160,12 +164,14 @@ class Learner:
 
         From one crop they would only be noise. From fewer than FEW_CROPS a pretrained encoder keeps those it
         came with, which its weights were made for: a U-Net on 60 ultrasound images had a mean IoU of 0.537
-        after 100 steps of four crops, and 0.490 with statistics that follow the crops.
+        after 100 steps of four crops, and 0.490 with statistics that follow the crops. Its decoder keeps
+        those of the first steps once the encoder learns with it. Otherwise it would learn to see each picture
+        beside three others, and fail where it sees one alone: docs/decisions/0017.
         """
         self.network.freeze_encoder(bool(self._frozen))
         self.network.train()
         crops = self.load.piece * self._world
-        held = self.network if crops == 1 else self.network.encoder
+        held = self.network if crops == 1 or self._settled else self.network.encoder
         if crops == 1 or (self._pretrained and crops < FEW_CROPS):
             for module in held.modules():
                 if isinstance(module, nn.BatchNorm2d):

@@ -17,6 +17,7 @@ from core.files import write_atomic
 from core.learning.header import METADATA_KEY, WeightsHeader, check_classes, read_header
 from core.models.network import SegmentationNetwork
 from core.models.registry import build
+from core.models.unet import MAP_BUFFERS
 
 _REPLACE: Final = "use another file, or train again"
 
@@ -83,6 +84,8 @@ def load_weights(
         tensors = safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsFileError(path, f"is damaged ({error})") from error
+    later = (pair for pair in network.named_buffers() if pair[0].rpartition(".")[2].startswith(MAP_BUFFERS))
+    tensors = {**dict(later), **tensors}  # files of before have none, and their networks learned without
     _check_tensors(path, network.state_dict(), tensors)
     network.load_state_dict(tensors)
     network.normalization = header.normalization

@@ -5,25 +5,28 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core.learning.learner import FEW_CROPS, Learner
+from core.learning.learner import FEW_CROPS, SETTLED_STEPS, Learner
 from core.models.registry import build
 
 
 @pytest.mark.parametrize(
-    ("batch", "pretrained", "encoder_moves", "decoder_moves"),
+    ("batch", "steps", "pretrained", "encoder_moves", "decoder_moves"),
     [
-        (FEW_CROPS, True, True, True),
-        (FEW_CROPS - 1, True, False, True),  # too few crops to know better than what it was pretrained with
-        (2, False, True, True),
-        (1, False, False, False),
-        (1, True, False, False),
+        (FEW_CROPS, SETTLED_STEPS, True, True, True),
+        # Too few crops to know better than what it was pretrained with, or what the first steps have shown.
+        (FEW_CROPS - 1, SETTLED_STEPS - 1, True, False, True),
+        (FEW_CROPS - 1, SETTLED_STEPS, True, False, False),
+        (2, SETTLED_STEPS, False, True, True),
+        (1, 0, False, False, False),
+        (1, 0, True, False, False),
     ],
 )
 def test_statistics_follow_the_crops_only_where_there_are_enough(
-    config, batch, pretrained, encoder_moves, decoder_moves
+    config, batch, steps, pretrained, encoder_moves, decoder_moves
 ) -> None:
     network = build("unet", classes=2, encoder="plain", encoder_width=4, width=4)
     learner = Learner(config(batch=batch), network, torch.device("cpu"), pretrained=pretrained)
+    learner.ema.updates = steps
     learner.prepare(0.9, endless=False)  # the encoder learns by now
     before = {name: value.clone() for name, value in network.named_buffers() if name.endswith("running_mean")}
     network(torch.randn(batch, 3, 32, 32))

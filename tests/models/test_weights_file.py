@@ -133,11 +133,11 @@ def test_a_missing_file_and_a_folder(tmp_path: Path):
 
 
 def rewrite(path: Path, *, drop: str | None = None, **changes: object) -> None:
-    """The same file with some header fields changed, or one tensor missing."""
+    """The same file with some header fields changed, or without the tensors whose names begin so."""
     tensors = load_file(path)
     record = json.loads(read_header(path).to_json()) | changes
     if drop is not None:
-        del tensors[drop]
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(drop)}
     save_file(tensors, path, {METADATA_KEY: json.dumps(record)})
 
 
@@ -163,6 +163,14 @@ def test_what_does_not_fit_is_named(path: Path, changes: dict, message: str):
     with pytest.raises(WeightsFileError, match=message) as error:
         load_weights(path)
     assert "\n" not in str(error.value)
+
+
+def test_files_of_before_maps_were_standardised_are_read(path: Path, network: SegmentationNetwork):
+    image = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        expected = network(image)
+        rewrite(path, drop="map_")
+        assert torch.equal(load_weights(path)[0](image), expected)
 
 
 def test_a_save_that_fails_leaves_the_old_weights(
