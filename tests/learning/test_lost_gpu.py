@@ -12,7 +12,7 @@ from PIL import Image
 
 from core.cli.main import main
 from core.learning.learner import Learner
-from core.learning.predict import Predictor
+from core.learning.tiled_logits import TiledLogits
 from tests.learning.test_folder_prediction import save_network, visible, write_picture
 from tests.tiny import squares_project
 
@@ -76,8 +76,8 @@ def test_a_folder_is_predicted_to_its_end_and_every_image_once(
         passes += 1
         return usual(*arguments)
 
-    usual = Predictor._logits
-    monkeypatch.setattr(Predictor, "_logits", _lost_after(2, counted))
+    usual = TiledLogits._logits
+    monkeypatch.setattr(TiledLogits, "_logits", _lost_after(2, counted))
     assert main(command) == 0
     said = capsys.readouterr()
     assert f"({LOST}): predicting goes on on the CPU" in said.err
@@ -99,7 +99,7 @@ def test_an_evaluation_is_made_on_the_cpu(
     command = ["evaluate", str(weights), *folders, "--json"]
     assert main(command) == 0
     expected = json.loads(capsys.readouterr().out)
-    monkeypatch.setattr(Predictor, "_logits", _lost_after(1, Predictor._logits))
+    monkeypatch.setattr(TiledLogits, "_logits", _lost_after(1, TiledLogits._logits))
     assert main(command) == 0
     said = capsys.readouterr()
     assert LOST in said.err
@@ -112,7 +112,7 @@ def test_other_errors_are_not_taken_for_a_lost_card(
     def broken(*_: object) -> None:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(Predictor, "_logits", broken)
+    monkeypatch.setattr(TiledLogits, "_logits", broken)
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
         main(
             [
