@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QMenu, QStyle, QStyledItemDelegate, QStyleOptionVi
 
 from app.dialogs.search_popup import ModelIndex, SearchPopup
 from app.theme import SPACE, tokens
+from app.typed_words import words_are_in
 
 _WIDTH: Final = 560
 _ROW_HEIGHT: Final = 34
@@ -85,7 +86,7 @@ def matches(actions: Iterable[QAction], typed: str) -> list[Match]:
             # "file open" finds Open in the menu File; the letters of the group are not marked.
             whole = fuzzy(f"{group} {title}", typed)
             fit = None if whole is None else (whole[0] - 1.0, ())
-        if fit is None and _words_are_in(typed, f"{group} {title} {action.statusTip()}"):
+        if fit is None and words_are_in(typed, f"{group} {title} {action.statusTip()}"):
             # "background" finds "Image is done", whose tip speaks of it; what is so called comes first.
             fit = (-1.0, ())
         if fit is not None:
@@ -93,17 +94,11 @@ def matches(actions: Iterable[QAction], typed: str) -> list[Match]:
     return sorted(
         found,
         key=lambda match: (
-            not _words_are_in(typed, match.title),
+            not words_are_in(typed, match.title),
             not match.action.isEnabled(),
             -match.score,
         ),
     )
-
-
-def _words_are_in(typed: str, text: str) -> bool:
-    """Does a text have every word typed, in any order?"""
-    known = text.casefold()
-    return all(word in known for word in typed.casefold().split())
 
 
 def menu_title(action: QAction) -> str:

@@ -14,6 +14,7 @@ from app.panels.network_words import is_restricted, provenance, short_title
 from app.panels.rows import paint_elided, small_font
 from app.panels.tips import wrapped
 from app.theme import SPACE, tokens
+from app.typed_words import words_are_in
 from core.models.specs import EncoderSpec
 
 _WIDTH: Final = 520
@@ -67,10 +68,8 @@ class EncoderPicker(SearchPopup):
 
     def fill(self, typed: str) -> None:
         """Encoders of which everything typed is said."""
-        words = typed.casefold().split()
         for encoder in self._encoders:
-            said = f"{encoder.name} {provenance(encoder)}".casefold()
-            if all(word in said for word in words):
+            if words_are_in(typed, f"{encoder.name} {provenance(encoder)}"):
                 item = QStandardItem(short_title(encoder))
                 item.setData(encoder, _EncoderRole)
                 item.setToolTip(wrapped(provenance(encoder)))

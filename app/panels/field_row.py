@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLineEdit, QSpi
 from app.panels.parts import IconButton, inset, label, sentence
 from app.panels.training_fields import FieldSpec, Value, read, written
 from app.theme import SPACE, set_property
+from app.typed_words import words_are_in
 from core.errors import UsageError
 
 _EDITOR_WIDTH: Final = 232
@@ -92,8 +93,7 @@ class FieldRow(QWidget):
 
     def fits(self, typed: str) -> bool:
         """Whether every word of what is looked for is said of this setting."""
-        said = f"{self.spec.title} {self.spec.name} {self.spec.explanation}".casefold()
-        return all(word in said for word in typed.casefold().split())
+        return words_are_in(typed, f"{self.spec.title} {self.spec.name} {self.spec.explanation}")
 
     def _default_words(self, by_preset: Value) -> str:
         if self.spec.default is not None:

@@ -178,35 +178,31 @@ class Asker:
         Raises as `ask`.
         """
         image = self._images.get(target)
-        deep = None
-        if speakers.deep is not None:
-            deep = self._deep_part(target, image, box, speakers, speakers.deep, interrupted)
-            if speakers.instant is None:
-                return deep
-        instant = speakers.instant
-        assert instant is not None
-        with _looking(instant, interrupted):
-            quick = instant.probabilities_of_part(target.key, Path(target.image_path), lambda: image, box)
-        return quick if deep is None else _together(speakers, deep.probabilities, quick)[0]
+
+        def quick(instant: LiveInstant) -> PredictedMap:
+            return instant.probabilities_of_part(target.key, Path(target.image_path), lambda: image, box)
+
+        def deep(predictor: Predictor) -> PredictedMap:
+            return self._deep_part(target, image, box, speakers, predictor, interrupted)
+
+        return _said(speakers, deep, quick, interrupted)
 
     def ask_excerpt(
         self, excerpt: Excerpt, speakers: Speakers, interrupted: Callable[[], bool]
     ) -> PredictedMap:
         """The map of an excerpt (h, w), as it is. Raises as `ask`."""
-        deep = None
-        if speakers.deep is not None:
-            deep = self._deep_excerpt(excerpt, speakers, speakers.deep, interrupted)
-            if speakers.instant is None:
-                return deep
-        instant = speakers.instant
-        assert instant is not None
-        with _looking(instant, interrupted):
+
+        def quick(instant: LiveInstant) -> PredictedMap:
             name = excerpt.name, instant.eyes
             if self._looked is None or self._looked[0] != name:
                 self._looked = None
                 self._looked = name, instant.look(excerpt.pixels, scale_for=excerpt.scale_for)
-            quick = instant.said_of(self._looked[1])
-        return quick if deep is None else _together(speakers, deep.probabilities, quick)[0]
+            return instant.said_of(self._looked[1])
+
+        def deep(predictor: Predictor) -> PredictedMap:
+            return self._deep_excerpt(excerpt, speakers, predictor, interrupted)
+
+        return _said(speakers, deep, quick, interrupted)
 
     def _ask(
         self,
@@ -308,6 +304,22 @@ class Asker:
 def _asked(target: Target, speakers: Speakers) -> object:
     """What the deep network is asked."""
     return target.key, stamp(Path(target.image_path)), speakers.deep_version
+
+
+def _said(
+    speakers: Speakers,
+    deep: Callable[[Predictor], PredictedMap],
+    quick: Callable[[LiveInstant], PredictedMap],
+    interrupted: Callable[[], bool],
+) -> PredictedMap:
+    """What those that have a say think of a part of an image, asked in these ways."""
+    slow = None if speakers.deep is None else deep(speakers.deep)
+    if speakers.instant is None:
+        assert slow is not None
+        return slow
+    with _looking(speakers.instant, interrupted):
+        found = quick(speakers.instant)
+    return found if slow is None else _together(speakers, slow.probabilities, found)[0]
 
 
 def _together(

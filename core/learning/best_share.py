@@ -99,9 +99,8 @@ def _compared(
             classes[rows] = _blended(*logs, share).argmax(axis=0)
         yield
     for share, images in counted.items():
-        if (
-            state.validator.plan.on == "validation"
-        ):  # what it has learned says nothing about how sure it may be
+        # On what it has learned, how right it is says nothing about how sure it may be.
+        if state.validator.plan.on == "validation":
             y, x = images.judged.places(truth)
             images.judged.keep(_blended(_log(slow[:, y, x]), _log(quick[:, y, x]), share), truth[y, x])
         images.update(truth, found[share], key=key, digest=labels.digest)

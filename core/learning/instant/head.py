@@ -99,7 +99,7 @@ class _Batch:
 
     def __init__(self, points: PointSet, network: InstantNetwork) -> None:
         self._features = points.features
-        self._mean, self._rarity = network.mean, network.std.reciprocal()
+        self._mean, self._per_spread = network.mean, network.std.reciprocal()
         shape, device = (BATCH, self._features.shape[1]), self._features.device
         self._stored = torch.empty(shape, dtype=self._features.dtype, device=device)
         self._standardized = torch.empty(shape, dtype=self._mean.dtype, device=device)
@@ -108,7 +108,7 @@ class _Batch:
     def of(self, chosen: Tensor) -> Tensor:
         """Standardised features (MASKS, BATCH / MASKS, inputs) of these points; good until the next call."""
         torch.index_select(self._features, 0, chosen, out=self._stored)
-        self._standardized.copy_(self._stored).sub_(self._mean).mul_(self._rarity)
+        self._standardized.copy_(self._stored).sub_(self._mean).mul_(self._per_spread)
         return self._inputs.copy_(self._standardized).view(MASKS, -1, self._inputs.shape[1])
 
 
@@ -117,9 +117,8 @@ def product_dtype(device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         has = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        able: Mapping[str, bool] = getattr(
-            torch.cpu, "get_capabilities", dict
-        )()  # not in every torch we take
+        # Not in every torch we take.
+        able: Mapping[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
         has = able.get("avx512_bf16", False) or able.get("amx_bf16", False)
     return torch.bfloat16 if has else torch.float32
 
