@@ -2,8 +2,9 @@
 
 A score is one on labels as they were. When somebody corrects a held-out image, weights of now and the best of
 before would be compared on different truths, and the higher number might be the older truth's. So the best
-weights are asked again, on the labels as they are now. On training images that is not worth the time: there
-the newest weights, which have seen the newest labels, take the place of the best.
+weights are asked again, on the labels as they are now. Not so on training images, nor on images in progress,
+whose new labels are corrections of what newer weights got wrong and flatter older ones: there the newest
+weights, which have seen the newest labels, take the place of the best.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def judge_best_again(state: TrainState) -> None:
     if best.step is None or best.labels is None or best.labels == labels:
         return
     before, best.labels = best.compared, labels
-    if state.validator.plan.on != "validation":
+    if state.validator.plan.on != "validation" or state.validator.corrections:
         best.void()
         return
     started_s = time.perf_counter()

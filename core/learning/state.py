@@ -185,6 +185,11 @@ class TrainState:
         """Whether the run should finish."""
         if self.stop_requested or self.progress.patience.spent:
             return True
+        return self.budget_spent
+
+    @property
+    def budget_spent(self) -> bool:
+        """Whether all its steps or its time are used up."""
         return self.budget.spent(self.step, self.clock.seconds, self.validator.reserve_s)
 
     @property

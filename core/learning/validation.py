@@ -169,6 +169,14 @@ class Validator:
         """The images that intermediate scores are taken on; the first of these decides how many."""
         return tuple(self._keys()[: self.few])
 
+    @property
+    def corrections(self) -> bool:
+        """Whether somebody still works on an image that is scored.
+
+        What is labelled in it is then mostly what some weights got wrong: a score on it belittles those.
+        """
+        return not set(self.scored_keys).issubset(self.store.done_keys())
+
     def follow(self, plan: Plan) -> None:
         """Score these images from now on; how many at a time is found out again."""
         if plan.on != self.plan.on or len(plan.keys) != len(self.plan.keys):

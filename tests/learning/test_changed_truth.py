@@ -92,6 +92,19 @@ def test_best_weights_that_cannot_be_read_lose_their_claim(world, start) -> None
     assert state.best.step > 1
 
 
+def test_on_images_in_progress_newer_weights_take_the_place_of_the_best(world, start) -> None:
+    """What is drawn in them corrects the newest weights, and would flatter those of before."""
+    world.put_done(*range(1, 7))
+    state = start(steps=4, held_out=HELD_OUT, **STANDSTILL)
+    told = _told(state)
+    picture = world.picture(1)
+    world.store.put(picture.key, picture.path, picture.mask, AnnotationState.IN_PROGRESS)
+    _change_after_a_score(world, state, 2)
+    assert state.best.step is not None
+    assert state.best.step > 1
+    assert told == []
+
+
 def test_where_nothing_is_held_out_newer_weights_take_the_place_of_the_best(world, start) -> None:
     """Images are drawn on all the time, and what has seen the newest of it is wanted."""
     world.put_done(1, 2)

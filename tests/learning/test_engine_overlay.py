@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.annotation.model import ClassList, LabelClass
+from core.annotation.model import AnnotationState, ClassList, LabelClass
 from core.images.reader import read_image
 from core.learning import takeover
 from core.learning.commands import ClassesChanged, Stop, Train, UseWeights
@@ -131,7 +131,7 @@ def test_where_nothing_is_held_out_the_older_prediction_goes_after_a_while(
     bench: EngineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     older = older_run(bench)
-    monkeypatch.setattr(takeover, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(takeover, "PATIENCE_STEPS", 0)
     train(bench, replace(POOR, validation="none"))
     compared = bench.got(OverlayCompared)[-1]
     assert compared.on == "training"
@@ -140,11 +140,32 @@ def test_where_nothing_is_held_out_the_older_prediction_goes_after_a_while(
     assert bench.got(Prediction)[-1].run == bench.got(Finished)[0].run != older
 
 
+@pytest.mark.parametrize(("patience", "shown"), [(6, True), (8, False)])
+def test_where_images_in_progress_are_scored_it_goes_after_enough_steps(
+    bench: EngineBench, monkeypatch: pytest.MonkeyPatch, patience: int, shown: bool
+) -> None:
+    """Half of them are enough at the end of a run."""
+    monkeypatch.setattr(takeover, "PATIENCE_STEPS", patience)
+    older = older_run(bench)
+    held_out = json.loads((Path(older) / "labels.json").read_text())["held_out"]
+    with Project.open(bench.root, lock=False) as project:
+        masks = {labelled.entry.key: labelled.mask for labelled in project.labelled()}
+    for number, entry in enumerate(bench.entries):
+        if entry.key in held_out:
+            labels = bench.labels(number, masks[entry.key], revision=9)
+            bench.do(replace(labels, state=AnnotationState.IN_PROGRESS))
+    train(bench, replace(POOR, held_out=tuple(held_out)))
+    compared = bench.got(OverlayCompared)[-1]
+    assert compared.on == "validation"
+    assert (compared.run_miou or 0.0) < (compared.older_miou or 0.0)
+    assert compared.run_is_shown == shown
+
+
 @pytest.mark.parametrize("by_heart", [True, False])
 def test_older_weights_that_know_the_held_out_images_by_heart_go_after_a_while(
     bench: EngineBench, monkeypatch: pytest.MonkeyPatch, by_heart: bool
 ) -> None:
-    monkeypatch.setattr(takeover, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(takeover, "PATIENCE_STEPS", 0)
     older = older_run(bench)
     if by_heart:
         labels = Path(older) / "labels.json"
