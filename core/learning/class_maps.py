@@ -40,81 +40,65 @@ class PredictedRows:
     probabilities: NDArray[np.float16] | None = None
 
 
-def mapping(
-    bands: Iterator[Tensor | None],
-    scaled_hw: tuple[int, int],
-    size_hw: tuple[int, int],
-    values: NDArray[np.uint8],
-    *,
-    probabilities: bool = False,
-    temperature: float = 1.0,
-) -> Generator[None, None, PredictedMap]:
-    """Class of every pixel from rows of logits at another scale.
+@dataclass(frozen=True, slots=True)
+class MapReader:
+    """Reads the class of every pixel from logits (C, rows, w), which come as bands, top to bottom.
 
-    Args:
-        bands: logits (C, rows, w), top to bottom, `scaled_hw` together; None is a pause.
-        scaled_hw: of the image the network saw.
-        size_hw: of the map.
+    Of all its methods: `bands` are `scaled_hw` together, the size of the image that the network saw, and None
+    among them is a pause; the map has `size_hw`.
+
+    Attributes:
         values: the class index of each channel.
         probabilities: keep them as well, at temperature 1.
         temperature: of the confidence.
     """
-    height, width = size_hw
-    classes = np.empty((height, width), dtype=np.uint8)
-    confidence = np.empty((height, width), dtype=np.uint8)
-    shares = np.empty((len(values), height, width), dtype=np.float16) if probabilities else None
-    for part in mapped_rows(
-        bands, scaled_hw, size_hw, values, probabilities=probabilities, temperature=temperature
-    ):
-        if part is None:
-            yield
-            continue
-        rows = slice(part.top, part.top + len(part.classes))
-        classes[rows] = part.classes
-        confidence[rows] = part.confidence
-        if shares is not None and part.probabilities is not None:
-            shares[:, rows] = part.probabilities
-    return PredictedMap(classes, confidence, shares)
 
+    values: NDArray[np.uint8]
+    probabilities: bool = False
+    temperature: float = 1.0
 
-def mapped(
-    bands: Iterator[Tensor | None],
-    scaled_hw: tuple[int, int],
-    size_hw: tuple[int, int],
-    values: NDArray[np.uint8],
-    *,
-    probabilities: bool = False,
-    temperature: float = 1.0,
-) -> PredictedMap:
-    """What `mapping` comes to, without a pause."""
-    work = mapping(bands, scaled_hw, size_hw, values, probabilities=probabilities, temperature=temperature)
-    return drained(work)
+    def whole(
+        self, bands: Iterator[Tensor | None], scaled_hw: tuple[int, int], size_hw: tuple[int, int]
+    ) -> PredictedMap:
+        """The map."""
+        return drained(self.collecting(bands, scaled_hw, size_hw))
 
+    def collecting(
+        self, bands: Iterator[Tensor | None], scaled_hw: tuple[int, int], size_hw: tuple[int, int]
+    ) -> Generator[None, None, PredictedMap]:
+        """The map, with the pauses of `bands`."""
+        classes = np.empty(size_hw, dtype=np.uint8)
+        confidence = np.empty(size_hw, dtype=np.uint8)
+        shares = np.empty((len(self.values), *size_hw), dtype=np.float16) if self.probabilities else None
+        for part in self.rows(bands, scaled_hw, size_hw):
+            if part is None:
+                yield
+                continue
+            rows = slice(part.top, part.top + len(part.classes))
+            classes[rows] = part.classes
+            confidence[rows] = part.confidence
+            if shares is not None and part.probabilities is not None:
+                shares[:, rows] = part.probabilities
+        return PredictedMap(classes, confidence, shares)
 
-def mapped_rows(
-    bands: Iterator[Tensor | None],
-    scaled_hw: tuple[int, int],
-    size_hw: tuple[int, int],
-    values: NDArray[np.uint8],
-    *,
-    probabilities: bool = False,
-    temperature: float = 1.0,
-) -> Iterator[PredictedRows | None]:
-    """As `mapping`, row after row; None where `bands` has it."""
-    top = 0
-    for logits in to_size(bands, scaled_hw, size_hw):
-        if logits is None:
-            yield None
-            continue
-        cooled = logits if temperature == 1.0 else logits / temperature
-        softmax = cooled.softmax(dim=0)  # (C, rows, W)
-        best, channel = softmax.max(dim=0)
-        if probabilities and temperature != 1.0:
-            softmax = logits.softmax(dim=0)
-        yield PredictedRows(
-            top,
-            values[channel.cpu().numpy()],
-            (best * 255.0).round().to(torch.uint8).cpu().numpy(),
-            softmax.to(torch.float16).cpu().numpy() if probabilities else None,
-        )
-        top += logits.shape[1]
+    def rows(
+        self, bands: Iterator[Tensor | None], scaled_hw: tuple[int, int], size_hw: tuple[int, int]
+    ) -> Iterator[PredictedRows | None]:
+        """Rows of the map from top to bottom; None where `bands` has it."""
+        top = 0
+        for logits in to_size(bands, scaled_hw, size_hw):
+            if logits is None:
+                yield None
+                continue
+            cooled = logits if self.temperature == 1.0 else logits / self.temperature
+            softmax = cooled.softmax(dim=0)  # (C, rows, W)
+            best, channel = softmax.max(dim=0)
+            if self.probabilities and self.temperature != 1.0:
+                softmax = logits.softmax(dim=0)
+            yield PredictedRows(
+                top,
+                self.values[channel.cpu().numpy()],
+                (best * 255.0).round().to(torch.uint8).cpu().numpy(),
+                softmax.to(torch.float16).cpu().numpy() if self.probabilities else None,
+            )
+            top += logits.shape[1]

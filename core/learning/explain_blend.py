@@ -22,43 +22,41 @@ NO_MAPS: Final = -1
 
 def blocks_of_blend(network: BlendNetwork, tile: int) -> tuple[Block, ...]:
     """The deep network, the instant learner, and the scores that come of both."""
-    shape = network.classes, tile, tile
     zooms = network.instant.views.replace(",", ", ")
     mirrored = ("the picture's mirror image is looked at as well",) if network.mirrored else ()
+
+    def block(part: str, title: str, *layers: str, of: nn.Module | None = None) -> Block:
+        return Block(
+            part=part,
+            title=title,
+            shape=(network.classes, tile, tile),
+            layers=layers,
+            parameters=0 if of is None else sum(parameter.numel() for parameter in of.parameters()),
+            inputs=(0, 1) if of is None else (PICTURE,),
+            maps=NO_MAPS,
+        )
+
     return (
-        Block(
-            part=DEEP,
-            title=model_spec(network.deep.architecture).title,
-            shape=shape,
-            layers=(f"stands on {_encoder(network.deep.encoder_name)}", "all of it is trained, for minutes"),
-            parameters=_count(network.deep),
-            inputs=(PICTURE,),
-            maps=NO_MAPS,
+        block(
+            DEEP,
+            model_spec(network.deep.architecture).title,
+            f"stands on {_encoder(network.deep.encoder_name)}",
+            "all of it is trained, for minutes",
+            of=network.deep,
         ),
-        Block(
-            part=INSTANT,
-            title="Instant learner",
-            shape=shape,
-            layers=(
-                f"{_encoder(network.instant.encoder_name)}, as it was pretrained, sees zooms {zooms}",
-                f"a head of {network.instant.hidden.out_features} units is fitted in seconds",
-            ),
-            parameters=_count(network.instant),
-            inputs=(PICTURE,),
-            maps=NO_MAPS,
+        block(
+            INSTANT,
+            "Instant learner",
+            f"{_encoder(network.instant.encoder_name)}, as it was pretrained, sees zooms {zooms}",
+            f"a head of {network.instant.hidden.out_features} units is fitted in seconds",
+            of=network.instant,
         ),
-        Block(
-            part=BLEND,
-            title="Both together",
-            shape=shape,
-            layers=(
-                "logarithms of both probabilities are averaged",
-                f"the instant learner counts {network.share} %, the deep network {100 - network.share} %",
-                *mirrored,
-            ),
-            parameters=0,
-            inputs=(0, 1),
-            maps=NO_MAPS,
+        block(
+            BLEND,
+            "Both together",
+            "logarithms of both probabilities are averaged",
+            f"the instant learner counts {network.share} %, the deep network {100 - network.share} %",
+            *mirrored,
         ),
     )
 
@@ -82,7 +80,3 @@ def _described(options: Mapping[str, Option]) -> tuple[str, str, dict[str, Optio
 
 def _encoder(name: str) -> str:
     return encoder_spec(name).title.partition(" (")[0]
-
-
-def _count(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())

@@ -22,7 +22,7 @@ from core.annotation.model import ClassList
 from core.errors import DeviceError, MaskloopError
 from core.images.rows import PixelRows, WholePicture
 from core.images.upright import Box
-from core.learning.class_maps import PredictedMap, PredictedRows, mapped, mapped_rows, mapping
+from core.learning.class_maps import MapReader, PredictedMap, PredictedRows
 from core.learning.config import DeviceChoice
 from core.learning.data import IN_MEMORY_BYTES, resized, rows_at
 from core.learning.header import WeightsHeader
@@ -212,14 +212,7 @@ class Predictor:
         network = self._on_device().eval()
         scaled = rows_at(picture, self.header.scale)
         bands = self._tiled(network, scaled).bands()
-        yield from mapped_rows(
-            bands,
-            scaled.size_hw,
-            picture.size_hw,
-            self._values,
-            probabilities=probabilities,
-            temperature=self.temperature,
-        )
+        yield from self._reader(probabilities).rows(bands, scaled.size_hw, picture.size_hw)
 
     def _step_down(self, size_hw: tuple[int, int], reason: str) -> None:
         """Take the next rung of the ladder. Raises MaskloopError at its end."""
@@ -261,16 +254,9 @@ class Predictor:
     ) -> Generator[None, None, PredictedMap]:
         with self._evaluating() as network:
             scaled = _scaled(image, scale)
-            return (
-                yield from mapping(
-                    self._tiled(network, scaled, kept).bands(),
-                    scaled.size_hw,
-                    (image.shape[0], image.shape[1]),
-                    self._values,
-                    probabilities=probabilities,
-                    temperature=self.temperature,
-                )
-            )
+            bands = self._tiled(network, scaled, kept).bands()
+            size_hw = image.shape[0], image.shape[1]
+            return (yield from self._reader(probabilities).collecting(bands, scaled.size_hw, size_hw))
 
     @torch.inference_mode()
     def _predicting_part(
@@ -285,14 +271,10 @@ class Predictor:
             block = yield from self._tiled(network, scaled, kept).block(rows, columns)
             bands = part_to_size(block, (rows[0], columns[0]), scaled.size_hw, size_hw, box)
             part_hw = y1 - y0, x1 - x0
-            return mapped(
-                bands,
-                part_hw,
-                part_hw,
-                self._values,
-                probabilities=probabilities,
-                temperature=self.temperature,
-            )
+            return self._reader(probabilities).whole(bands, part_hw, part_hw)
+
+    def _reader(self, probabilities: bool) -> MapReader:
+        return MapReader(self._values, probabilities, self.temperature)
 
     @contextlib.contextmanager
     def _evaluating(self) -> Iterator[SegmentationNetwork]:

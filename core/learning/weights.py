@@ -17,7 +17,6 @@ from core.files import write_atomic
 from core.learning.header import METADATA_KEY, WeightsHeader, check_classes, read_header
 from core.models.network import SegmentationNetwork
 from core.models.registry import build
-from core.models.unet import MAP_BUFFERS
 
 _REPLACE: Final = "use another file, or train again"
 
@@ -84,25 +83,24 @@ def load_weights(
         tensors = safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsFileError(path, f"is damaged ({error})") from error
-    later = (pair for pair in network.named_buffers() if pair[0].rpartition(".")[2].startswith(MAP_BUFFERS))
-    tensors = {**dict(later), **tensors}  # files of before have none, and their networks learned without
-    _check_tensors(path, network.state_dict(), tensors)
-    network.load_state_dict(tensors)
+    _check_shapes(path, network.state_dict(), tensors)
+    # Not strict: the network knows what files of before may lack.
+    missing, unknown = network.load_state_dict(tensors, strict=False)
+    for name in missing:
+        raise WeightsFileError(path, f"is damaged: the tensor {name} is missing; {_REPLACE}")
+    for name in unknown:
+        raise WeightsFileError(path, f"is damaged: its network has no tensor {name}; {_REPLACE}")
     network.normalization = header.normalization
     network.encoder.pretrained = True
     network.eval()
     return network, header
 
 
-def _check_tensors(path: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+def _check_shapes(path: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
     """Raise WeightsFileError naming the first tensor that does not fit."""
-    for name in [*wanted, *found]:
-        if name not in found:
-            raise WeightsFileError(path, f"is damaged: the tensor {name} is missing; {_REPLACE}")
-        if name not in wanted:
-            raise WeightsFileError(path, f"is damaged: its network has no tensor {name}; {_REPLACE}")
-        if wanted[name].shape != found[name].shape:
-            here, there = tuple(wanted[name].shape), tuple(found[name].shape)
+    for name, tensor in wanted.items():
+        if name in found and tensor.shape != found[name].shape:
+            here, there = tuple(tensor.shape), tuple(found[name].shape)
             raise WeightsFileError(
                 path, f"is damaged: the tensor {name} is {there}, it should be {here}; {_REPLACE}"
             )

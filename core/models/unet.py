@@ -23,8 +23,6 @@ from core.models.upsampling import Upsampling, upsampling
 Skips: TypeAlias = Literal["concatenate", "add", "none"]
 DEEPEST = 5
 """Poolings, or strided convolutions, of every encoder."""
-MAP_BUFFERS: Final = ("map_mean_", "map_std_")
-"""How the names of buffers begin that say how the encoder's maps are standardised."""
 SMALLEST_SPREAD: Final = 1e-2
 """Of a map's channel: one that never changes must not become noise."""
 

@@ -28,7 +28,7 @@ from core.errors import FileProblem, ImageFileError
 from core.images.pages import stamp
 from core.images.upright import Box
 from core.learning.background_lack import BackgroundLack
-from core.learning.class_maps import PredictedMap, mapped
+from core.learning.class_maps import MapReader, PredictedMap
 from core.learning.data import ChannelMap, ImageLabels, LabelStore
 from core.learning.instant.asked import bands, bands_of_part
 from core.learning.instant.features import FeatureCache, Features
@@ -305,15 +305,10 @@ class InstantLearner:
         self, features: Features, *, probabilities: bool = False, temperature: float = 1.0
     ) -> PredictedMap:
         """The class of every pixel of the image these features are of; see `core.learning.class_maps`."""
+        reader = MapReader(self._values, probabilities, temperature)
         with self._evaluating():
-            return mapped(
-                bands(self.network, features, self.device),
-                features.scaled_hw,
-                features.size_hw,
-                self._values,
-                probabilities=probabilities,
-                temperature=temperature,
-            )
+            found = bands(self.network, features, self.device)
+            return reader.whole(found, features.scaled_hw, features.size_hw)
 
     @torch.inference_mode()
     def predict_part(
@@ -324,15 +319,9 @@ class InstantLearner:
         Features beyond a hundred pixels around it need not be there.
         """
         part_hw = box[3] - box[1], box[2] - box[0]
+        reader = MapReader(self._values, probabilities, temperature)
         with self._evaluating():
-            return mapped(
-                bands_of_part(self.network, features, self.device, box),
-                part_hw,
-                part_hw,
-                self._values,
-                probabilities=probabilities,
-                temperature=temperature,
-            )
+            return reader.whole(bands_of_part(self.network, features, self.device, box), part_hw, part_hw)
 
     @contextlib.contextmanager
     def _evaluating(self) -> Iterator[None]:
