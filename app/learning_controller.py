@@ -19,9 +19,8 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.accepting import Accepting
 from app.label_feed import LabelFeed
-from app.prediction_cache import PredictionCache
-from app.region_of_prediction import is_part, joined
 from app.run_recovery import RunRecovery
+from app.shown_prediction import ShownPrediction
 from app.watched_image import WatchedImage
 from app.workers.tasks import TaskRunner
 from app.workers.trainer_thread import SHUTDOWN_LIMIT_S, TrainerThread
@@ -99,15 +98,12 @@ class LearningController(QObject):
         self._feed = LabelFeed(session, self._worker, self)
         self.accepting = Accepting(session, self._worker, self)
         """Predicted regions become shapes."""
-        self._predictions = PredictionCache()
-        self._partly: set[str] = set()  # images of which only a part is as new as it is said to be
-        self._fresh: Box | None = None
-        self._watched = WatchedImage(session, self._thread, self._feed, self._predictions)
+        self._shown = ShownPrediction(session, self)
+        self._watched = WatchedImage(session, self._thread, self._feed, self._shown.cache)
         self._recovery = RunRecovery()
         self._project: Project | None = None
         self._classes = ClassList()
         self._state: TrainingState = "idle"
-        self._shown: Prediction | None = None
         self._engine_ready = False
         self._train_when_ready: Train | None = None
         self._pause_when_started = False
@@ -118,6 +114,7 @@ class LearningController(QObject):
         self._thread.event_received.connect(self._on_event)
         self._thread.engine_state_changed.connect(self._on_engine_state)
         self._feed.labels_changed.connect(self._on_labels_changed)
+        self._shown.changed.connect(self.prediction_changed)
         session.project_changed.connect(self._on_project_changed)
         session.current_changed.connect(self._on_current_changed)
         session.images_changed.connect(self._on_images_changed)
@@ -134,17 +131,17 @@ class LearningController(QObject):
     @property
     def prediction(self) -> Prediction | None:
         """What is shown over the current image."""
-        return self._shown
+        return self._shown.prediction
 
     @property
     def fresh_part(self) -> Box | None:
         """The part of `prediction` that is new, x0, y0, x1, y1; None: all of it."""
-        return self._fresh
+        return self._shown.fresh
 
     @property
     def edits_unknown(self) -> int:
         """How many edits of what is drawn the prediction on show does not know."""
-        shown = self._shown
+        shown = self._shown.prediction
         return 0 if shown is None else self._feed.edits_after(shown.key, shown.revision)
 
     def start_engine(self) -> None:
@@ -221,14 +218,14 @@ class LearningController(QObject):
 
     def accept_region(self, x: int, y: int, label: str | None = None) -> None:
         """Make the predicted region at a pixel of the current image a shape; undoable."""
-        self.accepting.accept_region(self._shown, x, y, label)
+        self.accepting.accept_region(self._shown.prediction, x, y, label)
 
     def accept_all(self) -> None:
         """Make every predicted region of the current image a shape; undoable in one step."""
-        if self._shown is not None and self._shown.key in self._partly:
+        if self._shown.partly:
             self._session.message.emit("The rest of this image is still being predicted.", "info")
             return
-        self.accepting.accept_all(self._shown)
+        self.accepting.accept_all(self._shown.prediction)
 
     def follow_view(self, view: Box | None) -> None:
         """This part of the current image, x0, y0, x1, y1, is on the screen: of a large one it comes first."""
@@ -247,8 +244,7 @@ class LearningController(QObject):
         self._project = project
         self._classes = self._session.classes
         self._feed.clear()
-        self._predictions.clear()
-        self._show(None)
+        self._shown.clear()
         if project is None:
             self._watched.leave()
             self._start_timer.stop()
@@ -261,10 +257,10 @@ class LearningController(QObject):
         if self._project is None:
             return
         if current is None or current.document is None:
-            self._show(None)
+            self._shown.show_image(None)
             self._watched.leave()
             return
-        self._show(self._predictions.get(current.entry.key))
+        self._shown.show_image(current.entry.key)
         self._watched.follow(current)
 
     def _on_images_changed(self, change: ScanChange | None) -> None:
@@ -272,7 +268,7 @@ class LearningController(QObject):
             return
         for key in change.removed:
             self._feed.forget(key)
-            self._predictions.forget(key)
+            self._shown.cache.forget(key)
             self._thread.send(ImageRemoved(key=key))
         added = [self._session.entry(key) for key in change.added]
         self._feed.send_from_disk(entry for entry in added if entry is not None)
@@ -283,8 +279,7 @@ class LearningController(QObject):
             return
         if not set(self._classes.indices) <= set(classes.indices):
             # Predicted indices may stand for nothing now, and pixels of merged classes mean something else.
-            self._predictions.clear()
-            self._show(None)
+            self._shown.clear()
         self._classes = classes
         self._thread.send(ClassesChanged(classes=classes))
 
@@ -297,9 +292,9 @@ class LearningController(QObject):
         self._recovery.on_event(event)
         match event:
             case EngineReady():
-                self._predictions.new_engine()
+                self._shown.cache.new_engine()
             case Prediction():
-                self._on_prediction(event)
+                self._shown.take(event)
             case TrainingStarted():
                 self._on_training_started()
             case Paused() if self._state == "training":
@@ -315,28 +310,6 @@ class LearningController(QObject):
             case _:
                 pass
         self.event_received.emit(event)
-
-    def _on_prediction(self, prediction: Prediction) -> None:
-        current = self._session.current
-        looked_at = (
-            current is not None and current.document is not None and current.entry.key == prediction.key
-        )
-        part: Box | None = None
-        if prediction.region is not None:
-            if not looked_at or current is None or current.size_hw is None:
-                return  # another image is on show by now, and this one will be asked for again
-            if current.pyramid is None:
-                if not is_part(prediction, current.size_hw):
-                    return
-                part = prediction.region
-                prediction = joined(prediction, self._predictions.get(prediction.key), current.size_hw)
-        if not self._predictions.offer(prediction):
-            return
-        self._partly.discard(prediction.key)
-        if part is not None:
-            self._partly.add(prediction.key)
-        if looked_at:
-            self._show(prediction, part)
 
     def _on_training_started(self) -> None:
         if self._state == "stopping":
@@ -406,11 +379,6 @@ class LearningController(QObject):
         if self._engine_ready and command is not None:
             self._train_when_ready = None
             self._thread.send(command)
-
-    def _show(self, prediction: Prediction | None, fresh: Box | None = None) -> None:
-        if prediction is not self._shown:
-            self._shown, self._fresh = prediction, fresh
-            self.prediction_changed.emit(prediction)
 
     def _set_state(self, state: TrainingState) -> None:
         if state != self._state:

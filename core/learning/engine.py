@@ -137,7 +137,7 @@ class Engine:
         Raises:
             DeviceLostError: this process is of no further use.
         """
-        if self._explain():
+        if self._piece("ExplainModel", self._explainer.tick):
             return True  # a second or two in all, and somebody looks at the page meanwhile
         # New labels are learned before the image they are in is predicted again; an image that was just
         # opened does not wait for that.
@@ -145,7 +145,9 @@ class Engine:
             return self._learn_a_little()
         if self._viewer.tick(self._store, training=self.training):
             return True
-        if self._answer_question() or self._predict_folder():
+        if self._piece("PredictWithRun", lambda: self._questions.tick(training=self.training)):
+            return True
+        if self._predict_folder():
             return True
         if self.training:
             self._advance()
@@ -332,29 +334,9 @@ class Engine:
         elif following is not None and following is not state:
             self._viewer.show_run(following)  # the next one of a cross-validation
 
-    def _answer_question(self) -> bool:
-        """One piece of what a run that is over sees in an image; False for none."""
-        try:
-            return self._questions.tick(training=self.training)
-        except Exception as error:  # noqa: BLE001 - one answer is missing; the engine goes on
-            self._answer_failure("PredictWithRun", error)
-            return True
-
-    def _explain(self) -> bool:
-        """One piece of how a network is explained; False for none."""
-        try:
-            return self._explainer.tick()
-        except Exception as error:  # noqa: BLE001 - one answer is missing; the engine goes on
-            self._answer_failure("ExplainModel", error)
-            return True
-
     def _predict_folder(self) -> bool:
         """One piece of a folder that is predicted, and one of the instant learner's; False for none."""
-        try:
-            busy = self._folder.tick(training=self.training)
-        except Exception as error:  # noqa: BLE001 - the job is over; the engine goes on
-            self._answer_failure("PredictFolder", error)
-            return True
+        busy = self._piece("PredictFolder", lambda: self._folder.tick(training=self.training))
         if busy and not self.training:
             self._learn_a_little()
         return busy
@@ -368,11 +350,7 @@ class Engine:
 
     def _learn_a_little(self) -> bool:
         """One piece of the instant learner's work; False when there is none."""
-        try:
-            return self._instant.tick(training=self.training)
-        except Exception as error:  # noqa: BLE001 - without it everything else still works
-            self._answer_failure("LearnLive", error)
-            return True
+        return self._piece("LearnLive", lambda: self._instant.tick(training=self.training))
 
     def _end_run(self) -> None:
         """Stop the run, if there is one: score, save, `Finished`."""
@@ -394,6 +372,14 @@ class Engine:
         return None if self._project is None else best_run(self._project)
 
     # --- inside -------------------------------------------------------------------------------------------
+
+    def _piece(self, during: str, work: Callable[[], bool]) -> bool:
+        """One piece of work; False for none. Where it fails, that is told, and the engine goes on."""
+        try:
+            return work()
+        except Exception as error:  # noqa: BLE001 - this one answer is missing; everything else still works
+            self._answer_failure(during, error)
+            return True
 
     def _answer_failure(self, during: str, error: Exception) -> None:
         """Tell the window, in one sentence. Raises DeviceLostError when there is no going on."""
