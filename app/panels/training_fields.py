@@ -66,10 +66,10 @@ GROUPS: Final[tuple[tuple[str, tuple[FieldSpec, ...]], ...]] = (
           "and prediction alike: 0.5 halves both sides.", "number"),
     )),
     ("How it learns", (
-        F("lr", "Learning rate", "The highest rate of decoder and head. Lower if the loss jumps, higher "
-          "if it hardly moves.", "number"),
+        F("lr", "Learning rate", "The highest rate of what is not pretrained. Lower if the loss jumps, "
+          "higher if it hardly moves.", "number"),
         F("encoder_lr_factor", "Rate of the encoder", "As a share of the learning rate: pretrained layers "
-          "need smaller steps.", "number"),
+          "need smaller steps. One that is not pretrained learns at the whole rate.", "number"),
         F("weight_decay", "Weight decay", "Pulls weights towards zero; more of it overfits less.",
           "number"),
         F("optimizer", "Optimizer", "What moves the weights along their gradients.", "choice",

@@ -43,7 +43,7 @@ class TrainConfig:
         schedule: how the rate falls after its rise: half a cosine, a power of what is left of the run, one
             cycle (a longer rise, momentum falling meanwhile), or step by step when scores do not improve.
         precision: "auto" computes in bfloat16 on a GPU and in float32 elsewhere.
-        lr: peak learning rate of decoder and head; the encoder gets `encoder_lr_factor` of it; None: preset.
+        lr: peak learning rate; a pretrained encoder gets `encoder_lr_factor` of it; None: preset.
         warmup: share of the run with rising rate. freeze: share of the run with a frozen encoder.
         coarse_share: of a network trained in stages, the share of the run before the last and finest; None:
             by what a step costs on this device.

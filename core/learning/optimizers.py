@@ -23,7 +23,8 @@ CYCLED_MOMENTUM: Final = (0.85, 0.95)
 def new_optimizer(network: SegmentationNetwork, config: TrainConfig) -> torch.optim.Optimizer:
     """The configuration's optimizer; each group remembers its `peak_lr`, which the schedule scales.
 
-    The encoder learns at its lower rate, the decoder's layers as `rate_factors` says.
+    A pretrained encoder learns at its lower rate, one that starts from nothing as fast as the decoder, whose
+    layers learn as `rate_factors` says.
     """
     groups = _groups(network, config)
     decay = config.weight_decay
@@ -50,7 +51,7 @@ def _groups(network: SegmentationNetwork, config: TrainConfig) -> list[dict[str,
         for factor, parameters in by_rate.items()
         if parameters
     ]
-    encoder_lr = lr * config.encoder_lr_factor
+    encoder_lr = lr * (config.encoder_lr_factor if network.pretrained else 1.0)
     encoder = list(network.encoder_parameters())
     groups.append({"params": encoder, "lr": encoder_lr, "peak_lr": encoder_lr})
     return groups

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from core.learning.optimizers import rate_factors
+from core.learning.optimizers import new_optimizer, rate_factors
 from core.models.registry import build
 
 
-def _rates(state) -> dict[str, float]:
-    """Peak rate of each parameter as a multiple of the decoder's, by name."""
-    by_id = {
-        id(parameter): group["peak_lr"] / state.config.lr
-        for group in state.learner.optimizer.param_groups
-        for parameter in group["params"]
-    }
-    return {name: by_id[id(parameter)] for name, parameter in state.learner.network.named_parameters()}
-
-
-def test_every_parameter_learns_and_the_encoder_more_slowly(world, start) -> None:
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_every_parameter_learns_and_a_pretrained_encoder_more_slowly(world, start, pretrained: bool) -> None:
     world.put_done(1)
     state = start(encoder_lr_factor=0.2)
-    for name, rate in _rates(state).items():
+    network = state.learner.network
+    assert not network.pretrained
+    network.encoder.pretrained = pretrained
+    by_id = {
+        id(parameter): group["peak_lr"] / state.config.lr
+        for group in new_optimizer(network, state.config).param_groups
+        for parameter in group["params"]
+    }
+    for name, parameter in network.named_parameters():
+        rate = by_id[id(parameter)]
         if name.startswith("encoder."):
-            assert rate == pytest.approx(0.2)
+            assert rate == pytest.approx(0.2 if pretrained else 1.0)
         elif name.startswith("head."):
             assert rate == pytest.approx(10.0)
         else:
