@@ -46,15 +46,11 @@ def export_from(project: Project, output_format: str, out: Path, post: Pipeline 
 
 
 def _export_network(project: Project, output_format: str, out: Path, post: Pipeline) -> list[Path]:
-    from core.learning.export import SCRIPT, export_onnx, export_weights
+    from core.learning.export import SCRIPT, export_run
     from core.learning.runs import best_run
-    from core.learning.weights import load_weights
 
     run = best_run(project)
     if run is None:
         raise MaskloopError(f"{project.root}: no run has saved weights yet; train first")
-    if output_format == "weights":
-        return [export_weights(run, out, post=post)]
-    network, header = load_weights(run.best_weights)
-    path = export_onnx(network, header, out / f"{run.path.name}.onnx", post=post)
-    return [path, path.with_name(SCRIPT)]
+    path = export_run(run, output_format, out, classes=project.classes, post=post)
+    return [path] if output_format == "weights" else [path, path.with_name(SCRIPT)]

@@ -56,7 +56,7 @@ from core.learning.crop_preview import preview_crops
 from core.learning.data import LabelStore
 from core.learning.events import Event, Exported, Failed, Notice, Paused, Resumed
 from core.learning.explainer import Explainer
-from core.learning.export import export_onnx, export_weights
+from core.learning.export import export_run
 from core.learning.folder_host import FolderHost
 from core.learning.guide import Guide
 from core.learning.inbox import Inbox
@@ -69,7 +69,6 @@ from core.learning.schedule import Target
 from core.learning.telling import failure, not_learned_from
 from core.learning.urgency import Urgency
 from core.learning.viewer import Viewer
-from core.learning.weights import load_weights
 from core.postprocess.pipeline import Pipeline
 from core.project.project import Project
 
@@ -288,12 +287,9 @@ class Engine:
         run = RunFolder(Path(command.run)) if command.run is not None else self._best_run()
         if run is None:
             raise MaskloopError("no run has saved weights yet; train first, then export")
-        out, post = Path(command.out), self._viewer.pipeline
-        if command.format == "weights":
-            path = export_weights(run, out, post=post)
-        else:
-            network, header = load_weights(run.best_weights)
-            path = export_onnx(network, header, out / f"{run.path.name}.onnx", post=post)
+        classes = None if self._store is None else self._store.classes
+        post = self._viewer.pipeline
+        path = export_run(run, command.format, Path(command.out), classes=classes, post=post)
         self._send(Exported(format=command.format, path=str(path)))
 
     def _show_maps(self, command: ShowMaps) -> None:

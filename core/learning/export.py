@@ -24,9 +24,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from core.annotation.model import ClassList
 from core.errors import MaskloopError, StorageError
 from core.files import write_atomic
-from core.learning.header import METADATA_KEY, WeightsHeader, with_header
+from core.learning.header import METADATA_KEY, WeightsHeader, as_called_now, gone_classes, with_header
 from core.learning.postprocessed import check_classes_for
 from core.learning.runs import RunFolder
 from core.learning.weights import load_weights
@@ -57,12 +58,38 @@ class _WithNormalization(nn.Module):
         return logits if self.temperature == 1.0 else logits / self.temperature
 
 
-def export_weights(run: RunFolder, out: Path, *, post: Pipeline = NO_POST) -> Path:
+def export_run(
+    run: RunFolder,
+    export_format: str,
+    out: Path,
+    *,
+    classes: ClassList | None = None,
+    post: Pipeline = NO_POST,
+) -> Path:
+    """A run's best weights in the folder `out`, as "weights" or "onnx"; see the two functions below."""
+    if export_format == "weights":
+        return export_weights(run, out, classes=classes, post=post)
+    network, header = load_weights(run.best_weights)
+    header = _called_now(run, header, classes)
+    return export_onnx(network, header, out / f"{run.path.name}.onnx", post=post)
+
+
+def _called_now(run: RunFolder, header: WeightsHeader, classes: ClassList | None) -> WeightsHeader:
+    """With the names of today; where a class is gone, all as they were when it was learned."""
+    if classes is None or gone_classes(header, classes):
+        return header
+    return as_called_now(run.best_weights, header, classes)
+
+
+def export_weights(
+    run: RunFolder, out: Path, *, classes: ClassList | None = None, post: Pipeline = NO_POST
+) -> Path:
     """Copy a run's best weights, after checking them, into a folder (or to a `.safetensors` path).
 
     Args:
         run: whose weights.
         out: where to.
+        classes: the project's as they are called now; None: as the run knew them.
         post: post-processing that goes with them, noted in the copy's header.
 
     Raises:
@@ -72,6 +99,7 @@ def export_weights(run: RunFolder, out: Path, *, post: Pipeline = NO_POST) -> Pa
     """
     source = run.best_weights
     _, header = load_weights(source)
+    header = _called_now(run, header, classes)
     check_classes_for(post, header.classes)
     target = out if out.suffix == ".safetensors" else out / f"{run.path.name}.safetensors"
     _check_free(target, METADATA_KEY.encode())

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from core.annotation.model import ClassList
 from core.errors import MaskloopError, StorageError, UsageError, WeightsFileError
 from core.learning import export, predict_onnx
-from core.learning.export import export_onnx, export_weights
+from core.learning.export import export_onnx, export_run, export_weights
 from core.learning.header import WeightsHeader, read_header
 from core.learning.predict import Predictor
 from core.learning.runs import RunFolder
@@ -144,6 +144,26 @@ def test_a_copy_says_which_post_processing_goes_with_it(
     save_weights(run.best_weights, load_weights(path)[0], replace(header, classes=without))
     with pytest.raises(UsageError, match="these classes have no background"):
         export_weights(run, tmp_path, post=Pipeline.parsed("watershed"))
+
+
+def test_classes_are_exported_under_the_names_they_have_by_now(
+    run: RunFolder, header: WeightsHeader, tmp_path: Path
+):
+    renamed = ClassList(
+        tuple(replace(c, name=f"{c.name} of today") for c in header.classes), header.classes.background
+    )
+    weights = export_run(run, "weights", tmp_path, classes=renamed)
+    assert read_header(weights).classes == renamed
+    graph = export_run(run, "onnx", tmp_path, classes=renamed)
+    told = onnxruntime.InferenceSession(graph).get_modelmeta().custom_metadata_map["classes"]
+    assert [c["name"] for c in json.loads(told)] == list(renamed.names)
+
+
+def test_a_class_that_is_gone_keeps_all_names_as_they_were_learned(
+    run: RunFolder, header: WeightsHeader, tmp_path: Path
+):
+    fewer = ClassList(tuple(replace(c, name="today") for c in list(header.classes)[:1]), None)
+    assert read_header(export_run(run, "weights", tmp_path, classes=fewer)) == header
 
 
 @pytest.mark.parametrize("content", [b"", b"mine"])
