@@ -59,7 +59,8 @@ def F(
 GROUPS: Final[tuple[tuple[str, tuple[FieldSpec, ...]], ...]] = (
     ("What a step sees", (
         F("crop", "Crop", "Side of the square pieces the network learns from, in pixels of the scaled "
-          "image; a multiple of 32. Larger shows more surroundings and takes more memory.", "whole"),
+          "image; for most networks a multiple of 32. Larger shows more surroundings and takes more "
+          "memory.", "whole"),
         F("batch", "Crops a step", "More make steadier steps and take more memory; when it runs out, "
           "fewer are computed at a time.", "whole"),
         F("image_scale", "Scale", "Images are resized by this before the network sees them, in training "

@@ -35,7 +35,8 @@ class TrainConfig:
             None the run goes on until it is stopped.
         seed: seeds weights, crops and augmentation.
         preset: what `core.learning.preset.resolve` fills the fields below with that are None.
-        crop: side of the square training crop, pixels of the scaled image, a multiple of 32; None: by preset.
+        crop: side of the square training crop, pixels of the scaled image; for most networks a multiple of
+            32; None: by preset.
         batch: crops a step; shrinks on out-of-memory with gradient accumulation; None: by preset.
         image_scale: factor images are resized by before the network sees them, in training and prediction
             alike (0.5 halves both sides); None: chosen from the sizes of images and labelled regions.

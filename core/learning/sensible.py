@@ -9,9 +9,11 @@ from typing import Final
 from core.errors import UsageError
 from core.learning.config import TrainConfig
 from core.learning.loss_recipe import LossRecipe
+from core.models.registry import model_spec
 
+SMALLEST_CROP: Final = 32
 CROP_MULTIPLE: Final = 32
-"""Encoders halve a crop five times."""
+"""Most encoders halve a crop five times; networks whose maps fit other sizes take those as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Range:
 
 
 RANGES: Final = {
-    "crop": Range(CROP_MULTIPLE, 4096),
+    "crop": Range(SMALLEST_CROP, 4096),
     "batch": Range(1, 4096),
     "steps": Range(1),
     "seconds": Range(0, least_itself=False),
@@ -76,8 +78,8 @@ def check_sensible(config: TrainConfig) -> None:
             raise UsageError(problem)
     if not any(factor for _, factor in LossRecipe.of(config).terms):
         raise UsageError(f"loss is {config.loss} and dice is 0; nothing is left to learn from: add ce")
-    crop = config.crop
-    if crop is not None and crop % CROP_MULTIPLE:
-        below = crop // CROP_MULTIPLE * CROP_MULTIPLE
-        nearest = f"such as {below} or {below + CROP_MULTIPLE}"
-        raise UsageError(f"crop is {crop}; it must be a multiple of {CROP_MULTIPLE}, {nearest}")
+    crop, multiple = config.crop, min(CROP_MULTIPLE, model_spec(config.network).size_multiple)
+    if crop is not None and crop % multiple:
+        below = crop // multiple * multiple
+        nearest = f"such as {below} or {below + multiple}"
+        raise UsageError(f"crop is {crop}; it must be a multiple of {multiple}, {nearest}")

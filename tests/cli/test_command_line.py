@@ -200,6 +200,10 @@ def test_bad_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFi
     [
         (["--crop", "1"], "crop is 1; it must be at least 32"),
         (["--crop", "100"], "crop is 100; it must be a multiple of 32, such as 96 or 128"),
+        (
+            ["--crop", "100", "--model", "dilatednet"],
+            "crop is 100; it must be a multiple of 8, such as 96 or 104",
+        ),
         (["--crop", "99999"], "crop is 99999; it must be at most 4096"),
         (["--batch", "100000"], "batch is 100000; it must be at most 4096"),
         (["--seed", "-1"], "seed is -1; it must be at least 0"),

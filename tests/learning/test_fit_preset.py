@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from core.annotation.model import AnnotationState
+from core.errors import UsageError
 from core.learning.config import TrainConfig
 from core.learning.preset import RECIPES, choose_scale, narrowest_region, resolve
+from core.learning.sensible import check_sensible
 from core.models.registry import macs_per_pixel, model_spec
 
 
@@ -83,3 +85,10 @@ def test_small_images_are_never_enlarged(world) -> None:
     cv2.circle(mask, (32, 32), 28, 3, -1)
     world.store.put("a", world.folder / "a", mask, AnnotationState.DONE)
     assert choose_scale(world.store, 256, view=1.0) == 1.0
+
+
+def test_the_papers_unet_learns_from_crops_of_its_own_size() -> None:
+    """Of a tile of 572 pixels 388 get scores, which is no multiple of 32."""
+    check_sensible(TrainConfig(model="unet_paper", crop=388))
+    with pytest.raises(UsageError, match="multiple of 32, such as 384 or 416"):
+        check_sensible(TrainConfig(model="unet", crop=388))
