@@ -125,9 +125,7 @@ class ProgressPrinter:
         if event.validation_images:
             say(f"{len(event.train_images)} training, {len(event.validation_images)} validation images")
         else:
-            say(
-                f"{len(event.train_images)} training images; too few done images to hold any out, "
-                "so scores are on the training images"
-            )
+            images = len(event.train_images)
+            say(f"{images} training images and none held out, so scores are on the training images")
         if event.weak_background:
             say("no background is drawn yet: undrawn pixels count as weak background")
