@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
-from app.overlay_words import no_prediction
+from app.overlay_words import ONLY_SHOWN, no_prediction
 from app.prediction_shapes import accepting, shapes_of_all, shapes_of_region
 from app.workers.tasks import TaskRunner
 from core.annotation.document import AnnotationDocument
@@ -57,8 +57,7 @@ class Accepting(QObject):
             self._session.message.emit(no_prediction(self.absence()), "info")
             return
         if prediction.region is not None:
-            text = "What is predicted of an image of this size is only shown; draw over what is right."
-            self._session.message.emit(text, "info")
+            self._session.message.emit(ONLY_SHOWN, "info")
             return
         if current.size_hw not in (None, prediction.classes.size_hw):
             text = "The prediction is of another size than the image; wait for a new one."

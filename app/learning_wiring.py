@@ -271,7 +271,9 @@ class LearningWiring(Wiring):
     def _tell_overlay(self) -> None:
         """Say whose prediction is shown, or when there will be one."""
         shown = self._shown
-        self._bar.set_prediction_available(shown is not None, self._words.without())
+        self._bar.set_prediction_available(
+            shown is not None, self._words.without(), acceptable=shown is not None and shown.region is None
+        )
         self._bar.set_source("" if shown is None else self._words.of(shown))
         guessed = shown is not None and shown.weak_background
         self._bar.set_caveat(*((GUESSED, GUESSED_DETAIL) if guessed else ("", "")))

@@ -129,6 +129,9 @@ def _scored(source: str, miou: float | None, on: ScoredOn | None, images: int | 
     return source if miou is None else f"{source}, {score_words(miou, on, images)}"
 
 
+ONLY_SHOWN: Final = "What is predicted of an image of this size is only shown; draw over what is right."
+
+
 def no_prediction(absence: str = "") -> str:
     """Why nothing can be done with a prediction; `absence` is what the bar says of it."""
     said = "There is no prediction for this image yet."

@@ -7,6 +7,7 @@ from typing import Final
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSlider, QWidget
 
+from app.overlay_words import ONLY_SHOWN
 from app.panels.facts import FactsLabel
 from app.panels.heat_legend import HeatLegend
 from app.panels.parts import IconButton, IconPushButton
@@ -14,6 +15,8 @@ from app.theme import SPACE
 
 HINT: Final = "Press Enter over a region to accept it"
 TRAIN: Final = "Train to see a prediction"
+PICK: Final = "Click predicted regions to make them editable shapes (R)"
+ACCEPT_ALL: Final = "Turn every predicted region into editable shapes (Ctrl+Enter)"
 _BETWEEN: Final = "  ·  "
 _SLIDER: Final = 80
 _LEAST_SLIDER: Final = 28
@@ -66,9 +69,7 @@ class PredictionBar(QFrame):
         self._facts = FactsLabel()
         self.doubtful = IconButton("doubtful", "Next doubtful region (I)")
         self.pick = IconPushButton("region", "Pick regions", "ghost")
-        self.pick.setToolTip("Click predicted regions to make them editable shapes (R)")
         self.accept_all = IconPushButton("accept-all", "Accept all", "ghost")
-        self.accept_all.setToolTip("Turn every predicted region into editable shapes (Ctrl+Enter)")
         for accepting in (self.pick, self.accept_all):
             accepting.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # the canvas keeps the keyboard
         self.heat.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -97,7 +98,7 @@ class PredictionBar(QFrame):
         self.pick.clicked.connect(self.pick_requested)
         self.accept_all.clicked.connect(self.accept_all_requested)
         self.doubtful.clicked.connect(self.doubtful_requested)
-        self._available = False
+        self._available = self._acceptable = False
         self._absence = ""
         self._source = ""
         self._age = ""
@@ -157,14 +158,17 @@ class PredictionBar(QFrame):
         with QSignalBlocker(self.heat):
             self.heat.setValue(round(100 * opacity))
 
-    def set_prediction_available(self, available: bool, absence: str = "") -> None:
+    def set_prediction_available(
+        self, available: bool, absence: str = "", *, acceptable: bool = True
+    ) -> None:
         """Whether this image has a prediction that could be shown and accepted.
 
         Args:
             available: it has.
             absence: said where it has none, instead of the advice to train.
+            acceptable: its regions can become shapes; of a huge image they are only shown.
         """
-        self._available = available
+        self._available, self._acceptable = available, acceptable
         self._absence = absence
         self._enable()
         self.set_source("")
@@ -201,7 +205,8 @@ class PredictionBar(QFrame):
             return
         source, age, sure, (caveat, why) = self._source, self._age, self._sureness, self._caveat
         name = source.partition(",")[0]
-        lines = [[source, age, sure, caveat, HINT], [source, age, sure, caveat], [source, sure, caveat]]
+        hint = HINT if self._acceptable else ""
+        lines = [[source, age, sure, caveat, hint], [source, age, sure, caveat], [source, sure, caveat]]
         lines += [[name, sure, caveat], [name, sure], [sure or name]]
         texts = [_BETWEEN.join(part for part in line if part) for line in lines]
         detail = "\n\n".join(part for part in (self._detail, why) if part)
@@ -210,8 +215,10 @@ class PredictionBar(QFrame):
     def _enable(self) -> None:
         shown = self._available and self.prediction.isChecked()
         self.opacity.setEnabled(shown)
-        self.pick.setEnabled(shown)
-        self.accept_all.setEnabled(shown)
+        only_shown = self._available and not self._acceptable
+        for accepting, does in ((self.pick, PICK), (self.accept_all, ACCEPT_ALL)):
+            accepting.setEnabled(shown and self._acceptable)
+            accepting.setToolTip(ONLY_SHOWN if only_shown else does)
         self.doubtful.setEnabled(self._available)
 
     def _on_prediction_toggled(self, visible: bool) -> None:

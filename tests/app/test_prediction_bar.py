@@ -47,6 +47,19 @@ def test_the_slider_sets_the_opacity_and_mirroring_is_silent(qtbot: QtBot, bar: 
     assert bar.opacity.value() == 20
 
 
+def test_of_a_huge_image_regions_are_only_shown(bar: PredictionBar) -> None:
+    bar.set_prediction_available(True, acceptable=False)
+    bar.set_source("U-Net, step 840")
+    assert bar.opacity.isEnabled()
+    assert not bar.pick.isEnabled()
+    assert not bar.accept_all.isEnabled()
+    assert "is only shown" in bar.accept_all.toolTip()
+    assert bar.hint == "U-Net, step 840"
+    bar.set_prediction_available(True)
+    assert bar.accept_all.isEnabled()
+    assert "Ctrl+Enter" in bar.accept_all.toolTip()
+
+
 def test_accepting_needs_a_prediction(qtbot: QtBot, bar: PredictionBar) -> None:
     assert not bar.accept_all.isEnabled()
     assert bar.hint == "Train to see a prediction"
