@@ -336,7 +336,7 @@ class OverlayWeights:
         if self._run_is_shown:
             assert self._run is not None
             deep_miou, deep_classes = self._run.best.compared, self._run.channels.classes
-            tested = self._run.validator.plan.on == "validation"
+            tested = self._run.tested
         else:
             assert self._file is not None
             try:

@@ -34,7 +34,7 @@ from core.learning.sampler import CropSampler, Windows
 from core.learning.set_steps import scored_images
 from core.learning.tally import Tally
 from core.learning.team import Team
-from core.learning.validation import Score, Validator
+from core.learning.validation import EARLY_STEPS, Score, Validator
 from core.learning.weights import header_for
 from core.models.network import SegmentationNetwork
 
@@ -257,6 +257,13 @@ class TrainState:
     def temperature(self) -> float:
         """Of the averaged network's confidence, by the last score on held-out images; 1 without one."""
         return 1.0 if self.calibration is None else self.calibration.temperature
+
+    @property
+    def tested(self) -> bool:
+        """Whether its score says what it is worth on other images than those it learns from."""
+        if self.validator.plan.on != "validation":
+            return False
+        return self.step >= EARLY_STEPS or not self.validator.corrections
 
     def predictor(self) -> Predictor:
         """Predicts with the averaged network as it is at the time."""

@@ -7,14 +7,13 @@ asked about each image that the run was scored on, once, one image at a time bet
 Some comparisons are unfair. Where nothing is held out the score is one on training images, which the older
 weights may know by heart; where a run holds images out that the older weights have learned from, they know
 those; and the labels of an image in progress are mostly corrections of what somebody's weights got wrong. So
-there the run takes over after PATIENCE_STEPS even without having reached it; half of them do at the end of
+there the run takes over after EARLY_STEPS even without having reached it; half of them do at the end of
 its budget, where the rate has come down.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +21,7 @@ from numpy.typing import NDArray
 from core.learning.events import OverlayCompared
 from core.learning.metrics import ConfusionMatrix
 from core.learning.state import TrainState
-from core.learning.validation import PredictsImages
-
-PATIENCE_STEPS: Final = 100
-"""Before these a run is seldom worth more than an older one, however fast the machine (decision 17)."""
+from core.learning.validation import EARLY_STEPS, PredictsImages
 
 
 class Takeover:
@@ -95,7 +91,7 @@ class Takeover:
         scored = run.validator.scored_keys
         known = not self._learned.isdisjoint(scored)
         unfair = on == "training" or known or run.validator.corrections
-        waited = unfair and run.step >= (PATIENCE_STEPS // 2 if run.budget_spent else PATIENCE_STEPS)
+        waited = unfair and run.step >= (EARLY_STEPS // 2 if run.budget_spent else EARLY_STEPS)
         return OverlayCompared(
             older=self._older,
             older_miou=older,

@@ -26,6 +26,9 @@ from core.learning.pieces import Stopwatch, drained, with_share
 from core.learning.set_steps import last_set_step
 from core.learning.trust import Trust, trust
 
+EARLY_STEPS: Final = 100
+"""Before these a network is seldom worth more than an older one, or than the instant learner, however fast
+the machine; a score on corrections does not show otherwise (decision 17)."""
 TIME_SHARE: Final = 0.15
 """Of the training time, what validation may take at most."""
 ALLOWANCE_S: Final = 3.0

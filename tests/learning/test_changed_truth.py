@@ -105,6 +105,19 @@ def test_on_images_in_progress_newer_weights_take_the_place_of_the_best(world, s
     assert told == []
 
 
+def test_a_score_on_corrections_says_little_of_a_network_in_its_first_steps(
+    world, start, monkeypatch
+) -> None:
+    world.put_done(*range(1, 7))
+    state = start(steps=4, held_out=HELD_OUT)
+    assert state.tested
+    picture = world.picture(1)
+    world.store.put(picture.key, picture.path, picture.mask, AnnotationState.IN_PROGRESS)
+    assert not state.tested
+    monkeypatch.setattr("core.learning.state.EARLY_STEPS", 0)
+    assert state.tested
+
+
 def test_where_nothing_is_held_out_newer_weights_take_the_place_of_the_best(world, start) -> None:
     """Images are drawn on all the time, and what has seen the newest of it is wanted."""
     world.put_done(1, 2)

@@ -131,7 +131,7 @@ def test_where_nothing_is_held_out_the_older_prediction_goes_after_a_while(
     bench: EngineBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     older = older_run(bench)
-    monkeypatch.setattr(takeover, "PATIENCE_STEPS", 0)
+    monkeypatch.setattr(takeover, "EARLY_STEPS", 0)
     train(bench, replace(POOR, validation="none"))
     compared = bench.got(OverlayCompared)[-1]
     assert compared.on == "training"
@@ -145,7 +145,7 @@ def test_where_images_in_progress_are_scored_it_goes_after_enough_steps(
     bench: EngineBench, monkeypatch: pytest.MonkeyPatch, patience: int, shown: bool
 ) -> None:
     """Half of them are enough at the end of a run."""
-    monkeypatch.setattr(takeover, "PATIENCE_STEPS", patience)
+    monkeypatch.setattr(takeover, "EARLY_STEPS", patience)
     older = older_run(bench)
     held_out = json.loads((Path(older) / "labels.json").read_text())["held_out"]
     with Project.open(bench.root, lock=False) as project:
@@ -165,7 +165,7 @@ def test_where_images_in_progress_are_scored_it_goes_after_enough_steps(
 def test_older_weights_that_know_the_held_out_images_by_heart_go_after_a_while(
     bench: EngineBench, monkeypatch: pytest.MonkeyPatch, by_heart: bool
 ) -> None:
-    monkeypatch.setattr(takeover, "PATIENCE_STEPS", 0)
+    monkeypatch.setattr(takeover, "EARLY_STEPS", 0)
     older = older_run(bench)
     if by_heart:
         labels = Path(older) / "labels.json"
