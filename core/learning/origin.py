@@ -60,6 +60,8 @@ def of_both(deep: Origin, instant: Origin, together: Score | None) -> Origin:
     blended, _, of = deep.source.partition(", ")
     if blended == model_spec("blend").title:  # it learns on, beside what both came to in that run
         source = f"{INSTANT_TITLE} now, and both learners of the {of}"
+    elif blended == INSTANT_TITLE:
+        source = f"{INSTANT_TITLE} now, and that of the {of}"
     else:
         source = f"{INSTANT_TITLE} and {deep.source}"
     if together is not None and together.miou is not None:
