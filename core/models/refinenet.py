@@ -5,7 +5,7 @@ takes what the coarser one has found and the encoder's map of its own stride. A 
 two residual convolution units, fuses them at the finer resolution, looks around by chained 5x5 pooling, and
 ends in a residual convolution unit. All of its paths are sums with an identity: gradients reach the encoder
 by a straight way. Nothing of it is normalised; so that dozens of sums do not grow out of hand, what is added
-starts at zero: every unit begins as the identity.
+starts at zero: every unit begins as the identity, and a pretrained encoder's maps come at one spread.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from core.models.context import resized
 from core.models.encoders import Encoder, build_encoder
 from core.models.layers import Norm, convolution_3x3
-from core.models.network import SegmentationNetwork
+from core.models.standardized_maps import StandardizedMaps
 
 CASCADES: Final = 4
 POOLINGS: Final = 2
@@ -102,7 +102,7 @@ class Cascade(nn.Module):
         return refined
 
 
-class RefineNet(SegmentationNetwork):
+class RefineNet(StandardizedMaps):
     """Encoder, four cascades of `width` channels (twice that in the coarsest), score layer at stride 4."""
 
     def __init__(self, encoder: Encoder, *, classes: int, width: int, dropout: float) -> None:
@@ -128,7 +128,9 @@ class RefineNet(SegmentationNetwork):
 
     def logits(self, x: Tensor) -> Tensor:
         """Scores (N, classes, H, W)."""
-        maps = self.encoder(x)[-1 : -1 - CASCADES : -1]  # (N, 2048, H/32, W/32), ..., (N, 256, H/4, W/4)
+        maps = self.standardized_maps(x)[
+            -1 : -1 - CASCADES : -1
+        ]  # (N, 2048, H/32, W/32), ..., (N, 256, H/4, W/4)
         refined: Tensor | None = None
         for index, (reduced, cascade) in enumerate(zip(self.reduced, self.cascades, strict=True)):
             fine = self.dropout(maps[index]) if index < DROPPED_MAPS else maps[index]

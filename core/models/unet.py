@@ -8,9 +8,9 @@ what each is good for. `unet_paper.py` is the network as it was published.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +18,12 @@ from torch import Tensor, nn
 from core.models.auxiliary import SupervisedNetwork
 from core.models.encoders import Encoder, PlainEncoder, build_encoder
 from core.models.layers import Convolution, Norm, decoder_norm, double_conv
+from core.models.standardized_maps import StandardizedMaps
 from core.models.upsampling import Upsampling, upsampling
 
 Skips: TypeAlias = Literal["concatenate", "add", "none"]
 DEEPEST = 5
 """Poolings, or strided convolutions, of every encoder."""
-SMALLEST_SPREAD: Final = 1e-2
-"""Of a map's channel: one that never changes must not become noise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,7 @@ class Parts:
     dropout: float = 0.0
 
 
-class UNet(SupervisedNetwork):
+class UNet(StandardizedMaps, SupervisedNetwork):
     """Encoder, a decoder level for each of its strides, of ... 4, 2 and 1 times `width` channels, classifier.
 
     Args:
@@ -64,9 +63,6 @@ class UNet(SupervisedNetwork):
     ) -> None:
         super().__init__(encoder, classes)
         self.parts = parts = parts or Parts()
-        for halvings, channels in enumerate(encoder.channels[1:], start=1):
-            self.register_buffer(f"map_mean_{halvings}", torch.zeros(channels))
-            self.register_buffer(f"map_std_{halvings}", torch.ones(channels))
         finer = encoder.channels[-2::-1]  # at strides 16, 8, 4, 2, 1
         outputs = [width << level for level in reversed(range(depth))]  # 16, 8, 4, 2, 1 times the width
         inputs = [encoder.channels[-1], *outputs[:-1]]
@@ -104,53 +100,10 @@ class UNet(SupervisedNetwork):
         """The classifier."""
         return self.head
 
-    @torch.no_grad()
-    def look_at(self, images: Sequence[Tensor]) -> None:
-        """Find mean and spread of every map of a pretrained encoder, by which the decoder sees it.
-
-        Pretrained maps differ in spread, by six times and more from what a decoder level gives: where they
-        meet, the finer maps would drown the coarser ones, which know what is where.
-        """
-        if not self.pretrained or not images:
-            return
-        was_training = self.training
-        self.eval()
-        sums: dict[int, list[Tensor]] = {}
-        for image in images:
-            for halvings, found in enumerate(self.encoder(self.padded(image))[1:], start=1):
-                values = found.double().transpose(0, 1).flatten(1)  # (C, N * h * w)
-                added = [values.sum(1), values.square().sum(1), torch.tensor(float(values.shape[1]))]
-                before = sums.get(halvings)
-                sums[halvings] = (
-                    added if before is None else [a + b for a, b in zip(before, added, strict=True)]
-                )
-        for halvings, (total, squares, count) in sums.items():
-            mean = total / count
-            std = (squares / count - mean.square()).clamp_min(SMALLEST_SPREAD**2).sqrt()
-            getattr(self, f"map_mean_{halvings}").copy_(mean)
-            getattr(self, f"map_std_{halvings}").copy_(std)
-        self.train(was_training)
-
-    def _maps(self, x: Tensor) -> list[Tensor]:
-        """The encoder's maps, of mean 0 and spread 1 if images were looked at."""
-        whole, *maps = self.encoder(x)
-        return [whole, *(self._standardized(halvings, found) for halvings, found in enumerate(maps, start=1))]
-
-    def _standardized(self, halvings: int, found: Tensor) -> Tensor:
-        mean, std = getattr(self, f"map_mean_{halvings}"), getattr(self, f"map_std_{halvings}")
-        standardized: Tensor = (found - mean[:, None, None]) / std[:, None, None]
-        return standardized
-
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *others: Any) -> None:
-        """Weights of before maps were standardised say nothing of their spread: they learned without it."""
-        for name, value in self.named_buffers(recurse=False):
-            state_dict.setdefault(prefix + name, value)
-        super()._load_from_state_dict(state_dict, prefix, *others)
-
     def scores(self, x: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Scores (N, classes, H, W), and in training those of the supervised levels."""
         auxiliaries: dict[str, Tensor] = {}
-        *finer, x = self._maps(x)  # (N, C5, H/32, W/32)
+        *finer, x = self.standardized_maps(x)  # (N, C5, H/32, W/32)
         for index, (up, level) in enumerate(zip(self.ups, self.levels, strict=True)):
             skip = finer[-1 - index]
             x = up(x, skip)

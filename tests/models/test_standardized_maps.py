@@ -1,4 +1,4 @@
-"""The U-Net's decoder sees the encoder's maps at one mean and spread, found before it learns."""
+"""Decoders see the encoder's maps at one mean and spread, found before they learn."""
 
 import numpy as np
 import pytest
@@ -8,26 +8,31 @@ from core.annotation.model import AnnotationState, ClassList, LabelClass
 from core.learning.data import LabelStore
 from core.learning.prior import look_at_some
 from core.models.registry import build
-from core.models.unet import UNet
+from core.models.standardized_maps import StandardizedMaps
 
 SIDE = 64
 
 
-@pytest.fixture
-def network() -> UNet:
+def _narrow(name: str) -> StandardizedMaps:
+    made = build(name, classes=2, encoder="plain", encoder_width=4, width=4)
+    assert isinstance(made, StandardizedMaps)
+    return made
+
+
+@pytest.fixture(params=["unet", "refinenet"])
+def network(request: pytest.FixtureRequest) -> StandardizedMaps:
     """Narrow, its encoder's maps far from mean 0 and spread 1."""
     torch.manual_seed(0)
-    made = build("unet", classes=2, encoder="plain", encoder_width=4, width=4)
-    assert isinstance(made, UNet)
+    made = _narrow(request.param)
     made.encoder.pretrained = True
     original = made.encoder.forward
     made.encoder.forward = lambda x: [found * 7.0 + 3.0 for found in original(x)]  # type: ignore[method-assign]
     return made.eval()
 
 
-def _maps(network: UNet, image: torch.Tensor) -> list[torch.Tensor]:
+def _maps(network: StandardizedMaps, image: torch.Tensor) -> list[torch.Tensor]:
     with torch.no_grad():
-        return network._maps(image)[1:]  # what the decoder gets is nobody else's business
+        return network.standardized_maps(image)[1:]
 
 
 def test_maps_have_mean_0_and_spread_1_on_images_that_were_looked_at(network) -> None:
@@ -36,8 +41,8 @@ def test_maps_have_mean_0_and_spread_1_on_images_that_were_looked_at(network) ->
     network.look_at(images)
     for levels in zip(*(_maps(network, image) for image in images), strict=True):
         values = torch.cat([level.flatten(2) for level in levels], dim=2)[0]
-        alive = values.std(dim=1) > 0.1  # a channel that never changes stays nearly so
-        assert alive.any()
+        alive = values.std(dim=1) > 0.9  # a channel that hardly ever changes stays nearly so
+        assert alive.float().mean() > 0.7
         assert torch.allclose(values.mean(dim=1), torch.zeros(len(values)), atol=1e-3)
         assert torch.allclose(values.std(dim=1)[alive], torch.ones(int(alive.sum())), atol=0.05)
 
@@ -49,11 +54,11 @@ def test_weights_remember_it_and_older_ones_learned_without(network) -> None:
     network.look_at([image])
     looked = network(image)
     assert not torch.allclose(before, looked)
-    again = build("unet", classes=2, encoder="plain", encoder_width=4, width=4).eval()
+    again = _narrow(network.architecture).eval()
     again.encoder.forward = network.encoder.forward
     again.load_state_dict(network.state_dict())
     assert torch.equal(again.map_std_1, network.map_std_1)
-    older = build("unet", classes=2, encoder="plain", encoder_width=4, width=4).eval()
+    older = _narrow(network.architecture).eval()
     older.load_state_dict(old)
     assert torch.equal(older.map_mean_3, torch.zeros_like(older.map_mean_3))
     assert torch.equal(older.map_std_3, torch.ones_like(older.map_std_3))
