@@ -98,8 +98,9 @@ class LearningController(QObject):
         self._feed = LabelFeed(session, self._worker, self)
         self.accepting = Accepting(session, self._worker, self)
         """Predicted regions become shapes."""
-        self._shown = ShownPrediction(session, self)
-        self._watched = WatchedImage(session, self._thread, self._feed, self._shown.cache)
+        self.shown = ShownPrediction(session, self)
+        """What is predicted of the current image."""
+        self._watched = WatchedImage(session, self._thread, self._feed, self.shown.cache)
         self._recovery = RunRecovery()
         self._project: Project | None = None
         self._classes = ClassList()
@@ -114,7 +115,7 @@ class LearningController(QObject):
         self._thread.event_received.connect(self._on_event)
         self._thread.engine_state_changed.connect(self._on_engine_state)
         self._feed.labels_changed.connect(self._on_labels_changed)
-        self._shown.changed.connect(self.prediction_changed)
+        self.shown.changed.connect(self.prediction_changed)
         session.project_changed.connect(self._on_project_changed)
         session.current_changed.connect(self._on_current_changed)
         session.images_changed.connect(self._on_images_changed)
@@ -131,17 +132,17 @@ class LearningController(QObject):
     @property
     def prediction(self) -> Prediction | None:
         """What is shown over the current image."""
-        return self._shown.prediction
+        return self.shown.prediction
 
     @property
     def fresh_part(self) -> Box | None:
         """The part of `prediction` that is new, x0, y0, x1, y1; None: all of it."""
-        return self._shown.fresh
+        return self.shown.fresh
 
     @property
     def edits_unknown(self) -> int:
         """How many edits of what is drawn the prediction on show does not know."""
-        shown = self._shown.prediction
+        shown = self.shown.prediction
         return 0 if shown is None else self._feed.edits_after(shown.key, shown.revision)
 
     def start_engine(self) -> None:
@@ -218,14 +219,14 @@ class LearningController(QObject):
 
     def accept_region(self, x: int, y: int, label: str | None = None) -> None:
         """Make the predicted region at a pixel of the current image a shape; undoable."""
-        self.accepting.accept_region(self._shown.prediction, x, y, label)
+        self.accepting.accept_region(self.shown.prediction, x, y, label)
 
     def accept_all(self) -> None:
         """Make every predicted region of the current image a shape; undoable in one step."""
-        if self._shown.partly:
+        if self.shown.partly:
             self._session.message.emit("The rest of this image is still being predicted.", "info")
             return
-        self.accepting.accept_all(self._shown.prediction)
+        self.accepting.accept_all(self.shown.prediction)
 
     def follow_view(self, view: Box | None) -> None:
         """This part of the current image, x0, y0, x1, y1, is on the screen: of a large one it comes first."""
@@ -244,7 +245,7 @@ class LearningController(QObject):
         self._project = project
         self._classes = self._session.classes
         self._feed.clear()
-        self._shown.clear()
+        self.shown.clear()
         if project is None:
             self._watched.leave()
             self._start_timer.stop()
@@ -257,10 +258,10 @@ class LearningController(QObject):
         if self._project is None:
             return
         if current is None or current.document is None:
-            self._shown.show_image(None)
+            self.shown.show_image(None)
             self._watched.leave()
             return
-        self._shown.show_image(current.entry.key)
+        self.shown.show_image(current.entry.key)
         self._watched.follow(current)
 
     def _on_images_changed(self, change: ScanChange | None) -> None:
@@ -268,7 +269,7 @@ class LearningController(QObject):
             return
         for key in change.removed:
             self._feed.forget(key)
-            self._shown.cache.forget(key)
+            self.shown.cache.forget(key)
             self._thread.send(ImageRemoved(key=key))
         added = [self._session.entry(key) for key in change.added]
         self._feed.send_from_disk(entry for entry in added if entry is not None)
@@ -279,7 +280,7 @@ class LearningController(QObject):
             return
         if not set(self._classes.indices) <= set(classes.indices):
             # Predicted indices may stand for nothing now, and pixels of merged classes mean something else.
-            self._shown.clear()
+            self.shown.clear()
         self._classes = classes
         self._thread.send(ClassesChanged(classes=classes))
 
@@ -292,9 +293,9 @@ class LearningController(QObject):
         self._recovery.on_event(event)
         match event:
             case EngineReady():
-                self._shown.cache.new_engine()
+                self.shown.cache.new_engine()
             case Prediction():
-                self._shown.take(event)
+                self.shown.take(event)
             case TrainingStarted():
                 self._on_training_started()
             case Paused() if self._state == "training":

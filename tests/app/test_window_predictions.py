@@ -16,7 +16,7 @@ SHIFT = Qt.KeyboardModifier.ShiftModifier
 @pytest.fixture
 def predicted(opened):
     """A prediction with one nerve region over the current image."""
-    opened.window.controller._show(nerve_prediction(opened))
+    opened.window.controller.shown.take(nerve_prediction(opened))
     return opened
 
 
@@ -74,7 +74,7 @@ def test_keys_show_and_hide_labels_and_prediction(predicted, qtbot):
 
 def test_a_prediction_of_another_size_is_not_shown(predicted, qtbot):
     wrong = prediction("scan000.png", np.zeros((8, 8), np.uint8))
-    predicted.window.controller._show(wrong)
+    predicted.window.controller.shown.take(wrong)
     assert not predicted.canvas.has_prediction
 
 
@@ -82,7 +82,7 @@ def test_that_undrawn_pixels_stand_in_for_background_is_said_over_the_image(open
     bar = opened.window.page.prediction_bar
     seen = np.zeros((48, 64), np.uint8)
     for weak in (True, False):
-        opened.window.controller._show(prediction("scan000.png", seen, weak_background=weak))
+        opened.window.controller.shown.take(prediction("scan000.png", seen, weak_background=weak))
         assert ("background guessed" in bar.hint) == weak
 
 
