@@ -128,9 +128,9 @@ class RefineNet(StandardizedMaps):
 
     def logits(self, x: Tensor) -> Tensor:
         """Scores (N, classes, H, W)."""
-        maps = self.standardized_maps(x)[
-            -1 : -1 - CASCADES : -1
-        ]  # (N, 2048, H/32, W/32), ..., (N, 256, H/4, W/4)
+        finest = len(self.encoder.channels) - CASCADES
+        # (N, 2048, H/32, W/32), ..., (N, 256, H/4, W/4)
+        maps = self.standardized_maps(x, finest=finest)[::-1]
         refined: Tensor | None = None
         for index, (reduced, cascade) in enumerate(zip(self.reduced, self.cascades, strict=True)):
             fine = self.dropout(maps[index]) if index < DROPPED_MAPS else maps[index]

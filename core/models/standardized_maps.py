@@ -58,10 +58,16 @@ class StandardizedMaps(SegmentationNetwork):
             getattr(self, f"map_std_{halvings}").copy_(std)
         self.train(was_training)
 
-    def standardized_maps(self, x: Tensor) -> list[Tensor]:
-        """The encoder's maps, coarser and coarser, of mean 0 and spread 1 if images were looked at."""
-        whole, *maps = self.encoder(x)
-        return [whole, *(self._standardized(halvings, found) for halvings, found in enumerate(maps, start=1))]
+    def standardized_maps(self, x: Tensor, *, finest: int = 0) -> list[Tensor]:
+        """The encoder's maps from `finest` halvings on, of mean 0 and spread 1 if images were looked at.
+
+        The map at full resolution comes as it is.
+        """
+        return [
+            self._standardized(halvings, found) if halvings else found
+            for halvings, found in enumerate(self.encoder(x))
+            if halvings >= finest
+        ]
 
     def _standardized(self, halvings: int, found: Tensor) -> Tensor:
         mean, std = getattr(self, f"map_mean_{halvings}"), getattr(self, f"map_std_{halvings}")
