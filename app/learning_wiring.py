@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from app.wiring import Common, Wiring
 from core.errors import MaskloopError
 from core.learning.comparison import title_of_run
 from core.learning.config import TrainConfig
+from core.learning.continuing import can_continue
 from core.learning.events import Event, Finished, Prediction, StepDone, TrainingStarted
 from core.learning.header import gone_classes, read_header
 from core.learning.past import read_past
@@ -111,7 +113,7 @@ class LearningWiring(Wiring):
             self._session.message.emit(str(error), "error")
             return
         # How long to go on is chosen now; everything else is as it was.
-        config = replace(config, steps=None, seconds=self._panel.config().seconds)
+        config = replace(config, steps=None, seconds=self._panel.config().seconds or math.inf)
         self._session.save_now()
         self._controller.train(config, resume_run=run)
 
@@ -123,7 +125,7 @@ class LearningWiring(Wiring):
         if self._controller.training_state == "paused":
             self._controller.resume()
         else:
-            self.train(self._panel.config())
+            self._panel.train()
 
     def _on_pause(self) -> None:
         if self._controller.training_state == "paused":
@@ -323,6 +325,7 @@ class LearningWiring(Wiring):
 
     def _on_classes_changed(self) -> None:
         self._panel.set_classes(self._session.classes)
+        self._read_runs()  # not every run can go on with other classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,11 +348,14 @@ def read_history(layout: ProjectLayout, classes: ClassList) -> History:
         usable = best is not None and not gone_classes(read_header(best.best_weights), classes)
     except MaskloopError:
         usable = False
-    return History(read_runs(layout), best.spoken_name() if best is not None and usable else "")
+    return History(read_runs(layout, classes), best.spoken_name() if best is not None and usable else "")
 
 
-def read_runs(layout: ProjectLayout) -> list[RunSummary]:
-    """Worker: the project's runs, newest first; one that cannot be read is left out."""
+def read_runs(layout: ProjectLayout, classes: ClassList | None = None) -> list[RunSummary]:
+    """Worker: the project's runs, newest first; one that cannot be read is left out.
+
+    With the project's `classes` also which of them can go on.
+    """
     summaries: list[RunSummary] = []
     for path in reversed(layout.runs_by_time()):
         run = RunFolder(path)
@@ -370,6 +376,7 @@ def read_runs(layout: ProjectLayout) -> list[RunSummary]:
                 steps=steps,
                 best=best,
                 has_weights=run.best_weights.is_file(),
+                continues=config if classes is not None and can_continue(run, config, classes) else None,
             )
         )
     return summaries

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import QTreeWidgetItem as Item
 from app.panels.parts import IconPushButton, label
 from app.score_words import images_words, score_words
 from app.theme import SPACE
+from core.learning.config import TrainConfig
 from core.learning.runs import BestScore
 
 _PathRole: Final = Qt.ItemDataRole.UserRole
@@ -36,6 +37,7 @@ class RunSummary:
         path: run folder. model: title for people. started: local time. steps: done so far.
         best: its best score; None when nothing was scored, and then there may be no weights.
         has_weights: `best.safetensors` is there.
+        continues: what it was told, if Train may go on with it; see `core.learning.continuing`.
     """
 
     path: str
@@ -44,6 +46,7 @@ class RunSummary:
     steps: int = 0
     best: BestScore | None = None
     has_weights: bool = True
+    continues: TrainConfig | None = None
 
     @property
     def score(self) -> str:

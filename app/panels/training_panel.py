@@ -22,6 +22,7 @@ from app.score_words import images_words, score_words
 from app.theme import SPACE, set_property
 from core.annotation.model import ClassList
 from core.learning.config import TrainConfig
+from core.learning.continuing import asks_for_the_same
 from core.learning.events import (
     EngineReady,
     Event,
@@ -70,15 +71,17 @@ class TrainingPanel(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._state: TrainingState = "idle"
         self._run: str | None = None
+        self._newest: RunSummary | None = None
         self._scored_on: ScoredOn | None = None
         self._classes = ClassList()
 
         self.train_button = IconPushButton("play", "Train", "primary")
         self.train_button.setToolTip("Train on everything labelled so far")
+        self.anew_button = IconButton("refresh", "New run: forget what the last one learned and begin again")
         self.pause_button = IconButton("pause", "Pause: hold after this step; predictions go on")
         self.stop_button = IconButton("stop", "Stop: finish the step, score, save")
         self.history_button = IconButton("history", "Earlier runs")
-        for button in (self.pause_button, self.stop_button, self.history_button):
+        for button in (self.anew_button, self.pause_button, self.stop_button, self.history_button):
             button.setProperty("kind", "outline")
         self.setup = TrainingSetup()
         self.loss = LiveChart(
@@ -93,7 +96,9 @@ class TrainingPanel(QWidget):
         self._axis_buttons = QButtonGroup(self)
         self._lay_out()
 
-        self.train_button.clicked.connect(self._on_train_clicked)
+        self.train_button.clicked.connect(self.train)
+        self.anew_button.clicked.connect(self._train_anew)
+        self.setup.config_changed.connect(self._say_what_train_does)
         self.pause_button.clicked.connect(self.pause_requested)
         self.stop_button.clicked.connect(self.stop_requested)
         self.history_button.clicked.connect(self._on_history_clicked)
@@ -112,6 +117,7 @@ class TrainingPanel(QWidget):
     def set_config(self, config: TrainConfig) -> None:
         """Choose what an earlier session chose."""
         self.setup.set_config(config)
+        self._say_what_train_does()
 
     def config(self) -> TrainConfig:
         """The run as it is chosen now."""
@@ -123,8 +129,10 @@ class TrainingPanel(QWidget):
         self._classes = classes
 
     def set_runs(self, runs: Sequence[RunSummary]) -> None:
-        """Fill the history."""
+        """Fill the history; Train goes on with the newest run where that is what is chosen."""
+        self._newest = max(runs, key=lambda run: run.started, default=None)
         self.history.set_runs(runs)
+        self._say_what_train_does()
 
     def set_past(self, run: str, past: Past) -> None:
         """What the run on show had come to before this sitting; of another run it is passed over."""
@@ -140,14 +148,7 @@ class TrainingPanel(QWidget):
         if state not in get_args(TrainingState):
             raise ValueError(f"training state {state!r} is none of {', '.join(get_args(TrainingState))}")
         self._state = state
-        words = {
-            "idle": "Train",
-            "starting": "Starting…",
-            "training": "Training…",
-            "paused": "Resume",
-            "stopping": "Stopping…",
-        }
-        self.train_button.setText(words[state])
+        self._say_what_train_does()
         self.train_button.setEnabled(state in ("idle", "paused"))
         self.pause_button.setEnabled(state == "training")
         self.stop_button.setEnabled(state in ("starting", "training", "paused"))
@@ -242,11 +243,43 @@ class TrainingPanel(QWidget):
 
     # --- clicks -----------------------------------------------------------------------------------
 
-    def _on_train_clicked(self) -> None:
+    def train(self) -> None:
+        """What the button does: go on with the newest run, if that is what is chosen, else begin one."""
+        continued = self._continued
         if self._state == "paused":
             self.resume_requested.emit()
+        elif continued is not None:
+            self.run_resume_requested.emit(continued.path)
         else:
-            self.train_requested.emit(self.setup.config())
+            self._train_anew()
+
+    def _train_anew(self) -> None:
+        self.train_requested.emit(self.setup.config())
+
+    @property
+    def _continued(self) -> RunSummary | None:
+        """The run that Train goes on with; None: a new one begins."""
+        newest = self._newest
+        if newest is None or newest.continues is None:
+            return None
+        return newest if asks_for_the_same(self.setup.config(), newest.continues) else None
+
+    def _say_what_train_does(self) -> None:
+        continued = self._continued
+        words = {
+            "idle": "Train" if continued is None else "Continue",
+            "starting": "Starting…",
+            "training": "Training…",
+            "paused": "Resume",
+            "stopping": "Stopping…",
+        }
+        self.train_button.setText(words[self._state])
+        tip = "Train on everything labelled so far"
+        if continued is not None:
+            tip = f"Go on with the run of {continued.started:%H:%M} ({continued.model}) on all labels"
+        self.train_button.setToolTip(tip)
+        self.anew_button.setVisible(continued is not None)
+        self.anew_button.setEnabled(self._state == "idle")
 
     def _on_history_clicked(self) -> None:
         self.history.popup_above(self.history_button)
@@ -263,6 +296,7 @@ class TrainingPanel(QWidget):
         buttons.setSpacing(SPACE)
         self.train_button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         buttons.addWidget(self.train_button)
+        buttons.addWidget(self.anew_button)
         buttons.addWidget(self.pause_button)
         buttons.addWidget(self.stop_button)
         buttons.addWidget(self.history_button)

@@ -31,8 +31,8 @@ class TrainConfig:
         encoder: encoder name for models that take one; None means the model's default.
         encoder_weights: "default" (what the registry names), "none", or a path to a file.
         steps: optimizer steps to do in all; None when a time budget decides.
-        seconds: training time in seconds; with a resumed run, added to what it already had. When both are
-            None the run goes on until it is stopped.
+        seconds: training time in seconds; with a resumed run, added to what it already had, and infinity
+            takes its limit away. When both are None the run goes on until it is stopped.
         seed: seeds weights, crops and augmentation.
         preset: what `core.learning.preset.resolve` fills the fields below with that are None.
         crop: side of the square training crop, pixels of the scaled image; for most networks a multiple of

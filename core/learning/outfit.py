@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -120,7 +121,8 @@ def outfit_resumed(run_dir: Path, store: LabelStore, config: TrainConfig) -> tup
     steps, seconds = checkpoint["budget"]
     if config.steps is not None or config.seconds is not None:
         steps = config.steps
-        seconds = None if config.seconds is None else checkpoint["seconds"] + config.seconds
+        endless = config.seconds is None or math.isinf(config.seconds)
+        seconds = None if endless else checkpoint["seconds"] + config.seconds
     merged = replace(merged, steps=steps, seconds=seconds)
     return outfit_of(checkpoint, run, store, merged, device), checkpoint
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from PySide6.QtCore import Qt
@@ -9,6 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from app.panels.run_history import RunHistory, RunSummary
 from app.panels.training_panel import TrainingPanel
+from core.learning.config import DEFAULT_ENCODER
 from core.learning.runs import BestScore
 
 LEFT = Qt.MouseButton.LeftButton
@@ -49,3 +51,55 @@ def test_no_run_is_continued_while_one_trains(qtbot: QtBot) -> None:
     history.set_can_resume(False)
     assert not history._resume.isEnabled()
     assert "Stop the present run" in history._hint.text()
+
+
+def _trained(panel: TrainingPanel, hour: int = 12) -> RunSummary:
+    """A run with the present choices, everything filled in that the preset decides."""
+    config = replace(panel.config(), model="unet", join_instant=True, encoder=DEFAULT_ENCODER, crop=256)
+    started = datetime(2025, 1, 3, hour)
+    return RunSummary(path="/r/last", model="U-Net", started=started, steps=30, continues=config)
+
+
+def test_train_goes_on_with_the_last_run_and_a_new_one_is_a_click_away(
+    qtbot: QtBot, panel: TrainingPanel
+) -> None:
+    assert panel.train_button.text() == "Train"
+    assert panel.anew_button.isHidden()
+    panel.set_runs([*RUNS, _trained(panel)])
+    assert panel.train_button.text() == "Continue"
+    assert "run of 12:00 (U-Net)" in panel.train_button.toolTip()
+    with qtbot.waitSignal(panel.run_resume_requested) as asked, qtbot.assertNotEmitted(panel.train_requested):
+        qtbot.mouseClick(panel.train_button, LEFT)
+    assert asked.args == ["/r/last"]
+    with qtbot.waitSignal(panel.train_requested), qtbot.assertNotEmitted(panel.run_resume_requested):
+        qtbot.mouseClick(panel.anew_button, LEFT)
+
+
+def test_other_choices_begin_a_new_run(panel: TrainingPanel) -> None:
+    panel.set_runs([_trained(panel)])
+    chosen = panel.setup.preset.currentIndex()
+    panel.setup.preset.setCurrentIndex(panel.setup.preset.findData("best"))
+    assert panel.train_button.text() == "Train"
+    assert panel.anew_button.isHidden()
+    panel.setup.preset.setCurrentIndex(chosen)
+    assert panel.train_button.text() == "Continue"
+    panel.setup.budget.setCurrentIndex(0)  # for how long is no other choice
+    assert panel.train_button.text() == "Continue"
+
+
+def test_only_the_last_run_goes_on_and_only_if_it_can(panel: TrainingPanel) -> None:
+    last = _trained(panel)
+    panel.set_runs([replace(last, continues=None), replace(last, started=datetime(2025, 1, 2))])
+    assert panel.train_button.text() == "Train"
+    panel.set_runs([])
+    assert panel.train_button.text() == "Train"
+
+
+def test_while_a_run_goes_on_no_other_begins(panel: TrainingPanel) -> None:
+    panel.set_runs([_trained(panel)])
+    panel.set_training_state("paused")
+    assert panel.train_button.text() == "Resume"
+    assert not panel.anew_button.isEnabled()
+    panel.set_training_state("idle")
+    assert panel.train_button.text() == "Continue"
+    assert panel.anew_button.isEnabled()

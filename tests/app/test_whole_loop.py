@@ -148,7 +148,15 @@ def test_from_the_first_click_to_the_exported_network(person: Person, discs: Pat
     # Stop; everything can be exported.
     person.key(Qt.Key.Key_Period, CTRL)
     person.wait(lambda: bool(person.got(Finished)))
-    assert panel.train_button.text() == "Train"
+    person.wait(lambda: panel.train_button.text() == "Continue")
+
+    # The same button goes on with what it has learned.
+    person.push(panel.train_button)
+    person.wait(lambda: len(person.got(TrainingStarted)) == 2)
+    assert person.got(TrainingStarted)[1].resumed_step == person.got(Finished)[0].steps
+    assert person.got(TrainingStarted)[1].run == person.got(Finished)[0].run
+    person.key(Qt.Key.Key_Period, CTRL)
+    person.wait(lambda: len(person.got(Finished)) == 2)
     assert "saved" in panel.footer.notice_text
     out = tmp_path / "out"
     export_everything(person, out)

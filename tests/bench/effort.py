@@ -86,7 +86,7 @@ class Sitting:
         config = TrainConfig(device=options.device, seed=options.seed, seconds=options.run_seconds)
         speed = Speed(steps_per_s=options.steps_per_second, head_steps_per_s=options.head_steps_per_second)
         self.engine = EngineBeside(
-            root, mode, config, None if options.real_time else speed, go_on=options.continue_runs
+            root, mode, config, None if options.real_time else speed, go_on=not options.new_runs
         )
         self._end_s = 60.0 * options.minutes
         self._moments = moments_s(options.minutes)
@@ -317,7 +317,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--real-time", action="store_true", help="no lock-step: for a GPU")
     parser.add_argument("--run-seconds", type=float, default=300.0, help="budget of a run")
     parser.add_argument(
-        "--continue-runs", action="store_true", help="when a run is over, continue it: no new one"
+        "--new-runs", action="store_true", help="when a run is over, begin a new one: do not continue it"
     )
     parser.add_argument("--per-image", type=int, default=10, help="corrections before the next image")
     parser.add_argument("--pool", type=int, default=60, help="images to label, at most")

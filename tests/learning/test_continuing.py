@@ -1,0 +1,76 @@
+"""When pressing Train again goes on with the last run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from core.annotation.model import ClassList
+from core.learning.config import TrainConfig
+from core.learning.continuing import asks_for_the_same, can_continue
+
+RUN = TrainConfig(
+    model="unet", join_instant=True, encoder="tf_efficientnet_lite0", crop=256, lr=1e-3, seconds=60.0
+)
+CHOSEN = TrainConfig(model="auto", seconds=300.0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"seconds": None},
+        {"device": "cuda", "threads": 4, "patience": 3},
+        {"encoder": "tf_efficientnet_lite0"},
+        {"crop": 256},
+    ],
+)
+def test_another_length_and_place_is_the_same_run(change) -> None:
+    assert asks_for_the_same(replace(CHOSEN, **change), RUN)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "unet"},  # without the instant learner
+        {"model": "fcn8s"},
+        {"encoder": "resnet18"},
+        {"encoder_weights": "none"},
+        {"preset": "best"},
+        {"crop": 128},
+        {"seed": 1},
+        {"folds": 3},
+        {"model_options": (("width", 16),)},
+    ],
+)
+def test_whoever_chooses_something_else_gets_a_new_run(change) -> None:
+    assert not asks_for_the_same(replace(CHOSEN, **change), RUN)
+
+
+def test_a_run_goes_on_while_the_classes_are_what_it_learned(world, start, run) -> None:
+    world.put_done(1, 2)
+    state = start(steps=2)
+    folder, classes = state.run, world.store.classes
+    assert not can_continue(folder, state.config, classes)  # nothing is saved yet
+    run(state)
+    assert can_continue(folder, folder.config, classes)
+    renamed = ClassList((replace(classes.by_index(3), name="coin"), *list(classes)[1:]), classes.background)
+    assert can_continue(folder, folder.config, renamed)
+    fewer = ClassList(tuple(c for c in classes if c.index != 7), classes.background)
+    assert not can_continue(folder, folder.config, fewer)
+    assert not can_continue(folder, replace(folder.config, folds=3), classes)
+    folder.best_weights.write_bytes(b"damaged")
+    assert not can_continue(folder, folder.config, classes)
+
+
+def test_a_run_whose_time_is_up_can_go_on_without_a_limit(world, start, resume, run) -> None:
+    world.put_done(1, 2)
+    ended = start(steps=2)
+    run(ended)
+    same = resume(steps=None, seconds=None)
+    assert same.over()  # its own limit still holds
+    endless = resume(steps=None, seconds=math.inf)
+    assert endless.budget.endless
+    assert not endless.over()
