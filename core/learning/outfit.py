@@ -99,7 +99,7 @@ def outfit_restarted(
         threads=saved.threads if config.threads is None else config.threads,
     )
     if config.steps is not None or config.seconds is not None:
-        again = replace(again, steps=config.steps, seconds=config.seconds)
+        again = replace(again, steps=config.steps, seconds=_limit(config.seconds))
     return outfit_new(again, store, run_dir, notify)
 
 
@@ -120,9 +120,8 @@ def outfit_resumed(run_dir: Path, store: LabelStore, config: TrainConfig) -> tup
     )
     steps, seconds = checkpoint["budget"]
     if config.steps is not None or config.seconds is not None:
-        steps = config.steps
-        endless = config.seconds is None or math.isinf(config.seconds)
-        seconds = None if endless else checkpoint["seconds"] + config.seconds
+        steps, given = config.steps, _limit(config.seconds)
+        seconds = None if given is None else checkpoint["seconds"] + given
     merged = replace(merged, steps=steps, seconds=seconds)
     return outfit_of(checkpoint, run, store, merged, device), checkpoint
 
@@ -158,6 +157,11 @@ def _resumed_device(asked: TrainConfig, saved: TrainConfig) -> torch.device:
     if asked.device != "auto":
         return choose_device(asked.device)
     return choose_device("cpu" if saved.device == "cpu" else "auto")
+
+
+def _limit(seconds: float | None) -> float | None:
+    """Infinity takes the limit of a run away."""
+    return None if seconds is None or math.isinf(seconds) else seconds
 
 
 def _prepare_torch(config: TrainConfig, device: torch.device) -> None:

@@ -74,3 +74,13 @@ def test_a_run_whose_time_is_up_can_go_on_without_a_limit(world, start, resume, 
     endless = resume(steps=None, seconds=math.inf)
     assert endless.budget.endless
     assert not endless.over()
+
+
+def test_so_can_one_that_was_cut_short_before_it_was_saved(world, start, resume) -> None:
+    world.put_done(1, 2)
+    cut = start(steps=2)
+    assert not cut.run.last_checkpoint.exists()
+    again = resume(steps=None, seconds=math.inf)
+    assert again.resumed_step == 0
+    assert again.budget.endless
+    assert again.run.config.seconds is None
