@@ -203,6 +203,7 @@ ACTIONS: Final[tuple[ActionSpec, ...]] = (
     A("shape.snap", "S&nap to neighbours", ("N",), "Points snap to vertices and edges; Alt suspends it", "",
       5, checkable=True),
     A("train.start", "&Train", ("Ctrl+T",), "Let the network learn from what is labelled", "play"),
+    A("train.anew", "&Begin a new run", (), "Forget what the last run learned and begin again", "refresh"),
     A("train.pause", "&Pause or go on", ("Ctrl+Shift+T",), "Hold training; predictions go on", "pause"),
     A("train.stop", "&Stop", ("Ctrl+.",), "End training; everything is saved", "stop"),
     A("train.resume", "&Resume what was cut short", (),

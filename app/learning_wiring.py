@@ -63,6 +63,7 @@ class LearningWiring(Wiring):
         self._drawn = DrawnImages(self._session, self)
         self._drawn.changed.connect(self._on_drawn_changed)
         self._shown: Prediction | None = None
+        self._classes_read: frozenset[int] = frozenset()
         self._cursor: tuple[int, int] | None = None
         self._view = ViewFeed(canvas, self._session, self)
         self._view.rested.connect(self._controller.follow_view)
@@ -94,7 +95,9 @@ class LearningWiring(Wiring):
         controller.event_received.connect(self._on_event)
         controller.training_state_changed.connect(self._on_training_state)
         controller.engine_state_changed.connect(self._on_engine_state)
-        actions["train.start"].triggered.connect(self._on_start)
+        panel.start_changed.connect(self._on_start_changed)
+        actions["train.start"].triggered.connect(panel.train)
+        actions["train.anew"].triggered.connect(panel.train_anew)
         actions["train.pause"].triggered.connect(self._on_pause)
         actions["train.stop"].triggered.connect(self._on_stop)
         actions["train.live"].setChecked(self._settings.learn_live)
@@ -121,12 +124,6 @@ class LearningWiring(Wiring):
         task = self._runner.run(read_past, Path(run), step, doing="reading what the run had come to")
         task.done.connect(partial(self._panel.set_past, run))
 
-    def _on_start(self) -> None:
-        if self._controller.training_state == "paused":
-            self._controller.resume()
-        else:
-            self._panel.train()
-
     def _on_pause(self) -> None:
         if self._controller.training_state == "paused":
             self._controller.resume()
@@ -146,11 +143,18 @@ class LearningWiring(Wiring):
         self._panel.set_training_state(state)  # type: ignore[arg-type]  # one of the five words
         opened = self._session.project is not None
         self._actions["train.start"].setEnabled(opened and state in ("idle", "paused"))
-        self._actions["train.start"].setText("&Go on" if state == "paused" else "&Train")
         self._actions["train.pause"].setEnabled(state in ("training", "paused"))
         self._actions["train.stop"].setEnabled(state in ("starting", "training", "paused"))
+        self._on_start_changed()
         if state == "idle":
             self._status.set_training(None)
+
+    def _on_start_changed(self) -> None:
+        state, continues = self._controller.training_state, self._panel.goes_on_with is not None
+        words = "Co&ntinue the last run" if continues else "&Train"
+        self._actions["train.start"].setText("&Go on" if state == "paused" else words)
+        opened = self._session.project is not None
+        self._actions["train.anew"].setEnabled(opened and state == "idle" and continues)
 
     def _on_event(self, event: Event) -> None:
         self._panel.on_event(event)
@@ -192,8 +196,10 @@ class LearningWiring(Wiring):
     def _read_runs(self) -> None:
         project = self._session.project
         if project is None:
+            self._classes_read = frozenset()
             self._panel.set_runs([])
             return
+        self._classes_read = frozenset(project.classes.indices)
         task = self._runner.run(
             read_history, project.layout, project.classes, doing="reading the earlier runs"
         )
@@ -325,7 +331,8 @@ class LearningWiring(Wiring):
 
     def _on_classes_changed(self) -> None:
         self._panel.set_classes(self._session.classes)
-        self._read_runs()  # not every run can go on with other classes
+        if self._classes_read != set(self._session.classes.indices):
+            self._read_runs()  # not every run can go on, or predict, with other classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +340,7 @@ class History:
     """A project's earlier runs.
 
     Attributes:
-        summaries: newest first.
+        summaries: newest first; the first says whether it can go on.
         shown: what people call the one that the engine predicts with before there is a new one; "" for none.
     """
 
@@ -348,14 +355,15 @@ def read_history(layout: ProjectLayout, classes: ClassList) -> History:
         usable = best is not None and not gone_classes(read_header(best.best_weights), classes)
     except MaskloopError:
         usable = False
-    return History(read_runs(layout, classes), best.spoken_name() if best is not None and usable else "")
+    runs = read_runs(layout)
+    if runs:
+        newest = RunFolder(Path(runs[0].path))
+        runs[0] = replace(runs[0], continues=newest.config if can_continue(newest, classes) else None)
+    return History(runs, best.spoken_name() if best is not None and usable else "")
 
 
-def read_runs(layout: ProjectLayout, classes: ClassList | None = None) -> list[RunSummary]:
-    """Worker: the project's runs, newest first; one that cannot be read is left out.
-
-    With the project's `classes` also which of them can go on.
-    """
+def read_runs(layout: ProjectLayout) -> list[RunSummary]:
+    """Worker: the project's runs, newest first; one that cannot be read is left out."""
     summaries: list[RunSummary] = []
     for path in reversed(layout.runs_by_time()):
         run = RunFolder(path)
@@ -376,7 +384,6 @@ def read_runs(layout: ProjectLayout, classes: ClassList | None = None) -> list[R
                 steps=steps,
                 best=best,
                 has_weights=run.best_weights.is_file(),
-                continues=config if classes is not None and can_continue(run, config, classes) else None,
             )
         )
     return summaries

@@ -11,7 +11,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 
+from tests.patience import make_qtbot_patient
+
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+make_qtbot_patient()
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,7 @@ class TrainingPanel(QWidget):
     Signals:
         train_requested(TrainConfig), pause_requested, resume_requested, stop_requested,
         run_resume_requested(str): folder of an earlier run to continue.
+        start_changed: what Train does is another now; see `goes_on_with`.
         past_needed(str, int): a run of another sitting goes on, its folder and step; see `set_past`.
     """
 
@@ -63,6 +64,7 @@ class TrainingPanel(QWidget):
     resume_requested = Signal()
     stop_requested = Signal()
     run_resume_requested = Signal(str)
+    start_changed = Signal()
     past_needed = Signal(str, int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -97,7 +99,7 @@ class TrainingPanel(QWidget):
         self._lay_out()
 
         self.train_button.clicked.connect(self.train)
-        self.anew_button.clicked.connect(self._train_anew)
+        self.anew_button.clicked.connect(self.train_anew)
         self.setup.config_changed.connect(self._say_what_train_does)
         self.pause_button.clicked.connect(self.pause_requested)
         self.stop_button.clicked.connect(self.stop_requested)
@@ -245,19 +247,20 @@ class TrainingPanel(QWidget):
 
     def train(self) -> None:
         """What the button does: go on with the newest run, if that is what is chosen, else begin one."""
-        continued = self._continued
+        continued = self.goes_on_with
         if self._state == "paused":
             self.resume_requested.emit()
         elif continued is not None:
             self.run_resume_requested.emit(continued.path)
         else:
-            self._train_anew()
+            self.train_anew()
 
-    def _train_anew(self) -> None:
+    def train_anew(self) -> None:
+        """Begin a run that knows nothing of the last one."""
         self.train_requested.emit(self.setup.config())
 
     @property
-    def _continued(self) -> RunSummary | None:
+    def goes_on_with(self) -> RunSummary | None:
         """The run that Train goes on with; None: a new one begins."""
         newest = self._newest
         if newest is None or newest.continues is None:
@@ -265,7 +268,7 @@ class TrainingPanel(QWidget):
         return newest if asks_for_the_same(self.setup.config(), newest.continues) else None
 
     def _say_what_train_does(self) -> None:
-        continued = self._continued
+        continued = self.goes_on_with
         words = {
             "idle": "Train" if continued is None else "Continue",
             "starting": "Starting…",
@@ -280,6 +283,7 @@ class TrainingPanel(QWidget):
         self.train_button.setToolTip(tip)
         self.anew_button.setVisible(continued is not None)
         self.anew_button.setEnabled(self._state == "idle")
+        self.start_changed.emit()
 
     def _on_history_clicked(self) -> None:
         self.history.popup_above(self.history_button)

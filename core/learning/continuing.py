@@ -22,11 +22,13 @@ _BY_NAME: Final = frozenset({"model", "join_instant"})
 """What "auto" stands for is filled in when a run begins."""
 
 
-def can_continue(run: RunFolder, config: TrainConfig, classes: ClassList) -> bool:
-    """Whether the run `run`, of this configuration, can go on with these classes."""
-    if config.folds or not (run.last_checkpoint.is_file() and run.best_weights.is_file()):
+def can_continue(run: RunFolder, classes: ClassList) -> bool:
+    """Whether a run can go on in a project with these classes."""
+    if not (run.last_checkpoint.is_file() and run.best_weights.is_file()):
         return False
     try:
+        if run.config.folds:
+            return False
         learned = read_header(run.best_weights).classes
     except MaskloopError:
         return False

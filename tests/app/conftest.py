@@ -23,6 +23,7 @@ from app.settings import Settings
 from app.theme import apply_theme
 from app.workers.trainer_thread import TrainerThread
 from core.learning.commands import Command
+from tests.patience import PATIENCE_S
 
 QT_NOISE = (
     r"This plugin does not support",  # the offscreen platform, of every window it shows
@@ -57,7 +58,7 @@ def nothing_left_running(collect_in_this_thread_only: None) -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     gc.collect(1)
-    deadline = time.monotonic() + 3.0
+    deadline = time.monotonic() + PATIENCE_S
     while (left := _left_running(before)) and time.monotonic() < deadline:
         gc.collect()
         threading.Event().wait(0.05)

@@ -14,6 +14,7 @@ import pytest
 from core.errors import ProjectLockedError
 from core.files import LockNote
 from core.project.project import Project
+from tests.patience import PATIENCE_S
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
@@ -26,12 +27,12 @@ def test_a_terminated_program_saves_leaves_with_0_and_frees_the_project(image_fo
     )
     try:
         held = False
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while not held and time.monotonic() < deadline and program.poll() is None:
             held = is_held_by(program.pid, folder)  # trying the lock here could take it from the program
         assert held
         program.send_signal(signal.SIGTERM)
-        assert program.wait(30) == 0
+        assert program.wait(PATIENCE_S) == 0
     finally:
         if program.poll() is None:
             program.kill()

@@ -18,6 +18,7 @@ from core.annotation.history import History
 from core.annotation.model import Annotation, AnnotationState, Shape, ShapeType
 from core.errors import ForeignChangeError, StorageError
 from core.project.project import ImageEntry
+from tests.patience import PATIENCE_S
 
 
 class RecordingProject:
@@ -34,7 +35,7 @@ class RecordingProject:
     def save(
         self, entry: ImageEntry, annotation: Annotation, digest: str | None, announce: object = None
     ) -> str:
-        self.gate.wait(5)
+        self.gate.wait(PATIENCE_S)
         self.expected.append(digest)
         if self.error is not None:
             raise self.error

@@ -14,6 +14,7 @@ import pytest
 from core.annotation.labelme_json import dumps, loads
 from core.annotation.model import Annotation, AnnotationState, Shape, ShapeType
 from core.project.project import Project
+from tests.patience import PATIENCE_S
 
 EDITING_FOR_EVER = """
 import sys, time
@@ -64,7 +65,7 @@ def kill_while_editing(folder: Path, *, every_ms: int, after_s: float) -> tuple[
     killed_at = time.monotonic()
     child.kill()
     lines += child.stdout.read().splitlines()
-    child.wait(10)
+    child.wait(PATIENCE_S)
     child.stdout.close()
     edits = [(int(number), float(at)) for number, at in (line.split() for line in lines if line.strip())]
     return max((n for n, at in edits if at < killed_at - PROMISE_S), default=0), edits[-1][0]

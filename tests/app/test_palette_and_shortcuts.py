@@ -144,7 +144,7 @@ def shortcuts(shown: Callable[..., QWidget], window: QMainWindow) -> ShortcutsDi
 def press(qtbot: QtBot, dialog: ShortcutsDialog, name: str, key: Qt.Key, control: bool = True) -> None:
     edit = dialog.editor(name)
     modifier = Qt.KeyboardModifier.ControlModifier if control else Qt.KeyboardModifier.NoModifier
-    with qtbot.waitSignal(edit.editingFinished, timeout=3000):
+    with qtbot.waitSignal(edit.editingFinished):
         qtbot.keyClick(edit, key, modifier)
 
 

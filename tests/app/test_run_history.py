@@ -8,6 +8,8 @@ from datetime import datetime
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from app import learning_wiring
+from app.learning_wiring import History
 from app.panels.run_history import RunHistory, RunSummary
 from app.panels.training_panel import TrainingPanel
 from core.learning.config import DEFAULT_ENCODER
@@ -103,3 +105,37 @@ def test_while_a_run_goes_on_no_other_begins(panel: TrainingPanel) -> None:
     panel.set_training_state("idle")
     assert panel.train_button.text() == "Continue"
     assert panel.anew_button.isEnabled()
+
+
+def test_the_menu_says_what_the_button_does_and_offers_a_new_run(opened, qtbot: QtBot) -> None:
+    start, anew = (opened.window.actions_[name] for name in ("train.start", "train.anew"))
+    panel = opened.window.findChild(TrainingPanel)
+    assert (start.text(), anew.isEnabled()) == ("&Train", False)
+    panel.set_runs([_trained(panel)])
+    assert (start.text(), anew.isEnabled()) == ("Co&ntinue the last run", True)
+    with qtbot.waitSignal(panel.train_requested), qtbot.assertNotEmitted(panel.run_resume_requested):
+        anew.trigger()
+    assert not anew.isEnabled()  # it has begun
+
+
+def test_runs_are_read_once_more_only_for_other_classes(bench, image_folder, qtbot, monkeypatch) -> None:
+    reads = []
+
+    def read(_layout, classes) -> History:
+        reads.append(classes.names)
+        return History([], "")
+
+    monkeypatch.setattr(learning_wiring, "read_history", read)
+    bench.open(image_folder(2))
+    qtbot.waitUntil(lambda: not bench.session.busy)
+    assert len(reads) == 1
+    bench.add_class("nerve")
+    qtbot.waitUntil(lambda: len(reads) == 2)
+    nerve = bench.session.classes.by_name("nerve")
+    bench.session.class_editor.recolor(nerve.index, "#123456")
+    qtbot.waitUntil(lambda: bench.session.classes.by_name("nerve").color == "#123456")
+    bench.session.class_editor.rename(nerve.index, "vein")
+    qtbot.waitUntil(lambda: "vein" in bench.session.classes.names)
+    bench.add_class("nerve")
+    qtbot.waitUntil(lambda: len(reads) == 3)
+    assert reads[-1] == ("background", "vein", "nerve")

@@ -10,6 +10,7 @@ import pytest
 
 from app.workers.tasks import TaskRunner
 from core.errors import ImageFileError
+from tests.patience import PATIENCE_MS, PATIENCE_S
 
 
 @pytest.fixture
@@ -50,12 +51,12 @@ def test_unforeseen_errors_say_what_was_being_done_and_go_to_the_log(runner, qtb
 
 def test_a_cancelled_task_says_nothing_and_does_not_start(runner, qtbot):
     gate, ran, told = threading.Event(), [], []
-    runner.run(gate.wait, 5)
+    runner.run(gate.wait, PATIENCE_S)
     second = runner.run(lambda: ran.append(1))
     second.done.connect(told.append)
     second.cancel()
     gate.set()
-    assert runner.wait(5000)
+    assert runner.wait(PATIENCE_MS)
     assert not ran
     assert not told
 
@@ -71,25 +72,25 @@ def test_a_long_task_reports_and_stops_when_nobody_wants_it(runner, qtbot):
                 task.cancel()
 
     task = runner.run(count, reports=True)
-    assert runner.wait(5000)
+    assert runner.wait(PATIENCE_MS)
     assert reached == [0, 1, 2, 3, 4]
 
 
 def test_one_thread_is_a_queue_and_priority_jumps_it(runner, qtbot):
     gate, order = threading.Event(), []
-    runner.run(gate.wait, 5)
+    runner.run(gate.wait, PATIENCE_S)
     for name in "abc":
         runner.run(order.append, name)
     runner.run(order.append, "urgent", priority=5)
     gate.set()
-    assert runner.wait(5000)
+    assert runner.wait(PATIENCE_MS)
     assert order == ["urgent", "a", "b", "c"]
 
 
 def test_waiting_delivers_the_results_before_it_returns(runner, qtbot):
     seen = []
     runner.run(lambda: 7).done.connect(seen.append)
-    assert runner.wait(5000)
+    assert runner.wait(PATIENCE_MS)
     assert seen == [7]
     assert not runner.busy
 
@@ -100,11 +101,11 @@ def test_closing_drops_what_waits(qapp, qtbot):
 
     def block():
         started.set()
-        gate.wait(5)
+        gate.wait(PATIENCE_S)
 
     runner.run(block)
     runner.run(ran.append, 1)
-    assert started.wait(5)
+    assert started.wait(PATIENCE_S)
     gate.set()
     assert runner.close()
     late = runner.run(ran.append, 2)
@@ -118,5 +119,5 @@ def test_a_job_given_to_an_idle_runner_is_not_overtaken_by_the_next(runner, qtbo
     for start in range(0, 100, 2):
         runner.run(order.append, start, priority=10)
         runner.run(order.append, start + 1, priority=10)
-        assert runner.wait(5000)  # idle again: the next job wakes the thread
+        assert runner.wait(PATIENCE_MS)  # idle again: the next job wakes the thread
     assert order == list(range(100))

@@ -32,6 +32,7 @@ from core.learning.commands import (
 from core.learning.config import TrainConfig
 from core.learning.events import EngineReady, Event, Notice
 from core.learning.packed_mask import PackedMask
+from tests.patience import PATIENCE_S
 
 PIDS = itertools.count(1000)
 OPEN = OpenProject(root="/p")
@@ -74,7 +75,7 @@ class FakeEngine:
     def stop(self, timeout_s: float, on_event: Callable[[Event], None]) -> None:
         self.stopped_with = timeout_s
         if self._deaf:
-            self.killed.wait(20)
+            self.killed.wait(PATIENCE_S)
         else:
             on_event(Notice(text="last words"))
 

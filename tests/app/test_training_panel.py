@@ -199,7 +199,7 @@ def test_the_overlay_gets_older_while_a_run_makes_newer_ones(qtbot: QtBot, panel
     panel.set_training_state("training")
     assert panel.footer.overlay_text == "overlay: U-Net, step 840, now"
     panel.footer._overlay_at -= 12
-    qtbot.waitUntil(lambda: panel.footer.overlay_text.endswith(" s old"), timeout=3000)
+    qtbot.waitUntil(lambda: panel.footer.overlay_text.endswith(" s old"))
     panel.set_training_state("idle")
     assert panel.footer.overlay_text == "overlay: U-Net, step 840"
     panel.clear_overlay()

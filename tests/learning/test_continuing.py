@@ -53,16 +53,19 @@ def test_a_run_goes_on_while_the_classes_are_what_it_learned(world, start, run) 
     world.put_done(1, 2)
     state = start(steps=2)
     folder, classes = state.run, world.store.classes
-    assert not can_continue(folder, state.config, classes)  # nothing is saved yet
+    assert not can_continue(folder, classes)  # nothing is saved yet
     run(state)
-    assert can_continue(folder, folder.config, classes)
+    assert can_continue(folder, classes)
     renamed = ClassList((replace(classes.by_index(3), name="coin"), *list(classes)[1:]), classes.background)
-    assert can_continue(folder, folder.config, renamed)
+    assert can_continue(folder, renamed)
     fewer = ClassList(tuple(c for c in classes if c.index != 7), classes.background)
-    assert not can_continue(folder, folder.config, fewer)
-    assert not can_continue(folder, replace(folder.config, folds=3), classes)
+    assert not can_continue(folder, fewer)
+    kept = folder.best_weights.read_bytes()
     folder.best_weights.write_bytes(b"damaged")
-    assert not can_continue(folder, folder.config, classes)
+    assert not can_continue(folder, classes)
+    folder.best_weights.write_bytes(kept)
+    folder.write_config(replace(folder.config, folds=3))
+    assert not can_continue(folder, classes)
 
 
 def test_a_run_whose_time_is_up_can_go_on_without_a_limit(world, start, resume, run) -> None:

@@ -11,6 +11,7 @@ from core.learning.commands import ImageRemoved, LabelsChanged, Pause, Predict, 
 from core.learning.config import TrainConfig
 from core.learning.inbox import Inbox
 from core.learning.packed_mask import PackedMask
+from tests.patience import PATIENCE_S
 
 
 def labels(key: str, revision: int) -> LabelsChanged:
@@ -72,7 +73,7 @@ def test_the_pipe_is_emptied_while_the_engine_is_busy_and_its_end_is_noticed() -
     ours.send(LabelsChanged(key="a", image_path="a", revision=1, state=AnnotationState.DONE, mask=mask))
     ours.send(Stop())
     ours.close()
-    assert gone.wait(10)
+    assert gone.wait(PATIENCE_S)
     assert [type(command) for command in inbox.waiting()] == [LabelsChanged, Stop]
     assert inbox.closed
     inbox.wait()

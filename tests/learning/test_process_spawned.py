@@ -32,6 +32,7 @@ from core.learning.events import (
 )
 from core.learning.packed_mask import PackedMask
 from core.learning.process import EngineProcess
+from tests.patience import PATIENCE_S
 from tests.tiny import TINY, squares_project
 
 E = TypeVar("E")
@@ -202,14 +203,14 @@ def test_no_orphan_stays_when_the_window_dies_while_training(project_root: Path,
         child = int(parent.stdout.readline())
         assert running(child)
         parent.kill()
-        parent.wait(10)
-        deadline = time.monotonic() + 30
+        parent.wait(PATIENCE_S)
+        deadline = time.monotonic() + PATIENCE_S
         while running(child) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not running(child)
     finally:
         parent.kill()
-        parent.wait(10)
+        parent.wait(PATIENCE_S)
         parent.stdout.close()
     checkpoints = sorted((project_root / "runs").glob("*/last.ckpt"), key=lambda path: path.stat().st_mtime)
     assert checkpoints  # and what it had learned is there

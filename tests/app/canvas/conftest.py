@@ -19,6 +19,7 @@ from core.annotation.document import AnnotationDocument
 from core.annotation.history import History
 from core.annotation.model import Annotation, ClassList, LabelClass, Shape, ShapeType, frozen_points
 from core.annotation.rasterize import shape_mask
+from tests.patience import PATIENCE_MS
 
 NO_KEY = Qt.KeyboardModifier.NoModifier
 LEFT = Qt.MouseButton.LeftButton
@@ -77,7 +78,7 @@ class Desk:
     def settle(self) -> None:
         """Wait until no worker computes for a tool any more."""
         while self.view.context.runner.busy:
-            assert self.view.context.runner.wait(10_000)
+            assert self.view.context.runner.wait(PATIENCE_MS)
 
     def points(self, place: int = -1) -> list[list[float]]:
         """Points of a shape, rounded: a view is accurate to its pixels."""

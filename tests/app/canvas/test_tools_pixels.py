@@ -16,6 +16,7 @@ from app.qt_pixels import paintable
 from app.workers.tasks import TaskRunner
 from core.errors import ImageFileError
 from core.images.pyramid import PyramidShape, open_pyramid
+from tests.patience import PATIENCE_MS, PATIENCE_S
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_only_the_newest_request_waits(runner):
 
     def work(number: int) -> int:
         called.append(number)
-        gate.wait(5)
+        gate.wait(PATIENCE_S)
         return number
 
     owner = QObject()
@@ -84,7 +85,7 @@ def test_only_the_newest_request_waits(runner):
     assert latest.busy
     gate.set()
     while runner.busy:
-        runner.wait(5000)
+        runner.wait(PATIENCE_MS)
     assert called == [0, 4]
     assert results == [0, 4]
     assert not latest.busy
@@ -100,7 +101,7 @@ def test_what_is_dropped_is_not_delivered(runner):
     latest.run(str, 7, doing="testing", then=results.append)
     gate.set()
     while runner.busy:
-        runner.wait(5000)
+        runner.wait(PATIENCE_MS)
     assert results == ["7"]
 
 
@@ -113,7 +114,7 @@ def test_a_failure_is_told_in_a_sentence(runner):
     latest.failed.connect(said.append)
     latest.run(fail, doing="testing", then=print)
     while runner.busy:
-        runner.wait(5000)
+        runner.wait(PATIENCE_MS)
     assert said == ["a.png: is broken"]
     assert not latest.busy
 

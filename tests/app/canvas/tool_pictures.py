@@ -32,6 +32,7 @@ from core.images.reader import read_image
 from core.project.project import Project
 from core.project.sample import sample_folder
 from tests.app.canvas.conftest import LEFT, Desk
+from tests.patience import PATIENCE_MS
 
 VIEW_WH: Final = (372, 264)
 COLUMNS: Final = 4
@@ -76,7 +77,7 @@ def arc(center: XY, radii: XY, start: float, stop: float, steps: int = 14) -> li
 def settle(desk: Desk) -> None:
     QApplication.processEvents()
     while desk.view.context.runner.busy:
-        desk.view.context.runner.wait(10_000)
+        desk.view.context.runner.wait(PATIENCE_MS)
         QApplication.processEvents()
 
 

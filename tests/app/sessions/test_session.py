@@ -96,7 +96,7 @@ def test_an_empty_folder_opens_and_images_put_into_it_appear(session, qtbot, tmp
     assert session.keys() == ()
     qtbot.waitUntil(lambda: not session._opened.worker.busy)
     shutil.copy(image_folder(1) / "scan000.png", empty / "new.png")
-    qtbot.waitUntil(lambda: session.current is not None, timeout=5000)
+    qtbot.waitUntil(lambda: session.current is not None)
     assert session.current.entry.key == "new.png"
 
 
@@ -105,7 +105,7 @@ def test_an_empty_folder_opens_and_images_put_into_it_appear(session, qtbot, tmp
 
 def test_a_drawn_polygon_is_on_disk_with_its_mask_soon_after(opened, qtbot):
     add_class(opened, qtbot, "nerve")
-    with qtbot.waitSignal(opened.labels_written, timeout=1000) as written:
+    with qtbot.waitSignal(opened.labels_written) as written:
         draw(opened)
     saved = json_of(opened)
     assert [shape["label"] for shape in saved["shapes"]] == ["nerve"]
@@ -154,7 +154,7 @@ def test_an_invalid_edit_is_refused_with_a_sentence_and_changes_nothing(opened):
 
 def test_marking_an_image_done_makes_the_rest_background(opened, qtbot):
     draw(opened)
-    with qtbot.waitSignal(opened.labels_written, timeout=2000, check_params_cb=lambda w: w.state == "done"):
+    with qtbot.waitSignal(opened.labels_written, check_params_cb=lambda w: w.state == "done"):
         opened.set_image_state(AnnotationState.DONE)
     assert (opened.project.read_mask(opened.current.entry)[30:, 30:] == 0).all()
     assert opened.statuses.get("scan000.png").state is AnnotationState.DONE

@@ -103,9 +103,7 @@ def test_merging_classes_updates_document_file_and_mask(opened, qtbot):
     add_class(opened, qtbot, "vessel")
     draw(opened, "vessel")
     nerve, vessel = (opened.classes.by_name(name).index for name in ("nerve", "vessel"))
-    with qtbot.waitSignal(
-        opened.labels_written, timeout=3000, check_params_cb=lambda w: (w.mask == nerve).any()
-    ):
+    with qtbot.waitSignal(opened.labels_written, check_params_cb=lambda w: (w.mask == nerve).any()):
         opened.class_editor.merge(vessel, nerve)
     assert opened.classes.names == ("background", "nerve")
     assert (opened.project.read_mask(opened.current.entry)[6:15, 6:15] == nerve).all()

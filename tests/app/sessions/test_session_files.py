@@ -34,7 +34,7 @@ def test_a_corrupt_annotation_that_is_mended_can_be_edited_at_once(opened, qtbot
     path.write_text("{ not json")
     show(opened, qtbot, "scan001.png")
     path.unlink()
-    qtbot.waitUntil(lambda: opened.current.problem is None, timeout=5000)
+    qtbot.waitUntil(lambda: opened.current.problem is None)
     assert not opened.statuses.get("scan001.png").problem
 
 
@@ -51,12 +51,12 @@ def test_a_vanished_image_keeps_its_annotation_and_comes_back(opened, qtbot, tmp
     assert opened.flush()
     entry = opened.current.entry
     shutil.move(entry.image_path, tmp_path / "away.png")
-    qtbot.waitUntil(lambda: opened.current.problem is not None, timeout=5000)
+    qtbot.waitUntil(lambda: opened.current.problem is not None)
     assert "moved or deleted" in opened.current.problem
     assert opened.keys() == ("scan001.png", "scan002.png")
     assert entry.annotation_path.is_file()
     shutil.move(tmp_path / "away.png", entry.image_path)
-    qtbot.waitUntil(lambda: opened.current.problem is None, timeout=5000)
+    qtbot.waitUntil(lambda: opened.current.problem is None)
     assert len(opened.current.document) == 1
 
 
@@ -66,7 +66,7 @@ def test_what_another_program_saves_is_read_again_while_nothing_is_unsaved_here(
     path = opened.current.entry.annotation_path
     foreign = json.loads(path.read_bytes())
     foreign["shapes"][0]["label"] = "vessel"
-    with qtbot.waitSignal(opened.message, timeout=5000) as told:
+    with qtbot.waitSignal(opened.message) as told:
         path.write_text(json.dumps(foreign))
     assert "changed by another program" in told.args[0]
     assert [shape.label for shape in opened.current.document.shapes] == ["vessel"]
