@@ -10,8 +10,8 @@ from typing import Final
 
 from pytestqt.qtbot import QtBot
 
-PATIENCE_S: Final = 60.0
-PATIENCE_MS: Final = 60_000
+PATIENCE_S: Final = 300.0
+PATIENCE_MS: Final = 300_000
 
 
 def make_qtbot_patient() -> None:

@@ -7,14 +7,16 @@ of file say which post-processing was on (`post` of the header): it is no part o
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib.resources
 import io
 import json
 import logging
 import mmap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +40,8 @@ MIN_SAME_CLASS: Final = 0.999
 """Share of pixels that onnxruntime must give torch's class."""
 MAX_LOGIT_DIFFERENCE: Final = 1e-3
 """Largest difference of a logit, as a share of the largest logit where that is above 1."""
+ROUNDING: Final = 2.0
+"""Where it is larger: how much further from exact numbers onnxruntime may be than torch itself is."""
 CHECKED_BATCH: Final = 2
 NO_POST: Final = Pipeline()
 SCRIPT: Final = "predict.py"
@@ -146,7 +150,7 @@ def export_onnx(
         ) from error
     with torch.inference_mode():
         expected = module(torch.from_numpy(example))
-    _compare(path, np.asarray(expected), np.asarray(found))
+    _compare(path, np.asarray(expected), np.asarray(found), partial(_exact, module, example))
     write_atomic(path, model)
     write_atomic(path.with_name(SCRIPT), script)
     return path
@@ -239,14 +243,40 @@ def _test_image(side: int) -> NDArray[np.float32]:
     return np.asarray(pixels.clip(0, 255), dtype=np.float32)
 
 
-def _compare(path: Path, expected: NDArray[np.float32], found: NDArray[np.float32]) -> None:
-    """Raise MaskloopError unless both are the same network."""
+def _exact(module: nn.Module, example: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Logits in double precision."""
+    with torch.inference_mode():
+        logits: Tensor = copy.deepcopy(module).double()(torch.from_numpy(example).double())
+    return logits.numpy()
+
+
+def _compare(
+    path: Path,
+    expected: NDArray[np.float32],
+    found: NDArray[np.float32],
+    exact: Callable[[], NDArray[np.float64]],
+) -> None:
+    """Raise MaskloopError unless both are the same network.
+
+    Deep networks can make the rounding of their first layers thousands of times larger, and an unpooling puts
+    a number elsewhere where two were all but equal. So a difference that is too large is held against what
+    torch's own single precision costs.
+    """
     if found.shape != expected.shape:
         raise MaskloopError(f"{path}: onnxruntime gives {found.shape} where torch gives {expected.shape}")
     same = float((expected.argmax(axis=1) == found.argmax(axis=1)).mean())
     difference = float(np.abs(expected - found).max()) / max(1.0, float(np.abs(expected).max()))
-    if not (same >= MIN_SAME_CLASS and difference <= MAX_LOGIT_DIFFERENCE):
-        raise MaskloopError(
-            f"{path}: not written, because onnxruntime computes something else than torch:"
-            f" {same:.2%} of the pixels have the same class, logits differ by {difference:.2g}"
-        )
+    if same >= MIN_SAME_CLASS and (
+        difference <= MAX_LOGIT_DIFFERENCE or _only_rounded(expected, found, exact())
+    ):
+        return
+    raise MaskloopError(
+        f"{path}: not written, because onnxruntime computes something else than torch:"
+        f" {same:.2%} of the pixels have the same class, logits differ by {difference:.2g}"
+    )
+
+
+def _only_rounded(
+    expected: NDArray[np.float32], found: NDArray[np.float32], exact: NDArray[np.float64]
+) -> bool:
+    return bool(np.abs(found - exact).max() <= ROUNDING * np.abs(expected - exact).max())

@@ -18,6 +18,7 @@ from core.errors import MaskloopError, TrainingError
 from core.learning.best_share import best_share
 from core.learning.config import FOREST_MODEL, INSTANT_MODEL
 from core.learning.counted import CountedImages
+from core.learning.deep_part import best_deep_part, kept_aside
 from core.learning.events import Checkpointed, Event, Notice, ScoredOn, StepDone
 from core.learning.fit import REPORT_S, finished, fit, save_now, timed, train_loop
 from core.learning.forest_run import forest_run
@@ -30,7 +31,7 @@ from core.learning.instant.setup import instant_learner
 from core.learning.predict import Predictor
 from core.learning.state import TrainState
 from core.learning.validation import Score
-from core.learning.weights import load_weights, save_weights
+from core.learning.weights import save_weights
 from core.models.blend import BlendNetwork
 from core.models.instant import InstantNetwork
 from core.models.network import SegmentationNetwork
@@ -203,7 +204,8 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
     if not learner.version:
         return
     try:
-        deep, header = _deep_weights(state)
+        part = best_deep_part(state.run)
+        deep, header = part.network, part.header
         share, score = yield from best_share(state, learner, Predictor(deep, header, state.device))
         if not share:
             yield Notice(text=f"kept: {model_spec(deep.architecture).title} alone, which scored best")
@@ -220,7 +222,7 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
             network = BlendNetwork(deep.cpu(), learner.network.cpu(), share, mirrored=True)
             text = f"kept: {share} % instant learner, {100 - share} % {model_spec(deep.architecture).title}"
         else:
-            save_weights(_kept_aside(state), deep, header)
+            save_weights(kept_aside(state.run), deep, header)
         save_weights(state.run.best_weights, network, _header(state, header, network, score))
         state.progress.saved(step=state.step, best=True, held_out=())
     except (MaskloopError, MemoryError) as error:
@@ -232,26 +234,6 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
     state.best.saved = True
     yield Notice(text=text)
     yield Checkpointed(run=str(state.run.path), step=state.step, best=True)
-
-
-def _deep_weights(state: TrainState) -> tuple[SegmentationNetwork, WeightsHeader]:
-    """The deep network that scored best; also where an earlier end of this run has joined it already."""
-    network, header = load_weights(state.run.best_weights)
-    if isinstance(network, InstantNetwork):
-        network, header = load_weights(_kept_aside(state))
-    if isinstance(network, BlendNetwork):
-        network = network.deep
-    return network, replace(
-        header,
-        architecture=network.architecture,
-        encoder=network.encoder_name,
-        options=network.options,
-    )
-
-
-def _kept_aside(state: TrainState) -> Path:
-    """Where the deep network's best weights are while the instant learner alone is the better one."""
-    return state.run.path / "deep.safetensors"
 
 
 def _fitted_aside(state: TrainState, learner: InstantLearner, seconds: float) -> Iterator[Event]:

@@ -2,9 +2,10 @@
 
 A score is one on labels as they were. When somebody corrects a held-out image, weights of now and the best of
 before would be compared on different truths, and the higher number might be the older truth's. So the best
-weights are asked again, on the labels as they are now. Not so on training images, nor on images in progress,
-whose new labels are corrections of what newer weights got wrong and flatter older ones: there the newest
-weights, which have seen the newest labels, take the place of the best.
+weights are asked again, on the labels as they are now; of a run of both learners that goes on, the deep
+network's, for it is those that the next ones have to beat. Not so on training images, nor on images in
+progress, whose new labels are corrections of what newer weights got wrong and flatter older ones: there the
+newest weights, which have seen the newest labels, take the place of the best.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ from typing import TYPE_CHECKING
 
 from core.annotation.model import JsonValue
 from core.errors import MaskloopError, StorageError
+from core.learning.deep_part import DeepPart, best_deep_part
 from core.learning.events import Notice
-from core.learning.header import WeightsHeader
 from core.learning.predict import Predictor
 from core.learning.randomness import Randomness
-from core.learning.weights import load_weights, save_weights
-from core.models.network import SegmentationNetwork
+from core.learning.weights import save_weights
 
 if TYPE_CHECKING:
     from core.learning.state import TrainState
@@ -37,8 +37,8 @@ def judge_best_again(state: TrainState) -> None:
         return
     started_s = time.perf_counter()
     try:
-        network, header = _best_weights(state)
-        score = state.validator.score_again(Predictor(network, header, state.device))
+        part = _best_weights(state)
+        score = state.validator.score_again(Predictor(part.network, part.header, state.device))
     except (MaskloopError, MemoryError) as error:
         best.void()
         text = f"the best weights so far cannot be scored on them ({error}), so these take their place"
@@ -52,7 +52,8 @@ def judge_best_again(state: TrainState) -> None:
             lr=state.learner.lr,
             anew=True,
         )
-        _note_in_file(state, network, header)
+        if part.whole:
+            _note_in_file(state, part)
         text = f"the best weights so far (step {best.step}) have mIoU {_number(score.miou)} on them now,"
         text += f" {_number(before)} before"
     state.validator.also_took(time.perf_counter() - started_s)
@@ -61,25 +62,25 @@ def judge_best_again(state: TrainState) -> None:
     state.notify(Notice(text=text))
 
 
-def _best_weights(state: TrainState) -> tuple[SegmentationNetwork, WeightsHeader]:
+def _best_weights(state: TrainState) -> DeepPart:
     """Raises MaskloopError: they are not on disk, or are damaged."""
     if not state.best.saved:
         raise MaskloopError("they could not be saved")
     with Randomness(state.device).own():  # a network is built, from random numbers that are the run's
-        return load_weights(state.run.best_weights)
+        return best_deep_part(state.run)
 
 
-def _note_in_file(state: TrainState, network: SegmentationNetwork, header: WeightsHeader) -> None:
+def _note_in_file(state: TrainState, part: DeepPart) -> None:
     """The weights' file says what they are worth, too."""
     best = state.best
     metrics: dict[str, JsonValue] = {
-        **header.metrics,
+        **part.header.metrics,
         "miou": best.miou,
         "per_class_iou": dict(best.per_class_iou),
         "pixel_accuracy": best.pixel_accuracy,
     }
     try:
-        save_weights(state.run.best_weights, network, replace(header, metrics=metrics))
+        save_weights(state.run.best_weights, part.network, replace(part.header, metrics=metrics))
     except StorageError as error:
         state.record.log(f"the new score could not be noted in the best weights: {error}")
 

@@ -25,7 +25,6 @@ E = TypeVar("E")
 CTRL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 LEFT = Qt.MouseButton.LeftButton
-LIMIT_MS = 90_000
 SIDE = 96
 RADIUS = 18
 DISC_AT = {
@@ -123,7 +122,7 @@ class Person:
     # --- waiting ---
 
     def wait(self, condition: Callable[[], bool]) -> None:
-        self.qtbot.waitUntil(condition, timeout=LIMIT_MS)
+        self.qtbot.waitUntil(condition)
 
     def wait_for_image(self, name: str) -> None:
         session = self.session

@@ -13,6 +13,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from app.dialogs.message import MessageDialog
 from core.project.project import Project
 from tests.app.on_disk import shapes_on_disk
+from tests.patience import PATIENCE_S
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -316,11 +317,11 @@ window = MainWindow(Settings(Path({str(tmp_path / "s.ini")!r})))
 window.show()
 window.session.current_changed.connect(lambda current: current and QTimer.singleShot(0, window.close))
 window.open_path(Path({str(image_folder(1))!r}))
-QTimer.singleShot(20000, lambda: app.exit(3))
+QTimer.singleShot(200_000, lambda: app.exit(3))
 code = app.exec()
 print(code, [name for name in ("torch", "torchvision", "timm", "safetensors") if name in sys.modules])
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert done.stdout.strip() == "0 []", done.stderr

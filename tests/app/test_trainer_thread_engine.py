@@ -26,8 +26,6 @@ from tests.tiny import TINY
 
 E = TypeVar("E")
 
-LIMIT_MS = 60_000
-
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_train_see_crash_go_on_and_leave(qtbot: QtBot, image_folder: Callable[..., Path]) -> None:
@@ -48,7 +46,7 @@ def test_train_see_crash_go_on_and_leave(qtbot: QtBot, image_folder: Callable[..
 
     try:
         session.open_project(folder)
-        qtbot.waitUntil(lambda: session.current is not None and not session.busy, timeout=LIMIT_MS)
+        qtbot.waitUntil(lambda: session.current is not None and not session.busy)
         assert session.current is not None
         document = session.current.document
         assert document is not None
@@ -56,15 +54,15 @@ def test_train_see_crash_go_on_and_leave(qtbot: QtBot, image_folder: Callable[..
         assert session.execute(drawing(document, [square]))
         session.set_image_state(AnnotationState.DONE)
         controller.train(TINY)  # at once: what was just drawn is learned from, saved or not
-        qtbot.waitUntil(lambda: bool(got(StepDone)), timeout=LIMIT_MS)
+        qtbot.waitUntil(lambda: bool(got(StepDone)))
         assert got(TrainingStarted)[0].train_images == ("scan000.png",)
-        qtbot.waitUntil(lambda: bool(shown) and shown[-1] is not None, timeout=LIMIT_MS)
+        qtbot.waitUntil(lambda: bool(shown) and shown[-1] is not None)
 
         pid = thread.engine_pid
         assert pid is not None
         seen = len(events)
         os.kill(pid, signal.SIGKILL)
-        qtbot.waitUntil(lambda: any(isinstance(e, StepDone) for e in events[seen:]), timeout=LIMIT_MS)
+        qtbot.waitUntil(lambda: any(isinstance(e, StepDone) for e in events[seen:]))
         assert thread.engine_pid != pid
         assert got(TrainingStarted)[1].run == got(TrainingStarted)[0].run
         assert got(TrainingStarted)[1].resumed_step is not None
@@ -73,7 +71,7 @@ def test_train_see_crash_go_on_and_leave(qtbot: QtBot, image_folder: Callable[..
 
         # The overlay comes back, too, and a region of it can be made a shape.
         predictions = len([p for p in shown if p is not None])
-        qtbot.waitUntil(lambda: len([p for p in shown if p is not None]) > predictions, timeout=LIMIT_MS)
+        qtbot.waitUntil(lambda: len([p for p in shown if p is not None]) > predictions)
         prediction = shown[-1]
         assert prediction is not None
         assert prediction.classes.size_hw == (64, 64)

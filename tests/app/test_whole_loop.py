@@ -42,13 +42,13 @@ from tests.app.person import (
     CLASSES,
     DISC,
     DISC_AT,
-    LIMIT_MS,
     SIDE,
     Person,
     disc_mask,
     folder_of_discs,
     overlap,
 )
+from tests.patience import PATIENCE_S
 from tests.tiny import TINY
 
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -80,7 +80,7 @@ def person(qapp: QApplication, qtbot, settings: Settings) -> Iterator[Person]:
     yield Person(window, qtbot)
     window.session.close(discard=True)
     window.close()
-    qtbot.waitUntil(lambda: window.closed, timeout=LIMIT_MS)
+    qtbot.waitUntil(lambda: window.closed)
     window.deleteLater()
 
 
@@ -292,7 +292,7 @@ def test_closing_while_training_saves_the_run_and_leaves_nothing(discs: Path, tm
         [*program, str(discs), str(tmp_path / "settings.ini")],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
     said = dict(line.split(" ", 1) for line in done.stdout.splitlines())

@@ -15,7 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -31,6 +33,7 @@ from core.models.random_forest import ForestNetwork
 from core.models.registry import build, model_specs
 
 CLASSES = ClassList((LabelClass(0, "background", "#000000"), LabelClass(1, "object", "#ff0000")), 0)
+Exact: TypeAlias = Callable[[], NDArray[np.float64]]
 COLUMNS = ("network", "file", "seconds", "memory", "largest difference", "largest logit", "same class")
 HEAD = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
 
@@ -61,11 +64,11 @@ def measure(name: str, tile: int) -> str:
     seen: dict[str, float] = {}
     compare = export._compare
 
-    def noted(path: Path, expected: NDArray[np.float32], found: NDArray[np.float32]) -> None:
+    def noted(path: Path, expected: NDArray[np.float32], found: NDArray[np.float32], exact: Exact) -> None:
         seen["difference"] = float(np.abs(expected - found).max())
         seen["largest"] = float(np.abs(expected).max())
         seen["same"] = float((expected.argmax(axis=1) == found.argmax(axis=1)).mean())
-        compare(path, expected, found)
+        compare(path, expected, found, exact)
 
     export._compare = noted
     began_s = time.monotonic()

@@ -21,6 +21,7 @@ from app.__main__ import main
 from core.files import digest
 from core.learning.weights import load_weights, save_weights
 from core.project.project import Project
+from tests.patience import PATIENCE_S
 
 SIDE = 64
 TINY = ["--encoder", "plain", "--option", "width=8", "--option", "encoder_width=4"]
@@ -396,7 +397,7 @@ def test_a_signal_ends_training_with_everything_saved(project: Path) -> None:
         assert process.stderr is not None
         next(line for line in process.stderr if line.startswith("step "))
         process.send_signal(signal.SIGTERM)
-        answer, said = process.communicate(timeout=60)
+        answer, said = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 0
     assert "everything is saved" in said

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
@@ -13,16 +10,10 @@ from core.errors import NothingToLearnError, WeightsFileError
 from core.learning.events import Finished, Notice, StepDone, Validated
 from core.learning.fit import fit
 from core.learning.header import check_classes, read_header
+from tests.patience import PATIENCE_S
 
 BACKGROUND, DISC, SQUARE = 0, 3, 7
-LIMIT_S = 60.0
-
-
-@pytest.fixture(autouse=True)
-def no_test_hangs() -> Iterator[None]:
-    faulthandler.dump_traceback_later(LIMIT_S, exit=True)
-    yield
-    faulthandler.cancel_dump_traceback_later()
+pytestmark = pytest.mark.timeout(PATIENCE_S)  # none of it may hang
 
 
 def finished(events: list[object]) -> Finished:

@@ -36,10 +36,10 @@ from core.learning.distributed import Place, note_job, run_of_job
 from core.learning.header import read_header
 from core.project.project import Project
 from tests.learning.test_folder_prediction import save_network, visible
+from tests.patience import PATIENCE_S
 
 NARROW = ["--encoder", "plain", "--option", "width=4", "--option", "encoder_width=4"]
 TINY = [*NARROW, "--crop", "64", "--device", "cpu"]
-PATIENCE_S = 120.0
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from core.annotation.model import AnnotationState
 from core.images.reader import read_image
 from core.learning import best_share, calibration, joint
+from core.learning.deep_part import best_deep_part
 from core.learning.events import Finished, Notice, TrainingStarted, Validated
 from core.learning.header import read_header
 from core.learning.instant import crossfit, head, learner, points, setup
 from core.learning.instant.learner import InstantLearner
 from core.learning.joint import events_of
+from core.learning.judged_again import judge_best_again
 from core.learning.metrics import ConfusionMatrix
 from core.learning.predict import Predictor, open_predictor
 
@@ -192,3 +196,30 @@ def test_both_learners_keep_to_a_time_budget(world, start, monkeypatch, numbers,
     assert all(
         seconds is not None and seconds <= share for seconds, share in zip(given, (2.0, 1.2), strict=False)
     )
+
+
+@pytest.mark.parametrize(("share", "kept"), [(50, "blend"), (100, "instant")])
+def test_of_a_run_of_both_that_goes_on_the_deep_network_is_judged_again(
+    world, start, resume, monkeypatch, share, kept
+) -> None:
+    """Were it the file of both, all that the deep one learns from then on would have to beat that."""
+
+    def decided(*_args):
+        yield from ()
+        return share, None
+
+    monkeypatch.setattr(joint, "best_share", decided)
+    world.put_done(*range(1, 8))
+    held_out = ("1.png", "2.png")
+    list(events_of(start(steps=5, join_instant=True, held_out=held_out)))
+    state = resume(steps=9)
+    before = state.run.best_weights.read_bytes()
+    assert read_header(state.run.best_weights).architecture == kept
+    picture = world.picture(1)
+    world.store.put(picture.key, picture.path, np.full_like(picture.mask, SQUARE), AnnotationState.DONE)
+    judge_best_again(state)
+    deep = best_deep_part(state.run)
+    assert deep.network.architecture == "unet"
+    score = state.validator.score_again(Predictor(deep.network, deep.header))
+    assert state.best.compared == pytest.approx(score.miou)
+    assert state.run.best_weights.read_bytes() == before, "whoever predicts has both until the run's end"

@@ -37,7 +37,6 @@ from tests.tiny import TINY, squares_project
 
 E = TypeVar("E")
 
-LIMIT_S = 150.0
 SIDE = 600  # a mask and a prediction are each larger than a pipe's buffer
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
@@ -69,7 +68,7 @@ def start() -> Iterator[Callable[..., EngineProcess]]:
 
 def receive(engine: EngineProcess, kind: type[E], until: Callable[[E], bool] = lambda _: True) -> E:
     """The next event of a kind that fits; the others are passed over."""
-    deadline = time.monotonic() + LIMIT_S
+    deadline = time.monotonic() + PATIENCE_S
     seen: list[Event] = []
     while time.monotonic() < deadline:
         event = engine.receive(1.0)
@@ -83,7 +82,7 @@ def receive(engine: EngineProcess, kind: type[E], until: Callable[[E], bool] = l
 
 def end_of(engine: EngineProcess) -> str:
     """What `receive` says once the engine has died."""
-    deadline = time.monotonic() + LIMIT_S
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         try:
             engine.receive(1.0)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import onnx
@@ -14,6 +15,7 @@ import onnxruntime
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from core.annotation.model import ClassList
 from core.errors import MaskloopError, StorageError, UsageError, WeightsFileError
@@ -105,6 +107,37 @@ def test_a_file_that_computes_something_else_is_not_written(
     with pytest.raises(MaskloopError, match="not written, because onnxruntime computes something else"):
         export_onnx(network, header, tmp_path / "network.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("wrong_by", [0.0, 0.1])
+def test_rounding_that_a_network_makes_large_is_told_from_a_wrong_graph(
+    network: SegmentationNetwork,
+    header: WeightsHeader,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong_by: float,
+):
+    """A wobble so fast that the last digit of a score decides it: no two programs agree on it."""
+    plain = network.logits
+
+    def wobbling(x: Tensor) -> Tensor:
+        scores = plain(x)
+        apart = torch.arange(scores.shape[1], dtype=scores.dtype)[:, None, None]  # no pixel is undecided
+        return scores.tanh() / 4 + 0.01 * torch.sin(1e8 * scores) + apart
+
+    class Shifted(onnxruntime.InferenceSession):
+        def run(self, *args: object) -> list[np.ndarray]:
+            return [output + np.float32(wrong_by) for output in super().run(*args)]
+
+    monkeypatch.setattr(network, "logits", wobbling)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Shifted)
+    monkeypatch.setattr(export, "_only_rounded", asked := Mock(wraps=export._only_rounded))
+    if wrong_by:
+        with pytest.raises(MaskloopError, match="not written"):
+            export_onnx(network, header, tmp_path / "network.onnx")
+    else:
+        assert export_onnx(network, header, tmp_path / "network.onnx").is_file()
+    asked.assert_called_once()
 
 
 def test_a_network_that_cannot_be_expressed_gets_a_sentence(

@@ -20,6 +20,7 @@ from app.canvas.live_shapes import FEW
 from core.annotation.commands import MoveVertex, Relabel, RemoveShapes, Reorder, TranslateShapes
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import Annotation, ClassList, Shape, ShapeType, frozen_points
+from tests.patience import PATIENCE_S
 
 
 def as_array(image: QImage) -> np.ndarray:
@@ -300,7 +301,7 @@ def test_on_a_high_density_screen_everything_stands_where_it_should():
         cwd=root,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert result.stdout.strip() == "fine", result.stderr
