@@ -118,10 +118,10 @@ def test_rounding_that_a_network_makes_large_is_told_from_a_wrong_graph(
     wrong_by: float,
 ):
     """A wobble so fast that the last digit of a score decides it: no two programs agree on it."""
-    plain = network.logits
+    plain = type(network).logits
 
-    def wobbling(x: Tensor) -> Tensor:
-        scores = plain(x)
+    def wobbling(self: SegmentationNetwork, x: Tensor) -> Tensor:
+        scores = plain(self, x)
         apart = torch.arange(scores.shape[1], dtype=scores.dtype)[:, None, None]  # no pixel is undecided
         return scores.tanh() / 4 + 0.01 * torch.sin(1e8 * scores) + apart
 
@@ -129,7 +129,7 @@ def test_rounding_that_a_network_makes_large_is_told_from_a_wrong_graph(
         def run(self, *args: object) -> list[np.ndarray]:
             return [output + np.float32(wrong_by) for output in super().run(*args)]
 
-    monkeypatch.setattr(network, "logits", wobbling)
+    monkeypatch.setattr(type(network), "logits", wobbling)
     monkeypatch.setattr(onnxruntime, "InferenceSession", Shifted)
     monkeypatch.setattr(export, "_only_rounded", asked := Mock(wraps=export._only_rounded))
     if wrong_by:
