@@ -145,7 +145,6 @@ class LearningWiring(Wiring):
         self._actions["train.start"].setEnabled(opened and state in ("idle", "paused"))
         self._actions["train.pause"].setEnabled(state in ("training", "paused"))
         self._actions["train.stop"].setEnabled(state in ("starting", "training", "paused"))
-        self._on_start_changed()
         if state == "idle":
             self._status.set_training(None)
 
