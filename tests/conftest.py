@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -16,6 +17,15 @@ from tests.patience import make_qtbot_patient
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 make_qtbot_patient()
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: no collection, and no guard that looks at every object, looks at it again.
+
+    There are half a million of them once torch is imported, and hundreds of tests collect when they end.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
