@@ -6,6 +6,7 @@ Work comes in small pieces, so that the engine can attend to something else betw
     then             a closer look, where the first one was a quick one  in between
     nothing to do    more fits, until further ones hardly change it      beside a run only some of them
     then             a cross-fitted score                                in between, now and then
+    no labels yet    a rehearsal, so that the first ones find it ready   once
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from core.learning.events import Event, Notice
 from core.learning.instant.crossfit import HearsCrossFit, cross_fit
 from core.learning.instant.features import Features
 from core.learning.instant.learner import InstantLearner
-from core.learning.instant.setup import instant_learner
+from core.learning.instant.setup import instant_learner, rehearsal
 from core.learning.learnable import check_learnable
 from core.learning.predict import choose_device
 from core.learning.preset import resolve
@@ -73,6 +74,7 @@ class LiveInstant:
         self.listener: HearsCrossFit | None = None
         self._notify = notify
         self._clock = clock
+        self._rehearsed = False
         self._store: LabelStore | None = None
         self._folder: Path | None = None
         self._learner: InstantLearner | None = None
@@ -235,7 +237,9 @@ class LiveInstant:
         self._work, self._work_is_urgent = work, urgent
 
     def _begin_what_is_left(self, *, training: bool) -> bool:
-        if self._learner is None or not self.version:
+        if self._learner is None:
+            return not training and self._begin_rehearsal()
+        if not self.version:
             return False
         if self._learner.network.views != VIEWS:
             self._begin(self._looked_closer(), urgent=False)
@@ -247,6 +251,14 @@ class LiveInstant:
             self._begin(self._judged(self._learner), urgent=False)
         else:
             return False
+        return True
+
+    def _begin_rehearsal(self) -> bool:
+        """Once in this process, if no learner was made before; False after that."""
+        if self._rehearsed:
+            return False
+        self._rehearsed = True
+        self._begin(rehearsal(choose_device("auto"), self._notify), urgent=False)
         return True
 
     def _learned(self) -> Iterator[object]:
@@ -313,6 +325,7 @@ class LiveInstant:
 
     def _new_learner(self, config: TrainConfig, *, features_s: float | None) -> InstantLearner:
         assert self._store is not None
+        self._rehearsed = True
         return instant_learner(
             self._store,
             config,

@@ -1,21 +1,28 @@
-"""An instant learner for a project's labels: network, encoder weights, cache."""
+"""An instant learner for a project's labels: network, encoder weights, cache; and a rehearsal of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
+import numpy as np
 import torch
 
 from core.learning.config import DEFAULT_ENCODER, INSTANT_MODEL, TrainConfig
 from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import Event, Notice
 from core.learning.instant.features import FeatureCache
+from core.learning.instant.head import PointSet, fit_head
 from core.learning.instant.learner import InstantLearner
-from core.learning.instant.pace import affordable_views, pixels_to_see
+from core.learning.instant.pace import PROBE, affordable_views, pixels_to_see
+from core.learning.instant.points import collect_points
 from core.learning.randomness import Randomness
 from core.models.instant import InstantNetwork
 from core.models.registry import build
+
+REHEARSED_POINTS: Final = 256
+REHEARSED_STEPS: Final = 2
 
 
 def instant_network(
@@ -85,3 +92,33 @@ def instant_learner(
         seed=config.seed,
         randomness=randomness,
     )
+
+
+def rehearsal(device: torch.device, notify: Callable[[Event], None]) -> Iterator[None]:
+    """Look at an empty picture and tell its halves apart, so that the first labels find everything loaded.
+
+    What encoders and torch's optimizers stand on takes as long to import as torch itself, and the first
+    picture and the first step take longer than all that follow. A person who has drawn the first polygon
+    would wait for it.
+
+    Args:
+        device: for encoder and head.
+        notify: hears of a download.
+
+    Raises:
+        EncoderDownloadError, WeightsFileError: of the encoder's weights.
+    """
+    randomness = Randomness.seeded(0, device)
+    with randomness.own():
+        network = instant_network(2, DEFAULT_ENCODER, "default", notify)
+    network = network.to(device).to(memory_format=torch.channels_last)
+    yield
+    features = FeatureCache(network, device, scale=1.0).compute(np.zeros((PROBE, PROBE, 3), np.uint8))
+    yield
+    halves = np.zeros((PROBE, PROBE), np.uint8)
+    halves[PROBE // 2 :] = 1
+    points = collect_points(features, halves, count=REHEARSED_POINTS, weak=None, background=None, seed=0)
+    chosen = PointSet([points], device=device)
+    network.standardize(*chosen.standardization())
+    for _ in randomness.through(fit_head(network, chosen, steps=REHEARSED_STEPS, from_nothing=True)):
+        yield
