@@ -13,10 +13,21 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import pytest
 
 from tests.patience import make_qtbot_patient
+from tests.time_box import TimeBox
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 make_qtbot_patient()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--minutes", type=float, help="begin no test after so many and tell what is left")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    minutes = config.getoption("minutes")
+    if minutes is not None:
+        config.pluginmanager.register(TimeBox(minutes))
 
 
 def pytest_collection_finish() -> None:
