@@ -11,8 +11,8 @@ import torch
 
 from core.learning.commands import LearnLive, Train
 from core.learning.events import Failed, Prediction
-from core.learning.instant import setup
-from core.models.instant import InstantNetwork
+from core.learning.instant import pace, setup
+from core.models.instant import CHEAPER_VIEWS, VIEWS, InstantNetwork
 from tests.learning.engine_bench import (
     SIDE,
     EngineBench,
@@ -66,6 +66,36 @@ def test_a_network_is_built_looks_at_a_picture_and_is_fitted_before_anything_is_
     bench.do(bench.watch(0), bench.labels(0, _square(), 1))
     bench.run(until=lambda: bool(bench.got(Prediction)))
     assert not bench.got(Failed)
+
+
+def test_how_fast_it_looks_is_known_when_the_labels_come(
+    bench: EngineBench, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.do(LearnLive(on=True))
+    bench.open()
+    bench.run()
+
+    def measured_again(*_arguments: object) -> float:
+        raise AssertionError("it is known")
+
+    monkeypatch.setattr(pace, "seconds_per_pixel", measured_again)
+    bench.do(bench.watch(0), bench.labels(0, _square(), 1))
+    bench.run(until=lambda: bool(bench.got(Prediction)))
+    assert made[-1].views == VIEWS, "a small picture is looked at closely"
+
+
+def test_a_machine_found_slow_looks_less_closely_at_first(
+    bench: EngineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup, "seconds_per_pixel", lambda *_: 1.0)
+    bench.do(LearnLive(on=True))
+    bench.open()
+    bench.run()
+    bench.do(bench.watch(0), bench.labels(0, _square(), 1))
+    bench.run(until=lambda: bool(bench.got(Prediction)))
+    learner = bench.engine._instant.learner
+    assert learner is not None
+    assert learner.network.views == CHEAPER_VIEWS[-1]
 
 
 def test_it_is_done_once(bench: EngineBench, made: Made) -> None:

@@ -75,6 +75,7 @@ class LiveInstant:
         self._notify = notify
         self._clock = clock
         self._rehearsed = False
+        self._pace: float | None = None
         self._store: LabelStore | None = None
         self._folder: Path | None = None
         self._learner: InstantLearner | None = None
@@ -258,8 +259,11 @@ class LiveInstant:
         if self._rehearsed:
             return False
         self._rehearsed = True
-        self._begin(rehearsal(choose_device("auto"), self._notify), urgent=False)
+        self._begin(self._made_ready(), urgent=False)
         return True
+
+    def _made_ready(self) -> Iterator[object]:
+        self._pace = yield from rehearsal(choose_device("auto"), self._notify)
 
     def _learned(self) -> Iterator[object]:
         """Follow the labels as they are now."""
@@ -326,6 +330,7 @@ class LiveInstant:
     def _new_learner(self, config: TrainConfig, *, features_s: float | None) -> InstantLearner:
         assert self._store is not None
         self._rehearsed = True
+        pace, self._pace = self._pace, None  # later the machine may be busier
         return instant_learner(
             self._store,
             config,
@@ -334,4 +339,5 @@ class LiveInstant:
             notify=self._notify,
             folder=self._folder,
             features_s=features_s,
+            pace=pace,
         )

@@ -71,9 +71,20 @@ def paced(
     )
 
 
-def affordable_views(network: InstantNetwork, device: torch.device, pixels: int, seconds: float) -> str:
-    """The views that show most of so many pixels in so many seconds; the cheapest ones where none do."""
-    pace = seconds_per_pixel(network, device)
+def affordable_views(
+    network: InstantNetwork, device: torch.device, pixels: int, seconds: float, pace: float | None = None
+) -> str:
+    """The views that show most of so many pixels in so many seconds; the cheapest ones where none do.
+
+    Args:
+        network: whose encoder looks, first at its own views.
+        device: where.
+        pixels: of all pictures together.
+        seconds: for looking at them.
+        pace: as `seconds_per_pixel` gives it; None: it is measured, which takes as long as a small image.
+    """
+    if pace is None:
+        pace = seconds_per_pixel(network, device)
     for views in (VIEWS, *CHEAPER_VIEWS):
         if pace * pixels * work(views) <= seconds:
             return views

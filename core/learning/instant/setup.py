@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ from core.learning.events import Event, Notice
 from core.learning.instant.features import FeatureCache
 from core.learning.instant.head import PointSet, fit_head
 from core.learning.instant.learner import InstantLearner
-from core.learning.instant.pace import PROBE, affordable_views, pixels_to_see
+from core.learning.instant.pace import PROBE, affordable_views, pixels_to_see, seconds_per_pixel
 from core.learning.instant.points import collect_points
 from core.learning.randomness import Randomness
 from core.models.instant import InstantNetwork
@@ -51,6 +51,7 @@ def instant_learner(
     cache: FeatureCache | None = None,
     folder: Path | None = None,
     features_s: float | None = None,
+    pace: float | None = None,
 ) -> InstantLearner:
     """A learner that has not looked at the labels yet.
 
@@ -65,6 +66,7 @@ def instant_learner(
         folder: where a new cache keeps what memory does not hold.
         features_s: seconds in which it should be done looking at the labelled images; where the network's
             views take longer, another one on its encoder looks less closely. None: as long as it takes.
+        pace: as `seconds_per_pixel` gives it, if it was measured before.
     """
     randomness = Randomness.seeded(config.seed, device)
     if network is None:
@@ -77,7 +79,7 @@ def instant_learner(
 
     cache = cache or FeatureCache(network, device, scale=scale, folder=folder, notify=warn)
     if features_s is not None:
-        views = affordable_views(network, device, pixels_to_see(store, cache), features_s)
+        views = affordable_views(network, device, pixels_to_see(store, cache), features_s, pace)
         if views != network.views:
             with randomness.own():
                 network = InstantNetwork.with_encoder_of(network, views).to(device)
@@ -94,7 +96,7 @@ def instant_learner(
     )
 
 
-def rehearsal(device: torch.device, notify: Callable[[Event], None]) -> Iterator[None]:
+def rehearsal(device: torch.device, notify: Callable[[Event], None]) -> Generator[None, None, float]:
     """Look at an empty picture and tell its halves apart, so that the first labels find everything loaded.
 
     What encoders and torch's optimizers stand on takes as long to import as torch itself, and the first
@@ -104,6 +106,9 @@ def rehearsal(device: torch.device, notify: Callable[[Event], None]) -> Iterator
     Args:
         device: for encoder and head.
         notify: hears of a download.
+
+    Returns:
+        What `seconds_per_pixel` measured.
 
     Raises:
         EncoderDownloadError, WeightsFileError: of the encoder's weights.
@@ -122,3 +127,4 @@ def rehearsal(device: torch.device, notify: Callable[[Event], None]) -> Iterator
     network.standardize(*chosen.standardization())
     for _ in randomness.through(fit_head(network, chosen, steps=REHEARSED_STEPS, from_nothing=True)):
         yield
+    return seconds_per_pixel(network, device)
