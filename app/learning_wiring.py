@@ -14,7 +14,7 @@ from PySide6.QtCore import QTimer
 from app.canvas.view import CanvasView
 from app.drawn_images import DrawnImages
 from app.kept_training import KEY, kept, restored
-from app.overlay_words import GUESSED, GUESSED_DETAIL, OverlayWords
+from app.overlay_words import OverlayWords
 from app.panels.prediction_bar import PredictionBar
 from app.panels.run_history import RunSummary
 from app.panels.training_panel import TrainingPanel
@@ -282,8 +282,7 @@ class LearningWiring(Wiring):
             shown is not None, self._words.without(), acceptable=shown is not None and shown.region is None
         )
         self._bar.set_source("" if shown is None else self._words.of(shown))
-        guessed = shown is not None and shown.weak_background
-        self._bar.set_caveat(*((GUESSED, GUESSED_DETAIL) if guessed else ("", "")))
+        self._bar.set_caveat(*self._words.caveat(shown))
 
     def _absence(self) -> str:
         return self._bar.absence

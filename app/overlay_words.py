@@ -107,6 +107,15 @@ class OverlayWords:
         deep = source.removeprefix(INSTANT).removeprefix(" and ").partition(",")[0]
         return f"{source}; {deep} alone {score_words(found.miou, found.on, found.images)}"
 
+    @staticmethod
+    def caveat(prediction: Prediction | None) -> tuple[str, str]:
+        """What to know before this prediction is believed, shortly and at length; "" for nothing."""
+        if prediction is None:
+            return "", ""
+        guessed, bent = prediction.weak_background, prediction.bent
+        details = [text for text, said in ((GUESSED_DETAIL, guessed), (BENT_DETAIL, bent)) if said]
+        return GUESSED if guessed else "", "\n\n".join(details)
+
     def without(self) -> str:
         """Why nothing is shown, and when something will be; "" where only training helps."""
         if self._failed:
@@ -162,6 +171,10 @@ GUESSED: Final = "background guessed"
 GUESSED_DETAIL: Final = (
     "Too little is labelled as background yet: what is not drawn counts for it, a little. Mark an image as"
     " done once all in it is drawn, or a finished area of it, and it need not be guessed any more."
+)
+BENT_DETAIL: Final = (
+    "While you look at this image, what you drew in it counts for more here: other images, and what is"
+    " exported, follow it less closely."
 )
 
 NOT_TESTED: Final = "not yet tested"

@@ -166,7 +166,7 @@ class Asker:
     def ask_mirrored(self, target: Target, speakers: Speakers, interrupted: Callable[[], bool]) -> Opinions:
         """What they think of the mirrored image, in maps that are mirrored, too. Raises as `ask`."""
         image = np.ascontiguousarray(self._images.get(target)[:, ::-1])
-        _, opinions = self._ask(None, image, speakers, interrupted, keep=True)
+        _, opinions = self._ask(target, image, speakers, interrupted, keep=True, mirrored=True)
         assert opinions is not None
         return opinions
 
@@ -206,44 +206,48 @@ class Asker:
 
     def _ask(
         self,
-        target: Target | None,
+        target: Target,
         image: NDArray[np.uint8],
         speakers: Speakers,
         interrupted: Callable[[], bool],
         *,
         keep: bool,
+        mirrored: bool = False,
     ) -> tuple[PredictedMap, Opinions | None]:
-        """`target` is where the image is from, None for one of which nothing is to be kept."""
+        """`image` is the target's; where it is `mirrored`, nothing of it is kept."""
         predictor, instant = speakers.deep, speakers.instant
         if predictor is None:
             assert instant is not None
-            quick = _quick(instant, target, image, interrupted)
+            quick = _quick(instant, target, image, interrupted, mirrored=mirrored)
             kept = Opinions(None, quick.probabilities, 1.0, instant_temperature=instant.temperature)
             return quick, kept if keep else None
         if instant is None:
-            tiles = self._tiles_of(None if target is None else _asked(target, speakers), image)
+            tiles = self._tiles_of(None if mirrored else _asked(target, speakers), image)
             with interruption(predictor.network, interrupted):
                 found = predictor.predict(image, probabilities=keep, kept=tiles)
             if tiles is not None:
                 tiles.clear()
             kept = Opinions(found.probabilities, None, 0.0, deep_temperature=predictor.temperature)
             return found, kept if keep else None
-        deep = self._deep(target, image, speakers, predictor, interrupted)
-        shown, opinions = _together(speakers, deep, _quick(instant, target, image, interrupted))
+        asked = None if mirrored else _asked(target, speakers)
+        deep = self._deep(asked, image, predictor, interrupted)
+        quick = _quick(instant, target, image, interrupted, mirrored=mirrored)
+        shown, opinions = _together(speakers, deep, quick)
         return shown, opinions if keep else None
 
     # --- the deep network ---------------------------------------------------------------------------------
 
     def _deep(
         self,
-        target: Target | None,
+        asked: object,
         image: NDArray[np.uint8],
-        speakers: Speakers,
         predictor: Predictor,
         interrupted: Callable[[], bool],
     ) -> NDArray[np.float16]:
-        """The deep network is asked again about an image only when it has learned something."""
-        asked = None if target is None else _asked(target, speakers)
+        """The deep network is asked again about an image only when it has learned something.
+
+        `asked` is what is asked, None where nothing is to be kept.
+        """
         known = None if asked is None else self._maps.get(asked)
         if known is None:
             tiles = self._tiles_of(asked, image)
@@ -351,10 +355,15 @@ def _looking(instant: LiveInstant, interrupted: Callable[[], bool]) -> Iterator[
 
 
 def _quick(
-    instant: LiveInstant, target: Target | None, image: NDArray[np.uint8], interrupted: Callable[[], bool]
+    instant: LiveInstant,
+    target: Target,
+    image: NDArray[np.uint8],
+    interrupted: Callable[[], bool],
+    *,
+    mirrored: bool,
 ) -> PredictedMap:
     """The instant learner's map, with probabilities; features of the image itself are kept."""
     with _looking(instant, interrupted):
-        if target is None:
-            return instant.probabilities_of(image)
+        if mirrored:
+            return instant.probabilities_of(target.key, image)
         return instant.probabilities(target.key, Path(target.image_path), lambda: image)

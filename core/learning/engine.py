@@ -222,6 +222,7 @@ class Engine:
         self._end_run()
         self._project = self._store = None
         self._instant.follow(None)
+        self._instant.watch(None)
         self._questions.forget()
         self._explainer.forget()
         self._viewer.clear()
@@ -269,6 +270,7 @@ class Engine:
     def _forget(self, key: str) -> None:
         if self._store is not None:
             self._store.remove(key)
+        self._instant.forget_image(key)
         self._viewer.forget(key)
 
     def _watch(self, command: Watch) -> None:
@@ -277,6 +279,7 @@ class Engine:
         else:
             target = Target(command.key, command.image_path, command.revision, command.view)
             self._viewer.watch(target)
+        self._instant.watch(command.key)
 
     def _use_weights(self, path: Path) -> None:
         if self._host.state is not None:

@@ -133,6 +133,7 @@ class Prediction:
         calibration_error: how far the confidence is from what is right, 0..1; None: nobody knows.
         post: the post-processing that was done, as text; "" for none.
         weak_background: the instant learner has its say, and for it undrawn pixels stand in for background.
+        bent: it has its say, and follows what is drawn in this image more closely than in any other.
     """
 
     key: str
@@ -149,6 +150,7 @@ class Prediction:
     calibration_error: float | None = None
     post: str = ""
     weak_background: bool = False
+    bent: bool = False
     region: Box | None = None
 
 

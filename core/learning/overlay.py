@@ -272,6 +272,7 @@ class OverlayWeights:
                 calibration_error=origin.calibration_error,
                 post=post,
                 weak_background=speakers.instant is not None and speakers.instant.weak_background,
+                bent=speakers.instant is not None and speakers.instant.bends_to(target.key),
             )
 
         return answer, speakers

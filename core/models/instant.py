@@ -94,6 +94,13 @@ class InstantNetwork(SegmentationNetwork):
         """The encoder of this network never learns."""
         del frozen
 
+    def take_head(self, other: InstantNetwork) -> None:
+        """Know what another network's head knows, on features of the same views."""
+        with torch.no_grad():
+            self.standardize(other.mean, other.std)
+            for mine, theirs in zip(self.head_parameters(), other.head_parameters(), strict=True):
+                mine.copy_(theirs)
+
     def standardize(self, mean: Tensor, std: Tensor) -> None:
         """Set what the head subtracts from and divides each feature by, (inputs,) each."""
         self.mean.copy_(mean)

@@ -86,6 +86,17 @@ def test_that_undrawn_pixels_stand_in_for_background_is_said_over_the_image(open
         assert ("background guessed" in bar.hint) == weak
 
 
+def test_that_an_image_counts_for_more_in_itself_is_said_in_the_tooltip(opened):
+    bar = opened.window.page.prediction_bar
+    seen = np.zeros((48, 64), np.uint8)
+    for bent in (True, False):
+        opened.window.controller.shown.take(
+            prediction("scan000.png", seen, bent=bent, source="Instant learner")
+        )
+        assert bar.hint.startswith("Instant learner")
+        assert ("counts for more here" in bar.detail) == bent
+
+
 def test_all_that_is_live_follows_while_a_run_trains(opened, qtbot):
     window, say = opened.window, opened.trainer.event_received.emit
     say(started())

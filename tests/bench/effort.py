@@ -105,7 +105,7 @@ class Sitting:
         """The whole sitting."""
         person = self._person
         for key in person.order[:2]:
-            person.open(key)
+            self._open(key)
             for correction in person.largest_regions(key):
                 self._commit(key, correction)
         self.engine.train()
@@ -125,9 +125,13 @@ class Sitting:
         self.engine.train()
         self._pass(self._end_s)
 
+    def _open(self, key: str) -> None:
+        self._person.open(key)
+        self.engine.watch(key, self._paths[key])
+
     def _correct(self, key: str) -> None:
         """What is wrong in one image, or the nearest few errors."""
-        self._person.open(key)
+        self._open(key)
         for _ in range(self._per_image):
             prediction = self._look(key)
             while prediction is None and not self.over:

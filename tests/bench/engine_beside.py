@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from core.annotation.model import AnnotationState
 from core.learning.clock import Clock
-from core.learning.commands import LabelsChanged, LearnLive, OpenProject, Predict, Train
+from core.learning.commands import LabelsChanged, LearnLive, OpenProject, Predict, Train, Watch
 from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, TrainConfig
 from core.learning.engine import Engine
 from core.learning.events import Event, Failed, Finished, Notice, Prediction, Validated
@@ -106,6 +106,10 @@ class EngineBeside:
     def steps(self) -> int:
         """Optimizer steps of the deep network so far."""
         return self._steps_before + (0 if self._run is None else self._run.step - self._steps_at_start)
+
+    def watch(self, key: str, path: Path) -> None:
+        """The person opens an image."""
+        self._engine.handle(Watch(key=key, image_path=str(path), revision=self._revision))
 
     def labels_changed(
         self,

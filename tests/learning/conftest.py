@@ -15,9 +15,13 @@ from PIL import Image
 
 from core.annotation.model import UNLABELLED, AnnotationState, ClassList, LabelClass
 from core.learning.config import TrainConfig
-from core.learning.data import LabelStore
+from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import Event
 from core.learning.fit import TrainState, fit
+from core.learning.instant.features import FeatureCache
+from core.learning.instant.learner import InstantLearner
+from core.models.encoders import build_encoder
+from core.models.instant import InstantNetwork
 
 BACKGROUND, DISC, SQUARE = 0, 3, 7
 """Mask values with gaps, as a project has them that has lost classes."""
@@ -94,6 +98,32 @@ def world(tmp_path: Path) -> World:
     folder = tmp_path / "images"
     folder.mkdir()
     return World(folder, LabelStore(three_classes()))
+
+
+@pytest.fixture
+def network() -> InstantNetwork:
+    """Of the instant learner, on a plain encoder; its head knows nothing."""
+    torch.manual_seed(0)
+    return InstantNetwork(build_encoder("plain", width=8), classes=3, hidden=32).eval()
+
+
+@pytest.fixture
+def feature_cache(network: InstantNetwork, tmp_path: Path) -> FeatureCache:
+    """Of its features."""
+    return FeatureCache(network, torch.device("cpu"), scale=1.0, folder=tmp_path / "features")
+
+
+@pytest.fixture
+def learner(world: World, network: InstantNetwork, feature_cache: FeatureCache) -> InstantLearner:
+    """Of the world's labels, which it has not looked at."""
+    return InstantLearner(
+        world.store,
+        network,
+        feature_cache,
+        ChannelMap(world.store.classes),
+        torch.device("cpu"),
+        weak_background=0.1,
+    )
 
 
 def tiny_config(**changes: object) -> TrainConfig:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core.learning.instant import head as head_module
-from core.learning.instant.head import PointSet, fit_head, without_doubted
+from core.learning.instant.head import RATE, REFIT_RATE, PointSet, fit_head, without_doubted
 from core.learning.instant.points import Points
 from core.models.encoders import build_encoder
 from core.models.instant import InstantNetwork
@@ -70,8 +70,8 @@ def _fitted(network: InstantNetwork, slide: _Slide) -> tuple[float, float]:
     """Shares of unseen nuclei and of unseen tissue that it takes for nuclei, after a long fit."""
     points = PointSet([slide.points], device=torch.device("cpu"))
     network.standardize(*points.standardization())
-    for first in (True, False):
-        for _ in fit_head(network, points, steps=60, from_nothing=first):
+    for rate in (RATE, REFIT_RATE):
+        for _ in fit_head(network, points, steps=60, rate=rate):
             pass
     return _found(network, slide.unseen), _found(network, slide.unseen_tissue)
 

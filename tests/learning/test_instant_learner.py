@@ -6,13 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from core.annotation.model import UNLABELLED, AnnotationState
 from core.errors import FileProblem
 from core.images.reader import read_image
-from core.learning.data import ChannelMap
 from core.learning.instant import asked
 from core.learning.instant import features as features_module
 from core.learning.instant.crossfit import cross_fit, folds
@@ -21,29 +19,10 @@ from core.learning.instant.head import FitStep, PointSet
 from core.learning.instant.learner import FRESH_FITS, FeaturesDone, InstantLearner
 from core.learning.instant.pace import affordable_views
 from core.learning.instant.points import collect_points, points_per_image
-from core.models.encoders import build_encoder
 from core.models.instant import VIEWS, InstantNetwork
 
 BACKGROUND, DISC, SQUARE = 0, 3, 7
 CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def network() -> InstantNetwork:
-    torch.manual_seed(0)
-    return InstantNetwork(build_encoder("plain", width=8), classes=3, hidden=32).eval()
-
-
-@pytest.fixture
-def cache(network, tmp_path) -> FeatureCache:
-    return FeatureCache(network, CPU, scale=1.0, folder=tmp_path / "features")
-
-
-@pytest.fixture
-def learner(world, network, cache) -> InstantLearner:
-    return InstantLearner(
-        world.store, network, cache, ChannelMap(world.store.classes), CPU, weak_background=0.1
-    )
 
 
 def _update(learner: InstantLearner, steps: int | None = 150) -> list[object]:
@@ -342,20 +321,27 @@ def test_features_of_other_views_are_kept_apart(world, network, tmp_path) -> Non
 # --- points -----------------------------------------------------------------------------------------------
 
 
-def test_rare_classes_are_drawn_more_often_than_their_share(network, cache) -> None:
+def test_rare_classes_are_drawn_more_often_than_their_share(network, feature_cache) -> None:
     image = np.zeros((128, 128, 3), np.uint8)
     targets = np.zeros((128, 128), np.uint8)
     targets[:8, :16] = 2  # 1 in 128
-    points = collect_points(cache.compute(image), targets, count=1000, weak=None, background=0, seed=0)
+    points = collect_points(
+        feature_cache.compute(image), targets, count=1000, weak=None, background=0, seed=0
+    )
     assert 0.05 < float((points.targets == 2).float().mean()) < 0.2
     assert len(points) <= 1001
 
 
-def test_unlabelled_pixels_are_never_drawn(network, cache) -> None:
+def test_unlabelled_pixels_are_never_drawn(network, feature_cache) -> None:
     targets = np.full((64, 64), UNLABELLED, np.uint8)
     targets[10:12, 10:20] = 1
     points = collect_points(
-        cache.compute(np.zeros((64, 64, 3), np.uint8)), targets, count=500, weak=None, background=0, seed=0
+        feature_cache.compute(np.zeros((64, 64, 3), np.uint8)),
+        targets,
+        count=500,
+        weak=None,
+        background=0,
+        seed=0,
     )
     assert len(points) == 20
     assert set(points.targets.tolist()) == {1}

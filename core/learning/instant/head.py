@@ -53,36 +53,63 @@ class FitStep:
 
 
 class PointSet:
-    """The points of all images, ready to be drawn from.
+    """Points, ready to be drawn from.
 
     Args:
-        parts: by image.
+        parts: by image, or by where they come from.
         device: where the head is fitted.
+        shares: of what is drawn, by part, one in all; None: points are drawn alike wherever they come from,
+            but of those that are fresh FRESH_SHARE.
     """
 
-    def __init__(self, parts: Sequence[Points], *, device: torch.device, seed: int = 0) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Points],
+        *,
+        device: torch.device,
+        seed: int = 0,
+        shares: Sequence[float] | None = None,
+    ) -> None:
         self.features = torch.cat([part.features for part in parts]).to(device)
         self.targets = torch.cat([part.targets for part in parts]).to(device)
         self.weights = torch.cat([part.weights for part in parts]).to(device)
-        counts = torch.bincount(self.targets).double()
-        chance = torch.where(counts > 0, counts, 1.0).pow(-BALANCE)[self.targets]
-        self._all = _ladder(chance)
-        fresh = torch.cat([part.fresh for part in parts]).to(device)
-        self._fresh: Tensor | None = None
-        if fresh.any() and not fresh.all():
-            self._fresh = _ladder(chance * fresh)
+        if shares is None:
+            fresh = torch.cat([part.fresh for part in parts]).to(device)
+            chance = self._chance(torch.ones_like(fresh))
+            self._draws = [(1.0, _ladder(chance))]
+            if fresh.any() and not fresh.all():
+                self._draws = [(1.0 - FRESH_SHARE, _ladder(chance)), (FRESH_SHARE, _ladder(chance * fresh))]
+        else:
+            sizes = torch.tensor([len(part) for part in parts])
+            of_part = torch.arange(len(parts)).repeat_interleave(sizes).to(device)
+            self._draws = [
+                (share, _ladder(self._chance(of_part == number)))
+                for number, share in enumerate(shares)
+                if len(parts[number])
+            ]
         self._random = torch.Generator(device).manual_seed(seed)
+
+    def _chance(self, among: Tensor) -> Tensor:
+        """Of every point, float64, classes balanced `among` these, (P,), bool; nothing for any other."""
+        counts = torch.bincount(self.targets[among]).double()
+        by_class = torch.where(counts > 0, counts, 1.0).pow(-BALANCE)
+        return torch.where(among, by_class[self.targets.clamp_max(len(by_class) - 1)], 0.0)
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def draw(self, count: int) -> Tensor:
         """Positions (count,), int64, of points drawn with repetition."""
-        fresh = 0 if self._fresh is None else round(count * FRESH_SHARE)
-        chosen = self._pick(self._all, count - fresh)
-        if self._fresh is not None:
-            chosen = torch.cat([chosen, self._pick(self._fresh, fresh)])
-        return chosen
+        whole = sum(share for share, _ in self._draws)
+        done, chosen = 0.0, []
+        for share, ladder in self._draws:
+            start, done = done, done + share
+            chosen.append(self._pick(ladder, round(count * done / whole) - round(count * start / whole)))
+        if len(chosen) == 1:
+            return chosen[0]
+        # Every one of a step's MASKS should get some of each.
+        mixed = torch.randperm(count, device=chosen[0].device, generator=self._random)
+        return torch.cat(chosen)[mixed]
 
     def _pick(self, ladder: Tensor, count: int) -> Tensor:
         at = torch.rand(count, dtype=torch.double, device=ladder.device, generator=self._random)
@@ -132,7 +159,7 @@ def fit_head(
     points: PointSet,
     *,
     steps: int,
-    from_nothing: bool,
+    rate: float,
     seconds: float | None = None,
 ) -> Iterator[FitStep]:
     """Fit the head of `network` in place; between two steps whoever iterates may do something else.
@@ -141,11 +168,10 @@ def fit_head(
         network: whose head learns.
         points: what it learns from.
         steps: at most.
-        from_nothing: the head knows nothing yet, so it learns fast.
+        rate: at its peak; RATE for a head that knows nothing yet.
         seconds: after which it ends in any case, its rate gone to nothing as after all steps.
     """
-    peak = RATE if from_nothing else REFIT_RATE
-    optimizer = torch.optim.AdamW(list(network.head_parameters()), peak, weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(list(network.head_parameters()), rate, weight_decay=WEIGHT_DECAY)
     inputs, device, batch = points.features.shape[1], points.features.device, _Batch(points, network)
     started = time.monotonic()
     for step in range(1, steps + 1):
@@ -154,7 +180,7 @@ def fit_head(
             done = max(done, (time.monotonic() - started) / max(seconds, 1e-9))
         cycle = one_cycle(min(done, 1.0))
         # Less momentum where the rate is high (Smith 2018, arXiv:1803.09820).
-        optimizer.param_groups[0].update(lr=peak * cycle, betas=(0.95 - 0.1 * cycle, 0.999))
+        optimizer.param_groups[0].update(lr=rate * cycle, betas=(0.95 - 0.1 * cycle, 0.999))
         network.train()
         chosen = points.draw(BATCH)
         targets, weights = points.targets[chosen], points.weights[chosen]
@@ -167,7 +193,7 @@ def fit_head(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         network.eval()
-        yield FitStep(step, step if done >= 1.0 else steps, loss.detach(), peak * cycle)
+        yield FitStep(step, step if done >= 1.0 else steps, loss.detach(), rate * cycle)
         if done >= 1.0:
             return
 

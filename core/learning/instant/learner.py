@@ -32,7 +32,7 @@ from core.learning.class_maps import MapReader, PredictedMap
 from core.learning.data import ChannelMap, ImageLabels, LabelStore
 from core.learning.instant.asked import bands, bands_of_part
 from core.learning.instant.features import FeatureCache, Features
-from core.learning.instant.head import REFIT_STEPS, STEPS, FitStep, PointSet, fit_head
+from core.learning.instant.head import RATE, REFIT_RATE, REFIT_STEPS, STEPS, FitStep, PointSet, fit_head
 from core.learning.instant.points import Points, collect_points, points_per_image, thinned
 from core.learning.randomness import Randomness
 from core.models.instant import InstantNetwork
@@ -195,7 +195,8 @@ class InstantLearner:
             self.network.standardize(*points.standardization())
         if steps is None:
             steps = STEPS if first else REFIT_STEPS
-        yield from fit_head(self.network, points, steps=steps, from_nothing=first, seconds=seconds)
+        rate = RATE if first else REFIT_RATE
+        yield from fit_head(self.network, points, steps=steps, rate=rate, seconds=seconds)
         self.version += 1
         self._settle(parts)
 

@@ -3,6 +3,7 @@
 Work comes in small pieces, so that the engine can attend to something else between two of them::
 
     labels changed   features and points of what is new, a short fit     at once, before anything else
+                     the same for the image in view, bent to its labels  at once (`in_view`)
     then             a closer look, where the first one was a quick one  in between
     nothing to do    more fits, until further ones hardly change it      beside a run only some of them
     then             a cross-fitted score                                in between, now and then
@@ -31,6 +32,7 @@ from core.learning.data import LabelStore
 from core.learning.events import Event, Notice
 from core.learning.instant.crossfit import HearsCrossFit, cross_fit
 from core.learning.instant.features import Features
+from core.learning.instant.in_view import HeadInView
 from core.learning.instant.learner import InstantLearner
 from core.learning.instant.setup import instant_learner, rehearsal
 from core.learning.learnable import check_learnable
@@ -80,6 +82,8 @@ class LiveInstant:
         self._folder: Path | None = None
         self._learner: InstantLearner | None = None
         self._closer: InstantLearner | None = None
+        self._watched: str | None = None
+        self._in_view: HeadInView | None = None
         self._told: set[str] = set()
         self._work: Iterator[object] | None = None
         self._work_is_urgent = False
@@ -101,6 +105,17 @@ class LiveInstant:
         self._seen_revision = -1
         self._more, self._score_due = 0, False
         self._told.clear()
+        self._look_at(self._watched)
+
+    def watch(self, key: str | None) -> None:
+        """This image is on show from now on, None for none: what it says of it is bent to its labels."""
+        if key != self._watched:
+            self._look_at(key)
+
+    def forget_image(self, key: str) -> None:
+        """The image is gone, or is another one under the same name."""
+        if key == self._watched:
+            self._look_at(key)
 
     @property
     def version(self) -> int:
@@ -122,6 +137,10 @@ class LiveInstant:
         """Whether undrawn pixels stand in for background in what it has learned."""
         learner = self.learner
         return learner is not None and learner.weak_background
+
+    def bends_to(self, key: str) -> bool:
+        """Whether what it says of an image follows the labels of that more closely than all others."""
+        return self.learner is not None and self._asked_about(key) is not self.learner
 
     def new_learner(self) -> InstantLearner:
         """Another one on the same labels, which has not looked at them yet; where this one is switched off.
@@ -176,7 +195,12 @@ class LiveInstant:
             read: gives its pixels, RGB (H, W, 3), uint8, if they are needed.
         """
         assert self._learner is not None
-        return self.said_of(self._learner.cache.get(key, stamp(image_path), read))
+        asked = self._asked_about(key)
+        features = self._learner.cache.get(key, stamp(image_path), read)
+        said = asked.predict(features, probabilities=True, temperature=self.temperature)
+        if self._in_view is not None and self._in_view.key == key and asked is self._learner:
+            self._in_view.hear(said)
+        return said
 
     def probabilities_of_part(
         self, key: str, image_path: Path, read: Callable[[], NDArray[np.uint8]], box: Box
@@ -184,11 +208,18 @@ class LiveInstant:
         """As `probabilities`, of a part of the image, x0, y0, x1, y1: no more is looked at than it needs."""
         assert self._learner is not None
         features = self._learner.cache.get_part(key, stamp(image_path), read, box)
-        return self._learner.predict_part(features, box, probabilities=True, temperature=self.temperature)
+        asked = self._asked_about(key)
+        return asked.predict_part(features, box, probabilities=True, temperature=self.temperature)
 
-    def probabilities_of(self, image: NDArray[np.uint8]) -> PredictedMap:
-        """The same of pixels, RGB (H, W, 3), uint8, of which nothing is kept: that takes seconds on a CPU."""
-        return self.said_of(self.look(image))
+    def probabilities_of(self, key: str, image: NDArray[np.uint8]) -> PredictedMap:
+        """As `probabilities`, of the image turned or mirrored: it is looked at anew, seconds on a CPU.
+
+        Args:
+            key: of the image.
+            image: its pixels, RGB (H, W, 3), uint8.
+        """
+        features, asked = self.look(image), self._asked_about(key)
+        return asked.predict(features, probabilities=True, temperature=self.temperature)
 
     def look(
         self, image: NDArray[np.uint8], *, scale_for: Callable[[float], float] | None = None
@@ -232,6 +263,17 @@ class LiveInstant:
         """Where it computes; None before there is anything to ask."""
         return None if self._learner is None else self._learner.device
 
+    def _asked_about(self, key: str) -> InstantLearner:
+        """The learner, or where the image is in view one with a head of its own for it."""
+        assert self._learner is not None
+        view = self._in_view
+        return self._learner if view is None or view.key != key else view.learner(self._learner)
+
+    def _look_at(self, key: str | None) -> None:
+        """Begin anew with this image."""
+        self._watched = key
+        self._in_view = None if key is None or self._store is None else HeadInView(key, self._store)
+
     # --- work ---------------------------------------------------------------------------------------------
 
     def _begin(self, work: Iterator[object], *, urgent: bool) -> None:
@@ -242,7 +284,9 @@ class LiveInstant:
             return not training and self._begin_rehearsal()
         if not self.version:
             return False
-        if self._learner.network.views != VIEWS:
+        if self._in_view is not None and self._in_view.waits(self._learner):
+            self._begin(self._bent(self._in_view, self._learner), urgent=False)
+        elif self._learner.network.views != VIEWS:
             self._begin(self._looked_closer(), urgent=False)
         elif self._more > (MORE_FITS - MORE_FITS_BESIDE_A_RUN if training else 0):
             self._more -= 1
@@ -298,8 +342,15 @@ class LiveInstant:
                 self._told.add(text)
                 self._notify(Notice(text=text, level="warning"))
         learner.problems.clear()
+        if self._in_view is not None and self._in_view.waits(learner):
+            yield from self._in_view.fitted(learner)
         if learner.version:
             self._version += 1
+
+    def _bent(self, view: HeadInView, learner: InstantLearner) -> Iterator[object]:
+        """What it says of an image that was labelled before follows when that is in view."""
+        yield from view.fitted(learner)
+        self._version += 1
 
     def _judged(self, learner: InstantLearner) -> Iterator[object]:
         assert self._store is not None

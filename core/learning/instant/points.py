@@ -134,6 +134,34 @@ def collect_points(
     )
 
 
+def points_of_image(
+    features: Features,
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    targets: NDArray[np.uint8],
+    *,
+    weight: float = 1.0,
+) -> Points:
+    """These pixels (P,) of the image itself as labelled ones, whatever size it was looked at.
+
+    Args:
+        features: the image's.
+        rows: of the pixels, (P,).
+        columns: of the same.
+        targets: (P,), channels.
+        weight: less than 1 where they only stand in for labelled ones.
+    """
+    (height, width), (down, across) = features.size_hw, features.scaled_hw
+    x, y = (columns + 0.5) * across / width - 0.5, (rows + 0.5) * down / height - 0.5
+    points_xy = torch.from_numpy(np.stack([x, y], axis=1).astype(np.float32))
+    return Points(
+        point_features(features.groups, points_xy, features.padded_hw).to(torch.float16),
+        torch.from_numpy(targets.astype(np.int64)),
+        torch.full((len(targets),), weight),
+        torch.zeros(len(targets), dtype=torch.bool),
+    )
+
+
 def balanced(
     flat: NDArray[np.uint8], labelled: NDArray[np.int64], count: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
