@@ -139,8 +139,9 @@ class Engine:
         if self._piece("ExplainModel", self._explainer.tick):
             return True  # a second or two in all, and somebody looks at the page meanwhile
         # New labels are learned before the image they are in is predicted again; an image that was just
-        # opened does not wait for that.
-        if self._instant.urgent and not self._viewer.first_look_due:
+        # opened does not wait for that, nor does what was learned while they were drawn.
+        looks_first = self._viewer.first_look_due or self._instant.gives_way()
+        if self._instant.urgent and not looks_first:
             return self._learn_a_little()
         if self._viewer.tick(self._store, training=self.training):
             return True

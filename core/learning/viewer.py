@@ -64,6 +64,7 @@ class Viewer:
         self._fail = fail
         self._urgency = urgency
         self._clock = clock
+        self._instant = instant
         self._schedule = PredictionSchedule()
         self._overlay = OverlayWeights(send, instant)
         self._doubts = UncertaintyWork(send, self._overlay)
@@ -266,7 +267,7 @@ class Viewer:
             target, revision, lambda: urgent(target), keep=self._doubts.wanted and looked_at
         )
         took_s = self._ahead_took_s if self._ahead == (target, version) else 0.0
-        self._schedule.done(target, version, started_s=started_s - took_s, ended_s=self._clock())
+        self._done(target, version, started_s - took_s)
         self._send(prediction)
         if opinions is not None:
             self._doubts.predicted(target, prediction, opinions)
@@ -284,8 +285,13 @@ class Viewer:
             return self._urgency.before(target) or (view is not None and not excerpt.suits(view))
 
         prediction = self._overlay.predict_excerpt(target, excerpt, revision, urgent)
-        self._schedule.done(target, version, started_s=started_s, ended_s=self._clock())
+        self._done(target, version, started_s)
         self._send(prediction)
+
+    def _done(self, target: Target, version: int, started_s: float) -> None:
+        self._schedule.done(target, version, started_s=started_s, ended_s=self._clock())
+        if self._instant is not None and self._instant.urgent:
+            self._schedule.labels_changed(target.key)  # newer labels wait: they are shown without delay, too
 
     def _compare(self) -> None:
         """Score the weights that are shown on one more of a run's images, and say what came out."""

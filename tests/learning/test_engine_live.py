@@ -14,6 +14,7 @@ from core.learning.blending import instant_share, mixed
 from core.learning.commands import LearnLive, Train
 from core.learning.events import Failed, Prediction, StepDone
 from core.learning.instant.features import FeatureCache
+from core.learning.instant.head import REFIT_STEPS
 from tests.learning.engine_bench import (
     SIDE,
     EngineBench,
@@ -78,6 +79,25 @@ def test_a_correction_shows_in_the_image_that_is_watched(bench: EngineBench) -> 
     assert _square(after)[4:16, 4:16].mean() > 0.8
     first = bench.got(Prediction)[0]
     assert first.revision == 2, "nothing is shown that does not know the correction"
+
+
+def test_somebody_who_draws_faster_than_a_fit_still_sees_what_was_learned(bench: EngineBench) -> None:
+    bench.do(bench.watch(0))
+    bench.run()
+    bench.events.clear()
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    for stroke in range(20):
+        mask[stroke * 3 : stroke * 3 + 3, :] = 1
+        bench.do(bench.labels(0, mask, 2 + stroke))
+        for _ in range(REFIT_STEPS // 2):  # half a fit, and features and points
+            bench.engine.tick()
+    seen = bench.got(Prediction)
+    assert len(seen) >= 5
+    versions = [prediction.weights_version for prediction in seen]
+    assert versions == sorted(set(versions)), "each is of a fit of its own"
+    bench.run()
+    assert bench.got(Prediction)[-1].revision == 21
+    assert not bench.got(Failed)
 
 
 def test_a_look_that_takes_long_gives_way_to_another_image(

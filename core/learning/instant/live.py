@@ -35,6 +35,7 @@ from core.learning.instant.features import Features
 from core.learning.instant.in_view import HeadInView
 from core.learning.instant.learner import InstantLearner
 from core.learning.instant.setup import instant_learner, rehearsal
+from core.learning.instant.under_way import UnderWay
 from core.learning.learnable import check_learnable
 from core.learning.predict import choose_device
 from core.learning.preset import resolve
@@ -85,8 +86,8 @@ class LiveInstant:
         self._watched: str | None = None
         self._in_view: HeadInView | None = None
         self._told: set[str] = set()
-        self._work: Iterator[object] | None = None
-        self._work_is_urgent = False
+        self._work = UnderWay()
+        self._overtaken = False
         self._seen_revision = -1
         self._more = 0
         self._score_due = False
@@ -100,9 +101,11 @@ class LiveInstant:
             folder: where features are kept on disk.
         """
         self._store, self._folder = store, folder
-        self._learner = self._closer = self._work = None
+        self._learner = self._closer = None
+        self._work.drop()
         self._version, self.score = 0, None
         self._seen_revision = -1
+        self._overtaken = False
         self._more, self._score_due = 0, False
         self._told.clear()
         self._look_at(self._watched)
@@ -155,8 +158,12 @@ class LiveInstant:
         """Whether labels wait to be learned."""
         if self._store is None or not self.enabled:
             return False
-        waits = self._work is not None and self._work_is_urgent
-        return waits or self._store.revision != self._seen_revision
+        return self._work.urgent or self._store.revision != self._seen_revision
+
+    def gives_way(self) -> bool:
+        """Once after a fit that newer labels have waited for: what it learned is shown before they are."""
+        overtaken, self._overtaken = self._overtaken, False
+        return overtaken
 
     def tick(self, *, training: bool) -> bool:
         """Do one piece of work; False when there is none.
@@ -169,19 +176,19 @@ class LiveInstant:
         """
         if self._store is None or not self.enabled:
             return False
-        if self._store.revision != self._seen_revision:
+        if self._store.revision != self._seen_revision and not self._work.is_to_be_finished:
             self._seen_revision = self._store.revision
-            self._begin(self._learned(), urgent=True)
-        if self._work is None and not self._begin_what_is_left(training=training):
+            self._work.begin(self._learned(), urgent=True)
+        if not self._work and not self._begin_what_is_left(training=training):
             return False
-        assert self._work is not None
+        urgent = self._work.urgent
         try:
-            next(self._work)
-        except StopIteration:
-            self._work = None
+            done = not self._work.advance()
         except Exception:
-            self.enabled, self._work = False, None
+            self.enabled = False
             raise
+        if done:
+            self._overtaken = urgent and self._store.revision != self._seen_revision
         return True
 
     def probabilities(
@@ -276,24 +283,21 @@ class LiveInstant:
 
     # --- work ---------------------------------------------------------------------------------------------
 
-    def _begin(self, work: Iterator[object], *, urgent: bool) -> None:
-        self._work, self._work_is_urgent = work, urgent
-
     def _begin_what_is_left(self, *, training: bool) -> bool:
         if self._learner is None:
             return not training and self._begin_rehearsal()
         if not self.version:
             return False
         if self._in_view is not None and self._in_view.waits(self._learner):
-            self._begin(self._bent(self._in_view, self._learner), urgent=False)
+            self._work.begin(self._bent(self._in_view, self._learner), urgent=False)
         elif self._learner.network.views != VIEWS:
-            self._begin(self._looked_closer(), urgent=False)
+            self._work.begin(self._looked_closer(), urgent=False)
         elif self._more > (MORE_FITS - MORE_FITS_BESIDE_A_RUN if training else 0):
             self._more -= 1
-            self._begin(self._fitted(self._learner, MORE_STEPS), urgent=False)
+            self._work.begin(self._fitted(self._learner, MORE_STEPS), urgent=False)
         elif self._score_due and self._clock() >= self._next_score_s:
             self._score_due = False
-            self._begin(self._judged(self._learner), urgent=False)
+            self._work.begin(self._judged(self._learner), urgent=False)
         else:
             return False
         return True
@@ -303,7 +307,7 @@ class LiveInstant:
         if self._rehearsed:
             return False
         self._rehearsed = True
-        self._begin(self._made_ready(), urgent=False)
+        self._work.begin(self._made_ready(), urgent=False)
         return True
 
     def _made_ready(self) -> Iterator[object]:
