@@ -86,17 +86,17 @@ def test_somebody_who_draws_faster_than_a_fit_still_sees_what_was_learned(bench:
     bench.run()
     bench.events.clear()
     mask = np.zeros((SIDE, SIDE), np.uint8)
-    for stroke in range(20):
-        mask[stroke * 3 : stroke * 3 + 3, :] = 1
+    for stroke in range(10):
+        mask[stroke * 6 : stroke * 6 + 6, :] = 1
         bench.do(bench.labels(0, mask, 2 + stroke))
         for _ in range(REFIT_STEPS // 2):  # half a fit, and features and points
             bench.engine.tick()
     seen = bench.got(Prediction)
-    assert len(seen) >= 5
+    assert len(seen) >= 2
     versions = [prediction.weights_version for prediction in seen]
     assert versions == sorted(set(versions)), "each is of a fit of its own"
     bench.run()
-    assert bench.got(Prediction)[-1].revision == 21
+    assert bench.got(Prediction)[-1].revision == 11
     assert not bench.got(Failed)
 
 
