@@ -202,10 +202,8 @@ class LiveInstant:
             read: gives its pixels, RGB (H, W, 3), uint8, if they are needed.
         """
         assert self._learner is not None
-        asked = self._asked_about(key)
-        features = self._learner.cache.get(key, stamp(image_path), read)
-        said = asked.predict(features, probabilities=True, temperature=self.temperature)
-        if self._in_view is not None and self._in_view.key == key and asked is self._learner:
+        said = self.said_of(self._learner.cache.get(key, stamp(image_path), read), key)
+        if self._in_view is not None and self._in_view.key == key and not self.bends_to(key):
             self._in_view.hear(said)
         return said
 
@@ -225,8 +223,7 @@ class LiveInstant:
             key: of the image.
             image: its pixels, RGB (H, W, 3), uint8.
         """
-        features, asked = self.look(image), self._asked_about(key)
-        return asked.predict(features, probabilities=True, temperature=self.temperature)
+        return self.said_of(self.look(image), key)
 
     def look(
         self, image: NDArray[np.uint8], *, scale_for: Callable[[float], float] | None = None
@@ -242,10 +239,15 @@ class LiveInstant:
         cache = self._learner.cache
         return cache.compute(image, scale=None if scale_for is None else scale_for(cache.scale))
 
-    def said_of(self, features: Features) -> PredictedMap:
-        """The map of the pixels these features are of, with probabilities (classes, H, W), float16."""
-        assert self._learner is not None
-        return self._learner.predict(features, probabilities=True, temperature=self.temperature)
+    def said_of(self, features: Features, key: str | None = None) -> PredictedMap:
+        """The map of the pixels these features are of, with probabilities (classes, H, W), float16.
+
+        Args:
+            features: of an image, or of what was made of it.
+            key: of that image; None: of no image in particular.
+        """
+        asked = self._asked_about(key)
+        return asked.predict(features, probabilities=True, temperature=self.temperature)
 
     @property
     def eyes(self) -> object:
@@ -270,7 +272,7 @@ class LiveInstant:
         """Where it computes; None before there is anything to ask."""
         return None if self._learner is None else self._learner.device
 
-    def _asked_about(self, key: str) -> InstantLearner:
+    def _asked_about(self, key: str | None) -> InstantLearner:
         """The learner, or where the image is in view one with a head of its own for it."""
         assert self._learner is not None
         view = self._in_view

@@ -26,7 +26,7 @@ class UnderWay:
 
     def begin(self, pieces: Iterator[object], *, urgent: bool) -> None:
         """Do this from now on, instead of what is under way."""
-        self._dropped = urgent and bool(self) and self.urgent
+        self._dropped = urgent and self.urgent
         self._pieces, self.urgent, self._fitting = pieces, urgent, False
 
     def drop(self) -> None:
@@ -39,7 +39,7 @@ class UnderWay:
 
         Somebody who draws faster than a head is fitted would see nothing new until the next pause.
         """
-        return bool(self) and self.urgent and self._fitting and self._dropped
+        return self._fitting and self._dropped
 
     def advance(self) -> bool:
         """Do the next piece; False where there was none: it is done. After an error nothing is under way."""
