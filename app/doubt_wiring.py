@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import PurePosixPath
@@ -80,7 +79,6 @@ class DoubtWiring(Wiring):
         self._images = DoubtfulImages(self._session, most_useful)
         self._offered: str | None = None
         self._said = ""
-        self._came = time.monotonic()
         self._look = QTimer(self, singleShot=True, interval=_LOOK_AFTER_MS)
         self._look.timeout.connect(self._tell_sureness)
         self._age = QTimer(self, interval=_AGE_EVERY_MS)
@@ -283,7 +281,6 @@ class DoubtWiring(Wiring):
             self._age.stop()
         else:
             self._age.start()
-        self._came = time.monotonic()
         self._tell_sureness()
         self._tell_age()
 
@@ -331,7 +328,7 @@ class DoubtWiring(Wiring):
             behind(
                 prediction,
                 edits=self._controller.edits_unknown,
-                seconds=time.monotonic() - self._came,
+                seconds=self._controller.prediction_age_s,
                 training=self._controller.training_state == "training",
                 live=self._settings.learn_live,
             )

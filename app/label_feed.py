@@ -125,6 +125,10 @@ class LabelFeed(QObject):
         self._edits.pop(key, None)
         self._revision_of.pop(key, None)
 
+    def new_engine(self) -> None:
+        """Another engine knows everything that was drawn: from the disk, or because it is told again."""
+        self._edits.clear()
+
     def clear(self) -> None:
         """Another project: nothing of the last one is of interest."""
         self._delay.stop()

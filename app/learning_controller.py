@@ -140,6 +140,12 @@ class LearningController(QObject):
         return self.shown.fresh
 
     @property
+    def prediction_age_s(self) -> float:
+        """How long ago that came; 0 for none."""
+        shown = self.shown.prediction
+        return 0.0 if shown is None else self.shown.cache.age_s(shown.key)
+
+    @property
     def edits_unknown(self) -> int:
         """How many edits of what is drawn the prediction on show does not know."""
         shown = self.shown.prediction
@@ -294,6 +300,7 @@ class LearningController(QObject):
         match event:
             case EngineReady():
                 self.shown.cache.new_engine()
+                self._feed.new_engine()
             case Prediction():
                 self.shown.take(event)
             case TrainingStarted():

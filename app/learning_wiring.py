@@ -240,6 +240,8 @@ class LearningWiring(Wiring):
         if prediction is None:
             self._canvas.clear_prediction()
             self._panel.clear_overlay()
+        else:
+            self._panel.set_overlay(prediction.source, self._controller.prediction_age_s)
         self._shown = prediction
         self._on_current_changed(self._session.current)
         acceptable = prediction is not None and prediction.region is None

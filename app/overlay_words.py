@@ -174,7 +174,7 @@ GUESSED_DETAIL: Final = (
 )
 BENT_DETAIL: Final = (
     "While you look at this image, what you drew in it counts for more here: other images, and what is"
-    " exported, follow it less closely."
+    " exported, follow it less closely. Scores, and how far such expectations were off, are without that."
 )
 
 NOT_TESTED: Final = "not yet tested"

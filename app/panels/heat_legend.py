@@ -26,6 +26,8 @@ class HeatLegend(WrappedTip, QSlider):
         self.setAccessibleName("Opacity of the uncertainty")
         self.setToolTip(
             "Uncertainty: sure on the left, as undecided as between two classes on the right.\n"
+            "While a network trains without a graphics card it is of what is shown; once that rests, the\n"
+            "image is looked at again, as chosen under View > Uncertainty from.\n"
             "Drag to make it stronger or weaker."
         )
 

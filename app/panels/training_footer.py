@@ -150,10 +150,10 @@ class TrainingFooter(QWidget):
         self._notice_icon.hide()
         self._progress.hide()
 
-    def set_overlay(self, source: str) -> None:
-        """A prediction came: from `source`, just now."""
+    def set_overlay(self, source: str, age_s: float) -> None:
+        """What is shown comes from `source`, and came so many seconds ago."""
         self._overlay = source
-        self._overlay_at = time.monotonic()
+        self._overlay_at = time.monotonic() - age_s
         self._age.start()
         self._write_overlay()
 

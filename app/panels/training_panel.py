@@ -29,7 +29,6 @@ from core.learning.events import (
     Failed,
     Finished,
     Notice,
-    Prediction,
     ScoredOn,
     StepDone,
     TrainingStarted,
@@ -171,8 +170,6 @@ class TrainingPanel(QWidget):
                 self.footer.set_step(event)
             case Validated():
                 self._on_validated(event)
-            case Prediction():
-                self.footer.set_overlay(event.source)
             case TrainingStarted():
                 self._on_started(event)
             case Notice():
@@ -186,6 +183,10 @@ class TrainingPanel(QWidget):
                 self._on_finished(event)
             case _:
                 pass
+
+    def set_overlay(self, source: str, age_s: float) -> None:
+        """What is shown over the image comes from `source`, and came so many seconds ago."""
+        self.footer.set_overlay(source, age_s)
 
     def clear_overlay(self) -> None:
         """The overlay is gone: another image, another project."""

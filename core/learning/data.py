@@ -13,9 +13,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -39,6 +40,7 @@ IN_MEMORY_BYTES: Final = 128 << 20
 """Of one image at the wanted scale; a larger one is kept on disk (`core.learning.laid_out`)."""
 DISK_BUDGET_BYTES: Final = 8 << 30
 """Images kept there: about five of 20,000 x 20,000 in colour."""
+NO_REVISIONS: Final[Mapping[str, tuple[int, int]]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +122,21 @@ class LabelStore:
         self._folder = folder
 
     @classmethod
-    def from_project(cls, project: Project) -> LabelStore:
-        """Everything the project has labels for. Files with problems are in `project.problems`."""
+    def from_project(
+        cls, project: Project, revisions: Mapping[str, tuple[int, int]] = NO_REVISIONS
+    ) -> LabelStore:
+        """Everything the project has labels for. Files with problems are in `project.problems`.
+
+        Args:
+            project: read as it is on disk.
+            revisions: as `revisions()`, of labels that were sent before; those of others are 0.
+        """
         store = cls(project.classes, folder=project.layout.cache)
         store.drawn = DrawnShapes(project)
         for labelled in project.labelled():
             entry = labelled.entry
-            store.put(entry.key, entry.image_path, labelled.mask, labelled.annotation.state)
+            _, revision = revisions.get(entry.key, (0, 0))
+            store.put(entry.key, entry.image_path, labelled.mask, labelled.annotation.state, revision)
         return store
 
     def put(
@@ -182,6 +192,10 @@ class LabelStore:
     def get(self, key: str) -> ImageLabels:
         """One image's labels. Raises KeyError for an image without."""
         return self._labels[key]
+
+    def revisions(self) -> dict[str, tuple[int, int]]:
+        """Of every image's labels as they are now: `ImageLabels.version` and `ImageLabels.revision`."""
+        return {key: (labels.version, labels.revision) for key, labels in self._labels.items()}
 
     def labelled_keys(self) -> tuple[str, ...]:
         """Images with at least one labelled pixel, sorted."""

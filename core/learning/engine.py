@@ -16,7 +16,7 @@ loop: `core.learning.engine_main`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -138,10 +138,12 @@ class Engine:
         """
         if self._piece("ExplainModel", self._explainer.tick):
             return True  # a second or two in all, and somebody looks at the page meanwhile
-        # New labels are learned before the image they are in is predicted again; an image that was just
-        # opened does not wait for that, nor does what was learned while they were drawn.
-        looks_first = self._viewer.first_look_due or self._instant.gives_way()
-        if self._instant.urgent and not looks_first:
+        if self._instant.urgent:
+            # New labels are learned before the image they are in is predicted again; an image that was just
+            # opened does not wait for that, nor does what was learned while they were drawn.
+            looks_first = self._viewer.first_look_due or self._instant.gives_way()
+            if looks_first and self._viewer.tick(self._store, training=self.training):
+                return True
             return self._learn_a_little()
         if self._viewer.tick(self._store, training=self.training):
             return True
@@ -230,10 +232,13 @@ class Engine:
         self._read_project(root)
         self._show_best_run()
 
-    def _read_project(self, root: Path) -> None:
-        """Read classes and labels; replaces what is known only when all of it is there."""
+    def _read_project(self, root: Path, revisions: Mapping[str, tuple[int, int]] | None = None) -> None:
+        """Read classes and labels; replaces what is known only when all of it is there.
+
+        `revisions`: of labels that were known before; the window does not send what has not changed.
+        """
         project = Project.open(root, lock=False)
-        store = LabelStore.from_project(project)
+        store = LabelStore.from_project(project, revisions or {})
         self._project, self._store = project, store
         self._instant.follow(store, project.layout.features)
         self._viewer.follow(project.layout.cache / PYRAMIDS)
@@ -256,7 +261,7 @@ class Engine:
             text = "The classes are others now: the run was saved and has ended. Train again to learn them."
             self._send(Notice(text=text, level="warning"))
         # Pixels of merged and deleted classes mean something else now: only the files know what.
-        self._read_project(project.root)
+        self._read_project(project.root, store.revisions())
         if not self._viewer.classes_replaced(command.classes):
             self._show_best_run()
 

@@ -14,6 +14,7 @@ from core.errors import UsageError
 from core.learning.asking import Asker, Opinions, Speakers, interruption
 from core.learning.doubt_sources import asked_again, dropouts, looks_dropping
 from core.learning.ensemble_members import members_beside
+from core.learning.looks import MIRRORED
 from core.learning.predict import Predictor, open_predictor
 from core.learning.schedule import Target
 from core.learning.uncertainty import UncertaintySource, Voice
@@ -57,7 +58,7 @@ class OtherLooks:
             InterruptedPredictionError, MaskloopError: as `Asker.ask`.
         """
         if source == "tta":
-            return opinions.voices(self._asker.ask_mirrored(target, speakers, interrupted))
+            return opinions.voices(self._asker.ask_again(target, MIRRORED, speakers, interrupted))
         dropped: tuple[Voice, ...] = ()
         if source == "mc_dropout" and speakers.instant is not None:
             dropped = (self._instant_dropping(target, opinions, speakers, interrupted),)
@@ -80,8 +81,7 @@ class OtherLooks:
     ) -> Voice:
         """The instant learner with units of its head dropped; what it sees is computed once."""
         assert speakers.instant is not None
-        learner = speakers.instant.learner
-        assert learner is not None
+        learner = speakers.instant.asked_about(target.key)
         alone = replace(speakers, deep=None, deep_version=None, share=1.0, temperature=None)
         own = alone.classes.indices
         order = [own.index(index) for index in speakers.classes.indices]

@@ -108,7 +108,7 @@ class PredictionSchedule:
             training: training steps wait for their turn.
         """
         if version is None:
-            self._requests.clear()  # the window asks again when it gets to that image
+            del self._requests[:-1]  # of those before, the window asks again when it gets there
             return None
         if self.first_look_due or (self._rest_due and not self._broken):
             return self._watched

@@ -222,9 +222,9 @@ class Viewer:
     def _predict(self, target: Target, store: LabelStore | None) -> None:
         """The next piece of what is to be predicted of an image: a part of a large one, else all of it."""
         version = self._overlay.version
-        revision = store.get(target.key).revision if store is not None and target.key in store else 0
         assert version is not None
         try:
+            revision = self._revision_known(target.key, store)
             if is_huge(Path(target.image_path)):
                 self._predict_excerpt(target, version, revision)
                 return
@@ -241,6 +241,15 @@ class Viewer:
         except Exception as error:  # noqa: BLE001 - one bad image must not end training
             self._schedule.failed(target)
             self._fail("Predict", error)
+
+    def _revision_known(self, key: str, store: LabelStore | None) -> int:
+        """Of an image's labels, the revision that whoever has a say has learned; a run has the newest."""
+        if store is None or key not in store:
+            return 0
+        labels = store.get(key)
+        instant = self._overlay.speakers.instant
+        learner = None if instant is None else instant.learner
+        return labels.revision if learner is None else learner.revision_of(labels)
 
     def _part_ahead(self, target: Target, version: int) -> Box | None:
         """The part of a large image that comes before the rest; None where all of it is due."""

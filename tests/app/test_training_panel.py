@@ -23,7 +23,7 @@ from core.learning.events import (
 )
 from core.learning.gain import Gain
 from core.learning.past import Past
-from tests.app.engine_events import CLASSES, finished, prediction, started, step, validated
+from tests.app.engine_events import CLASSES, finished, started, step, validated
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -194,14 +194,16 @@ def test_the_best_score_is_one_of_those_that_can_be_compared_with_the_last(
 
 
 def test_the_overlay_gets_older_while_a_run_makes_newer_ones(qtbot: QtBot, panel: TrainingPanel) -> None:
-    panel.on_event(prediction(source="U-Net, step 840"))
+    panel.set_overlay("U-Net, step 840", age_s=0.0)
     assert panel.footer.overlay_text == "overlay: U-Net, step 840"
     panel.set_training_state("training")
     assert panel.footer.overlay_text == "overlay: U-Net, step 840, now"
     panel.footer._overlay_at -= 12
     qtbot.waitUntil(lambda: panel.footer.overlay_text.endswith(" s old"))
+    panel.set_overlay("U-Net, step 700", age_s=65.0)
+    assert panel.footer.overlay_text == "overlay: U-Net, step 700, 65 s old", "shown again"
     panel.set_training_state("idle")
-    assert panel.footer.overlay_text == "overlay: U-Net, step 840"
+    assert panel.footer.overlay_text == "overlay: U-Net, step 700"
     panel.clear_overlay()
     assert panel.footer.overlay_text == ""
 

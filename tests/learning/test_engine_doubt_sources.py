@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.annotation.model import UNLABELLED, AnnotationState
+from core.learning import other_looks
 from core.learning.commands import LearnLive, Train, WantUncertainty
-from core.learning.events import Failed, Finished, Notice, Uncertainty
-from tests.learning.engine_bench import EngineBench, shrink_instant_learner, squares_bench
+from core.learning.doubt_sources import looks_dropping
+from core.learning.events import Failed, Finished, Notice, Prediction, Uncertainty
+from tests.learning.engine_bench import SIDE, EngineBench, shrink_instant_learner, squares_bench
 from tests.tiny import TINY
 
 
@@ -54,6 +57,30 @@ def test_a_second_run_makes_an_ensemble_and_one_alone_says_what_is_missing(bench
     dropped = refined(bench, "mc_dropout")
     assert dropped.refined
     assert "unet has no dropout" in bench.got(Notice)[-1].text
+    assert not bench.got(Failed)
+
+
+def test_of_a_corrected_image_the_head_in_view_drops_units(
+    bench: EngineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[tuple[np.ndarray, ...]] = []
+
+    def noted(*args, **kwargs):  # type: ignore[no-untyped-def]
+        passes.append(looks_dropping(*args, **kwargs))
+        return passes[-1]
+
+    monkeypatch.setattr(other_looks, "looks_dropping", noted)
+    bench.do(LearnLive(on=True))
+    bench.do(bench.watch(3))
+    bench.run()
+    drawn = np.full((SIDE, SIDE), UNLABELLED, np.uint8)
+    drawn[10:26, 10:40] = 0
+    bench.do(replace(bench.labels(3, drawn, 2), state=AnnotationState.IN_PROGRESS))
+    bench.run()
+    assert bench.got(Prediction)[-1].bent
+    assert refined(bench, "mc_dropout").refined
+    first, *others = passes[-1]
+    assert all((look != first).any() for look in others)
     assert not bench.got(Failed)
 
 

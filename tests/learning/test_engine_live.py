@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from core.annotation.model import UNLABELLED, AnnotationState
+from core.annotation.model import UNLABELLED, AnnotationState, ClassList, LabelClass
 from core.learning.blending import instant_share, mixed
-from core.learning.commands import LearnLive, Train
-from core.learning.events import Failed, Prediction, StepDone
+from core.learning.commands import ClassesChanged, LearnLive, Train
+from core.learning.events import Failed, Notice, Prediction, StepDone
+from core.learning.instant import maker
 from core.learning.instant.features import FeatureCache
 from core.learning.instant.head import REFIT_STEPS
+from core.learning.instant.learner import InstantLearner
 from tests.learning.engine_bench import (
     SIDE,
     EngineBench,
@@ -89,14 +92,89 @@ def test_somebody_who_draws_faster_than_a_fit_still_sees_what_was_learned(bench:
     for stroke in range(10):
         mask[stroke * 6 : stroke * 6 + 6, :] = 1
         bench.do(bench.labels(0, mask, 2 + stroke))
+        before = len(bench.got(Prediction))
         for _ in range(REFIT_STEPS // 2):  # half a fit, and features and points
             bench.engine.tick()
+        for prediction in bench.got(Prediction)[before:]:
+            assert prediction.revision < 2 + stroke, "the last stroke was not learned yet"
     seen = bench.got(Prediction)
     assert len(seen) >= 2
+    revisions = [prediction.revision for prediction in seen]
+    assert revisions == sorted(set(revisions)), "each knows more strokes than the last"
     versions = [prediction.weights_version for prediction in seen]
     assert versions == sorted(set(versions)), "each is of a fit of its own"
     bench.run()
     assert bench.got(Prediction)[-1].revision == 11
+    assert not bench.got(Failed)
+
+
+def test_after_an_unforeseen_error_the_next_labels_are_learned_again(
+    bench: EngineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.do(bench.watch(0))
+    bench.run()
+    with monkeypatch.context() as broken:
+        broken.setattr(InstantLearner, "update", _no_memory)
+        bench.do(bench.labels(0, np.zeros((SIDE, SIDE), np.uint8), 2))
+        bench.run()
+    assert bench.got(Failed)[-1].during == "LearnLive"
+    bench.events.clear()
+    bench.do(bench.labels(0, np.ones((SIDE, SIDE), np.uint8), 3))
+    bench.run()
+    assert bench.got(Prediction)[-1].revision == 3
+    assert not bench.got(Failed)
+
+
+def _no_memory(_self: InstantLearner, **_: object) -> Iterator[object]:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def test_a_full_graphics_card_leaves_it_the_cpu(bench: EngineBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = maker.instant_learner
+
+    def scarce(*args: object, device: torch.device, **kwargs: object) -> InstantLearner:
+        if device.type == "cuda":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return made(*args, device=device, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(maker, "instant_learner", scarce)
+    monkeypatch.setattr(
+        maker, "choose_device", lambda wanted: torch.device("cpu" if wanted == "cpu" else "cuda")
+    )
+    bench.do(bench.watch(0))
+    bench.run()
+    assert "memory is full" in bench.got(Notice)[0].text
+    assert bench.got(Prediction)
+    assert not bench.got(Failed)
+
+
+def test_what_was_drawn_before_a_class_was_deleted_is_known_afterwards(bench: EngineBench) -> None:
+    bench.do(bench.watch(0))
+    bench.do(bench.labels(0, np.ones((SIDE, SIDE), np.uint8), 7))
+    bench.run()
+    classes = bench.engine._store.classes  # type: ignore[union-attr] - as the window knows them
+    bench.do(ClassesChanged(classes=ClassList(tuple(classes), 0)))  # another background: all is read again
+    bench.events.clear()
+    bench.run()
+    assert bench.got(Prediction)[-1].revision == 7
+
+
+def test_a_head_that_knows_nothing_yet_is_not_asked(bench: EngineBench) -> None:
+    bench.do(bench.watch(0))
+    bench.run()
+    classes = bench.engine._store.classes  # type: ignore[union-attr] - as the window knows them
+    bench.do(ClassesChanged(classes=ClassList((*classes, LabelClass(5, "another", "#00ff00")), 0)))
+    bench.events.clear()
+    for _ in range(5):  # the head for three classes is there, and not fitted
+        bench.engine.tick()
+    bench.do(bench.watch(1))
+    bench.run()
+    squares = bench.entries[1]
+    for prediction in bench.got(Prediction):
+        assert prediction.key == squares.key
+        assert _square(prediction)[16:34, 16:34].mean() > 0.9
+        assert _square(prediction)[50:].mean() < 0.1
+    assert bench.got(Prediction)
     assert not bench.got(Failed)
 
 

@@ -12,9 +12,14 @@ def test_nothing_is_predicted_without_weights_or_without_an_image() -> None:
     schedule = PredictionSchedule()
     assert schedule.next(0.0, 1, training=False) is None
     schedule.watch(A)
+    schedule.request(Target("c", "c.png"))
     schedule.request(B)
     assert schedule.next(0.0, None, training=False) is None
     assert schedule.next(0.0, 1, training=False) == A
+    schedule.done(A, 1, started_s=0.0, ended_s=1.0)
+    assert schedule.next(1.0, 1, training=False) == B, "what was wanted last comes once there are weights"
+    schedule.done(B, 1, started_s=1.0, ended_s=2.0)
+    assert schedule.next(2.0, 1, training=False) is None
 
 
 def test_a_newly_watched_image_goes_ahead_of_requests_and_of_training() -> None:

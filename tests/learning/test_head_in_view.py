@@ -17,11 +17,12 @@ from core.learning.class_maps import PredictedMap
 from core.learning.commands import ImageRemoved, LabelsChanged, Predict
 from core.learning.events import Failed, Prediction
 from core.learning.instant import head, in_view
-from core.learning.instant.features import Features
+from core.learning.instant.features import FeatureCache, Features
 from core.learning.instant.head import PointSet
-from core.learning.instant.in_view import HeadInView
+from core.learning.instant.in_view import HeadInView, HeadsInView
 from core.learning.instant.learner import InstantLearner
 from core.learning.instant.points import Points, points_of_image
+from core.models.instant import CHEAPER_VIEWS, InstantNetwork
 from tests.learning.engine_bench import SIDE, EngineBench, live_squares_bench, shrink_instant_learner
 
 BACKGROUND, DISC, SQUARE = 0, 3, 7
@@ -178,6 +179,58 @@ def test_another_learner_is_not_answered_for(world, learned, view, half) -> None
     assert view.learner(other) not in (other, learned)
 
 
+def test_while_it_is_bent_from_a_closer_look_the_quick_one_answers(
+    world, learned, view, half, tmp_path
+) -> None:
+    """Of a closer look the head has other inputs: neither may be asked, or fitted, instead of the other."""
+    _contradict(world, learned, half)
+    _drained(view.fitted(learned))
+    quick = InstantNetwork.with_encoder_of(learned.network, CHEAPER_VIEWS[-1])
+    other = InstantLearner(
+        world.store,
+        quick,
+        FeatureCache(quick, learned.device, scale=1.0, folder=tmp_path / "quick"),
+        learned.channels,
+        learned.device,
+        weak_background=0.1,
+    )
+    _drained(other.update(steps=5))
+    bending = view.fitted(other)
+    next(bending)
+    assert _asked(view.learner(learned), view.key).classes.shape == half.shape
+    bending.close()  # more was drawn
+    _drained(learned.update(steps=5))
+    _drained(view.fitted(learned))
+    assert view.learner(learned) is not learned
+    assert _asked(view.learner(learned), view.key).classes.shape == half.shape
+
+
+def test_heads_of_the_last_images_are_kept(world, learned, view, half) -> None:
+    heads = HeadsInView()
+    heads.watch(view.key)
+    assert heads.now is None, "no project is open"
+    heads.follow(world.store)
+    first = heads.now
+    assert first is not None
+    first.hear(_asked(learned, view.key))
+    _contradict(world, learned, half)
+    _drained(first.fitted(learned))
+    bent = first.learner(learned)
+    assert bent is not learned
+    heads.watch("another.png")
+    assert heads.of(view.key) is None, "only the image in view has a say of its own"
+    heads.watch(view.key)
+    assert heads.of(view.key) is first
+    assert first.learner(learned) is bent
+    for number in range(in_view.KEPT):
+        heads.watch(f"other {number}.png")
+    heads.watch(view.key)
+    assert heads.now is not first
+    heads.forget(view.key)
+    heads.follow(None)
+    assert heads.now is None
+
+
 def test_an_image_that_cannot_be_read_is_no_reason_to_stop(world, learned, view, half, monkeypatch) -> None:
     _contradict(world, learned, half)
     _drained(view.fitted(learned))
@@ -268,7 +321,7 @@ def test_a_correction_counts_for_more_in_the_image_in_view(bench: EngineBench) -
     assert in_sight < out_of_sight - 0.1
     bench.do(bench.watch(3))
     bench.run()
-    assert _square(bench, 3) < out_of_sight - 0.1, "it is bent again when somebody comes back"
+    assert _square(bench, 3) < out_of_sight - 0.1, "it is still bent when somebody comes back"
     assert not bench.got(Failed)
 
 

@@ -9,11 +9,12 @@ labels of the other images::
     image opened         predicted by the learner's head, and what it is sure of is heard
     corrected, or the    the learner's head is refitted, then a copy of it bent to this image; this image is
     learner fits again   predicted by the copy
-    another image        the copy is forgotten
+    another image        the copy waits until this one is opened again; those of the last few images do
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -41,6 +42,8 @@ SAID_POINTS: Final = 2048
 OTHER_POINTS: Final = 8192
 GRID: Final = 256
 """What was said is looked at on a grid of so many rows and columns at most."""
+KEPT: Final = 4
+"""Images whose heads are kept: who goes back and forth between two finds both as they were."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,15 +104,13 @@ class HeadInView:
     def fitted(self, general: InstantLearner) -> Iterator[FitStep]:
         """Bend a copy of this learner's head to the image, if there is something to bend it to."""
         points = self._points(general) if self._helps(general) else None
-        if points is None:
-            self._bent = None
-        else:
-            if self._bent is None or self._of is not general:
-                self._bent = general.twin()
-            bent = self._bent
+        bent: InstantLearner | None = None
+        if points is not None:
+            known = self._bent if self._of is general else None
+            bent = general.twin() if known is None else known
             bent.network.take_head(general.network)
             yield from bent.randomness.through(fit_head(bent.network, points, steps=STEPS, rate=RATE))
-        self._of, self._of_version = general, general.version
+        self._bent, self._of, self._of_version = bent, general, general.version
 
     @property
     def _labels_version(self) -> int:
@@ -147,6 +148,46 @@ class HeadInView:
         features = general.features(self.key)
         targets = general.channels.to_channels(said.values[free])
         return points_of_image(features, said.rows[free], said.columns[free], targets, weight=SAID_WEIGHT)
+
+
+class HeadsInView:
+    """The heads of the images somebody looked at last."""
+
+    def __init__(self) -> None:
+        self._store: LabelStore | None = None
+        self._key: str | None = None
+        self._heads: OrderedDict[str, HeadInView] = OrderedDict()
+
+    @property
+    def now(self) -> HeadInView | None:
+        """Of the image in view; None where there is none."""
+        return None if self._key is None else self._heads.get(self._key)
+
+    def of(self, key: str | None) -> HeadInView | None:
+        """As `now`, if this is the image in view."""
+        return self.now if key == self._key else None
+
+    def follow(self, store: LabelStore | None) -> None:
+        """Of these labels from now on; the heads of others are forgotten."""
+        self._store = store
+        self._heads.clear()
+        self.watch(self._key)
+
+    def watch(self, key: str | None) -> None:
+        """This image is in view from now on, None for none."""
+        self._key = key
+        if key is None or self._store is None:
+            return
+        if key not in self._heads:
+            self._heads[key] = HeadInView(key, self._store)
+        self._heads.move_to_end(key)
+        while len(self._heads) > KEPT:
+            self._heads.popitem(last=False)
+
+    def forget(self, key: str) -> None:
+        """The image is gone, or is another one under the same name."""
+        if self._heads.pop(key, None) is not None and key == self._key:
+            self.watch(key)
 
 
 def _heard(said: PredictedMap, version: int) -> _Said:

@@ -122,6 +122,7 @@ class InstantLearner:
         self._lack = BackgroundLack(store, channels, lambda: self.keys, allowed=weak_background > 0)
         self._fitted_revision = -1
         self._fitted_keys: tuple[str, ...] = ()
+        self._fitted_labels: dict[str, tuple[int, int]] = {}  # version and revision
         self._too_large: frozenset[str] = frozenset()
         self._values = np.array(channels.classes.indices, dtype=np.uint8)
 
@@ -143,6 +144,11 @@ class InstantLearner:
         """Whether labels changed since the last fit."""
         return self._fitted_revision != self._store.revision or self._fitted_keys != self.keys
 
+    def revision_of(self, labels: ImageLabels) -> int:
+        """The revision of an image's labels that the last fit knew; 0: none. `labels`: as they are now."""
+        version, revision = self._fitted_labels.get(labels.key, (None, 0))
+        return labels.revision if version == labels.version else revision
+
     @property
     def weak_background(self) -> bool:
         """Whether undrawn pixels stand in for background at present."""
@@ -162,7 +168,7 @@ class InstantLearner:
 
     def _updated(self, steps: int | None, seconds: float | None) -> Iterator[FeaturesDone | FitStep]:
         started = time.monotonic()
-        revision = self._store.revision
+        revision, labels = self._store.revision, self._store.revisions()
         self._tell_too_large()
         keys = self.keys
         for number, key in enumerate(keys):
@@ -175,7 +181,7 @@ class InstantLearner:
         if seconds is not None:
             seconds = max(seconds - (time.monotonic() - started), 0.1 * seconds)
         yield from self._fit(parts, steps, seconds)
-        self._fitted_revision, self._fitted_keys = revision, keys
+        self._fitted_revision, self._fitted_keys, self._fitted_labels = revision, keys, labels
 
     def _tell_too_large(self) -> None:
         """Images that it does not learn from are among its problems, each once."""

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from core.annotation.model import ClassList
-from core.errors import NothingToLearnError
+from core.errors import MaskloopError, NothingToLearnError
 from core.images.pages import stamp
 from core.images.upright import Box
 from core.learning.class_maps import PredictedMap
@@ -32,13 +32,11 @@ from core.learning.data import LabelStore
 from core.learning.events import Event, Notice
 from core.learning.instant.crossfit import HearsCrossFit, cross_fit
 from core.learning.instant.features import Features
-from core.learning.instant.in_view import HeadInView
+from core.learning.instant.in_view import HeadInView, HeadsInView
 from core.learning.instant.learner import InstantLearner
-from core.learning.instant.setup import instant_learner, rehearsal
+from core.learning.instant.maker import LearnerMaker
 from core.learning.instant.under_way import UnderWay
 from core.learning.learnable import check_learnable
-from core.learning.predict import choose_device
-from core.learning.preset import resolve
 from core.learning.validation import Score
 from core.models.instant import VIEWS
 
@@ -53,8 +51,6 @@ MORE_FITS: Final = 6
 MORE_FITS_BESIDE_A_RUN: Final = 2
 """Of these, while a run wants the processor: about what one step of the deep network takes."""
 SCORE_EVERY_S: Final = 45.0
-OTHER_SCALE: Final = 1.5
-"""New labels change the scale at which images are looked at only where it is off by more than this factor."""
 
 
 class LiveInstant:
@@ -77,14 +73,11 @@ class LiveInstant:
         self.listener: HearsCrossFit | None = None
         self._notify = notify
         self._clock = clock
-        self._rehearsed = False
-        self._pace: float | None = None
+        self._maker = LearnerMaker(notify)
         self._store: LabelStore | None = None
-        self._folder: Path | None = None
         self._learner: InstantLearner | None = None
         self._closer: InstantLearner | None = None
-        self._watched: str | None = None
-        self._in_view: HeadInView | None = None
+        self._heads = HeadsInView()
         self._told: set[str] = set()
         self._work = UnderWay()
         self._overtaken = False
@@ -100,7 +93,8 @@ class LiveInstant:
             store: None: no project is open.
             folder: where features are kept on disk.
         """
-        self._store, self._folder = store, folder
+        self._store = store
+        self._maker.follow(store, folder)
         self._learner = self._closer = None
         self._work.drop()
         self._version, self.score = 0, None
@@ -108,22 +102,21 @@ class LiveInstant:
         self._overtaken = False
         self._more, self._score_due = 0, False
         self._told.clear()
-        self._look_at(self._watched)
+        self._heads.follow(store)
 
     def watch(self, key: str | None) -> None:
         """This image is on show from now on, None for none: what it says of it is bent to its labels."""
-        if key != self._watched:
-            self._look_at(key)
+        self._heads.watch(key)
 
     def forget_image(self, key: str) -> None:
         """The image is gone, or is another one under the same name."""
-        if key == self._watched:
-            self._look_at(key)
+        self._heads.forget(key)
 
     @property
     def version(self) -> int:
         """Grows with every fit; 0 while there is nothing to show."""
-        return self._version if self.enabled else 0
+        fitted = self._learner is not None and self._learner.version > 0
+        return self._version if self.enabled and fitted else 0
 
     @property
     def classes(self) -> ClassList | None:
@@ -143,7 +136,7 @@ class LiveInstant:
 
     def bends_to(self, key: str) -> bool:
         """Whether what it says of an image follows the labels of that more closely than all others."""
-        return self.learner is not None and self._asked_about(key) is not self.learner
+        return self.learner is not None and self.asked_about(key) is not self.learner
 
     def new_learner(self) -> InstantLearner:
         """Another one on the same labels, which has not looked at them yet; where this one is switched off.
@@ -151,7 +144,7 @@ class LiveInstant:
         Raises:
             MaskloopError: the encoder's weights are not to be had.
         """
-        return self._new_learner(TrainConfig(), features_s=None)
+        return self._maker.new()
 
     @property
     def urgent(self) -> bool:
@@ -184,9 +177,15 @@ class LiveInstant:
         urgent = self._work.urgent
         try:
             done = not self._work.advance()
-        except Exception:
+        except MaskloopError:
             self.enabled = False
             raise
+        except Exception as error:
+            self._learner = self._closer = None  # made anew for the next labels
+            if not self._maker.leaves_gpu_after(error):
+                raise
+            self._seen_revision = -1
+            return True
         if done:
             self._overtaken = urgent and self._store.revision != self._seen_revision
         return True
@@ -203,8 +202,9 @@ class LiveInstant:
         """
         assert self._learner is not None
         said = self.said_of(self._learner.cache.get(key, stamp(image_path), read), key)
-        if self._in_view is not None and self._in_view.key == key and not self.bends_to(key):
-            self._in_view.hear(said)
+        head = self._heads.of(key)
+        if head is not None and not self.bends_to(key):
+            head.hear(said)
         return said
 
     def probabilities_of_part(
@@ -213,7 +213,7 @@ class LiveInstant:
         """As `probabilities`, of a part of the image, x0, y0, x1, y1: no more is looked at than it needs."""
         assert self._learner is not None
         features = self._learner.cache.get_part(key, stamp(image_path), read, box)
-        asked = self._asked_about(key)
+        asked = self.asked_about(key)
         return asked.predict_part(features, box, probabilities=True, temperature=self.temperature)
 
     def probabilities_of(self, key: str, image: NDArray[np.uint8]) -> PredictedMap:
@@ -246,7 +246,7 @@ class LiveInstant:
             features: of an image, or of what was made of it.
             key: of that image; None: of no image in particular.
         """
-        asked = self._asked_about(key)
+        asked = self.asked_about(key)
         return asked.predict(features, probabilities=True, temperature=self.temperature)
 
     @property
@@ -272,26 +272,25 @@ class LiveInstant:
         """Where it computes; None before there is anything to ask."""
         return None if self._learner is None else self._learner.device
 
-    def _asked_about(self, key: str | None) -> InstantLearner:
+    def asked_about(self, key: str | None) -> InstantLearner:
         """The learner, or where the image is in view one with a head of its own for it."""
         assert self._learner is not None
-        view = self._in_view
-        return self._learner if view is None or view.key != key else view.learner(self._learner)
-
-    def _look_at(self, key: str | None) -> None:
-        """Begin anew with this image."""
-        self._watched = key
-        self._in_view = None if key is None or self._store is None else HeadInView(key, self._store)
+        head = self._heads.of(key)
+        return self._learner if head is None else head.learner(self._learner)
 
     # --- work ---------------------------------------------------------------------------------------------
 
     def _begin_what_is_left(self, *, training: bool) -> bool:
         if self._learner is None:
-            return not training and self._begin_rehearsal()
+            if training or not self._maker.rehearsal_due:
+                return False
+            self._work.begin(self._maker.rehearsed(), urgent=False)
+            return True
         if not self.version:
             return False
-        if self._in_view is not None and self._in_view.waits(self._learner):
-            self._work.begin(self._bent(self._in_view, self._learner), urgent=False)
+        head = self._heads.now
+        if head is not None and head.waits(self._learner):
+            self._work.begin(self._bent(head, self._learner), urgent=False)
         elif self._learner.network.views != VIEWS:
             self._work.begin(self._looked_closer(), urgent=False)
         elif self._more > (MORE_FITS - MORE_FITS_BESIDE_A_RUN if training else 0):
@@ -304,28 +303,16 @@ class LiveInstant:
             return False
         return True
 
-    def _begin_rehearsal(self) -> bool:
-        """Once in this process, if no learner was made before; False after that."""
-        if self._rehearsed:
-            return False
-        self._rehearsed = True
-        self._work.begin(self._made_ready(), urgent=False)
-        return True
-
-    def _made_ready(self) -> Iterator[object]:
-        self._pace = yield from rehearsal(choose_device("auto"), self._notify)
-
     def _learned(self) -> Iterator[object]:
         """Follow the labels as they are now."""
         assert self._store is not None
-        config = TrainConfig()
         try:
-            check_learnable(self._store, config)
+            check_learnable(self._store, TrainConfig())
         except NothingToLearnError:
             self._learner, self._closer, self._version, self.score = None, None, 0, None
             return
-        if self._learner is None or self._is_out_of_date(self._learner, config):
-            self._learner, self._closer = self._new_learner(config, features_s=FIRST_FEATURES_S), None
+        if self._learner is None or self._maker.is_out_of_date(self._learner):
+            self._learner, self._closer = self._maker.new(features_s=FIRST_FEATURES_S), None
             yield None
         first = self._learner.version == 0
         yield from self._fitted(self._learner, FIRST_STEPS if first else None)
@@ -334,7 +321,7 @@ class LiveInstant:
     def _looked_closer(self) -> Iterator[object]:
         """Another learner, that takes the time to look closely, instead of the first."""
         if self._closer is None:
-            self._closer = self._new_learner(TrainConfig(), features_s=None)
+            self._closer = self._maker.new()
             yield None
         closer = self._closer
         yield from self._fitted(closer, None)
@@ -348,15 +335,18 @@ class LiveInstant:
                 self._told.add(text)
                 self._notify(Notice(text=text, level="warning"))
         learner.problems.clear()
-        if self._in_view is not None and self._in_view.waits(learner):
-            yield from self._in_view.fitted(learner)
+        head = self._heads.now
+        if head is not None and head.waits(learner):
+            yield from head.fitted(learner)
         if learner.version:
             self._version += 1
 
-    def _bent(self, view: HeadInView, learner: InstantLearner) -> Iterator[object]:
+    def _bent(self, head: HeadInView, learner: InstantLearner) -> Iterator[object]:
         """What it says of an image that was labelled before follows when that is in view."""
-        yield from view.fitted(learner)
-        self._version += 1
+        before = head.learner(learner)
+        yield from head.fitted(learner)
+        if before is not learner or head.learner(learner) is not learner:
+            self._version += 1
 
     def _judged(self, learner: InstantLearner) -> Iterator[object]:
         assert self._store is not None
@@ -366,35 +356,3 @@ class LiveInstant:
             yield None
         self.score = score
         self._next_score_s = self._clock() + SCORE_EVERY_S
-
-    def _is_out_of_date(self, learner: InstantLearner, config: TrainConfig) -> bool:
-        """Whether classes came or went, or images should be looked at from nearer or farther."""
-        assert self._store is not None
-        if learner.channels.classes.indices != self._store.classes.indices:
-            return True
-        if learner.channels.classes.background != self._store.classes.background:
-            return True
-        ratio = self._scale(config) / learner.cache.scale
-        return not 1 / OTHER_SCALE < ratio < OTHER_SCALE
-
-    def _scale(self, config: TrainConfig) -> float:
-        assert self._store is not None
-        device = choose_device("auto")
-        scale = resolve(config, "cuda" if device.type == "cuda" else "cpu", self._store).image_scale
-        assert scale is not None
-        return scale
-
-    def _new_learner(self, config: TrainConfig, *, features_s: float | None) -> InstantLearner:
-        assert self._store is not None
-        self._rehearsed = True
-        pace, self._pace = self._pace, None  # later the machine may be busier
-        return instant_learner(
-            self._store,
-            config,
-            scale=self._scale(config),
-            device=choose_device("auto"),
-            notify=self._notify,
-            folder=self._folder,
-            features_s=features_s,
-            pace=pace,
-        )

@@ -14,8 +14,8 @@ from core.learning.events import Checkpointed, Prediction
 from tests.app.engine_events import prediction, started
 
 
-def predicted(key: str, version: int = 1, side: int = 10) -> Prediction:
-    return prediction(key, np.zeros((side, side), np.uint8), weights_version=version)
+def predicted(key: str, version: int = 1, side: int = 10, revision: int = 0) -> Prediction:
+    return prediction(key, np.zeros((side, side), np.uint8), weights_version=version, revision=revision)
 
 
 def test_the_images_seen_last_keep_their_predictions() -> None:
@@ -28,6 +28,30 @@ def test_the_images_seen_last_keep_their_predictions() -> None:
     cache.offer(predicted("huge", side=100))
     assert cache.get("huge") is not None
     assert cache.get("d") is None
+
+
+def test_an_older_prediction_does_not_replace_a_newer_one() -> None:
+    cache = PredictionCache()
+    newest = predicted("a", version=5, revision=3)
+    assert cache.offer(newest)
+    assert not cache.offer(predicted("a", version=4, revision=4))
+    assert not cache.offer(predicted("a", version=5, revision=2))
+    assert cache.get("a") is newest
+    assert cache.offer(predicted("a", version=6, revision=2)), "another learner has its say now"
+
+
+def test_a_prediction_is_as_old_as_it_is_also_when_it_is_shown_again() -> None:
+    seconds = 10.0
+    cache = PredictionCache(clock=lambda: seconds)
+    assert cache.age_s("a") == 0.0
+    cache.offer(predicted("a", version=2))
+    seconds = 25.0
+    cache.offer(predicted("b", version=2))
+    cache.offer(predicted("a", version=1))
+    assert cache.get("a") is not None
+    assert (cache.age_s("a"), cache.age_s("b")) == (15.0, 0.0)
+    cache.offer(predicted("a", version=3))
+    assert cache.age_s("a") == 0.0
 
 
 def test_replacing_and_forgetting_frees_the_room() -> None:
