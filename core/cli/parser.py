@@ -194,7 +194,8 @@ def make_parser() -> argparse.ArgumentParser:
         type=shard,
         default=None,
         metavar="I/N",
-        help="predict only the I-th of N shares, for several programs at once (default: as torchrun says)",
+        help="predict only the I-th of N shares, for several programs at once (default: as torchrun says;"
+        " under torchrun an image that is left out is told, and the exit code stays 0)",
     )
     _device(predict)
     _json(predict)
@@ -229,8 +230,8 @@ def _post(parser: argparse.ArgumentParser, meaning: str = "what is done to every
         type=Pipeline.parsed,
         default=Pipeline(),
         metavar="STEPS",
-        help=f"{meaning}, such as crf:iterations=5,sxy=60;min_region=64;fill_holes=32;"
-        "watershed:distance=8 (default: nothing)",
+        help=f"{meaning}, such as tta=4;crf:iterations=5,sxy=60;min_region=64;"
+        "fill_holes=32;watershed:distance=8 (default: nothing)",
     )
 
 

@@ -1,4 +1,4 @@
-"""Asking the learners about an image: those that have a say, together or alone, as it is and mirrored.
+"""Asking the learners about an image: those that have a say, together or alone, as it is and in other looks.
 
 `overlay.py` decides who has a say; `uncertainty.py` makes a map of what they think.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from core.learning.excerpts import Excerpt
 from core.learning.instant.features import Features
 from core.learning.instant.live import LiveInstant
 from core.learning.kept import KeptImages, KeptMaps, KeptTiles
+from core.learning.looks import Look
 from core.learning.predict import Predictor
 from core.learning.schedule import Target
 from core.learning.uncertainty import Voice
@@ -84,15 +85,20 @@ class Opinions:
         assert alone is not None
         return alone
 
-    def voices(self, mirrored: Opinions | None = None) -> tuple[Voice, ...]:
-        """For `uncertainty_map`; with what the same learners said of the mirrored image, if asked."""
+    def seen_back(self, look: Look) -> Opinions:
+        """Of an image, where these are of what is seen of it in this look."""
+        deep, instant = (None if maps is None else look.back(maps) for maps in (self.deep, self.instant))
+        return replace(self, deep=deep, instant=instant)
+
+    def voices(self, again: Opinions | None = None) -> tuple[Voice, ...]:
+        """For `uncertainty_map`; with what the same learners said in another look, if they were asked."""
         found: list[Voice] = []
         for mine, other, temperature, share in (
-            (self.deep, mirrored.deep if mirrored else None, self.deep_temperature, 1.0 - self.share),
-            (self.instant, mirrored.instant if mirrored else None, self.instant_temperature, self.share),
+            (self.deep, again.deep if again else None, self.deep_temperature, 1.0 - self.share),
+            (self.instant, again.instant if again else None, self.instant_temperature, self.share),
         ):
             if mine is not None:
-                looks = (mine,) if other is None else (mine, other[:, :, ::-1])
+                looks = (mine,) if other is None else (mine, other)
                 found.append(Voice(looks, temperature, share))
         return tuple(found)
 
@@ -163,12 +169,14 @@ class Asker:
         """
         return self._ask(target, self._images.get(target), speakers, interrupted, keep=keep)
 
-    def ask_mirrored(self, target: Target, speakers: Speakers, interrupted: Callable[[], bool]) -> Opinions:
-        """What they think of the mirrored image, in maps that are mirrored, too. Raises as `ask`."""
-        image = np.ascontiguousarray(self._images.get(target)[:, ::-1])
-        _, opinions = self._ask(target, image, speakers, interrupted, keep=True, mirrored=True)
+    def ask_again(
+        self, target: Target, look: Look, speakers: Speakers, interrupted: Callable[[], bool]
+    ) -> Opinions:
+        """What they think of an image in another look than as it is. Raises as `ask`."""
+        image = look.of(self._images.get(target))
+        _, opinions = self._ask(target, image, speakers, interrupted, keep=True, otherwise=True)
         assert opinions is not None
-        return opinions
+        return opinions.seen_back(look)
 
     def ask_part(
         self, target: Target, box: Box, speakers: Speakers, interrupted: Callable[[], bool]
@@ -212,26 +220,26 @@ class Asker:
         interrupted: Callable[[], bool],
         *,
         keep: bool,
-        mirrored: bool = False,
+        otherwise: bool = False,
     ) -> tuple[PredictedMap, Opinions | None]:
-        """`image` is the target's; where it is `mirrored`, nothing of it is kept."""
+        """`image` is the target's; where it is looked at `otherwise`, nothing of it is kept."""
         predictor, instant = speakers.deep, speakers.instant
         if predictor is None:
             assert instant is not None
-            quick = _quick(instant, target, image, interrupted, mirrored=mirrored)
+            quick = _quick(instant, target, image, interrupted, otherwise=otherwise)
             kept = Opinions(None, quick.probabilities, 1.0, instant_temperature=instant.temperature)
             return quick, kept if keep else None
         if instant is None:
-            tiles = self._tiles_of(None if mirrored else _asked(target, speakers), image)
+            tiles = self._tiles_of(None if otherwise else _asked(target, speakers), image)
             with interruption(predictor.network, interrupted):
                 found = predictor.predict(image, probabilities=keep, kept=tiles)
             if tiles is not None:
                 tiles.clear()
             kept = Opinions(found.probabilities, None, 0.0, deep_temperature=predictor.temperature)
             return found, kept if keep else None
-        asked = None if mirrored else _asked(target, speakers)
+        asked = None if otherwise else _asked(target, speakers)
         deep = self._deep(asked, image, predictor, interrupted)
-        quick = _quick(instant, target, image, interrupted, mirrored=mirrored)
+        quick = _quick(instant, target, image, interrupted, otherwise=otherwise)
         shown, opinions = _together(speakers, deep, quick)
         return shown, opinions if keep else None
 
@@ -360,10 +368,10 @@ def _quick(
     image: NDArray[np.uint8],
     interrupted: Callable[[], bool],
     *,
-    mirrored: bool,
+    otherwise: bool,
 ) -> PredictedMap:
     """The instant learner's map, with probabilities; features of the image itself are kept."""
     with _looking(instant, interrupted):
-        if mirrored:
+        if otherwise:
             return instant.probabilities_of(target.key, image)
         return instant.probabilities(target.key, Path(target.image_path), lambda: image)

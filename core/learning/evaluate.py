@@ -13,7 +13,9 @@ from core.errors import UsageError
 from core.learning.bootstrap import Interval, Units
 from core.learning.calibration import Reliability
 from core.learning.counted import CountedImages
+from core.learning.looks import looked_again
 from core.learning.metrics import BoundaryScore
+from core.learning.pieces import drained
 from core.learning.postprocessed import check_classes_for, postprocessed
 from core.learning.predict import Predictor
 from core.learning.validation import Score
@@ -126,7 +128,7 @@ def evaluate(
         plain = predictor.predict(pair.pixels, probabilities=bool(post) or predictor.temperature != 1.0)
         predicted = postprocessed(
             post,
-            plain,
+            drained(looked_again(predictor, pair.pixels, plain, post.looks)),
             pair.pixels,
             classes,
             temperature=predictor.temperature,

@@ -36,6 +36,7 @@ from core.learning.class_maps import PredictedRows
 from core.learning.config import DeviceChoice
 from core.learning.folder_job import PredictionJob
 from core.learning.header import as_called_now
+from core.learning.looks import looked_again
 from core.learning.postprocessed import check_classes_for, joined, postprocessed
 from core.learning.predict import Predictor, open_predictor
 from core.learning.prediction_journal import Predicted, PredictionJournal
@@ -279,10 +280,12 @@ class FolderPrediction:
             if found is None:
                 yield None
                 continue
+            image = picture.rows(0, height)
+            seen = yield from looked_again(self.predictor, image, found, self._post.looks)
             done = postprocessed(
                 self._post,
-                found,
-                picture.rows(0, height),
+                seen,
+                image,
                 classes,
                 temperature=self.predictor.temperature,
                 device=self.predictor.device,

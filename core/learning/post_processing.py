@@ -6,24 +6,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from core.errors import UsageError
 from core.images.pages import stamp
 from core.learning.asking import Asker, InterruptedPredictionError, Opinions, Speakers
 from core.learning.class_maps import PredictedMap
 from core.learning.events import Notice
+from core.learning.looks import LOOKS, Averaging
 from core.learning.postprocessed import postprocessed
 from core.learning.schedule import Target
 from core.postprocess.apply import check_possible
 from core.postprocess.pipeline import Pipeline
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Said:
-    """What was said of one image, before any post-processing."""
+    """What was said of one image, before any post-processing.
+
+    Attributes:
+        of: what was asked. found, opinions: of the image as it is.
+        mean: of the looks taken so far, where there is more than one to take.
+    """
 
     of: object
     found: PredictedMap
     opinions: Opinions
+    mean: Averaging | None = None
 
 
 class PostProcessing:
@@ -89,12 +98,13 @@ class PostProcessing:
                 raise InterruptedPredictionError
 
         measured = speakers.temperature
+        temperature = said.opinions.temperature if measured is None else measured
         done = postprocessed(
             pipeline,
-            PredictedMap(said.found.classes, said.found.confidence, said.opinions.together),
+            self._seen(said, asker, target, speakers, interrupted, temperature),
             image,
             speakers.classes,
-            temperature=said.opinions.temperature if measured is None else measured,
+            temperature=temperature,
             device=speakers.device,
             between=give_way,
         )
@@ -115,3 +125,22 @@ class PostProcessing:
             assert opinions is not None
             self._said = _Said(asked, found, opinions)
         return self._said
+
+    def _seen(
+        self,
+        said: _Said,
+        asker: Asker,
+        target: Target,
+        speakers: Speakers,
+        interrupted: Callable[[], bool],
+        temperature: float,
+    ) -> PredictedMap:
+        """What was said in all looks; those that are done need not be taken again after an interruption."""
+        together, looks = said.opinions.together, self.pipeline.looks
+        if looks == 1:
+            return PredictedMap(said.found.classes, said.found.confidence, together)
+        if said.mean is None or said.mean.looks > looks:
+            said.mean = Averaging(together)
+        for look in LOOKS[said.mean.looks : looks]:
+            said.mean.add(asker.ask_again(target, look, speakers, interrupted).together)
+        return said.mean.map(np.array(speakers.classes.indices, np.uint8), temperature=temperature)

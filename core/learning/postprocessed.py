@@ -35,7 +35,7 @@ def postprocessed(
 
     Args:
         pipeline: none of it: the map as it is.
-        found: with probabilities.
+        found: with probabilities; of all looks, where the pipeline asks for several (`core.learning.looks`).
         image: (H, W, 3) uint8, RGB.
         classes: of the network's channels, in order.
         temperature: of what it says.
@@ -45,7 +45,7 @@ def postprocessed(
     Raises:
         UsageError: see `check_possible`.
     """
-    if not pipeline:
+    if not pipeline.on_maps:
         return found
     assert found.probabilities is not None
     shares: NDArray[np.floating] = found.probabilities

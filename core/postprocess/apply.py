@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.errors import UsageError
 from core.postprocess.dense_crf import dense_crf
-from core.postprocess.pipeline import DenseCrf, FillHoles, Pipeline, SmallRegions, Watershed
+from core.postprocess.pipeline import DenseCrf, FillHoles, Looks, Pipeline, SmallRegions, Watershed
 from core.postprocess.regions import fill_holes, remove_small_regions
 from core.postprocess.watershed import part_touching
 
@@ -51,7 +51,7 @@ def postprocess(
     """Classes and confidence of an image after all steps.
 
     Args:
-        pipeline: the steps.
+        pipeline: the steps; what comes from several looks is in `classes` and `probabilities` already.
         classes: (H, W) class indices as the network has them.
         probabilities: (C, H, W) of the whole image, at the temperature the confidence is to have.
         image: (H, W, 3) uint8, RGB.
@@ -68,7 +68,7 @@ def postprocess(
         UsageError: see `check_possible`.
     """
     check_possible(pipeline, (image.shape[0], image.shape[1]), background)
-    steps = pipeline.steps
+    steps = pipeline.on_maps
     if steps and isinstance(steps[0], DenseCrf):
         probabilities = dense_crf(probabilities, image, steps[0], device=device, between=between)
         steps = steps[1:]
@@ -83,8 +83,8 @@ def postprocess(
             case Watershed():
                 assert background is not None
                 classes = part_touching(classes, step, background)
-            case DenseCrf():
-                raise AssertionError("`Pipeline.parsed` lets a CRF be first only")
+            case DenseCrf() | Looks():
+                raise AssertionError("`Pipeline.parsed` lets neither of them stand here")
             case _:
                 assert_never(step)
     return classes, _confidence(classes, probabilities, values)

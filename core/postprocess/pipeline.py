@@ -1,6 +1,6 @@
 """What is done to a prediction after the network, as data and as text. Torch-free: the window uses it too.
 
-As text: steps joined by `;`, each with its parameters: `crf:iterations=5,sxy=60;min_region=64;watershed`.
+As text: steps joined by `;`, each with its parameters: `tta=4;crf:iterations=5,sxy=60;min_region=64`.
 What stands directly behind a step's name is its first parameter. Steps are done in the order of the text.
 """
 
@@ -13,6 +13,17 @@ from math import isfinite
 from typing import Final, Self, TypeAlias
 
 from core.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """The image is looked at mirrored and turned as well, and the answers are averaged.
+
+    Attributes:
+        looks: so many in all; see `core.learning.looks`.
+    """
+
+    looks: int = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +71,7 @@ class Watershed:
     neck: float = 0.8
 
 
-Step: TypeAlias = DenseCrf | SmallRegions | FillHoles | Watershed
+Step: TypeAlias = Looks | DenseCrf | SmallRegions | FillHoles | Watershed
 Number: TypeAlias = int | float
 
 
@@ -130,6 +141,24 @@ class StepSpec:
 _P = ParameterSpec
 
 STEPS: Final[tuple[StepSpec, ...]] = (
+    StepSpec(
+        name="tta",
+        title="Average several looks",
+        kind=Looks,
+        tip="The image is looked at mirrored and turned as well (test-time augmentation), and that takes as"
+        " many times longer",
+        parameters=(
+            _P(
+                name="looks",
+                title="Looks",
+                least=2,
+                most=8,
+                whole=True,
+                tip="2: also mirrored; 4: also upside down; 8: also on its side, for images without an up and"
+                " down",
+            ),
+        ),
+    ),
     StepSpec(
         name="crf",
         title="Dense CRF",
@@ -246,12 +275,25 @@ class Pipeline:
             name, step = _step(part.strip())
             if any(type(step) is type(known) for known in steps):
                 raise UsageError(f"{name} is in the post-processing twice; each step may be there once")
-            if steps and isinstance(step, DenseCrf):
+            if steps and isinstance(step, Looks):
+                raise UsageError("tta must be the first step: all others work on what it gives")
+            if any(not isinstance(before, Looks) for before in steps) and isinstance(step, DenseCrf):
                 raise UsageError(
-                    "crf must be the first step: it works on probabilities, the others on classes"
+                    "crf must be the first step, or behind tta: it works on probabilities, the others on"
+                    " classes"
                 )
             steps.append(step)
         return cls(tuple(steps))
+
+    @property
+    def looks(self) -> int:
+        """How often an image is looked at."""
+        return next((step.looks for step in self.steps if isinstance(step, Looks)), 1)
+
+    @property
+    def on_maps(self) -> tuple[Step, ...]:
+        """The steps that are done to what the network has said."""
+        return tuple(step for step in self.steps if not isinstance(step, Looks))
 
     def __bool__(self) -> bool:
         return bool(self.steps)

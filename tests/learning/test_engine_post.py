@@ -12,6 +12,7 @@ from core.learning.asking import Asker
 from core.learning.commands import LearnLive, PostProcess, WantUncertainty
 from core.learning.events import Failed, Notice, Prediction, Uncertainty
 from core.learning.inbox import superseded_dropped
+from core.learning.looks import LOOKS, Look
 from core.postprocess import apply
 from core.postprocess.regions import regions
 from tests.learning.engine_bench import EngineBench, live_squares_bench, shrink_instant_learner
@@ -70,6 +71,32 @@ def test_other_parameters_ask_no_learner_again(bench: EngineBench, monkeypatch: 
     bench.run()
     assert bench.got(Prediction)[-1].post == "fill_holes=10"
     assert len(asked) == 2
+
+
+def test_several_looks_are_averaged_and_asked_for_once(
+    bench: EngineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = bench.got(Prediction)[-1]
+    asked: list[Look] = []
+    ask = Asker.ask_again
+
+    def counted(self: Asker, target, look, *args):  # type: ignore[no-untyped-def]
+        asked.append(look)
+        return ask(self, target, look, *args)
+
+    monkeypatch.setattr(Asker, "ask_again", counted)
+    averaged = shown(bench, "tta=4")
+    assert averaged.post == "tta=4"
+    assert averaged.confidence != plain.confidence
+    square = np.s_[14:36, 14:36]
+    assert (averaged.classes.unpack()[square] == 1).mean() > 0.9
+    cleaned = shown(bench, "tta=4;min_region=100000")
+    assert not cleaned.classes.unpack().any()
+    assert tuple(asked) == LOOKS[1:4]
+    two = shown(bench, "tta=2")
+    assert two.confidence not in (plain.confidence, averaged.confidence)
+    assert tuple(asked[3:]) == LOOKS[1:2]
+    assert not bench.got(Failed)
 
 
 def test_the_same_once_more_changes_nothing(bench: EngineBench) -> None:

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from core.errors import UsageError
 from core.postprocess.apply import check_possible, postprocess
-from core.postprocess.pipeline import STEPS, DenseCrf, FillHoles, Pipeline, SmallRegions, Step, Watershed
+from core.postprocess.pipeline import (
+    STEPS,
+    DenseCrf,
+    FillHoles,
+    Looks,
+    Pipeline,
+    SmallRegions,
+    Step,
+    Watershed,
+)
 
 VALUES = np.array([0, 3], np.uint8)
 GREY = np.full((8, 8, 3), 128, np.uint8)
@@ -30,6 +39,10 @@ def test_a_pipeline_is_written_as_text() -> None:
     assert not Pipeline.parsed("")
     assert Pipeline.parsed("min_region:pixels=9") == Pipeline.parsed("min_region=9")
     assert Pipeline.parsed("watershed") == Pipeline((Watershed(),))
+    looked = Pipeline.parsed("tta=4;crf;fill_holes=3")
+    assert (looked.looks, str(looked)) == (4, "tta=4;crf=5;fill_holes=3")
+    assert looked.on_maps == (DenseCrf(), FillHoles(pixels=3))
+    assert (Pipeline.parsed("crf").looks, Pipeline.parsed("tta").looks) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +51,7 @@ def test_a_pipeline_is_written_as_text() -> None:
         ("crv", "there is no post-processing step crv; is it crf?"),
         (
             "sharpen=3",
-            "there is no post-processing step sharpen; there are crf, min_region, fill_holes, watershed",
+            "there is no post-processing step sharpen; there are tta, crf, min_region, fill_holes, watershed",
         ),
         ("min_region=many", "min_region: pixels is many; it must be a whole number from 1"),
         ("min_region=", "min_region: pixels is nothing"),
@@ -48,6 +61,8 @@ def test_a_pipeline_is_written_as_text() -> None:
         ("crf=5:iterations=6", "crf has iterations twice"),
         ("min_region=5;min_region=6", "min_region is in the post-processing twice"),
         ("min_region=5;crf", "crf must be the first step"),
+        ("crf;tta", "tta must be the first step"),
+        ("tta=9", "tta: looks is 9; it must be a whole number from 2 to 8"),
     ],
 )
 def test_what_cannot_be_read_is_said_in_one_sentence(text: str, said: str) -> None:
@@ -61,7 +76,9 @@ def steps(draw: st.DrawFn) -> tuple[Step, ...]:
     found = []
     for spec in draw(st.sets(st.sampled_from(STEPS))):
         values = {
-            p.name: draw(st.integers(int(p.least) + 1, 50)) if p.whole else draw(st.integers(1, 4)) / 4
+            p.name: draw(st.integers(int(p.least) + 1, min(50, int(p.most))))
+            if p.whole
+            else draw(st.integers(1, 4)) / 4
             for p in spec.parameters
             if p.name not in ("sxy", "srgb")
         }
@@ -70,7 +87,8 @@ def steps(draw: st.DrawFn) -> tuple[Step, ...]:
                 {n: max(v, next(p.least for p in spec.parameters if p.name == n)) for n, v in values.items()}
             )
         )
-    return tuple(sorted(found, key=lambda step: not isinstance(step, DenseCrf)))
+    first = [Looks, DenseCrf]
+    return tuple(sorted(found, key=lambda step: first.index(type(step)) if type(step) in first else 2))
 
 
 @given(steps())
