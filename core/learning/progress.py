@@ -32,6 +32,16 @@ class Progress:
         self._history = GainHistory()
         self._labels = LabelsRecord(folder)
         self._scored: SeenLabels | None = None
+        self._taken_in: Mapping[str, str] | None = None
+
+    def labels_taken_in(self) -> None:
+        """From the next step on the run learns the labels as they are now."""
+        self._taken_in = labels_now(self._store)
+
+    @property
+    def _learned(self) -> Mapping[str, str]:
+        """Labels that come during a score, or while the run is held, have taught nothing yet."""
+        return labels_now(self._store) if self._taken_in is None else self._taken_in
 
     def validated(
         self, score: Score, comparable: Score, *, on: ScoredOn, step: int, seconds: float, best: bool
@@ -48,7 +58,7 @@ class Progress:
         """
         self.patience.note(better=best, labels=self._store.digest())
         if best:
-            self._scored = SeenLabels(step, labels_now(self._store))
+            self._scored = SeenLabels(step, self._learned)
         return Validated(
             step=step,
             seconds=seconds,
@@ -80,7 +90,7 @@ class Progress:
         Raises:
             StorageError: it cannot be written.
         """
-        now = SeenLabels(step, labels_now(self._store), tuple(held_out))
+        now = SeenLabels(step, self._learned, tuple(held_out))
         # Labels that came between a score and its saving have not taught the weights that were scored.
         self._labels.note(now, best=(self._scored or now) if best else None)
         if best:
@@ -90,7 +100,7 @@ class Progress:
         """For a checkpoint."""
         return {
             "patience": self.patience.state(),
-            "labels": labels_now(self._store),
+            "labels": dict(self._learned),
             "gain": self._history.state(),
         }
 
@@ -99,5 +109,6 @@ class Progress:
         self.patience.restore(state["patience"])
         if "gain" in state:  # checkpoints of before this was kept have none
             self._history.restore(state["gain"])
+        self._taken_in = state["labels"]
         unseen = Unseen.between(state["labels"], labels_now(self._store))
         return f"the checkpoint {unseen.sentence}" if unseen != Unseen() else ""

@@ -15,6 +15,7 @@ from core.learning.commands import CompareLabels, PredictWithRun
 from core.learning.comparison import class_names_of, read_compared, remarks_on, settings_of
 from core.learning.events import Finished, Notice, Validated
 from core.learning.fit import TrainState
+from core.learning.progress import Progress
 from core.learning.revisions import Unseen, labels_now, read_seen
 from core.learning.run_questions import RunQuestions
 from core.learning.runs import RunFolder
@@ -177,6 +178,24 @@ def test_best_weights_remember_what_they_saw_while_training_goes_on(world, start
     assert "3.png" in record["last"]["images"]
     assert record["best"]["differs"] == {"3.png": None}  # though it came before they were saved
     assert set(read_seen(state.run.path).images) == {"1.png", "2.png"}
+
+
+def test_labels_that_no_step_has_taken_in_were_not_seen(world, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    world.put_done(1)
+    progress = Progress(folder, world.store, None)
+    progress.labels_taken_in()
+    world.put_done(2)  # while the run is scored, or held
+    progress.saved(step=3, best=True, held_out=())
+    assert set(read_seen(folder).images) == {"1.png"}
+    resumed = Progress(folder, world.store, None)
+    assert resumed.restore(progress.state()) == "the checkpoint has not seen one image labelled since"
+    resumed.saved(step=3, best=True, held_out=())
+    assert set(read_seen(folder).images) == {"1.png"}
+    resumed.labels_taken_in()
+    resumed.saved(step=4, best=True, held_out=())
+    assert set(read_seen(folder).images) == {"1.png", "2.png"}
 
 
 def test_resuming_says_what_was_labelled_since(world, trained: TrainState, tmp_path: Path) -> None:
