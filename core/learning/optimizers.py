@@ -67,11 +67,12 @@ def rate_factors(network: SegmentationNetwork) -> dict[int, float]:
     tens of thousands of inputs would be thrown about. RMSprop is the same; SGD's steps follow the gradients.
     """
     factors: dict[int, float] = {}
+    score_layers = set(network.score_layers)
     for module in network.modules():
         if not isinstance(module, nn.Conv2d):
             continue
         inputs = module.weight[0].numel()
-        if module.out_channels == network.classes:
+        if module in score_layers:
             factor = min(max(SCORE_INPUTS / inputs, SCORE_FACTORS[0]), SCORE_FACTORS[1])
         else:
             factor = min(WIDEST / inputs, 1.0)

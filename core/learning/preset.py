@@ -30,8 +30,8 @@ SCALES: Final = (1.0, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125)
 NARROWEST: Final = 16.0
 """Regions are not shrunk below this width, in pixels: thinner ones lose their shape, and their IoU."""
 MEASURED_IMAGES: Final = 24
-UNNORMALIZED_RATES: Final = {"FCN": 0.3, "DilatedNet": 0.3, "unet_paper": 0.3}
-"""Learning rates of families, or networks, without normalisation layers, as a share of the preset's."""
+UNNORMALIZED_RATE: Final = 0.3
+"""Learning rate of networks without normalisation layers, as a share of the preset's."""
 BORDER_WEIGHTS: Final = {"unet_paper": 10.0}
 """Weight of background between objects where they nearly touch, of networks whose paper has one."""
 OPTIMIZER_RATES: Final[dict[Optimizer, float]] = {"adamw": 1.0, "sgd": 10.0, "rmsprop": 1.0}
@@ -102,7 +102,7 @@ def without_images(config: TrainConfig, device: Device) -> tuple[TrainConfig, fl
 
 def usual_rate(config: TrainConfig, spec: ModelSpec) -> float:
     """As a multiple of the preset's rate."""
-    share = UNNORMALIZED_RATES.get(spec.name, UNNORMALIZED_RATES.get(spec.family, 1.0))
+    share = 1.0 if spec.normalized else UNNORMALIZED_RATE
     return share * OPTIMIZER_RATES[config.optimizer]
 
 
@@ -139,7 +139,7 @@ def _pixels_a_step(config: TrainConfig) -> int:
 
 
 def relative_cost(config: TrainConfig) -> float:
-    """What the network computes per pixel, as a multiple of the default network's."""
+    """What the network computes per pixel, with default options, as a multiple of the default network's."""
     default = macs_per_pixel(model_spec(DEFAULT_MODEL), DEFAULT_ENCODER)
     return macs_per_pixel(model_spec(config.network), config.encoder) / default
 

@@ -65,3 +65,15 @@ class AuxiliaryHead(nn.Sequential):
             nn.Dropout(dropout),
             nn.Conv2d(width, classes, kernel_size=1),
         )
+
+    @property
+    def score_layer(self) -> nn.Conv2d:
+        """The 1x1 convolution."""
+        return last_convolution(self)
+
+
+def last_convolution(head: nn.Sequential) -> nn.Conv2d:
+    """The layer that a head ends in."""
+    layer = head[-1]
+    assert isinstance(layer, nn.Conv2d)
+    return layer

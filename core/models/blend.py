@@ -10,7 +10,7 @@ import json
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.errors import UsageError
 from core.models.encoders import Encoder
@@ -60,6 +60,11 @@ class BlendNetwork(SegmentationNetwork):
     def encoder(self) -> Encoder:  # type: ignore[override]
         """The deep network's."""
         return self.deep.encoder
+
+    @property
+    def score_layers(self) -> tuple[nn.Conv2d, ...]:
+        """The deep network's; the instant one's scores come from no convolution."""
+        return self.deep.score_layers
 
     def logits(self, x: Tensor) -> Tensor:
         """Log-probabilities (N, classes, H, W), up to a constant of each pixel."""

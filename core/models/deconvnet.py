@@ -5,12 +5,16 @@ Noh, Hong and Han 2015 (arXiv:1505.04366). Every (de)convolution has batch norma
 the two halves (figure 2). Larger inputs give a map of such vectors.
 
 The authors ask it for scores of object proposals, box by box, and train it on single objects first; here it
-sees whole images from the start. fc6 and fc7 may be narrower than 4096, and fc6's window smaller than 7.
+sees whole images from the start. fc6 and fc7 may be narrower than 4096, and fc6's window smaller than 7. And
+the norms of fc6, fc7 and fc6's mirror image keep to their running statistics while a batch has fewer than
+FEWEST vectors there: the authors had 64 crops of one vector each, and of two or four crops mean and variance
+say nothing.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Final
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,7 +24,30 @@ from core.models.pretrained import Notify, load_encoder_weights
 from core.models.upsampling import max_unpool
 from core.models.vgg import NormalizedVGG, take_classifier, vgg16
 
-STRIDE = 32
+STRIDE: Final = 32
+FEWEST: Final = 32
+"""Vectors in a batch from which their own mean and variance are taken: a variance of 32 numbers is right to
+about a quarter."""
+
+
+class SteadyBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation that takes its running statistics, and leaves them, where a batch has few values.
+
+    Until there has been a larger batch those are 0 and 1, and nothing is normalised.
+
+    Args:
+        fewest: values a channel, N * h * w, with which it is as any batch normalisation.
+    """
+
+    def __init__(self, channels: int, *, fewest: int) -> None:
+        super().__init__(channels)
+        self.fewest = fewest
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, h, w), as it came."""
+        if not self.training or x.numel() // x.shape[1] >= self.fewest:
+            return super().forward(x)
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
 class DeconvNet(NormalizedVGG):
@@ -40,8 +67,9 @@ class DeconvNet(NormalizedVGG):
         for layer in (self.fc6, self.fc7):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # it has a bias
-        self.classifier_norms = nn.ModuleList(nn.BatchNorm2d(fc) for _ in range(2))
-        self.deconv_fc6 = _deconvolution(fc, deepest, kernel=window, padding=0)
+        self.classifier_norms = nn.ModuleList(SteadyBatchNorm(fc, fewest=FEWEST) for _ in range(2))
+        steady = SteadyBatchNorm(deepest, fewest=FEWEST * window**2)  # each vector becomes a window
+        self.deconv_fc6 = _deconvolution(fc, deepest, kernel=window, padding=0, norm=steady)
         self.units = nn.ModuleList(
             [
                 _unit(deepest, deepest, deepest, fourth),  # deconv5
@@ -88,12 +116,14 @@ def _unit(*channels: int) -> nn.Sequential:
     )
 
 
-def _deconvolution(inputs: int, outputs: int, *, kernel: int, padding: int) -> nn.Sequential:
+def _deconvolution(
+    inputs: int, outputs: int, *, kernel: int, padding: int, norm: nn.Module | None = None
+) -> nn.Sequential:
     """A transposed convolution of stride 1 with batch normalisation and ReLU."""
     layer = nn.ConvTranspose2d(inputs, outputs, kernel, padding=padding, bias=False)
     # A transposed convolution's outputs see as many inputs as its "fan out" says.
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-    return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+    return nn.Sequential(layer, norm or nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 def deconvnet(*, classes: int, encoder: str, fc: int, window: int, encoder_width: int) -> DeconvNet:

@@ -1,11 +1,15 @@
 """DeepLab v2, v3 and v3+: dilated encoders, and pyramids of dilated convolutions that look around at once.
 
 - v2 (Chen et al. 2016, arXiv:1606.00915): output stride 8; four 3x3 score layers at rates 6, 12, 18 and 24,
-  whose scores are added. Its dense CRF is a step after prediction, and not in here.
+  whose scores are added, as on the authors' ResNet-101. Its dense CRF is a step after prediction, and not in
+  here. Left out: the image at three scales, whose scores the authors fuse by their maximum.
 - v3 (Chen et al. 2017, arXiv:1706.05587): rates 6, 12, 18 at output stride 16 (doubled at 8), beside a 1x1
-  convolution and the average of the whole map, joined by a 1x1 convolution.
+  convolution and the average of the whole map, joined by a 1x1 convolution. Left out: the multi-grid, by
+  which the convolutions of the encoder's last stage have rates of their own, here one for all; and the norm
+  behind the average (see `context.Pooled`).
 - v3+ (Chen et al. 2018, arXiv:1802.02611): v3 as an encoder; its output joins the map of stride 4, reduced to
-  48 channels, and two 3x3 convolutions; all 3x3 convolutions may be separable.
+  48 channels, and two 3x3 convolutions; all 3x3 convolutions behind the encoder may be separable. Left out:
+  norm and ReLU between their depthwise and pointwise parts, and the authors' own Xception.
 """
 
 from __future__ import annotations
@@ -47,6 +51,11 @@ class DeepLabV2(SegmentationNetwork):
         layer = self.pyramid[0]
         assert isinstance(layer, nn.Conv2d)
         return layer
+
+    @property
+    def score_layers(self) -> tuple[nn.Conv2d, ...]:
+        """All four branches."""
+        return tuple(self.pyramid)  # type: ignore[arg-type]  # all convolutions
 
     def logits(self, x: Tensor) -> Tensor:
         """Scores (N, classes, H, W)."""

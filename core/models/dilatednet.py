@@ -3,11 +3,13 @@
 Yu and Koltun 2016 (arXiv:1511.07122). The front end is VGG16 without its last two pools; what follows them
 is dilated instead, by 2 in conv5 and by 4 in fc6. The context module takes the scores of the classes and
 gives better ones: 3x3 convolutions dilated by 1, 1, 2, 4, 8, 16 and 1, and a 1x1. It starts as the identity,
-without which the authors found it hard to train (section 3). They train the front end first, then the module
-on top of it; so does this, unless all is to be trained at once.
+without which the authors found it hard to train (section 3).
 
-Two differences: maps are padded inside (the authors mirror 186 pixels around the image and pad nothing), and
-fc6 and fc7 may be narrower than 4096, which VGG's classifier needs, not the task.
+Three differences. Maps are padded inside (the authors mirror 186 pixels around the image and pad nothing).
+The authors train the front end, then the module alone on what the front end gives, and only for Cityscapes
+both together in the end; here the module's stage goes on training the front end with it, as that third stage
+does, and both can be trained together from the start. And fc6 and fc7 may be narrower than 4096, which VGG's
+classifier needs, not the task.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ LARGE: Final = (2, 2, 4, 8, 16, 32, 32)
 """Maps of the large module's layers, as multiples of the classes; the basic one has as many as classes."""
 OUTPUT_STRIDE: Final = 8
 NOISE: Final = 1e-3
-"""Spread of what is added to the identity, which breaks the symmetry of maps that start alike. Far below the
-identity's own weights, as the authors ask; they give no number."""
+"""Spread of the large module's other weights, which breaks the symmetry of maps that start alike. Far below
+the identity's own, 1/32 and more, as the authors ask; they give no number."""
 
 
 class ContextModule(nn.Module):
@@ -51,7 +53,7 @@ class ContextModule(nn.Module):
         self.last = nn.Conv2d(channels[-1], classes, kernel_size=1)
         for layer in (*self.layers, self.last):
             assert isinstance(layer, nn.Conv2d)
-            _init_identity(layer, classes)
+            _init_identity(layer, classes, noise=NOISE if large else 0.0)
 
     def forward(self, scores: Tensor) -> Tensor:
         """Scores (N, classes, h, w) to better ones."""
@@ -108,6 +110,11 @@ class DilatedNet(SegmentationNetwork):
         """The front end's, which every stage begins with."""
         return self.score
 
+    @property
+    def score_layers(self) -> tuple[nn.Conv2d, ...]:
+        """The front end's, and the one the context module ends in; what lies between refines scores."""
+        return (self.score,) if self.context is None else (self.score, self.context.last)
+
     def logits(self, x: Tensor) -> Tensor:
         """Scores (N, classes, H, W) of the current stage."""
         x = self.encoder(x)[-1]  # (N, 512, H/8, W/8)
@@ -123,20 +130,21 @@ class DilatedNet(SegmentationNetwork):
         take_classifier((self.fc6, self.fc7), load_encoder_weights(self.encoder, source, notify))
 
 
-def _init_identity(layer: nn.Conv2d, classes: int) -> None:
+def _init_identity(layer: nn.Conv2d, classes: int, *, noise: float) -> None:
     """Make a convolution pass each class's maps on to the same class's (equations 4 and 5).
 
-    Where the layer has more outputs than inputs, each input goes to several; where it has fewer, several are
-    added up, with weights that keep the sum.
+    The weight from map a of c to map b of d, of C classes, is C / d in the middle of the kernel where
+    floor(a C / c) = floor(b C / d), and noise elsewhere. A score is shared out among the maps of its class
+    and added up again at the end. Of as many maps as classes that is equation 4: 1 where a = b.
     """
-    nn.init.normal_(layer.weight, std=NOISE)
+    nn.init.normal_(layer.weight, std=noise)
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # it has a bias
     inputs = torch.arange(layer.in_channels) * classes // layer.in_channels
     outputs = torch.arange(layer.out_channels) * classes // layer.out_channels
-    same = (outputs.unsqueeze(1) == inputs).float()
+    same = outputs.unsqueeze(1) == inputs
     middle = layer.kernel_size[0] // 2
     with torch.no_grad():
-        layer.weight[..., middle, middle] += same.to(layer.weight) * (classes / layer.in_channels)
+        layer.weight[..., middle, middle].masked_fill_(same, classes / layer.out_channels)
 
 
 def dilatednet(

@@ -6,7 +6,9 @@ added, not concatenated; the x2 upsamplings start bilinear and learn, the last o
 
 Two differences. The authors pad the input by 100 pixels and crop the maps into register; here the input is
 padded to a multiple of 32, every upsampling has kernel 2 x stride and padding stride / 2, and maps fit
-without cropping. And fc6 and fc7 may be narrower than 4096, which VGG's classifier needs, not the task.
+without cropping. As transposed convolutions they see zeros beyond the edge of their maps, so that scores fade
+towards the border; the authors' margin keeps that out of the image. And fc6 and fc7 may be narrower than
+4096, which VGG's classifier needs, not the task.
 """
 
 from __future__ import annotations
@@ -84,6 +86,11 @@ class FCN(SegmentationNetwork):
     def score_layer(self) -> nn.Conv2d:
         """The coarsest stream's, which every stage begins with."""
         return self.score
+
+    @property
+    def score_layers(self) -> tuple[nn.Conv2d, ...]:
+        """All streams', coarse to fine."""
+        return (self.score, *self.score_skips)
 
     def load_encoder_weights(self, source: str, notify: Notify | None = None) -> None:
         """Fill the encoder, and fc6 and fc7 as well where they are VGG's own width and in the file."""

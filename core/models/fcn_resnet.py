@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.models.segmentation.fcn import FCNHead
 
 from core.errors import UsageError
-from core.models.auxiliary import SupervisedNetwork
+from core.models.auxiliary import SupervisedNetwork, last_convolution
 from core.models.context import resized
 from core.models.encoders import Encoder
 from core.models.layers import Norm, freeze_batch_norms
@@ -41,9 +41,13 @@ class FCNResNet(SupervisedNetwork):
     @property
     def score_layer(self) -> nn.Conv2d:
         """The last convolution of the head."""
-        layer = self.classifier[-1]
-        assert isinstance(layer, nn.Conv2d)
-        return layer
+        return last_convolution(self.classifier)
+
+    @property
+    def score_layers(self) -> tuple[nn.Conv2d, ...]:
+        """Both heads'."""
+        heads = (self.classifier,) if self.auxiliary is None else (self.classifier, self.auxiliary)
+        return tuple(last_convolution(head) for head in heads)
 
     def scores(self, x: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Scores (N, classes, H, W), and in training the auxiliary head's (N, classes, H/8, W/8)."""

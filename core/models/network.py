@@ -138,6 +138,11 @@ class SegmentationNetwork(nn.Module, ABC):
         """The layer whose bias goes into every pixel's scores, one number a class; None if there is none."""
         return None
 
+    @property
+    def score_layers(self) -> tuple[nn.Conv2d, ...]:
+        """All layers whose outputs are scores of the classes, those of skips and auxiliary heads too."""
+        return () if self.score_layer is None else (self.score_layer,)
+
     def load_encoder_weights(self, source: str, notify: Notify | None = None) -> None:
         """Fill the encoder from "default" (what the registry names), "none", or a file's path."""
         load_encoder_weights(self.encoder, source, notify)

@@ -2,7 +2,8 @@
 
 Zhao et al. 2016 (arXiv:1612.01105). The averages over 1, 2 x 2, 3 x 3 and 6 x 6 parts say what kind of scene
 it is, and where in it. An auxiliary head on the last but one stage, with 0.4 of the loss, helps deep encoders
-to learn.
+to learn. The average of the whole map is not normalised (see `context.Pooled`), and a ResNet here begins with
+its usual 7x7 convolution, the authors' with three of 3x3.
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ class PSPNet(SupervisedNetwork):
     def score_layer(self) -> nn.Conv2d:
         """The classifier."""
         return self.head
+
+    @property
+    def score_layers(self) -> tuple[nn.Conv2d, ...]:
+        """The classifier and the auxiliary head's."""
+        return (self.head, self.auxiliary.score_layer)
 
     def scores(self, x: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Scores (N, classes, H, W), and in training the auxiliary head's (N, classes, H/8, W/8)."""

@@ -110,12 +110,16 @@ def _builder(spec: ModelSpec) -> Callable[..., SegmentationNetwork]:
 
 
 def macs_per_pixel(spec: ModelSpec, encoder: str | None = None) -> int:
-    """Multiplications and additions of a forward pass per input pixel, with default options."""
+    """Multiplications and additions of a forward pass per input pixel, with default options.
+
+    Others, such as fc, width and output_stride, change it by much: what a network computes with the options
+    chosen takes torch to count (`core.learning.explain`), which the window's process does without.
+    """
     return spec.macs_per_pixel + encoder_spec(spec.checked_encoder(encoder)).macs_per_pixel
 
 
 def estimate_memory(spec: ModelSpec, crop: int, batch: int, encoder: str | None = None) -> int:
-    """Bytes a training step takes in float32, roughly: within a factor of about two.
+    """Bytes a training step takes in float32, roughly: within a factor of about two, with default options.
 
     Parameters count five times (value, gradient, two moments of AdamW, moving average), activations as
     measured per pixel, plus half of them for what convolutions need at work. bf16 halves the activations.

@@ -137,6 +137,8 @@ class ModelSpec:
             learners.
         licence: of the code; the encoder's weights have their own.
         published: the number of parameters in the paper, where it says it.
+        normalized: whether layers of it, or of its default encoder, normalise what passes; without any it
+            learns in smaller steps.
         drops: it has dropout whatever its options are; one that has an option for it says so there.
     """
 
@@ -155,6 +157,7 @@ class ModelSpec:
     trained_by: Literal["person", "auto"] = "person"
     licence: str = "Apache-2.0"
     published: PublishedSize | None = None
+    normalized: bool = True
     drops: bool = False
 
     def has_dropout(self, options: Mapping[str, Option]) -> bool:

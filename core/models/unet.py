@@ -100,6 +100,11 @@ class UNet(StandardizedMaps, SupervisedNetwork):
         """The classifier."""
         return self.head
 
+    @property
+    def score_layers(self) -> tuple[nn.Conv2d, ...]:
+        """The classifier and those of the supervised levels."""
+        return (self.head, *self.supervised.values())  # type: ignore[arg-type]  # all convolutions
+
     def scores(self, x: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Scores (N, classes, H, W), and in training those of the supervised levels."""
         auxiliaries: dict[str, Tensor] = {}

@@ -6,6 +6,8 @@ beyond the image is its mirror image (figure 2, "overlap-tile"). Dropout is at t
 path, weights are drawn as by He et al. (section 3). Root width and depth can be chosen, as the authors'
 followers do.
 
+A ReLU follows each up-convolution: the paper's text leaves it out, the authors' own network has it.
+
 Two differences: images have three channels, not one, and `forward` puts mirrored surroundings around
 whatever it is given, so that scores have its size; a tile of 388 x 388 wastes none of them.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 from typing import Final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import UsageError
@@ -98,7 +101,7 @@ class PaperUNet(SegmentationNetwork):
         check_tile(tile.shape[-2], tile.shape[-1], self.depth)
         *skips, x = self.encoder(tile)
         for up, level, skip in zip(self.ups, self.levels, reversed(skips), strict=True):
-            x = up(x)  # (N, 512, 56, 56), then 104, 200, 392
+            x = F.relu(up(x))  # (N, 512, 56, 56), then 104, 200, 392
             x = level(torch.cat([_middle(skip, x), x], dim=1))  # (N, 512, 52, 52), then 100, 196, 388
         scores: Tensor = self.head(x)
         return scores

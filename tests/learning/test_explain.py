@@ -13,15 +13,29 @@ from core.annotation.model import ClassList, LabelClass
 from core.errors import UsageError
 from core.learning.answers import ModelExplained, ModelMaps
 from core.learning.commands import ExplainModel, ShowMaps
-from core.learning.explain import AGAIN, condensed, explain_model
+from core.learning.explain import AGAIN, MOST_BLOCKS, condensed, explain_model
 from core.learning.explain_blend import same_deep_network
 from core.learning.explained import PICTURE, Block
 from core.learning.explainer import Explainer
 from core.learning.runs import RunFolder
 from core.learning.weights import header_for, save_weights
 from core.models.registry import build, model_specs
+from core.models.specs import ModelSpec, Option
 
 CLASSES = ClassList((LabelClass(0, "background", "#000000"), LabelClass(1, "nerve", "#ff0000")), 0)
+NARROW: dict[str, Option] = {
+    "width": 4,
+    "encoder_width": 4,
+    "depth": 2,
+    "fc": 16,
+    "window": 2,
+    "growth": 2,
+    "stem": 4,
+    "trees": 2,
+    "leaves": 4,
+    "deep": '{"name": "unet", "encoder": "plain", "options": {"encoder_width": 4, "width": 4}}',
+    "instant_encoder": "plain",
+}
 SMALL = {"encoder": "plain", "options": {"encoder_width": 2, "width": 2}}
 
 
@@ -70,15 +84,17 @@ def test_the_receptive_field_holds_whatever_a_pixel_depends_on(name: str, option
         assert torch.equal(network(outside)[0, :, 16, at], before)
 
 
-def test_every_network_of_the_registry_has_a_page():
-    """Taken apart with few channels; the parts that many layers share are built once in another test."""
-    names = {spec.name for spec in model_specs() if spec.trained_by == "person"}
-    assert {"instant", "random_forest", "unet", "gscnn"} <= names
-    for name in ("instant", "gscnn", "segnet"):
-        told = explain_model(name, tile=128, encoder=None if name == "gscnn" else "plain")
-        assert told.blocks[told.scores].shape == (2, 128, 128)
-        assert all(block.inputs for block in told.blocks)
-        assert len(told.blocks) <= 28
+@pytest.mark.parametrize("spec", model_specs(), ids=lambda spec: spec.name)
+def test_every_network_of_the_registry_has_a_page(spec: ModelSpec):
+    """Taken apart with few channels."""
+    narrow = {option.name: NARROW[option.name] for option in spec.options if option.name in NARROW}
+    encoder = "plain" if "plain" in spec.encoders else None
+    told = explain_model(spec.name, tile=64, encoder=encoder, options=narrow)
+    assert told.blocks[told.scores].shape == (2, 64, 64)
+    assert all(block.inputs for block in told.blocks)
+    assert len(told.blocks) <= MOST_BLOCKS
+    # What only helps to learn, an auxiliary head, is counted and has no box.
+    assert 0 < sum(block.parameters for block in told.blocks) <= told.parameters
 
 
 def test_many_blocks_become_few():

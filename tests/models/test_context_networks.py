@@ -15,7 +15,7 @@ from core.models.context import Pooled, averaging
 from core.models.deeplab import DeepLabV2, DeepLabV3Plus
 from core.models.gscnn import GatedConvolution
 from core.models.pspnet import PSPNet
-from core.models.refinenet import ChainedPooling, RefineNet, ResidualUnit
+from core.models.refinenet import ChainedPooling, Fusion, RefineNet, ResidualUnit
 from core.models.registry import build
 from core.models.terms import Truth
 
@@ -183,6 +183,16 @@ def test_residual_units_and_chained_pooling_are_their_formulas():
     one, two = chain.convolutions
     first = one(F.max_pool2d(F.relu(x), 5, 1, 2))
     torch.testing.assert_close(chain(x), F.relu(x) + first + two(F.max_pool2d(first, 5, 1, 2)))
+
+
+@pytest.mark.parametrize(("coarse", "fine"), [(6, 4), (4, 6)])
+def test_fusion_convolves_both_to_the_fewer_channels_and_adds_them_at_the_finer_size(coarse: int, fine: int):
+    fusion = Fusion(coarse, fine)
+    weights = fusion.coarse.weight, fusion.fine.weight
+    assert [tuple(weight.shape) for weight in weights] == [(4, coarse, 3, 3), (4, fine, 3, 3)]
+    low, high = torch.randn(2, coarse, 5, 6), torch.randn(2, fine, 10, 12)
+    up = F.interpolate(F.conv2d(low, weights[0], padding=1), size=(10, 12), mode="bilinear")
+    torch.testing.assert_close(fusion(low, high), up + F.conv2d(high, weights[1], padding=1))
 
 
 # --- Gated-SCNN -------------------------------------------------------------------------------------------

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from core.models.dilatednet import NOISE, ContextModule
@@ -28,16 +30,49 @@ def seen_by_the_middle(layers: nn.Module, channels: int, side: int) -> tuple[int
 def test_the_receptive_field_of_the_context_module_is_67():
     """Layer by layer as in the paper's table 1: 3, 5, 9, 17, 33, 65, 67, 67."""
     module = ContextModule(2, large=False)
+    for parameter in module.parameters():
+        nn.init.normal_(parameter)  # it starts as the identity, which sees one pixel
     linear = [*module.layers, module.last]
     for count, field in enumerate((3, 5, 9, 17, 33, 65, 67, 67), start=1):
         assert seen_by_the_middle(nn.Sequential(*linear[:count]), 2, 81) == (field, field)
 
 
-@pytest.mark.parametrize("large", [False, True])
-def test_the_context_module_starts_as_the_identity(large: bool):
-    module = ContextModule(3, large=large)
+def test_the_basic_context_module_starts_as_the_identity():
+    """Exactly, of scores that its ReLUs let through."""
+    module = ContextModule(3, large=False)
     scores = torch.rand(2, 3, 20, 20) * 5
-    torch.testing.assert_close(module(scores), scores, atol=200 * NOISE, rtol=0.02)
+    assert torch.equal(module(scores), scores)
+    assert torch.equal(module(scores - 2.5), F.relu(scores - 2.5))
+
+
+def test_the_large_context_module_starts_as_the_identity_but_for_its_noise():
+    module = ContextModule(3, large=True)
+    scores = torch.rand(2, 3, 20, 20) * 5
+    with torch.no_grad():
+        off = (module(scores) - scores).square().mean().sqrt() / scores.square().mean().sqrt()
+        assert 0.002 < off < 0.05
+        for layer in (*module.layers, module.last):
+            weight = layer.weight  # type: ignore[union-attr]
+            weight[weight.abs() < 10 * NOISE] = 0.0  # type: ignore[index, operator]
+        torch.testing.assert_close(module(scores), scores, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_the_context_module_starts_from_equations_4_and_5(large: bool):
+    """Weight by weight: C / d from map a of c to map b of d where floor(a C / c) = floor(b C / d)."""
+    classes = 3
+    module = ContextModule(classes, large=large)
+    for layer in (*module.layers, module.last):
+        assert isinstance(layer, nn.Conv2d)
+        (d, c), middle = layer.weight.shape[:2], layer.kernel_size[0] // 2
+        noise = layer.weight.detach().clone()
+        for b, a in product(range(d), range(c)):
+            if a * classes // c == b * classes // d:
+                assert noise[b, a, middle, middle] == pytest.approx(classes / d)
+                noise[b, a, middle, middle] = 0.0
+        assert noise.abs().max() < (6 * NOISE if large else 1e-30)
+        assert layer.bias is not None
+        assert not layer.bias.any()
 
 
 def test_the_large_module_has_the_widths_of_the_paper():

@@ -14,6 +14,7 @@ from core.learning.weights import header_for, load_weights, read_header, save_we
 from core.models.fcn import FCN
 from core.models.layers import bilinear_kernel
 from core.models.network import SegmentationNetwork
+from core.models.registry import build
 
 Narrow = Callable[..., SegmentationNetwork]
 
@@ -25,6 +26,43 @@ def fcn(narrow: Narrow) -> FCN:
     assert isinstance(network, FCN)
     torch.nn.init.normal_(network.score.weight, std=0.5)
     return network.eval()
+
+
+@pytest.mark.parametrize(
+    ("name", "strides", "upsamplings"),
+    [
+        ("fcn32s", [32], [(64, 32, 16)]),
+        ("fcn16s", [32, 16], [(4, 2, 1), (32, 16, 8)]),
+        ("fcn8s", [32, 16, 8], [(4, 2, 1), (4, 2, 1), (16, 8, 4)]),
+    ],
+)
+def test_streams_are_scored_where_the_paper_does_and_raised_with_its_kernels(
+    name: str,
+    strides: list[int],
+    upsamplings: list[tuple[int, int, int]],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Kernels are twice the stride; the padding that makes maps fit without cropping is half of it."""
+    with torch.device("meta"):
+        network = build(name, classes=21)
+    assert isinstance(network, FCN)
+    sizes: list[tuple[int, ...]] = []
+    for layer in network.score_layers:
+        layer.register_forward_hook(lambda _m, _x, y: sizes.append(tuple(y.shape)))
+    raised: list[tuple[int, int, int]] = []
+    transposed = F.conv_transpose2d
+
+    def noted(x, weight, bias=None, stride=1, padding=0, *others, **named):
+        height, width = weight.shape[-2:]
+        assert height == width
+        (step,), (margin,) = (set(torch.nn.modules.utils._pair(value)) for value in (stride, padding))
+        raised.append((height, step, margin))
+        return transposed(x, weight, bias, stride, padding, *others, **named)
+
+    monkeypatch.setattr(F, "conv_transpose2d", noted)
+    assert network(torch.empty(1, 3, 64, 96, device="meta")).shape == (1, 21, 64, 96)
+    assert sizes == [(1, 21, 64 // stride, 96 // stride) for stride in strides]
+    assert raised == upsamplings
 
 
 def test_each_family_member_has_its_stages(narrow: Narrow):

@@ -24,6 +24,13 @@ def paper() -> SegmentationNetwork:
         return build("segnet", classes=11)
 
 
+def recorded(layer: nn.Module, *, inputs: bool = False) -> list[Tensor]:
+    """What goes into a layer, or comes out of it, from now on."""
+    found: list[Tensor] = []
+    layer.register_forward_hook(lambda _m, x, y: found.append((x[0] if inputs else y).clone()))
+    return found
+
+
 def channels_of(kind: type[nn.Module], network: nn.Module) -> list[int]:
     return [m.out_channels for m in network.modules() if isinstance(m, kind)]  # type: ignore[misc]
 
@@ -44,16 +51,48 @@ def test_it_has_the_published_size(paper: SegmentationNetwork):
 
 
 def test_only_the_places_of_maxima_reach_the_decoder(narrow: Narrow):
-    """Two images whose maxima lie alike and whose deepest map is alike get the same scores."""
+    """Two images whose maxima lie alike and whose deepest map is alike get the same scores.
+
+    Without offsets an image of twice the numbers has maps of twice the numbers, and maxima in the same
+    places; the deepest of them is halved again.
+    """
     network = narrow("segnet").eval()
-    seen: list[Tensor] = []
-    network.units[0].register_forward_pre_hook(lambda _, x: seen.append(x[0]))  # type: ignore[index, operator, arg-type]
+    for layer in network.encoder.features:  # type: ignore[union-attr]
+        if isinstance(layer, nn.Conv2d):
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # it has a bias
+    deepest, unpooled, finest = (
+        recorded(network.norms[-1]),  # type: ignore[index]
+        recorded(network.units[0], inputs=True),  # type: ignore[index]
+        recorded(network.norms[0]),  # type: ignore[index]
+    )
+    x = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
-        network(torch.randn(1, 3, 64, 64))
-    unpooled = seen[0]
-    assert unpooled.shape == (1, 64, 4, 4)
-    windows = unpooled.unfold(2, 2, 2).unfold(3, 2, 2).flatten(-2)
+        scores = network(x)
+        other_places = network(x.flip(-1))
+        halving = network.norms[-1].register_forward_hook(lambda _m, _x, y: y * 0.5)  # type: ignore[index, union-attr]
+        same_places = network(2 * x)
+        halving.remove()
+    assert torch.equal(finest[2], 2 * finest[0])
+    assert torch.equal(deepest[2], 2 * deepest[0])
+    assert torch.equal(unpooled[2], unpooled[0])
+    assert torch.equal(same_places, scores)
+    assert not torch.equal(other_places, scores)
+
+    assert unpooled[0].shape == (1, 64, 4, 4)
+    windows = unpooled[0].unfold(2, 2, 2).unfold(3, 2, 2).flatten(-2)
     assert (windows != 0).sum(dim=-1).max() <= 1  # one value a window, zeros around it
+
+
+def test_the_places_of_maxima_do_reach_the_decoder(narrow: Narrow, monkeypatch: pytest.MonkeyPatch):
+    network = narrow("segnet").eval()
+    x = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        scores = network(x[:1])
+        first, places = network.contract(x[:1])  # type: ignore[operator]
+        _, others = network.contract(x[1:])  # type: ignore[operator]
+        for given, same in ((places, True), (others, False)):
+            monkeypatch.setattr(network, "contract", lambda *_, given=given: (first, given))
+            assert torch.equal(network(x[:1]), scores) == same
 
 
 def test_vgg16_weights_fill_its_encoder(shared_weights: Path):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from core.errors import UsageError
 from core.models.network import SegmentationNetwork
@@ -98,6 +98,20 @@ def test_scores_near_the_middle_of_a_large_image_do_not_depend_on_tiling(narrow:
         whole = network.valid_logits(image)
         tile = network.valid_logits(image[..., 16:92, 32:140])
     torch.testing.assert_close(tile, whole[..., 16:52, 32:], atol=1e-5, rtol=1e-4)
+
+
+def test_what_comes_up_is_rectified_before_the_skip_joins_it(narrow: Narrow):
+    network = narrow("unet_paper")
+    joined: list[Tensor] = []
+    for level in network.levels:  # type: ignore[union-attr]
+        level.register_forward_pre_hook(lambda _, x: joined.append(x[0]))  # type: ignore[union-attr, arg-type]
+    with torch.inference_mode():
+        network(torch.randn(1, 3, 20, 20))
+    for maps, width in zip(joined, (12, 6), strict=True):
+        below = maps[:, width:]  # the skip comes first
+        assert below.shape[1] == width
+        assert below.min() == 0.0
+        assert below.max() > 0.0
 
 
 def test_weights_are_drawn_as_by_he(narrow: Narrow):

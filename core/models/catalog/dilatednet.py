@@ -18,6 +18,7 @@ DILATEDNET: Final = (
         parameters=41_457_746,
         encoders=("vgg16", "plain"),
         size_multiple=8,
+        normalized=False,
         drops=True,
         build_from="core.models.dilatednet:dilatednet",
         activation_bytes=429,

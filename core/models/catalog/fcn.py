@@ -48,6 +48,7 @@ def _fcn(
         parameters=parameters,
         encoders=_FCN_ENCODERS,
         size_multiple=32,
+        normalized=False,
         drops=True,
         build_from=f"core.models.fcn:fcn{stride}s",
         activation_bytes=activation_bytes,
