@@ -158,7 +158,10 @@ class ForestGrower:
             np.concatenate([getattr(points, name) for points in self._known.values()])
             for name in ("features", "targets", "weights")
         )
-        counts = np.bincount(targets, weights, minlength=self._network.classes)
+        counts = [
+            np.bincount(points.targets, points.weights, minlength=self._network.classes)
+            for points in self._known.values()
+        ]
         weights *= balanced_class_weights(counts, self._class_weight_cap, self._class_weights)[targets]
         threads = self._threads or torch.get_num_threads()
         leaf = max(FEWEST_IN_LEAF, round(LEAF_SHARE * len(targets)))

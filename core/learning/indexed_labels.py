@@ -90,12 +90,9 @@ def indexed(
 
 
 def class_pixels(images: Iterable[IndexedImage], classes: int) -> NDArray[np.int64]:
-    """Labelled pixels of each channel in these images, (C,), int64."""
-    totals = np.zeros(classes, np.int64)
-    for image in images:
-        for channel, count in image.counts.items():
-            totals[channel] += count
-    return totals
+    """Labelled pixels of each of these images and each channel, (N, C), int64."""
+    counted = [[image.counts.get(channel, 0) for channel in range(classes)] for image in images]
+    return np.array(counted, np.int64).reshape(len(counted), classes)
 
 
 def _stand_ins(store: LabelStore, key: str, scale: float, targets: NDArray[np.uint8]) -> NDArray[np.bool_]:

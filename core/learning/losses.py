@@ -228,16 +228,26 @@ def losses_at(logits: Tensor, targets: Tensor, points_xy: Tensor) -> Tensor:
 def balanced_class_weights(
     pixels: ArrayLike, cap: float, how: ClassWeighting = "inverse_sqrt"
 ) -> NDArray[np.float32]:
-    """Cross-entropy weights (C,) from pixel counts (C,): rare classes count more, by at most `cap`.
+    """Cross-entropy weights (C,), float32: rare classes count more, by at most `cap`.
 
-    "median_frequency" is median-frequency balancing (Eigen and Fergus 2015, arXiv:1411.4734), by which all
-    classes count the same together; "inverse_sqrt" its square root: full balancing paints rare classes far
-    beyond their borders. Within 1 / cap .. cap; absent classes get 1, and with "none" all do.
+    "median_frequency" is median-frequency balancing (Eigen and Fergus 2015, arXiv:1411.4734): the median of
+    all frequencies / that of the class, where its frequency is its pixels / all labelled pixels of the images
+    that show it. "inverse_sqrt" is sqrt(the median of all counts / that of the class), wherever its pixels
+    are: full balancing paints rare classes far beyond their borders.
+
+    Args:
+        pixels: labelled pixels of each image and class (N, C).
+        cap: weights are within 1 / cap .. cap.
+        how: with "none" all weights are 1, as that of an absent class always is.
     """
     counts = np.asarray(pixels, dtype=np.float64)
-    present = counts > 0
-    factors = np.ones(counts.shape)
-    if how != "none" and present.any():
-        balanced = np.median(counts[present]) / counts[present]
-        factors[present] = np.sqrt(balanced) if how == "inverse_sqrt" else balanced
+    totals = counts.sum(axis=0)
+    present = totals > 0
+    factors = np.ones(totals.shape)
+    if how == "inverse_sqrt" and present.any():
+        factors[present] = np.sqrt(np.median(totals[present]) / totals[present])
+    elif how == "median_frequency" and present.any():
+        around = (counts.sum(axis=1, keepdims=True) * (counts > 0)).sum(axis=0)
+        frequencies = totals[present] / around[present]
+        factors[present] = np.median(frequencies) / frequencies
     return np.clip(factors, 1.0 / cap, cap).astype(np.float32)

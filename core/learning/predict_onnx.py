@@ -2,7 +2,8 @@
 
     python predict.py IMAGE... [--network FILE.onnx] [--out FOLDER] [--overlap PIXELS] [--raw]
 
-Every image becomes FOLDER/NAME.png, whose values are the indices of the classes, in the classes' colours.
+Every image becomes FOLDER/NAME.png, whose values are the indices of the classes, in the classes' colours;
+where that would be one of the images, or two of them have one NAME, nothing is predicted and it is said.
 The network says itself which classes it knows, how far images are reduced for it, and how large its tiles
 are. Large images are cut into tiles that overlap; what the network says of each is joined smoothly. Where
 small regions were removed and holes filled when it was exported, that is done here too (not with --raw); a
@@ -263,6 +264,29 @@ def chosen(network: Path | None) -> Path:
     return beside[0]
 
 
+def targets(images: list[Path], out: Path) -> list[Path]:
+    """The file of each image's result. Ends with a sentence where it would replace an image or another's.
+
+    Names that differ in nothing but case are the same: on some disks they are one file.
+    """
+    found = [out / f"{path.stem}.png" for path in images]
+    files = {identity(path) for path in images if path.is_file()}
+    taken: dict[str, Path] = {}
+    for image, target in zip(images, found, strict=True):
+        if target.is_file() and identity(target) in files:
+            sys.exit(f"{target}: this image would be replaced by the result of {image}; name another --out")
+        other = taken.setdefault(target.name.casefold(), image)
+        if other.resolve() != image.resolve():
+            sys.exit(f"{other} and {image}: both results would be {target}; predict them into two folders")
+    return found
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """What all names of a file have in common: through links, and on some disks in capitals or not."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
 def main() -> None:
     """Segment what the command line names."""
     parser = argparse.ArgumentParser(description="Segment images with an exported network.")
@@ -272,6 +296,7 @@ def main() -> None:
     parser.add_argument("--overlap", type=int, help="of neighbouring tiles, pixels (default: a quarter)")
     parser.add_argument("--raw", action="store_true", help="leave out all post-processing")
     arguments = parser.parse_args()
+    results = targets(arguments.images, arguments.out)
     network = Network.open(chosen(arguments.network))
     overlap = network.tile // 4 if arguments.overlap is None else arguments.overlap
     if not 0 <= overlap < network.tile:
@@ -280,11 +305,10 @@ def main() -> None:
     if left_out and not arguments.raw:
         print(f"not done here: {', '.join(left_out)}; maskloop predict --post does it", file=sys.stderr)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for path in arguments.images:
+    for path, target in zip(arguments.images, results, strict=True):
         classes = network.segment(open_image(path), overlap)
         result = Image.fromarray(classes if arguments.raw else network.cleaned(classes))
         result.putpalette(network.palette)
-        target = arguments.out / f"{path.stem}.png"
         result.save(target)
         print(target)
 

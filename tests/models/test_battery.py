@@ -20,7 +20,7 @@ from torch import Tensor
 from core.annotation.model import ClassList
 from core.learning.config import TrainConfig
 from core.learning.export import export_onnx
-from core.learning.losses import training_loss
+from core.learning.losses import loss_sums, training_loss
 from core.learning.predict import Predictor
 from core.learning.preset import usual_rate
 from core.learning.weights import header_for, load_weights, save_weights
@@ -351,8 +351,11 @@ def test_bf16_on_a_gpu_sees_and_learns_what_float32_does(entry: Entry):
             half = network(normalize(pixels)).argmax(dim=1)
     assert (single == half).float().mean() > 0.98
     network.train()
+    # As in core/learning/fit.py: the network computes in bfloat16, the loss and a network's own terms do not.
     with torch.autocast("cuda", torch.bfloat16):
-        loss = training_loss(network, normalize(pixels), Truth.of(targets)).total
+        output = network.training_output(normalize(pixels))
+    truth = Truth.of(targets)
+    loss = loss_sums(output.logits, truth, terms=network.loss_terms(output, truth)).loss().total
     loss.backward()
     assert loss.isfinite()
     gradients = [p.grad for p in network.parameters() if p.grad is not None]

@@ -111,13 +111,15 @@ def test_sums_of_parts_are_the_sums_of_the_whole():
 
 
 def test_rare_classes_weigh_more_but_not_without_limit():
-    weights = balanced_class_weights([1_000_000, 10_000, 10_000, 1, 0], cap=5.0)
+    weights = balanced_class_weights([[1_000_000, 10_000, 10_000, 1, 0]], cap=5.0)
     assert weights.dtype == np.float32
     np.testing.assert_allclose(weights, [0.2, 1.0, 1.0, 5.0, 1.0])
     np.testing.assert_allclose(
-        balanced_class_weights([400, 100], cap=5.0), [np.sqrt(250 / 400), np.sqrt(2.5)], rtol=1e-6
+        balanced_class_weights([[100, 0], [300, 100]], cap=5.0), [np.sqrt(250 / 400), np.sqrt(2.5)], rtol=1e-6
     )
-    np.testing.assert_allclose(balanced_class_weights([0, 0], cap=5.0), [1.0, 1.0])
+    for nothing in ([[0, 0]], np.zeros((0, 2))):
+        for how in ("inverse_sqrt", "median_frequency"):
+            np.testing.assert_allclose(balanced_class_weights(nothing, 5.0, how), [1.0, 1.0])
 
 
 # --- recipes ----------------------------------------------------------------------------------------------

@@ -164,7 +164,50 @@ def test_it_says_in_one_sentence_what_is_wrong(exported: Path, tmp_path: Path):
         (tmp_path / "no.png", "--network", tmp_path / "no.onnx"): "no.onnx: there is no such file",
         (tmp_path / "no.png", "--overlap", "128"): "--overlap is 128; it must be from 0 to 127",
     }.items():
-        done = predict(exported, *arguments, "--out", tmp_path)
-        assert done.returncode == 1
-        assert problem in done.stderr
-        assert len(done.stderr.strip().splitlines()) == 1
+        done = predict(exported, *arguments, "--out", tmp_path / "out")
+        refused(done, problem)
+
+
+def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+    """It ended with one sentence, in which these are."""
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert all(part in done.stderr for part in parts), done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_no_result_replaces_an_image_or_another_result(exported: Path, tmp_path: Path):
+    photos = [tmp_path / name for name in ("photo.png", "a/1.png", "b/1.png")]
+    for photo in photos:
+        photo.parent.mkdir(exist_ok=True)
+        Image.fromarray(picture(20, 30)).save(photo)
+    before = photos[0].read_bytes()
+    done = predict(exported, photos[1], photos[0], "--out", tmp_path)
+    refused(done, f"{photos[0]}: this image would be replaced by the result of {photos[0]}")
+    assert photos[0].read_bytes() == before
+    assert not (tmp_path / "1.png").exists()
+
+    out = tmp_path / "out"
+    done = predict(exported, *photos, "--out", out)
+    refused(done, f"{photos[1]} and {photos[2]}: both results would be {out / '1.png'}")
+    assert not out.exists()
+
+
+def test_an_image_is_known_by_any_of_its_names(tmp_path: Path):
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(b"pixels")
+    (tmp_path / "same").symlink_to(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "other.png").hardlink_to(photo)
+    for images, out in (
+        ([photo], tmp_path / "same"),
+        ([tmp_path / "same" / "photo.png"], tmp_path),
+        ([photo, tmp_path / "other.jpg"], tmp_path / "out"),
+    ):
+        with pytest.raises(SystemExit, match=f"this image would be replaced by the result of {images[-1]};"):
+            predict_onnx.targets(images, out)
+    # Twice the same image is no conflict; names that are one on some disks are, on all.
+    twice = [photo, tmp_path / "same" / "photo.png"]
+    assert predict_onnx.targets(twice, tmp_path / "o") == 2 * [tmp_path / "o" / "photo.png"]
+    with pytest.raises(SystemExit, match=r"both results would be"):
+        predict_onnx.targets([photo, tmp_path / "b" / "PHOTO.jpg"], tmp_path / "o")

@@ -9,11 +9,13 @@ import urllib.error
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import timm
 import torch
+from huggingface_hub.errors import HTTPError
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -416,6 +418,8 @@ def test_timm_weights_come_with_progress_or_the_same_sentence(
         return str(path)
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub)
+    stated = SimpleNamespace(etag="0" * 40)  # Git's, of which nothing can be compared
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda url, *, timeout: stated)
     told: list[tuple[str, float | None]] = []
     encoder = build_encoder("mobilenetv3_large_100")
     load_encoder_weights(encoder, "default", lambda *line: told.append(line))
@@ -428,3 +432,138 @@ def test_timm_weights_come_with_progress_or_the_same_sentence(
         EncoderDownloadError, match=r"MobileNetV3-Large could not be downloaded \(No route to host\)"
     ):
         load_encoder_weights(build_encoder("mobilenetv3_large_100"), "default")
+
+
+# --- the hub ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Hub:
+    """In the place of the hub's client, with a cache like its own.
+
+    Attributes:
+        content: what comes. etag: what is stated of it.
+        fails: what the client raises instead.
+        links: whether the cache holds links to the files, as it does where the system has links.
+    """
+
+    cache: Path
+    content: bytes = b""
+    etag: str = ""
+    fails: Exception | None = None
+    links: bool = True
+
+    def states(self, url: str, *, timeout: float) -> SimpleNamespace:
+        assert url.endswith("/timm/mobilenetv3_large_100.ra_in1k/resolve/main/model.safetensors")
+        return SimpleNamespace(etag=self.etag)
+
+    def download(
+        self,
+        repository: str,
+        filename: str,
+        *,
+        revision: str | None,
+        local_files_only: bool = False,
+        tqdm_class: type | None = None,
+    ) -> str:
+        from huggingface_hub.errors import LocalEntryNotFoundError
+
+        path, blob = self.cache / "snapshots" / "1" / filename, self.cache / "blobs" / self.etag
+        if path.exists():
+            return str(path)
+        if local_files_only:
+            raise LocalEntryNotFoundError("not cached; pages of advice follow")
+        assert tqdm_class is not None
+        with tqdm_class(total=2, unit="B", name="hub") as bar:
+            bar.update(1)
+            if self.fails is not None:
+                raise self.fails
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self.links:
+            blob.parent.mkdir(exist_ok=True)
+            if not blob.exists():
+                blob.write_bytes(self.content)
+            path.symlink_to(Path("../../blobs") / blob.name)
+        else:
+            path.write_bytes(self.content)
+        return str(path)
+
+    def files(self) -> list[str]:
+        """What lies in the cache, links that lead nowhere among it."""
+        return sorted(path.name for path in self.cache.rglob("*") if not path.is_dir())
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Hub:
+    import huggingface_hub
+
+    found = Hub(tmp_path / "cache")
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", found.download)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", found.states)
+    return found
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["linked", "copied"])
+def test_weights_of_the_hub_that_are_not_the_promised_ones_are_removed_and_fetched_again(
+    hub: Hub, tmp_path: Path, links: bool
+):
+    encoder = build_encoder("mobilenetv3_large_100")
+    save_file({k: v.contiguous() for k, v in encoder.published.state_dict().items()}, tmp_path / "whole")
+    whole = (tmp_path / "whole").read_bytes()
+    hub.etag, hub.links = hashlib.sha256(whole).hexdigest(), links
+    hub.content = whole[:-1] + bytes([whole[-1] ^ 1])
+    with pytest.raises(EncoderDownloadError) as error:
+        load_encoder_weights(encoder, "default")
+    assert (
+        "MobileNetV3-Large could not be downloaded (model.safetensors came otherwise than it should be, and"
+        " was removed): connect to the network and try again"
+    ) in str(error.value)
+    assert hub.files() == []
+    assert not encoder.pretrained
+
+    hub.content = whole
+    load_encoder_weights(encoder, "default")
+    assert encoder.pretrained
+    assert "model.safetensors" in hub.files()
+
+
+@pytest.mark.parametrize(
+    ("fails", "reason"),
+    [
+        (
+            OSError("Consistency check failed: file should be of size 2 but has size 1.\nPlease retry."),
+            "Consistency check failed: file should be of size 2 but has size 1.",
+        ),
+        (
+            HTTPError("peer closed connection without sending complete message body"),
+            "peer closed connection without sending complete message body",
+        ),
+        (
+            RuntimeError("Data processing error: CAS service error : Reqwest Error"),
+            "Data processing error: CAS service error : Reqwest Error",
+        ),
+        (
+            ValueError("Xet headers have not been correctly set by the server."),
+            "Xet headers have not been correctly set by the server.",
+        ),
+    ],
+    ids=["broken off", "connection", "xet", "headers"],
+)
+def test_whatever_the_client_of_the_hub_says_becomes_one_sentence(hub: Hub, fails: Exception, reason: str):
+    hub.fails = fails
+    with pytest.raises(EncoderDownloadError) as error:
+        load_encoder_weights(build_encoder("mobilenetv3_large_100"), "default")
+    assert f"MobileNetV3-Large could not be downloaded ({reason}): connect to" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert hub.files() == []
+
+
+def test_who_is_told_of_a_download_may_end_it(hub: Hub):
+    class EnoughError(Exception): ...
+
+    def notify(text: str, progress: float | None) -> None:
+        if progress is not None:
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        load_encoder_weights(build_encoder("mobilenetv3_large_100"), "default", notify)
