@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.patience import make_qtbot_patient
 from tests.time_box import TimeBox
@@ -18,6 +19,9 @@ from tests.time_box import TimeBox
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 make_qtbot_patient()
+# Where other programs run, a first example may take seconds: no fault of the test's.
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -153,7 +153,8 @@ def test_what_was_drawn_before_a_class_was_deleted_is_known_afterwards(bench: En
     bench.do(bench.labels(0, np.ones((SIDE, SIDE), np.uint8), 7))
     bench.run()
     classes = bench.engine._store.classes  # type: ignore[union-attr] - as the window knows them
-    bench.do(ClassesChanged(classes=ClassList(tuple(classes), 0)))  # another background: all is read again
+    assert classes.background == 0
+    bench.do(ClassesChanged(classes=ClassList(tuple(classes))))  # all is read again, as after a deletion
     bench.events.clear()
     bench.run()
     assert bench.got(Prediction)[-1].revision == 7
