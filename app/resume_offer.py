@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QAction
 
 from app.learning_controller import LearningController
@@ -13,18 +13,36 @@ from app.panels.offer_strip import OfferStrip
 from app.session import Session
 from app.workers.tasks import Task, TaskRunner
 from core.errors import MaskloopError
-from core.learning.fold_plan import cut_short_folds
-from core.learning.run_status import CutShort, cut_short, decline
+from core.learning.fold_plan import unfinished_folds
+from core.learning.run_status import CutShort, decline, unfinished
 from core.learning.runs import RunFolder
 
 if TYPE_CHECKING:
     from core.project.layout import ProjectLayout
 
 RESUME: Final = "Resume"
+AGAIN_MS: Final = 2000
+"""Time between two looks at a run that another process holds."""
+MOST_LOOKS: Final = 13
+"""The engine of a window that was killed may hold its run for some 20 s: it notices, and saves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """Training that has not ended.
+
+    Attributes:
+        held: a process is at it still.
+    """
+
+    found: CutShort
+    held: bool
 
 
 class ResumeOffer(QObject):
     """Looks at a project's runs when it is opened, and whenever training has ended.
+
+    A run that another process holds is looked at again for a while: its engine may be about to leave it.
 
     Args:
         session: says which project is open.
@@ -47,6 +65,10 @@ class ResumeOffer(QObject):
         self._runner = TaskRunner(1, self)
         self._looking: Task | None = None
         self._offered: CutShort | None = None
+        self._looks = 0
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.timeout.connect(self._look)
         self.looked = False
         action.setEnabled(False)
         action.triggered.connect(self.take)
@@ -57,6 +79,7 @@ class ResumeOffer(QObject):
 
     def close(self) -> None:
         """End the worker."""
+        self._again.stop()
         self._runner.close()
 
     @property
@@ -104,18 +127,23 @@ class ResumeOffer(QObject):
         if project is None or self._controller.training_state != "idle":
             return
         self._looking = self._runner.run(
-            look_for_cut_short, project.layout, doing="looking for training that was cut short"
+            look_for_unfinished, project.layout, doing="looking for training that was cut short"
         )
         self._looking.done.connect(self._on_looked)
         self._looking.failed.connect(self._on_failed)
 
-    def _on_looked(self, found: CutShort | None) -> None:
+    def _on_looked(self, seen: Unfinished | None) -> None:
         self.looked = True
-        if found is None or self._controller.training_state != "idle":
+        self._looks += 1
+        if seen is None or self._controller.training_state != "idle":
             return
-        self._offered = found
+        if seen.held:
+            if self._looks < MOST_LOOKS:
+                self._again.start(AGAIN_MS)
+            return
+        self._offered = seen.found
         self._action.setEnabled(True)
-        self._strip.offer(found.sentence(), RESUME)
+        self._strip.offer(seen.found.sentence(), RESUME)
 
     def _on_failed(self, sentence: str) -> None:
         self._session.message.emit(sentence, "warning")
@@ -124,12 +152,15 @@ class ResumeOffer(QObject):
         if self._looking is not None:
             self._looking.cancel()
             self._looking = None
+        self._again.stop()
+        self._looks = 0
         self._offered = None
         self.looked = False
         self._action.setEnabled(False)
         self._strip.hide()
 
 
-def look_for_cut_short(layout: ProjectLayout) -> CutShort | None:
+def look_for_unfinished(layout: ProjectLayout) -> Unfinished | None:
     """Worker: the run, or cross-validation, of a project that should be offered to be resumed."""
-    return cut_short_folds(layout) or cut_short(layout.runs_by_time())
+    found = unfinished_folds(layout) or unfinished(layout.runs_by_time())
+    return None if found is None else Unfinished(found, held=found.held_elsewhere())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from core.cli.beginning import Resume
 from core.cli.output import answer, say
@@ -18,9 +18,13 @@ from core.project.layout import ProjectLayout
 
 TrainOnce = Callable[[FoldPlan], Finished]
 
+STOPPED: Final = "the cross-validation is not finished; go on with it with --resume or --auto-resume"
+
 
 def cross_validate(plan: FoldPlan, train_once: TrainOnce) -> tuple[Finished, FoldReport]:
     """Train what is left of the folds, and then on all images.
+
+    Whatever ends it early, a signal as well, the plan stays, and `--resume` goes on with it.
 
     Args:
         plan: new, or one that was cut short.
@@ -36,14 +40,17 @@ def cross_validate(plan: FoldPlan, train_once: TrainOnce) -> tuple[Finished, Fol
             say(f"fold {plan.number} of {plan.folds}: {len(config.held_out)} images held out")
             finished = train_once(plan)
             if finished.reason == "stopped":
-                plan.end("stopped")
+                say(STOPPED)
                 return finished, plan.report
             plan.done(finished)
         say("now on all images")
         finished = train_once(plan)
         report = plan.report
-        report.note_in(RunFolder(plan.layout.root / finished.run), finished.steps, finished.seconds)
-        plan.end("finished" if finished.reason != "stopped" else "stopped")
+        if finished.reason == "stopped":
+            say(STOPPED)
+        else:
+            report.note_in(RunFolder(plan.layout.root / finished.run), finished.steps, finished.seconds)
+            plan.end("finished")
     return report.of(finished), report
 
 

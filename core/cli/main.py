@@ -25,6 +25,11 @@ def main(argv: Sequence[str]) -> int:
     except MaskloopError as error:
         print(f"maskloop: {error}", file=sys.stderr)
         return 1
+    except (MemoryError, RuntimeError) as error:
+        from core.learning.memory import why_given_up  # torch, which is there where it ran out of memory
+
+        print(f"maskloop: {why_given_up(error)}; close other programs and try again", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("maskloop: stopped", file=sys.stderr)
         return 1

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 
 from core.annotation.model import ClassList
 from core.cli.output import answer, answer_json, class_table, percent, say
@@ -63,8 +67,14 @@ def predictor_for(source: Path, device: DeviceChoice) -> tuple[Predictor, str | 
 
 
 def predict(arguments: argparse.Namespace) -> None:
-    """Segment images into masks, labelme files or overlays; what is done already is passed over."""
+    """Segment images into masks, labelme files or overlays; what is done already is passed over.
+
+    Raises:
+        MaskloopError: nothing could be done, or some images were left out. One of several processes that a
+            launcher started does not fail for such images: the launcher would end all the others.
+    """
     shard = arguments.shard or shard_of_environment()
+    launched = arguments.shard is None and shard[1] > 1
     weights, run = weights_of(arguments.source)
     job = PredictionJob(
         images=tuple(str(path) for path in arguments.images),
@@ -97,7 +107,7 @@ def predict(arguments: argparse.Namespace) -> None:
     maps = [] if doubts is None else doubts.write(done, Path(job.out), root)
     problems = [image.problem for image in done if image.problem]
     known = sum(image.outcome == "known" for image in done)
-    if problems and not files:
+    if problems and not files and not launched:
         raise MaskloopError(f"{arguments.out}: nothing was written; the lines above say why")
     if known:
         say(f"{known} images were predicted with these weights before; --again predicts them anew")
@@ -114,7 +124,10 @@ def predict(arguments: argparse.Namespace) -> None:
     else:
         answer(f"{len(files)} files in {arguments.out}")
     if problems:
-        raise MaskloopError(f"{len(problems)} of {len(done)} images were left out; the lines above say why")
+        left_out = f"{len(problems)} of {len(done)} images were left out; the lines above say why"
+        if not launched:
+            raise MaskloopError(left_out)
+        say(f"warning: {left_out}")
 
 
 def _carry_out(job: PredictionJob, device: DeviceChoice, done: list[ImageDone]) -> None:
@@ -122,12 +135,32 @@ def _carry_out(job: PredictionJob, device: DeviceChoice, done: list[ImageDone]) 
     dealt_with = {image.path for image in done}
     work = FolderPrediction(job, device=device, notify=lambda text, _share: say(text))
     try:
-        for image in work.steps():
-            if image is not None and image.path not in dealt_with:
-                done.append(image)
-                _tell(work, image)
+        with _ended_in_good_order():
+            for image in work.steps():
+                if image is not None and image.path not in dealt_with:
+                    done.append(image)
+                    _tell(work, image)
     finally:
         work.close()
+
+
+@contextmanager
+def _ended_in_good_order() -> Iterator[None]:
+    """SIGTERM is Ctrl+C: an image under way is given up, not taken for one that the program died of.
+
+    A launcher sends it to all its processes when one is lost. A second one ends the process.
+    """
+    previous = signal.getsignal(signal.SIGTERM)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, previous)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _say_lost(error: RuntimeError) -> None:

@@ -2,9 +2,9 @@
 
 Written and read by `checkpoint.py`, to disk by `safekeeping.py`, to other processes by `sharing.py`. A run
 that goes on from it does what it would have done without the interruption: weights and their average,
-optimizer, rate and loss scaler, the random states of network, augmentation and sampler, corrections that are
-not learned yet, the best score and what later scores are compared with. What a run was asked to do is in its
-config.json.
+optimizer and rate, the random states of network, augmentation and sampler, corrections that are not learned
+yet, the best score and what later scores are compared with. (bfloat16 needs no loss scaler.) What a run was
+asked to do is in its config.json.
 """
 
 from __future__ import annotations

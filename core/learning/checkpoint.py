@@ -41,6 +41,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         WeightsFileError: there is none, it is damaged, or of another version of the program.
+        StorageError: there is not enough memory to read it.
     """
     if not path.is_file():
         raise WeightsFileError(path, "there is no checkpoint here; start a new run")
@@ -48,7 +49,17 @@ def load_checkpoint(path: Path) -> Checkpoint:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch wonders aloud about files that are not its own
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except (
+        pickle.UnpicklingError,
+        MemoryError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        KeyError,
+    ) as error:
+        if is_out_of_memory(error):
+            raise StorageError(path, "there is not enough memory to read it; close other programs") from error
         raise WeightsFileError(path, "the checkpoint is damaged; start a new run") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise WeightsFileError(path, "is no checkpoint of this version of the program; start a new run")

@@ -20,7 +20,7 @@ from core.errors import MaskloopError, StorageError, TrainingError
 from core.learning.events import Checkpointed, Event, Finished, Notice, StepDone
 from core.learning.late_reading import LateReading
 from core.learning.losses import loss_sums, losses_at
-from core.learning.memory import is_out_of_memory
+from core.learning.memory import is_out_of_memory, why_given_up
 from core.learning.run_status import RunState
 from core.learning.sharing import announce_step, refuse_to_shrink, share_state
 from core.learning.state import TrainState
@@ -187,9 +187,10 @@ def _validate(state: TrainState) -> Iterator[Event]:
     try:
         scoring = state.validator.scoring(state.predictor(), state.clock.seconds, state.step)
         score = yield from _in_turns(state, scoring)
-    except (MaskloopError, MemoryError) as error:
+    except (MaskloopError, MemoryError, RuntimeError) as error:
+        unscored = _unscored(error)
         state.validator.put_off(state.clock.seconds, state.step)
-        yield _unscored(error)
+        yield unscored
         return
     validated = state.note_score(score, comparable=score)
     yield from state.problems()
@@ -252,7 +253,7 @@ def last_score(state: TrainState) -> Iterator[Event]:
         yield from _report(state)
     try:
         comparable, score = yield from _in_turns(state, state.validator.final_scoring(state.predictor()))
-    except (MaskloopError, MemoryError) as error:
+    except (MaskloopError, MemoryError, RuntimeError) as error:
         yield _unscored(error)
         if state.best.step is None:
             state.best.step, state.best.saved = state.step, False  # weights without a score are weights
@@ -265,9 +266,9 @@ def last_score(state: TrainState) -> Iterator[Event]:
         state.keeping.save()  # the last chance; its error is the run's
 
 
-def _unscored(error: MaskloopError | MemoryError) -> Notice:
-    why = str(error) or "the computer is out of memory"
-    return Notice(text=f"this validation was left out: {why}", level="warning")
+def _unscored(error: Exception) -> Notice:
+    """Raises the error again where a run does not survive it."""
+    return Notice(text=f"this validation was left out: {why_given_up(error)}", level="warning")
 
 
 def finished(state: TrainState) -> Finished:

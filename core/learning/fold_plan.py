@@ -27,7 +27,7 @@ from core.learning.config import TrainConfig
 from core.learning.data import LabelStore
 from core.learning.events import Finished
 from core.learning.folds import FoldLayout, FoldReport, fold_configs, forget_weights
-from core.learning.run_status import CutShort, RunLock, RunState, RunStatus, read_status, write_status
+from core.learning.run_status import CutShort, RunState, RunStatus, read_status, write_status
 from core.learning.runs import RunFolder
 from core.project.layout import ProjectLayout
 
@@ -186,8 +186,8 @@ class FoldPlan:
         write_status(self.folder, RunStatus(state=state))
 
 
-def cut_short_folds(layout: ProjectLayout) -> CutShort | None:
-    """A cross-validation that ended in the middle and should be offered to be gone on with."""
+def unfinished_folds(layout: ProjectLayout) -> CutShort | None:
+    """A cross-validation that should be gone on with, unless some process is at it still."""
     try:
         plan = FoldPlan.load(layout)
     except ProjectFileError:
@@ -195,7 +195,7 @@ def cut_short_folds(layout: ProjectLayout) -> CutShort | None:
     if plan is None or not plan.is_newest():
         return None
     status = read_status(plan.folder)
-    if status is None or status.state != "going" or status.declined or RunLock(plan.folder).held_elsewhere():
+    if status is None or status.state != "going" or status.declined:
         return None
     what = "its last run, on all images" if plan.on_all else f"fold {plan.number} of {plan.folds}"
     return CutShort(plan.folder.path, 0, f"Cross-validation was cut short in {what}.")

@@ -14,6 +14,7 @@ from core.learning.config import TrainConfig
 from core.learning.data import LabelStore
 from core.learning.events import Event
 from core.learning.fit import step
+from core.learning.memory import why_given_up
 from core.learning.outfit import outfit_of
 from core.learning.runs import RunFolder
 from core.learning.sharing import LABELS_DIFFER
@@ -57,9 +58,12 @@ def _agreed(team: Group, store: LabelStore, message: dict[str, Any], state: Trai
     """The leader's state in this process, once all processes have it."""
     try:
         state = _taken_over(team, store, message, state)
-    except MaskloopError as error:
-        team.agree(str(error))
-        raise
+    except (MaskloopError, MemoryError, RuntimeError) as error:
+        why = why_given_up(error)
+        team.agree(why)
+        if isinstance(error, MaskloopError):
+            raise
+        raise TrainingError(f"process {team.place.rank} cannot take part: {why}") from error
     if team.agree(None):
         raise TrainingError("another process cannot take part; its own message says why")
     return state

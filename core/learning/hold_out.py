@@ -46,7 +46,7 @@ def plan_validation(store: LabelStore, config: TrainConfig) -> Plan:
     """Hold out done images, but never the only training image of a class."""
     if config.network == INSTANT_MODEL:
         return Plan(store.labelled_keys(), "cross-fit")
-    named = [key for key in config.held_out if key in store]
+    named = _labelled(store, config.held_out)
     if named and (held_out := _without_only_examples(store, named)):
         return Plan(held_out, "validation")
     if config.validation == "auto":
@@ -86,24 +86,36 @@ def plan_on(store: LabelStore, plan: Plan, newcomers: Sequence[str], config: Tra
     """The plan of a run that goes on, after labels changed.
 
     A run that begins with the first two images has none to hold out, and many more are labelled while it
-    goes on. A fifth of them it never learns from, so that there is an honest score.
+    goes on. A fifth of them it never learns from, so that there is an honest score. Where the images that it
+    was scored on are gone, or have no label any more, the score is one on training images: it has learned
+    from all that are left.
 
     Args:
         store: with the labels as they are now.
         plan: the run's until now.
         newcomers: labelled images that the run has not learned from.
-        config: the run's; images that a person chose stay the only ones.
+        config: the run's; images that a person chose stay the only ones, and stay held out without labels.
     """
+    held_out = _labelled(store, plan.held_out)
+    empty = [key for key in plan.held_out if key not in held_out]
     if config.held_out or config.validation != "auto":
-        return plan
-    held_out = [key for key in plan.held_out if key in store and store.get(key).has_labels]
-    labelled = len(store.labelled_keys())
-    wanted = int(HELD_OUT_SHARE * labelled) if labelled >= LATE_FROM else 0
-    held_out += newcomers[: max(0, wanted - len(held_out))]
-    if not held_out:
-        return plan
-    found = plan_held_out(store, sorted(held_out), config)
-    return plan if found.on == plan.on == "training" and found.waiting == plan.waiting else found
+        if held_out and plan.on == "validation":
+            return plan
+    else:
+        labelled = len(store.labelled_keys())
+        wanted = int(HELD_OUT_SHARE * labelled) if labelled >= LATE_FROM else 0
+        held_out += newcomers[: max(0, wanted - len(held_out))]
+    if kept := _without_only_examples(store, sorted(held_out)):
+        found = plan_held_out(store, kept, config)
+    else:
+        found = replace(_plan_on_training_images(store), waiting=tuple(empty) if config.held_out else ())
+    as_before = found.on == plan.on == "training" and found.waiting == plan.waiting
+    return plan if as_before and _labelled(store, plan.keys) else found
+
+
+def _labelled(store: LabelStore, keys: Sequence[str]) -> list[str]:
+    """Those of them that are there and have a label."""
+    return [key for key in keys if key in store and store.get(key).has_labels]
 
 
 def _without_only_examples(store: LabelStore, chosen: Sequence[str]) -> tuple[str, ...]:

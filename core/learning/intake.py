@@ -41,6 +41,7 @@ class LabelIntake:
         if self._revision == state.store.revision:
             return
         self._revision = state.store.revision
+        state.progress.labels_taken_in()
         state.keeping.watch.begin_anew()
         sampler, config = state.sampler, state.config
         yield from self._hold_out()
@@ -62,7 +63,7 @@ class LabelIntake:
         return self._balance ** (1.0 - (1.0 - FINAL_BALANCE) * min(done, 1.0))
 
     def _hold_out(self) -> Iterator[Event]:
-        """Some of the images that are labelled while the run goes on are for its score."""
+        """Which images are for the score: some of those labelled meanwhile, none where they are gone."""
         state, before = self._state, self._state.validator.plan
         plan = plan_on(state.store, before, state.sampler.newcomers(), state.config)
         if plan == before:
@@ -78,6 +79,12 @@ class LabelIntake:
                 f"{count} of the images labelled since the run began are held out: its score is on them now"
             )
             yield Notice(text=text)
+        elif before.on == "validation":
+            yield Notice(
+                text="the held-out images are gone, or have too few labels left: the score is on training"
+                " images now",
+                level="warning",
+            )
 
     def _take_in_classes(self) -> Iterator[Event]:
         """Names and colours follow the project; channels are the run's as long as it lasts."""

@@ -28,6 +28,7 @@ from core.learning.instant.head import FitStep
 from core.learning.instant.learner import FeaturesDone, InstantLearner
 from core.learning.instant.pace import FEATURES_SHARE
 from core.learning.instant.setup import instant_learner
+from core.learning.memory import why_given_up
 from core.learning.predict import Predictor
 from core.learning.state import TrainState
 from core.learning.validation import Score
@@ -172,23 +173,23 @@ def _step_done(state: TrainState, piece: FitStep) -> StepDone:
 def _both(state: TrainState, features: Path | None, *, live: bool) -> Iterator[Event]:
     yield state.started()
     yield from save_now(state)  # looking at the images may take a while, and nothing of it is lost
-    learner = _learner(state, features)
-    learner.held_out = frozenset(state.validator.plan.held_out)
     seconds = float("inf") if state.budget.seconds is None else state.budget.seconds
     kept_s = float("inf")
-    if not live:
-        began_s = state.clock.seconds
-        try:
+    try:
+        learner = _learner(state, features)
+        learner.held_out = frozenset(state.validator.plan.held_out)
+        if not live:
+            began_s = state.clock.seconds
             for event in _fitted_aside(state, learner, FIRST_SHARE * seconds):
                 if isinstance(event, Notice) and event.text != FITTING:
                     began_s = state.clock.seconds  # features are kept, and cost nothing at the end
                 yield event
-        except (MaskloopError, MemoryError) as error:
-            yield Notice(text=f"the deep network learns alone: {error}", level="warning")
-            yield from train_loop(state, begun=True)
-            yield finished(state)
-            return
-        kept_s = JOIN_FITS * (state.clock.seconds - began_s)
+            kept_s = JOIN_FITS * (state.clock.seconds - began_s)
+    except (MaskloopError, MemoryError, RuntimeError) as error:
+        yield Notice(text=f"the deep network learns alone: {why_given_up(error)}", level="warning")
+        yield from train_loop(state, begun=True)
+        yield finished(state)
+        return
     kept_s = min(kept_s, JOIN_SHARE / 2 * seconds if live else JOIN_SHARE * seconds)
     state.set_aside(kept_s)
     yield from train_loop(state, begun=True)
@@ -199,11 +200,11 @@ def _both(state: TrainState, features: Path | None, *, live: bool) -> Iterator[E
 def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Iterator[Event]:
     """Save what scores best of deep, instant and blended; a fit takes so many seconds at most."""
     learner.held_out = frozenset(state.validator.plan.held_out)  # some may have come late
-    if learner.stale:
-        yield from _fitted_aside(state, learner, seconds)
-    if not learner.version:
-        return
     try:
+        if learner.stale:
+            yield from _fitted_aside(state, learner, seconds)
+        if not learner.version:
+            return
         part = best_deep_part(state.run)
         deep, header = part.network, part.header
         share, score = yield from best_share(state, learner, Predictor(deep, header, state.device))
@@ -225,8 +226,8 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
             save_weights(kept_aside(state.run), deep, header)
         save_weights(state.run.best_weights, network, _header(state, header, network, score))
         state.progress.saved(step=state.step, best=True, held_out=())
-    except (MaskloopError, MemoryError) as error:
-        yield Notice(text=f"the deep network is kept alone: {error}", level="warning")
+    except (MaskloopError, MemoryError, RuntimeError) as error:
+        yield Notice(text=f"the deep network is kept alone: {why_given_up(error)}", level="warning")
         return
     if score is not None:
         state.best.void()  # that was the deep network's, whose weights these replace

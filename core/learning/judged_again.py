@@ -18,6 +18,7 @@ from core.annotation.model import JsonValue
 from core.errors import MaskloopError, StorageError
 from core.learning.deep_part import DeepPart, best_deep_part
 from core.learning.events import Notice
+from core.learning.memory import why_given_up
 from core.learning.predict import Predictor
 from core.learning.randomness import Randomness
 from core.learning.weights import save_weights
@@ -39,9 +40,10 @@ def judge_best_again(state: TrainState) -> None:
     try:
         part = _best_weights(state)
         score = state.validator.score_again(Predictor(part.network, part.header, state.device))
-    except (MaskloopError, MemoryError) as error:
+    except (MaskloopError, MemoryError, RuntimeError) as error:
+        text = f"the best weights so far cannot be scored on them ({why_given_up(error)}),"
+        text += " so these take their place"
         best.void()
-        text = f"the best weights so far cannot be scored on them ({error}), so these take their place"
     else:
         best.replace(score, score)
         state.record.score(

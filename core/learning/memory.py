@@ -7,6 +7,8 @@ from typing import Final, Literal
 
 import torch
 
+from core.errors import MaskloopError
+
 SMALLEST_CROP: Final = 128
 _SIGNS: Final = (
     "out of memory",
@@ -50,6 +52,8 @@ class Load:
         return f"{where} out of memory: batches are computed {lower.piece} {crops} at a time from now on"
 
 
+_OF_THE_COMPUTER: Final = ("can't allocate memory", "not enough memory")
+"""Signs that it is not the graphics card's memory."""
 _DEVICE_LOST: Final = (
     "CUDA error",
     "device-side assert",
@@ -70,3 +74,24 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+
+
+def is_card_full(error: BaseException) -> bool:
+    """Whether the memory that was short is the graphics card's."""
+    text = str(error)
+    by_computer = isinstance(error, MemoryError) or any(sign in text for sign in _OF_THE_COMPUTER)
+    return is_out_of_memory(error) and not by_computer
+
+
+def why_given_up(error: Exception) -> str:
+    """In one line, why a piece of work could not be done, for whoever goes on without it.
+
+    Args:
+        error: one of ours, or memory is short, in Python's words or in torch's, which are those of any
+            RuntimeError. Any other is raised again.
+    """
+    if isinstance(error, MaskloopError):
+        return str(error)
+    if not is_out_of_memory(error):
+        raise error
+    return f"{'the graphics card' if is_card_full(error) else 'the computer'} is out of memory"

@@ -7,11 +7,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final, TypeVar
 
 import torch
 
 from core.annotation.model import ClassList
-from core.errors import WeightsFileError
+from core.errors import TrainingError, WeightsFileError
 from core.learning.budget import Budget
 from core.learning.checkpoint import Checkpoint, load_checkpoint
 from core.learning.config import TrainConfig
@@ -20,6 +21,7 @@ from core.learning.events import Event, Notice
 from core.learning.hold_out import Plan, plan_held_out, plan_validation
 from core.learning.instant.pace import paced
 from core.learning.learnable import check_learnable
+from core.learning.memory import is_card_full, is_out_of_memory
 from core.learning.predict import choose_device
 from core.learning.preset import resolve
 from core.learning.prior import look_at_some, start_from_shares
@@ -28,6 +30,10 @@ from core.learning.sensible import check_sensible
 from core.models.network import SegmentationNetwork
 from core.models.normalization import Normalization
 from core.models.registry import build
+
+R = TypeVar("R")
+
+CARD_FULL: Final = "the graphics card is full: training begins on the CPU, more slowly"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +57,28 @@ class Outfit:
     budget: Budget
     device: torch.device
     pretrained: bool
+
+
+def where_it_fits(
+    begin: Callable[[TrainConfig], R], config: TrainConfig, notify: Callable[[Event], None]
+) -> R:
+    """What `begin` makes of the configuration; where the graphics card is full, of one for the CPU.
+
+    Raises:
+        TrainingError: the computer's own memory is too small.
+    """
+    try:
+        return begin(config)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        full = is_card_full(error) and config.device != "cpu"
+    # Out of the handler first: the error's traceback holds the tensors that filled the memory.
+    if full:
+        torch.cuda.empty_cache()
+        notify(Notice(text=CARD_FULL, level="warning"))
+        return where_it_fits(begin, replace(config, device="cpu"), notify)
+    raise TrainingError("there is not enough memory to begin; close other programs or choose a smaller model")
 
 
 def outfit_new(

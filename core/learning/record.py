@@ -42,8 +42,13 @@ class Best:
     claimed: bool = True
 
     def note(self, score: Score, comparable: Score, step: int, *, labels: str | None = None) -> bool:
-        """Take over a score that is better, or the first one; returns whether it was."""
-        if self.step is not None and self.claimed and (comparable.miou or 0.0) <= (self.compared or 0.0):
+        """Take over a score that is better, or the first one; returns whether it was.
+
+        Weights that have no score, because nothing is left to score them on, are no better than any later
+        ones.
+        """
+        known = self.compared if self.step is not None and self.claimed else None
+        if known is not None and (comparable.miou or 0.0) <= known:
             return False
         self.replace(score, comparable)
         self.step, self.saved, self.labels, self.claimed = step, False, labels, True

@@ -141,7 +141,8 @@ class RunHost:
     def leave(self) -> None:
         """End the run because the process ends: saved, to be resumed.
 
-        It is scored only if it never was: without a score there would be no weights to predict with.
+        It is scored only if it never was: without a score there would be no weights to predict with. Nobody
+        has stopped it, so that it counts as cut short even then.
         """
         state, self._folds = self._state, None  # the folds that are left are for the next process
         if state is None:
@@ -150,6 +151,8 @@ class RunHost:
             self.request_stop()
             while self._state is not None:
                 self.advance()
+            if not state.budget_spent:
+                state.record.status("going", step=state.step, seconds=state.clock.seconds)
         else:
             self.keep()
 

@@ -82,20 +82,23 @@ class CutShort:
         when = f"at step {self.step}" if self.step else "before its first steps were saved"
         return f"Training of {name} was cut short {when}."
 
+    def held_elsewhere(self) -> bool:
+        """Whether some process is at it still, so that it was not cut short, or not yet."""
+        return RunLock(RunFolder(self.path)).held_elsewhere()
 
-def cut_short(folders: Iterable[Path]) -> CutShort | None:
-    """The last of these runs, oldest first, if it was cut short and nobody has declined to go on with it.
 
-    Earlier ones do not count: whoever has trained again since has had the choice.
+def unfinished(folders: Iterable[Path]) -> CutShort | None:
+    """The last of these runs, oldest first, if it has not ended and nobody has declined to go on with it.
+
+    It was cut short, unless some process trains it still. Earlier ones do not count: whoever has trained
+    again since has had the choice.
     """
     runs = [RunFolder(path) for path in folders]
     if not runs:
         return None
     last = runs[-1]
     status = read_status(last)
-    if status is None or status.state != "going" or status.declined:
-        return None
-    if not can_go_on(last) or RunLock(last).held_elsewhere():
+    if status is None or status.state != "going" or status.declined or not can_go_on(last):
         return None
     return CutShort(last.path, status.step)
 

@@ -22,7 +22,7 @@ from core.learning.header import WeightsHeader
 from core.learning.intake import LabelIntake
 from core.learning.judged_again import judge_best_again
 from core.learning.learner import Learner
-from core.learning.outfit import Outfit, outfit_new, outfit_restarted, outfit_resumed
+from core.learning.outfit import Outfit, outfit_new, outfit_restarted, outfit_resumed, where_it_fits
 from core.learning.predict import Predictor
 from core.learning.progress import Progress
 from core.learning.randomness import Randomness
@@ -122,14 +122,25 @@ class TrainState:
     def create(cls, config: TrainConfig, store: LabelStore, run_dir: Path, notify: Notify) -> TrainState:
         """A new run in the folder `run_dir`; `notify` hears of downloads, which can take a while.
 
+        Where the graphics card is full it begins on the CPU; when it goes on it tries the card again.
+
         Raises:
+            TrainingError: there is not enough memory.
             NothingToLearnError: the labels do not tell two classes apart.
             UsageError: an unknown model, encoder or option; a setting that makes no sense.
             DeviceError: a GPU that is not there.
             EncoderDownloadError, WeightsFileError: of the encoder's weights.
             StorageError: the run's folder cannot be written.
         """
-        return cls(outfit_new(config, store, run_dir, notify), store, notify)._begun()
+
+        def begun(chosen: TrainConfig) -> TrainState:
+            return cls(outfit_new(chosen, store, run_dir, notify), store, notify)._begun()
+
+        state = where_it_fits(begun, config, notify)
+        if state.config.device != config.device:
+            state.config = replace(state.config, device=config.device)
+            state.run.write_config(state.config)
+        return state
 
     @classmethod
     def resume(cls, run_dir: Path, store: LabelStore, config: TrainConfig, notify: Notify) -> TrainState:
@@ -141,8 +152,16 @@ class TrainState:
         Raises:
             WeightsFileError: no checkpoint, a damaged one, or one for other classes.
             ProjectFileError: the run's config.json cannot be read.
-            UsageError, StorageError: as in `create`.
+            UsageError, StorageError, TrainingError: as in `create`.
         """
+
+        def resumed(chosen: TrainConfig) -> TrainState:
+            return cls._resumed(run_dir, store, chosen, notify)
+
+        return where_it_fits(resumed, config, notify)
+
+    @classmethod
+    def _resumed(cls, run_dir: Path, store: LabelStore, config: TrainConfig, notify: Notify) -> TrainState:
         run = RunFolder(run_dir)
         run.sweep()
         if can_go_on(run) and not run.last_checkpoint.is_file():

@@ -106,6 +106,42 @@ def test_a_run_that_another_program_trains_or_that_is_not_the_last_is_not_offere
     assert offer.offered is None
 
 
+def test_a_run_that_its_engine_still_holds_is_offered_once_it_lets_go(
+    bench, folder, qtbot, monkeypatch
+) -> None:
+    """As after a kill of the window, which the engine notices by and by."""
+    monkeypatch.setattr("app.resume_offer.AGAIN_MS", 20)
+    offer, lock = bench.window.parts.resume_offer, RunLock(left_run(folder))
+    lock.acquire()
+    try:
+        bench.open(folder)
+        qtbot.waitUntil(lambda: offer._looks > 2)
+        assert offer.offered is None
+    finally:
+        lock.release()
+    qtbot.waitUntil(bench.window.page.offer.isVisible)
+    assert offer.offered is not None
+
+
+@pytest.mark.parametrize("what", ["nobody lets go", "closed", "trains"])
+def test_a_held_run_is_not_looked_at_forever(bench, folder, qtbot, monkeypatch, what) -> None:
+    monkeypatch.setattr("app.resume_offer.AGAIN_MS", 20)
+    monkeypatch.setattr("app.resume_offer.MOST_LOOKS", 5 if what == "nobody lets go" else 1_000_000)
+    offer = bench.window.parts.resume_offer
+    with RunLock(left_run(folder)):
+        bench.open(folder)
+        if what == "nobody lets go":
+            qtbot.waitUntil(lambda: offer._looks == 5)
+        else:
+            qtbot.waitUntil(lambda: offer._again.isActive())
+            if what == "closed":
+                bench.session.close()
+            else:
+                bench.window.controller.train(TrainConfig())
+        assert not offer._again.isActive()
+        assert offer.offered is None
+
+
 def test_another_project_takes_the_offer_away(bench, folder, image_folder, qtbot) -> None:
     left_run(folder)
     bench.open(folder)

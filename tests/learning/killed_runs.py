@@ -4,7 +4,8 @@ torch is loaded once, here, and every sitting is a fork that runs the command li
 from its beginning. What came of each sitting is printed, one JSON object a line::
 
     {"run": folder, "code": exit code or -9, "step": of the checkpoint it left,
-     "lost_s": how old that was when the process was killed}
+     "lost_s": training that this does not have when the process is killed, by the clock on the wall,
+     "slowest_s": the longest time from one step's beginning to the next one's, or to the kill}
 """
 
 from __future__ import annotations
@@ -13,17 +14,22 @@ import json
 import os
 import random
 import signal
+import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
+from itertools import pairwise
 from multiprocessing import Pipe
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 import core.cli.train  # noqa: F401 - loaded here, for all children
+from core import files
 from core.cli.main import main as command_line
+from core.learning import fit
 from core.learning.commands import OpenProject, Train
 from core.learning.config import TrainConfig
 from core.learning.engine_main import engine_main
@@ -35,6 +41,10 @@ from core.learning.runs import RunFolder
 # The head of a few squares learns in no time, on an encoder of a few filters.
 learner.STEPS, head.BATCH = 20, 64  # type: ignore[misc]
 points.POINTS_PER_IMAGE, setup.DEFAULT_ENCODER = 256, "plain"  # type: ignore[misc]
+
+
+MARK: Final = struct.Struct("d")
+TORN: Final = "torn"
 
 
 def sitting(project: Path, run: RunFolder, engine: bool) -> int:
@@ -58,29 +68,69 @@ def sitting(project: Path, run: RunFolder, engine: bool) -> int:
     return engine_main(theirs, threads=1)
 
 
-def sit(project: Path, run: RunFolder, engine: bool, kill: tuple[int, float] | None) -> dict[str, Any]:
-    """One sitting; killed so many seconds after its run came to so many steps, or not at all."""
+def with_marks(step: Callable[[fit.TrainState], str | None], pipe: int) -> Callable[..., str | None]:
+    """A step that first writes the time into the pipe."""
+
+    def marked(state: fit.TrainState) -> str | None:
+        os.write(pipe, MARK.pack(time.time()))
+        return step(state)
+
+    return marked
+
+
+def torn(write: Callable[[Path, bytes], Path]) -> Callable[[Path, bytes], Path]:
+    """A writing of files that is killed in the middle of the second checkpoint."""
+    checkpoints = 0
+
+    def killed(target: Path, data: bytes) -> Path:
+        nonlocal checkpoints
+        checkpoints += target.name == "last.ckpt"
+        if target.name != "last.ckpt" or checkpoints < 2:
+            return write(target, data)
+        (target.parent / f"{files.TEMPORARY_PREFIX}torn.tmp").write_bytes(data[: len(data) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("nobody survives that")
+
+    return killed
+
+
+def sit(project: Path, run: RunFolder, engine: bool, kill: tuple[int, float] | str | None) -> dict[str, Any]:
+    """One sitting.
+
+    It is killed so many seconds after its run came to so many steps, or TORN: while it writes a checkpoint;
+    or not at all.
+    """
+    reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        fit.step = with_marks(fit.step, writing)
+        if kill == TORN:
+            files.write_temporary = torn(files.write_temporary)
         os._exit(sitting(project, run, engine))
+    os.close(writing)
     ended = 0
     while ended == 0:
         ended, status = os.waitpid(child, os.WNOHANG)
         now = read_status(run)
-        if kill is not None and now is not None and now.step >= kill[0]:
+        if isinstance(kill, tuple) and ended == 0 and now is not None and now.step >= kill[0]:
             time.sleep(kill[1])
             os.kill(child, signal.SIGKILL)
-            killed_at = time.time()
             _, status = os.waitpid(child, 0)
-            written = run.last_checkpoint.stat().st_mtime if run.last_checkpoint.is_file() else killed_at
             break
         time.sleep(0.01)
+    killed_at = time.time()
+    with os.fdopen(reading, "rb") as pipe:
+        began = [at for (at,) in MARK.iter_unpack(pipe.read())]
     code = os.waitstatus_to_exitcode(status)
     now = read_status(run)
     step = -1 if now is None else now.step
-    lost_s = killed_at - written if code == -signal.SIGKILL else 0.0
-    return {"run": str(run.path), "code": code, "step": step, "lost_s": lost_s}
+    lost_s = slowest_s = 0.0
+    if code == -signal.SIGKILL and began:
+        written = run.last_checkpoint.stat().st_mtime
+        lost_s = killed_at - max(written, began[0])
+        slowest_s = max(later - at for at, later in pairwise([*began, killed_at]))
+    return {"run": str(run.path), "code": code, "step": step, "lost_s": lost_s, "slowest_s": slowest_s}
 
 
 def carry_out(plan: dict[str, Any]) -> None:
@@ -90,7 +140,8 @@ def carry_out(plan: dict[str, Any]) -> None:
     steps = sorted(dice.randrange(plan["steps"] * 9 // 10) for _ in range(plan["kills"]))
     if steps:
         steps[0] = 0  # once before anything of it was saved
-    for kill in (*((step, dice.uniform(0.0, 0.08)) for step in steps), None):
+    kills = [(step, dice.uniform(0.0, 0.08)) for step in steps]
+    for kill in (*kills[:1], *[TORN] * plan["torn"], *kills[1:], None):
         print(json.dumps(sit(project, run, plan["engine"], kill)), flush=True)
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from core.annotation.model import AnnotationState
+from core.annotation.model import UNLABELLED, AnnotationState
 from core.learning.comparison import read_compared
+from core.learning.counted import CountedImages
 from core.learning.events import Notice, Validated
 from core.learning.fit import TrainState, fit
 from core.learning.header import read_header
 from core.learning.predict import open_predictor
+from core.learning.record import Best
+from core.learning.validation import Score
 
 BACKGROUND, DISC, SQUARE = 0, 3, 7
 HELD_OUT = ("1.png", "2.png")
@@ -74,6 +79,43 @@ def test_a_changed_training_image_costs_no_second_scoring(world, start, monkeypa
     monkeypatch.setattr(type(state.validator), "score_again", lambda *_: pytest.fail("nothing to score"))
     assert not _told(state)
     _change_after_a_score(world, state, 5)
+
+
+@pytest.mark.parametrize("how", ["deleted", "cleared"])
+def test_without_held_out_images_newer_weights_take_the_place_of_the_best(world, start, how) -> None:
+    world.put_done(*range(1, 7))
+    state = start(steps=5, validation="auto", **STANDSTILL)
+    held_out = state.validator.plan.held_out
+    assert held_out
+    events, gone_at = [], 0
+    for event in fit(state):
+        events.append(event)
+        if isinstance(event, Validated) and not gone_at:
+            gone_at = event.step
+            for key in held_out:
+                if how == "deleted":
+                    world.store.remove(key)
+                else:
+                    nothing = np.full((72, 96), UNLABELLED, np.uint8)
+                    world.store.put(key, world.folder / key, nothing, AnnotationState.IN_PROGRESS)
+    assert state.validator.plan.on == "training"
+    assert state.best.step is not None
+    assert state.best.step > gone_at
+    assert state.best.miou is not None
+    assert read_header(state.run.best_weights).metrics["step"] == state.best.step
+    told = [event.text for event in events if isinstance(event, Notice)]
+    assert any(text.endswith("the score is on training images now") for text in told)
+
+
+def test_of_weights_without_a_score_the_newest_are_kept(world) -> None:
+    nothing = Score.of(CountedImages(3), world.store.classes.names)
+    assert nothing.miou is None
+    known, best = replace(nothing, miou=0.5), Best()
+    assert best.note(nothing, nothing, 10)
+    assert best.note(nothing, nothing, 20)
+    assert best.note(known, known, 30)
+    assert not best.note(nothing, nothing, 40)
+    assert best.step == 30
 
 
 def test_best_weights_that_cannot_be_read_lose_their_claim(world, start) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +12,24 @@ import pytest
 import torch
 
 from core.cli.main import main
+from core.cli.output import ProgressPrinter
 from core.errors import NothingToLearnError, ProjectFileError, UsageError
 from core.learning.commands import Shutdown, Stop, Train
 from core.learning.config import TrainConfig
 from core.learning.data import LabelStore
-from core.learning.events import Failed, Finished, Notice, StepDone, TrainingStarted
-from core.learning.fold_plan import FoldPlan, cut_short_folds
+from core.learning.events import (
+    Checkpointed,
+    Event,
+    Failed,
+    Finished,
+    Notice,
+    StepDone,
+    TrainingStarted,
+)
+from core.learning.fold_plan import FoldPlan, unfinished_folds
 from core.learning.folds import FoldLayout, Spread, fold_configs, folds_of
 from core.learning.hold_out import plan_validation
+from core.learning.run_status import CutShort
 from core.learning.runs import best_of
 from core.learning.settings_text import configured
 from core.project.layout import ProjectLayout
@@ -38,6 +49,12 @@ def few_threads() -> Iterator[None]:
 def bench(tmp_path: Path) -> EngineBench:
     """Six squares, five of them done."""
     return squares_bench(tmp_path / "squares", images=6)
+
+
+def offered(layout: ProjectLayout) -> CutShort | None:
+    """What a window would offer to go on with."""
+    found = unfinished_folds(layout)
+    return None if found is None or found.held_elsewhere() else found
 
 
 def test_every_image_is_held_out_exactly_once() -> None:
@@ -138,10 +155,10 @@ def test_after_a_kill_the_same_folds_go_on_and_score_the_same(tmp_path: Path) ->
     layout = ProjectLayout(killed.root)
     killed.open()
     killed.do(Train(config=config))
-    assert cut_short_folds(layout) is None, "it is going on"
+    assert offered(layout) is None, "it is going on"
     killed.run(lambda: len(killed.got(TrainingStarted)) == 2 and isinstance(killed.events[-1], StepDone))
     killed.engine._host._drop()  # as the operating system does: nothing is saved, the lock is free
-    found = cut_short_folds(layout)
+    found = offered(layout)
     assert found is not None
     assert found.sentence() == "Cross-validation was cut short in fold 2 of 3."
 
@@ -154,7 +171,7 @@ def test_after_a_kill_the_same_folds_go_on_and_score_the_same(tmp_path: Path) ->
     assert [len(event.validation_images) for event in started] == [2, 2, 0]
     (last,) = again.got(Finished)
     assert _report(last.run) == _report(finished.run)
-    assert cut_short_folds(layout) is None
+    assert offered(layout) is None
 
 
 def test_a_run_of_folds_is_found_again_by_its_own_folder(bench: EngineBench) -> None:
@@ -177,12 +194,12 @@ def test_closing_the_window_keeps_what_is_left_and_a_stop_does_not(bench: Engine
     bench.do(Train(config=replace(tiny.TINY, folds=2, steps=9)))
     bench.run(lambda: bool(bench.got(StepDone)))
     bench.do(Shutdown())
-    assert cut_short_folds(layout) is not None
+    assert offered(layout) is not None
     again = bench.again()
     again.do(Train(config=tiny.TINY, resume_run=str(FoldLayout(bench.root).runs)))
     again.do(Stop())
     again.run()
-    assert cut_short_folds(layout) is None
+    assert offered(layout) is None
 
 
 def test_the_command_line_goes_on_with_folds(bench: EngineBench, capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,14 +212,48 @@ def test_the_command_line_goes_on_with_folds(bench: EngineBench, capsys: pytest.
     assert main(["train", str(bench.root), "--resume", "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
     assert len(summary["cross_validation"]["folds"]) == 2
-    assert cut_short_folds(ProjectLayout(bench.root)) is None
+    assert offered(ProjectLayout(bench.root)) is None
+
+
+@pytest.mark.parametrize("in_run", [2, 3], ids=["in-a-fold", "in-the-last-run"])
+def test_a_signal_to_the_command_line_keeps_the_folds_that_are_done(
+    bench: EngineBench, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, in_run: int
+) -> None:
+    narrow = ["--encoder", "plain", "--option", "width=4", "--option", "encoder_width=4"]
+    size = ["--crop", "64", "--batch", "2", "--device", "cpu", "--set", "threads=1"]
+    command = ["train", str(bench.root), *narrow, *size, "--steps", "9", "--folds", "2", "--json"]
+    begun = 0
+
+    def on_event(printer: ProgressPrinter, event: Event) -> None:
+        nonlocal begun
+        begun += isinstance(event, TrainingStarted)
+        if begun == in_run and isinstance(event, Checkpointed) and event.step == 0:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as ended:
+        ended.setattr(ProgressPrinter, "on_event", on_event)
+        assert main([*command, "--auto-resume"]) == 0
+    said = capsys.readouterr()
+    assert "go on with it with --resume" in said.err
+    found = json.loads(said.out)
+    assert found["steps"] < 3
+    folds = found["cross_validation"]["folds"]
+    assert len(folds) == in_run - 1
+    assert offered(ProjectLayout(bench.root)) is not None, "the window offers it, too"
+
+    assert main([*command, "--auto-resume"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["steps"] == 3
+    assert found["cross_validation"]["folds"][: len(folds)] == folds
+    assert len(found["cross_validation"]["folds"]) == 2
+    assert offered(ProjectLayout(bench.root)) is None
 
 
 def test_a_damaged_plan_is_named(bench: EngineBench) -> None:
     folder = FoldLayout(bench.root).runs
     folder.mkdir(parents=True)
     (folder / "plan.json").write_text("{")
-    assert cut_short_folds(ProjectLayout(bench.root)) is None
+    assert offered(ProjectLayout(bench.root)) is None
     with pytest.raises(ProjectFileError, match="start the cross-validation again"):
         FoldPlan.load(ProjectLayout(bench.root))
 

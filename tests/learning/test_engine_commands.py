@@ -42,6 +42,7 @@ from core.learning.events import (
     TrainingStarted,
 )
 from core.learning.header import read_header
+from core.learning.run_status import unfinished
 from core.learning.runs import RunFolder
 from core.project.project import Project
 from tests import tiny
@@ -401,6 +402,10 @@ def test_shutdown_saves_a_run_that_can_go_on_and_predict_next_time(bench: Engine
     run = Path(bench.got(TrainingStarted)[0].run)
     assert (run / "last.ckpt").is_file()
     assert (run / "best.safetensors").is_file()
+    offered = unfinished([run])
+    assert offered is not None
+    assert not offered.held_elsewhere()
+    assert offered.step == bench.got(Checkpointed)[-1].step
 
 
 def test_a_quick_leave_costs_no_step(bench: EngineBench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,14 @@ from PIL import Image
 
 from core.annotation.labelme_json import loads
 from core.annotation.model import ClassList, LabelClass
+from core.cli.main import main
 from core.errors import MaskloopError
 from core.images.reader import read_image
 from core.learning.folder_job import PendingJob, PredictionJob, shard_of_environment
 from core.learning.folder_prediction import FolderPrediction, ImageDone
 from core.learning.predict import Predictor, open_predictor
+from core.learning.prediction_journal import MOST_BEGINNINGS
+from core.learning.tiled_logits import TiledLogits
 from core.learning.weights import header_for, save_weights
 from core.models.registry import build
 from core.project.layout import ProjectLayout
@@ -230,6 +234,47 @@ def test_the_share_comes_from_torchrun() -> None:
     assert shard_of_environment({"RANK": "1", "WORLD_SIZE": "4"}) == (1, 4)
     assert shard_of_environment({}) == (0, 1)
     assert shard_of_environment({"RANK": "4", "WORLD_SIZE": "4"}) == (0, 1)
+
+
+def test_under_a_launcher_a_broken_image_ends_no_process(
+    folder: Path,
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The launcher would end all the others."""
+    (folder / "0.png").write_bytes(b"no picture")
+    command = ["predict", str(weights), str(folder), "--out", str(tmp_path / "out"), "--json"]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    assert main(command) == 0
+    said = capsys.readouterr()
+    assert "1 of 3 images were left out" in said.err
+    (problem,) = json.loads(said.out)["problems"]
+    assert "0.png" in problem
+    monkeypatch.setenv("RANK", "1")
+    assert main(command) == 0
+    assert visible(tmp_path / "out") == ["1.png", "2.png", "3.png", "4.png"]
+    assert main([*command, "--shard", "1/2"]) == 1, "whoever starts the shares by hand is told by the code"
+
+
+def test_whatever_ends_the_command_from_outside_accuses_no_image(
+    folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["predict", str(weights), str(folder), "--out", str(tmp_path / "out")]
+
+    def ended(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as ending:
+        ending.setattr(TiledLogits, "_logits", ended)
+        for _ in range(MOST_BEGINNINGS + 1):
+            assert main(command) == 1
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert main(command) == 0
+    assert len(visible(tmp_path / "out")) == 5
 
 
 def test_nothing_to_predict_is_said(job: Callable[..., PredictionJob], tmp_path: Path) -> None:

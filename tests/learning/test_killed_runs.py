@@ -24,6 +24,8 @@ from tests.tiny import TINY, squares_project
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
 
 DEEP = replace(TINY, steps=20, checkpoint_every_s=0.1)
+KILLS_TORN = {"command-line": 1}
+"""So many of them in the middle of writing a checkpoint, beside the others."""
 RUNS = {
     "command-line": (DEEP, 6, False),
     # A network that drops features at random, in three stages.
@@ -58,7 +60,9 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
         found[name] = pair
         about = {"steps": config.steps, "seed": number, "engine": engine}
         for run, count in ((pair.killed, kills), (pair.whole, 0)):
-            plans.append({"project": str(run.parents[1]), "run": str(run), "kills": count, **about})
+            torn = KILLS_TORN.get(name, 0) if count else 0
+            plan = {"project": str(run.parents[1]), "run": str(run), "kills": count, "torn": torn}
+            plans.append({**plan, **about})
     file = folder / "plans.json"
     file.write_text(json.dumps(plans))
     command = [sys.executable, "-m", "tests.learning.killed_runs", str(file)]
@@ -108,7 +112,7 @@ def assert_same_tensors(one: object, other: object, where: str = "") -> None:
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(pairs, name) -> None:
     pair = pairs[name]
     *cut, last = pair.sittings
-    assert [sitting["code"] for sitting in cut] == [-9] * RUNS[name][1]
+    assert [sitting["code"] for sitting in cut] == [-9] * (RUNS[name][1] + KILLS_TORN.get(name, 0))
     steps = [sitting["step"] for sitting in cut]
     assert steps == sorted(steps)  # what was saved is never lost
     assert 0 < steps[-1] <= pair.config.steps  # the end, when both learners are joined, may be hit as well
@@ -123,6 +127,16 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(pairs, 
     rows = [row["step"] for row in RunFolder(pair.killed).read_metrics() if row["loss"] is not None]
     assert rows == sorted(set(rows))
     assert [path.name for path in pair.killed.iterdir() if path.suffix == ".tmp"] == []
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_kill_costs_no_more_than_what_comes_between_two_checkpoints(pairs, name) -> None:
+    """However slow the machine is: all of that is in the time of a step and what came with it."""
+    pair = pairs[name]
+    lost = [sitting for sitting in pair.sittings if sitting["lost_s"]]
+    assert lost, "some kill has to hit the training"
+    for sitting in lost:
+        assert sitting["lost_s"] <= pair.config.checkpoint_every_s + 3 * sitting["slowest_s"] + 0.2, sitting
 
 
 def tensors_of(path: Path) -> bytes:

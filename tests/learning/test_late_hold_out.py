@@ -105,6 +105,41 @@ def test_held_out_images_that_lose_their_labels_go_and_others_come(world, config
     assert plan_on(world.store, before, ["13.png"], settings).held_out == ("10.png", "13.png")
 
 
+def test_when_all_held_out_images_go_none_that_was_learned_from_takes_their_place(world, config) -> None:
+    world.put_done(*range(1, 9))
+    settings = config(validation="auto")
+    plan = plan_validation(world.store, settings)
+    assert plan.on == "validation"
+    for key in plan.held_out:
+        world.store.remove(key)
+    alone = plan_on(world.store, plan, [], settings)
+    assert (alone.on, alone.held_out) == ("training", ())
+    assert set(alone.keys) <= set(world.store.labelled_keys())
+
+
+def test_when_the_training_images_go_that_are_scored_others_are(world, config) -> None:
+    _drawn(world, 1, 2)
+    settings = config(validation="auto")
+    plan = plan_validation(world.store, settings)
+    _drawn(world, 3, 4)
+    world.store.remove("1.png")
+    assert plan_on(world.store, plan, [], settings) is plan
+    world.store.remove("2.png")
+    assert plan_on(world.store, plan, [], settings).keys == ("3.png", "4.png")
+
+
+def test_what_a_person_chose_stays_held_out_while_it_has_no_labels(world, config) -> None:
+    _drawn(world, *range(1, 14))
+    settings = config(validation="auto", held_out=("3.png",))
+    plan = plan_validation(world.store, settings)
+    world.store.remove("3.png")
+    without = plan_on(world.store, plan, ["13.png"], settings)
+    assert (without.on, without.held_out) == ("training", ("3.png",))
+    _drawn(world, 3)
+    again = plan_on(world.store, without, [], settings)
+    assert (again.on, again.held_out) == ("validation", ("3.png",))
+
+
 def test_what_a_person_chose_stays(world, config) -> None:
     _drawn(world, *range(1, 14))
     settings = config(validation="auto", held_out=("3.png",))

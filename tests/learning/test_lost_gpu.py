@@ -48,10 +48,12 @@ def test_training_goes_on_where_it_was_saved(
     root = tmp_path / "squares"
     squares_project(root, [(8, 8, 39, 39 + n) for n in range(3)], side=64, labelled=3)
     monkeypatch.setattr(Learner, "apply_gradients", _lost_after(3, Learner.apply_gradients))
-    assert main(["train", str(root), "--model", "unet", *TINY, "--steps", "6", "--json"]) == 0
+    saved = ["--set", "checkpoint_every_s=0"]  # after every step
+    assert main(["train", str(root), "--model", "unet", *TINY, *saved, "--steps", "6", "--json"]) == 0
     said = capsys.readouterr()
     assert f"the graphics card reported an error ({LOST}): training goes on on the CPU" in said.err
-    assert json.loads(said.out)["steps"] == 6
+    summary = json.loads(said.out)
+    assert (summary["steps"], summary["resumed_step"]) == (6, 3)
     assert len(list((root / "runs").iterdir())) == 1
 
 
