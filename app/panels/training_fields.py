@@ -130,7 +130,7 @@ GROUPS: Final[tuple[tuple[str, tuple[FieldSpec, ...]], ...]] = (
           "choice",
           (("none", "None: every pixel alike"),
            ("inverse_sqrt", "Root: rare ones count more"),
-           ("median_frequency", "Median frequency: all alike"))),
+           ("median_frequency", "Median frequency: in full"))),
         F("class_weight_cap", "Limit of class weights", "No class counts more than this, or less than its "
           "inverse.", "number"),
         F("rare_crops", "Crops of rare classes", "Share of the crops, 0 to 1, that are cut where learning "
