@@ -45,6 +45,8 @@ points.POINTS_PER_IMAGE, setup.DEFAULT_ENCODER = 256, "plain"  # type: ignore[mi
 
 MARK: Final = struct.Struct("d")
 TORN: Final = "torn"
+ALL_KILLS_WITHIN_S: Final = 120.0
+"""A machine that is busy with other work takes that long for the first run: there fewer kills have to do."""
 
 
 def sitting(project: Path, run: RunFolder, engine: bool) -> int:
@@ -133,8 +135,8 @@ def sit(project: Path, run: RunFolder, engine: bool, kill: tuple[int, float] | s
     return {"run": str(run.path), "code": code, "step": step, "lost_s": lost_s, "slowest_s": slowest_s}
 
 
-def carry_out(plan: dict[str, Any]) -> None:
-    """Kill as planned, then let it end."""
+def carry_out(plan: dict[str, Any], until_s: float) -> None:
+    """Kill as planned, then let it end; from that time on only the first, the torn and the last kill."""
     dice = random.Random(plan["seed"])
     project, run = Path(plan["project"]), RunFolder(Path(plan["run"]))
     steps = sorted(dice.randrange(plan["steps"] * 9 // 10) for _ in range(plan["kills"]))
@@ -142,9 +144,12 @@ def carry_out(plan: dict[str, Any]) -> None:
         steps[0] = 0  # once before anything of it was saved
     kills = [(step, dice.uniform(0.0, 0.08)) for step in steps]
     for kill in (*kills[:1], *[TORN] * plan["torn"], *kills[1:], None):
+        if kill in kills[1:-1] and time.monotonic() > until_s:
+            continue
         print(json.dumps(sit(project, run, plan["engine"], kill)), flush=True)
 
 
 if __name__ == "__main__":
+    until_s = time.monotonic() + ALL_KILLS_WITHIN_S
     for one in json.loads(Path(sys.argv[1]).read_text()):
-        carry_out(one)
+        carry_out(one, until_s)
