@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +27,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
 DEEP = replace(TINY, steps=20, checkpoint_every_s=0.1)
 KILLS_TORN = {"command-line": 1}
 """So many of them in the middle of writing a checkpoint, beside the others."""
+STILL_S, MOST_STILL = 0.1, 0.3
+"""On a machine of our own four tests at a time on two cores take turns every few milliseconds."""
 RUNS = {
     "command-line": (DEEP, 6, False),
     # A network that drops features at random, in three stages.
@@ -49,6 +52,17 @@ class Pair:
     sittings: list[dict[str, float]]
 
 
+def share_stood_still(seconds: float = 10.0) -> float:
+    """Of some time, how much passed while a loop that only looks at the clock was not running."""
+    began = last = time.perf_counter()
+    still = 0.0
+    while last - began < seconds:
+        now = time.perf_counter()
+        still += now - last if now - last > STILL_S else 0.0
+        last = now
+    return still / (last - began)
+
+
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
     """All of them, trained by one process that loads torch once."""
@@ -66,9 +80,14 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
     file = folder / "plans.json"
     file.write_text(json.dumps(plans))
     command = [sys.executable, "-m", "tests.learning.killed_runs", str(file)]
-    done = subprocess.run(
-        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=780, check=False
-    )
+    try:
+        done = subprocess.run(
+            command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=600, check=False
+        )
+    except subprocess.TimeoutExpired:
+        if (still := share_stood_still()) < MOST_STILL:
+            raise
+        pytest.skip(f"other programs leave this machine too little: a loop stood still for {still:.0%} of it")
     assert done.returncode == 0, done.stderr[-2000:]
     for line in done.stdout.splitlines():
         sitting = json.loads(line)
