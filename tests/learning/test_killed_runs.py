@@ -22,7 +22,10 @@ from core.learning.runs import RunFolder
 from core.project.project import Project
 from tests.tiny import TINY, squares_project
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="forks"),
+    pytest.mark.timeout(1200),  # with what comes before them, on a machine that hardly runs
+]
 
 DEEP = replace(TINY, steps=20, checkpoint_every_s=0.1)
 KILLS_TORN = {"command-line": 1}
@@ -82,7 +85,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
     command = [sys.executable, "-m", "tests.learning.killed_runs", str(file)]
     try:
         done = subprocess.run(
-            command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=600, check=False
+            command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=400, check=False
         )
     except subprocess.TimeoutExpired:
         if (still := share_stood_still()) < MOST_STILL:
