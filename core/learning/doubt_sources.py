@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from core.errors import UsageError
+from core.learning.looks import MIRRORED
 from core.learning.predict import Predictor
 from core.learning.uncertainty import UncertaintySource, Voice, tempered
 
@@ -69,7 +70,7 @@ def asked_again(
     check_source(source, predictor, others)
     match source:
         case "tta":
-            mirrored = _asked(predictor, np.ascontiguousarray(image[:, ::-1]))[:, :, ::-1]
+            mirrored = MIRRORED.back(_asked(predictor, MIRRORED.of(image)))
             return Voice((_asked(predictor, image), mirrored), predictor.temperature)
         case "mc_dropout":
             looks = looks_dropping(

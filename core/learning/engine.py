@@ -53,7 +53,7 @@ from core.learning.commands import (
     Watch,
 )
 from core.learning.crop_preview import preview_crops
-from core.learning.data import LabelStore
+from core.learning.data import NO_REVISIONS, LabelStore
 from core.learning.events import Event, Exported, Failed, Notice, Paused, Resumed
 from core.learning.explainer import Explainer
 from core.learning.export import export_run
@@ -232,13 +232,13 @@ class Engine:
         self._read_project(root)
         self._show_best_run()
 
-    def _read_project(self, root: Path, revisions: Mapping[str, tuple[int, int]] | None = None) -> None:
+    def _read_project(self, root: Path, revisions: Mapping[str, tuple[int, int]] = NO_REVISIONS) -> None:
         """Read classes and labels; replaces what is known only when all of it is there.
 
         `revisions`: of labels that were known before; the window does not send what has not changed.
         """
         project = Project.open(root, lock=False)
-        store = LabelStore.from_project(project, revisions or {})
+        store = LabelStore.from_project(project, revisions)
         self._project, self._store = project, store
         self._instant.follow(store, project.layout.features)
         self._viewer.follow(project.layout.cache / PYRAMIDS)
