@@ -17,6 +17,7 @@ from typing import Final, Literal, TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from core.learning.budget import COARSE_SHARE
 from core.learning.config import DEFAULT_ENCODER, DEFAULT_MODEL, Optimizer, Preset, TrainConfig
@@ -185,14 +186,21 @@ def choose_scale(store: LabelStore, crop: int, view: float) -> float:
 def narrowest_region(store: LabelStore, labels: Iterable[ImageLabels]) -> float:
     """Typical width of the narrowest class's regions, in image pixels; the background does not count.
 
-    Of a long strip four times the mean distance to its border is its width; of a disc two thirds of it.
+    Of a long strip four times the mean distance to its border is its width; of a disc two thirds of it. A
+    region that fills its image shows no border, and is as wide as the image at least.
     """
     classes = [c.index for c in store.classes if c.index != store.classes.background]
     widths: dict[int, list[float]] = {index: [] for index in classes}
     for image in list(labels)[:MEASURED_IMAGES]:
         for index in classes:
             if image.counts[index]:
-                region = (image.mask == index).astype(np.uint8)
-                distance = cv2.distanceTransform(region, cv2.DIST_L2, 3)
-                widths[index].append(4.0 * float(distance[region > 0].mean()))
+                widths[index].append(_width(image.mask == index))
     return min((float(np.median(found)) for found in widths.values() if found), default=1.0)
+
+
+def _width(region: NDArray[np.bool_]) -> float:
+    """Of a region (H, W), in pixels."""
+    if region.all():
+        return float(min(region.shape))
+    distance = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, 3)
+    return 4.0 * float(distance[region].mean())

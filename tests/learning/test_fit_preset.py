@@ -70,6 +70,13 @@ def test_the_width_of_a_strip_is_measured(world) -> None:
     assert narrowest_region(world.store, labels) == pytest.approx(30, rel=0.15)
 
 
+def test_a_region_that_fills_its_image_is_as_wide_as_that(world) -> None:
+    mask = np.full((64, 96), 3, np.uint8)
+    world.store.put("a", world.folder / "a", mask, AnnotationState.DONE)
+    with np.errstate(all="raise"):
+        assert narrowest_region(world.store, [world.store.get("a")]) == 64.0
+
+
 def test_big_images_with_broad_regions_are_shrunk_so_that_a_crop_shows_them_whole(world) -> None:
     _put(world, "a", (500, 530), 80)
     assert choose_scale(world.store, 256, view=1.0) == 0.5
