@@ -26,9 +26,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"maskloop: {error}", file=sys.stderr)
         return 1
     except (MemoryError, RuntimeError) as error:
-        from core.learning.memory import why_given_up  # torch, which is there where it ran out of memory
-
-        print(f"maskloop: {why_given_up(error)}; close other programs and try again", file=sys.stderr)
+        print(f"maskloop: {_why(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("maskloop: stopped", file=sys.stderr)
@@ -40,6 +38,16 @@ def main(argv: Sequence[str]) -> int:
         print(f"maskloop: {place}{error.strerror or error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _why(error: MemoryError | RuntimeError) -> str:
+    """What a person can do about it, in one sentence; an error that nobody has foreseen is raised again."""
+    from core.learning.memory import is_device_lost, why_given_up  # torch, which is there where it fails so
+
+    if is_device_lost(error):
+        reason = str(error).partition("\n")[0]
+        return f"the graphics card reported an error ({reason}); try again, or with --device cpu"
+    return f"{why_given_up(error)}; close other programs and try again"
 
 
 def _handler(command: str) -> Callable[[argparse.Namespace], None]:

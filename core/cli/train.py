@@ -6,6 +6,7 @@ import argparse
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -104,7 +105,7 @@ def run_training(
     team = Team() if team is None else team
     store = _labels(project)
     printer = ProgressPrinter()
-    state = begin(project, config, store, resume, team, printer.on_event)
+    state = _begun(lambda asked: begin(project, asked, store, resume, team, printer.on_event), config, team)
     state.team = team
     note_job(state.run.path, team.place)
     if state.over():
@@ -124,8 +125,21 @@ def _labels(project: Project) -> LabelStore:
 def _train_fold(plan: FoldPlan, *, store: LabelStore, asked: TrainConfig) -> Finished:
     """The run of a cross-validation that is under way, or the next, to its end."""
     printer = ProgressPrinter()
-    state = next_of_folds(plan, store, printer.on_event, asked)
-    return _to_the_end(state, plan.layout, printer, Team())
+    alone = Team()
+    state = _begun(lambda chosen: next_of_folds(plan, store, printer.on_event, chosen), asked, alone)
+    return _to_the_end(state, plan.layout, printer, alone)
+
+
+def _begun(begun: Callable[[TrainConfig], TrainState], asked: TrainConfig, team: Team) -> TrainState:
+    """The run that `begun` makes of a configuration; on the CPU, if the graphics card is lost meanwhile."""
+    try:
+        return begun(asked)
+    except RuntimeError as error:
+        _say_lost(error, team)
+    state = begun(replace(asked, device="cpu"))
+    if not state.resumed_step:  # when it goes on some day it tries the card again
+        state.run.write_config(replace(state.run.config, device=asked.device))
+    return state
 
 
 def _to_the_end(state: TrainState, layout: ProjectLayout, printer: ProgressPrinter, team: Team) -> Finished:
@@ -133,12 +147,17 @@ def _to_the_end(state: TrainState, layout: ProjectLayout, printer: ProgressPrint
         try:
             return _trained(state, layout, printer, team)
         except RuntimeError as error:
-            if team.world > 1 or not is_device_lost(error):
-                raise
-            reason = str(error).partition("\n")[0]
-        say(f"warning: the graphics card reported an error ({reason}): training goes on on the CPU")
+            _say_lost(error, team)
         state = TrainState.resume(state.run.path, state.store, TrainConfig(device="cpu"), printer.on_event)
         return _trained(state, layout, printer, team)
+
+
+def _say_lost(error: RuntimeError, team: Team) -> None:
+    """Tell that the graphics card is lost and the CPU goes on; any other error is raised again."""
+    if team.world > 1 or not is_device_lost(error):
+        raise error
+    reason = str(error).partition("\n")[0]
+    say(f"warning: the graphics card reported an error ({reason}): training goes on on the CPU")
 
 
 def _trained(state: TrainState, layout: ProjectLayout, printer: ProgressPrinter, team: Team) -> Finished:

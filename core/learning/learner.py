@@ -28,7 +28,7 @@ from core.learning.config import TrainConfig
 from core.learning.distributed import Place
 from core.learning.ema import Ema
 from core.learning.loss_recipe import LossRecipe
-from core.learning.memory import Load, is_out_of_memory
+from core.learning.memory import Load, is_device_lost, is_out_of_memory
 from core.learning.optimizers import cycle_momentum, new_optimizer
 from core.learning.plateau import Plateau
 from core.learning.sampler import Windows
@@ -268,7 +268,7 @@ class Learner:
             self.ema.network.load_state_dict(state["ema"])
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError) as error:
-            if is_out_of_memory(error):
+            if is_out_of_memory(error) or is_device_lost(error):
                 raise
             problem = "does not fit the run's config.json; start a new run"
             raise WeightsFileError(path, problem) from error

@@ -56,8 +56,15 @@ _OF_THE_COMPUTER: Final = ("can't allocate memory", "not enough memory")
 """Signs that it is not the graphics card's memory."""
 _DEVICE_LOST: Final = (
     "CUDA error",
+    "CUDA driver error",
+    "CUDA unknown error",
+    "CUDA driver initialization failed",
+    "No CUDA GPUs are available",
     "device-side assert",
     "CUDNN_STATUS_EXECUTION_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR",
+    "CUDNN_STATUS_NOT_INITIALIZED",
+    "NVML_SUCCESS",
     "unspecified launch",
 )
 

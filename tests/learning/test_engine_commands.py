@@ -42,6 +42,7 @@ from core.learning.events import (
     TrainingStarted,
 )
 from core.learning.header import read_header
+from core.learning.learner import Learner
 from core.learning.run_status import unfinished
 from core.learning.runs import RunFolder
 from core.project.project import Project
@@ -281,6 +282,20 @@ def test_a_lost_graphics_card_ends_the_engine(bench: EngineBench, monkeypatch: p
     with pytest.raises(DeviceLostError, match=r"device-side assert triggered$"):
         bench.run()
     assert bench.got(Failed) == []  # the run is not over: a new engine resumes it
+
+
+def test_so_does_one_that_is_lost_while_a_run_is_begun(
+    bench: EngineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be ...")
+
+    monkeypatch.setattr(Learner, "__init__", lost)
+    bench.open()
+    with pytest.raises(DeviceLostError, match=r"unspecified launch failure$"):
+        bench.do(Train(config=TINY))
+    assert bench.got(Failed) == []
+    assert list((bench.root / "runs").iterdir()) == []  # a new engine begins it again
 
 
 def test_an_image_that_vanished_is_told_once_and_training_goes_on(bench: EngineBench) -> None:

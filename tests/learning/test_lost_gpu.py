@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from core.cli.main import main
 from core.learning.learner import Learner
+from core.learning.runs import RunFolder
 from core.learning.tiled_logits import TiledLogits
 from tests.learning.test_folder_prediction import save_network, visible, write_picture
 from tests.tiny import squares_project
@@ -55,6 +57,41 @@ def test_training_goes_on_where_it_was_saved(
     summary = json.loads(said.out)
     assert (summary["steps"], summary["resumed_step"]) == (6, 3)
     assert len(list((root / "runs").iterdir())) == 1
+
+
+def test_training_begins_on_the_cpu_where_the_card_is_lost_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "squares"
+    squares_project(root, [(8, 8, 39, 39 + n) for n in range(3)], side=64, labelled=3)
+    monkeypatch.setattr(Learner, "__init__", _lost_after(0, Learner.__init__))
+    assert main(["train", str(root), "--model", "unet", *TINY, "--steps", "2", "--json"]) == 0
+    said = capsys.readouterr()
+    assert f"the graphics card reported an error ({LOST}): training goes on on the CPU" in said.err
+    assert json.loads(said.out)["steps"] == 2
+    (run,) = (root / "runs").iterdir()
+    assert RunFolder(run).config.device == "auto"  # when it goes on, it tries the card again
+    monkeypatch.setattr(
+        torch.optim.AdamW, "load_state_dict", _lost_after(0, torch.optim.AdamW.load_state_dict)
+    )
+    assert main(["train", str(root), "--resume", "--steps", "3", "--json"]) == 0
+    said = capsys.readouterr()
+    assert f"({LOST}): training goes on on the CPU" in said.err
+    summary = json.loads(said.out)
+    assert (summary["steps"], summary["resumed_step"]) == (3, 2)
+
+
+def test_a_card_that_is_lost_where_nothing_can_go_on_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lost(*_: object) -> None:
+        raise RuntimeError(f"{LOST}\nCUDA kernel errors might be asynchronously reported")
+
+    monkeypatch.setattr("core.cli.train.train", lost)
+    assert main(["train", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (
+        f"maskloop: the graphics card reported an error ({LOST}); try again, or with --device cpu\n"
+    )
 
 
 @pytest.mark.parametrize("again", [False, True])
