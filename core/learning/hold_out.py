@@ -8,7 +8,7 @@ out, so that every class can be learned.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -59,7 +59,7 @@ def plan_validation(store: LabelStore, config: TrainConfig) -> Plan:
             _, chosen = split(labelled, HELD_OUT_SHARE)
             held_out = _without_only_examples(store, chosen)
             if held_out:
-                return plan_held_out(store, held_out, config)
+                return _plan_held_out(store, held_out)
     return _plan_on_training_images(store)
 
 
@@ -70,7 +70,7 @@ def _plan_on_training_images(store: LabelStore) -> Plan:
     return Plan(keys[::step], "training")
 
 
-def plan_held_out(store: LabelStore, kept: Sequence[str], config: TrainConfig) -> Plan:
+def _plan_held_out(store: LabelStore, kept: Sequence[str]) -> Plan:
     """Hold these images out, and score them as soon as their labels tell two classes apart.
 
     Until then the score is on training images: on strokes of one class that network would be best which sees
@@ -79,7 +79,27 @@ def plan_held_out(store: LabelStore, kept: Sequence[str], config: TrainConfig) -
     kept = _without_only_examples(store, kept)
     if sum(store.counts(kept)[index] > 0 for index in store.classes.indices) >= 2:
         return Plan(kept, "validation")
-    return replace(_plan_on_training_images(store), waiting=kept) if kept else plan_validation(store, config)
+    return replace(_plan_on_training_images(store), waiting=kept)
+
+
+def plan_resumed(
+    store: LabelStore, held_out: Sequence[str], learned_from: Collection[str], config: TrainConfig
+) -> Plan:
+    """The plan of a run that goes on from a checkpoint.
+
+    However many images are done by now, none is held out that the run has learned from.
+
+    Args:
+        store: with the labels as they are now.
+        held_out: images that the run held out when it was saved.
+        learned_from: images that it had learned from.
+        config: the run's.
+    """
+    if config.network == INSTANT_MODEL:
+        return plan_validation(store, config)
+    known = {*held_out, *learned_from}
+    newcomers = [key for key in store.labelled_keys() if key not in known]
+    return plan_on(store, Plan((), "training", waiting=tuple(held_out)), newcomers, config)
 
 
 def plan_on(store: LabelStore, plan: Plan, newcomers: Sequence[str], config: TrainConfig) -> Plan:
@@ -106,7 +126,7 @@ def plan_on(store: LabelStore, plan: Plan, newcomers: Sequence[str], config: Tra
         wanted = int(HELD_OUT_SHARE * labelled) if labelled >= LATE_FROM else 0
         held_out += newcomers[: max(0, wanted - len(held_out))]
     if kept := _without_only_examples(store, sorted(held_out)):
-        found = plan_held_out(store, kept, config)
+        found = _plan_held_out(store, kept)
     else:
         found = replace(_plan_on_training_images(store), waiting=tuple(empty) if config.held_out else ())
     as_before = found.on == plan.on == "training" and found.waiting == plan.waiting

@@ -18,7 +18,7 @@ from core.learning.checkpoint import Checkpoint, load_checkpoint
 from core.learning.config import TrainConfig
 from core.learning.data import LabelStore
 from core.learning.events import Event, Notice
-from core.learning.hold_out import Plan, plan_held_out, plan_validation
+from core.learning.hold_out import Plan, plan_resumed, plan_validation
 from core.learning.instant.pace import paced
 from core.learning.learnable import check_learnable
 from core.learning.memory import is_card_full, is_out_of_memory
@@ -26,6 +26,7 @@ from core.learning.predict import choose_device
 from core.learning.preset import resolve
 from core.learning.prior import look_at_some, start_from_shares
 from core.learning.runs import RunFolder
+from core.learning.sampler import drawn_from
 from core.learning.sensible import check_sensible
 from core.models.network import SegmentationNetwork
 from core.models.normalization import Normalization
@@ -166,8 +167,7 @@ def outfit_of(
     classes = _resumed_classes(run.last_checkpoint, checkpoint, store.classes)
     network = build(merged.model, classes=len(classes), encoder=merged.encoder, **dict(merged.model_options))
     network.normalization = Normalization.from_json(json.loads(checkpoint["learner"]["normalization"]))
-    kept = [key for key in checkpoint["held_out"] if key in store.labelled_keys()]
-    plan = plan_held_out(store, kept, merged)
+    plan = plan_resumed(store, checkpoint["held_out"], drawn_from(checkpoint["sampler"]), merged)
     return Outfit(
         config=merged,
         run=run,

@@ -340,6 +340,11 @@ class CropSampler:
                 self.corrections.forget(correction.key)
 
 
+def drawn_from(state: Mapping[str, str]) -> tuple[str, ...]:
+    """Images that a sampler drew from before it gave this `state()`, those it drew from no more as well."""
+    return tuple(json.loads(state["known"]))
+
+
 def _cut(array: NDArray[np.uint8], top: int, left: int, side: int, *, mirror: bool) -> NDArray[np.uint8]:
     """A square of `array` (H, W[, 3]); what lies beyond it is mirrored, or 255."""
     height, width = array.shape[:2]

@@ -163,3 +163,53 @@ def test_late_ones_stay_held_out_when_the_run_is_resumed(world, start, resume) -
     again = resume()
     assert again.validator.plan == state.validator.plan
     assert world.store.get(held_out[0]).state is AnnotationState.IN_PROGRESS
+
+
+def _cut_short(start, **settings):
+    state = start(validation="auto", steps=4, checkpoint_every_s=0.0, **settings)
+    events = fit(state)
+    while state.step < 2:
+        next(events)
+    state.keeping.save()
+    events.close()
+    return state
+
+
+def test_done_images_that_a_run_has_learned_from_are_not_held_out_when_it_goes_on(
+    world, start, resume, run
+) -> None:
+    world.put_done(1, 2, 3, 4)
+    _cut_short(start)
+    world.put_done(5)
+    again = resume()
+    assert (again.validator.plan.on, again.validator.plan.held_out) == ("training", ())
+    assert {event.on for event in run(again) if isinstance(event, Validated)} == {"training"}
+
+
+def test_held_out_images_that_went_while_it_was_closed_are_not_replaced(world, start, resume) -> None:
+    world.put_done(*range(1, 9))
+    for key in _cut_short(start).validator.plan.held_out:
+        world.store.remove(key)
+    plan = resume().validator.plan
+    assert (plan.on, plan.held_out) == ("training", ())
+
+
+def test_images_labelled_while_it_was_closed_are_held_out(world, start, resume, run) -> None:
+    _drawn(world, 1, 2)
+    _cut_short(start)
+    _drawn(world, *range(3, LATE_FROM + 1))
+    again = resume()
+    held_out = again.validator.plan.held_out
+    assert len(held_out) == 2
+    assert not set(held_out) & {"1.png", "2.png"}
+    assert {event.on for event in run(again) if isinstance(event, Validated)} == {"validation"}
+
+
+def test_what_a_person_chose_stays_held_out_when_a_run_without_its_labels_is_resumed(
+    world, start, resume
+) -> None:
+    world.put_done(*range(1, 7))
+    _cut_short(start, held_out=("3.png",))
+    world.store.remove("3.png")
+    plan = resume().validator.plan
+    assert (plan.on, plan.held_out) == ("training", ("3.png",))
