@@ -104,7 +104,10 @@ def predict(arguments: argparse.Namespace) -> None:
         _carry_out(replace(job, again=False), "cpu", done)
     files = [str(image.file) for image in done if image.file is not None]
     root = None if job.root is None else Path(job.root)
-    maps = [] if doubts is None else doubts.write(done, Path(job.out), root)
+    maps: list[Path] = []
+    if doubts is not None:
+        with _ended_in_good_order():
+            maps = doubts.write(done, Path(job.out), root, shard=job.shard, again=job.again)
     problems = [image.problem for image in done if image.problem]
     known = sum(image.outcome == "known" for image in done)
     if problems and not files and not launched:

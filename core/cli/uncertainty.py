@@ -6,23 +6,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import cv2
+import numpy as np
 
 from core.cli.output import say
-from core.errors import MaskloopError, UsageError
-from core.formats.export_folder import ExportFolder
-from core.formats.report import ExportReport
-from core.images.reader import read_image
+from core.errors import MaskloopError, StorageError, UsageError
+from core.files import file_digest
+from core.formats.prediction_files import PredictionFiles, ReadyFile
+from core.images.pages import stamp
+from core.images.rows import open_rows
 from core.learning.config import DeviceChoice
-from core.learning.doubt_sources import asked_again, check_source
+from core.learning.doubt_rows import uncertain_rows
+from core.learning.doubt_sources import check_source
 from core.learning.ensemble_members import members_beside
 from core.learning.folder_prediction import ImageDone
 from core.learning.predict import Predictor, open_predictor
-from core.learning.uncertainty import UncertaintySource, uncertainty_map
-from core.project.layout import ProjectLayout
+from core.learning.prediction_journal import Predicted, PredictionJournal
+from core.learning.uncertainty import UncertaintySource
 
 FOLDER: Final = "uncertainty"
 """Below the folder of the predictions."""
+FORMAT: Final = "uncertainty"
+"""Of the files, as `PredictionFiles` calls it."""
+_NO_PIXELS: Final = np.empty((0, 0, 3), np.uint8)
 
 
 class UncertaintyFiles:
@@ -53,27 +58,94 @@ class UncertaintyFiles:
             raise UsageError("--members are the networks of an ensemble: choose --uncertainty ensemble")
         self._others: list[Predictor] = [open_predictor(member, device=device) for member in members]
         check_source(source, self._predictor, self._others)
+        self._made_from = " ".join([source, *(file_digest(file) or "" for file in (weights, *members))])
 
-    def write(self, done: Sequence[ImageDone], out: Path, root: Path | None) -> list[Path]:
-        """The pictures of these images, in a folder of their own below `out`."""
-        report = ExportReport()
-        layout = None if root is None else ProjectLayout(root)
-        with ExportFolder(layout, out / FOLDER, report) as folder:
-            for image in done:
-                if image.file is None:
-                    continue
-                try:
-                    voice = asked_again(
-                        self._source, self._predictor, read_image(image.path), others=self._others
-                    )
-                except MaskloopError as error:
-                    say(f"warning: {error}")
-                    continue
-                _, data = cv2.imencode(".png", uncertainty_map([voice]).entropy)
-                name = image.file.relative_to(out).with_suffix(".png")
-                (out / FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
-                folder.write(name.as_posix(), data.tobytes())
-                say(f"uncertainty of {image.path.name}")
-        for problem in report.problems:
-            say(f"warning: {problem}")
-        return list(report.files)
+    def write(
+        self,
+        done: Sequence[ImageDone],
+        out: Path,
+        root: Path | None,
+        *,
+        shard: tuple[int, int] = (0, 1),
+        again: bool = False,
+    ) -> list[Path]:
+        """Make the pictures of these images, in a folder of their own below `out`; those that are there then.
+
+        A picture that was made of the same image, weights and source before is left alone, so that the same
+        command goes on where it was ended.
+
+        Args:
+            done: images that are dealt with; those without a prediction get no picture.
+            out: the folder of the predictions.
+            root: the project the weights come from; None for a bare file.
+            shard: number and count of the programs that share the work.
+            again: make also what was made before.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        folder = out / FOLDER
+        journal = PredictionJournal(folder, root, shard)
+        found: list[Path] = []
+        with PredictionFiles(folder, FORMAT, self._predictor.header.classes, root) as files:
+            for entry in journal.files:
+                files.adopt(entry.file, entry.digest)
+            if again:
+                journal.forget()
+            try:
+                for image in done:
+                    if image.file is None:
+                        continue
+                    name = image.file.relative_to(out).with_suffix(".png").as_posix()
+                    if self._is_there(image.path, journal) or self._made(image.path, name, files, journal):
+                        found.append(folder / name)
+            finally:
+                journal.tidy()
+        return found
+
+    def _is_there(self, image: Path, journal: PredictionJournal) -> bool:
+        return journal.is_done(str(image.absolute()), stamp(image), self._made_from, FORMAT)
+
+    def _made(self, image: Path, name: str, files: PredictionFiles, journal: PredictionJournal) -> bool:
+        """Whether the picture could be made; why not is said."""
+        identity = str(image.absolute())
+        if journal.is_fatal(identity):
+            say(f"warning: {image}: the program ended twice while its uncertainty was computed: left out")
+            return False
+        journal.begin(identity)
+        try:
+            ready = self._drawn(image, name, files)
+        except StorageError:
+            raise
+        except MaskloopError as error:
+            say(f"warning: {error}")
+            return False
+        finally:
+            journal.leave(identity)
+        journal.coming(
+            Predicted(
+                image=identity,
+                stamp=stamp(image),
+                weights=self._made_from,
+                format=FORMAT,
+                file=ready.name,
+                digest=ready.digest,
+                size=ready.size,
+            )
+        )
+        if not files.put(ready):
+            say(f"warning: {files.problems[-1]}")
+            return False
+        say(f"uncertainty of {image.name}")
+        return True
+
+    def _drawn(self, image: Path, name: str, files: PredictionFiles) -> ReadyFile:
+        with open_rows(image) as picture:
+            begun = files.begin(image, name.removesuffix(".png"), picture.size_hw)
+            try:
+                for rows in uncertain_rows(self._source, self._predictor, picture, self._others):
+                    begun.add(_NO_PIXELS, rows)
+                return begun.ready()
+            except BaseException:
+                begun.discard()
+                raise

@@ -15,6 +15,7 @@ from core.annotation.model import UNLABELLED, ClassList
 from core.project.mask_file import mask_palette, png_mark
 
 _COMPRESSION: Final = 3
+_GREY: Final = 0
 _PALETTE: Final = 3
 _RGB: Final = 2
 
@@ -25,19 +26,22 @@ class PngStream:
     Args:
         path: a file that is not there yet, or may be replaced.
         size_hw: of the picture.
-        classes: for an index mask, as `mask_file.encode_index_mask` makes it; None for a picture in colour.
+        classes: for an index mask, as `mask_file.encode_index_mask` makes it; None for another picture.
+        grey: it has shades of grey, not colours.
 
     Raises:
         OSError: from every method: it cannot be written.
     """
 
-    def __init__(self, path: Path, size_hw: tuple[int, int], classes: ClassList | None) -> None:
+    def __init__(
+        self, path: Path, size_hw: tuple[int, int], classes: ClassList | None, *, grey: bool = False
+    ) -> None:
         self._size_hw = size_hw
         self._rows = 0
         self._compressor = zlib.compressobj(_COMPRESSION)
         self._file = path.open("wb")
         height, width = size_hw
-        kind = _RGB if classes is None else _PALETTE
+        kind = _PALETTE if classes is not None else _GREY if grey else _RGB
         self._file.write(b"\x89PNG\r\n\x1a\n")
         self._chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))
         if classes is not None:
@@ -57,7 +61,7 @@ class PngStream:
         self._file.close()
 
     def add(self, rows: NDArray[np.uint8]) -> None:
-        """The next rows: indices (n, W), or pixels (n, W, 3); uint8."""
+        """The next rows: indices or shades (n, W), or pixels (n, W, 3); uint8."""
         # Each row begins with how it was filtered: not at all.
         flat = rows.reshape(len(rows), -1)
         filtered = np.zeros((len(flat), flat.shape[1] + 1), np.uint8)

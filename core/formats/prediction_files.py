@@ -1,4 +1,4 @@
-"""Predictions as files: index masks, labelme JSON, or overlays to look at; of pictures of any size."""
+"""Predictions as files: index masks, labelme JSON, overlays or uncertainty; of pictures of any size."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from core.project.mask_file import encode_index_mask
 
 OVERLAY_OPACITY: Final = 0.5
 POLYGON_TOLERANCE_PX: Final = 1.0
-SUFFIXES: Final = {"masks": ".png", "labelme": ".json", "overlay": ".png"}
+SUFFIXES: Final = {"masks": ".png", "labelme": ".json", "overlay": ".png", "uncertainty": ".png"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,8 @@ class PredictionFiles:
         target = self.out / name
         if self._format == "labelme":
             return _LabelmeFile(name, image_path, target, size_hw, self._classes)
+        if self._format == "uncertainty":
+            return _StreamedPicture(name, target, size_hw, None, tinted=False)
         if size_hw[0] * size_hw[1] > HUGE_PIXELS:
             return _StreamedPicture(name, target, size_hw, self._classes, tinted=self._format == "overlay")
         return _Picture(name, size_hw, self._classes, tinted=self._format == "overlay")
@@ -141,7 +143,7 @@ class BegunFile:
         self.started = False
 
     def add(self, pixels: NDArray[np.uint8], class_map: NDArray[np.uint8]) -> None:
-        """The next rows: of the image (n, W, 3), and their class indices (n, W). Raises StorageError."""
+        """The next rows: of the image (n, W, 3), and their indices or shades (n, W). Raises StorageError."""
         raise NotImplementedError
 
     def ready(self) -> ReadyFile:
@@ -223,25 +225,24 @@ class _LabelmeFile(_Whole):
 
 
 class _StreamedPicture(BegunFile):
-    """An index mask or an overlay that goes to disk as its rows come."""
+    """An index mask, an overlay, or without classes a grey picture, which goes to disk as its rows come."""
 
     def __init__(
-        self, name: str, target: Path, size_hw: tuple[int, int], classes: ClassList, *, tinted: bool
+        self, name: str, target: Path, size_hw: tuple[int, int], classes: ClassList | None, *, tinted: bool
     ) -> None:
         super().__init__(name)
-        self._classes = classes
-        self._tinted = tinted
+        self._tint = classes if tinted else None
         self._path = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp"
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = PngStream(self._path, size_hw, None if tinted else classes)
+            self._stream = PngStream(self._path, size_hw, None if tinted else classes, grey=classes is None)
         except OSError as error:
             raise StorageError.from_os_error(target, error) from error
 
     def add(self, pixels: NDArray[np.uint8], class_map: NDArray[np.uint8]) -> None:
         self.started = True
         try:
-            self._stream.add(blend(pixels, class_map, self._classes) if self._tinted else class_map)
+            self._stream.add(class_map if self._tint is None else blend(pixels, class_map, self._tint))
         except OSError as error:
             self.discard()
             raise StorageError.from_os_error(self._path, error) from error
