@@ -70,12 +70,13 @@ def _row(spec: ModelSpec) -> tuple[str, ...]:
 def _page(spec: ModelSpec) -> list[str]:
     """Everything about one model: what it is, what of it can be chosen, what it can stand on."""
     padded = f"a multiple of {spec.size_multiple}" if spec.size_multiple > 1 else "any size"
+    memory = _gigabytes(estimate_memory(spec, CROP, BATCH))
     facts = (
         ("family", spec.family),
         ("paper", f"{spec.paper} ({spec.year})"),
         ("licence", f"{spec.licence} (the code; weights of encoders have their own)"),
         ("parameters", f"{_millions(spec.parameters)} with {spec.default_encoder} and two classes"),
-        ("memory", f"{_gigabytes(estimate_memory(spec, CROP, BATCH))} for {BATCH} crops of {CROP} x {CROP}"),
+        ("memory", f"{memory} with default options for {BATCH} crops of {CROP} x {CROP}"),
         ("tile", f"sides are padded to {padded}" if spec.size_multiple > 1 else padded),
     )
     lines = [f"{spec.name}: {spec.title}", "", *_table(facts)]

@@ -16,6 +16,7 @@ from core.learning.calibration import Calibration
 from core.learning.checkpoint import Checkpoint
 from core.learning.clock import Clock
 from core.learning.events import Notice
+from core.learning.forest import StandingForest
 from core.learning.record import Best
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def bundle(state: TrainState) -> Checkpoint:
         "best": state.best.state(),
         "calibration": None if state.calibration is None else list(astuple(state.calibration)),
         "progress": state.progress.state(),
+        "forest": list(astuple(state.forest)),
     }
 
 
@@ -60,5 +62,6 @@ def restore(state: TrainState, checkpoint: Checkpoint) -> None:
     state.validator.few = checkpoint["validation_few"]
     state.validator.scored_step = checkpoint.get("scored_step", 0)  # older runs have none
     state.validator.start_at(state.clock.seconds)
+    state.forest = StandingForest(*checkpoint.get("forest", ()))  # older runs have none
     state.keeping.restored()
     state.reported()

@@ -6,14 +6,17 @@
     for progress in grower.update():      features of what is new, then trees, and they are planted
         ...                               between two pieces of progress others may have their turn
 
-scikit-learn grows the trees; the network (`core.models.random_forest`) only asks them. Pixels of images whose
-labels stay are kept, so that after a change only the image that was changed is looked at again.
+scikit-learn grows the trees; the network (`core.models.random_forest`) only asks them. Each is a forest of
+its own there, with a seed that says which one it is: grown after an interruption it comes out the same.
+Pixels of images whose labels stay are kept, so that after a change only the image that was changed is looked
+at again.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,13 +54,26 @@ class TreesGrown:
     """So many of the trees stand.
 
     Attributes:
-        loss: cross-entropy of pixels, each asked of the trees that were grown without it ("out of bag"); NaN
-            while there is none.
+        loss: cross-entropy of pixels, each asked of the trees that were grown without it ("out of bag") since
+            the last interruption; NaN while there is none.
     """
 
     trees: int
     of: int
     loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class StandingForest:
+    """What a network's trees were grown on.
+
+    Attributes:
+        labels: digest of them, of `LabelStore.digest`; "" before there is a tree.
+        trees: how many stand.
+    """
+
+    labels: str = ""
+    trees: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +142,14 @@ class ForestGrower:
         return tuple(key for key in self._store.labelled_keys() if key not in self.held_out)
 
     def update(
-        self, *, trees: int | None = None, seconds: float | None = None
+        self, *, trees: int | None = None, seconds: float | None = None, standing: int = 0
     ) -> Iterator[FeaturesDone | TreesGrown]:
         """Grow a forest on the labels as they are now.
 
         Args:
-            trees: to grow, at most as many as the network has room for, which is the default.
+            trees: in all, at most as many as the network has room for, which is the default.
             seconds: after which no other tree is begun; the first ones are grown in any case.
+            standing: so many of the network's trees were grown on these labels before, and stay.
 
         Nothing is grown where no labelled pixel can be read.
         """
@@ -147,13 +164,13 @@ class ForestGrower:
             return
         room = self._network.forest.trees
         of = min(trees or room, room)
-        for grown in self._grow(of):
+        for grown in self._grow(standing, of):
             yield grown
             if seconds is not None and time.monotonic() - began > seconds:
                 break
         self.revision = revision
 
-    def _grow(self, of: int) -> Iterator[TreesGrown]:
+    def _grow(self, standing: int, of: int) -> Iterator[TreesGrown]:
         features, targets, weights = (
             np.concatenate([getattr(points, name) for points in self._known.values()])
             for name in ("features", "targets", "weights")
@@ -165,20 +182,25 @@ class ForestGrower:
         weights *= balanced_class_weights(counts, self._class_weight_cap, self._class_weights)[targets]
         threads = self._threads or torch.get_num_threads()
         leaf = max(FEWEST_IN_LEAF, round(LEAF_SHARE * len(targets)))
-        forest = _new_forest(self._network.forest, leaf=leaf, seed=self._seed, threads=threads)
+        seeds = np.random.SeedSequence(self._seed).generate_state(of)
         bag = _OutOfBag(targets, self._network.classes)
-        stand = 0
-        while stand < of:
-            forest.n_estimators = min(of, stand + threads)
-            forest.fit(features, targets, sample_weight=weights)
-            channels = np.asarray(forest.classes_, np.int64)
-            newest = range(stand, forest.n_estimators)
-            for number in newest:
-                bag.hear(features, forest.estimators_[number], forest.estimators_samples_[number], channels)
-            stand = forest.n_estimators
-            trees = [tree_of(one.tree_, channels, self._network.classes) for one in forest]
-            self._network.forest.plant(trees)
-            yield TreesGrown(stand, of, bag.loss())
+
+        def grown(number: int) -> RandomForestClassifier:
+            tree = _tree_alone(self._network.forest, leaf=leaf, seed=int(seeds[number]))
+            return tree.fit(features, targets, sample_weight=weights)
+
+        with ThreadPoolExecutor(threads) as pool:  # it is C that grows them, and lets others work
+            while standing < of:
+                newest = list(pool.map(grown, range(standing, min(of, standing + threads))))
+                trees = []
+                for forest in newest:
+                    channels = np.asarray(forest.classes_, np.int64)
+                    (tree,), (grown_from,) = forest.estimators_, forest.estimators_samples_
+                    bag.hear(features, tree, grown_from, channels)
+                    trees.append(tree_of(tree.tree_, channels, self._network.classes))
+                self._network.forest.plant(trees, beside=standing)
+                standing += len(trees)
+                yield TreesGrown(standing, of, bag.loss())
 
     # --- pixels -------------------------------------------------------------------------------------------
 
@@ -271,15 +293,15 @@ class _OutOfBag:
         return float(-np.log(np.maximum(right, LEAST)).mean())
 
 
-def _new_forest(trees: Trees, *, leaf: int, seed: int, threads: int) -> RandomForestClassifier:
+def _tree_alone(trees: Trees, *, leaf: int, seed: int) -> RandomForestClassifier:
+    """A forest of one tree: pixels drawn with repetition, and questions about features drawn at random."""
     from sklearn.ensemble import RandomForestClassifier  # a second to import, which only forests need
 
     return RandomForestClassifier(
+        1,
         max_leaf_nodes=trees.leaves,
         max_depth=trees.depth,
         min_samples_leaf=leaf,
-        warm_start=True,
-        n_jobs=threads,
         random_state=seed,
     )
 

@@ -1,5 +1,7 @@
 """A run of a random forest: grown tree by tree, scored on held-out images, saved; each tree is a step.
 
+A run that was cut short keeps the trees that stand, and looks at the images again to grow the others.
+
 A run with a budget ends when the forest stands. One without, in the window, then waits for labels to change,
 grows another forest on them, and so on until it is stopped: what is shown is the last one that was finished.
 """
@@ -12,8 +14,7 @@ from typing import Final
 from core.errors import TrainingError
 from core.learning.events import Event, Notice, StepDone
 from core.learning.fit import REPORT_S, finished, last_score, save_now
-from core.learning.forest import ForestGrower, TreesGrown
-from core.learning.instant.learner import FeaturesDone
+from core.learning.forest import ForestGrower, StandingForest, TreesGrown
 from core.learning.state import TrainState
 from core.learning.tally import Row
 from core.models.random_forest import ForestNetwork
@@ -60,29 +61,33 @@ def forest_run(state: TrainState, *, follow: bool) -> Iterator[Event]:
 
 def _grown(state: TrainState, grower: ForestGrower) -> Iterator[Event]:
     """Grow a forest on the labels as they are; it is shown tree by tree only if there is none yet."""
-    first = grower.revision < 0
     grower.held_out = frozenset(state.validator.plan.held_out)
+    labels = state.store.digest(grower.keys)
+    standing = state.forest.trees if state.forest.labels == labels else 0
+    before = state.step - standing if standing or grower.revision >= 0 else 0
     seconds = None if state.budget.seconds is None else GROWING_SHARE * state.budget.seconds
-    told_s, before = float("-inf"), 0 if first else state.step
-    for piece in grower.update(trees=state.budget.steps, seconds=seconds):
+    told_s = float("-inf")
+    for piece in grower.update(trees=state.budget.steps, seconds=seconds, standing=standing):
         due = state.clock.seconds - told_s >= REPORT_S
         if isinstance(piece, TreesGrown):
-            state.step = before + piece.trees
-            if first or piece.trees == piece.of:
+            state.step, state.forest = before + piece.trees, StandingForest(labels, piece.trees)
+            if not before or piece.trees == piece.of:
                 _show(state)
             state.record.losses([Row(state.step, state.clock.seconds, piece.loss, 0.0)])
             if due or piece.trees == piece.of:
                 yield _step_done(state, piece)
                 told_s = state.clock.seconds
-        elif isinstance(piece, FeaturesDone) and (due or piece.done == piece.images):
+            if state.keeping.due():
+                yield from save_now(state)
+        elif due or piece.done == piece.images:
             yield Notice(text="looking at the labelled images", progress=piece.done / piece.images)
             told_s = state.clock.seconds
-        if state.stop_requested and isinstance(piece, TreesGrown):
+        if state.stop_requested:
             break
     for problem in grower.problems:
         yield Notice(text=f"left out of training: {problem}", level="warning")
     grower.problems.clear()
-    if not state.step:
+    if not state.step and not state.stop_requested:
         raise TrainingError("no labelled pixel is left to learn from; draw some and train again")
     _show(state)
 

@@ -121,8 +121,11 @@ def promise(config: TrainConfig, device: Device) -> str:
     assert filled.crop is not None
     assert filled.batch is not None
     work = _pixels_a_step(filled) / _pixels_a_step(usual)
-    memory = estimate_memory(model_spec(config.network), filled.crop, filled.batch, config.encoder)
+    spec, own = model_spec(config.network), dict(config.model_options)
+    memory = estimate_memory(spec, filled.crop, filled.batch, config.encoder)
     where = "memory" if device == "cpu" else "GPU memory"
+    if any(own.get(option.name, option.default) != option.default for option in spec.options):
+        where += " with the network's default options, not those chosen"
     if config.preset == "balanced":
         time = ""
     elif work >= 1:

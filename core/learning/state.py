@@ -18,6 +18,7 @@ from core.learning.clock import Clock
 from core.learning.config import TrainConfig
 from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import Event, Notice, ScoredOn, TrainingStarted, Validated
+from core.learning.forest import StandingForest
 from core.learning.header import WeightsHeader
 from core.learning.intake import LabelIntake
 from core.learning.judged_again import judge_best_again
@@ -58,6 +59,7 @@ class TrainState:
         keeping: saves it, and goes back to what was saved.
         randomness: what the network drops; nothing else draws from it.
         team: the processes that share the work of a step; by default this one alone.
+        forest: what its trees were grown on, where it is a forest.
         rests_at: the store's revision, with which nothing is left to do until labels change; None: never.
         labels_told, cuts_told: the store's revision and the learner's plateau that they know.
         notify: hears of what takes a while beside training.
@@ -109,6 +111,7 @@ class TrainState:
         self.stop_requested = False
         self.notify = notify
         self.team = Team()
+        self.forest = StandingForest()
         self.rests_at: int | None = None
         self.labels_told = store.revision
         self.cuts_told = 0

@@ -104,21 +104,26 @@ class Trees(nn.Module):
         return mean.view(count, height, width, self.classes).permute(0, 3, 1, 2)
 
     @torch.no_grad()
-    def plant(self, grown: Sequence[Tree]) -> None:
+    def plant(self, grown: Sequence[Tree], beside: int = 0) -> None:
         """Take over trees that were grown; if they are fewer than there is room for, they vote alone.
+
+        Args:
+            grown: the new ones.
+            beside: so many that stand already, which stay.
 
         Raises:
             ValueError: more trees, nodes or classes than it has room for, or none.
         """
-        if not 1 <= len(grown) <= self.trees:
-            raise ValueError(f"{len(grown)} trees for a forest of {self.trees}")
-        for number in range(self.trees):
+        standing = beside + len(grown)
+        if not 1 <= standing <= self.trees:
+            raise ValueError(f"{standing} trees for a forest of {self.trees}")
+        for number in range(beside, self.trees):
             first = number * self.nodes
-            if number >= len(grown):
+            if number >= standing:
                 self.child[first], self.threshold[first] = first, NEVER
                 self.votes[first] = log(LEAST) * 2  # next to nothing in a mean
                 continue
-            tree = grown[number]
+            tree = grown[number - beside]
             count = len(tree.feature)
             if count > self.nodes or tree.probability.shape != (count, self.classes):
                 raise ValueError(f"a tree of {count} nodes for a forest of trees with {self.nodes}")

@@ -121,6 +121,8 @@ def macs_per_pixel(spec: ModelSpec, encoder: str | None = None) -> int:
 def estimate_memory(spec: ModelSpec, crop: int, batch: int, encoder: str | None = None) -> int:
     """Bytes a training step takes in float32, roughly: within a factor of about two, with default options.
 
+    With others it takes torch to count: `core.learning.explain` does, for a network's page in the window.
+
     Parameters count five times (value, gradient, two moments of AdamW, moving average), activations as
     measured per pixel, plus half of them for what convolutions need at work. bf16 halves the activations.
     """

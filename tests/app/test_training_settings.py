@@ -141,6 +141,12 @@ def test_presets_say_what_they_cost_here() -> None:
     assert "GB of GPU memory" in promise(TrainConfig(), "cuda")
 
 
+def test_a_preset_says_that_it_does_not_know_what_chosen_options_take() -> None:
+    usual, wide = (TrainConfig(model="unet", model_options=(("width", width),)) for width in (16, 64))
+    assert "GB of memory." in promise(usual, "cpu")
+    assert "GB of memory with the network's default options, not those chosen." in promise(wide, "cpu")
+
+
 # --- crops ------------------------------------------------------------------------------------------------
 
 

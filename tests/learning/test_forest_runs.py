@@ -6,21 +6,24 @@ import math
 from collections.abc import Iterable
 
 import pytest
+import torch
 
 from core.errors import UsageError
 from core.images.reader import read_image
+from core.learning import forest_run
 from core.learning.background_lack import BackgroundLack
 from core.learning.config import TrainConfig
 from core.learning.data import ChannelMap, LabelStore
-from core.learning.events import Finished, Notice, StepDone, Validated
+from core.learning.events import Checkpointed, Finished, Notice, StepDone, Validated
 from core.learning.forest import ForestGrower
 from core.learning.forest_run import WAITING
 from core.learning.header import read_header
 from core.learning.joint import events_of
 from core.learning.predict import open_predictor
 from core.learning.state import TrainState
+from core.learning.weights import load_weights
 from core.models.registry import build
-from tests.learning.conftest import BACKGROUND, DISC, SQUARE
+from tests.learning.conftest import BACKGROUND, DISC, SQUARE, tiny_config
 
 SMALL = {
     "model": "random_forest",
@@ -100,6 +103,39 @@ def test_in_the_window_a_forest_without_a_budget_waits_for_labels_and_grows_agai
     *_, finished = events
     assert isinstance(finished, Finished)
     assert finished.reason == "stopped"
+
+
+@pytest.fixture
+def _every_tree_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forest_run, "REPORT_S", 0.0)
+
+
+@pytest.mark.usefixtures("_every_tree_is_told")
+def test_a_forest_that_was_cut_short_keeps_its_trees_and_comes_out_the_same(world, tmp_path, start, resume):
+    world.put_done(1, 2)
+    whole = TrainState.create(
+        tiny_config(**SMALL, threads=1), world.store, tmp_path / "whole", lambda _: None
+    )
+    list(events_of(whole))
+    cut = start(**SMALL, threads=1, checkpoint_every_s=0.0)
+    for event in events_of(cut):
+        if isinstance(event, Checkpointed) and event.step == 4:
+            break
+    again = resume()
+    assert (again.step, again.forest.trees) == (4, 4)
+    steps = [event.step for event in events_of(again) if isinstance(event, StepDone)]
+    assert steps == [5, 6]
+    forests = [load_weights(state.run.best_weights)[0].state_dict() for state in (whole, again)]
+    assert all(torch.equal(forests[0][name], forests[1][name]) for name in forests[0])
+
+
+@pytest.mark.usefixtures("_every_tree_is_told")
+def test_trees_that_were_grown_on_other_labels_are_not_kept(world, start, resume):
+    world.put_done(1)
+    list(events_of(start(**SMALL, threads=1, steps=4)))
+    world.put_done(1, 2)
+    steps = [event.step for event in events_of(resume(steps=6)) if isinstance(event, StepDone)]
+    assert steps == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_forest_is_grown_in_one_process(world):

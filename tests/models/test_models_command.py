@@ -32,6 +32,7 @@ def test_one_model_is_told_in_full(capsys: pytest.CaptureFixture[str]):
     """Each part that can be varied, with its default and what it can be; each encoder with its licence."""
     page = told(capsys, "unet")
     assert "arXiv:1505.04597" in page
+    assert "GB with default options for 4 crops of 256 x 256" in page
     for line in (
         "upsampling nearest nearest, bilinear, bicubic, transposed, unpooling, resize_convolution",
         "skips concatenate concatenate, add, none",
