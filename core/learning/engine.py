@@ -359,7 +359,7 @@ class Engine:
 
     def _end_run(self) -> None:
         """Stop the run, if there is one: score, save, `Finished`."""
-        self._host.request_stop()
+        self._host.request_stop(at_once=True)
         while self._host.state is not None:
             self._advance()
 

@@ -11,6 +11,7 @@ Training time runs only while the generator does: whoever stops asking for event
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterator
 from typing import Final, TypeVar
 
@@ -26,11 +27,25 @@ from core.learning.sharing import announce_step, refuse_to_shrink, share_state
 from core.learning.state import TrainState
 from core.models.terms import Truth
 
-__all__ = ["TrainState", "finished", "fit", "last_score", "save_now", "timed", "train_loop"]
+__all__ = [
+    "TrainState",
+    "finished",
+    "fit",
+    "last_score",
+    "save_now",
+    "saved_at_last",
+    "timed",
+    "train_loop",
+]
 
 REPORT_S = 0.25
 """Time between two StepDone events, at least."""
+WAIT_S: Final = 0.2
+"""A piece of waiting for room on the disk, after which whoever drives the run may do something else."""
+WAITS: Final = 25
+"""So many of them between two attempts to save a result."""
 SCORING: Final = "scoring the network image by image"
+SAVED_AGAIN: Final = "the training state can be saved again, and all of it is"
 
 R = TypeVar("R")
 
@@ -41,7 +56,7 @@ def fit(state: TrainState) -> Iterator[Event]:
     Raises:
         TrainingError: the loss stays not finite, memory is short even at the smallest size, or the last
             label was removed; what was learned until then is saved.
-        StorageError: the last save of the run failed.
+        StorageError: the last save of the run failed, and failed again for `state.keeping.patience_s`.
     """
     return timed(state, _deep_alone(state))
 
@@ -236,11 +251,12 @@ def save_now(state: TrainState) -> Iterator[Event]:
     except StorageError as error:
         if not keeping.trouble_told:
             keeping.trouble_told = True
-            yield Notice(text=f"{error}; training goes on, and saving is tried again", level="warning")
+            goes_on = "" if state.over() else "training goes on, and "
+            yield Notice(text=f"{error}; {goes_on}saving is tried again", level="warning")
         return
     if keeping.trouble_told:
         keeping.trouble_told = False
-        yield Notice(text="the training state can be saved again, and all of it is")
+        yield Notice(text=SAVED_AGAIN)
     yield Checkpointed(run=str(state.run.path), step=state.step, best=best)
     state.reported()
 
@@ -262,8 +278,49 @@ def last_score(state: TrainState) -> Iterator[Event]:
         yield from state.problems()
         yield validated
     yield from save_now(state)
-    if state.keeping.trouble_told:
-        state.keeping.save()  # the last chance; its error is the run's
+    yield from saved_at_last(state)
+
+
+def saved_at_last(state: TrainState) -> Iterator[Event]:
+    """Where the last save has failed: hold the result and try again, as long as `patience_s` or until a stop.
+
+    Raises:
+        StorageError: it was in vain; what was saved before is untouched.
+    """
+    keeping, stopped, began_s = state.keeping, state.stop_requested, time.monotonic()
+    told = ""
+    while keeping.trouble_told:
+        try:
+            best = keeping.save()
+        except StorageError as error:
+            waited_s = time.monotonic() - began_s
+            if waited_s >= keeping.patience_s or (state.stop_requested and not stopped):
+                raise keeping.given_up(error) from error
+            text = f"{error}; the result is held in memory, and saving it is tried again{_until(state)}"
+            if text != told:
+                told = text
+                yield Notice(text=text, level="warning")
+            yield from _held(state, text, waited_s / keeping.patience_s, stopped=stopped)
+        else:
+            keeping.trouble_told = False
+            yield Notice(text=SAVED_AGAIN)
+            yield Checkpointed(run=str(state.run.path), step=state.step, best=best)
+
+
+def _until(state: TrainState) -> str:
+    patience_s = state.keeping.patience_s
+    return f" for {patience_s / 60:.0f} minutes" if patience_s < float("inf") else " until you stop the run"
+
+
+def _held(state: TrainState, text: str, share: float, *, stopped: bool) -> Iterator[Event]:
+    """The time between two attempts to save, cut short by a stop; it is no training time."""
+    for _ in range(WAITS):
+        if (state.stop_requested and not stopped) or not state.keeping.patience_s:
+            return
+        state.clock.stop()
+        time.sleep(WAIT_S)
+        state.clock.start()
+        yield Notice(text=text, level="warning", progress=share)
 
 
 def _unscored(error: Exception) -> Notice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +18,7 @@ from core.learning.fold_plan import FoldPlan
 from core.learning.joint import events_of
 from core.learning.run_status import LOCK_FILE, RunLock, can_go_on, status_file
 from core.learning.runs import RunFolder
+from core.learning.safekeeping import PATIENCE_S
 from core.project.layout import ProjectLayout
 
 
@@ -94,8 +96,8 @@ class RunHost:
             state = self._create(command, store, layout)
             self._hold(state.run)
         follow = self._folds is None
-        events = events_of(state, features=layout.features, live=live, follow=follow)
-        self._state, self._events, self._paused = state, events, False
+        self._paused = False
+        self._go_on_with(state, events_of(state, features=layout.features, live=live, follow=follow))
         return state
 
     def advance(self) -> RunFolder | None:
@@ -122,11 +124,12 @@ class RunHost:
             self._send(event)
         return state.run if over else None
 
-    def request_stop(self) -> None:
-        """The next `advance`s score, save and end the run."""
+    def request_stop(self, *, at_once: bool = False) -> None:
+        """The next `advance`s score, save and end the run; `at_once`: with no wait for room on the disk."""
         if self._state is not None:
             self._paused = False
             self._state.request_stop()
+            self._state.keeping.patience_s = 0.0 if at_once else PATIENCE_S
 
     def pause(self) -> None:
         """Hold, with everything saved: a held run may be killed without loss."""
@@ -148,7 +151,7 @@ class RunHost:
         if state is None:
             return
         if state.best.step is None:
-            self.request_stop()
+            self.request_stop(at_once=True)
             while self._state is not None:
                 self.advance()
             if not state.budget_spent:
@@ -189,8 +192,7 @@ class RunHost:
         except CancelledStartError:
             self._folds = None
             return replace(finished, reason="stopped")
-        self._state = state
-        self._events = events_of(state, features=plan.layout.features, live=folds.live)
+        self._go_on_with(state, events_of(state, features=plan.layout.features, live=folds.live))
         return None
 
     def _next_fold(self, folds: _Folds, device: TrainConfig | None = None) -> TrainState:
@@ -224,6 +226,11 @@ class RunHost:
         lock = RunLock(run)
         lock.acquire()
         self._lock = lock
+
+    def _go_on_with(self, state: TrainState, events: Iterator[Event]) -> None:
+        """`advance` asks this run from now on; while there is no room for its result a person decides."""
+        state.keeping.patience_s = math.inf
+        self._state, self._events = state, events
 
     def _drop(self) -> None:
         self._state, self._events, self._paused = None, iter(()), False

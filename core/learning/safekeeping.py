@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MOST_RETURNS: Final = 5
 """How often a run goes back to its last good state before it gives up."""
+PATIENCE_S: Final = 300.0
+"""How long a result that cannot be saved is held in memory at the end of a run."""
 
 
 class Safekeeping:
@@ -34,12 +36,15 @@ class Safekeeping:
     Attributes:
         watch: on the losses that are reported.
         trouble_told: the person knows that the disk is full.
+        patience_s: how long the end of the run waits for room on the disk; infinite in the window, where the
+            person ends it.
     """
 
     def __init__(self, state: TrainState) -> None:
         self._state = state
         self.watch = LossWatch()
         self.trouble_told = False
+        self.patience_s = PATIENCE_S
         self._returns = 0
         self._saved_s = state.clock.seconds
         self._saved_at = time.monotonic()
@@ -119,6 +124,13 @@ class Safekeeping:
             raise
         self._unwritten = None
         state.best.saved = True
+
+    def given_up(self, error: StorageError) -> StorageError:
+        """The error of a run that ends unsaved, because of `error`: it says from where the run can go on."""
+        left = f"the run can be resumed from step {self._saved_step}"
+        if self._saved_step < 0:
+            left = "nothing of the run was saved"
+        return StorageError(error.path, f"{error.problem}; {left}")
 
     # --- and back ------------------------------------------------------------------------------------------
 

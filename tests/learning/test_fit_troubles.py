@@ -162,8 +162,9 @@ def test_training_goes_on_while_the_disk_is_full_and_saves_when_it_can(world, st
 def test_a_run_that_could_never_save_does_not_pretend_it_did(world, start, run, monkeypatch) -> None:
     world.put_done(1, 2)
     state = start(steps=3)
+    state.keeping.patience_s = 0.0
     monkeypatch.setattr("core.learning.safekeeping.save_checkpoint", _full_disk)
-    with pytest.raises(StorageError, match="the disk is full"):
+    with pytest.raises(StorageError, match=r"the disk is full.*nothing of the run was saved"):
         run(state)
 
 
