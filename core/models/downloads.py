@@ -5,22 +5,26 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
+import ipaddress
 import os
 import re
 import secrets
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
 
-from core.errors import StorageError
+from core.errors import StorageError, UsageError
 
 Notify: TypeAlias = Callable[[str, float | None], None]
 """Called with one line for the person and, where it is known, the share that is done, 0..1."""
 
 ATTEMPTS: Final = 3
 """In a row that brought something; after them the person is told, and the next try goes on from there."""
+HUB_ADDRESS: Final = "HF_ENDPOINT"
+"""The environment variable that names another server than the Hugging Face hub."""
 _CHUNK_BYTES: Final = 1 << 20
 _TIMEOUT_S: Final = 30.0
 _PARTIAL_CONTENT: Final = 206
@@ -134,6 +138,46 @@ def _sha256(path: Path) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def malformed_hub() -> str:
+    """What is wrong with the hub's address that the environment names; "" for nothing.
+
+    The hub's client fails with a malformed one in many ways, and not the same in each of its versions.
+    """
+    address = os.environ.get(HUB_ADDRESS)
+    if address is None or _is_address(address):
+        return ""
+    return f"the environment variable {HUB_ADDRESS} is {address!r}, which is no address of a server"
+
+
+@contextlib.contextmanager
+def importing_hub_client() -> Iterator[None]:
+    """Around an import that brings the hub's client, which may take the address apart at once.
+
+    Raises:
+        UsageError: the address is so malformed that the import failed.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if problem := malformed_hub():
+            raise UsageError(f"{problem}: correct or remove it") from error
+        raise
+
+
+def _is_address(text: str) -> bool:
+    # The client fills in braces, and refuses control characters.
+    if not re.fullmatch(r"(?i:https?)://[^\s{}\x00-\x1f\x7f]+", text):
+        return False
+    try:
+        parts = urllib.parse.urlsplit(text)
+        host, _ = parts.hostname or "", parts.port
+        if re.fullmatch(r"[\d.]+|.*:.*", host):
+            ipaddress.ip_address(host)
+        return bool(host.encode("idna"))
+    except ValueError:
+        return False
 
 
 def progress_bar(text: str, notify: Notify) -> type[Any]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from torch import Tensor, nn
 
 from core.errors import UsageError
+from core.models.downloads import importing_hub_client
 from core.models.layers import Norm, double_conv, freeze_batch_norms
 from core.models.normalization import IMAGENET, SYMMETRIC, Normalization
 from core.models.registry import encoder_spec, encoder_specs
@@ -62,7 +63,8 @@ class TimmEncoder(Encoder):
     """A classification network of timm without its head."""
 
     def __init__(self, spec: EncoderSpec, *, output_stride: int) -> None:
-        import timm  # takes seconds to import, which networks without it need not wait for
+        with importing_hub_client():
+            import timm  # takes seconds to import, which networks without it need not wait for
 
         body: Any = timm.create_model(
             spec.origin, pretrained=False, features_only=True, output_stride=output_stride

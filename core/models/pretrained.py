@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from core.errors import EncoderDownloadError, WeightsFileError
-from core.models.downloads import Notify, download, progress_bar
+from core.models.downloads import Notify, download, malformed_hub, progress_bar
 from core.models.normalization import Normalization, parse_description
 from core.models.registry import encoder_spec
 from core.models.specs import EncoderSpec
@@ -197,7 +197,7 @@ def _from_hub(
     does of weights, is compared with that here, and removed where it is another file.
 
     Raises:
-        EncoderDownloadError: no network, or what came is not the promised file.
+        EncoderDownloadError: no network, a malformed address, or what came is not the promised file.
     """
     # Imported here: most people never leave the bundled encoder, and the hub's client takes a while.
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
@@ -208,6 +208,8 @@ def _from_hub(
         return Path(hf_hub_download(repository, name, revision=revision, local_files_only=True))
     except LocalEntryNotFoundError:
         notify(text, None)  # without a network it takes a while until that is known
+    if problem := malformed_hub():
+        raise _no_network(spec, ValueError(problem))
     try:
         url = hf_hub_url(repository, name, revision=revision)
         stated = get_hf_file_metadata(url, timeout=_HUB_TIMEOUT_S).etag or ""

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import UsageError
+from core.models.downloads import importing_hub_client
 from core.models.encoders import Encoder
 from core.models.normalization import IMAGENET, Normalization
 from core.models.specs import EncoderSpec
@@ -62,7 +63,8 @@ class SmpEncoder(Encoder):
 def _library(wanted: str) -> Any:
     """The library's encoders. Raises UsageError, naming the one that is wanted, where it is not installed."""
     try:
-        from segmentation_models_pytorch import encoders  # takes seconds to import
+        with importing_hub_client():
+            from segmentation_models_pytorch import encoders  # takes seconds to import
     except ImportError as error:
         raise UsageError(
             f"the encoder {wanted!r} needs the Python package segmentation-models-pytorch, which is not"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import sys
 import threading
 import urllib.error
 from collections.abc import Iterator
@@ -20,9 +21,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from core.annotation.model import ClassList
-from core.errors import EncoderDownloadError, WeightsFileError
+from core.errors import EncoderDownloadError, UsageError, WeightsFileError
 from core.learning.weights import header_for, save_weights
 from core.models import pretrained
+from core.models.downloads import malformed_hub
 from core.models.encoders import build_encoder
 from core.models.network import Normalize
 from core.models.normalization import IMAGENET, SYMMETRIC, Normalization, parse_description
@@ -501,6 +503,44 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Hub:
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", found.download)
     monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", found.states)
     return found
+
+
+@pytest.mark.parametrize(
+    "address", ["", "hf-mirror.com", "https://host:port", "http://[::1", "http://1.2.3.999", "https://{host}"]
+)
+def test_a_malformed_address_of_the_hub_is_said_in_the_sentence_of_a_failed_download(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, address: str
+):
+    encoder = build_encoder("mobilenetv3_large_100")
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    with pytest.raises(EncoderDownloadError) as error:
+        load_encoder_weights(encoder, "default")
+    assert (
+        f"MobileNetV3-Large could not be downloaded (the environment variable HF_ENDPOINT is {address!r},"
+        " which is no address of a server): connect to the network and try again"
+    ) in str(error.value)
+
+
+def test_an_address_that_the_hubs_client_cannot_be_imported_with_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    (tmp_path / "timm.py").write_text("raise ValueError('Invalid IPv6 URL')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "timm", raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", "http://[::1")
+    with pytest.raises(UsageError, match=r"HF_ENDPOINT is 'http://\[::1', .*: correct or remove it"):
+        build_encoder("mobilenetv3_large_100")
+    monkeypatch.setenv("HF_ENDPOINT", "https://hf-mirror.com")
+    with pytest.raises(ValueError, match="Invalid IPv6 URL"):
+        build_encoder("mobilenetv3_large_100")
+
+
+@pytest.mark.parametrize(
+    "address", ["https://hf-mirror.com", "http://localhost:8080/hub/", "http://[::1]:80"]
+)
+def test_other_servers_than_the_hub_may_be_named(monkeypatch: pytest.MonkeyPatch, address: str):
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    assert malformed_hub() == ""
 
 
 @pytest.mark.parametrize("links", [True, False], ids=["linked", "copied"])
