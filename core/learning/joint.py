@@ -3,8 +3,8 @@
 With both, the instant learner is fitted first, in seconds, on the images the deep one will train on. Then the
 deep one has the time that is left. At the end both are asked about the held-out images, alone and blended in
 several shares; what scores best is saved, its instant part fitted once more, on everything that is labelled.
-A run that is resumed fits the instant one again: from features that are kept it takes seconds, and it comes
-out the same.
+A run that is resumed fits the instant one again, from features that are kept, and goes on with a fit that was
+interrupted: it comes out the same.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from core.learning.best_share import best_share
 from core.learning.config import FOREST_MODEL, INSTANT_MODEL
 from core.learning.counted import CountedImages
 from core.learning.deep_part import best_deep_part, kept_aside
-from core.learning.events import Checkpointed, Event, Notice, ScoredOn, StepDone
+from core.learning.events import Checkpointed, Event, Finished, Notice, ScoredOn, StepDone
 from core.learning.fit import REPORT_S, finished, fit, save_now, timed, train_loop
 from core.learning.forest_run import forest_run
 from core.learning.header import WeightsHeader
 from core.learning.instant.crossfit import cross_fit, cross_fit_pieces
 from core.learning.instant.head import FitStep
+from core.learning.instant.kept_fit import KeptFit
 from core.learning.instant.learner import FeaturesDone, InstantLearner
 from core.learning.instant.pace import FEATURES_SHARE
 from core.learning.instant.setup import instant_learner
@@ -38,6 +39,8 @@ from core.models.instant import InstantNetwork
 from core.models.network import SegmentationNetwork
 from core.models.registry import model_spec
 
+HEAD: Final = "head.ckpt"
+"""Of a run's folder: a fit of the instant learner that is going on."""
 FITTING: Final = "fitting the instant learner"
 CROSS_FITTING: Final = "scoring it on images that were left out"
 ALONE_SHARE: Final = 0.7
@@ -76,7 +79,7 @@ def _learner(
 ) -> InstantLearner:
     """An instant learner of the run's labels, on the run's device."""
     seconds = state.budget.seconds
-    return instant_learner(
+    learner = instant_learner(
         state.store,
         state.config,
         scale=state.scale,
@@ -86,6 +89,19 @@ def _learner(
         folder=features,
         features_s=None if network is not None or seconds is None else FEATURES_SHARE * seconds,
     )
+    learner.kept_fit = _kept_fit(state)
+    return learner
+
+
+def _kept_fit(state: TrainState) -> KeptFit:
+    return KeptFit(state.run.path / HEAD, every_s=state.config.checkpoint_every_s)
+
+
+def _finished(state: TrainState) -> Finished:
+    """The last event; a run that was stopped may go on, also with a fit."""
+    if not state.stop_requested:
+        _kept_fit(state).forget()
+    return finished(state)
 
 
 # --- the instant learner alone ----------------------------------------------------------------------------
@@ -95,21 +111,27 @@ def _instant_alone(state: TrainState, features: Path | None) -> Iterator[Event]:
     network = state.learner.network
     assert isinstance(network, InstantNetwork)
     learner = _learner(state, features, network)
+    learner.restart()  # a run that goes on begins where it did, and takes up the fit that was kept
     yield state.started()
+    yield from save_now(state)
     seconds = None if state.budget.seconds is None else ALONE_SHARE * state.budget.seconds
     for event in _fitted(state, learner, seconds):
         if isinstance(event, StepDone):
             state.step = event.step
         yield event
     if not learner.version:
-        raise TrainingError("no labelled pixel is left to learn from; draw some and train again")
+        if not state.stop_requested:
+            raise TrainingError("no labelled pixel is left to learn from; draw some and train again")
+        yield _finished(state)
+        return
     state.learner.ema.network.load_state_dict(network.state_dict())
+    yield from save_now(state)
     score, on = yield from _cross_fitted(state, learner)
     yield state.note_score(score, comparable=score, on=on)
     yield from save_now(state)
     if state.keeping.trouble_told:
         state.keeping.save()  # the last chance; its error is the run's
-    yield finished(state)
+    yield _finished(state)
 
 
 def _cross_fitted(
@@ -137,10 +159,17 @@ def _cross_fitted(
     return Score.of(counted, state.channels.classes.names), "training"
 
 
-def _fitted(state: TrainState, learner: InstantLearner, seconds: float | None = None) -> Iterator[Event]:
-    """Features and fit, in so many seconds, told in a line of progress and in losses."""
+def _fitted(
+    state: TrainState, learner: InstantLearner, seconds: float | None = None, *, to_its_end: bool = False
+) -> Iterator[Event]:
+    """Features and fit, in so many seconds, told in a line of progress and in losses.
+
+    A stop that is requested ends it at once, unless it should come `to_its_end`.
+    """
     told_s = float("-inf")
     for piece in learner.update(seconds=seconds):
+        if state.stop_requested and not to_its_end:
+            learner.end()
         due = state.clock.seconds - told_s >= REPORT_S
         if isinstance(piece, FeaturesDone) and (due or piece.done == piece.images):
             text = "looking at the labelled images"
@@ -188,21 +217,22 @@ def _both(state: TrainState, features: Path | None, *, live: bool) -> Iterator[E
     except (MaskloopError, MemoryError, RuntimeError) as error:
         yield Notice(text=f"the deep network learns alone: {why_given_up(error)}", level="warning")
         yield from train_loop(state, begun=True)
-        yield finished(state)
+        yield _finished(state)
         return
     kept_s = min(kept_s, JOIN_SHARE / 2 * seconds if live else JOIN_SHARE * seconds)
     state.set_aside(kept_s)
     yield from train_loop(state, begun=True)
     yield from _joined(state, learner, float("inf") if seconds == float("inf") else kept_s)
-    yield finished(state)
+    yield _finished(state)
 
 
 def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Iterator[Event]:
     """Save what scores best of deep, instant and blended; a fit takes so many seconds at most."""
     learner.held_out = frozenset(state.validator.plan.held_out)  # some may have come late
+    in_a_hurry = state.stop_requested and not state.step  # stopped before the deep one began
     try:
-        if learner.stale:
-            yield from _fitted_aside(state, learner, seconds)
+        if learner.stale and not in_a_hurry:
+            yield from _fitted_aside(state, learner, seconds, to_its_end=True)
         if not learner.version:
             return
         part = best_deep_part(state.run)
@@ -211,10 +241,11 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
         if not share:
             yield Notice(text=f"kept: {model_spec(deep.architecture).title} alone, which scored best")
             return
-        if learner.held_out or learner.version > 1:  # else it would come out as it is
+        # Else it would come out as it is.
+        if (learner.held_out or learner.version > 1) and not in_a_hurry:
             learner.held_out = frozenset()
             learner.restart()
-            yield from _fitted_aside(state, learner, seconds)
+            yield from _fitted_aside(state, learner, seconds, to_its_end=True)
         network: SegmentationNetwork = learner.network.cpu()
         text = "kept: the instant learner alone, "
         text += "which scored best" if state.step else "for there was no time for the deep network"
@@ -237,9 +268,12 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
     yield Checkpointed(run=str(state.run.path), step=state.step, best=True)
 
 
-def _fitted_aside(state: TrainState, learner: InstantLearner, seconds: float) -> Iterator[Event]:
+def _fitted_aside(
+    state: TrainState, learner: InstantLearner, seconds: float, *, to_its_end: bool = False
+) -> Iterator[Event]:
     """As `_fitted`; but the steps that are counted are the deep learner's."""
-    for event in _fitted(state, learner, None if seconds == float("inf") else seconds):
+    most_s = None if seconds == float("inf") else seconds
+    for event in _fitted(state, learner, most_s, to_its_end=to_its_end):
         if isinstance(event, StepDone):
             share = event.step / (event.steps or 1)
             yield Notice(text=FITTING, progress=share)

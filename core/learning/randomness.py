@@ -29,8 +29,8 @@ class Randomness:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._cuda = device if device.type == "cuda" else None
-        self._kept = self._present()
+        self._device = device
+        self._kept = present_numbers(self._device)
         self._inside = False
 
     @classmethod
@@ -47,15 +47,15 @@ class Randomness:
         if self._inside:
             yield
             return
-        others = self._present()
-        self._put(self._kept)
+        others = present_numbers(self._device)
+        put_numbers(self._kept, self._device)
         self._inside = True
         try:
             yield
         finally:
             self._inside = False
-            self._kept = self._present()
-            self._put(others)
+            self._kept = present_numbers(self._device)
+            put_numbers(others, self._device)
 
     def through(self, pieces: Iterator[T]) -> Iterator[T]:
         """The same pieces, each made with this state in place."""
@@ -67,10 +67,14 @@ class Randomness:
                 return
             yield piece
 
-    def _present(self) -> tuple[Tensor, Tensor | None]:
-        return torch.get_rng_state(), None if self._cuda is None else torch.cuda.get_rng_state(self._cuda)
 
-    def _put(self, state: tuple[Tensor, Tensor | None]) -> None:
-        torch.set_rng_state(state[0])
-        if self._cuda is not None and state[1] is not None:
-            torch.cuda.set_rng_state(state[1], self._cuda)
+def present_numbers(device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """The state of torch's global generators at present: the CPU's, and a CUDA device's."""
+    return torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+
+def put_numbers(state: tuple[Tensor, Tensor | None], device: torch.device) -> None:
+    """Draw on from such a state; one of a CUDA device says nothing to another kind."""
+    torch.set_rng_state(state[0])
+    if device.type == "cuda" and state[1] is not None:
+        torch.cuda.set_rng_state(state[1], device)

@@ -1,13 +1,15 @@
-"""What a head learns from pixels that only stand in for background."""
+"""Fits of a head: what it learns from pixels that only stand in for background; fits that are interrupted."""
 
 from __future__ import annotations
+
+import copy
 
 import pytest
 import torch
 from torch import Tensor
 
 from core.learning.instant import head as head_module
-from core.learning.instant.head import RATE, REFIT_RATE, PointSet, fit_head, without_doubted
+from core.learning.instant.head import RATE, REFIT_RATE, HeadFit, PointSet, without_doubted
 from core.learning.instant.points import Points
 from core.models.encoders import build_encoder
 from core.models.instant import InstantNetwork
@@ -71,7 +73,7 @@ def _fitted(network: InstantNetwork, slide: _Slide) -> tuple[float, float]:
     points = PointSet([slide.points], device=torch.device("cpu"))
     network.standardize(*points.standardization())
     for rate in (RATE, REFIT_RATE):
-        for _ in fit_head(network, points, steps=60, rate=rate):
+        for _ in HeadFit(network, points, steps=60, rate=rate):
             pass
     return _found(network, slide.unseen), _found(network, slide.unseen_tissue)
 
@@ -106,3 +108,45 @@ def test_products_of_either_type_learn_the_same(network, monkeypatch: pytest.Mon
     found, wrong = _fitted(network, _Slide(len(network.mean)))
     assert found > 0.8
     assert wrong < 0.1
+
+
+def _learned(network: InstantNetwork, slide: _Slide, *, halts_after: int | None = None) -> list[torch.Tensor]:
+    """The head after ten steps; a fit that halts is taken up by another one, from what it has kept."""
+    torch.manual_seed(1)
+    points = PointSet([slide.points], device=torch.device("cpu"), seed=5)
+    network.standardize(*points.standardization())
+    fit = HeadFit(network, points, steps=10, rate=RATE)
+    if halts_after is not None:
+        for _ in range(halts_after):
+            next(fit)
+        name, kept = fit.name(), copy.deepcopy(fit.state())
+        next(fit)  # it is not kept, and lost
+        torch.manual_seed(2)
+        fit = HeadFit(
+            network, PointSet([slide.points], device=torch.device("cpu"), seed=5), steps=10, rate=RATE
+        )
+        assert fit.name() == name
+        fit.restore(kept)
+    assert [step.step for step in fit] == list(range(1 + (halts_after or 0), 11))
+    assert fit.over
+    return [parameter.detach().clone() for parameter in network.head_parameters()]
+
+
+def test_a_fit_that_was_interrupted_comes_out_the_same(network) -> None:
+    slide = _Slide(len(network.mean))
+    start = copy.deepcopy(network.state_dict())
+    whole = _learned(network, slide)
+    network.load_state_dict(start)
+    for ours, theirs in zip(_learned(network, slide, halts_after=4), whole, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_fit_of_other_points_or_of_another_length_has_another_name(network) -> None:
+    points = _Slide(len(network.mean)).points
+    fewer = points.where(torch.arange(len(points)) > 0)
+
+    def name(points: Points, steps: int = 10) -> str:
+        return HeadFit(network, PointSet([points], device=torch.device("cpu")), steps=steps, rate=RATE).name()
+
+    assert name(points) == name(points)
+    assert len({name(points), name(fewer), name(points, 11)}) == 3

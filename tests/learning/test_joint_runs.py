@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from core.annotation.model import AnnotationState
 from core.images.reader import read_image
 from core.learning import best_share, calibration, joint
 from core.learning.deep_part import best_deep_part
-from core.learning.events import Finished, Notice, TrainingStarted, Validated
+from core.learning.events import Finished, Notice, StepDone, TrainingStarted, Validated
 from core.learning.header import read_header
 from core.learning.instant import crossfit, head, learner, points, setup
+from core.learning.instant.head import FitStep
 from core.learning.instant.learner import InstantLearner
 from core.learning.joint import events_of
 from core.learning.judged_again import judge_best_again
 from core.learning.metrics import ConfusionMatrix
 from core.learning.predict import Predictor, open_predictor
+from core.learning.state import TrainState
+from core.learning.weights import load_weights
+from tests.learning.conftest import tiny_config
 
 DISC, SQUARE = 3, 7
 
@@ -223,3 +228,60 @@ def test_of_a_run_of_both_that_goes_on_the_deep_network_is_judged_again(
     score = state.validator.score_again(Predictor(deep.network, deep.header))
     assert state.best.compared == pytest.approx(score.miou)
     assert state.run.best_weights.read_bytes() == before, "whoever predicts has both until the run's end"
+
+
+def _weights(state) -> dict[str, torch.Tensor]:
+    network, _ = load_weights(state.run.best_weights)
+    return network.state_dict()
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_the_instant_learners_fit_goes_on_where_its_run_was_cut_short(
+    world, tmp_path, start, resume, monkeypatch, stopped: bool
+) -> None:
+    """By a kill in its fit, or by a stop, which ends the fit at once."""
+    monkeypatch.setattr(joint, "REPORT_S", 0.0)
+    alone = {"model": "instant", "model_options": (("encoder_width", 8),), "checkpoint_every_s": 0.0}
+    world.put_done(1, 2, 3)
+    whole = TrainState.create(tiny_config(**alone), world.store, tmp_path / "whole", lambda _event: None)
+    list(events_of(whole))
+
+    cut = start(**alone)
+    for event in events_of(cut):
+        if isinstance(event, StepDone) and event.step == 20:
+            if not stopped:
+                break
+            cut.request_stop()
+    assert cut.run.best_weights.is_file() == stopped
+    assert (cut.run.path / joint.HEAD).is_file()
+
+    again = resume()
+    steps = [event.step for event in events_of(again) if isinstance(event, StepDone)]
+    assert steps == list(range(22 if stopped else 20, 101))
+    assert not (again.run.path / joint.HEAD).exists()
+    after, before = _weights(again), _weights(whole)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+@pytest.mark.usefixtures("_plain_encoder")
+def test_who_stops_a_run_of_both_in_its_first_fit_waits_for_no_other(world, start, monkeypatch) -> None:
+    fits = []
+    update = InstantLearner.update
+
+    def noted(self, **given):
+        fits.append(0)
+        for piece in update(self, **given):
+            fits[-1] += isinstance(piece, FitStep)
+            yield piece
+
+    monkeypatch.setattr(InstantLearner, "update", noted)
+    world.put_done(*range(1, 8))
+    state = start(steps=5, join_instant=True, held_out=("1.png",))
+    for event in events_of(state):
+        if isinstance(event, Notice) and event.text == joint.FITTING:
+            state.request_stop()
+    assert isinstance(event, Finished)
+    assert (event.reason, event.steps) == ("stopped", 0)
+    assert len(fits) == 1
+    assert fits[0] < 100
+    assert read_header(state.run.best_weights).architecture == "instant"

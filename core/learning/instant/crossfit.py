@@ -18,7 +18,7 @@ from core.errors import FileProblem
 from core.learning.calibration import worth_sampling
 from core.learning.counted import CountedImages
 from core.learning.data import ChannelMap, LabelStore
-from core.learning.instant.head import RATE, PointSet, fit_head
+from core.learning.instant.head import RATE, HeadFit, PointSet
 from core.learning.instant.learner import InstantLearner
 from core.learning.validation import Score
 
@@ -59,7 +59,7 @@ def judges(
         twin = learner.twin()
         drawn_from = PointSet(others, device=learner.device, seed=learner.seed)
         twin.network.standardize(*drawn_from.standardization())
-        fit = fit_head(twin.network, drawn_from, steps=STEPS if steps is None else steps, rate=RATE)
+        fit = HeadFit(twin.network, drawn_from, steps=STEPS if steps is None else steps, rate=RATE)
         for _ in twin.randomness.through(fit):
             yield None
         indices = learner.channels.classes.indices

@@ -9,17 +9,19 @@ wrong than the head (the small-loss trick of Han et al. 2018, arXiv:1804.06872).
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from core.learning.instant.points import BALANCE, Points
+from core.learning.randomness import present_numbers, put_numbers
 from core.models.instant import InstantNetwork
 
 BATCH: Final = 2048
@@ -60,6 +62,9 @@ class PointSet:
         device: where the head is fitted.
         shares: of what is drawn, by part, one in all; None: points are drawn alike wherever they come from,
             but of those that are fresh FRESH_SHARE.
+
+    Attributes:
+        random: what is drawn with.
     """
 
     def __init__(
@@ -87,7 +92,7 @@ class PointSet:
                 for number, share in enumerate(shares)
                 if len(parts[number])
             ]
-        self._random = torch.Generator(device).manual_seed(seed)
+        self.random = torch.Generator(device).manual_seed(seed)
 
     def _chance(self, among: Tensor) -> Tensor:
         """Of every point, float64, classes balanced `among` these, (P,), bool; nothing for any other."""
@@ -108,12 +113,20 @@ class PointSet:
         if len(chosen) == 1:
             return chosen[0]
         # Every one of a step's MASKS should get some of each.
-        mixed = torch.randperm(count, device=chosen[0].device, generator=self._random)
+        mixed = torch.randperm(count, device=chosen[0].device, generator=self.random)
         return torch.cat(chosen)[mixed]
 
     def _pick(self, ladder: Tensor, count: int) -> Tensor:
-        at = torch.rand(count, dtype=torch.double, device=ladder.device, generator=self._random)
+        at = torch.rand(count, dtype=torch.double, device=ladder.device, generator=self.random)
         return torch.searchsorted(ladder, at).clamp_max(len(ladder) - 1)
+
+    def name(self) -> str:
+        """Of these points: others have another one. Of the features a part is looked at."""
+        whole = hashlib.blake2b(digest_size=16)
+        some = self.features.flatten()[:: max(1, self.features.numel() >> 16)]
+        for tensor in (self.targets, self.weights, some):
+            whole.update(tensor.cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        return f"{tuple(self.features.shape)} {whole.hexdigest()}"
 
     def standardization(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of every feature, (inputs,) each, float32."""
@@ -154,15 +167,8 @@ def _ladder(chances: Tensor) -> Tensor:
     return chances.cumsum(0) / chances.sum()
 
 
-def fit_head(
-    network: InstantNetwork,
-    points: PointSet,
-    *,
-    steps: int,
-    rate: float,
-    seconds: float | None = None,
-) -> Iterator[FitStep]:
-    """Fit the head of `network` in place; between two steps whoever iterates may do something else.
+class HeadFit(Iterator[FitStep]):
+    """A fit of the head of `network` in place, a step at a time; in between others may have their turn.
 
     Args:
         network: whose head learns.
@@ -170,32 +176,96 @@ def fit_head(
         steps: at most.
         rate: at its peak; RATE for a head that knows nothing yet.
         seconds: after which it ends in any case, its rate gone to nothing as after all steps.
+
+    Attributes:
+        over: whether the last step is done.
     """
-    optimizer = torch.optim.AdamW(list(network.head_parameters()), rate, weight_decay=WEIGHT_DECAY)
-    inputs, device, batch = points.features.shape[1], points.features.device, _Batch(points, network)
-    started = time.monotonic()
-    for step in range(1, steps + 1):
-        done = (step - 1) / max(steps - 1, 1)
-        if seconds is not None:
-            done = max(done, (time.monotonic() - started) / max(seconds, 1e-9))
+
+    def __init__(
+        self,
+        network: InstantNetwork,
+        points: PointSet,
+        *,
+        steps: int,
+        rate: float,
+        seconds: float | None = None,
+    ) -> None:
+        self.over = steps < 1
+        self._network, self._points = network, points
+        self._steps, self._rate, self._seconds = steps, rate, seconds
+        self._step, self._before_s, self._started = 0, 0.0, time.monotonic()
+        self._device = points.features.device
+        self._batch = _Batch(points, network)
+        parameters = list(network.head_parameters())
+        self._optimizer = torch.optim.AdamW(parameters, rate, weight_decay=WEIGHT_DECAY)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since it began, however often it was interrupted."""
+        return self._before_s + time.monotonic() - self._started
+
+    def __next__(self) -> FitStep:
+        if self.over:
+            raise StopIteration
+        done = self._step / max(self._steps - 1, 1)
+        if self._seconds is not None:
+            done = max(done, self.elapsed_s / max(self._seconds, 1e-9))
+        self._step += 1
+        self.over = done >= 1.0 or self._step == self._steps
         cycle = one_cycle(min(done, 1.0))
+        rate = self._rate * cycle
         # Less momentum where the rate is high (Smith 2018, arXiv:1803.09820).
-        optimizer.param_groups[0].update(lr=rate * cycle, betas=(0.95 - 0.1 * cycle, 0.999))
+        self._optimizer.param_groups[0].update(lr=rate, betas=(0.95 - 0.1 * cycle, 0.999))
+        return FitStep(self._step, self._step if self.over else self._steps, self._learn(), rate)
+
+    def _learn(self) -> Tensor:
+        network, points = self._network, self._points
         network.train()
         chosen = points.draw(BATCH)
         targets, weights = points.targets[chosen], points.weights[chosen]
-        kept = torch.rand(MASKS, inputs, device=device) >= DROPPED
-        logits = network.scaled_logits(batch.of(chosen), kept / (1.0 - DROPPED))
+        kept = torch.rand(MASKS, points.features.shape[1], device=self._device) >= DROPPED
+        logits = network.scaled_logits(self._batch.of(chosen), kept / (1.0 - DROPPED))
         losses = F.cross_entropy(logits, targets, reduction="none")
         weights = without_doubted(weights, targets, logits.detach())
         loss = (losses * weights).sum() / weights.sum().clamp_min(1e-6)
-        optimizer.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        self._optimizer.step()
         network.eval()
-        yield FitStep(step, step if done >= 1.0 else steps, loss.detach(), rate * cycle)
-        if done >= 1.0:
-            return
+        return loss.detach()
+
+    # --- kept on disk -------------------------------------------------------------------------------------
+
+    def name(self) -> str:
+        """Of the fit: one of other points, of other length or rate, or of another head has another name."""
+        whole = hashlib.blake2b(digest_size=16)
+        whole.update(f"{self._steps} {self._rate} {self._points.name()}".encode())
+        for parameter in self._network.head_parameters():
+            whole.update(str(tuple(parameter.shape)).encode())
+        return whole.hexdigest()
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs, while the fit's random numbers are in place: tensors and numbers."""
+        return {
+            "step": self._step,
+            "over": self.over,
+            "seconds": self.elapsed_s,
+            "head": [parameter.detach() for parameter in self._network.head_parameters()],
+            "optimizer": self._optimizer.state_dict(),
+            "drawn": self._points.random.get_state(),
+            "random": present_numbers(self._device),
+        }
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state()` of a fit of the same name."""
+        for parameter, kept in zip(self._network.head_parameters(), state["head"], strict=True):
+            parameter.copy_(kept)
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._points.random.set_state(state["drawn"])
+        put_numbers(state["random"], self._device)
+        self._step, self.over, self._before_s = state["step"], state["over"], state["seconds"]
+        self._started = time.monotonic()
 
 
 def without_doubted(weights: Tensor, targets: Tensor, logits: Tensor) -> Tensor:

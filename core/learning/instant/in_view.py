@@ -26,7 +26,7 @@ from core.annotation.model import UNLABELLED, AnnotationState
 from core.errors import FileProblem
 from core.learning.class_maps import PredictedMap
 from core.learning.data import LabelStore
-from core.learning.instant.head import FitStep, PointSet, fit_head
+from core.learning.instant.head import FitStep, HeadFit, PointSet
 from core.learning.instant.learner import InstantLearner
 from core.learning.instant.points import Points, balanced, points_of_image, thinned
 
@@ -109,7 +109,7 @@ class HeadInView:
             known = self._bent if self._of is general else None
             bent = general.twin() if known is None else known
             bent.network.take_head(general.network)
-            yield from bent.randomness.through(fit_head(bent.network, points, steps=STEPS, rate=RATE))
+            yield from bent.randomness.through(HeadFit(bent.network, points, steps=STEPS, rate=RATE))
         self._bent, self._of, self._of_version = bent, general, general.version
 
     @property

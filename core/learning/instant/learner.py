@@ -32,7 +32,8 @@ from core.learning.class_maps import MapReader, PredictedMap
 from core.learning.data import ChannelMap, ImageLabels, LabelStore
 from core.learning.instant.asked import bands, bands_of_part
 from core.learning.instant.features import FeatureCache, Features
-from core.learning.instant.head import RATE, REFIT_RATE, REFIT_STEPS, STEPS, FitStep, PointSet, fit_head
+from core.learning.instant.head import RATE, REFIT_RATE, REFIT_STEPS, STEPS, FitStep, HeadFit, PointSet
+from core.learning.instant.kept_fit import KeptFit
 from core.learning.instant.points import Points, collect_points, points_per_image, thinned
 from core.learning.randomness import Randomness
 from core.models.instant import InstantNetwork
@@ -92,6 +93,7 @@ class InstantLearner:
         version: grows with every fit; 0 before the first.
         randomness: what fits drop.
         held_out: images not to learn from.
+        kept_fit: where a fit is kept on disk while it goes on; None: nowhere.
         problems: of images that it cannot learn from; whoever tells the person empties it.
     """
 
@@ -112,6 +114,7 @@ class InstantLearner:
         self.channels = channels
         self.version = 0
         self.held_out: frozenset[str] = frozenset()
+        self.kept_fit: KeptFit | None = None
         self.problems: list[FileProblem] = []
         self._store = store
         self.device = device
@@ -124,6 +127,7 @@ class InstantLearner:
         self._fitted_keys: tuple[str, ...] = ()
         self._fitted_labels: dict[str, tuple[int, int]] = {}  # version and revision
         self._too_large: frozenset[str] = frozenset()
+        self._ending = False
         self._values = np.array(channels.classes.indices, dtype=np.uint8)
 
     @property
@@ -167,6 +171,7 @@ class InstantLearner:
         return self.randomness.through(self._updated(steps, seconds))
 
     def _updated(self, steps: int | None, seconds: float | None) -> Iterator[FeaturesDone | FitStep]:
+        self._ending = False
         started = time.monotonic()
         revision, labels = self._store.revision, self._store.revisions()
         self._tell_too_large()
@@ -174,6 +179,8 @@ class InstantLearner:
         for number, key in enumerate(keys):
             if self._refresh(key, len(keys)):
                 yield FeaturesDone(number + 1, len(keys))
+            if self._ending:
+                return
         self._known = {key: known for key, known in self._known.items() if key in keys}
         parts = [self._known[key].points for key in keys if key in self._known]
         if not parts or not sum(len(part) for part in parts):
@@ -182,6 +189,10 @@ class InstantLearner:
             seconds = max(seconds - (time.monotonic() - started), 0.1 * seconds)
         yield from self._fit(parts, steps, seconds)
         self._fitted_revision, self._fitted_keys, self._fitted_labels = revision, keys, labels
+
+    def end(self) -> None:
+        """Let the update that is going on end: with the head as it is, or unfitted where no step was done."""
+        self._ending = True
 
     def _tell_too_large(self) -> None:
         """Images that it does not learn from are among its problems, each once."""
@@ -202,7 +213,15 @@ class InstantLearner:
         if steps is None:
             steps = STEPS if first else REFIT_STEPS
         rate = RATE if first else REFIT_RATE
-        yield from fit_head(self.network, points, steps=steps, rate=rate, seconds=seconds)
+        fit = HeadFit(self.network, points, steps=steps, rate=rate, seconds=seconds)
+        if self.kept_fit is not None:
+            self.kept_fit.go_on(fit)
+        for step in fit:
+            yield step
+            if self.kept_fit is not None and not fit.over:
+                self.kept_fit.keep(fit, at_once=self._ending)
+            if self._ending:
+                break
         self.version += 1
         self._settle(parts)
 

@@ -13,7 +13,7 @@ from core.learning.config import DEFAULT_ENCODER, INSTANT_MODEL, TrainConfig
 from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import Event, Notice
 from core.learning.instant.features import FeatureCache
-from core.learning.instant.head import RATE, PointSet, fit_head
+from core.learning.instant.head import RATE, HeadFit, PointSet
 from core.learning.instant.learner import InstantLearner
 from core.learning.instant.pace import PROBE, affordable_views, pixels_to_see, seconds_per_pixel
 from core.learning.instant.points import collect_points
@@ -125,6 +125,6 @@ def rehearsal(device: torch.device, notify: Callable[[Event], None]) -> Generato
     points = collect_points(features, halves, count=REHEARSED_POINTS, weak=None, background=None, seed=0)
     chosen = PointSet([points], device=device)
     network.standardize(*chosen.standardization())
-    for _ in randomness.through(fit_head(network, chosen, steps=REHEARSED_STEPS, rate=RATE)):
+    for _ in randomness.through(HeadFit(network, chosen, steps=REHEARSED_STEPS, rate=RATE)):
         yield
     return seconds_per_pixel(network, device)
