@@ -20,7 +20,7 @@ from core.learning.config import FOREST_MODEL, INSTANT_MODEL
 from core.learning.counted import CountedImages
 from core.learning.deep_part import best_deep_part, kept_aside
 from core.learning.events import Checkpointed, Event, Finished, Notice, ScoredOn, StepDone
-from core.learning.fit import REPORT_S, finished, fit, save_now, timed, train_loop
+from core.learning.fit import REPORT_S, finished, fit, save_now, saved_at_last, timed, train_loop
 from core.learning.forest_run import forest_run
 from core.learning.header import WeightsHeader
 from core.learning.instant.crossfit import cross_fit, cross_fit_pieces
@@ -129,8 +129,7 @@ def _instant_alone(state: TrainState, features: Path | None) -> Iterator[Event]:
     score, on = yield from _cross_fitted(state, learner)
     yield state.note_score(score, comparable=score, on=on)
     yield from save_now(state)
-    if state.keeping.trouble_told:
-        state.keeping.save()  # the last chance; its error is the run's
+    yield from saved_at_last(state)
     yield _finished(state)
 
 
