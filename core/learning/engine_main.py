@@ -25,6 +25,7 @@ from core.learning.engine import DeviceLostError, Engine
 from core.learning.engine_exit import EXIT_DEVICE_LOST, EXIT_PARENT_GONE, EXIT_TERMINATED
 from core.learning.events import EngineReady, Event
 from core.learning.inbox import Inbox
+from core.learning.memory import is_device_lost
 from core.learning.predict import choose_device
 from core.learning.state import device_name
 
@@ -67,9 +68,9 @@ def engine_main(
             inbox.closed = True  # the loop leaves as it does when the pipe ends
 
     engine = Engine(send, inbox)
-    # Plain text: torch's own version type would make the window import torch to read it.
-    send(EngineReady(pid=os.getpid(), device=device_name(choose_device()), torch=str(torch.__version__)))
     try:
+        # Plain text: torch's own version type would make the window import torch to read it.
+        send(EngineReady(pid=os.getpid(), device=_device(), torch=str(torch.__version__)))
         while not engine.leaving:
             if inbox.closed or terminated:
                 engine.keep_run()
@@ -84,3 +85,13 @@ def engine_main(
         print(f"maskloop engine: {error}", file=sys.stderr)
         return EXIT_DEVICE_LOST
     return 0
+
+
+def _device() -> str:
+    """What is computed on. Raises DeviceLostError."""
+    try:
+        return device_name(choose_device())
+    except RuntimeError as error:
+        if not is_device_lost(error):
+            raise
+        raise DeviceLostError(str(error).partition("\n")[0]) from error

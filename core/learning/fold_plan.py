@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -157,9 +157,14 @@ class FoldPlan:
     def done(self, finished: Finished) -> None:
         """The run under way, a fold's, is over; its score counts, its weights are of no further use.
 
+        A score on images that it has learned from does not: those held out have lost their labels meanwhile.
+
         Raises:
             StorageError: the plan cannot be written.
         """
+        score = RunFolder(Path(finished.run)).best_score()
+        if score is not None and score.on == "training":
+            finished = replace(finished, best_miou=None, per_class_iou={})
         self._plan.finished.append(finished)
         self._plan.present = ""
         self._write()

@@ -30,7 +30,7 @@ from core.learning.fold_plan import FoldPlan, unfinished_folds
 from core.learning.folds import FoldLayout, Spread, fold_configs, folds_of
 from core.learning.hold_out import plan_validation
 from core.learning.run_status import CutShort
-from core.learning.runs import best_of
+from core.learning.runs import RunFolder, best_of
 from core.learning.settings_text import configured
 from core.project.layout import ProjectLayout
 from core.project.project import Project
@@ -86,6 +86,30 @@ def test_spread_is_over_the_folds_that_know() -> None:
     assert str(spread) == "0.60 ± 0.14"
     assert str(Spread.over([0.5])) == "0.50"
     assert Spread.over([None]) is None
+
+
+def test_a_score_on_images_that_a_fold_has_learned_from_does_not_count(bench: EngineBench) -> None:
+    with Project.open(bench.root, lock=False) as project:
+        plan = FoldPlan.begin(
+            replace(tiny.TINY, folds=2, steps=6), LabelStore.from_project(project), project.layout
+        )
+    for number, on in enumerate(("validation", "training")):
+        run = RunFolder(plan.run_layout.runs / str(number))
+        run.append_metrics({"step": 2, "seconds": 1.0, "val_miou": 0.5, "val_on": on, "val_images": 2})
+        plan.done(
+            Finished(
+                run=str(run.path),
+                model="unet",
+                steps=2,
+                seconds=1.0,
+                best_miou=0.5,
+                per_class_iou={"square": 0.5},
+                resumed_step=None,
+                reason="budget",
+            )
+        )
+    assert plan.report.miou == Spread(0.5, None, 1)
+    assert plan.report.per_class_iou == {"square": Spread(0.5, None, 1)}
 
 
 def test_the_command_line_reports_mean_and_spread(

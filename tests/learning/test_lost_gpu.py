@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
+from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ import torch
 from PIL import Image
 
 from core.cli.main import main
+from core.learning import engine_main
+from core.learning.engine_exit import EXIT_DEVICE_LOST
 from core.learning.learner import Learner
 from core.learning.runs import RunFolder
 from core.learning.tiled_logits import TiledLogits
@@ -162,3 +166,16 @@ def test_other_errors_are_not_taken_for_a_lost_card(
                 str(tmp_path),
             ]
         )
+
+
+def test_an_engine_that_finds_the_card_gone_when_it_starts_says_so_by_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def gone(_device: torch.device) -> str:
+        raise RuntimeError(LOST)
+
+    monkeypatch.setattr(engine_main, "device_name", gone)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    ours, theirs = Pipe()
+    with ours, theirs:
+        assert engine_main.engine_main(theirs, threads=1) == EXIT_DEVICE_LOST
