@@ -127,6 +127,8 @@ def _instant_alone(state: TrainState, features: Path | None) -> Iterator[Event]:
     state.learner.ema.network.load_state_dict(network.state_dict())
     yield from save_now(state)
     score, on = yield from _cross_fitted(state, learner)
+    if state.best.step is not None:
+        state.best.void()  # that was an earlier head's, which learned from less
     yield state.note_score(score, comparable=score, on=on)
     yield from save_now(state)
     yield from saved_at_last(state)

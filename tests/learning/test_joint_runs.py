@@ -241,6 +241,8 @@ def test_the_instant_learners_fit_goes_on_where_its_run_was_cut_short(
 ) -> None:
     """By a kill in its fit, or by a stop, which ends the fit at once."""
     monkeypatch.setattr(joint, "REPORT_S", 0.0)
+    monkeypatch.setattr(learner, "STEPS", 30)
+    monkeypatch.setattr(crossfit, "STEPS", 5)
     alone = {"model": "instant", "model_options": (("encoder_width", 8),), "checkpoint_every_s": 0.0}
     world.put_done(1, 2, 3)
     whole = TrainState.create(tiny_config(**alone), world.store, tmp_path / "whole", lambda _event: None)
@@ -248,7 +250,7 @@ def test_the_instant_learners_fit_goes_on_where_its_run_was_cut_short(
 
     cut = start(**alone)
     for event in events_of(cut):
-        if isinstance(event, StepDone) and event.step == 20:
+        if isinstance(event, StepDone) and event.step == 10:
             if not stopped:
                 break
             cut.request_stop()
@@ -257,7 +259,7 @@ def test_the_instant_learners_fit_goes_on_where_its_run_was_cut_short(
 
     again = resume()
     steps = [event.step for event in events_of(again) if isinstance(event, StepDone)]
-    assert steps == list(range(22 if stopped else 20, 101))
+    assert steps == list(range(12 if stopped else 10, 31))
     assert not (again.run.path / joint.HEAD).exists()
     after, before = _weights(again), _weights(whole)
     assert all(torch.equal(after[name], before[name]) for name in before)
