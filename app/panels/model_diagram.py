@@ -1,4 +1,4 @@
-"""A network as boxes and arrows: its blocks from left to right, coarser maps lower down."""
+"""A network as boxes and arrows: each block right of what it takes its maps from, coarser maps lower down."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from app.theme import RADIUS, SPACE, Themed, Tokens
 from core.learning.explained import PICTURE, Block, Explanation
 
 BOX_WIDTH: Final = 112
-GAP: Final = 24
+GAP: Final = 20
+PITCH: Final = BOX_WIDTH + GAP
+"""From one column to the next, to the right."""
 BOX_HEIGHT: Final = 50
 LEVEL: Final = 68
 """From one resolution to the next coarser one, down."""
@@ -107,10 +109,14 @@ class NetworkDiagram(Themed, QWidget):
         highest = min(levels)
         ranks = {level: rank for rank, level in enumerate(sorted(set(levels)))}
         evenly = len(ranks) > 8  # fractions of a level each have a row of their own then
-        for column, level in enumerate(levels):
+        for number, level in enumerate(levels):
             row = ranks[level] if evenly else level - highest
-            x = SPACE + column * (BOX_WIDTH + GAP)
-            self._boxes.append(QRectF(x, _TOP + row * LEVEL, BOX_WIDTH, BOX_HEIGHT))
+            inputs = self._blocks[number - 1].inputs if number else ()
+            left = max((self._boxes[source + 1].left() + PITCH for source in inputs), default=float(SPACE))
+            box = QRectF(left, _TOP + row * LEVEL, BOX_WIDTH, BOX_HEIGHT)
+            while any(box.intersects(other) for other in self._boxes):
+                box.translate(PITCH, 0)
+            self._boxes.append(box)
         if self._room.isValid():
             self.set_room(self._room)
 
@@ -191,7 +197,7 @@ class NetworkDiagram(Themed, QWidget):
         self, painter: QPainter, theme: Tokens, source: int, target: int, *, strong: bool
     ) -> None:
         start, end = self._boxes[source + 1], self._boxes[target + 1]
-        skip = target - source > 1
+        skip = end.left() - start.right() > GAP
         color = QColor(theme.accent_text if skip or strong else theme.muted)
         pen = QPen(color, 2.4 if strong else 1.4)
         path = QPainterPath()
@@ -204,9 +210,9 @@ class NetworkDiagram(Themed, QWidget):
                 QPointF(end.left(), end.center().y()),
             )
         else:
-            between = self._boxes[source + 2 : target + 1]
+            between = [box for box in self._boxes if start.right() < box.left() and box.right() < end.left()]
             y = start.center().y()
-            if start.top() == end.top() and all(box.top() > start.bottom() for box in between):
+            if start.top() == end.top() and not any(box.top() < y < box.bottom() for box in between):
                 path.moveTo(start.right(), y)
                 path.lineTo(end.left(), y)
             else:  # over whatever is in the way

@@ -109,6 +109,26 @@ def test_coarser_maps_are_lower_and_skips_are_level(page: ModelPage):
     assert len({grab.pixel(x, 40 + 25) for x in range(0, grab.width(), 3)}) > 3
 
 
+def test_what_lies_between_encoder_and_decoder_stands_beside_its_source(page: ModelPage):
+    """Not one behind the other, which would make the picture half as wide again."""
+    blocks = (
+        _block("Encoder", (16, 128, 128), PICTURE, maps=0),
+        _block("Encoder", (32, 64, 64), 0, maps=1),
+        _block("In between", (8, 128, 128), 0, maps=2),
+        _block("In between", (8, 64, 64), 1, maps=3),
+        _block("Decoder", (16, 128, 128), 2, 3, maps=4),
+        _block("Scores", (2, 128, 128), 4, maps=5),
+    )
+    page.set_explained(_explained(explanation=replace(EXPLANATION, blocks=blocks)))
+    boxes = [page.diagram.box_of(number) for number in range(len(blocks))]
+    assert boxes[2].left() == boxes[1].left()
+    assert boxes[2].top() == boxes[0].top()
+    for number, block in enumerate(blocks):
+        for source in block.inputs:
+            assert page.diagram.box_of(source).right() < boxes[number].left()
+    assert not any(a.intersects(b) for a, b in itertools.combinations(boxes, 2))
+
+
 def test_what_cannot_be_explained_is_said(page: ModelPage):
     page.set_explained(_explained(explanation=None, problem="a tile of 8 pixels cannot be explained"))
     assert not page.look_button.isEnabled()
