@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Final
 
 import torch
@@ -31,7 +31,7 @@ USUAL_TILE: Final = 512
 SMALLEST_TILE: Final = 32
 LARGEST_TILE: Final = 4096
 MOST_BLOCKS: Final = 28
-"""In a diagram: with more of them, neighbours of the same part are one."""
+"""In a diagram: with more of them, neighbours of a part are one."""
 _TITLES: Final = {
     "encoder": "Encoder",
     "ups": "Decoder",
@@ -180,15 +180,28 @@ def blocks_of(recorder: Recorder) -> tuple[tuple[Block, ...], int]:
 
 
 def condensed(blocks: Sequence[Block], most: int) -> tuple[Block, ...]:
-    """The same blocks; if they are more than `most`, neighbours of the same part are taken together."""
-    if len(blocks) <= most:
-        return tuple(blocks)
+    """The same blocks; while they are more than `most`, neighbours of one part are taken together.
+
+    The part that is divided most comes first, so that the others keep what they show.
+    """
+    result = tuple(blocks)
+    while len(result) > most:
+        divided = Counter(block.part for block, after in pairwise(result) if block.part == after.part)
+        if not divided:
+            break
+        ((part, _),) = divided.most_common(1)
+        result = _taken_together(result, part)
+    return result
+
+
+def _taken_together(blocks: Sequence[Block], part: str) -> tuple[Block, ...]:
+    """Neighbours of a part as one block, which gives what the last of them gives."""
     result: list[Block] = []
     place: dict[int, int] = {PICTURE: PICTURE}
     for number, block in enumerate(blocks):
         sources = {place[source] for source in block.inputs}
         last = result[-1] if result else None
-        if last is not None and last.part == block.part:
+        if last is not None and last.part == block.part == part:
             here = len(result) - 1
             result[-1] = replace(
                 block,

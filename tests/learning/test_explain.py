@@ -119,6 +119,19 @@ def test_many_blocks_become_few():
     assert (encoder.maps, head.inputs) == (5, (0,))
 
 
+def test_of_many_blocks_those_of_the_most_divided_part_become_one():
+    parts = "encoder", "encoder", "refined", "refined", "refined", "head"
+    blocks = [
+        Block(
+            part=part, title=part, shape=(4, 8, 8), layers=(), parameters=1, inputs=(number - 1,), maps=number
+        )
+        for number, part in enumerate(parts)
+    ]
+    assert [block.part for block in condensed(blocks, 4)] == ["encoder", "encoder", "refined", "head"]
+    assert [block.inputs for block in condensed(blocks, 4)] == [(PICTURE,), (0,), (1,), (2,)]
+    assert [block.part for block in condensed(blocks, 1)] == ["encoder", "refined", "head"]
+
+
 def test_a_tile_out_of_bounds_is_refused():
     with pytest.raises(UsageError, match="take 32 to 4096: 32"):
         explain_model("unet", tile=8)
