@@ -193,7 +193,8 @@ class HeadFit(Iterator[FitStep]):
         self.over = steps < 1
         self._network, self._points = network, points
         self._steps, self._rate, self._seconds = steps, rate, seconds
-        self._step, self._before_s, self._started = 0, 0.0, time.monotonic()
+        self._step, self._before_s = 0, 0.0
+        self._started: float | None = None
         self._device = points.features.device
         self._batch = _Batch(points, network)
         parameters = list(network.head_parameters())
@@ -201,12 +202,14 @@ class HeadFit(Iterator[FitStep]):
 
     @property
     def elapsed_s(self) -> float:
-        """Since it began, however often it was interrupted."""
-        return self._before_s + time.monotonic() - self._started
+        """Since its first step, without interruptions."""
+        return self._before_s + (0.0 if self._started is None else time.monotonic() - self._started)
 
     def __next__(self) -> FitStep:
         if self.over:
             raise StopIteration
+        if self._started is None:
+            self._started = time.monotonic()
         done = self._step / max(self._steps - 1, 1)
         if self._seconds is not None:
             done = max(done, self.elapsed_s / max(self._seconds, 1e-9))
@@ -265,7 +268,7 @@ class HeadFit(Iterator[FitStep]):
         self._points.random.set_state(state["drawn"])
         put_numbers(state["random"], self._device)
         self._step, self.over, self._before_s = state["step"], state["over"], state["seconds"]
-        self._started = time.monotonic()
+        self._started = None
 
 
 def without_doubted(weights: Tensor, targets: Tensor, logits: Tensor) -> Tensor:
