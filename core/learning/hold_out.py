@@ -87,7 +87,8 @@ def plan_resumed(
 ) -> Plan:
     """The plan of a run that goes on from a checkpoint.
 
-    However many images are done by now, none is held out that the run has learned from.
+    Images that were held out stay so, and stay the only ones, so that scores can be compared. Where none of
+    them is left, a share of those labelled since takes their place: none that the run has learned from.
 
     Args:
         store: with the labels as they are now.
@@ -97,6 +98,8 @@ def plan_resumed(
     """
     if config.network == INSTANT_MODEL:
         return plan_validation(store, config)
+    if kept := _without_only_examples(store, _labelled(store, held_out)):
+        return _plan_held_out(store, kept)
     known = {*held_out, *learned_from}
     newcomers = [key for key in store.labelled_keys() if key not in known]
     return plan_on(store, Plan((), "training", waiting=tuple(held_out)), newcomers, config)
