@@ -42,11 +42,11 @@ def main(argv: Sequence[str]) -> int:
 
 def _why(error: MemoryError | RuntimeError) -> str:
     """What a person can do about it, in one sentence; an error that nobody has foreseen is raised again."""
-    from core.learning.memory import is_device_lost, why_given_up  # torch, which is there where it fails so
+    from core.cli.lost_card import lost_card  # torch, which is there where it fails so
+    from core.learning.memory import why_given_up
 
-    if is_device_lost(error):
-        reason = str(error).partition("\n")[0]
-        return f"the graphics card reported an error ({reason}); try again, or with --device cpu"
+    if lost := lost_card(error):
+        return f"{lost}; try again, or with --device cpu"
     return f"{why_given_up(error)}; close other programs and try again"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from core.annotation.model import ClassList
+from core.cli.lost_card import say_lost
 from core.cli.output import answer, answer_json, class_table, percent, say
 from core.cli.uncertainty import UncertaintyFiles
 from core.errors import MaskloopError, UsageError
@@ -22,7 +23,6 @@ from core.learning.evaluate import LabelledPixels
 from core.learning.folder_job import PredictionJob, shard_of_environment
 from core.learning.folder_prediction import FolderPrediction, ImageDone
 from core.learning.header import as_called_now, read_header
-from core.learning.memory import is_device_lost
 from core.learning.predict import Predictor, open_predictor
 from core.learning.runs import best_run
 from core.postprocess.apply import check_possible
@@ -100,7 +100,7 @@ def predict(arguments: argparse.Namespace) -> None:
     try:
         _carry_out(job, arguments.device, done)
     except RuntimeError as error:
-        _say_lost(error)
+        say_lost(error, "predicting")
         _carry_out(replace(job, again=False), "cpu", done)
     files = [str(image.file) for image in done if image.file is not None]
     root = None if job.root is None else Path(job.root)
@@ -166,14 +166,6 @@ def _ended_in_good_order() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def _say_lost(error: RuntimeError) -> None:
-    """Tell that the graphics card is lost and the CPU goes on; any other error is raised again."""
-    if not is_device_lost(error):
-        raise error
-    reason = str(error).partition("\n")[0]
-    say(f"warning: the graphics card reported an error ({reason}): predicting goes on on the CPU")
-
-
 def _tell(work: FolderPrediction, image: ImageDone) -> None:
     if image.problem:
         say(f"warning: {image.problem}")
@@ -199,7 +191,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         try:
             result = _scored(arguments.source, arguments.device, pairs, arguments.post)
         except RuntimeError as error:
-            _say_lost(error)
+            say_lost(error, "predicting")
             result = _scored(arguments.source, "cpu", pairs, arguments.post)
     except UsageError as error:  # no pixel is labelled
         raise MaskloopError(f"{arguments.masks}: {error}") from error

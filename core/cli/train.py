@@ -13,6 +13,7 @@ from typing import Any
 
 from core.cli.beginning import Resume, begin
 from core.cli.folds import answer_folds, check_alone, cross_validate, folds_fields, plan_to_resume
+from core.cli.lost_card import say_lost
 from core.cli.output import ProgressPrinter, answer, answer_json, class_table, percent, say, say_problems
 from core.errors import MaskloopError, TrainingError
 from core.learning.config import TrainConfig
@@ -24,7 +25,6 @@ from core.learning.fold_plan import FoldPlan
 from core.learning.folds import FoldReport
 from core.learning.following import follow
 from core.learning.joint import events_of
-from core.learning.memory import is_device_lost
 from core.learning.run_host import next_of_folds
 from core.learning.run_status import RunLock
 from core.learning.sensible import check_sensible
@@ -153,11 +153,10 @@ def _to_the_end(state: TrainState, layout: ProjectLayout, printer: ProgressPrint
 
 
 def _say_lost(error: RuntimeError, team: Team) -> None:
-    """Tell that the graphics card is lost and the CPU goes on; any other error is raised again."""
-    if team.world > 1 or not is_device_lost(error):
+    """As `say_lost`; but in a team the others would not know."""
+    if team.world > 1:
         raise error
-    reason = str(error).partition("\n")[0]
-    say(f"warning: the graphics card reported an error ({reason}): training goes on on the CPU")
+    say_lost(error, "training")
 
 
 def _trained(state: TrainState, layout: ProjectLayout, printer: ProgressPrinter, team: Team) -> Finished:

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from core.cli.output import say
 from core.errors import MaskloopError, StorageError, UsageError
 from core.files import file_digest
-from core.formats.prediction_files import PredictionFiles, ReadyFile
+from core.formats.prediction_files import NO_PIXELS, PredictionFiles, ReadyFile
 from core.images.pages import stamp
 from core.images.rows import open_rows
 from core.learning.config import DeviceChoice
@@ -20,14 +18,13 @@ from core.learning.doubt_sources import check_source
 from core.learning.ensemble_members import members_beside
 from core.learning.folder_prediction import ImageDone
 from core.learning.predict import Predictor, open_predictor
-from core.learning.prediction_journal import Predicted, PredictionJournal
+from core.learning.prediction_journal import Predicted, PredictionJournal, identity
 from core.learning.uncertainty import UncertaintySource
 
 FOLDER: Final = "uncertainty"
 """Below the folder of the predictions."""
 FORMAT: Final = "uncertainty"
 """Of the files, as `PredictionFiles` calls it."""
-_NO_PIXELS: Final = np.empty((0, 0, 3), np.uint8)
 
 
 class UncertaintyFiles:
@@ -104,15 +101,15 @@ class UncertaintyFiles:
         return found
 
     def _is_there(self, image: Path, journal: PredictionJournal) -> bool:
-        return journal.is_done(str(image.absolute()), stamp(image), self._made_from, FORMAT)
+        return journal.is_done(identity(image), stamp(image), self._made_from, FORMAT)
 
     def _made(self, image: Path, name: str, files: PredictionFiles, journal: PredictionJournal) -> bool:
         """Whether the picture could be made; why not is said."""
-        identity = str(image.absolute())
-        if journal.is_fatal(identity):
+        key = identity(image)
+        if journal.is_fatal(key):
             say(f"warning: {image}: the program ended twice while its uncertainty was computed: left out")
             return False
-        journal.begin(identity)
+        journal.begin(key)
         try:
             ready = self._drawn(image, name, files)
         except StorageError:
@@ -121,18 +118,8 @@ class UncertaintyFiles:
             say(f"warning: {error}")
             return False
         finally:
-            journal.leave(identity)
-        journal.coming(
-            Predicted(
-                image=identity,
-                stamp=stamp(image),
-                weights=self._made_from,
-                format=FORMAT,
-                file=ready.name,
-                digest=ready.digest,
-                size=ready.size,
-            )
-        )
+            journal.leave(key)
+        journal.coming(Predicted.of(image, ready, weights=self._made_from, output_format=FORMAT))
         if not files.put(ready):
             say(f"warning: {files.problems[-1]}")
             return False
@@ -144,7 +131,7 @@ class UncertaintyFiles:
             begun = files.begin(image, name.removesuffix(".png"), picture.size_hw)
             try:
                 for rows in uncertain_rows(self._source, self._predictor, picture, self._others):
-                    begun.add(_NO_PIXELS, rows)
+                    begun.add(NO_PIXELS, rows)
                 return begun.ready()
             except BaseException:
                 begun.discard()

@@ -31,6 +31,8 @@ from core.project.mask_file import encode_index_mask
 OVERLAY_OPACITY: Final = 0.5
 POLYGON_TOLERANCE_PX: Final = 1.0
 SUFFIXES: Final = {"masks": ".png", "labelme": ".json", "overlay": ".png", "uncertainty": ".png"}
+NO_PIXELS: Final = np.empty((0, 0, 3), np.uint8)
+"""For files that show nothing of the image itself."""
 
 
 @dataclass(frozen=True, slots=True)

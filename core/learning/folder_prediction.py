@@ -23,11 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-import numpy as np
-
 from core.errors import MaskloopError, StorageError, UsageError
 from core.files import file_digest
-from core.formats.prediction_files import SUFFIXES, PredictionFiles
+from core.formats.prediction_files import NO_PIXELS, SUFFIXES, PredictionFiles
 from core.images.pages import image_file, image_stem, page_names, stamp
 from core.images.pyramid import is_huge
 from core.images.reader import read_image
@@ -39,7 +37,7 @@ from core.learning.header import as_called_now
 from core.learning.looks import looked_again
 from core.learning.postprocessed import check_classes_for, joined, postprocessed
 from core.learning.predict import Predictor, open_predictor
-from core.learning.prediction_journal import Predicted, PredictionJournal
+from core.learning.prediction_journal import Predicted, PredictionJournal, identity
 from core.models.pretrained import Notify
 from core.postprocess.apply import check_possible
 from core.postprocess.pipeline import Pipeline
@@ -193,13 +191,13 @@ class FolderPrediction:
         return self.predictor.header.classes.names != before.classes.names
 
     def _is_done(self, source: Source) -> bool:
-        image = _identity(source.path)
+        image = identity(source.path)
         return self._journal.is_done(image, stamp(source.path), self._weights, self.job.format)
 
     def _image(
         self, source: Source, name: str, present: Future[PixelRows | None]
     ) -> Iterator[ImageDone | None]:
-        image = _identity(source.path)
+        image = identity(source.path)
         if self._journal.is_fatal(image):
             problem = (
                 f"{source.path}: the program ended twice while it was predicted, and so it is left out; look "
@@ -246,22 +244,14 @@ class FolderPrediction:
                         begun.discard()
                         begun = self._files.begin(source.path, stem, picture.size_hw)
                     bottom = part.top + len(part.classes)
-                    begun.add(shown.rows(part.top, bottom) if tinted else _NO_PIXELS, part.classes)
+                    begun.add(shown.rows(part.top, bottom) if tinted else NO_PIXELS, part.classes)
             yield None
             ready = begun.ready()
         except BaseException:
             begun.discard()
             raise
         self._journal.coming(
-            Predicted(
-                image=_identity(source.path),
-                stamp=stamp(source.path),
-                weights=self._weights,
-                format=self.job.format,
-                file=ready.name,
-                digest=ready.digest,
-                size=ready.size,
-            )
+            Predicted.of(source.path, ready, weights=self._weights, output_format=self.job.format)
         )
         if not self._files.put(ready):
             raise MaskloopError(str(self._files.problems[-1]))
@@ -299,9 +289,6 @@ class FolderPrediction:
         return image
 
 
-_NO_PIXELS: Final = np.empty((0, 0, 3), np.uint8)
-
-
 def _read(path: Path) -> PixelRows | None:
     """In the reading thread: an image of usual size, decoded; None for one that is to be streamed."""
     return None if is_huge(path) else WholePicture(read_image(path))
@@ -315,10 +302,6 @@ def _second_look(path: Path, picture: PixelRows, *, wanted: bool) -> Iterator[Pi
         return
     with open_rows(path) as shown:
         yield shown
-
-
-def _identity(path: Path) -> str:
-    return str(path.absolute())
 
 
 # --- which images -----------------------------------------------------------------------------------------
@@ -347,7 +330,7 @@ def sources(paths: Iterable[str], *, subfolders: bool = False, without: Path | N
         else:
             raise MaskloopError(f"{path}: there is no such image")
         for source in inside:
-            found.setdefault(_identity(source.path), source)
+            found.setdefault(identity(source.path), source)
     return list(found.values())
 
 
@@ -383,7 +366,7 @@ def planned_names(everything: Sequence[Source], known: Mapping[str, str], suffix
         known: names that images have from before, by absolute path.
         suffix: of the names.
     """
-    names = {s.path: known[_identity(s.path)] for s in everything if _identity(s.path) in known}
+    names = {s.path: known[identity(s.path)] for s in everything if identity(s.path) in known}
     taken = {name.casefold() for name in names.values()}
     for source in everything:
         if source.path in names:

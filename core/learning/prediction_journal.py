@@ -19,11 +19,15 @@ import os
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import StorageError
 from core.files import digest, file_digest
+from core.images.pages import stamp
 from core.project.layout import ProjectLayout
+
+if TYPE_CHECKING:
+    from core.formats.prediction_files import ReadyFile
 
 NAME: Final = ".maskloop-predictions"
 MOST_BEGINNINGS: Final = 2
@@ -47,6 +51,17 @@ class Predicted:
     file: str
     digest: str
     size: int
+
+    @classmethod
+    def of(cls, image: Path, ready: ReadyFile, *, weights: str, output_format: str) -> Predicted:
+        """A file that is ready, of an image as it is now."""
+        made = ready.name, ready.digest, ready.size
+        return cls(identity(image), stamp(image), weights, output_format, *made)
+
+
+def identity(image: Path) -> str:
+    """What an image is called in the journal."""
+    return str(image.absolute())
 
 
 class PredictionJournal:
