@@ -224,8 +224,10 @@ def test_maps_of_an_image_come_from_the_newest_run_of_the_network_else_untrained
 def test_weights_that_blocks_share_are_counted_once():
     told = explain_model("instant", tile=64, encoder="plain", options={"encoder_width": 2, "hidden": 4})
     assert sum(block.parameters for block in told.blocks) == told.parameters
-    again = [block.part for block in told.blocks if AGAIN in block.layers]
-    assert again == ["encoder", "encoder"], "one encoder sees three zooms"
+    again = [(block.part, block.shape[1]) for block in told.blocks if AGAIN in block.layers]
+    assert [part for part, _ in again if part] == ["encoder", "encoder"], "one encoder sees three zooms"
+    between = [pixels for part, pixels in again if not part]
+    assert between == [8, 4, 2], "the head's first layer, of each coarser scale by itself"
 
 
 def test_a_blend_is_two_networks_and_what_joins_them():
