@@ -198,6 +198,8 @@ def opened_image(path: Path) -> Iterator[Image.Image | None]:
     file, page = split_page(path)
     try:
         image = Image.open(file, formats=_FORMATS)
+        # With a file name Pillow maps grey pixels of TIFFs into memory, in rows of the upright width.
+        image.filename = ""
         if page:
             image.seek(page_directory(file, page))
     except UnidentifiedImageError:

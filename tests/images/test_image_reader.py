@@ -143,7 +143,7 @@ def test_the_first_page_counts(tmp_path: Path, corners: NDArray[np.uint8]) -> No
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif", "deep.tif"])
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif", "deep.tif", "grey.tif"])
 def test_pixels_stand_upright(
     tmp_path: Path, corners: NDArray[np.uint8], kind: str, orientation: int
 ) -> None:
@@ -154,7 +154,8 @@ def test_pixels_stand_upright(
     else:
         exif = Image.Exif()
         exif[0x0112] = orientation
-        Image.fromarray(corners).save(path, exif=exif)
+        picture = Image.fromarray(corners)
+        (picture.getchannel("R") if kind == "grey.tif" else picture).save(path, exif=exif)
 
     pixels = check(path)
 
@@ -163,7 +164,8 @@ def test_pixels_stand_upright(
     y, x = {1: (5, 5), 2: (5, -5), 3: (-5, -5), 4: (-5, 5), 5: (5, 5), 6: (5, -5), 7: (-5, -5), 8: (-5, 5)}[
         orientation
     ]
-    assert np.abs(pixels[y, x].astype(int) - RED).max() <= 2
+    expected = (RED[0],) * 3 if kind == "grey.tif" else RED
+    assert np.abs(pixels[y, x].astype(int) - expected).max() <= 2
 
 
 # --- what is no image -------------------------------------------------------------------------------------
