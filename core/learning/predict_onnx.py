@@ -5,7 +5,9 @@
 Every image becomes FOLDER/NAME.png, whose values are the indices of the classes, in the classes' colours;
 where that would be one of the images, or two of them have one NAME, nothing is predicted and it is said.
 The network says itself which classes it knows, how far images are reduced for it, and how large its tiles
-are. Large images are cut into tiles that overlap; what the network says of each is joined smoothly. Where
+are. Large images are cut into tiles that overlap; what the network says of each is joined smoothly. Images
+smaller than a tile are mirrored at their right and lower edge. What is transparent lies on white; grey images
+of more than 8 bits are stretched to their 0.1 and 99.9 percentiles, and such colour images are refused. Where
 small regions were removed and holes filled when it was exported, that is done here too (not with --raw); a
 dense CRF and the parting of touching objects are not, and that is said. Maskloop writes this file beside the
 networks it exports, and writes it anew with the next one: keep changes of your own under another name.
@@ -15,7 +17,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import struct
 import sys
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +27,18 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageColor, ImageOps
+
+MOST_PIXELS = 1 << 29
+"""Larger images (536 megapixels) are refused."""
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # Pillow itself would refuse them from 178 megapixels on
+
+DECODER_ERRORS = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, RuntimeError),
+    *(struct.error, zlib.error, MemoryError, Image.DecompressionBombError),
+)
+"""What Pillow raises for files that are damaged, too large, or no images."""
+BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
 
 
 @dataclass(frozen=True)
@@ -93,8 +108,10 @@ class Network:
     def logits(self, pixels: NDArray[np.float32], overlap: int) -> NDArray[np.float32]:
         """Scores (C, H, W) of RGB pixels (H, W, 3), 0..255, tile by tile."""
         height, width = pixels.shape[:2]
-        missing = [(0, max(0, self.tile - side)) for side in (height, width)]
-        padded = np.pad(pixels, (*missing, (0, 0)), mode="edge").transpose(2, 0, 1)[None]
+        for axis, side in enumerate((height, width)):
+            if side < self.tile:
+                pixels = pixels.take(mirrored(side, self.tile), axis)
+        padded = pixels.transpose(2, 0, 1)[None]
         rows, columns = (weighted_tiles(side, self.tile, overlap) for side in padded.shape[2:])
         joined = np.zeros((len(self.indices), *padded.shape[2:]), np.float32)
         for top, down in rows:
@@ -103,6 +120,12 @@ class Network:
                 found = self.session.run(["logits"], {"pixels": np.ascontiguousarray(padded[place])})[0][0]
                 joined[place] += found * down[:, None] * across
         return joined[:, :height, :width]
+
+
+def mirrored(length: int, wanted: int) -> NDArray[np.intp]:
+    """Of an axis of so many pixels: places (wanted,), which run to and fro where there are more."""
+    places = np.arange(wanted) % max(1, 2 * (length - 1))
+    return np.minimum(places, 2 * (length - 1) - places)
 
 
 def weighted_tiles(length: int, tile: int, overlap: int) -> list[tuple[int, NDArray[np.float32]]]:
@@ -244,11 +267,57 @@ def open_image(path: Path) -> Image.Image:
     """An image as RGB, turned the way its camera was held. Ends with a sentence where it cannot be read."""
     try:
         with Image.open(path) as file:
-            if file.mode.startswith(("I", "F")):
-                sys.exit(f"{path}: has more than 8 bits a channel; save it with 8 bits first")
-            return ImageOps.exif_transpose(file).convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
-        sys.exit(f"{path}: cannot be read as an image ({error})")
+            file.filename = ""  # else Pillow maps grey TIFFs into memory, and those on their side wrongly
+            if file.width * file.height > MOST_PIXELS:
+                sys.exit(f"{path}: is {file.width} x {file.height} pixels; cut it into parts")
+            if not deep(file):
+                return on_white(ImageOps.exif_transpose(file))
+            if not file.mode.startswith(("I", "F")):
+                sys.exit(f"{path}: has colours of more than 8 bits a channel; save it with 8 bits first")
+            return stretched(ImageOps.exif_transpose(file), tags=getattr(file, "tag_v2", {}))
+    except DECODER_ERRORS as error:
+        sys.exit(f"{path}: cannot be read as an image ({str(error) or type(error).__name__})")
+
+
+def deep(image: Image.Image) -> bool:
+    """Whether the file has more than 8 bits a channel, of which Pillow drops the lower ones of colours."""
+    if image.mode.startswith(("I", "F")):
+        return True
+    if image.format == "TIFF":
+        return bool(max(getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))) > 8)
+    return image.format == "PNG" and any(";16" in str(tile) for tile in getattr(image, "tile", ()))
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """RGB of an image of 8 bits a channel; what is transparent lies on white."""
+    see_through = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+    if image.mode == "RGB" or not see_through:
+        return image.convert("RGB")
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+
+
+def stretched(image: Image.Image, tags: Any) -> Image.Image:
+    """RGB of a grey image of any depth: black and white are its 0.1 and 99.9 percentiles.
+
+    `tags` are those of a TIFF: whether its numbers have signs, and whether its zero is white.
+    """
+    values = np.asarray(image)
+    unsigned = tags.get(BITS_PER_SAMPLE) == (32,) and tags.get(SAMPLE_FORMAT, (1,)) == (1,)
+    if unsigned and values.dtype == np.int32:
+        values = values.view(np.uint32)
+    if tags.get(PHOTOMETRIC) == 0:
+        values = values.max() - values
+    sample = values.reshape(-1)[:: max(1, values.size >> 20)].astype(np.float32)
+    sample = sample[np.isfinite(sample)]
+    low, high = np.percentile(sample, (0.1, 99.9)) if sample.size else (0.0, 0.0)
+    if high <= low and sample.size:  # nearly all have one value: what differs is all there is to see
+        low, high = sample.min(), sample.max()
+    if high <= low:
+        return Image.new("RGB", image.size)
+    scaled = (values.astype(np.float32) - np.float32(low)) * np.float32(255 / (float(high) - float(low)))
+    scaled = np.nan_to_num(scaled, nan=0.0, posinf=255, neginf=0) + np.float32(0.5)
+    return Image.fromarray(scaled.clip(0, 255).astype(np.uint8)).convert("RGB")
 
 
 def chosen(network: Path | None) -> Path:

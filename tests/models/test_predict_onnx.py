@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +14,13 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+import tifffile
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from core.annotation.model import ClassList
+from core.images.reader import read_image
 from core.learning import predict_onnx
 from core.learning.export import export_onnx
 from core.learning.predict import Predictor
@@ -75,7 +79,7 @@ def predict(exported: Path, *arguments: Path | str) -> subprocess.CompletedProce
 def test_it_gives_the_programs_own_classes_of_images_of_any_size(
     exported: Path, network: SegmentationNetwork, classes: ClassList, tmp_path: Path
 ):
-    # In tiles: sides of which ours are as large as the exported one; and one that is smaller than a tile.
+    # Of sides of which our tiles are as large as the exported one; and one that is smaller than a tile.
     images = {"large": picture(224, 320), "small": picture(70, 50)}
     for name, image in images.items():
         Image.fromarray(image).save(tmp_path / f"{name}.png")
@@ -92,10 +96,31 @@ def test_it_gives_the_programs_own_classes_of_images_of_any_size(
     assert len(np.unique(expected)) > 1
     assert (found == expected).mean() >= 0.999
 
-    padded = np.pad(images["small"], ((0, TILE - 70), (0, TILE - 50), (0, 0)), mode="edge")
-    expected = Predictor(network, header).predict(padded).classes[:70, :50]
+    # To this network it is not the same whether what is beyond the image is mirrored (there, up to the tile)
+    # or is not there at all (here); the published U-Net mirrors it by itself, see below.
     with Image.open(out / "small.png") as result:
-        assert (np.asarray(result) == expected).mean() >= 0.999
+        assert result.size == (50, 70)
+
+
+def test_an_image_smaller_than_a_tile_is_mirrored(
+    narrow: Callable[..., SegmentationNetwork], classes: ClassList, tmp_path: Path
+):
+    """A network that itself mirrors what surrounds an image sees what it would have seen anyway."""
+    torch.manual_seed(0)
+    network = narrow("unet_paper", width=4, depth=2).eval()
+    with torch.no_grad():
+        torch.nn.init.normal_(network.score_layer.weight)  # type: ignore[union-attr]
+    header = header_for(network, classes=classes, tile=TILE)
+    exported = export_onnx(network, header, tmp_path / "network.onnx")
+    for size_hw in ((70, 50), (1, 9)):  # of which 9 are mirrored many times
+        image = picture(*size_hw)
+        Image.fromarray(image).save(tmp_path / "image.png")
+        done = predict(exported, tmp_path / "image.png", "--out", tmp_path / "out")
+        assert done.returncode == 0, done.stderr
+        expected = Predictor(network, header, tile=TILE, overlap=OVERLAP).predict(image).classes
+        assert size_hw == (1, 9) or len(np.unique(expected)) > 1
+        with Image.open(tmp_path / "out" / "image.png") as result:
+            assert (np.asarray(result) == expected).mean() >= 0.999
 
 
 def test_it_reduces_images_as_they_were_in_training(
@@ -155,6 +180,54 @@ def test_post_processing_that_was_on_is_done_or_said_to_be_left_out(exported: Pa
     assert (found["raw"] != found["cleaned"]).any()
     _, sizes = of_program.regions(found["cleaned"], np.unique(found["cleaned"])[1:])
     assert sizes.min() >= 400
+
+
+def test_images_of_any_kind_are_read_as_the_program_reads_them(tmp_path: Path):
+    colours = picture(30, 40)
+    see_through = np.dstack([colours, np.linspace(0, 255, 30 * 40).reshape(30, 40).astype(np.uint8)])
+    deep = colours[..., 0].astype(np.uint16) * 19 + 300
+    exif = Image.Exif()
+    for orientation in range(1, 9):
+        exif[0x0112] = orientation
+        Image.fromarray(colours).save(tmp_path / f"{orientation}.jpg", exif=exif)
+        Image.fromarray(colours[..., 0]).save(tmp_path / f"{orientation}.tif", exif=exif)
+        Image.fromarray(deep).save(tmp_path / f"deep{orientation}.tif", exif=exif)
+        Image.fromarray(deep).save(tmp_path / f"deep{orientation}.png", exif=exif)
+    Image.fromarray(see_through).save(tmp_path / "alpha.png")
+    Image.fromarray(see_through).convert("LA").save(tmp_path / "grey_alpha.png")
+    Image.fromarray(see_through).quantize(16).save(tmp_path / "palette.png", transparency=3)
+    Image.fromarray(colours).save(tmp_path / "one_colour.png", transparency=tuple(colours[0, 0].tolist()))
+    tifffile.imwrite(tmp_path / "float.tif", deep.astype(np.float32))
+    tifffile.imwrite(tmp_path / "large.tif", deep.astype(np.uint32) * 100_000)
+    tifffile.imwrite(tmp_path / "zero_is_white.tif", deep, photometric="miniswhite")
+    Image.fromarray(deep * 0 + 7).save(tmp_path / "flat.png")
+    for path in sorted(tmp_path.iterdir()):
+        found, expected = np.asarray(predict_onnx.open_image(path)), read_image(path)
+        assert found.shape == expected.shape, path.name
+        assert np.array_equal(found, expected), path.name
+
+
+def test_deep_colours_are_refused_and_not_read_as_black(exported: Path, tmp_path: Path):
+    deep = picture(30, 40).astype(np.uint16) * 16
+    cv2.imwrite(str(tmp_path / "colours.png"), deep)
+    cv2.imwrite(str(tmp_path / "alpha.png"), np.dstack([deep, deep[..., :1]]))
+    tifffile.imwrite(tmp_path / "colours.tif", deep, photometric="rgb")
+    for image in sorted(tmp_path.iterdir()):
+        refused(predict(exported, image, "--out", tmp_path / "out"), "colours of more than 8 bits a channel")
+
+
+def test_images_are_as_large_as_the_program_takes_them(exported: Path, tmp_path: Path):
+    for side, problem in ((40_000, "exceeds limit of 1073741824 pixels"), (15_000, "")):
+        header = struct.pack(">II5B", side, side, 8, 2, 0, 0, 0)
+        chunks = ((b"IHDR", header), (b"IDAT", b""), (b"IEND", b""))
+        written = (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+            for kind, data in chunks
+        )
+        (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(written))
+        done = predict(exported, tmp_path / "a.png", "--out", tmp_path / "out")
+        refused(done, "a.png: cannot be read as an image", problem)
+        assert ("exceeds limit" in done.stderr) == bool(problem)
 
 
 def test_it_says_in_one_sentence_what_is_wrong(exported: Path, tmp_path: Path):
