@@ -10,10 +10,10 @@ from PySide6.QtCore import QObject
 
 from app.overlay_words import ONLY_SHOWN, no_prediction
 from app.prediction_shapes import accepting, shapes_of_all, shapes_of_region
+from app.shown_prediction import ShownPrediction
 from app.workers.tasks import TaskRunner
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import Shape
-from core.learning.events import Prediction
 
 if TYPE_CHECKING:
     from app.session import Session
@@ -25,32 +25,34 @@ class Accepting(QObject):
     Args:
         session: whose current image is drawn on.
         worker: finds the outlines.
+        shown: what is predicted of it.
 
     Attributes:
         absence: why there is no prediction, or what helps; asked where one is missing.
     """
 
-    def __init__(self, session: Session, worker: TaskRunner, parent: QObject | None = None) -> None:
+    def __init__(
+        self, session: Session, worker: TaskRunner, shown: ShownPrediction, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
         self._session = session
         self._worker = worker
+        self._shown = shown
         self.absence: Callable[[], str] = str
 
-    def accept_region(self, prediction: Prediction | None, x: int, y: int, label: str | None = None) -> None:
+    def accept_region(self, x: int, y: int, label: str | None = None) -> None:
         """Make the region at a pixel a shape, with this label instead of the predicted one."""
-        self._accept(prediction, shapes_of_region, x, y, label)
+        self._accept(partial(shapes_of_region, x=x, y=y, label=label, partly=self._shown.partly))
 
-    def accept_all(self, prediction: Prediction | None) -> None:
+    def accept_all(self) -> None:
         """Make every region a shape; undone in one step."""
-        self._accept(prediction, shapes_of_all)
+        if self._shown.partly:
+            self._session.message.emit("The rest of this image is still being predicted.", "info")
+            return
+        self._accept(shapes_of_all)
 
-    def _accept(
-        self,
-        prediction: Prediction | None,
-        vectorise: Callable[..., tuple[Shape, ...]],
-        *where: int | str | None,
-    ) -> None:
-        current = self._session.current
+    def _accept(self, vectorise: Callable[..., tuple[Shape, ...]]) -> None:
+        current, prediction = self._session.current, self._shown.prediction
         if current is None or current.document is None:
             return
         if prediction is None:
@@ -69,7 +71,6 @@ class Accepting(QObject):
             prediction.classes.unpack(),
             document.snapshot(),
             self._session.classes,
-            *where,
             doing="accepting a prediction",
             priority=1,
         )

@@ -122,6 +122,9 @@ class DoubtWiring(Wiring):
     def _want(self, *, on: bool) -> None:
         if on != self._wanted:
             self._wanted = on
+            if not on:  # it would grow old: none follows the next predictions
+                self._map = None
+                self._canvas.set_uncertainty(None)
             self._controller.want_uncertainty(on=on, source=self._settings.uncertainty_source)
 
     def _join_sources(self) -> None:

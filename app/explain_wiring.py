@@ -83,13 +83,17 @@ class ExplainWiring(Wiring):
 
     def _question(self, config: TrainConfig) -> ExplainModel:
         """About the network that is chosen; of both learners, about the part that is."""
+        scale = TrainConfig(
+            preset=config.preset, device=config.device, crop=config.crop, image_scale=config.image_scale
+        )
+        asked = ExplainModel(name=config.network, tile=0, config=scale)
         if config.model == AUTO_MODEL and self._part == INSTANT:
-            return ExplainModel(name=INSTANT_MODEL, tile=0)
+            return replace(asked, name=INSTANT_MODEL)
         if config.model == AUTO_MODEL and self._part == BLEND:
             options = dict(config.model_options)
             deep = {"name": config.network, "encoder": config.encoder, "options": options}
-            return ExplainModel(name=BLEND, tile=0, options=(("deep", json.dumps(deep)),))
-        return ExplainModel(name=config.network, tile=0, encoder=config.encoder, options=config.model_options)
+            return replace(asked, name=BLEND, options=(("deep", json.dumps(deep)),))
+        return replace(asked, encoder=config.encoder, options=config.model_options)
 
     def _show_model(self, config: TrainConfig) -> None:
         assert self._page is not None
@@ -106,7 +110,7 @@ class ExplainWiring(Wiring):
         asked = self._asked
         if asked is None:
             return
-        self._asked = ExplainModel(name=asked.name, tile=tile, encoder=asked.encoder, options=asked.options)
+        self._asked = replace(asked, tile=tile)
         self._trainer.start_engine()
         self._trainer.send(self._asked)
 

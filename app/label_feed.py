@@ -65,6 +65,7 @@ class LabelFeed(QObject):
         self._waiting: list[Callable[[], None]] = []
         self._revisions = itertools.count(1)
         self._revision_of: dict[str, int] = {}
+        self._labelled: set[str] = set()  # images that had labels at some time
         self._told: dict[str, tuple[weakref.ref[AnnotationDocument], int]] = {}
         self._sent: dict[str, tuple[AnnotationState, int]] = {}
         self._edits: dict[str, list[int]] = {}
@@ -73,6 +74,7 @@ class LabelFeed(QObject):
         session.document_changed.connect(self._on_document_changed)
         session.current_changed.connect(self._on_current_changed)
         session.labels_written.connect(self._on_labels_written)
+        session.statuses_changed.connect(self._on_statuses_changed)
 
     def revision_of(self, key: str) -> int:
         """Revision of the labels sent last for this image; 0 for what the engine read from disk."""
@@ -120,6 +122,7 @@ class LabelFeed(QObject):
     def forget(self, key: str) -> None:
         """The image is gone."""
         self._due.pop(key, None)
+        self._labelled.discard(key)
         self._told.pop(key, None)
         self._sent.pop(key, None)
         self._edits.pop(key, None)
@@ -133,6 +136,7 @@ class LabelFeed(QObject):
         """Another project: nothing of the last one is of interest."""
         self._delay.stop()
         self._due.clear()
+        self._labelled.clear()
         self._told.clear()
         self._sent.clear()
         self._edits.clear()
@@ -154,9 +158,16 @@ class LabelFeed(QObject):
         told = self._told.get(current.entry.key)
         if told is not None and told[0]() is document:
             return
-        if document.shapes or document.state is not AnnotationState.UNLABELLED:
-            # Another program may have drawn this since the engine read it from disk.
+        drawn = bool(document.shapes) or document.state is not AnnotationState.UNLABELLED
+        if drawn or current.entry.key in self._labelled:
+            # Another program may have drawn this since the engine read it from disk, or taken it away.
             self._note(current.entry, document, edited=False)
+
+    def _on_statuses_changed(self, keys: tuple[str, ...]) -> None:
+        board = self._session.statuses
+        if board is not None:
+            unlabelled = AnnotationState.UNLABELLED
+            self._labelled.update(key for key in keys if board.get(key).state is not unlabelled)
 
     def _note(self, entry: ImageEntry, document: AnnotationDocument, *, edited: bool) -> None:
         project = self._session.project

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.accepting import Accepting
+from app.events_of_project import EventsOfProject
 from app.label_feed import LabelFeed
 from app.run_recovery import RunRecovery
 from app.shown_prediction import ShownPrediction
@@ -30,7 +31,6 @@ from core.learning.commands import (
     ClassesChanged,
     Export,
     ImageRemoved,
-    LabelsChanged,
     LearnLive,
     OpenProject,
     Pause,
@@ -52,6 +52,7 @@ from core.learning.events import (
     Prediction,
     Resumed,
     TrainingStarted,
+    WeightsGone,
 )
 from core.learning.uncertainty import UncertaintySource
 
@@ -72,7 +73,7 @@ class LearningController(QObject):
     """Sends the engine what the person does and the window what the engine does. Lives in the GUI thread.
 
     Signals:
-        event_received(object): every event of the engine, in order.
+        event_received(object): every event of the engine, in order, but those of a project that is closed.
         prediction_changed(object): the `Prediction` to show over the current image, or None.
         training_state_changed(str): idle, starting, training, paused or stopping.
         engine_state_changed(str, str): starting, ready, crashed or stopped, and a sentence.
@@ -96,12 +97,13 @@ class LearningController(QObject):
         self._thread = TrainerThread() if thread is None else thread
         self._worker = TaskRunner(1, self)
         self._feed = LabelFeed(session, self._worker, self)
-        self.accepting = Accepting(session, self._worker, self)
-        """Predicted regions become shapes."""
         self.shown = ShownPrediction(session, self)
         """What is predicted of the current image."""
+        self.accepting = Accepting(session, self._worker, self.shown, self)
+        """Predicted regions become shapes."""
         self._watched = WatchedImage(session, self._thread, self._feed, self.shown.cache)
         self._recovery = RunRecovery()
+        self._events = EventsOfProject()
         self._project: Project | None = None
         self._classes = ClassList()
         self._state: TrainingState = "idle"
@@ -114,7 +116,7 @@ class LearningController(QObject):
 
         self._thread.event_received.connect(self._on_event)
         self._thread.engine_state_changed.connect(self._on_engine_state)
-        self._feed.labels_changed.connect(self._on_labels_changed)
+        self._feed.labels_changed.connect(self._thread.send)
         self.shown.changed.connect(self.prediction_changed)
         session.project_changed.connect(self._on_project_changed)
         session.current_changed.connect(self._on_current_changed)
@@ -225,14 +227,11 @@ class LearningController(QObject):
 
     def accept_region(self, x: int, y: int, label: str | None = None) -> None:
         """Make the predicted region at a pixel of the current image a shape; undoable."""
-        self.accepting.accept_region(self.shown.prediction, x, y, label)
+        self.accepting.accept_region(x, y, label)
 
     def accept_all(self) -> None:
         """Make every predicted region of the current image a shape; undoable in one step."""
-        if self.shown.partly:
-            self._session.message.emit("The rest of this image is still being predicted.", "info")
-            return
-        self.accepting.accept_all(self.shown.prediction)
+        self.accepting.accept_all()
 
     def follow_view(self, view: Box | None) -> None:
         """This part of the current image, x0, y0, x1, y1, is on the screen: of a large one it comes first."""
@@ -252,6 +251,7 @@ class LearningController(QObject):
         self._classes = self._session.classes
         self._feed.clear()
         self.shown.clear()
+        self._events.opened(None if project is None else str(project.root))
         if project is None:
             self._watched.leave()
             self._start_timer.stop()
@@ -290,19 +290,22 @@ class LearningController(QObject):
         self._classes = classes
         self._thread.send(ClassesChanged(classes=classes))
 
-    def _on_labels_changed(self, command: LabelsChanged) -> None:
-        self._thread.send(command)
-
     # --- what the engine says -----------------------------------------------------------------------------
 
     def _on_event(self, event: Event) -> None:
         self._recovery.on_event(event)
+        if not self._events.belongs(event):
+            if isinstance(event, Finished):
+                self._set_state("idle")
+            return
         match event:
             case EngineReady():
                 self.shown.cache.new_engine()
                 self._feed.new_engine()
             case Prediction():
                 self.shown.take(event)
+            case WeightsGone():
+                self.shown.clear()
             case TrainingStarted():
                 self._on_training_started()
             case Paused() if self._state == "training":

@@ -62,6 +62,7 @@ class LearningWiring(Wiring):
         self._words.set_live(self._settings.learn_live)
         self._drawn = DrawnImages(self._session, self)
         self._drawn.changed.connect(self._on_drawn_changed)
+        self._on_canvas: str | None = None  # the key of the image over which predictions are painted
         self._shown: Prediction | None = None
         self._classes_read: frozenset[int] = frozenset()
         self._cursor: tuple[int, int] | None = None
@@ -214,6 +215,7 @@ class LearningWiring(Wiring):
     def _connect_prediction(self) -> None:
         controller, canvas, bar, actions = self._controller, self._canvas, self._bar, self._actions
         controller.prediction_changed.connect(self._on_prediction_changed)
+        canvas.image_changed.connect(self._on_image_changed)
         canvas.region_clicked.connect(controller.accept_region)
         canvas.cursor_moved.connect(self._on_cursor_moved)
         canvas.cursor_left.connect(self._on_cursor_left)
@@ -232,7 +234,14 @@ class LearningWiring(Wiring):
         opacity = self._settings.prediction_opacity
         canvas.set_prediction_opacity(opacity)
         bar.set_opacity(opacity)
-        self._on_prediction_changed(None)
+        self._on_image_changed()
+
+    def _on_image_changed(self) -> None:
+        """Paint over the image that the canvas shows now, where something is known of it already."""
+        current = self._session.current
+        self._on_canvas = current.entry.key if current is not None and self._canvas.has_image else None
+        self._shown = None
+        self._on_prediction_changed(self._controller.prediction)
 
     def _on_prediction_changed(self, prediction: Prediction | None) -> None:
         if prediction is not None and not self._paint(prediction):
@@ -250,7 +259,9 @@ class LearningWiring(Wiring):
         self._actions["shape.region"].setEnabled(self._session.editable)
 
     def _paint(self, prediction: Prediction) -> bool:
-        """Show it on the canvas, what is new of it; False where it does not fit."""
+        """Show on the canvas what is new of it; False where it does not fit, or its image is not there."""
+        if prediction.key != self._on_canvas:
+            return False
         classes, confidence = prediction.classes.unpack(), prediction.confidence.unpack()
         fresh, shown = self._controller.fresh_part, self._shown
         if fresh is not None and shown is not None and shown.key == prediction.key and shown.region is None:

@@ -17,6 +17,7 @@ from core.annotation.commands import AddShapes, Command, Composite, SetState
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import (
     BACKGROUND_LABEL,
+    UNLABELLED,
     Annotation,
     AnnotationState,
     ClassList,
@@ -46,6 +47,8 @@ def shapes_of_region(
     x: int,
     y: int,
     label: str | None = None,
+    *,
+    partly: bool = False,
 ) -> tuple[Shape, ...]:
     """Shapes of the predicted region at a pixel, without what is drawn already; large ones first.
 
@@ -56,9 +59,11 @@ def shapes_of_region(
         x: column of the pixel.
         y: its row.
         label: another class name than the predicted one; needed where background is predicted.
+        partly: what is UNLABELLED in `predicted` is still being predicted.
 
     Raises:
-        NothingToAcceptError: outside the image, background without a `label`, or drawn already.
+        NothingToAcceptError: outside the image, background without a `label`, drawn already, or only a piece
+            of it is known yet.
     """
     height, width = predicted.shape
     if not (0 <= x < width and 0 <= y < height):
@@ -75,6 +80,8 @@ def shapes_of_region(
     elif (named := classes.by_name(label)) is not None:
         label = _label_of(named, classes)
     region = connected_region(predicted, x, y)
+    if partly and (_beside(region) & (predicted == UNLABELLED)).any():
+        raise NothingToAcceptError("The rest of this region is still being predicted.")
     drawn = drawn_pixels(annotation, (height, width))
     if not (region & drawn).any():
         return region_shapes(region, label, TOLERANCE_PX)
@@ -136,9 +143,8 @@ def _worthwhile(free: NDArray[np.bool_], drawn: NDArray[np.bool_]) -> NDArray[np
     """`free` (H, W) without the connected parts that are specks or thin rims of what is drawn."""
     pixels = free.astype(np.uint8)
     count, parts, stats, _ = cv2.connectedComponentsWithStats(pixels, connectivity=8)
-    beside_drawn = cv2.dilate(drawn.astype(np.uint8), np.ones((3, 3), np.uint8)) != 0
     touching = np.zeros(count, np.bool_)
-    touching[parts[beside_drawn & free]] = True
+    touching[parts[_beside(drawn) & free]] = True
     # The frame counts as inside: a region cut off by the image's edge is not thin for that.
     core = cv2.erode(pixels, np.ones((RIM_PX, RIM_PX), np.uint8), borderType=cv2.BORDER_REPLICATE)
     thick = np.zeros(count, np.bool_)
@@ -146,3 +152,8 @@ def _worthwhile(free: NDArray[np.bool_], drawn: NDArray[np.bool_]) -> NDArray[np
     kept = (stats[:, cv2.CC_STAT_AREA] >= SMALLEST_PX) & (thick | ~touching)
     kept[0] = False  # what is not free
     return np.asarray(kept[parts])
+
+
+def _beside(pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """These pixels (H, W) and their neighbours, diagonal ones too."""
+    return np.asarray(cv2.dilate(pixels.astype(np.uint8), np.ones((3, 3), np.uint8)) != 0)

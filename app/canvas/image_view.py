@@ -20,9 +20,11 @@ class ImageView(PredictionView):
     """Has an image layer, beneath prediction and heat. Subclasses paint it.
 
     Signals:
+        image_changed(): another image is shown, or none, and nothing is predicted over it yet.
         laid_out(): every tile of the huge image on show can be had.
     """
 
+    image_changed = Signal()
     laid_out = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -54,6 +56,7 @@ class ImageView(PredictionView):
         self._image_cache.invalidate()
         self.set_content_size(self._image_layer.size)
         self.viewport().update()
+        self.image_changed.emit()
 
     def set_display(self, adjustment: DisplayAdjustment) -> None:
         """Show the image brighter, steeper, or one channel of it; files and labels stay as they are."""

@@ -16,7 +16,7 @@ The engine answers with `core.learning.events`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from core.annotation.model import AnnotationState, ClassList
@@ -218,12 +218,16 @@ class PredictWithRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainModel:
-    """Say what a network of the registry is made of, for tiles of this side: `ModelExplained` follows."""
+    """Say what a network of the registry is made of, for tiles of this side: `ModelExplained` follows.
+
+    `config` is what a run of it would be told; only what decides at which scale it sees images matters.
+    """
 
     name: str
     tile: int
     encoder: str | None = None
     options: tuple[tuple[str, Option], ...] = ()
+    config: TrainConfig = field(default_factory=TrainConfig)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

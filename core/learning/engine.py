@@ -54,7 +54,7 @@ from core.learning.commands import (
 )
 from core.learning.crop_preview import preview_crops
 from core.learning.data import NO_REVISIONS, LabelStore
-from core.learning.events import Event, Exported, Failed, Notice, Paused, Resumed
+from core.learning.events import Event, Exported, Failed, Notice, Paused, ProjectOpened, Resumed
 from core.learning.explainer import Explainer
 from core.learning.export import export_run
 from core.learning.folder_host import FolderHost
@@ -229,6 +229,7 @@ class Engine:
         self._questions.forget()
         self._explainer.forget()
         self._viewer.clear()
+        self._send(ProjectOpened(root=str(root)))
         self._read_project(root)
         self._show_best_run()
 
@@ -305,7 +306,7 @@ class Engine:
         if self._store is None or self._project is None:
             raise MaskloopError("no project is open; open a folder of images first")
         runs = [RunFolder(run) for run in self._project.layout.runs_by_time()]
-        self._explainer.show(command, self._store.classes, runs)
+        self._explainer.show(command, self._store.classes, runs, self._store)
 
     # --- training -----------------------------------------------------------------------------------------
 

@@ -5,9 +5,9 @@ Maps travel packed (`core.learning.packed_mask`). Answers to what a person asks 
 
 ::
 
-    engine --Event--> window:    EngineReady Notice Failed
+    engine --Event--> window:    EngineReady ProjectOpened Notice Failed
                                  TrainingStarted StepDone Validated Checkpointed Paused Resumed Finished
-                                 Prediction Uncertainty OverlayCompared Exported
+                                 Prediction Uncertainty OverlayCompared WeightsGone Exported
                                  FolderProgress FolderProblem FolderEnded ImagesRated AuditProgress AuditEnded
     answers:                     CropsPreviewed LabelsCompared RunPrediction ModelExplained ModelMaps
 
@@ -42,6 +42,13 @@ class EngineReady:
     pid: int
     device: str
     torch: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectOpened:
+    """What was said before is of the project before, what comes now of the one in this folder."""
+
+    root: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +202,11 @@ class OverlayCompared:
     images: int
 
 
+@dataclass(frozen=True, slots=True)
+class WeightsGone:
+    """Nothing predicts any more, what it was learned from is gone; nor does what was predicted count."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpointed:
     """`last.ckpt`, and with `best` also `best.safetensors`, are on disk."""
@@ -337,12 +349,14 @@ class AuditEnded:
 
 Event: TypeAlias = (
     EngineReady
+    | ProjectOpened
     | TrainingStarted
     | StepDone
     | Validated
     | Prediction
     | Uncertainty
     | OverlayCompared
+    | WeightsGone
     | Checkpointed
     | Exported
     | FolderProgress

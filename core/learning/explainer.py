@@ -21,7 +21,7 @@ from core.errors import MaskloopError
 from core.images.reader import image_size
 from core.learning.answers import ModelExplained, ModelMaps
 from core.learning.commands import ExplainModel, ShowMaps
-from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, TrainConfig
+from core.learning.config import AUTO_MODEL, DEFAULT_MODEL
 from core.learning.data import LabelStore, read_resized
 from core.learning.events import Event
 from core.learning.explain import explaining
@@ -63,11 +63,12 @@ class Explainer:
         """Take a question, about the classes and images of a project if one is open."""
         self._waiting[ExplainModel] = self._explained(_of_registry(question), store)
 
-    def show(self, question: ShowMaps, classes: ClassList, runs: list[RunFolder]) -> None:
-        """Take a question about an image; `runs` of the project, the newest last."""
-        self._waiting[ShowMaps] = self._shown(
-            replace(question, model=_of_registry(question.model)), classes, runs
-        )
+    def show(
+        self, question: ShowMaps, classes: ClassList, runs: list[RunFolder], store: LabelStore | None = None
+    ) -> None:
+        """Take a question about an image of a project with these classes, runs (newest last) and labels."""
+        asked = replace(question, model=_of_registry(question.model))
+        self._waiting[ShowMaps] = self._shown(asked, classes, runs, store)
 
     def forget(self) -> None:
         """Another project: nobody waits for the answers."""
@@ -94,9 +95,7 @@ class Explainer:
     def _explained(self, asked: ExplainModel, store: LabelStore | None) -> Iterator[None]:
         classes, scale = 2, 1.0
         if store is not None:
-            model = AUTO_MODEL if asked.name == BLEND else asked.name
-            config = resolve(TrainConfig(model=model, encoder=asked.encoder), "cpu", store)
-            classes, scale = max(1, len(store.classes)), config.image_scale or 1.0
+            classes, scale = max(1, len(store.classes)), _scale_of(asked, store)
         answer = ModelExplained(name=asked.name, encoder=asked.encoder, tile=asked.tile, scale=scale)
         try:
             explanation = yield from explaining(
@@ -113,10 +112,12 @@ class Explainer:
 
     # --- what it makes of an image ------------------------------------------------------------------------
 
-    def _shown(self, asked: ShowMaps, classes: ClassList, runs: list[RunFolder]) -> Iterator[None]:
+    def _shown(
+        self, asked: ShowMaps, classes: ClassList, runs: list[RunFolder], store: LabelStore | None
+    ) -> Iterator[None]:
         answer = ModelMaps(name=asked.model.name, key=asked.key, maps=asked.maps)
         try:
-            network, header, source = self._network(asked.model, classes, runs)
+            network, header, source = self._network(asked.model, classes, runs, store)
             yield
             pixels, box = _piece(Path(asked.image_path), asked.at_xy, asked.model.tile, header.scale)
             yield
@@ -144,7 +145,7 @@ class Explainer:
         self._send(answer)
 
     def _network(
-        self, asked: ExplainModel, classes: ClassList, runs: list[RunFolder]
+        self, asked: ExplainModel, classes: ClassList, runs: list[RunFolder], store: LabelStore | None
     ) -> tuple[SegmentationNetwork, WeightsHeader, str]:
         """The network as the newest run that has it left it, else untrained; and which of these it is."""
         for run in reversed(runs):
@@ -157,7 +158,7 @@ class Explainer:
                 continue  # a damaged run is no reason to show nothing
             part = _part(network, asked)
             if part is not None:
-                return part, header, run.spoken_name()
+                return part, header, f"{run.spoken_name()}{_made_whole(part)}"
         network = build(
             asked.name, classes=max(1, len(classes)), encoder=asked.encoder, **dict(asked.options)
         )
@@ -165,7 +166,8 @@ class Explainer:
         if encoder_spec(network.encoder_name).source == "embedded":  # nothing is downloaded for a look
             network.load_encoder_weights("default")
             source = UNTRAINED_ON_PRETRAINED
-        return network.eval(), header_for(network, classes=classes, tile=asked.tile), source
+        scale = 1.0 if store is None else _scale_of(asked, store)
+        return network.eval(), header_for(network, classes=classes, tile=asked.tile, scale=scale), source
 
     def _load(self, path: Path) -> tuple[SegmentationNetwork, WeightsHeader]:
         """Weights, read again only when they have changed."""
@@ -202,6 +204,28 @@ def maps_of(
 def _of_registry(asked: ExplainModel) -> ExplainModel:
     """Of both learners, the deep one."""
     return replace(asked, name=DEFAULT_MODEL) if asked.name == AUTO_MODEL else asked
+
+
+def _scale_of(asked: ExplainModel, store: LabelStore) -> float:
+    """At which a run of that network would see these images."""
+    config = replace(
+        asked.config, model=AUTO_MODEL if asked.name == BLEND else asked.name, encoder=asked.encoder
+    )
+    device = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
+    return resolve(config, device, store).image_scale or 1.0
+
+
+def _made_whole(network: SegmentationNetwork) -> str:
+    """Let parts that a training in stages had not come to take their place, as they begin; what to say of it.
+
+    They begin so that they change nothing, and the network is as its diagram shows it.
+    """
+    last = network.stages()[-1]
+    stage = network.options.get("stage", last)
+    if stage == last:
+        return ""
+    network.enter_stage(last)
+    return f", trained as far as {stage}"
 
 
 def _may_hold(header: WeightsHeader, asked: ExplainModel) -> bool:

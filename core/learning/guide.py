@@ -23,6 +23,7 @@ AUDIT_TURN_S: Final = 1.0
 """What an audit may take at a time while a run trains; a command ends the turn sooner."""
 MOST_OWED_S: Final = 5.0
 """Of its share, what an audit may still take later, after a validation say."""
+READ_ANEW: Final = "the labels were read anew, and the audit of the old ones was given up; audit again"
 
 
 class Guide:
@@ -58,9 +59,12 @@ class Guide:
 
     def follow(self, root: Path, store: LabelStore) -> None:
         """These labels, read anew: an audit of others is over."""
-        if root != self._root:
+        known = root == self._root
+        if not known:
             self._rater.clear()
         self._root, self._store = root, store
+        if self._auditor.busy and known:
+            self._fail("AuditLabels", MaskloopError(READ_ANEW))
         self._auditor.cancel()
 
     def handle(self, command: RateImages | AuditLabels) -> None:

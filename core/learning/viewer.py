@@ -18,7 +18,7 @@ from core.images.upright import Box
 from core.learning.asking import InterruptedPredictionError
 from core.learning.data import LabelStore
 from core.learning.doubting import UncertaintyWork
-from core.learning.events import Event, Notice, OverlayCompared
+from core.learning.events import Event, Notice, OverlayCompared, WeightsGone
 from core.learning.excerpts import Excerpts
 from core.learning.header import check_classes, gone_classes, read_header
 from core.learning.instant.live import LiveInstant
@@ -71,6 +71,7 @@ class Viewer:
         self._excerpts = Excerpts()
         self._ahead: tuple[Target, int] | None = None  # the part that was predicted last, and with what
         self._ahead_took_s = 0.0
+        self._had_weights = False
 
     def follow(self, pyramids: Path) -> None:
         """Find what is laid out of huge images in this folder."""
@@ -82,6 +83,7 @@ class Viewer:
         self._doubts.clear()
         self._excerpts.follow(None)
         self._overlay.use_file(None)
+        self._had_weights = False
 
     @property
     def overlay(self) -> OverlayWeights:
@@ -189,7 +191,9 @@ class Viewer:
 
     def tick(self, store: LabelStore | None, *, training: bool) -> bool:
         """Do one piece of work; False when none is due."""
-        target = self._schedule.next(self._clock(), self._overlay.version, training=training)
+        version = self._overlay.version
+        self._tell_if_gone(version)
+        target = self._schedule.next(self._clock(), version, training=training)
         if target is not None:
             self._predict(target, store)
             return True
@@ -218,6 +222,14 @@ class Viewer:
         except Exception as error:  # noqa: BLE001 - the plain map is there
             self._fail("Uncertainty", error)
         return True
+
+    def _tell_if_gone(self, version: int | None) -> None:
+        """Where nothing predicts any more, and nothing is being learned that soon would."""
+        if version is not None:
+            self._had_weights = True
+        elif self._had_weights and (self._instant is None or not self._instant.urgent):
+            self._had_weights = False
+            self._send(WeightsGone())
 
     def _predict(self, target: Target, store: LabelStore | None) -> None:
         """The next piece of what is to be predicted of an image: a part of a large one, else all of it."""

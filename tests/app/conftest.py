@@ -22,7 +22,8 @@ from app.panels.training_panel import TrainingPanel
 from app.settings import Settings
 from app.theme import apply_theme
 from app.workers.trainer_thread import TrainerThread
-from core.learning.commands import Command
+from core.learning.commands import Command, OpenProject
+from core.learning.events import ProjectOpened
 
 LEAVING_S = 20.0
 """How long what a test has started may take to end; on a busy machine three seconds were too few."""
@@ -165,6 +166,8 @@ class QuietTrainer(TrainerThread):
 
     def send(self, command: Command) -> None:
         self.sent.append(command)
+        if isinstance(command, OpenProject):
+            self.event_received.emit(ProjectOpened(root=command.root))
 
 
 class WindowBench:

@@ -165,6 +165,18 @@ def test_the_map_is_asked_for_where_nobody_looked_at_it_yet(bench, qtbot):
     assert not bench.canvas.has_uncertainty, "the heat itself was not asked for"
 
 
+def test_a_map_that_does_not_follow_the_predictions_any_more_leads_nowhere(bench, qtbot):
+    bench.key(Qt.Key.Key_U)
+    say(bench, doubted(bench))
+    bench.key(Qt.Key.Key_U)
+    say(bench, predicted(bench, revision=1))
+    bench.key(Qt.Key.Key_I)
+    assert wants(bench) == [True, False, True]
+    assert bench.canvas.spotlight.box is None
+    say(bench, doubted(bench))
+    qtbot.waitUntil(lambda: seen(bench) == "large")
+
+
 def test_labelled_regions_are_passed_over(bench, qtbot):
     x, y, side = SPOTS["large"]
     bench.draw_square(x - 5, y - 5, side + 10)

@@ -83,6 +83,15 @@ def test_predicted_background_is_accepted_only_when_asked_for(predicted: NDArray
     assert {shape.label for shape in shapes} == {BACKGROUND_LABEL}
 
 
+def test_a_region_whose_rest_is_still_predicted_is_not_accepted(predicted: NDArray[np.uint8]) -> None:
+    predicted[:, 30:] = UNLABELLED
+    with pytest.raises(NothingToAcceptError, match="still being predicted"):
+        shapes_of_region(predicted, EMPTY, CLASSES, 15, 15, partly=True)
+    predicted[:, 25:30] = 0
+    (whole,) = shapes_of_region(predicted, EMPTY, CLASSES, 15, 15, partly=True)
+    assert whole.label == "nerve"
+
+
 @pytest.mark.parametrize("x, y", [(100, 0), (0, 80), (-1, 0)])
 def test_outside_the_image_there_is_nothing_to_accept(predicted: NDArray[np.uint8], x: int, y: int) -> None:
     with pytest.raises(NothingToAcceptError, match="outside the image"):

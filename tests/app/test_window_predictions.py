@@ -59,6 +59,34 @@ def test_the_status_bar_says_what_is_drawn_and_predicted_under_the_mouse(predict
     assert seen == "nerve 0.80 (prediction)"
 
 
+def test_what_was_predicted_of_an_image_is_there_when_one_goes_back_to_it(predicted, qtbot):
+    predicted.key(Qt.Key.Key_D)
+    predicted.wait_for_image("scan001.png")
+    assert not predicted.canvas.has_prediction
+    predicted.key(Qt.Key.Key_A)
+    predicted.wait_for_image("scan000.png")
+    qtbot.waitUntil(lambda: predicted.canvas.has_prediction)
+    assert predicted.canvas.region_at(30, 20) is not None
+    predicted.session.open_image("scan000.png")  # once more
+    qtbot.waitUntil(lambda: not predicted.session.busy)
+    assert predicted.canvas.has_prediction
+    assert predicted.window.actions_["train.accept_all"].isEnabled()
+
+
+def test_after_going_back_a_part_that_is_new_is_painted_over_the_rest(predicted, qtbot):
+    predicted.key(Qt.Key.Key_D)
+    predicted.wait_for_image("scan001.png")
+    predicted.key(Qt.Key.Key_A)
+    predicted.wait_for_image("scan000.png")
+    vessel = predicted.session.classes.by_name("vessel").index
+    part = prediction(
+        "scan000.png", np.full((8, 8), vessel, np.uint8), region=(24, 12, 32, 20), weights_version=2
+    )
+    predicted.window.controller.shown.take(part)
+    assert predicted.canvas.region_at(28, 16).label_index == vessel
+    assert predicted.canvas.region_at(38, 28).label_index != vessel
+
+
 def test_keys_show_and_hide_labels_and_prediction(predicted, qtbot):
     bar = predicted.window.page.prediction_bar
     predicted.key(Qt.Key.Key_P)

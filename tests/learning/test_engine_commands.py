@@ -37,6 +37,7 @@ from core.learning.events import (
     Notice,
     Paused,
     Prediction,
+    ProjectOpened,
     Resumed,
     StepDone,
     TrainingStarted,
@@ -70,7 +71,7 @@ def test_a_run_trains_and_ends_with_weights_that_predict(bench: EngineBench) -> 
     bench.open()
     bench.do(bench.watch(3))
     bench.run()
-    assert bench.events == []  # no weights yet: nothing to show, nothing to say
+    assert bench.events == [ProjectOpened(root=str(bench.root))]  # no weights yet: nothing to show
     bench.do(Train(config=TINY))
     bench.run()
     assert bench.got(Failed) == []
@@ -222,6 +223,7 @@ def test_opening_another_project_saves_the_run_first(bench: EngineBench, tmp_pat
         pass
     bench.do(OpenProject(root=str(other)))
     assert len(bench.got(Finished)) == 1
+    assert bench.events[-1] == ProjectOpened(root=str(other)), "after all that is of the one before"
     said = len(bench.events)
     bench.run()
     assert len(bench.events) == said  # nothing of the old project is shown

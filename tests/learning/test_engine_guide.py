@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.annotation.model import Annotation, AnnotationState, Shape, ShapeType, frozen_points
+from core.annotation.model import Annotation, AnnotationState, ClassList, Shape, ShapeType, frozen_points
 from core.learning import audit, usefulness
 from core.learning.blending import mixed_probabilities
-from core.learning.commands import AuditLabels, LearnLive, RateImages, Train
+from core.learning.commands import AuditLabels, ClassesChanged, LearnLive, RateImages, Train
 from core.learning.data import LabelStore
 from core.learning.events import (
     AuditEnded,
@@ -201,6 +201,22 @@ def test_an_audit_can_be_given_up_and_begun_again(tmp_path: Path) -> None:
     assert bench.got(AuditEnded)[-1].complete
 
 
+def test_an_audit_of_labels_that_are_read_anew_says_that_it_is_over(tmp_path: Path) -> None:
+    bench, _ = two_squares(tmp_path / "squares")
+    bench.do(LearnLive(on=True))
+    bench.open()
+    bench.run()
+    bench.do(AuditLabels())
+    bench.run(until=lambda: bool(bench.got(AuditProgress)))
+    store = bench.engine._store
+    assert store is not None
+    fewer = ClassList(store.classes.classes[:-1], store.classes.background)
+    bench.do(ClassesChanged(classes=fewer))
+    (failed,) = bench.got(Failed)
+    assert failed.during == "AuditLabels"
+    assert "audit again" in failed.text
+
+
 def test_one_labelled_image_cannot_be_audited_and_it_is_said_why(tmp_path: Path) -> None:
     bench = squares_bench(tmp_path / "squares", images=2, labelled=1)
     bench.do(LearnLive(on=True))
@@ -258,9 +274,9 @@ def test_the_deep_network_judges_only_what_its_run_holds_out(
     real = LabelStore.pixels
     seen: list[str] = []
 
-    def pixels(store: LabelStore, key: str, scale: float = 1.0) -> object:
+    def pixels(store: LabelStore, key: str, *how: float, **of: str) -> object:
         seen.append(key)
-        return real(store, key, scale)
+        return real(store, key, *how, **of)
 
     joined = HeldOutJudge.joined
 

@@ -13,7 +13,7 @@ import torch
 from core.annotation.model import UNLABELLED, AnnotationState, ClassList, LabelClass
 from core.learning.blending import instant_share, mixed
 from core.learning.commands import ClassesChanged, LearnLive, Train
-from core.learning.events import Failed, Notice, Prediction, StepDone
+from core.learning.events import Failed, Notice, Prediction, StepDone, WeightsGone
 from core.learning.instant import maker
 from core.learning.instant.features import FeatureCache
 from core.learning.instant.head import REFIT_STEPS
@@ -53,6 +53,25 @@ def test_a_project_with_labels_shows_a_prediction_without_a_run(bench: EngineBen
     assert not bench.got(Failed)
     versions = [prediction.weights_version for prediction in bench.got(Prediction)]
     assert versions == sorted(versions)
+
+
+def test_with_the_last_label_goes_what_was_predicted(bench: EngineBench) -> None:
+    bench.do(bench.watch(3))
+    bench.run()
+    assert bench.got(Prediction)
+    assert not bench.got(WeightsGone)
+    nothing = np.full((SIDE, SIDE), UNLABELLED, np.uint8)
+    begun = AnnotationState.UNLABELLED
+    bench.do(*(replace(bench.labels(number, nothing, 2), state=begun) for number in range(4)))
+    bench.run()
+    assert len(bench.got(WeightsGone)) == 1
+    square = np.zeros((SIDE, SIDE), np.uint8)
+    square[10:40, 10:40] = 1
+    bench.events.clear()
+    bench.do(bench.labels(0, square, 3))
+    bench.run()
+    assert bench.got(Prediction)
+    assert not bench.got(WeightsGone)
 
 
 def test_it_is_said_while_undrawn_pixels_stand_in_for_background(bench: EngineBench) -> None:

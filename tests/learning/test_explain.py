@@ -13,6 +13,8 @@ from core.annotation.model import ClassList, LabelClass
 from core.errors import UsageError
 from core.learning.answers import ModelExplained, ModelMaps
 from core.learning.commands import ExplainModel, ShowMaps
+from core.learning.config import TrainConfig
+from core.learning.data import LabelStore
 from core.learning.explain import AGAIN, MOST_BLOCKS, condensed, explain_model
 from core.learning.explain_blend import same_deep_network
 from core.learning.explained import PICTURE, Block
@@ -21,6 +23,8 @@ from core.learning.runs import RunFolder
 from core.learning.weights import header_for, save_weights
 from core.models.registry import build, model_specs
 from core.models.specs import ModelSpec, Option
+from core.project.project import Project
+from tests.tiny import squares_project
 
 CLASSES = ClassList((LabelClass(0, "background", "#000000"), LabelClass(1, "nerve", "#ff0000")), 0)
 NARROW: dict[str, Option] = {
@@ -216,6 +220,46 @@ def test_maps_of_an_image_come_from_the_newest_run_of_the_network_else_untrained
         ShowMaps(model=asked.model, key="a.png", image_path=str(tmp_path / "gone.png"), maps=0), CLASSES, []
     )
     assert "gone.png" in _answers(explainer, heard)[-1].problem
+
+
+def test_a_network_in_an_early_stage_shows_the_boxes_of_its_diagram(picture, tmp_path):
+    heard: list = []
+    explainer = Explainer(heard.append)
+    options = (("encoder_width", 2), ("fc", 16))
+    network = build("fcn8s", classes=2, encoder="plain", **dict(options), stage="fcn32s")
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    save_weights(run.best_weights, network, header_for(network, classes=CLASSES, tile=32))
+    told = explain_model("fcn8s", tile=32, encoder="plain", options=dict(options))
+    for block in told.blocks:
+        model = ExplainModel(name="fcn8s", tile=32, encoder="plain", options=options)
+        asked = ShowMaps(model=model, key="a.png", image_path=str(picture), maps=block.maps)
+        explainer.show(asked, CLASSES, [run])
+        answer = _answers(explainer, heard)[-1]
+        assert answer.problem == ""
+        assert answer.shape == block.shape
+        assert answer.source == f"{run.spoken_name()}, trained as far as fcn32s"
+
+
+def test_images_are_seen_at_the_scale_of_a_run_that_would_be_started(picture, tmp_path):
+    heard: list = []
+    explainer = Explainer(heard.append)
+    options = (("encoder_width", 2), ("width", 2))
+    squares_project(tmp_path / "squares", [(10, 10, 40, 40)] * 2, side=64, labelled=2)
+    with Project.open(tmp_path / "squares") as project:
+        store = LabelStore.from_project(project)
+    for scale in (1.0, 0.5):
+        asked = ExplainModel(
+            name="unet", tile=32, encoder="plain", options=options, config=TrainConfig(image_scale=scale)
+        )
+        explainer.explain(asked, store)
+        assert _answers(explainer, heard)[-1].scale == scale
+        explainer.show(
+            ShowMaps(model=asked, key="a.png", image_path=str(picture), maps=0), CLASSES, [], store
+        )
+        answer = _answers(explainer, heard)[-1]
+        x0, _, x1, _ = answer.box
+        assert x1 - x0 == min(64, 32 / scale)
 
 
 # --- both learners ----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core.learning.commands import LearnLive, Train
-from core.learning.events import Failed, Prediction
+from core.learning.events import Failed, Prediction, ProjectOpened
 from core.learning.instant import pace, setup
 from core.models.instant import CHEAPER_VIEWS, VIEWS, InstantNetwork
 from tests.learning.engine_bench import (
@@ -61,7 +61,7 @@ def test_a_network_is_built_looks_at_a_picture_and_is_fitted_before_anything_is_
     (network,) = made
     assert network.mean.any(), "it has looked"
     assert all(parameter.grad is not None for parameter in network.head_parameters()), "it was fitted"
-    assert not bench.events, "and nobody hears of it"
+    assert bench.events == [ProjectOpened(root=str(bench.root))], "and nobody hears of it"
 
     bench.do(bench.watch(0), bench.labels(0, _square(), 1))
     bench.run(until=lambda: bool(bench.got(Prediction)))

@@ -18,6 +18,7 @@ from core.annotation.commands import drawing
 from core.annotation.model import Shape, ShapeType, frozen_points
 from core.learning.commands import (
     Command,
+    OpenProject,
     Train,
 )
 from core.learning.config import TrainConfig
@@ -25,6 +26,7 @@ from core.learning.events import (
     EngineReady,
     Event,
     Prediction,
+    ProjectOpened,
 )
 from core.project.project import Project
 from tests.app.engine_events import prediction, started
@@ -46,9 +48,12 @@ class FakeThread(QObject):
         self.sent: list[Command] = []
         self.started = 0
         self.shut_down_after: float | None = None
+        self.answers = True  # that it has opened a project
 
     def send(self, command: Command) -> None:
         self.sent.append(command)
+        if isinstance(command, OpenProject) and self.answers:
+            self.say(ProjectOpened(root=command.root))
 
     def start_engine(self) -> None:
         self.started += 1

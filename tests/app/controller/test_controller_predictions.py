@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from core.annotation.commands import RemoveShapes
 from core.annotation.model import AnnotationState
 from core.learning.commands import LabelsChanged
-from core.learning.events import Prediction
+from core.learning.events import Prediction, ProjectOpened, WeightsGone
 from core.learning.packed_mask import PackedMask
 from tests.app.controller.conftest import Bench, predicted
+from tests.app.engine_events import finished, validated
 
 
 def test_predictions_of_the_current_image_are_shown_and_others_kept_for_later(opened: Bench) -> None:
@@ -23,6 +26,41 @@ def test_predictions_of_the_current_image_are_shown_and_others_kept_for_later(op
     assert opened.shown == [first, ahead]  # at once, without the engine
     opened.show("scan002.png")
     assert opened.shown[-1] is None
+
+
+def test_what_was_predicted_does_not_count_once_nothing_predicts_any_more(opened: Bench) -> None:
+    opened.thread.say(predicted("scan000.png"))
+    opened.thread.say(predicted("scan001.png"))
+    opened.thread.say(WeightsGone())
+    assert opened.shown[-1] is None
+    opened.show("scan001.png")
+    assert opened.controller.prediction is None
+
+
+def test_what_the_engine_still_says_of_the_project_before_is_not_shown_in_this_one(
+    opened: Bench, image_folder: Callable[..., Path]
+) -> None:
+    opened.start_training()
+    other = image_folder(3, "others")
+    opened.thread.answers = False
+    opened.open(other)
+    assert opened.controller.training_state == "stopping"
+    opened.events.clear()
+    of_before = [validated(10, 0.8), predicted("scan000.png"), finished("/runs/1")]
+    for event in of_before:
+        opened.thread.say(event)
+    assert opened.events == []
+    assert opened.controller.prediction is None
+    assert opened.controller.training_state == "idle"
+    assert opened.session.project is not None
+    opened.thread.say(ProjectOpened(root=str(opened.session.project.root)))
+    own = predicted("scan000.png")
+    opened.thread.say(own)
+    assert opened.controller.prediction is own
+    opened.session.close()
+    opened.thread.say(predicted("scan001.png", version=2))
+    assert opened.events[-1] is own
+    assert opened.controller.prediction is None
 
 
 def test_stale_predictions_are_dropped(opened: Bench) -> None:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from core.annotation.model import UNLABELLED, AnnotationState
+from core.annotation.model import (
+    UNLABELLED,
+    Annotation,
+    AnnotationState,
+    Shape,
+    ShapeType,
+    frozen_points,
+)
 from core.learning.commands import (
     ClassesChanged,
     Export,
@@ -29,6 +37,7 @@ from core.learning.events import (
     Resumed,
     TrainingStarted,
 )
+from core.project.project import Project
 from tests.app.controller.conftest import CONFIG, SIZE, Bench, predicted
 from tests.app.engine_events import finished, started, step
 
@@ -92,6 +101,26 @@ def test_labels_another_program_has_drawn_meanwhile_are_told_when_they_are_seen(
     labels = opened.wait_for(LabelsChanged, 2)
     assert labels.key == "scan002.png"
     assert (labels.mask.unpack()[5:21, 5:21] == 1).all()
+
+
+def test_labels_another_program_took_away_are_forgotten_when_that_is_seen(
+    bench: Bench, image_folder: Callable[..., Path]
+) -> None:
+    folder = image_folder(2)
+    with Project.create(folder, classes=("background", "square"), image_roots=(".",)) as project:
+        entry = next(entry for entry in project.images() if entry.key == "scan001.png")
+        shape = Shape("square", ShapeType.RECTANGLE, frozen_points([(5, 5), (20, 20)]))
+        project.save(entry, Annotation("scan001.png", SIZE, (shape,), AnnotationState.IN_PROGRESS), None)
+    bench.open(folder)
+    board = bench.session.statuses
+    assert board is not None
+    bench.qtbot.waitUntil(lambda: board.get("scan001.png").shapes == 1)
+    (folder / "scan001.json").unlink()
+    bench.show("scan001.png")
+    bench.qtbot.waitUntil(lambda: any(c.key == "scan001.png" for c in bench.thread.of(LabelsChanged)))
+    told = bench.thread.of(LabelsChanged)[-1]
+    assert told.state is AnnotationState.UNLABELLED
+    assert (told.mask.unpack() == UNLABELLED).all()
 
 
 def test_train_waits_until_everything_drawn_was_told(opened: Bench) -> None:
