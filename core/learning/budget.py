@@ -96,6 +96,16 @@ def stage_at(progress: float, stages: int, coarse: float = COARSE_SHARE) -> tupl
     return stages - 1, max(progress - begin, 0.0) / shares[-1]
 
 
+def stage_done(
+    progress: float, stage: int, stages: int, coarse: float = COARSE_SHARE, begun: float = math.inf
+) -> float:
+    """How much of a stage is done, 0..1, where it began at `begun` if that was before its time."""
+    shares = stage_shares(stages, coarse)
+    end = 1.0 if stage == stages - 1 else sum(shares[: stage + 1])
+    begin = min(sum(shares[:stage]), begun)
+    return max(progress - begin, 0.0) / (end - begin)
+
+
 def rate_factor(
     progress: float,
     *,
@@ -104,13 +114,20 @@ def rate_factor(
     coarse: float = COARSE_SHARE,
     floor: float = FLOOR,
     schedule: Schedule = "cosine",
+    ahead: tuple[int, float] | None = None,
 ) -> float:
     """Learning rate as a share of its peak: a linear rise, then the schedule's fall down to `floor`.
 
     Every stage has its own rise and fall; later ones reach half the peak. One cycle rises for CYCLE_RISE,
     whatever the warm-up. A plateau only rises here: what lowers it are scores.
+
+    `ahead` is a stage that was reached before its time, as a longer budget moves the share back, and since
+    when: it rises and falls once over all that is left until its end.
     """
-    stage, done = stage_at(progress, stages, coarse)
+    if ahead is None:
+        stage, done = stage_at(progress, stages, coarse)
+    else:
+        stage, done = ahead[0], stage_done(progress, ahead[0], stages, coarse, ahead[1])
     peak = 1.0 if stage == 0 else LATER_STAGE_PEAK
     if schedule == "one_cycle":
         if done < CYCLE_RISE:

@@ -66,7 +66,8 @@ class TrainConfig:
         ema: decay of the averaged weights, which are what is shown and saved.
         augment: vary the crops; `turns` also turns them by quarters and upside down, for pictures without an
             up (microscope, satellite).
-        patience: validations in a row without a better score that end the run; None: only its budget does.
+        patience: validations in a row without a better score that end the run, in the last stage of a network
+            trained in stages; None: only its budget does.
         folds: so many runs, each scored on other done images, before the one on all: see
             `core.learning.folds`; the budget is shared among them. None: one run.
         held_out: keys of the images that are held out, instead of those `validation` chooses.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -78,7 +79,13 @@ class Learner:
         self._frozen: bool | None = None
         self._settled = False
         self._rate_cut = 1.0
+        self._ahead_since = math.inf
         self._enter_stage(0)
+
+    @property
+    def in_last_stage(self) -> bool:
+        """Whether the whole network is trained, as it is to be in the end."""
+        return self.stage == len(self.network.stages()) - 1
 
     @property
     def window_margin(self) -> float:
@@ -125,6 +132,8 @@ class Learner:
         entered = stage > self.stage
         if entered:
             self._enter_stage(stage)
+        elif stage < self.stage:  # a longer budget has moved the share back
+            self._ahead_since = min(self._ahead_since, progress)
         # An encoder that has been set free stays free, also where a longer budget moves the share back.
         frozen = (
             self._pretrained
@@ -142,6 +151,7 @@ class Learner:
             coarse=coarse,
             floor=ENDLESS_FLOOR if endless else FLOOR,
             schedule=self.config.schedule,
+            ahead=None if self._ahead_since == math.inf else (self.stage, self._ahead_since),
         )
         if self.config.schedule == "one_cycle":
             cycle_momentum(self.optimizer, factor)
@@ -154,6 +164,7 @@ class Learner:
 
     def _enter_stage(self, stage: int) -> None:
         self.stage = stage
+        self._ahead_since = math.inf
         self.plateau.begin_anew()
         name = self.network.stages()[stage]
         self.network.enter_stage(name)
@@ -231,6 +242,7 @@ class Learner:
             "normalization": json.dumps(self.network.normalization.to_json()),
             "pretrained": self._pretrained,
             "stage": self.stage,
+            "ahead_since": self._ahead_since,
             "frozen": self._frozen,
             "rate_cut": self._rate_cut,
             "plateau": self.plateau.state(),
@@ -244,6 +256,7 @@ class Learner:
         self._frozen = state["frozen"]
         self._rate_cut = state["rate_cut"]
         self._enter_stage(state["stage"])
+        self._ahead_since = state.get("ahead_since", math.inf)  # older runs have none
         self.plateau.restore(state.get("plateau", [0, 0]))  # older runs have none
         crop, piece, device = state["load"]
         if device == self.device.type:

@@ -10,15 +10,19 @@ class Patience:
     """Counts validations in a row that brought no better score.
 
     New labels are new hope: the count begins anew, so that a run does not end under the hands of someone who
-    is drawing.
+    is drawing. A network that is trained in stages shows what it can do in the last one: it begins there.
 
     Args:
         limit: so many end the run; None: it may go on for ever.
+
+    Attributes:
+        counting: whether the network is in its last stage; before it the budget decides.
     """
 
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
         self.without_better = 0
+        self.counting = True
         self._labels: str | None = None
 
     @property
@@ -32,7 +36,7 @@ class Patience:
             return
         new_labels = self._labels is not None and labels != self._labels
         self._labels = labels
-        self.without_better = 0 if better or new_labels else self.without_better + 1
+        self.without_better = 0 if better or new_labels or not self.counting else self.without_better + 1
 
     @property
     def sentence(self) -> str:

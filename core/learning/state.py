@@ -372,6 +372,7 @@ class TrainState:
         self.calibration = score.calibration or self.calibration
         on, seconds = self.validator.plan.on if on is None else on, self.clock.seconds
         self.record.score(score, on=on, step=self.step, seconds=seconds, lr=self.learner.lr, anew=anew)
+        self.progress.patience.counting = self.learner.in_last_stage
         return self.progress.validated(score, comparable, on=on, step=self.step, seconds=seconds, best=best)
 
     # --- when things go wrong ------------------------------------------------------------------------------

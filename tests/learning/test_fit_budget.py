@@ -57,6 +57,16 @@ def test_stages_share_the_run_and_each_has_its_own_rise_and_fall() -> None:
     assert rate_factor(1.0, warmup=0.05, stages=3) < 0.02
 
 
+def test_a_stage_that_came_before_its_time_rises_and_falls_once_over_what_is_left() -> None:
+    factors = [rate_factor(0.5 + step / 200, warmup=0.05, stages=3, ahead=(2, 0.5)) for step in range(101)]
+    assert factors[0] == pytest.approx(0.01)
+    assert factors[5] == pytest.approx(0.5)
+    assert all(a >= b for a, b in itertools.pairwise(factors[5:]))
+    assert factors[100] == pytest.approx(0.005)
+    # One in the middle ends when it would have.
+    assert rate_factor(0.7499, warmup=0.05, stages=3, ahead=(1, 0.3)) < 0.01
+
+
 def test_the_finest_stage_can_get_more_of_a_run() -> None:
     assert stage_shares(3) == pytest.approx((0.5, 0.25, 0.25))
     assert stage_shares(3, coarse=0.5) == pytest.approx((1 / 3, 1 / 6, 1 / 2))

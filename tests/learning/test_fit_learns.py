@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -248,7 +249,31 @@ def test_a_staged_network_goes_through_its_stages(world, start, run) -> None:
     state = start(
         steps=12, model="fcn8s", encoder="plain", model_options=(("encoder_width", 4), ("fc", 16)), lr=1e-3
     )
-    notices = [event.text for event in _only(Notice, run(state))]
+    notices = [event.text for event in _only(Notice, run(state)) if event.progress is None]
     assert notices == ["fcn8s goes on as fcn16s", "fcn8s goes on as fcn8s"]
     assert read_header(state.run.best_weights).options.get("stage", "fcn8s") == "fcn8s"
     assert state.learner.ema.network.stage == "fcn8s"
+
+
+def test_a_longer_budget_trains_the_last_stage_of_a_network_for_all_that_is_left(
+    world, start, resume, run
+) -> None:
+    world.put_done(1, 2)
+    small = {"model": "fcn8s", "encoder": "plain", "model_options": (("encoder_width", 4), ("fc", 16))}
+    run(start(steps=8, lr=1e-3, coarse_share=0.75, **small))
+    learner = resume(steps=16).learner
+    rates = []
+    for done in np.linspace(0.5, 1.0, 51):
+        assert learner.prepare(float(done), endless=False) is None
+        rates.append(learner.lr)
+    assert learner.network.stage == "fcn8s"
+    top = int(np.argmax(rates))
+    assert rates[top] == pytest.approx(5e-4, rel=0.05)
+    assert top < 10
+    assert all(a >= b for a, b in itertools.pairwise(rates[top:])), "the rates of earlier stages are over"
+    again = resume(steps=16).learner
+    again.restore(learner.state(), Path("of.this.test"))  # interrupted in the middle of it
+    for done in (0.6, 0.8):
+        again.prepare(done, endless=False)
+        learner.prepare(done, endless=False)
+        assert again.lr == learner.lr

@@ -141,6 +141,20 @@ def test_new_labels_give_new_patience() -> None:
         assert not patience.spent
 
 
+def test_patience_begins_with_the_last_stage_of_a_network_also_of_a_resumed_run() -> None:
+    first = Patience(2)
+    first.counting = False
+    for _ in range(5):
+        first.note(better=False, labels="a")
+        assert not first.spent
+    second = Patience(2)
+    second.restore(first.state())
+    second.note(better=False, labels="a")
+    assert not second.spent
+    second.note(better=False, labels="a")
+    assert second.spent
+
+
 def test_without_a_limit_patience_is_endless() -> None:
     patience = Patience(None)
     for _ in range(1000):

@@ -100,6 +100,16 @@ def test_a_run_that_gets_no_better_ends_and_keeps_its_best_weights(world, start,
     assert RunFolder(Path(finished.run)).best_weights.is_file()
 
 
+def test_a_network_in_stages_comes_to_its_last_one_before_patience_ends_the_run(world, start, run) -> None:
+    world.put_done(1, 2)
+    small = {"model": "fcn8s", "encoder": "plain", "model_options": (("encoder_width", 4), ("fc", 16))}
+    state = start(steps=24, patience=2, **small, **STANDSTILL)
+    finished = _of(Finished, run(state))[0]
+    assert finished.reason == "patience"
+    assert state.learner.ema.network.stage == "fcn8s"
+    assert finished.steps < 24
+
+
 def test_without_patience_only_the_budget_ends_a_run(world, start, run) -> None:
     world.put_done(1, 2)
     finished = _of(Finished, run(start(steps=8, **STANDSTILL)))[0]
