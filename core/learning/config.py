@@ -57,9 +57,9 @@ class TrainConfig:
         border_weight: how much more background between two objects counts where they nearly touch (U-Net's
             w0); 0 is off; None: the paper's 10 for "unet_paper", off for all others.
         border_sigma: pixels at training scale over which that weight fades (U-Net's sigma).
-        class_weights: how much more a pixel of a rare class counts in cross-entropy: not at all, by the root
-            of its rarity, or in full by its rarity in the images that show it (median-frequency balancing);
-            at most `class_weight_cap`.
+        class_weights: how much more a pixel of a rare class counts in cross-entropy: not at all; by the root
+            of its rarity, and by that number's root at the end of the run; or, all through it, in full by its
+            rarity in the images that show it (median-frequency balancing); at most `class_weight_cap`.
         rare_crops: share of the crops that are cut where learning lags: around fresh corrections and rare
             classes.
         weak_background: weight of undrawn pixels while less background is labelled than of all else together.

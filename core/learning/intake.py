@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from core.learning.state import TrainState
 
 FINAL_BALANCE: Final = 0.5
-"""Power of the class weights at the end of a run; 1 at its start."""
+"""Power of rooted class weights at the end of a run; 1 at its start."""
 
 
 class LabelIntake:
@@ -58,8 +58,10 @@ class LabelIntake:
         """By channel (C,), float32, where the share `done` of the run is over.
 
         Rare classes weigh most at first, so that they are found at all; later that would paint them beyond
-        their borders.
+        their borders. Median-frequency balancing stays what it is: who chooses it wants it in full.
         """
+        if self._state.config.class_weights != "inverse_sqrt":
+            return self._balance
         return self._balance ** (1.0 - (1.0 - FINAL_BALANCE) * min(done, 1.0))
 
     def _hold_out(self) -> Iterator[Event]:
@@ -72,7 +74,7 @@ class LabelIntake:
         state.sampler.hold_out(plan.held_out)
         if plan.on == before.on:
             return
-        state.best = Best()  # scores on other images say nothing about these
+        state.best = Best(claimed=False)  # scores on other images say nothing about these, from now on
         if plan.on == "validation":
             count = len(plan.held_out)
             text = (

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from core.annotation.model import UNLABELLED, AnnotationState, ClassList, LabelClass
+from core.learning.config import TrainConfig
 from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import Event
 from core.learning.fit import TrainState
@@ -100,6 +102,19 @@ def test_crops_go_to_rare_classes_as_often_as_is_wanted(
     windows = sampler_of(specks, rare_crops=rare_crops).draw(200)
     assert windows is not None
     assert least <= int((windows.seed_targets == 2).sum()) <= most
+
+
+@pytest.mark.parametrize(("how", "power"), [("inverse_sqrt", 0.5), ("median_frequency", 1.0)])
+def test_rooted_weights_fall_during_a_run_and_full_ones_stay(
+    specks: LabelStore, config: Callable[..., TrainConfig], tmp_path: Path, how: str, power: float
+) -> None:
+    chosen = config(crop=32, batch=4, steps=4, class_weights=how)
+    state = TrainState.create(chosen, specks, tmp_path / "run", lambda _event: None)
+    list(state.keep_up(0.0))
+    first = state.class_weights.clone()
+    assert first.tolist()[2] == pytest.approx(5.0)
+    list(state.keep_up(1.0))
+    torch.testing.assert_close(state.class_weights, first**power)
 
 
 def test_a_rare_class_is_found_with_weights_and_crops_and_missed_without(
