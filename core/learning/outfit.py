@@ -23,7 +23,7 @@ from core.learning.instant.pace import paced
 from core.learning.learnable import check_learnable
 from core.learning.memory import is_card_full, is_out_of_memory
 from core.learning.predict import choose_device
-from core.learning.preset import resolve
+from core.learning.preset import resolve, small_crop
 from core.learning.prior import look_at_some, start_from_shares
 from core.learning.runs import RunFolder
 from core.learning.sampler import drawn_from
@@ -91,6 +91,8 @@ def outfit_new(
     device = choose_device(config.device)
     _prepare_torch(config, device)
     config = resolve(config, "cuda" if device.type == "cuda" else "cpu", store)
+    if small := small_crop(config):
+        notify(Notice(text=small, level="warning"))
     torch.manual_seed(config.seed)
     network = build(
         config.model, classes=len(store.classes), encoder=config.encoder, **dict(config.model_options)

@@ -6,7 +6,8 @@ size the whole picture, and the same step covers four times the area.
 
 On a CPU the crops and batches of the recipes are those of the default network. A network that computes more
 per pixel gets fewer and smaller ones, so that a run of minutes still has some hundred steps, and if it is
-trained in stages, its finest stage gets half of the run.
+trained in stages, its finest stage gets half of the run. Crops are no smaller than pays for the network
+(`ModelSpec.least_crop`).
 """
 
 from __future__ import annotations
@@ -40,7 +41,6 @@ OPTIMIZER_RATES: Final[dict[Optimizer, float]] = {"adamw": 1.0, "sgd": 10.0, "rm
 DEAREST_STEP: Final = 2.2
 """On a CPU, what a step may compute as a multiple of the default network's. Dense convolutions run faster
 there than the default encoder's depthwise ones: so much more computing takes not much more time."""
-SMALLEST_BATCH: Final = 2
 SMALLEST_CROP: Final = 128
 DEAR_COARSE_SHARE: Final = 0.5
 
@@ -82,10 +82,19 @@ def without_images(config: TrainConfig, device: Device) -> tuple[TrainConfig, fl
     """As `resolve`, but for the scale, which the images decide; and how much of one a crop should show."""
     spec = model_spec(config.network)
     recipe = RECIPES[device, config.preset]
+    least = max(SMALLEST_CROP, least_crop(config))
+    recipe = replace(recipe, crop=max(recipe.crop, least))
     coarse_share = COARSE_SHARE
     cost = relative_cost(config)
     if device == "cpu" and cost > DEAREST_STEP:
-        recipe = lightened(recipe, cost, crop=config.crop, batch=config.batch)
+        recipe = lightened(
+            recipe,
+            cost,
+            crop=config.crop,
+            batch=config.batch,
+            least_crop=least,
+            least_batch=spec.least_batch,
+        )
         coarse_share = DEAR_COARSE_SHARE
     filled = replace(
         config,
@@ -132,9 +141,10 @@ def promise(config: TrainConfig, device: Device) -> str:
         time = f"; a step takes about {work:.1f} times as long as with Balanced"
     else:
         time = f"; a step takes about {work:.0%} of the time of Balanced"
+    small = small_crop(config)
     return (
         f"{config.preset.capitalize()}: {PROMISES[config.preset]}. {filled.batch} crops of {filled.crop}"
-        f" pixels a step, about {memory / 2**30:.1f} GB of {where}{time}."
+        f" pixels a step, about {memory / 2**30:.1f} GB of {where}{time}.{f' {small}.' if small else ''}"
     )
 
 
@@ -148,7 +158,25 @@ def relative_cost(config: TrainConfig) -> float:
     return macs_per_pixel(model_spec(config.network), config.encoder) / default
 
 
-def lightened(recipe: Recipe, cost: float, *, crop: int | None, batch: int | None) -> Recipe:
+def least_crop(config: TrainConfig) -> int:
+    """Side of the smallest crop that pays, with the network's options; 0: there is none."""
+    return model_spec(config.network).least_crop_with(dict(config.model_options))
+
+
+def small_crop(config: TrainConfig) -> str:
+    """A sentence about a chosen crop that is smaller than pays; "" for any other."""
+    least = least_crop(config)
+    if config.crop is None or config.crop >= least:
+        return ""
+    return (
+        f"{model_spec(config.network).title} surrounds crops of {config.crop} pixels with made-up ones,"
+        f" and is hardly faster for it: choose {least} or more"
+    )
+
+
+def lightened(
+    recipe: Recipe, cost: float, *, crop: int | None, batch: int | None, least_crop: int, least_batch: int
+) -> Recipe:
     """The recipe for a network that costs so many times more per pixel than the one it was made for.
 
     Args:
@@ -156,13 +184,15 @@ def lightened(recipe: Recipe, cost: float, *, crop: int | None, batch: int | Non
         cost: see `relative_cost`.
         crop: what the person has chosen, which stays.
         batch: likewise.
+        least_crop: the smallest that is chosen here.
+        least_batch: likewise.
     """
     most = DEAREST_STEP * recipe.crop**2 * recipe.batch
     side, count = crop or recipe.crop, batch or recipe.batch
     while cost * side**2 * count > most:
-        if batch is None and count > SMALLEST_BATCH:
+        if batch is None and count > least_batch:
             count -= 1
-        elif crop is None and side > SMALLEST_CROP:
+        elif crop is None and side > least_crop:
             side -= 32
         else:
             break

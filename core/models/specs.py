@@ -140,6 +140,10 @@ class ModelSpec:
         normalized: whether layers of it, or of its default encoder, normalise what passes; without any it
             learns in smaller steps.
         drops: it has dropout whatever its options are; one that has an option for it says so there.
+        least_crop: side of training crops below which it computes surroundings that it makes up, more than
+            picture, and is no cheaper; with default options; 0: there is none.
+        least_crop_by: the option that it grows with.
+        least_batch: crops a step below which it learns badly.
     """
 
     name: str
@@ -159,6 +163,18 @@ class ModelSpec:
     published: PublishedSize | None = None
     normalized: bool = True
     drops: bool = False
+    least_crop: int = 0
+    least_crop_by: str = ""
+    least_batch: int = 2
+
+    def least_crop_with(self, options: Mapping[str, Option]) -> int:
+        """`least_crop` with these options, a multiple of 32; what they cannot be counts as the default."""
+        for option in self.options:
+            if option.name == self.least_crop_by:
+                usual, chosen = int(option.default), str(options.get(option.name, option.default))
+                side = min(int(chosen), option.maximum) if chosen.isdecimal() else usual
+                return -(-self.least_crop * side // (32 * usual)) * 32
+        return self.least_crop
 
     def has_dropout(self, options: Mapping[str, Option]) -> bool:
         """Whether a network with these options leaves anything out while it learns."""

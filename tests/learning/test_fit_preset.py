@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +11,15 @@ import pytest
 from core.annotation.model import AnnotationState
 from core.errors import UsageError
 from core.learning.config import TrainConfig
-from core.learning.preset import RECIPES, choose_scale, narrowest_region, resolve
+from core.learning.preset import (
+    RECIPES,
+    choose_scale,
+    narrowest_region,
+    promise,
+    resolve,
+    small_crop,
+    without_images,
+)
 from core.learning.sensible import check_sensible
 from core.models.registry import macs_per_pixel, model_spec
 
@@ -55,6 +65,26 @@ def test_only_what_was_left_open_becomes_smaller(world) -> None:
     assert resolve(TrainConfig(model="fcn8s", crop=256), "cpu", world.store).batch == 2
     kept = resolve(TrainConfig(model="fcn8s", batch=4), "cpu", world.store)
     assert (kept.batch, kept.crop) == (4, 128)
+
+
+@pytest.mark.parametrize("preset", ["fast", "balanced", "best"])
+def test_crops_are_no_smaller_than_pays_for_the_network(preset) -> None:
+    """Smaller ones cost DeconvNet and the published U-Net as much, for fewer pixels of the picture."""
+    for name, least, batch in (("deconvnet", 224, 2), ("unet_paper", 256, 1)):
+        filled, _ = without_images(TrainConfig(model=name, preset=preset), "cpu")
+        assert (filled.crop, filled.batch) == (least, batch)
+    narrow = TrainConfig(model="deconvnet", preset=preset, model_options=(("window", 4),))
+    assert without_images(narrow, "cpu")[0].crop < 224
+
+
+def test_a_chosen_crop_that_does_not_pay_is_told() -> None:
+    chosen = TrainConfig(model="deconvnet", crop=128)
+    assert without_images(chosen, "cpu")[0].crop == 128
+    assert "choose 224 or more" in promise(chosen, "cpu")
+    assert "choose" not in promise(replace(chosen, crop=224), "cpu")
+    assert "choose" not in promise(TrainConfig(model="deconvnet"), "cpu")
+    assert small_crop(TrainConfig(model="unet_paper", crop=96)).startswith("U-Net (as published) surrounds")
+    assert small_crop(TrainConfig(crop=96)) == ""
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

@@ -45,8 +45,9 @@ UNPOOLING: Final = (
         size_multiple=32,
         build_from="core.models.deconvnet:deconvnet",
         activation_bytes=3_634,
-        # Of crops of 128, which are made as large as 224.
-        macs_per_pixel=1_678_708,
+        macs_per_pixel=342_165,
+        least_crop=224,  # what fc6's window makes of smaller ones, repeating their last rows and columns
+        least_crop_by="window",
         options=(
             FC,
             OptionSpec(
