@@ -5,6 +5,7 @@
     open_rows(path)            a huge file from its decoder, strip by strip; another one from memory
     ReducedRows(rows, scale)   the same picture at another scale, made as the rows are asked for
     padded_rows(rows, ...)     mirrored at the right and lower edge
+    mirrored_rows(rows, ...)   mirrored at all edges
 """
 
 from __future__ import annotations
@@ -182,6 +183,21 @@ def padded_rows(source: PixelRows, top: int, bottom: int, width: int) -> NDArray
     if below or beside:
         strip = np.pad(strip, ((0, below), (0, beside), (0, 0)), mode="reflect")
     return strip[top - first :]
+
+
+def mirrored_rows(source: PixelRows, top: int, bottom: int, left: int, right: int) -> NDArray[np.uint8]:
+    """Part of a picture (bottom - top, right - left, 3), mirrored at its edges as often as it takes."""
+    height, width = source.size_hw
+    rows, columns = _mirrored(top, bottom, height), _mirrored(left, right, width)
+    first = int(rows.min())
+    strip = source.rows(first, int(rows.max()) + 1)
+    return strip[rows - first][:, columns]
+
+
+def _mirrored(start: int, end: int, length: int) -> NDArray[np.intp]:
+    period = max(1, 2 * (length - 1))
+    places = np.arange(start, end) % period
+    return np.minimum(places, period - places)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.images.rows import PixelRows, padded_rows
+from core.images.rows import PixelRows, mirrored_rows, padded_rows
 from core.learning.kept import KeptTiles
 from core.learning.tiling import TileGrid, overlapping
 from core.models.network import Normalize, SegmentationNetwork
@@ -43,6 +43,7 @@ class TiledLogits:
         self._normalize = normalize
         self._picture = picture
         self._rows, self._columns = rows, columns
+        self._around = network.surroundings(rows.tile), network.surroundings(columns.tile)
         self._device = device
         self._kept = kept
         self._row_weights, self._column_weights = self._weights(rows), self._weights(columns)
@@ -54,7 +55,7 @@ class TiledLogits:
         carry: Tensor | None = None
         for number, top in enumerate(rows.starts):
             strip = self._strip(top)
-            joined = torch.zeros(self._network.classes, *strip.shape[:2], device=self._device)
+            joined = torch.zeros(self._network.classes, rows.tile, columns.length, device=self._device)
             for column, logits in self._passes(strip, top):
                 if logits is None:
                     yield None
@@ -87,8 +88,12 @@ class TiledLogits:
         return block
 
     def _strip(self, top: int) -> NDArray[np.uint8]:
-        """Rows of the padded picture from `top` on, as many as a tile has."""
-        return padded_rows(self._picture, top, top + self._rows.tile, self._columns.length)
+        """Rows of the padded picture from `top` on, as many as a tile has, and what is wanted around them."""
+        (above, below), (before, after) = self._around
+        bottom, right = top + self._rows.tile, self._columns.length
+        if not any((above, below, before, after)):
+            return padded_rows(self._picture, top, bottom, right)
+        return mirrored_rows(self._picture, top - above, bottom + below, -before, right + after)
 
     def _passes(
         self, strip: NDArray[np.uint8], top: int, wanted: frozenset[int] | None = None
@@ -104,10 +109,11 @@ class TiledLogits:
             numbers = range(first, first + len(starts))
             if wanted is not None and wanted.isdisjoint(numbers):
                 continue
-            name = self._device.type, strip.shape[0], grid.tile, top, starts
+            name = self._device.type, self._rows.tile, grid.tile, top, starts
             found = None if self._kept is None else self._kept.get(name)
             if found is None:
-                tiles = np.stack([strip[:, left : left + grid.tile] for left in starts])  # (n, tile, tile, 3)
+                side = grid.tile + sum(self._around[1])
+                tiles = np.stack([strip[:, left : left + side] for left in starts])  # (n, h, w, 3)
                 found = self._logits(tiles)
                 if self._kept is not None:
                     self._kept.keep(name, found)
@@ -115,12 +121,12 @@ class TiledLogits:
             yield first, None
 
     def _logits(self, tiles: NDArray[np.uint8]) -> Tensor:
-        """Logits (n, C, h, w), float32, of RGB tiles (n, h, w, 3)."""
+        """Logits (n, C, tile, tile), float32, of RGB tiles and what is around them (n, h, w, 3)."""
         # Pixels lie channel by channel in memory already: this view is what channels_last means.
         pixels = torch.from_numpy(tiles).to(self._device).permute(0, 3, 1, 2)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
-            logits: Tensor = self._network(self._normalize(pixels))
-        return logits.to(torch.float32)
+            logits: Tensor = self._network.inner_scores(self._normalize(pixels))
+        return logits[..., : self._rows.tile, : self._columns.tile].to(torch.float32)
 
     def _weights(self, grid: TileGrid) -> list[Tensor]:
         return [torch.from_numpy(weights).to(self._device) for weights in grid.weights()]

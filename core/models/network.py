@@ -111,6 +111,16 @@ class SegmentationNetwork(nn.Module, ABC):
         # "replicate" and not "reflect": it also works where the padding is wider than the image.
         return F.pad(x, (0, missing_w, 0, missing_h), mode="replicate")
 
+    def surroundings(self, side: int) -> tuple[int, int]:
+        """Pixels before and after a tile of this side that its scores come from; most networks want none."""
+        del side
+        return 0, 0
+
+    def inner_scores(self, x: Tensor) -> Tensor:
+        """Scores of a normalised tile, and perhaps some behind it, whose `surroundings` x has around it."""
+        scores: Tensor = self(x)
+        return scores
+
     def look_at(self, images: Sequence[Tensor]) -> None:
         """Before anything is learned: some of the images it will be learned from, normalised (1, 3, H, W)."""
         del images

@@ -9,7 +9,8 @@ followers do.
 A ReLU follows each up-convolution: the paper's text leaves it out, the authors' own network has it.
 
 Two differences: images have three channels, not one, and `forward` puts mirrored surroundings around
-whatever it is given, so that scores have its size; a tile of 388 x 388 wastes none of them.
+whatever it is given, so that scores have its size; a tile of 388 x 388 wastes none of them. So training
+crops and the tiles of an ONNX file have mirrored surroundings; tiles of a prediction have those of the image.
 """
 
 from __future__ import annotations
@@ -91,6 +92,15 @@ class PaperUNet(SegmentationNetwork):
         columns = mirrored_places(width, self.depth).to(x.device)
         tile = x.index_select(2, rows).index_select(3, columns)
         return self.valid_logits(tile)[..., :height, :width]
+
+    def surroundings(self, side: int) -> tuple[int, int]:
+        """The margin, and after the tile what makes all pools divide evenly."""
+        before = margin(self.depth)
+        return before, tile_side(side, self.depth) - side - before
+
+    def inner_scores(self, x: Tensor) -> Tensor:
+        """`valid_logits`: nothing is mirrored."""
+        return self.valid_logits(x)
 
     def valid_logits(self, tile: Tensor) -> Tensor:
         """Scores of the middle of a tile: (N, 3, 572, 572) -> (N, classes, 388, 388) at depth 4.

@@ -9,8 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from core.annotation.model import ClassList
 from core.errors import UsageError
-from core.models.network import SegmentationNetwork
+from core.learning.predict import Predictor
+from core.learning.weights import header_for
+from core.models.network import Normalize, SegmentationNetwork
 from core.models.registry import build
 from core.models.unet_paper import (
     PaperUNet,
@@ -98,6 +101,25 @@ def test_scores_near_the_middle_of_a_large_image_do_not_depend_on_tiling(narrow:
         whole = network.valid_logits(image)
         tile = network.valid_logits(image[..., 16:92, 32:140])
     torch.testing.assert_close(tile, whole[..., 16:52, 32:], atol=1e-5, rtol=1e-4)
+
+
+def test_tiles_of_a_prediction_see_the_image_around_them(narrow: Narrow, classes: ClassList):
+    """Nothing is mirrored but at the image's border: tiles say what one pass says."""
+    network = narrow("unet_paper", depth=2).eval()
+    with torch.no_grad():
+        nn.init.normal_(network.score_layer.weight)  # type: ignore[union-attr]
+    header = header_for(network, classes=classes, tile=64)
+    image = np.random.default_rng(0).integers(0, 256, (160, 208, 3)).astype(np.uint8)
+    # Their starts, 0, 48, 96 ..., are in step with the pools, as they are not for any size.
+    tiled = Predictor(network, header, tile=64, overlap=16).predict(image, probabilities=True)
+    whole = Predictor(network, header).predict(image, probabilities=True)
+    assert tiled.probabilities is not None
+    assert whole.probabilities is not None
+    np.testing.assert_allclose(tiled.probabilities, whole.probabilities, atol=2e-3)
+    pixels = Normalize(header.normalization)(torch.from_numpy(image).permute(2, 0, 1)[None])
+    with torch.inference_mode():
+        mirrored = network(pixels).softmax(dim=1)[0]
+    np.testing.assert_allclose(whole.probabilities, mirrored.numpy(), atol=2e-3)
 
 
 def test_what_comes_up_is_rectified_before_the_skip_joins_it(narrow: Narrow):
