@@ -58,6 +58,7 @@ class Explainer:
         self._send = send
         self._waiting: dict[type, Iterator[None]] = {}
         self._loaded: tuple[Path, float, SegmentationNetwork, WeightsHeader] | None = None
+        self._stage = ""  # as far as its training in stages had come, where that is not the end
 
     def explain(self, question: ExplainModel, store: LabelStore | None) -> None:
         """Take a question, about the classes and images of a project if one is open."""
@@ -158,7 +159,8 @@ class Explainer:
                 continue  # a damaged run is no reason to show nothing
             part = _part(network, asked)
             if part is not None:
-                return part, header, f"{run.spoken_name()}{_made_whole(part)}"
+                told = f", trained as far as {self._stage}" if self._stage and len(part.stages()) > 1 else ""
+                return part, header, run.spoken_name() + told
         network = build(
             asked.name, classes=max(1, len(classes)), encoder=asked.encoder, **dict(asked.options)
         )
@@ -174,6 +176,7 @@ class Explainer:
         changed = path.stat().st_mtime
         if self._loaded is None or self._loaded[:2] != (path, changed):
             network, header = load_weights(path)
+            self._stage = _made_whole(network.deep if isinstance(network, BlendNetwork) else network)
             self._loaded = path, changed, network, header
         return self._loaded[2], self._loaded[3]
 
@@ -216,16 +219,19 @@ def _scale_of(asked: ExplainModel, store: LabelStore) -> float:
 
 
 def _made_whole(network: SegmentationNetwork) -> str:
-    """Let parts that a training in stages had not come to take their place, as they begin; what to say of it.
+    """Let parts that a training in stages had not come to take their place, so that it is as its diagram.
 
-    They begin so that they change nothing, and the network is as its diagram shows it.
+    They begin so that they change nothing.
+
+    Returns:
+        The stage that it had come to; "" where that is the last.
     """
     last = network.stages()[-1]
     stage = network.options.get("stage", last)
     if stage == last:
         return ""
     network.enter_stage(last)
-    return f", trained as far as {stage}"
+    return str(stage)
 
 
 def _may_hold(header: WeightsHeader, asked: ExplainModel) -> bool:
