@@ -198,6 +198,7 @@ class UsefulnessRater:
         if version is None:
             self._work = None  # a deleted class took the weights along, maybe in the middle of a round
             return False
+        self._notice_other_features()
         if self._work is None:
             if self._planned_for == (version, store.revision):
                 return False
@@ -217,7 +218,6 @@ class UsefulnessRater:
     # --- rounds -------------------------------------------------------------------------------------------
 
     def _round(self, store: LabelStore) -> Iterator[None]:
-        self._notice_other_features()
         if not any(_is_open(key, store) for key in self._order):
             self._tell(store)
             return
@@ -387,6 +387,7 @@ class UsefulnessRater:
             self._compared_by = origin
             self._rated.clear()
             self._features.clear()
+            self._work = self._planned_for = None  # nor can a learner be asked about another's features
 
 
 def _is_open(key: str, store: LabelStore) -> bool:

@@ -98,3 +98,24 @@ def test_what_is_drawn_during_the_closer_look_is_known_to_whoever_takes_over(hur
     taught = instant.learner.predict_labelled(hurried.entries[0].key).classes
     assert (taught[4:20, 4:20] == 1).mean() > 0.8
     assert (taught[44:, 44:] == 1).mean() < 0.2
+
+
+def test_a_rating_begins_again_when_the_closer_look_takes_over_in_the_middle_of_it(
+    hurried: EngineBench,
+) -> None:
+    """Neither can be asked about what the other sees, nor can their images be compared."""
+    instant, rater, store = hurried.engine._instant, hurried.engine._guide._rater, hurried.engine._store
+    quick = instant.learner
+    hurried.run()
+    closer = instant.learner
+    assert quick is not closer
+    instant._learner = quick
+    rater.consider({entry.key: str(entry.image_path) for entry in hurried.entries})
+    while not set(rater._features).difference(store.labelled_keys()):
+        assert rater.tick(store, training=False)
+    instant._learner = closer
+    told = len(hurried.got(ImagesRated))
+    while rater.tick(store, training=False):
+        pass
+    assert len(hurried.got(ImagesRated)) > told
+    assert set(hurried.got(ImagesRated)[-1].scores) == {entry.key for entry in hurried.entries[2:]}
