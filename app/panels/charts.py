@@ -98,8 +98,14 @@ class LiveChart(Themed, QWidget):
         self.series.append(step, seconds, value)
         self.tell(None, "")
 
-    def prepend(self, curve: Curve) -> None:
-        """Put what came before in front of what is drawn."""
+    def prepend(self, curve: Curve, anew_at: float = -math.inf) -> None:
+        """Put what came before in front of what is drawn.
+
+        Args:
+            curve: as it was noted down.
+            anew_at: the step from which its values can be compared with its last one.
+        """
+        self._anew_at = max(self._anew_at, anew_at)
         columns = (curve.steps, curve.seconds, curve.values)
         self.series.prepend(zip(*(column.tolist() for column in columns), strict=True))
         self._schedule()

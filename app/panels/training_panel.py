@@ -140,7 +140,7 @@ class TrainingPanel(QWidget):
         if run != self._run:
             return
         self.loss.prepend(past.loss)
-        self.miou.prepend(past.miou)
+        self.miou.prepend(past.miou, past.anew_at)
         if past.last is not None and self._scored_on is None:
             self._show_score(past.last)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -47,7 +48,7 @@ class ComparedRun:
     Attributes:
         path: its folder. name: "run of 06:12". title: of the network.
         config: every setting as text.
-        loss, miou: as they were noted down.
+        loss, miou: as they were noted down; without scores that older weights were given again.
         score: the best mIoU, of the weights that are kept. interval: its 95 % interval, where it is known.
         per_class, class_intervals: the same of every class.
         on: what was scored: "validation", "cross-fit", "training"; "" where nothing was.
@@ -99,7 +100,7 @@ def read_compared(path: Path) -> ComparedRun:
         title=title_of_run(config),
         config=_texts(config),
         loss=curve_of(rows, "loss"),
-        miou=curve_of(rows, "val_miou"),
+        miou=curve_of(in_order(rows), "val_miou"),
         score=numbers.get("val_miou"),
         interval=interval_of(numbers, "val_miou_low", "val_miou_high"),
         per_class={name: numbers.get(f"val_iou:{name}") for name in names},
@@ -190,6 +191,24 @@ def _best_row(rows: Sequence[Mapping[str, Value]]) -> Mapping[str, Value]:
         if not best or row["val_miou"] >= best["val_miou"]:  # type: ignore[operator]
             best = row
     return best
+
+
+def in_order(rows: Sequence[Mapping[str, Value]]) -> list[Mapping[str, Value]]:
+    """Rows of metrics.csv without those of older weights that were judged again (`judged_again.py`).
+
+    Their steps run backwards. The first score of a run on labels that have changed, and whose older weights
+    were not, is noted as taken anew, too, but at a step of its own: it stays.
+    """
+    kept: list[Mapping[str, Value]] = []
+    newest = -math.inf
+    for row in rows:
+        step = row.get("step")
+        if row.get("val_on") and isinstance(step, float):
+            if row.get("val_anew") and step <= newest:
+                continue
+            newest = max(newest, step)
+        kept.append(row)
+    return kept
 
 
 def curve_of(rows: Sequence[Mapping[str, Value]], column: str) -> Curve:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.learning.comparison import EMPTY, Curve, curve_of, interval_of
+from core.learning.comparison import EMPTY, Curve, curve_of, in_order, interval_of
 from core.learning.events import Validated
 from core.learning.runs import RunFolder, Value, score_kind
 
@@ -18,22 +19,34 @@ class Past:
     Attributes:
         loss, miou: up to the step it goes on from.
         last: the last score until then, as it was told but for the confusion matrix; None: there is none.
+        anew_at: the step from which scores are on the same labels as the last one.
     """
 
     loss: Curve = EMPTY
     miou: Curve = EMPTY
     last: Validated | None = None
+    anew_at: float = -math.inf
 
 
 def read_past(folder: Path, step: int) -> Past:
     """Read what the run in a folder noted down up to a step. Raises StorageError."""
     rows = [row for row in RunFolder(folder).read_metrics() if _step(row) <= step]
-    # A score that was taken again is of older weights: the curve would run backwards.
-    forward = [row for row in rows if not row.get("val_anew")]
-    scored = [row for row in rows if row.get("val_on")]
+    told = in_order(rows)
+    scored = [row for row in told if row.get("val_on")]
     return Past(
-        curve_of(forward, "loss"), curve_of(forward, "val_miou"), _validated(scored[-1]) if scored else None
+        loss=curve_of(rows, "loss"),
+        miou=curve_of(told, "val_miou"),
+        last=_validated(scored[-1]) if scored else None,
+        anew_at=_anew_at(rows, scored),
     )
+
+
+def _anew_at(rows: Sequence[Mapping[str, Value]], scored: Sequence[Mapping[str, Value]]) -> float:
+    """The step of the first of these scores since labels last changed; -inf: they have not."""
+    told = {id(row) for row in scored}
+    anew = [number for number, row in enumerate(rows) if row.get("val_anew")]
+    since = rows[anew[-1] :] if anew else ()
+    return next((_step(row) for row in since if id(row) in told), -math.inf)
 
 
 def _step(row: Mapping[str, Value]) -> float:

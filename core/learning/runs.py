@@ -34,7 +34,8 @@ METRICS: Final = (
 )
 """First columns of metrics.csv. `val_iou:<class>` follow, and the ends of their intervals, `val_iou_low:` and
 `val_iou_high:<class>`. Empty cells: not measured in that row. `val_anew` 1: labels that scores are taken on
-have changed, and scores of earlier rows hold no more."""
+have changed, and scores of earlier rows hold no more; at a step that was scored before: it is of the best
+weights until then, which were judged again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,21 @@ def test_what_a_resumed_run_had_come_to_before_is_drawn_in_front(qtbot: QtBot, p
     assert panel.scores.heading_text.startswith("mIoU 0.70"), "the newest score stays"
 
 
+def test_the_best_score_of_a_resumed_run_is_one_on_the_labels_of_now(
+    qtbot: QtBot, panel: TrainingPanel
+) -> None:
+    panel.on_event(started(resumed_step=300))
+    steps = np.array([100.0, 200.0, 300.0])
+    miou = Curve(steps, steps / 4, np.array([0.9, 0.7, 0.6]))
+    panel.set_past("/runs/a", Past(miou=miou, last=validated(300, 0.6), anew_at=200))
+    qtbot.waitUntil(lambda: "best 0.700" in panel.miou.where_text)
+    panel.on_event(validated(400, 0.75, gain=Gain(0.15)))
+    qtbot.waitUntil(lambda: "best 0.750" in panel.miou.where_text)
+    panel.on_event(validated(500, 0.5, gain=Gain(None, anew=True)))
+    panel.set_past("/runs/a", Past(miou=miou, last=validated(300, 0.6), anew_at=200))
+    qtbot.waitUntil(lambda: "best 0.500" in panel.miou.where_text)
+
+
 def test_a_class_that_is_renamed_keeps_its_score_under_the_new_name(panel: TrainingPanel) -> None:
     panel.on_event(started())
     panel.on_event(validated(10, 0.71))
