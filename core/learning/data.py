@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -24,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.annotation.model import UNLABELLED, AnnotationState, ClassList
-from core.errors import MaskFileError
+from core.errors import ImageFileError, MaskFileError
+from core.images.pages import stamp
 from core.images.pyramid import is_huge
 from core.images.reader import image_size, read_image
 from core.images.rows import PixelRows, ReducedRows, open_rows
@@ -40,6 +42,8 @@ IN_MEMORY_BYTES: Final = 128 << 20
 """Of one image at the wanted scale; a larger one is kept on disk (`core.learning.laid_out`)."""
 DISK_BUDGET_BYTES: Final = 8 << 30
 """Images kept there: about five of 20,000 x 20,000 in colour."""
+LOOK_EVERY_S: Final = 1.0
+"""So often it is asked whether an image's file is another one now; on a network drive that takes a while."""
 NO_REVISIONS: Final[Mapping[str, tuple[int, int]]] = MappingProxyType({})
 
 
@@ -111,8 +115,16 @@ class LabelStore:
         *,
         pixel_budget_bytes: int = PIXEL_BUDGET_BYTES,
         folder: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`folder`: for the pixels of huge images; by default where the system keeps temporary files."""
+        """A store without labels.
+
+        Args:
+            classes: the project's.
+            pixel_budget_bytes: of decoded images in memory.
+            folder: for the pixels of huge images; by default where the system keeps temporary files.
+            clock: monotonic, seconds.
+        """
         self.classes = classes
         self.revision = 0
         self.drawn: DrawnShapes | None = None
@@ -120,6 +132,8 @@ class LabelStore:
         self._pixels = _PixelCache(pixel_budget_bytes)
         self._laid_out = _PixelCache(DISK_BUDGET_BYTES)
         self._folder = folder
+        self._clock = clock
+        self._looks: dict[str, tuple[float, str]] = {}  # when a file is to be looked at again, and its stamp
 
     @classmethod
     def from_project(
@@ -162,6 +176,7 @@ class LabelStore:
             self.revision += 1
         frozen = known.mask if unchanged and known is not None else mask.copy()
         frozen.flags.writeable = False
+        self._looks.pop(key, None)  # new labels are of the pixels that the file has now
         self._labels[key] = ImageLabels(
             key=key,
             image_path=path,
@@ -178,6 +193,7 @@ class LabelStore:
         if self._labels.pop(key, None) is not None:
             self._pixels.forget(key)
             self._laid_out.forget(key)
+            self._looks.pop(key, None)
             self.revision += 1
 
     def set_classes(self, classes: ClassList) -> None:
@@ -222,19 +238,54 @@ class LabelStore:
             return not counts[index]
         return bool(2 * counts[index] < counts[:UNLABELLED].sum())
 
-    def pixels(self, key: str, scale: float = 1.0) -> NDArray[np.uint8]:
+    def pixels(self, key: str, scale: float = 1.0, *, of: str | None = None) -> NDArray[np.uint8]:
         """The image resized by `scale`, RGB (h, w, 3), uint8, read-only.
 
         Of a huge one the part that is looked at is read from disk.
+
+        Args:
+            key: the image.
+            scale: factor to resize it by.
+            of: its file's stamp (`core.images.pages.stamp`), where pixels of an older file will not do. By
+                default a file that was replaced is noticed within LOOK_EVERY_S; while the new one cannot be
+                read, being written perhaps, the older pixels are given as long as they are kept.
 
         Raises:
             ImageFileError: it cannot be read.
             MaskFileError: its labels are of another size.
         """
-        labels = self._labels[key]
-        for cache in (self._pixels, self._laid_out):
-            if (found := cache.get(key, labels.image_path, scale)) is not None:
+        path = self._labels[key].image_path
+        present = self._looked_at(key, path) if of is None else of
+        caches = (self._pixels, self._laid_out)
+        for cache in caches:
+            if (found := cache.get(key, path, scale, present)) is not None:
                 return found
+        try:
+            scaled, on_disk = self._fitting(key, scale)
+        except ImageFileError:
+            for cache in caches if of is None else ():
+                if (older := cache.older(key, path, scale)) is not None:
+                    self._looks[key] = self._clock() + LOOK_EVERY_S, older[0]
+                    return older[1]
+            raise
+        scaled.flags.writeable = False
+        for cache in caches:
+            cache.forget(key, but=present)
+        caches[on_disk].add(key, path, scale, present, scaled)
+        return scaled
+
+    def _looked_at(self, key: str, path: Path) -> str:
+        """The stamp of an image's file, at most LOOK_EVERY_S old."""
+        now_s = self._clock()
+        again_s, found = self._looks.get(key, (now_s, ""))
+        if now_s >= again_s:
+            found = stamp(path)
+            self._looks[key] = now_s + LOOK_EVERY_S, found
+        return found
+
+    def _fitting(self, key: str, scale: float) -> tuple[NDArray[np.uint8], bool]:
+        """As `_read`, where the image has the size of its labels. Raises as `pixels`."""
+        labels = self._labels[key]
         height, width = image_size(labels.image_path)
         if (height, width) != labels.mask.shape:
             mask_height, mask_width = labels.mask.shape
@@ -243,10 +294,7 @@ class LabelStore:
                 f"the image is {width} x {height} pixels, its labels are {mask_width} x {mask_height};"
                 " open it and save its annotation again",
             )
-        scaled, on_disk = self._read(labels.image_path, scale)
-        scaled.flags.writeable = False
-        (self._laid_out if on_disk else self._pixels).add(key, labels.image_path, scale, scaled)
-        return scaled
+        return self._read(labels.image_path, scale)
 
     def _read(self, path: Path, scale: float) -> tuple[NDArray[np.uint8], bool]:
         """The image resized by `scale`, and whether it lies on disk."""
@@ -309,26 +357,34 @@ def resized_mask(mask: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
 
 
 class _PixelCache:
-    """The images used last, up to a number of bytes."""
+    """The images used last, up to a number of bytes; each with its file's stamp."""
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget = budget_bytes
         self._used = 0
-        self._images: OrderedDict[tuple[str, Path, float], NDArray[np.uint8]] = OrderedDict()
+        self._images: OrderedDict[tuple[str, Path, float], tuple[str, NDArray[np.uint8]]] = OrderedDict()
 
-    def get(self, key: str, path: Path, scale: float) -> NDArray[np.uint8] | None:
+    def get(self, key: str, path: Path, scale: float, of: str) -> NDArray[np.uint8] | None:
+        """Pixels of the file with this stamp; None: they are not here."""
         found = self._images.get((key, path, scale))
-        if found is not None:
-            self._images.move_to_end((key, path, scale))
-        return found
+        if found is None or found[0] != of:
+            return None
+        self._images.move_to_end((key, path, scale))
+        return found[1]
 
-    def add(self, key: str, path: Path, scale: float, image: NDArray[np.uint8]) -> None:
-        self._images[key, path, scale] = image
+    def older(self, key: str, path: Path, scale: float) -> tuple[str, NDArray[np.uint8]] | None:
+        """The file's stamp as it was, and its pixels then; None: they are not here."""
+        return self._images.get((key, path, scale))
+
+    def add(self, key: str, path: Path, scale: float, of: str, image: NDArray[np.uint8]) -> None:
+        self._images[key, path, scale] = of, image
         self._used += image.nbytes
         while self._used > self._budget and len(self._images) > 1:
-            _, dropped = self._images.popitem(last=False)
+            _, (_, dropped) = self._images.popitem(last=False)
             self._used -= dropped.nbytes
 
-    def forget(self, key: str) -> None:
-        for entry in [entry for entry in self._images if entry[0] == key]:
-            self._used -= self._images.pop(entry).nbytes
+    def forget(self, key: str, *, but: str = "") -> None:
+        """Drop what is here of an image, but for pixels of the file with this stamp."""
+        known = [(entry, of) for entry, (of, _) in self._images.items() if entry[0] == key]
+        for entry in (entry for entry, of in known if of != but):
+            self._used -= self._images.pop(entry)[1].nbytes

@@ -319,8 +319,8 @@ class InstantLearner:
 
     def features(self, key: str) -> Features:
         """Features of an image of the store. Raises FileProblem when it cannot be read."""
-        labels = self._store.get(key)
-        return self.cache.get(key, stamp(labels.image_path), lambda: self._store.pixels(key))
+        present = stamp(self._store.get(key).image_path)
+        return self.cache.get(key, present, lambda: self._store.pixels(key, of=present))
 
     def predict_labelled(self, key: str) -> PredictedMap:
         """The map of an image of the store. Raises FileProblem when it cannot be read."""
