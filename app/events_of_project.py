@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
+from core.learning.answers import CropsPreviewed, LabelsCompared, ModelMaps, RunPrediction
 from core.learning.events import (
     AuditEnded,
     AuditProgress,
     Checkpointed,
-    CropsPreviewed,
     Event,
     Finished,
     ImagesRated,
-    LabelsCompared,
-    ModelMaps,
     OverlayCompared,
     Paused,
     Prediction,
     ProjectOpened,
     Resumed,
-    RunPrediction,
     StepDone,
     TrainingStarted,
     Uncertainty,

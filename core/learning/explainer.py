@@ -214,8 +214,8 @@ def _scale_of(asked: ExplainModel, store: LabelStore) -> float:
     config = replace(
         asked.config, model=AUTO_MODEL if asked.name == BLEND else asked.name, encoder=asked.encoder
     )
-    device = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
-    return resolve(config, device, store).image_scale or 1.0
+    on_gpu = config.device != "cpu" and torch.cuda.is_available()
+    return resolve(config, "cuda" if on_gpu else "cpu", store).image_scale or 1.0
 
 
 def _made_whole(network: SegmentationNetwork) -> str:
