@@ -56,7 +56,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         EOFError,
         OSError,
         ValueError,
-        KeyError,
+        LookupError,
+        TypeError,
+        AttributeError,
     ) as error:
         if is_out_of_memory(error):
             raise StorageError(path, "there is not enough memory to read it; close other programs") from error

@@ -15,7 +15,7 @@ at again.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -70,10 +70,12 @@ class StandingForest:
     Attributes:
         labels: digest of them, of `LabelStore.digest`; "" before there is a tree.
         trees: how many stand.
+        aside: another forest is shown until all of these stand.
     """
 
     labels: str = ""
     trees: int = 0
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class ForestGrower:
         seed: the same seed and labels give the same forest.
         class_weights, class_weight_cap: how much more rare classes count, as in the loss of a network.
         threads: that grow trees at the same time; None: as many as torch has.
+        clock: of an update's time, seconds; it stands still where whoever drives the update is held.
 
     Attributes:
         problems: of images that could not be read; whoever tells the person empties it.
@@ -120,6 +123,7 @@ class ForestGrower:
         class_weights: ClassWeighting = "inverse_sqrt",
         class_weight_cap: float = 5.0,
         threads: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.problems: list[FileProblem] = []
         self.revision = -1
@@ -133,6 +137,7 @@ class ForestGrower:
         self._class_weights = class_weights
         self._class_weight_cap = class_weight_cap
         self._threads = threads
+        self._clock = clock
         self._known: dict[str, _Points] = {}
         self._lack = BackgroundLack(store, channels, lambda: self.keys, allowed=weak_background > 0)
 
@@ -153,7 +158,7 @@ class ForestGrower:
 
         Nothing is grown where no labelled pixel can be read.
         """
-        began = time.monotonic()
+        began_s = self._clock()
         revision = self._store.revision
         keys = self.keys
         for number, key in enumerate(keys):
@@ -166,7 +171,7 @@ class ForestGrower:
         of = min(trees or room, room)
         for grown in self._grow(standing, of):
             yield grown
-            if seconds is not None and time.monotonic() - began > seconds:
+            if seconds is not None and self._clock() - began_s > seconds:
                 break
         self.revision = revision
 

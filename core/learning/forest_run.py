@@ -9,6 +9,7 @@ grows another forest on them, and so on until it is stopped: what is shown is th
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from core.errors import TrainingError
@@ -43,6 +44,7 @@ def forest_run(state: TrainState, *, follow: bool) -> Iterator[Event]:
         class_weights=state.config.class_weights,
         class_weight_cap=state.config.class_weight_cap,
         threads=state.config.threads,
+        clock=lambda: state.clock.seconds,
     )
     yield state.started()
     yield from save_now(state)
@@ -60,18 +62,23 @@ def forest_run(state: TrainState, *, follow: bool) -> Iterator[Event]:
 
 
 def _grown(state: TrainState, grower: ForestGrower) -> Iterator[Event]:
-    """Grow a forest on the labels as they are; it is shown tree by tree only if there is none yet."""
+    """Grow a forest on the labels as they are; it is shown tree by tree only if there is none yet.
+
+    Who stops it before its last tree keeps the one that was there.
+    """
     grower.held_out = frozenset(state.validator.plan.held_out)
     labels = state.store.digest(grower.keys)
     standing = state.forest.trees if state.forest.labels == labels else 0
+    aside = state.forest.aside if standing else state.best.step is not None
     before = state.step - standing if standing or grower.revision >= 0 else 0
     seconds = None if state.budget.seconds is None else GROWING_SHARE * state.budget.seconds
     told_s = float("-inf")
     for piece in grower.update(trees=state.budget.steps, seconds=seconds, standing=standing):
         due = state.clock.seconds - told_s >= REPORT_S
         if isinstance(piece, TreesGrown):
-            state.step, state.forest = before + piece.trees, StandingForest(labels, piece.trees)
-            if not before or piece.trees == piece.of:
+            aside = aside and piece.trees < piece.of
+            state.step, state.forest = before + piece.trees, StandingForest(labels, piece.trees, aside)
+            if not aside:
                 _show(state)
             state.record.losses([Row(state.step, state.clock.seconds, piece.loss, 0.0)])
             if due or piece.trees == piece.of:
@@ -89,7 +96,9 @@ def _grown(state: TrainState, grower: ForestGrower) -> Iterator[Event]:
     grower.problems.clear()
     if not state.step and not state.stop_requested:
         raise TrainingError("no labelled pixel is left to learn from; draw some and train again")
-    _show(state)
+    if not (aside and state.stop_requested):
+        state.forest = replace(state.forest, aside=False)
+        _show(state)
 
 
 def _show(state: TrainState) -> None:

@@ -9,20 +9,22 @@ interrupted: it comes out the same.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from core.errors import MaskloopError, TrainingError
+from core.errors import FileProblem, MaskloopError, TrainingError
 from core.learning.best_share import best_share
 from core.learning.config import FOREST_MODEL, INSTANT_MODEL
 from core.learning.counted import CountedImages
 from core.learning.deep_part import best_deep_part, kept_aside
 from core.learning.events import Checkpointed, Event, Finished, Notice, ScoredOn, StepDone
-from core.learning.fit import REPORT_S, finished, fit, save_now, saved_at_last, timed, train_loop
+from core.learning.fit import REPORT_S, SCORING, finished, fit, save_now, saved_at_last, timed, train_loop
 from core.learning.forest_run import forest_run
 from core.learning.header import WeightsHeader
+from core.learning.hold_out import TRAINING_IMAGES_SCORED
 from core.learning.instant.crossfit import cross_fit, cross_fit_pieces
 from core.learning.instant.head import FitStep
 from core.learning.instant.kept_fit import KeptFit
@@ -31,6 +33,7 @@ from core.learning.instant.pace import FEATURES_SHARE
 from core.learning.instant.setup import instant_learner
 from core.learning.memory import why_given_up
 from core.learning.predict import Predictor
+from core.learning.record import Best
 from core.learning.state import TrainState
 from core.learning.validation import Score
 from core.learning.weights import save_weights
@@ -40,7 +43,8 @@ from core.models.network import SegmentationNetwork
 from core.models.registry import model_spec
 
 HEAD: Final = "head.ckpt"
-"""Of a run's folder: a fit of the instant learner that is going on."""
+LAST_HEAD: Final = "last_head.ckpt"
+"""Of a run's folder: a fit of the instant learner that is going on; and the last fit of a run of both."""
 FITTING: Final = "fitting the instant learner"
 CROSS_FITTING: Final = "scoring it on images that were left out"
 ALONE_SHARE: Final = 0.7
@@ -88,19 +92,23 @@ def _learner(
         network=network,
         folder=features,
         features_s=None if network is not None or seconds is None else FEATURES_SHARE * seconds,
+        channels=state.channels,
+        clock=lambda: state.clock.seconds,
     )
-    learner.kept_fit = _kept_fit(state)
+    learner.kept_fit = _kept_fit(state, HEAD)
+    state.keeping.also = learner.keep_fit
     return learner
 
 
-def _kept_fit(state: TrainState) -> KeptFit:
-    return KeptFit(state.run.path / HEAD, every_s=state.config.checkpoint_every_s)
+def _kept_fit(state: TrainState, name: str) -> KeptFit:
+    return KeptFit(state.run.path / name, every_s=state.config.checkpoint_every_s)
 
 
 def _finished(state: TrainState) -> Finished:
     """The last event; a run that was stopped may go on, also with a fit."""
     if not state.stop_requested:
-        _kept_fit(state).forget()
+        for name in (HEAD, LAST_HEAD):
+            _kept_fit(state, name).forget()
     return finished(state)
 
 
@@ -115,30 +123,45 @@ def _instant_alone(state: TrainState, features: Path | None) -> Iterator[Event]:
     yield state.started()
     yield from save_now(state)
     seconds = None if state.budget.seconds is None else ALONE_SHARE * state.budget.seconds
+    steps = 0
     for event in _fitted(state, learner, seconds):
         if isinstance(event, StepDone):
-            state.step = event.step
+            steps = event.step
         yield event
     if not learner.version:
         if not state.stop_requested:
             raise TrainingError("no labelled pixel is left to learn from; draw some and train again")
         yield _finished(state)
         return
-    state.learner.ema.network.load_state_dict(network.state_dict())
-    yield from save_now(state)
-    score, on = yield from _cross_fitted(state, learner)
-    if state.best.step is not None:
-        state.best.void()  # that was an earlier head's, which learned from less
-    yield state.note_score(score, comparable=score, on=on)
+    # A head of a few steps takes no earlier one's place.
+    if not learner.ended_early or state.best.step is None:
+        state.step = steps
+        yield from _scored(state, learner)
     yield from save_now(state)
     yield from saved_at_last(state)
     yield _finished(state)
 
 
+def _scored(state: TrainState, learner: InstantLearner) -> Iterator[Event]:
+    """The head is what the run leaves behind, with a score if there is time for one."""
+    state.learner.ema.network.load_state_dict(learner.network.state_dict())
+    yield from save_now(state)
+    score, on = yield from _cross_fitted(state, learner)
+    if score is None:
+        state.best = Best(step=state.step, saved=False, on=on)  # weights without a score are weights
+        return
+    if state.best.step is not None:
+        state.best.void()  # that was an earlier head's, which learned from less
+    yield state.note_score(score, comparable=score, on=on)
+
+
 def _cross_fitted(
     state: TrainState, learner: InstantLearner
-) -> Generator[Event, None, tuple[Score, ScoredOn]]:
-    """The score of heads on images they never saw; where that cannot be, of the head on its own images."""
+) -> Generator[Event, None, tuple[Score | None, ScoredOn]]:
+    """The score of heads on images they never saw; where that cannot be, of the head on its own images.
+
+    None: the process is to end.
+    """
     score: Score | None = None
     pieces, told_s, told = cross_fit_pieces(len(learner.keys)), state.clock.seconds, False
     for number, piece in enumerate(cross_fit(learner, state.store)):
@@ -152,12 +175,26 @@ def _cross_fitted(
         yield Notice(text=CROSS_FITTING, progress=1.0)
     if score is not None:
         return score, "cross-fit"
+    return (yield from _scored_on_its_own(state, learner)), "training"
+
+
+def _scored_on_its_own(state: TrainState, learner: InstantLearner) -> Generator[Event, None, Score | None]:
+    """The head's score on some of the images it learned from; None: the process is to end."""
     counted = CountedImages(len(state.channels.classes))
-    for key in learner.keys:
-        found = state.channels.to_channels(learner.predict_labelled(key).classes)
-        labels = state.store.get(key)
-        counted.update(state.channels.to_channels(labels.mask), found, key=key, digest=labels.digest)
-    return Score.of(counted, state.channels.classes.names), "training"
+    keys = learner.keys
+    keys = keys[:: max(1, -(-len(keys) // TRAINING_IMAGES_SCORED))]
+    for number, key in enumerate(keys):
+        if not state.keeping.patience_s:
+            return None
+        if key in state.store:  # else it went in a pause
+            with contextlib.suppress(FileProblem):
+                found = state.channels.to_channels(learner.predict_labelled(key).classes)
+                labels = state.store.get(key)
+                truth = state.channels.to_channels(labels.mask)
+                if found.shape == truth.shape:
+                    counted.update(truth, found, key=key, digest=labels.digest)
+        yield Notice(text=SCORING, progress=(number + 1) / len(keys))
+    return Score.of(counted, state.channels.classes.names)
 
 
 def _fitted(
@@ -204,23 +241,19 @@ def _both(state: TrainState, features: Path | None, *, live: bool) -> Iterator[E
     yield state.started()
     yield from save_now(state)  # looking at the images may take a while, and nothing of it is lost
     seconds = float("inf") if state.budget.seconds is None else state.budget.seconds
-    kept_s = float("inf")
+    kept_s = (JOIN_SHARE / 2 if live else JOIN_SHARE) * seconds
     try:
         learner = _learner(state, features)
         learner.held_out = frozenset(state.validator.plan.held_out)
         if not live:
-            began_s = state.clock.seconds
-            for event in _fitted_aside(state, learner, FIRST_SHARE * seconds):
-                if isinstance(event, Notice) and event.text != FITTING:
-                    began_s = state.clock.seconds  # features are kept, and cost nothing at the end
-                yield event
-            kept_s = JOIN_FITS * (state.clock.seconds - began_s)
+            yield from _fitted_aside(state, learner, FIRST_SHARE * seconds)
+            if learner.version and not learner.ended_early:  # features are kept, and cost nothing at the end
+                kept_s = min(kept_s, JOIN_FITS * learner.fit_s)
     except (MaskloopError, MemoryError, RuntimeError) as error:
         yield Notice(text=f"the deep network learns alone: {why_given_up(error)}", level="warning")
         yield from train_loop(state, begun=True)
         yield _finished(state)
         return
-    kept_s = min(kept_s, JOIN_SHARE / 2 * seconds if live else JOIN_SHARE * seconds)
     state.set_aside(kept_s)
     yield from train_loop(state, begun=True)
     yield from _joined(state, learner, float("inf") if seconds == float("inf") else kept_s)
@@ -231,8 +264,12 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
     """Save what scores best of deep, instant and blended; a fit takes so many seconds at most."""
     learner.held_out = frozenset(state.validator.plan.held_out)  # some may have come late
     in_a_hurry = state.stop_requested and not state.step  # stopped before the deep one began
+    if in_a_hurry and learner.ended_early and kept_aside(state.run).is_file():
+        return  # one that was fitted longer is kept
     try:
         if learner.stale and not in_a_hurry:
+            if learner.ended_early:
+                learner.restart()  # it goes on with the fit that was kept
             yield from _fitted_aside(state, learner, seconds, to_its_end=True)
         if not learner.version:
             return
@@ -245,6 +282,7 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
         # Else it would come out as it is.
         if (learner.held_out or learner.version > 1) and not in_a_hurry:
             learner.held_out = frozenset()
+            learner.kept_fit = _kept_fit(state, LAST_HEAD)
             learner.restart()
             yield from _fitted_aside(state, learner, seconds, to_its_end=True)
         network: SegmentationNetwork = learner.network.cpu()
@@ -299,6 +337,7 @@ def _header(
             "per_class_iou": {} if score is None else dict(score.per_class_iou),
             "pixel_accuracy": None if score is None else score.pixel_accuracy,
             "ece": None if calibration is None else calibration.error,
+            "on": deep.metrics.get("on") if score is None else state.validator.plan.on,
         },
         temperature=1.0 if calibration is None else calibration.temperature,
         data_digest=state.store.digest(),

@@ -43,7 +43,7 @@ def of_run(run: TrainState) -> Origin:
     return Origin(
         f"{model_spec(run.config.model).title}, step {run.step}",
         run.run.path,
-        scored_on=None if run.best.step is None else run.validator.plan.on,
+        scored_on=None if run.best.step is None else run.best.on or run.validator.plan.on,
         calibration_error=None if known is None else known.error,
     )
 

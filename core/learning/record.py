@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from core.errors import StorageError
+from core.learning.events import ScoredOn
 from core.learning.run_status import RunState, RunStatus, write_status
 from core.learning.runs import METRICS, RunFolder, Value, class_columns
 from core.learning.tally import Row
@@ -30,6 +31,7 @@ class Best:
         saved: whether its weights are on disk.
         labels: digest of the labels it was compared on; None of runs of before that was noted.
         claimed: whether it holds against the next score.
+        on: what it was taken on; None before the first score, and of runs of before that was noted.
     """
 
     compared: float | None = None
@@ -40,8 +42,17 @@ class Best:
     saved: bool = True
     labels: str | None = None
     claimed: bool = True
+    on: ScoredOn | None = None
 
-    def note(self, score: Score, comparable: Score, step: int, *, labels: str | None = None) -> bool:
+    def note(
+        self,
+        score: Score,
+        comparable: Score,
+        step: int,
+        *,
+        labels: str | None = None,
+        on: ScoredOn | None = None,
+    ) -> bool:
         """Take over a score that is better, or the first one; returns whether it was.
 
         Weights that have no score, because nothing is left to score them on, are no better than any later
@@ -51,7 +62,7 @@ class Best:
         if known is not None and (comparable.miou or 0.0) <= known:
             return False
         self.replace(score, comparable)
-        self.step, self.saved, self.labels, self.claimed = step, False, labels, True
+        self.step, self.saved, self.labels, self.claimed, self.on = step, False, labels, True, on
         return True
 
     def replace(self, score: Score, comparable: Score) -> None:

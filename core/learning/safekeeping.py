@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from core.errors import StorageError, TrainingError
@@ -38,6 +39,7 @@ class Safekeeping:
         trouble_told: the person knows that the disk is full.
         patience_s: how long the end of the run waits for room on the disk; infinite in the window, where the
             person ends it.
+        also: called with every save; it writes what else a kill should not cost.
     """
 
     def __init__(self, state: TrainState) -> None:
@@ -45,6 +47,7 @@ class Safekeeping:
         self.watch = LossWatch()
         self.trouble_told = False
         self.patience_s = PATIENCE_S
+        self.also: Callable[[], None] = lambda: None
         self._returns = 0
         self._saved_s = state.clock.seconds
         self._saved_at = time.monotonic()
@@ -101,6 +104,7 @@ class Safekeeping:
         else:
             self._saved_step = state.step
             state.record.status("going", step=state.step, seconds=state.clock.seconds)
+        self.also()
         state.record.write()
         if state.record.trouble is not None:
             errors.append(state.record.trouble)

@@ -267,7 +267,7 @@ class TrainState:
                 "per_class_iou": dict(self.best.per_class_iou),
                 "pixel_accuracy": self.best.pixel_accuracy,
                 "ece": None if self.calibration is None else self.calibration.error,
-                "on": self.validator.plan.on,
+                "on": self.best.on or self.validator.plan.on,
                 "step": self.step,
                 "seconds": round(self.clock.seconds, 3),
             },
@@ -367,10 +367,10 @@ class TrainState:
         """
         judge_best_again(self)
         anew = not self.best.claimed
-        best = self.best.note(score, comparable, self.step, labels=self.validator.labels_digest())
+        on, seconds = self.validator.plan.on if on is None else on, self.clock.seconds
+        best = self.best.note(score, comparable, self.step, labels=self.validator.labels_digest(), on=on)
         self.learner.plateau.note(better=best)
         self.calibration = score.calibration or self.calibration
-        on, seconds = self.validator.plan.on if on is None else on, self.clock.seconds
         self.record.score(score, on=on, step=self.step, seconds=seconds, lr=self.learner.lr, anew=anew)
         self.progress.patience.counting = self.learner.in_last_stage
         return self.progress.validated(score, comparable, on=on, step=self.step, seconds=seconds, best=best)

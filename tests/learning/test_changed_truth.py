@@ -105,6 +105,9 @@ def test_without_held_out_images_newer_weights_take_the_place_of_the_best(world,
     assert read_header(state.run.best_weights).metrics["step"] == state.best.step
     told = [event.text for event in events if isinstance(event, Notice)]
     assert any(text.endswith("the score is on training images now") for text in told)
+    score = state.run.best_score()
+    assert (score.on, score.miou) == ("training", state.best.miou), "earlier ones are of other weights"
+    assert read_header(state.run.best_weights).metrics["on"] == "training"
 
 
 def test_of_weights_without_a_score_the_newest_are_kept(world) -> None:

@@ -6,6 +6,7 @@ import itertools
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -235,6 +236,17 @@ def test_a_truncated_checkpoint_is_named(world, start, resume, run) -> None:
     state.run.last_checkpoint.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(WeightsFileError, match="damaged"):
         resume()
+
+
+@pytest.mark.parametrize("pickled", [b"\x80\x02.", b"\x80\x02K\x01K\x02K\x03s.", b"\x80\x02K\x01K\x02b."])
+def test_a_checkpoint_of_which_a_few_bytes_are_others_is_named(tmp_path, pickled: bytes) -> None:
+    whole, path = tmp_path / "whole.ckpt", tmp_path / "last.ckpt"
+    save_checkpoint(whole, {"weights": torch.ones(2)})
+    with zipfile.ZipFile(whole) as before, zipfile.ZipFile(path, "w") as after:
+        for name in before.namelist():
+            after.writestr(name, pickled if name.endswith("data.pkl") else before.read(name))
+    with pytest.raises(WeightsFileError, match=r"last\.ckpt: the checkpoint is damaged; start a new run"):
+        load_checkpoint(path)
 
 
 def test_nothing_in_a_checkpoint_is_unpickled(tmp_path) -> None:

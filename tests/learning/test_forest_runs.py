@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -136,6 +137,36 @@ def test_trees_that_were_grown_on_other_labels_are_not_kept(world, start, resume
     world.put_done(1, 2)
     steps = [event.step for event in events_of(resume(steps=6)) if isinstance(event, StepDone)]
     assert steps == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.usefixtures("_every_tree_is_told")
+def test_who_stops_a_forest_that_is_grown_again_keeps_the_one_that_stood(world, start, resume):
+    world.put_done(1)
+    whole = start(**SMALL, threads=1)
+    list(events_of(whole))
+    before = load_weights(whole.run.best_weights)[0].state_dict()
+    world.put_done(1, 2)
+    for stopped_at in (2, 4):  # and once more, where two trees of the new one stand
+        again = resume()
+        for event in events_of(again):
+            if isinstance(event, StepDone) and event.step == stopped_at:
+                again.request_stop()
+        after = load_weights(again.run.best_weights)[0].state_dict()
+        assert all(torch.equal(after[name], before[name]) for name in before)
+    last = list(events_of(resume()))[-1]
+    assert last.reason == "budget"
+    after = load_weights(whole.run.best_weights)[0].state_dict()
+    assert not all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_a_held_forest_has_all_its_time_when_it_goes_on(world, start, monkeypatch):
+    held, now = [0.0], time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: now() + held[0])
+    world.put_done(1)
+    state = start(**SMALL, threads=1, seconds=600.0)
+    for _ in events_of(state):
+        held[0] += 1e6
+    assert state.forest.trees == 6
 
 
 def test_a_forest_is_grown_in_one_process(world):

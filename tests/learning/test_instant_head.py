@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from core.learning.checkpoint import save_checkpoint
 from core.learning.instant import head as head_module
 from core.learning.instant.head import RATE, REFIT_RATE, HeadFit, PointSet, without_doubted
+from core.learning.instant.kept_fit import KeptFit
 from core.learning.instant.points import Points
 from core.models.encoders import build_encoder
 from core.models.instant import InstantNetwork
@@ -150,3 +153,41 @@ def test_a_fit_of_other_points_or_of_another_length_has_another_name(network) ->
 
     assert name(points) == name(points)
     assert len({name(points), name(fewer), name(points, 11)}) == 3
+
+
+def test_a_fit_on_another_kind_of_device_has_another_name(network) -> None:
+    """Its random numbers would mean nothing there."""
+    points = PointSet([_Slide(len(network.mean)).points], device=torch.device("cpu"))
+    fit = HeadFit(network, points, steps=10, rate=RATE)
+    here = fit.name()
+    fit._device = torch.device("cuda")
+    assert fit.name() != here
+
+
+@pytest.mark.parametrize("spoiled", ["head", "optimizer", "drawn", "random", "step"])
+def test_a_kept_fit_that_does_not_fit_changes_nothing(network, tmp_path: Path, spoiled: str) -> None:
+    slide = _Slide(len(network.mean))
+    start = copy.deepcopy(network.state_dict())
+    whole = _learned(network, slide)
+    network.load_state_dict(start)
+    torch.manual_seed(1)
+    points = PointSet([slide.points], device=torch.device("cpu"), seed=5)
+    network.standardize(*points.standardization())
+    fit = HeadFit(network, points, steps=10, rate=RATE)
+    other = HeadFit(
+        copy.deepcopy(network), PointSet([slide.points], device=torch.device("cpu")), steps=10, rate=RATE
+    )
+    with torch.random.fork_rng():
+        next(other)
+        kept = {"name": fit.name(), **copy.deepcopy(other.state())}
+    if spoiled == "head":
+        kept["head"][-1] = torch.zeros(77)
+    elif spoiled == "step":
+        del kept["step"]
+    else:
+        kept[spoiled] = {"optimizer": {}, "drawn": torch.zeros(3), "random": [torch.zeros(3), None]}[spoiled]
+    save_checkpoint(tmp_path / "head.ckpt", kept)
+    KeptFit(tmp_path / "head.ckpt", every_s=60.0).go_on(fit)
+    assert [step.step for step in fit] == list(range(1, 11))
+    for ours, theirs in zip(network.head_parameters(), whole, strict=True):
+        assert torch.equal(ours, theirs)

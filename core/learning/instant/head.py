@@ -9,10 +9,11 @@ wrong than the head (the small-loss trick of Han et al. 2018, arXiv:1804.06872).
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -176,6 +177,7 @@ class HeadFit(Iterator[FitStep]):
         steps: at most.
         rate: at its peak; RATE for a head that knows nothing yet.
         seconds: after which it ends in any case, its rate gone to nothing as after all steps.
+        clock: of these, seconds; it stands still where the fit is held.
 
     Attributes:
         over: whether the last step is done.
@@ -189,10 +191,12 @@ class HeadFit(Iterator[FitStep]):
         steps: int,
         rate: float,
         seconds: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.over = steps < 1
         self._network, self._points = network, points
         self._steps, self._rate, self._seconds = steps, rate, seconds
+        self._clock = clock
         self._step, self._before_s = 0, 0.0
         self._started: float | None = None
         self._device = points.features.device
@@ -203,13 +207,13 @@ class HeadFit(Iterator[FitStep]):
     @property
     def elapsed_s(self) -> float:
         """Since its first step, without interruptions."""
-        return self._before_s + (0.0 if self._started is None else time.monotonic() - self._started)
+        return self._before_s + (0.0 if self._started is None else self._clock() - self._started)
 
     def __next__(self) -> FitStep:
         if self.over:
             raise StopIteration
         if self._started is None:
-            self._started = time.monotonic()
+            self._started = self._clock()
         done = self._step / max(self._steps - 1, 1)
         if self._seconds is not None:
             done = max(done, self.elapsed_s / max(self._seconds, 1e-9))
@@ -240,9 +244,12 @@ class HeadFit(Iterator[FitStep]):
     # --- kept on disk -------------------------------------------------------------------------------------
 
     def name(self) -> str:
-        """Of the fit: one of other points, of other length or rate, or of another head has another name."""
+        """Of the fit: one of other points, of other length or rate, or of another head has another name.
+
+        So has one on another kind of device, whose random numbers are others.
+        """
         whole = hashlib.blake2b(digest_size=16)
-        whole.update(f"{self._steps} {self._rate} {self._points.name()}".encode())
+        whole.update(f"{self._device.type} {self._steps} {self._rate} {self._points.name()}".encode())
         for parameter in self._network.head_parameters():
             whole.update(str(tuple(parameter.shape)).encode())
         return whole.hexdigest()
@@ -259,14 +266,26 @@ class HeadFit(Iterator[FitStep]):
             "random": present_numbers(self._device),
         }
 
-    @torch.no_grad()
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state()` of a fit of the same name."""
-        for parameter, kept in zip(self._network.head_parameters(), state["head"], strict=True):
-            parameter.copy_(kept)
-        self._optimizer.load_state_dict(state["optimizer"])
+        """Go on from `state()` of a fit of the same name.
+
+        Raises:
+            ValueError: it does not fit; nothing has changed then.
+        """
+        before = copy.deepcopy(self.state())
+        try:
+            self._go_on_from(state)
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            self._go_on_from(before)
+            raise ValueError(f"this fit cannot go on from there ({error})") from error
+
+    @torch.no_grad()
+    def _go_on_from(self, state: Mapping[str, Any]) -> None:
         self._points.random.set_state(state["drawn"])
         put_numbers(state["random"], self._device)
+        self._optimizer.load_state_dict(state["optimizer"])
+        for parameter, kept in zip(self._network.head_parameters(), state["head"], strict=True):
+            parameter.copy_(kept)
         self._step, self.over, self._before_s = state["step"], state["over"], state["seconds"]
         self._started = None
 

@@ -24,9 +24,10 @@ class KeptFit:
         self._name, self._written_s = "", 0.0
 
     def go_on(self, fit: HeadFit) -> None:
-        """A fit begins: if the file is of the same one, it goes on from there."""
+        """A fit begins: if the file is of the same one, and is whole, it goes on from there."""
         self._name, self._written_s = fit.name(), time.monotonic()
-        with contextlib.suppress(WeightsFileError, StorageError):  # there is none, or none that can be read
+        # There is none, or none that can be read, or what is in it does not fit.
+        with contextlib.suppress(WeightsFileError, StorageError, ValueError):
             kept = load_checkpoint(self._path)
             if kept.get("name") == self._name:
                 fit.restore(kept)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -88,9 +88,12 @@ class InstantLearner:
         weak_background: weight of undrawn pixels while no background is labelled; 0: never.
         seed: of points, batches and the head's start.
         randomness: what fits drop; by default what follows from the seed.
+        clock: of an update's time, seconds; it stands still where whoever drives the update is held.
 
     Attributes:
         version: grows with every fit; 0 before the first.
+        fit_s: what the last fit took, with what it took before an interruption.
+        ended_early: the last fit was told to end.
         randomness: what fits drop.
         held_out: images not to learn from.
         kept_fit: where a fit is kept on disk while it goes on; None: nowhere.
@@ -108,11 +111,14 @@ class InstantLearner:
         weak_background: float,
         seed: int = 0,
         randomness: Randomness | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.network = network
         self.cache = cache
         self.channels = channels
         self.version = 0
+        self.fit_s = 0.0
+        self.ended_early = False
         self.held_out: frozenset[str] = frozenset()
         self.kept_fit: KeptFit | None = None
         self.problems: list[FileProblem] = []
@@ -128,6 +134,8 @@ class InstantLearner:
         self._fitted_labels: dict[str, tuple[int, int]] = {}  # version and revision
         self._too_large: frozenset[str] = frozenset()
         self._ending = False
+        self._clock = clock
+        self._under_way: HeadFit | None = None
         self._values = np.array(channels.classes.indices, dtype=np.uint8)
 
     @property
@@ -145,8 +153,9 @@ class InstantLearner:
 
     @property
     def stale(self) -> bool:
-        """Whether labels changed since the last fit."""
-        return self._fitted_revision != self._store.revision or self._fitted_keys != self.keys
+        """Whether labels changed since the last fit, or that was told to end."""
+        known = self._fitted_revision, self._fitted_keys
+        return self.ended_early or known != (self._store.revision, self.keys)
 
     def revision_of(self, labels: ImageLabels) -> int:
         """The revision of an image's labels that the last fit knew; 0: none. `labels`: as they are now."""
@@ -172,7 +181,7 @@ class InstantLearner:
 
     def _updated(self, steps: int | None, seconds: float | None) -> Iterator[FeaturesDone | FitStep]:
         self._ending = False
-        started = time.monotonic()
+        started = self._clock()
         revision, labels = self._store.revision, self._store.revisions()
         self._tell_too_large()
         keys = self.keys
@@ -186,13 +195,19 @@ class InstantLearner:
         if not parts or not sum(len(part) for part in parts):
             return
         if seconds is not None:
-            seconds = max(seconds - (time.monotonic() - started), 0.1 * seconds)
+            seconds = max(seconds - (self._clock() - started), 0.1 * seconds)
         yield from self._fit(parts, steps, seconds)
         self._fitted_revision, self._fitted_keys, self._fitted_labels = revision, keys, labels
 
     def end(self) -> None:
         """Let the update that is going on end: with the head as it is, or unfitted where no step was done."""
         self._ending = True
+
+    def keep_fit(self) -> None:
+        """Between two pieces of an update: write the fit that is going on, if one is, where it is kept."""
+        if self.kept_fit is not None and self._under_way is not None and not self._under_way.over:
+            with self.randomness.own():
+                self.kept_fit.keep(self._under_way, at_once=True)
 
     def _tell_too_large(self) -> None:
         """Images that it does not learn from are among its problems, each once."""
@@ -213,15 +228,18 @@ class InstantLearner:
         if steps is None:
             steps = STEPS if first else REFIT_STEPS
         rate = RATE if first else REFIT_RATE
-        fit = HeadFit(self.network, points, steps=steps, rate=rate, seconds=seconds)
+        fit = HeadFit(self.network, points, steps=steps, rate=rate, seconds=seconds, clock=self._clock)
         if self.kept_fit is not None:
             self.kept_fit.go_on(fit)
+        self._under_way = fit
         for step in fit:
             yield step
             if self.kept_fit is not None and not fit.over:
                 self.kept_fit.keep(fit, at_once=self._ending)
             if self._ending:
                 break
+        self._under_way = None
+        self.fit_s, self.ended_early = fit.elapsed_s, not fit.over
         self.version += 1
         self._settle(parts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Final
@@ -52,6 +53,8 @@ def instant_learner(
     folder: Path | None = None,
     features_s: float | None = None,
     pace: float | None = None,
+    channels: ChannelMap | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> InstantLearner:
     """A learner that has not looked at the labels yet.
 
@@ -67,11 +70,14 @@ def instant_learner(
         features_s: seconds in which it should be done looking at the labelled images; where the network's
             views take longer, another one on its encoder looks less closely. None: as long as it takes.
         pace: as `seconds_per_pixel` gives it, if it was measured before.
+        channels: what the network's outputs mean; by default the project's classes as they are now.
+        clock: of an update's time, seconds.
     """
+    channels = ChannelMap(store.classes) if channels is None else channels
     randomness = Randomness.seeded(config.seed, device)
     if network is None:
         with randomness.own():
-            network = instant_network(len(store.classes), DEFAULT_ENCODER, "default", notify)
+            network = instant_network(len(channels.classes), DEFAULT_ENCODER, "default", notify)
     network = network.to(device).to(memory_format=torch.channels_last)
 
     def warn(text: str) -> None:
@@ -88,11 +94,12 @@ def instant_learner(
         store,
         network,
         cache,
-        ChannelMap(store.classes),
+        channels,
         device,
         weak_background=config.weak_background,
         seed=config.seed,
         randomness=randomness,
+        clock=clock,
     )
 
 
