@@ -34,7 +34,7 @@ Narrow = Callable[..., SegmentationNetwork]
 
 CLASSES = 3
 TILE = 64
-STEPS = 60
+STEPS = 120
 """In which every network learns four small images by heart, at most; coarser stages have a glance each."""
 GLANCE = 6
 """Steps after which it is seen whether they are learned."""
