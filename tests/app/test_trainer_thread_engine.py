@@ -77,7 +77,7 @@ def test_train_see_crash_go_on_and_leave(qtbot: QtBot, image_folder: Callable[..
         assert prediction.classes.size_hw == (64, 64)
         assert np.isin(prediction.classes.unpack(), (0, 1)).all()
     finally:
-        # The window closes while training: saved, as only the thread hears by now, and nothing is left running.
+        # The window closes while training: saved, as only the thread hears now, and nothing is left running.
         told: list[Event] = []
         thread.event_received.connect(told.append)
         assert session.close(discard=True)
