@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QObject, Signal
@@ -58,16 +60,40 @@ class Problem:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class StatusesRead:
+    """The status of each image, and the keys of those whose annotation another program has written."""
+
+    statuses: dict[str, ImageStatus]
+    foreign: tuple[str, ...]
+
+
 class StatusReader:
     """Reads statuses in a worker; which images are sound is remembered until their files change."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
         self._sizes: dict[str, tuple[Stamp, tuple[int, int]]] = {}
+        self._annotations: dict[str, tuple[int, int] | None] = {}
 
-    def read(self, entries: tuple[ImageEntry, ...]) -> dict[str, ImageStatus]:
-        """Worker: the status of each image from its annotation file and the image's own header."""
-        return {entry.key: self._read(entry) for entry in entries}
+    def read(self, entries: tuple[ImageEntry, ...], ours: bool = False) -> StatusesRead:
+        """Worker: the status of each image from its annotation file and the image's own header.
+
+        Args:
+            entries: the images.
+            ours: what has changed in these files since they were read last was written here.
+        """
+        changed = tuple(entry.key for entry in entries if self._has_changed(entry))
+        return StatusesRead({entry.key: self._read(entry) for entry in entries}, () if ours else changed)
+
+    def _has_changed(self, entry: ImageEntry) -> bool:
+        """Whether the annotation is another file than when it was looked at last."""
+        stamp = _written(entry.annotation_path)
+        if stamp is None and entry.source_path is not None:
+            stamp = _written(entry.source_path)
+        known = entry.key in self._annotations
+        before, self._annotations[entry.key] = self._annotations.get(entry.key), stamp
+        return known and stamp != before
 
     def _read(self, entry: ImageEntry) -> ImageStatus:
         try:
@@ -93,17 +119,27 @@ class StatusReader:
         return known[1]
 
 
+def _written(path: Path) -> tuple[int, int] | None:
+    """When it was, and the file's size; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
 class StatusBoard(QObject):
     """The status of every image of one project."""
 
     changed = Signal(object)  # tuple of keys
+    annotations_changed = Signal(object)  # tuple of keys whose annotations were written, perhaps by others
     scanned = Signal()  # all that was asked for has been read
 
     def __init__(self, project: Project, worker: TaskRunner, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._reader = StatusReader(project)
         self._worker = worker
-        self._waiting: list[ImageEntry] = []
+        self._waiting: list[tuple[ImageEntry, bool]] = []
         self._reading = False
         self._statuses: dict[str, ImageStatus] = {}
         self._image_problems: dict[str, str] = {}
@@ -116,25 +152,28 @@ class StatusBoard(QObject):
             return status
         return replace(status, problem=self._image_problems[key])
 
-    def scan(self, entries: Iterable[ImageEntry]) -> None:
-        """Read these images' annotations, later ones later."""
+    def scan(self, entries: Iterable[ImageEntry], *, ours: bool = False) -> None:
+        """Read these images' annotations, later ones later; `ours`: all that is new in them is from here."""
         entries = tuple(entries)
         if self._live:
             self._live.difference_update(entry.key for entry in entries)
-        self._waiting += entries
+        self._waiting += [(entry, ours) for entry in entries]
         if not self._reading:
             self._read_on()
 
     def _read_on(self) -> None:
         """One portion at a time: ten thousand images are not made into tasks all at once."""
-        portion = tuple(self._waiting[:PORTION])
-        del self._waiting[:PORTION]
-        self._reading = bool(portion)
-        if not portion:
+        self._reading = bool(self._waiting)
+        if not self._waiting:
             self.scanned.emit()
             return
+        ours = self._waiting[0][1]
+        portion = tuple(
+            entry for entry, _ in takewhile(lambda each: each[1] is ours, self._waiting[:PORTION])
+        )
+        del self._waiting[: len(portion)]
         task = self._worker.run(
-            self._reader.read, portion, doing="reading annotations", priority=SCAN_PRIORITY
+            self._reader.read, portion, ours, doing="reading annotations", priority=SCAN_PRIORITY
         )
         task.done.connect(self._on_read)
         task.failed.connect(self._on_read_failed)
@@ -159,11 +198,13 @@ class StatusBoard(QObject):
             self._image_problems[key] = sentence
             self.changed.emit((key,))
 
-    def _on_read(self, statuses: dict[str, ImageStatus]) -> None:
-        fresh = {key: status for key, status in statuses.items() if key not in self._live}
+    def _on_read(self, found: StatusesRead) -> None:
+        fresh = {key: status for key, status in found.statuses.items() if key not in self._live}
         self._statuses.update(fresh)
         if fresh:
             self.changed.emit(tuple(fresh))
+        if foreign := tuple(key for key in found.foreign if key not in self._live):
+            self.annotations_changed.emit(foreign)
         self._read_on()
 
     def _on_read_failed(self, _sentence: str) -> None:

@@ -1,7 +1,8 @@
 """Tells the engine what is drawn, shortly after it was drawn and without waiting for the disk.
 
 An edit of the current image is rasterised in a worker at most DELAY_MS later. What the session has written
-for other images (left just now, changed on disk) is passed on when it is written.
+for other images (left just now, changed on disk) is passed on when it is written; what another program has
+written for images that are not open, when that is seen on the disk.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from core.learning.packed_mask import PackedMask
 from core.project.strip_mask import StripMask
 
 if TYPE_CHECKING:
+    from app.image_status import StatusBoard
     from app.session import Session
     from app.session_state import CurrentImage
     from core.project.project import ImageEntry, Project
@@ -109,13 +111,14 @@ class LabelFeed(QObject):
         self.send_now()
 
     def send_from_disk(self, entries: Iterable[ImageEntry]) -> None:
-        """Images have appeared: send the labels that came with them."""
+        """Images have appeared, or labels of images that are not open: send what the files say."""
         project = self._session.project
         if project is None:
             return
         for entry in entries:
             self._under_way += 1
-            task = self._worker.run(_read, project, entry, doing=f"reading {entry.annotation_path}")
+            drawn = entry.key in self._labelled  # if nothing is any more, that is news
+            task = self._worker.run(_read, project, entry, drawn, doing=f"reading {entry.annotation_path}")
             task.done.connect(partial(self._on_read, project, entry))
             task.failed.connect(self._on_failed)
 
@@ -132,8 +135,8 @@ class LabelFeed(QObject):
         """Another engine knows everything that was drawn: from the disk, or because it is told again."""
         self._edits.clear()
 
-    def clear(self) -> None:
-        """Another project: nothing of the last one is of interest."""
+    def begin(self, statuses: StatusBoard | None) -> None:
+        """Another project, or none: nothing of the last one is of interest."""
         self._delay.stop()
         self._due.clear()
         self._labelled.clear()
@@ -141,6 +144,8 @@ class LabelFeed(QObject):
         self._sent.clear()
         self._edits.clear()
         self._revision_of.clear()
+        if statuses is not None:
+            statuses.annotations_changed.connect(self._on_annotations_changed)
 
     # --- inside -------------------------------------------------------------------------------------------
 
@@ -168,6 +173,10 @@ class LabelFeed(QObject):
         if board is not None:
             unlabelled = AnnotationState.UNLABELLED
             self._labelled.update(key for key in keys if board.get(key).state is not unlabelled)
+
+    def _on_annotations_changed(self, keys: tuple[str, ...]) -> None:
+        entries = [self._session.entry(key) for key in keys]
+        self.send_from_disk(entry for entry in entries if entry is not None)
 
     def _note(self, entry: ImageEntry, document: AnnotationDocument, *, edited: bool) -> None:
         project = self._session.project
@@ -203,8 +212,12 @@ class LabelFeed(QObject):
     def _on_read(
         self, project: Project, entry: ImageEntry, found: tuple[AnnotationState, PackedMask] | None
     ) -> None:
-        if found is not None and project is self._session.project:
-            self._send(entry, *found)
+        told = self._told.get(entry.key)
+        is_open = entry.key in self._due or (told is not None and told[0]() is not None)
+        if found is not None and project is self._session.project and not is_open:
+            state, mask = found
+            if self._sent.get(entry.key) != (state, zlib.crc32(mask.data)):  # else it was written here
+                self._send(entry, state, mask)
         self._round_done()
 
     def _on_failed(self, sentence: str) -> None:
@@ -254,8 +267,9 @@ def _packed(mask: NDArray[np.uint8] | StripMask) -> PackedMask:
     return PackedMask.pack(mask)
 
 
-def _read(project: Project, entry: ImageEntry) -> tuple[AnnotationState, PackedMask] | None:
+def _read(project: Project, entry: ImageEntry, drawn: bool) -> tuple[AnnotationState, PackedMask] | None:
+    """Worker: what the files say; None where they say nothing and nothing was `drawn` before."""
     annotation = project.load(entry).annotation
-    if not annotation.shapes and annotation.state is AnnotationState.UNLABELLED:
+    if not drawn and not annotation.shapes and annotation.state is AnnotationState.UNLABELLED:
         return None
     return annotation.state, _render(project, entry, annotation)

@@ -249,7 +249,7 @@ class LearningController(QObject):
             self.stop()
         self._project = project
         self._classes = self._session.classes
-        self._feed.clear()
+        self._feed.begin(self._session.statuses)
         self.shown.clear()
         self._events.opened(None if project is None else str(project.root))
         if project is None:

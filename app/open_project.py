@@ -380,7 +380,7 @@ class OpenProject(QObject):
                     self.documents.reset(key, present)
                 self.autosaver.resolve(key, self.autosaver.digest_of(key), written=True)
         self.classes = self.project.classes
-        self.board.scan(self._unopened())
+        self.board.scan(self._unopened(), ours=True)
         self.classes_changed.emit()
 
     def _set_busy(self, doing: str) -> None:

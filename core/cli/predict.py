@@ -14,7 +14,7 @@ from types import FrameType
 from core.annotation.model import ClassList
 from core.cli.lost_card import say_lost
 from core.cli.output import answer, answer_json, class_table, percent, say
-from core.cli.uncertainty import UncertaintyFiles
+from core.cli.uncertainty import UncertaintyFiles, refuse_same_places
 from core.errors import MaskloopError, UsageError
 from core.images.reader import IMAGE_SUFFIXES, read_image
 from core.learning import evaluate as scoring
@@ -91,11 +91,11 @@ def predict(arguments: argparse.Namespace) -> None:
         say(f'{weights} was exported with post-processing, which is not done now: add --post "{noted}"')
     use_own_gpu()
     # Before the work: what cannot be asked for is said at once.
-    doubts = (
-        None
-        if arguments.uncertainty is None
-        else UncertaintyFiles(arguments.uncertainty, weights, run, arguments.members, arguments.device)
-    )
+    doubts: UncertaintyFiles | None = None
+    if arguments.uncertainty is not None:
+        if arguments.subfolders:
+            refuse_same_places(arguments.images)
+        doubts = UncertaintyFiles(arguments.uncertainty, weights, run, arguments.members, arguments.device)
     done: list[ImageDone] = []
     try:
         _carry_out(job, arguments.device, done)
@@ -106,8 +106,14 @@ def predict(arguments: argparse.Namespace) -> None:
     root = None if job.root is None else Path(job.root)
     maps: list[Path] = []
     if doubts is not None:
+        out = Path(job.out)
         with _ended_in_good_order():
-            maps = doubts.write(done, Path(job.out), root, shard=job.shard, again=job.again)
+            try:
+                maps = doubts.write(done, out, root, shard=job.shard, again=job.again)
+            except RuntimeError as error:
+                say_lost(error, "the uncertainty")
+                doubts = UncertaintyFiles(arguments.uncertainty, weights, run, arguments.members, "cpu")
+                maps = doubts.write(done, out, root, shard=job.shard)
     problems = [image.problem for image in done if image.problem]
     known = sum(image.outcome == "known" for image in done)
     if problems and not files and not launched:

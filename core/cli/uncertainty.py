@@ -27,6 +27,16 @@ FORMAT: Final = "uncertainty"
 """Of the files, as `PredictionFiles` calls it."""
 
 
+def refuse_same_places(images: Sequence[Path]) -> None:
+    """Predictions of a subfolder of that name would lie where these pictures do. Raises UsageError."""
+    for folder in images:
+        if (folder / FOLDER).is_dir():
+            raise UsageError(
+                f"{folder / FOLDER}: the predictions of this folder would be written where the pictures of"
+                " the uncertainty are; rename it, or leave out --subfolders or --uncertainty"
+            )
+
+
 class UncertaintyFiles:
     """Writes such pictures: 0 is sure, 255 one bit of entropy or more.
 

@@ -29,9 +29,10 @@ from core.learning.config import TrainConfig
 from core.learning.distributed import Place
 from core.learning.ema import Ema
 from core.learning.loss_recipe import LossRecipe
-from core.learning.memory import Load, is_device_lost, is_out_of_memory
+from core.learning.memory import SMALLEST_CROP, Load, is_device_lost, is_out_of_memory
 from core.learning.optimizers import cycle_momentum, new_optimizer
 from core.learning.plateau import Plateau
+from core.learning.preset import least_crop
 from core.learning.sampler import Windows
 from core.models.network import Normalize, SegmentationNetwork
 
@@ -64,7 +65,12 @@ class Learner:
         self.config = config
         self.recipe = LossRecipe.of(config)
         self.device = device
-        self.load = Load(config.crop or 0, config.batch or 0, "cuda" if device.type == "cuda" else "cpu")
+        self.load = Load(
+            config.crop or 0,
+            config.batch or 0,
+            "cuda" if device.type == "cuda" else "cpu",
+            least=max(SMALLEST_CROP, least_crop(config)),
+        )
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.ema = Ema(self.network, config.ema)
         self.optimizer = new_optimizer(self.network, self.config)
@@ -260,7 +266,7 @@ class Learner:
         self.plateau.restore(state.get("plateau", [0, 0]))  # older runs have none
         crop, piece, device = state["load"]
         if device == self.device.type:
-            self._carry(Load(crop, max(1, piece // self._world), device))
+            self._carry(replace(self.load, crop=crop, piece=max(1, piece // self._world)))
         self._set_modes()
         self._fill(state, path)
         rng = state["rng"]

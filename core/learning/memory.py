@@ -25,18 +25,21 @@ class Load:
 
     Attributes:
         crop: side of a crop, pixels. piece: crops at a time; their gradients are added up over the batch.
+        least: crop below which the CPU is the better way on.
     """
 
     crop: int
     piece: int
     device: Literal["cpu", "cuda"]
+    least: int = SMALLEST_CROP
 
     def lighter(self) -> Load | None:
         """One rung down; None at the bottom."""
         if self.piece > 1:
             return replace(self, piece=self.piece // 2)
-        if self.crop > SMALLEST_CROP:
-            return replace(self, crop=max(SMALLEST_CROP, self.crop // 64 * 32))
+        least = self.least if self.device == "cuda" else SMALLEST_CROP
+        if self.crop > least:
+            return replace(self, crop=max(least, self.crop // 64 * 32))
         if self.device == "cuda":
             return replace(self, device="cpu")
         return None

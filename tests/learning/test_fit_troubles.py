@@ -121,6 +121,18 @@ def test_the_ladder_ends_on_the_cpu() -> None:
     assert "CPU" in rungs[-2].step_down_text(rungs[-1])
 
 
+def test_crops_that_a_network_would_fill_with_made_up_pixels_are_left_to_a_cpu() -> None:
+    rungs = [Load(384, 1, "cuda", least=224)]
+    while (lower := rungs[-1].lighter()) is not None:
+        rungs.append(lower)
+    assert [(load.crop, load.device) for load in rungs] == [
+        (384, "cuda"),
+        (224, "cuda"),
+        (224, "cpu"),
+        (128, "cpu"),
+    ]
+
+
 def test_other_errors_are_not_taken_for_memory(world, start, run, monkeypatch) -> None:
     assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ..."))
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))

@@ -95,6 +95,39 @@ def test_interrupted_the_same_command_makes_the_rest(
     assert len(asked) == 3
 
 
+def test_a_folder_whose_predictions_would_lie_there_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = save(tmp_path / "one.safetensors")
+    write_picture(tmp_path / "in" / "uncertainty" / "0.png", 0)
+    command = ["predict", str(weights), str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--subfolders"]
+    assert main([*command, "--device", "cpu", "--uncertainty", "tta"]) == 2
+    assert "where the pictures of the uncertainty are; rename it" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main([*command, "--device", "cpu"]) == 0
+
+
+def test_a_lost_graphics_card_leaves_the_rest_to_the_cpu(
+    predicted: Callable[..., list[str]],
+    asked: list[tuple[int, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noting, lost = doubt_rows.asked_again, [True]
+
+    def lose_it_at_the_second(*arguments, **named):
+        if len(asked) == 1 and lost:
+            lost.clear()
+            raise RuntimeError("CUDA error: unspecified launch failure")
+        return noting(*arguments, **named)
+
+    said: list[str] = []
+    monkeypatch.setattr(doubt_rows, "asked_again", lose_it_at_the_second)
+    monkeypatch.setattr("core.cli.lost_card.say", said.append)
+    assert predicted() == ["0.png", "1.png", "2.png"]
+    assert len(asked) == 3  # the first was made before
+    assert ["the uncertainty goes on on the CPU" in line for line in said] == [True]
+
+
 @pytest.mark.parametrize("source", ["tta", "mc_dropout"])
 def test_in_windows_the_uncertainty_is_nearly_that_of_the_whole(
     source: UncertaintySource, asked: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,122 @@
+"""Labels that other programs write for images that are not open: the engine hears of them, too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.image_status import StatusBoard
+from core.annotation.model import (
+    UNLABELLED,
+    Annotation,
+    AnnotationState,
+    Shape,
+    ShapeType,
+    frozen_points,
+)
+from core.learning.commands import ClassesChanged, LabelsChanged
+from core.project.project import Project
+from tests.app.controller.conftest import SIZE, Bench
+
+
+def drawn(side: int) -> Annotation:
+    """Of the second image: a square from (5, 5)."""
+    square = Shape("square", ShapeType.RECTANGLE, frozen_points([(5, 5), (5 + side, 5 + side)]))
+    return Annotation("scan001.png", SIZE, (square,), AnnotationState.IN_PROGRESS)
+
+
+@pytest.fixture
+def folder(image_folder: Callable[..., Path]) -> Path:
+    """A project of three images; the second has a square."""
+    folder = image_folder(3)
+    with Project.create(folder, classes=("background", "square"), image_roots=(".",)) as project:
+        entry = next(entry for entry in project.images() if entry.key == "scan001.png")
+        project.save(entry, drawn(side=15), None)
+    return folder
+
+
+def write(folder: Path, side: int) -> None:
+    """As another program does."""
+    path = folder / "scan001.json"
+    text = path.read_text()
+    assert text.count("20.0") == 2
+    path.write_text(text.replace("20.0", f"{5.0 + side}"))
+
+
+def open_and_read(bench: Bench, folder: Path) -> StatusBoard:
+    bench.open(folder)
+    board = bench.session.statuses
+    assert board is not None
+    bench.qtbot.waitUntil(lambda: board.get("scan001.png").shapes == 1)
+    return board
+
+
+def look(bench: Bench) -> None:
+    """As when the window comes to the front."""
+    opened = bench.session._opened
+    assert opened is not None
+    with bench.qtbot.waitSignal(opened.board.scanned):
+        opened.rescan()
+
+
+def told_of(bench: Bench) -> list[LabelsChanged]:
+    return [labels for labels in bench.thread.of(LabelsChanged) if labels.key == "scan001.png"]
+
+
+def settle(bench: Bench) -> None:
+    """Everything that is under way arrives."""
+    arrived: list[bool] = []
+    bench.controller._feed.when_sent(lambda: arrived.append(True))
+    bench.qtbot.waitUntil(lambda: bool(arrived))
+
+
+def test_what_another_program_draws_is_learned_from_without_being_opened(bench: Bench, folder: Path) -> None:
+    open_and_read(bench, folder)
+    write(folder, side=25)
+    look(bench)
+    bench.qtbot.waitUntil(lambda: bool(told_of(bench)))
+    (labels,) = told_of(bench)
+    assert labels.state is AnnotationState.IN_PROGRESS
+    assert (labels.mask.unpack()[5:31, 5:31] == 1).all()
+
+    look(bench)  # nothing is new now
+    settle(bench)
+    assert len(told_of(bench)) == 1
+
+
+def test_what_another_program_takes_away_is_forgotten_without_being_opened(
+    bench: Bench, folder: Path
+) -> None:
+    board = open_and_read(bench, folder)
+    (folder / "scan001.json").unlink()
+    look(bench)
+    bench.qtbot.waitUntil(lambda: bool(told_of(bench)))
+    assert told_of(bench)[-1].state is AnnotationState.UNLABELLED
+    assert (told_of(bench)[-1].mask.unpack() == UNLABELLED).all()
+    assert board.get("scan001.png").shapes == 0
+
+
+def test_the_same_labels_written_again_are_no_news(bench: Bench, folder: Path) -> None:
+    open_and_read(bench, folder)
+    write(folder, side=25)
+    look(bench)
+    bench.qtbot.waitUntil(lambda: bool(told_of(bench)))
+    os.utime(folder / "scan001.json", (1e9, 1e9))
+    look(bench)
+    settle(bench)
+    assert len(told_of(bench)) == 1
+
+
+def test_a_renamed_class_is_no_news_of_every_image_that_has_it(bench: Bench, folder: Path) -> None:
+    open_and_read(bench, folder)
+    opened = bench.session._opened
+    assert opened is not None
+    with bench.qtbot.waitSignal(opened.board.scanned):
+        bench.session.class_editor.rename(1, "box")
+    assert bench.thread.of(ClassesChanged)
+    settle(bench)
+    assert not told_of(bench)
+    assert "box" in (folder / "scan001.json").read_text()
