@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from core.learning.commands import Command, LabelsChanged, LearnLive, OpenProjec
 from core.learning.engine import Engine
 from core.learning.events import Event
 from core.learning.inbox import Inbox
-from core.learning.instant import crossfit, head, live, setup
+from core.learning.instant import crossfit, head, in_view, live, setup
 from core.learning.packed_mask import PackedMask
 from core.models.encoders import build_encoder
 from core.models.instant import InstantNetwork
@@ -116,7 +117,7 @@ def shrink_instant_learner(
     more_steps: int = 5,
     scored_steps: int,
 ) -> None:
-    """A plain encoder, for the bundled one takes seconds to load, and short fits.
+    """A plain encoder, for the bundled one takes seconds to load, and short fits, on slow machines, too.
 
     The steps are those of `core.learning.instant.live`, and of each fit of a cross-fitting.
     """
@@ -126,6 +127,8 @@ def shrink_instant_learner(
 
     monkeypatch.setattr(setup, "instant_network", network)
     monkeypatch.setattr(live, "FIRST_STEPS", first_steps)
+    monkeypatch.setattr(live, "AT_ONCE_S", math.inf)
+    monkeypatch.setattr(in_view, "MOST_S", math.inf)
     monkeypatch.setattr(live, "MORE_FITS", more_fits)
     monkeypatch.setattr(live, "MORE_STEPS", more_steps)
     monkeypatch.setattr(crossfit, "STEPS", scored_steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,9 @@ from core.annotation.model import UNLABELLED, AnnotationState, ClassList, LabelC
 from core.learning.blending import instant_share, mixed
 from core.learning.commands import ClassesChanged, LearnLive, Train
 from core.learning.events import Failed, Notice, Prediction, StepDone, WeightsGone
-from core.learning.instant import maker
+from core.learning.instant import live, maker
 from core.learning.instant.features import FeatureCache
-from core.learning.instant.head import REFIT_STEPS
+from core.learning.instant.head import REFIT_STEPS, FitStep
 from core.learning.instant.learner import InstantLearner
 from tests.learning.engine_bench import (
     SIDE,
@@ -101,6 +102,33 @@ def test_a_correction_shows_in_the_image_that_is_watched(bench: EngineBench) -> 
     assert _square(after)[4:16, 4:16].mean() > 0.8
     first = bench.got(Prediction)[0]
     assert first.revision == 2, "nothing is shown that does not know the correction"
+
+
+def test_a_slow_processor_does_fewer_steps_before_a_correction_shows_and_the_rest_after(
+    bench: EngineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.do(bench.watch(0))
+    bench.run()
+    learner = bench.engine._instant.learner
+    assert learner is not None
+    readings = itertools.count()
+    monkeypatch.setattr(live, "AT_ONCE_S", 0.8)
+    learner.clock = lambda: 0.1 * next(readings)
+    fits: list[int] = []
+    update = InstantLearner.update
+
+    def counted(self, **budget) -> Iterator[object]:
+        fits.append(0)
+        for piece in update(self, **budget):
+            fits[-1] += isinstance(piece, FitStep)
+            yield piece
+
+    monkeypatch.setattr(InstantLearner, "update", counted)
+    bench.do(bench.labels(0, np.ones((SIDE, SIDE), np.uint8), 2))
+    bench.run()
+    at_once, *more = fits
+    assert 1 <= at_once <= live.AT_ONCE_S / 0.1 < REFIT_STEPS
+    assert more == [live.MORE_STEPS] * live.MORE_FITS
 
 
 def test_somebody_who_draws_faster_than_a_fit_still_sees_what_was_learned(bench: EngineBench) -> None:

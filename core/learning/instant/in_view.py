@@ -31,6 +31,8 @@ from core.learning.instant.learner import InstantLearner
 from core.learning.instant.points import Points, balanced, points_of_image, thinned
 
 STEPS: Final = 20
+MOST_S: Final = 0.4
+"""What they may take: somebody waits. On a slow processor there are fewer of them."""
 RATE: Final = 5e-4
 SHARES: Final = (0.4, 0.2, 0.4)
 """Of the points of a step: this image's labels, what was said of it, the other images' labels."""
@@ -109,7 +111,8 @@ class HeadInView:
             known = self._bent if self._of is general else None
             bent = general.twin() if known is None else known
             bent.network.take_head(general.network)
-            yield from bent.randomness.through(HeadFit(bent.network, points, steps=STEPS, rate=RATE))
+            fit = HeadFit(bent.network, points, steps=STEPS, rate=RATE, seconds=MOST_S, clock=general.clock)
+            yield from bent.randomness.through(fit)
         self._bent, self._of, self._of_version = bent, general, general.version
 
     @property

@@ -134,7 +134,7 @@ class InstantLearner:
         self._fitted_labels: dict[str, tuple[int, int]] = {}  # version and revision
         self._too_large: frozenset[str] = frozenset()
         self._ending = False
-        self._clock = clock
+        self.clock = clock
         self._under_way: HeadFit | None = None
         self._values = np.array(channels.classes.indices, dtype=np.uint8)
 
@@ -168,20 +168,23 @@ class InstantLearner:
         return self._lack.everywhere(self.held_out)
 
     def update(
-        self, *, steps: int | None = None, seconds: float | None = None
+        self, *, steps: int | None = None, seconds: float | None = None, fit_seconds: float | None = None
     ) -> Iterator[FeaturesDone | FitStep]:
         """Follow the labels: features and points of what is new, then fit. One piece of work at a time.
 
         Args:
             steps: of the fit; by default many for the first and few for one that goes on.
             seconds: for all of it; the fit has what the features leave, a tenth at least.
+            fit_seconds: for the fit, whatever the features take.
         """
         # A run beside it, or around it, has random numbers of its own.
-        return self.randomness.through(self._updated(steps, seconds))
+        return self.randomness.through(self._updated(steps, seconds, fit_seconds))
 
-    def _updated(self, steps: int | None, seconds: float | None) -> Iterator[FeaturesDone | FitStep]:
+    def _updated(
+        self, steps: int | None, seconds: float | None, fit_seconds: float | None
+    ) -> Iterator[FeaturesDone | FitStep]:
         self._ending = False
-        started = self._clock()
+        started = self.clock()
         revision, labels = self._store.revision, self._store.revisions()
         self._tell_too_large()
         keys = self.keys
@@ -195,8 +198,8 @@ class InstantLearner:
         if not parts or not sum(len(part) for part in parts):
             return
         if seconds is not None:
-            seconds = max(seconds - (self._clock() - started), 0.1 * seconds)
-        yield from self._fit(parts, steps, seconds)
+            fit_seconds = max(seconds - (self.clock() - started), 0.1 * seconds)
+        yield from self._fit(parts, steps, fit_seconds)
         self._fitted_revision, self._fitted_keys, self._fitted_labels = revision, keys, labels
 
     def end(self) -> None:
@@ -228,7 +231,7 @@ class InstantLearner:
         if steps is None:
             steps = STEPS if first else REFIT_STEPS
         rate = RATE if first else REFIT_RATE
-        fit = HeadFit(self.network, points, steps=steps, rate=rate, seconds=seconds, clock=self._clock)
+        fit = HeadFit(self.network, points, steps=steps, rate=rate, seconds=seconds, clock=self.clock)
         if self.kept_fit is not None:
             self.kept_fit.go_on(fit)
         self._under_way = fit
@@ -281,6 +284,7 @@ class InstantLearner:
             weak_background=self._weak_weight,
             seed=self.seed,
             randomness=randomness,
+            clock=self.clock,
         )
 
     def restart(self) -> None:

@@ -45,6 +45,8 @@ FIRST_STEPS: Final = 120
 FIRST_FEATURES_S: Final = 6.0
 """What looking at the labelled images may take before the first overlay; on slow machines and with many
 images they are looked at less closely at first."""
+AT_ONCE_S: Final = 0.8
+"""What the fit that follows a change may take: somebody waits. On a slow processor it has fewer steps."""
 MORE_STEPS: Final = 60
 MORE_FITS: Final = 6
 """After a change, while nothing else is to be done."""
@@ -73,7 +75,7 @@ class LiveInstant:
         self.listener: HearsCrossFit | None = None
         self._notify = notify
         self._clock = clock
-        self._maker = LearnerMaker(notify)
+        self._maker = LearnerMaker(notify, clock)
         self._store: LabelStore | None = None
         self._learner: InstantLearner | None = None
         self._closer: InstantLearner | None = None
@@ -315,7 +317,10 @@ class LiveInstant:
             self._learner, self._closer = self._maker.new(features_s=FIRST_FEATURES_S), None
             yield None
         first = self._learner.version == 0
-        yield from self._fitted(self._learner, FIRST_STEPS if first else None)
+        if first:
+            yield from self._fitted(self._learner, FIRST_STEPS)
+        else:
+            yield from self._fitted(self._learner, None, AT_ONCE_S)
         self._more, self._score_due = MORE_FITS, True
 
     def _looked_closer(self) -> Iterator[object]:
@@ -327,8 +332,10 @@ class LiveInstant:
         yield from self._fitted(closer, None)
         self._learner, self._closer = closer, None
 
-    def _fitted(self, learner: InstantLearner, steps: int | None) -> Iterator[object]:
-        yield from learner.update(steps=steps)
+    def _fitted(
+        self, learner: InstantLearner, steps: int | None, seconds: float | None = None
+    ) -> Iterator[object]:
+        yield from learner.update(steps=steps, fit_seconds=seconds)
         for problem in learner.problems:
             text = f"Not learned from: {problem}"
             if text not in self._told:  # a closer look finds the same

@@ -24,14 +24,16 @@ class LearnerMaker:
 
     Args:
         notify: told of images that are left out, and of memory that ran out.
+        clock: of what they do, seconds.
 
     Attributes:
         rehearsal_due: whether none was made in this process yet.
     """
 
-    def __init__(self, notify: Callable[[Event], None]) -> None:
+    def __init__(self, notify: Callable[[Event], None], clock: Callable[[], float]) -> None:
         self.rehearsal_due = True
         self._notify = notify
+        self._clock = clock
         self._pace: float | None = None
         self._where: DeviceChoice = "auto"
         self._store: LabelStore | None = None
@@ -62,6 +64,7 @@ class LearnerMaker:
             folder=self._folder,
             features_s=features_s,
             pace=pace,
+            clock=self._clock,
         )
 
     def rehearsed(self) -> Iterator[object]:
