@@ -198,9 +198,13 @@ class InstantLearner:
         if not parts or not sum(len(part) for part in parts):
             return
         if seconds is not None:
-            fit_seconds = max(seconds - (self.clock() - started), 0.1 * seconds)
+            fit_seconds = self._left(seconds, started)
         yield from self._fit(parts, steps, fit_seconds)
         self._fitted_revision, self._fitted_keys, self._fitted_labels = revision, keys, labels
+
+    def _left(self, seconds: float, began: float) -> float:
+        """Of so many seconds from then on; a tenth of them at least."""
+        return max(seconds - (self.clock() - began), 0.1 * seconds)
 
     def end(self) -> None:
         """Let the update that is going on end: with the head as it is, or unfitted where no step was done."""
@@ -224,13 +228,15 @@ class InstantLearner:
         self._too_large = too_large
 
     def _fit(self, parts: Sequence[Points], steps: int | None, seconds: float | None) -> Iterator[FitStep]:
-        first = self.version == 0
+        first, began = self.version == 0, self.clock()
         points = PointSet(parts, device=self.device, seed=self.seed + self.version)
         if first:
             self.network.standardize(*points.standardization())
         if steps is None:
             steps = STEPS if first else REFIT_STEPS
         rate = RATE if first else REFIT_RATE
+        if seconds is not None:
+            seconds = self._left(seconds, began)
         fit = HeadFit(self.network, points, steps=steps, rate=rate, seconds=seconds, clock=self.clock)
         if self.kept_fit is not None:
             self.kept_fit.go_on(fit)
