@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,8 +126,8 @@ def shrink_instant_learner(
 
     monkeypatch.setattr(setup, "instant_network", network)
     monkeypatch.setattr(live, "FIRST_STEPS", first_steps)
-    monkeypatch.setattr(live, "AT_ONCE_S", math.inf)
-    monkeypatch.setattr(in_view, "MOST_S", math.inf)
+    for module, limit in ((live, "FIRST_FIT_S"), (live, "AT_ONCE_S"), (in_view, "MOST_S")):
+        monkeypatch.setattr(module, limit, None)
     monkeypatch.setattr(live, "MORE_FITS", more_fits)
     monkeypatch.setattr(live, "MORE_STEPS", more_steps)
     monkeypatch.setattr(crossfit, "STEPS", scored_steps)

@@ -42,11 +42,13 @@ from core.models.instant import VIEWS
 
 FIRST_STEPS: Final = 120
 """Of the first fit: an overlay after some seconds. What is missing follows."""
+FIRST_FIT_S: Final = 2.5
+"""What it may take: on a slow processor it has fewer steps."""
 FIRST_FEATURES_S: Final = 6.0
 """What looking at the labelled images may take before the first overlay; on slow machines and with many
 images they are looked at less closely at first."""
 AT_ONCE_S: Final = 0.8
-"""What the fit that follows a change may take: somebody waits. On a slow processor it has fewer steps."""
+"""What the fit that follows a change may take: somebody waits for it."""
 MORE_STEPS: Final = 60
 MORE_FITS: Final = 6
 """After a change, while nothing else is to be done."""
@@ -318,7 +320,7 @@ class LiveInstant:
             yield None
         first = self._learner.version == 0
         if first:
-            yield from self._fitted(self._learner, FIRST_STEPS)
+            yield from self._fitted(self._learner, FIRST_STEPS, FIRST_FIT_S)
         else:
             yield from self._fitted(self._learner, None, AT_ONCE_S)
         self._more, self._score_due = MORE_FITS, True
