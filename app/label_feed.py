@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DELAY_MS: Final = 150
+READ_PRIORITY: Final = -10
+"""What is drawn here goes before what others have written to perhaps thousands of files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ class LabelFeed(QObject):
         self._session = session
         self._worker = worker
         self._due: dict[str, _Drawn] = {}
-        self._under_way = 0
+        self._rendering = 0
+        self._reading = 0
         self._waiting: list[Callable[[], None]] = []
         self._revisions = itertools.count(1)
         self._revision_of: dict[str, int] = {}
@@ -93,7 +96,7 @@ class LabelFeed(QObject):
     def send_now(self) -> None:
         """Rasterise what is due; `labels_changed` follows."""
         self._delay.stop()
-        if self._under_way:
+        if self._rendering:
             return  # the next round starts when this one is through: work must not pile up
         due, self._due = self._due, {}
         for drawn in due.values():
@@ -103,8 +106,11 @@ class LabelFeed(QObject):
             self._render(drawn)
 
     def when_sent(self, then: Callable[[], None]) -> None:
-        """Call `then` as soon as everything drawn so far was sent: at once, or a few milliseconds later."""
-        if not self._due and not self._under_way:
+        """Call `then` as soon as everything drawn so far was sent: at once, or a few milliseconds later.
+
+        After what is being read from disk as well.
+        """
+        if not self._due and not self._rendering and not self._reading:
             then()
             return
         self._waiting.append(then)
@@ -116,11 +122,12 @@ class LabelFeed(QObject):
         if project is None:
             return
         for entry in entries:
-            self._under_way += 1
+            self._reading += 1
             drawn = entry.key in self._labelled  # if nothing is any more, that is news
-            task = self._worker.run(_read, project, entry, drawn, doing=f"reading {entry.annotation_path}")
+            doing = f"reading {entry.annotation_path}"
+            task = self._worker.run(_read, project, entry, drawn, doing=doing, priority=READ_PRIORITY)
             task.done.connect(partial(self._on_read, project, entry))
-            task.failed.connect(self._on_failed)
+            task.failed.connect(self._on_not_read)
 
     def forget(self, key: str) -> None:
         """The image is gone."""
@@ -198,16 +205,16 @@ class LabelFeed(QObject):
         self._send(written.entry, written.state, _packed(written.mask))
 
     def _render(self, drawn: _Drawn) -> None:
-        self._under_way += 1
+        self._rendering += 1
         annotation, doing = drawn.document.snapshot(), f"drawing the mask of {drawn.entry.key}"
         task = self._worker.run(_render, drawn.project, drawn.entry, annotation, doing=doing)
         task.done.connect(partial(self._on_rendered, drawn, annotation.state))
-        task.failed.connect(self._on_failed)
+        task.failed.connect(self._on_not_rendered)
 
     def _on_rendered(self, drawn: _Drawn, state: AnnotationState, mask: PackedMask) -> None:
         if drawn.project is self._session.project:  # not when another was opened meanwhile
             self._send(drawn.entry, state, mask, edited=drawn.edited)
-        self._round_done()
+        self._one_rendered()
 
     def _on_read(
         self, project: Project, entry: ImageEntry, found: tuple[AnnotationState, PackedMask] | None
@@ -218,20 +225,29 @@ class LabelFeed(QObject):
             state, mask = found
             if self._sent.get(entry.key) != (state, zlib.crc32(mask.data)):  # else it was written here
                 self._send(entry, state, mask)
-        self._round_done()
+        self._one_read()
 
-    def _on_failed(self, sentence: str) -> None:
+    def _on_not_rendered(self, sentence: str) -> None:
         # Saving meets the same problem and tells the person.
         log.warning("The engine does not learn of the newest labels: %s", sentence)
-        self._round_done()
+        self._one_rendered()
 
-    def _round_done(self) -> None:
-        self._under_way -= 1
-        if self._under_way:
-            return
-        if self._due and not self._delay.isActive():
+    def _on_not_read(self, sentence: str) -> None:
+        log.warning("The engine does not learn of labels on the disk: %s", sentence)  # the list tells
+        self._one_read()
+
+    def _one_rendered(self) -> None:
+        self._rendering -= 1
+        if not self._rendering and self._due and not self._delay.isActive():
             self.send_now()
-        if not self._under_way:
+        self._call_waiting()
+
+    def _one_read(self) -> None:
+        self._reading -= 1
+        self._call_waiting()
+
+    def _call_waiting(self) -> None:
+        if not self._rendering and not self._reading:
             waiting, self._waiting = self._waiting, []
             for then in waiting:
                 then()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app import label_feed
 from app.image_status import StatusBoard
+from app.label_feed import _read
 from core.annotation.model import (
     UNLABELLED,
     Annotation,
@@ -108,6 +112,31 @@ def test_the_same_labels_written_again_are_no_news(bench: Bench, folder: Path) -
     look(bench)
     settle(bench)
     assert len(told_of(bench)) == 1
+
+
+def test_what_is_drawn_here_does_not_wait_for_thousands_of_files(
+    bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_and_read(bench, folder)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def read(*arguments: Any) -> Any:
+        begun.set()
+        assert go_on.wait(60)
+        return _read(*arguments)
+
+    monkeypatch.setattr(label_feed, "_read", read)
+    write(folder, side=25)
+    text = (folder / "scan001.json").read_text()
+    (folder / "scan002.json").write_text(text.replace("scan001", "scan002"))
+    look(bench)
+    bench.qtbot.waitUntil(begun.is_set)
+    bench.draw()
+    bench.controller._feed.send_now()
+    go_on.set()
+    settle(bench)
+    keys = [labels.key for labels in bench.thread.of(LabelsChanged)]
+    assert keys == ["scan001.png", "scan000.png", "scan002.png"]
 
 
 def test_a_renamed_class_is_no_news_of_every_image_that_has_it(bench: Bench, folder: Path) -> None:
