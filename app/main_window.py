@@ -219,8 +219,11 @@ class MainWindow(Themed, QMainWindow):
     def _on_project_changed(self) -> None:
         project = self.session.project
         opened = project is not None
+        if not opened:  # beside the wide welcome page they would be pressed together, and remembered so
+            self._show_panels(shown=False)
         self.page.show_project(opened)
-        self._show_panels(opened)
+        if opened:
+            self._show_panels(shown=True)
         for name in ("file.save", "file.export", "file.close", "file.add_images", "file.problems"):
             self.actions_[name].setEnabled(opened)
         for name in ("window.next", "window.previous", "window.next_copy", "window.previous_copy"):
@@ -232,7 +235,7 @@ class MainWindow(Themed, QMainWindow):
         self.page.welcome.set_recent(self.settings.recent)
         self._update_title()
 
-    def _show_panels(self, shown: bool) -> None:
+    def _show_panels(self, *, shown: bool) -> None:
         """The welcome page has the window for itself; the panels come back as they were."""
         if not shown and self._panels_shown:
             self._layout_state = self.saveState()

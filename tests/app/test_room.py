@@ -91,6 +91,20 @@ def test_in_a_small_window_nothing_is_cut(opened, qtbot, size):
     assert hidden == []
 
 
+def test_another_project_in_a_small_window_leaves_its_size_and_its_panels(opened, qtbot, image_folder):
+    resize(opened, qtbot, *SMALL)
+    QApplication.processEvents()
+    before = widths(opened.window)
+    opened.window.open_path(image_folder(2, "others"))
+    qtbot.waitUntil(lambda: "others" in opened.window.windowTitle() and not opened.session.busy)
+    QApplication.processEvents()
+    assert widths(opened.window) == before
+
+
+def widths(window) -> list[int]:
+    return [window.width(), *(dock.width() for dock in window.docks.values())]
+
+
 def is_shown(bench, action) -> bool:
     widget = bench.window.toolbar.widgetForAction(action)
     return widget is not None and widget.isVisible()
