@@ -65,7 +65,7 @@ class LearningWiring(Wiring):
         self._on_canvas: str | None = None  # the key of the image over which predictions are painted
         self._shown: Prediction | None = None
         self._classes_read: frozenset[int] = frozenset()
-        self._cursor: tuple[int, int] | None = None
+        self._pointed: tuple[int, int] | None = None
         self._view = ViewFeed(canvas, self._session, self)
         self._view.rested.connect(self._controller.follow_view)
         self._keep = QTimer(self, singleShot=True, interval=KEEP_AFTER_MS)
@@ -217,8 +217,8 @@ class LearningWiring(Wiring):
         controller.prediction_changed.connect(self._on_prediction_changed)
         canvas.image_changed.connect(self._on_image_changed)
         canvas.region_clicked.connect(controller.accept_region)
-        canvas.cursor_moved.connect(self._on_cursor_moved)
-        canvas.cursor_left.connect(self._on_cursor_left)
+        canvas.cursor_moved.connect(self._on_mouse)
+        canvas.cursor_left.connect(self._on_mouse)
         bar.accept_all_requested.connect(controller.accept_all)
         controller.accepting.absence = self._absence
         bar.pick_requested.connect(actions["shape.region"].trigger)
@@ -239,6 +239,7 @@ class LearningWiring(Wiring):
     def _on_image_changed(self) -> None:
         """Paint over the image that the canvas shows now, where something is known of it already."""
         current = self._session.current
+        self._pointed = None
         self._on_canvas = current.entry.key if current is not None and self._canvas.has_image else None
         self._shown = None
         self._on_prediction_changed(self._controller.prediction)
@@ -312,24 +313,23 @@ class LearningWiring(Wiring):
         self._canvas.set_prediction_opacity(opacity)
         self._settings.prediction_opacity = opacity
 
-    def _on_cursor_moved(self, x: float, y: float) -> None:
-        self._cursor = (int(x), int(y))
-
-    def _on_cursor_left(self) -> None:
-        self._cursor = None
+    def _on_mouse(self, *_at: float) -> None:
+        self._pointed = None
 
     def point_at(self, x: int, y: int) -> None:
         """Let Enter accept the region at this pixel until the mouse moves, as if the mouse were there."""
-        self._cursor = x, y
+        self._pointed = x, y
 
     def _on_accept_all(self) -> None:
         self._controller.accept_all()
 
     def _on_accept_region(self) -> None:
-        if self._cursor is None or self._canvas.region_at(*self._cursor) is None:
+        mouse = self._canvas.under_mouse()
+        at = self._pointed if mouse is None or self._pointed else (int(mouse.x()), int(mouse.y()))
+        if at is None or self._canvas.region_at(*at) is None:
             self._session.message.emit("Move the mouse over a predicted region and press Enter.", "info")
             return
-        self._controller.accept_region(*self._cursor)
+        self._controller.accept_region(*at)
 
     # --- projects -----------------------------------------------------------------------------------------
 

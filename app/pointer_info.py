@@ -33,23 +33,18 @@ class PointerInfo(QObject):
         self._session = session
         self._mask = mask
         self._status = status
-        self._pixel: tuple[int, int] | None = None
+        self._canvas = canvas
         self._predicted: NDArray[np.uint8] | None = None
         self._confidence: NDArray[np.uint8] | None = None
         self._region: Box | None = None
         self._tested = False
-        canvas.cursor_moved.connect(self._on_moved)
-        canvas.cursor_left.connect(self._on_left)
+        canvas.cursor_moved.connect(self._refresh)
+        canvas.cursor_left.connect(self._refresh)
+        canvas.zoom_changed.connect(self._refresh)
+        for scroll_bar in (canvas.horizontalScrollBar(), canvas.verticalScrollBar()):
+            scroll_bar.valueChanged.connect(self._refresh)
         mask.changed.connect(self._refresh)
         controller.prediction_changed.connect(self._on_prediction_changed)
-
-    def _on_moved(self, x: float, y: float) -> None:
-        self._pixel = int(np.floor(x)), int(np.floor(y))
-        self._refresh()
-
-    def _on_left(self) -> None:
-        self._pixel = None
-        self._refresh()
 
     def _on_prediction_changed(self, prediction: Prediction | None) -> None:
         self._tested = prediction is not None and is_tested(prediction)
@@ -58,13 +53,14 @@ class PointerInfo(QObject):
         self._confidence = None if prediction is None else prediction.confidence.unpack()
         self._refresh()
 
-    def _refresh(self) -> None:
+    def _refresh(self, *_moved: float) -> None:
         current = self._session.current
         size_hw = None if current is None else current.size_hw
-        if self._pixel is None or current is None or size_hw is None:
+        at = self._canvas.under_mouse()
+        if at is None or current is None or size_hw is None:
             self._status.clear_position()
             return
-        x, y = self._pixel
+        x, y = int(np.floor(at.x())), int(np.floor(at.y()))
         if not (0 <= x < size_hw[1] and 0 <= y < size_hw[0]):
             self._status.clear_position()
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from PySide6.QtCore import QEvent, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
@@ -40,6 +40,7 @@ class ToolView(PannableView):
         self._hint = ""
         self._note: str | None = None
         self._overlay_box: Box | None = None
+        self._mouse_at: QPointF | None = None
         self._keys_elsewhere = KeysElsewhere(self, self._drawing_wants, self.keyPressEvent)
 
     def set_tools(self, tools: Iterable[Tool], waiting: WaitingShapes) -> None:
@@ -131,6 +132,10 @@ class ToolView(PannableView):
         if not rect.isEmpty():
             self.viewport().update(rect.toAlignedRect())
 
+    def under_mouse(self) -> QPointF | None:
+        """The image's point that the mouse is over now: zooming moves it under a resting mouse."""
+        return None if self._mouse_at is None or not self.has_image else self.to_image(self._mouse_at)
+
     # --- events -------------------------------------------------------------------------------------------
 
     def _pointer(self, event: QMouseEvent) -> Pointer:
@@ -168,6 +173,7 @@ class ToolView(PannableView):
         """Pan, or hand it to the tool; tell where the mouse is."""
         if not self.has_image:
             return
+        self._mouse_at = event.position()
         at = self.to_image(event.position())
         self.cursor_moved.emit(at.x(), at.y())
         if not self.continues_pan(event) and not self.panning:
@@ -191,6 +197,7 @@ class ToolView(PannableView):
 
     def leaveEvent(self, event: QEvent) -> None:
         """Nothing is under the mouse any more."""
+        self._mouse_at = None
         self._tool.leave()
         self.refresh_tool()
         self.cursor_left.emit()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPointF, Qt
 
 from core.learning.events import ImagesRated, Prediction
 from tests.app.engine_events import prediction, started, step, validated
@@ -57,6 +57,22 @@ def test_the_status_bar_says_what_is_drawn_and_predicted_under_the_mouse(predict
     assert value.startswith("value ")
     assert drawn == "vessel"
     assert seen == "nerve 0.80 (prediction)"
+
+
+def test_when_the_image_moves_under_a_resting_mouse_the_status_bar_and_enter_follow(predicted, qtbot):
+    canvas, mouse = predicted.canvas, predicted.at(2, 2)
+    qtbot.mouseMove(canvas.viewport(), predicted.at(5, 5))
+    qtbot.mouseMove(canvas.viewport(), mouse)
+    canvas.set_zoom(20.0, predicted.at(30, 20))
+    canvas.centerOn(30, 20)
+    shift = canvas.to_viewport(QPointF(30.5, 20.5)).toPoint() - mouse
+    canvas.horizontalScrollBar().setValue(canvas.horizontalScrollBar().value() + shift.x())
+    canvas.verticalScrollBar().setValue(canvas.verticalScrollBar().value() + shift.y())
+    here = canvas.to_image(QPointF(mouse))
+    assert predicted.window.status.under_cursor[0] == f"{int(here.x())}, {int(here.y())}"
+    assert canvas.region_at(int(here.x()), int(here.y())) is not None
+    predicted.key(Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: predicted.labels() == ["nerve"])
 
 
 def test_what_was_predicted_of_an_image_is_there_when_one_goes_back_to_it(predicted, qtbot):
