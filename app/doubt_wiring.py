@@ -255,9 +255,9 @@ class DoubtWiring(Wiring):
         if not self._seen:
             said = "Nothing of this image is doubtful that is not labelled."
         self._seen.clear()
+        self._session.message.emit(said, "info")  # in place of "Looking"
         offered = self._images.most_doubtful(besides=current.entry.key)
         if offered is None:
-            self._session.message.emit(said, "info")
             return
         self._offered = offered.key
         key = self._next.shortcut().toString(QKeySequence.SequenceFormat.NativeText)

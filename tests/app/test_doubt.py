@@ -219,6 +219,7 @@ def test_a_done_image_has_nothing_doubtful_left(bench, qtbot):
     bench.key(Qt.Key.Key_I)
     qtbot.waitUntil(lambda: "Nothing of this image is doubtful" in bench.window.toast.text)
     assert "scan001, the next image" in bench.window.toast.text
+    assert bench.window.status.text == "Nothing of this image is doubtful that is not labelled."
 
 
 def test_while_the_instant_learner_is_at_work_nobody_is_sent_to_train(bench):
@@ -278,14 +279,15 @@ def test_background_that_nobody_doubts_makes_no_prediction_look_sure(bench):
 
 
 @pytest.mark.parametrize("scored_on", [None, "training"])
-def test_a_confidence_that_nobody_has_tested_is_not_shown(bench, scored_on):
+def test_a_confidence_that_nobody_has_tested_is_not_shown(bench, qtbot, scored_on):
     say(bench, predicted(bench, sure=254, source="Instant learner", scored_on=scored_on))
     bar, status = bench.window.page.prediction_bar, bench.window.status
     assert "%" not in bar.hint
     assert "not yet tested" in bar.hint
     assert "two images are labelled" in bar.detail
     x, y, _ = SPOTS["large"]
-    bench.canvas.cursor_moved.emit(x + 1.0, y + 1.0)
+    qtbot.mouseMove(bench.canvas.viewport(), bench.at(0, 0))
+    qtbot.mouseMove(bench.canvas.viewport(), bench.at(x + 1, y + 1))
     assert status.under_cursor[3] == "disc (prediction)"
     say(bench, predicted(bench, sure=254, source="Instant learner", scored_on="cross-fit"))
     assert "99 % sure" in bar.hint
