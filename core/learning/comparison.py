@@ -18,7 +18,7 @@ from core.learning.bootstrap import Interval
 from core.learning.config import AUTO_MODEL, TrainConfig
 from core.learning.header import read_header
 from core.learning.revisions import read_seen
-from core.learning.runs import RunFolder, Value
+from core.learning.runs import JUDGED_AGAIN, RunFolder, Value
 from core.models.registry import model_spec
 
 Floats = NDArray[np.float64]
@@ -196,15 +196,15 @@ def _best_row(rows: Sequence[Mapping[str, Value]]) -> Mapping[str, Value]:
 def in_order(rows: Sequence[Mapping[str, Value]]) -> list[Mapping[str, Value]]:
     """Rows of metrics.csv without those of older weights that were judged again (`judged_again.py`).
 
-    Their steps run backwards. The first score of a run on labels that have changed, and whose older weights
-    were not, is noted as taken anew, too, but at a step of its own: it stays.
+    Older files tell those only by their steps, which run backwards. Others that are noted as taken anew stay:
+    the first score on labels that have changed, and that of both learners, at the step of the last one.
     """
     kept: list[Mapping[str, Value]] = []
     newest = -math.inf
     for row in rows:
         step = row.get("step")
         if row.get("val_on") and isinstance(step, float):
-            if row.get("val_anew") and step <= newest:
+            if row.get("val_anew") == JUDGED_AGAIN or (row.get("val_anew") and step < newest):
                 continue
             newest = max(newest, step)
         kept.append(row)

@@ -21,6 +21,7 @@ from core.learning.events import Notice
 from core.learning.memory import why_given_up
 from core.learning.predict import Predictor
 from core.learning.randomness import Randomness
+from core.learning.runs import JUDGED_AGAIN
 from core.learning.weights import save_weights
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def judge_best_again(state: TrainState) -> None:
             step=best.step,
             seconds=state.clock.seconds,
             lr=state.learner.lr,
-            anew=True,
+            anew=JUDGED_AGAIN,
         )
         if part.whole:
             _note_in_file(state, part)

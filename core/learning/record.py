@@ -124,9 +124,9 @@ class RunRecord:
             self._write({"step": row.step, "seconds": round(row.seconds, 3), "loss": row.loss, "lr": row.lr})
 
     def score(
-        self, score: Score, *, on: str, step: int, seconds: float, lr: float, anew: bool = False
+        self, score: Score, *, on: str, step: int, seconds: float, lr: float, anew: bool | float = False
     ) -> None:
-        """Note a validation down; `anew`: scores of before were on other labels and hold no more."""
+        """Note a validation down; `anew`: as `val_anew` of `METRICS` says."""
         miou = "none" if score.miou is None else f"{score.miou:.3f}"
         low, high = score.interval or (None, None)
         between = "" if low is None else f" ({low:.3f} to {high:.3f})"
@@ -150,7 +150,7 @@ class RunRecord:
                 "val_miou_low": low,
                 "val_miou_high": high,
                 "val_interval_over": None if low is None else score.interval_over,
-                "val_anew": 1.0 if anew else None,
+                "val_anew": float(anew) or None,
                 **_of_calibration(score),
                 **{f"val_iou:{column[name]}": value for name, value in score.per_class_iou.items()},
                 **{f"val_iou_low:{column[name]}": ends.low for name, ends in intervals},

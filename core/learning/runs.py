@@ -34,8 +34,9 @@ METRICS: Final = (
 )
 """First columns of metrics.csv. `val_iou:<class>` follow, and the ends of their intervals, `val_iou_low:` and
 `val_iou_high:<class>`. Empty cells: not measured in that row. `val_anew` 1: labels that scores are taken on
-have changed, and scores of earlier rows hold no more; at a step that was scored before: it is of the best
-weights until then, which were judged again."""
+have changed, and scores of earlier rows hold no more."""
+JUDGED_AGAIN: Final = 2.0
+"""In `val_anew`: as 1, and the score is of the best weights until then."""
 
 
 @dataclass(frozen=True, slots=True)

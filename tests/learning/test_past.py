@@ -10,7 +10,7 @@ import pytest
 from core.learning.comparison import read_compared
 from core.learning.config import TrainConfig
 from core.learning.past import read_past
-from core.learning.runs import METRICS, RunFolder
+from core.learning.runs import JUDGED_AGAIN, METRICS, RunFolder
 
 
 @pytest.fixture
@@ -21,9 +21,9 @@ def run(tmp_path: Path) -> RunFolder:
     return made
 
 
-def _score(run: RunFolder, step: int, miou: float, *, anew: bool = False, on: str = "validation") -> None:
+def _score(run: RunFolder, step: int, miou: float, *, anew: float = 0.0, on: str = "validation") -> None:
     values = {"step": step, "seconds": step / 10, "val_miou": miou, "val_on": on, "val_images": 4}
-    run.append_metrics(dict.fromkeys(METRICS) | values | {"val_anew": 1.0 if anew else None})
+    run.append_metrics(dict.fromkeys(METRICS) | values | {"val_anew": anew or None})
 
 
 def _loss(run: RunFolder, step: int) -> None:
@@ -38,8 +38,8 @@ def _curves(run: RunFolder, step: int) -> list[list[tuple[float, float]]]:
 
 def test_scores_on_labels_that_changed_are_drawn_like_all_others(run: RunFolder) -> None:
     _score(run, 100, 0.9, on="training")
-    _score(run, 200, 0.7, on="training", anew=True)
-    _score(run, 300, 0.75, on="training", anew=True)
+    _score(run, 200, 0.7, on="training", anew=1.0)
+    _score(run, 300, 0.75, on="training", anew=1.0)
     assert _curves(run, 300) == [[(100, 0.9), (200, 0.7), (300, 0.75)]] * 2
     past = read_past(run.path, 300)
     assert past.anew_at == 300
@@ -48,11 +48,19 @@ def test_scores_on_labels_that_changed_are_drawn_like_all_others(run: RunFolder)
     assert read_past(run.path, 250).anew_at == 200
 
 
+def test_the_score_of_both_learners_that_ends_a_run_is_the_last_point_of_its_curve(run: RunFolder) -> None:
+    for step, miou in ((100, 0.5), (200, 0.8)):
+        _score(run, step, miou)
+    _score(run, 200, 0.9, anew=1.0)
+    assert _curves(run, 200) == [[(100, 0.5), (200, 0.8), (200, 0.9)]] * 2
+    assert read_compared(run.path).score == 0.9
+
+
 def test_older_weights_that_were_judged_again_are_no_point_of_the_curve(run: RunFolder) -> None:
     for step, miou in ((100, 0.5), (200, 0.8), (300, 0.7)):
         _loss(run, step)
         _score(run, step, miou)
-    _score(run, 200, 0.6, anew=True)
+    _score(run, 200, 0.6, anew=1.0)
     _score(run, 400, 0.65)
     assert _curves(run, 400) == [[(100, 0.5), (200, 0.8), (300, 0.7), (400, 0.65)]] * 2
     past = read_past(run.path, 400)
@@ -65,7 +73,7 @@ def test_older_weights_that_were_judged_again_are_no_point_of_the_curve(run: Run
 
 def test_the_newest_weights_may_have_been_judged_again(run: RunFolder) -> None:
     _score(run, 100, 0.8)
-    _score(run, 100, 0.6, anew=True)
+    _score(run, 100, 0.6, anew=JUDGED_AGAIN)
     _score(run, 200, 0.7)
     assert _curves(run, 200) == [[(100, 0.8), (200, 0.7)]] * 2
 
@@ -74,7 +82,7 @@ def test_a_judgement_whose_next_score_was_undone_says_nothing_of_the_curve(run: 
     """A run that was killed goes on from before that score."""
     _score(run, 100, 0.8)
     _score(run, 200, 0.7)
-    _score(run, 100, 0.6, anew=True)
+    _score(run, 100, 0.6, anew=1.0)
     past = read_past(run.path, 200)
     assert past.miou.values.tolist() == [0.8, 0.7]
     assert past.last is not None
