@@ -11,7 +11,6 @@ from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QCloseEvent, QDesktopServices
 from PySide6.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QDialog,
     QFileDialog,
     QFrame,
@@ -24,6 +23,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.panels.combos import ElidedComboBox
 from app.panels.parts import ElidedLabel, IconLabel, IconPushButton, label
 from app.panels.run_history import RunSummary, offer_runs
 from app.theme import SPACE, set_property
@@ -78,7 +78,8 @@ class ExportDialog(QDialog):
         self._lines: list[QWidget] = []
         self.outcome: list[str] = []
         self.boxes: dict[ExportFormat, QCheckBox] = {}
-        self.run_choice = QComboBox()
+        self.run_choice = ElidedComboBox()
+        self.run_choice.currentTextChanged.connect(self.run_choice.setToolTip)
         self.run_choice.setAccessibleName("Run whose weights are exported")
         self._run_hint = label("", "small")
         self._run_hint.setWordWrap(True)

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.dialogs.open import choose_folder
+from app.panels.combos import ElidedComboBox
 from app.panels.parts import ElidedLabel, IconPushButton, format_duration, label, sentence
 from app.panels.run_history import RunSummary, offer_runs
 from app.theme import SPACE, set_property
@@ -68,9 +69,10 @@ class PredictFolderDialog(QDialog):
         self._browse_images = IconPushButton("folder", "Choose…")
         self.subfolders = QCheckBox("and the folders in it")
         self.again = QCheckBox("also what is predicted already")
-        self.run_choice = QComboBox()
+        self.run_choice = ElidedComboBox()
+        self.run_choice.currentTextChanged.connect(self.run_choice.setToolTip)
         self.run_choice.setAccessibleName("Run whose weights predict")
-        self.format_choice = QComboBox()
+        self.format_choice = ElidedComboBox()
         self.format_choice.setAccessibleName("What is written")
         for name, title, explanation in FORMATS:
             self.format_choice.addItem(f"{title}: {explanation}", name)

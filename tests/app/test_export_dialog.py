@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.dialogs.export import ExportDialog, ExportRequest
+from app.panels.combos import ElidedComboBox
 from app.panels.run_history import RunSummary
 from core.learning.runs import BestScore
 
@@ -65,6 +67,13 @@ def test_weights_of_the_best_run_are_offered_first(
     with qtbot.waitSignal(export.export_requested) as asked:
         qtbot.mouseClick(export.export_button, LEFT)
     assert asked.args == [ExportRequest(formats=("masks", "onnx"), out=str(tmp_path / "out"), run="/r/good")]
+
+
+def test_a_run_whose_name_is_too_long_ends_in_an_ellipsis_and_is_told_in_full(export: ExportDialog) -> None:
+    long = replace(RUNS[0], model="Both learners of a network whose title is longer than any window is wide")
+    export.set_runs([long])
+    assert isinstance(export.run_choice, ElidedComboBox)
+    assert export.run_choice.toolTip() == export.run_choice.currentText()
 
 
 def test_without_a_run_weights_cannot_be_chosen_and_the_dialog_says_why(export: ExportDialog) -> None:
