@@ -49,6 +49,7 @@ class NetworkDiagram(Themed, QWidget):
         self._blocks: tuple[Block, ...] = ()
         self._tile = 0
         self._boxes: list[QRectF] = []
+        self._lanes: dict[tuple[int, int], int] = {}
         self._chosen = -1
         self._words = ""
         self._room = QSize()
@@ -117,6 +118,9 @@ class NetworkDiagram(Themed, QWidget):
             while any(box.intersects(other) for other in self._boxes):
                 box.translate(PITCH, 0)
             self._boxes.append(box)
+        self._lanes = lanes(
+            [(source, at) for at, block in enumerate(self._blocks) for source in block.inputs]
+        )
         if self._room.isValid():
             self.set_room(self._room)
 
@@ -216,7 +220,8 @@ class NetworkDiagram(Themed, QWidget):
                 path.moveTo(start.right(), y)
                 path.lineTo(end.left(), y)
             else:  # over whatever is in the way
-                top = min(box.top() for box in (*between, start, end)) - 7 - 3 * (target - source) % 24
+                lane = self._lanes.get((source, target), 0)
+                top = min(box.top() for box in (*between, start, end)) - 7 - 4 * lane % 24
                 path.moveTo(start.center().x() + 12, start.top())
                 path.cubicTo(
                     QPointF(start.center().x() + 12, top),
@@ -276,6 +281,16 @@ class NetworkDiagram(Themed, QWidget):
 def size_words(shape: Sequence[int]) -> str:
     """(64, 256, 256) as "64 × 256 × 256"."""
     return " × ".join(str(side) for side in shape)
+
+
+def lanes(arrows: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
+    """How high each arrow from block to later block passes over those between: no two that overlap alike."""
+    found: dict[tuple[int, int], int] = {}
+    for start, end in sorted(arrows, key=lambda arrow: arrow[1] - arrow[0]):
+        if end - start > 1:
+            taken = {lane for (left, right), lane in found.items() if left < end and start < right}
+            found[start, end] = next(lane for lane in range(len(taken) + 1) if lane not in taken)
+    return found
 
 
 def describe(block: Block) -> str:

@@ -12,6 +12,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from app.dialogs.model_page import CLICK, ModelPage
+from app.panels.model_diagram import lanes
 from core.annotation.model import ClassList, LabelClass
 from core.learning.answers import ModelExplained, ModelMaps
 from core.learning.commands import ExplainModel, ShowMaps
@@ -159,6 +160,12 @@ def test_the_page_opens_beside_the_picker_and_follows_it(
     assert [command.name for command in sent if isinstance(command, ExplainModel)][-1] == "random_forest"
     page.close()
     assert window.canvas.aids.field is None
+
+
+def test_arrows_that_overlap_pass_at_heights_of_their_own():
+    """The tile's arrow to the instant learner and the network's to both met in one line."""
+    assert lanes([(PICTURE, 0), (PICTURE, 1), (0, 2), (1, 2)]) == {(PICTURE, 1): 0, (0, 2): 1}
+    assert lanes([(0, 4), (1, 3), (4, 6)]) == {(1, 3): 0, (4, 6): 0, (0, 4): 1}
 
 
 def test_of_both_learners_each_has_a_page_of_its_own(bench, image_folder: Callable[..., Path], qtbot: QtBot):
