@@ -217,9 +217,7 @@ class TrainingPanel(QWidget):
         self.footer.start()
         self.footer.set_device(event.device)
         if event.weak_background:
-            self.footer.set_notice(
-                "Undrawn pixels count weakly as background until some background is labelled"
-            )
+            self.footer.set_notice("Undrawn pixels count a little as background: too little is labelled")
 
     def _on_validated(self, event: Validated) -> None:
         if event.miou is not None:

@@ -33,8 +33,8 @@ BACKGROUND_LABEL: Final = "_background_"
 IGNORE_LABEL: Final = "__ignore__"
 """labelme's customary name for pixels nobody should learn from; drawn as UNLABELLED."""
 
-IGNORED: Final = "ignored area"
-"""What a shape labelled `__ignore__` is called wherever a person reads it."""
+_SPOKEN: Final = {IGNORE_LABEL: "ignored area", BACKGROUND_LABEL: "background"}
+"""What shapes with these labels are called wherever a person reads it."""
 
 _uids = itertools.count(1)
 
@@ -141,8 +141,8 @@ class Shape:
 
 
 def spoken_label(label: str) -> str:
-    """A label as people read it in lists, menus and on the canvas; `__ignore__` in words."""
-    return IGNORED if label == IGNORE_LABEL else label
+    """A label as people read it in lists, menus and on the canvas: labelme's customary names in words."""
+    return _SPOKEN.get(label, label)
 
 
 def _as_frozen(points: Points) -> Points:

@@ -128,4 +128,4 @@ class ProgressPrinter:
             images = len(event.train_images)
             say(f"{images} training images and none held out, so scores are on the training images")
         if event.weak_background:
-            say("no background is drawn yet: undrawn pixels count as weak background")
+            say("too little background is drawn yet: undrawn pixels count a little as background")

@@ -14,7 +14,7 @@ from app.panels.headings import TabbedPanels
 from app.panels.history_list import HistoryPanel
 from app.panels.shape_list import ShapePanel
 from app.panels.shape_rows import ShapeDelegate, size_text
-from core.annotation.model import IGNORE_LABEL, Shape, ShapeType
+from core.annotation.model import BACKGROUND_LABEL, IGNORE_LABEL, Shape, ShapeType
 from tests.app.panel_hands import CLASSES, LEFT, click, double_click, drop, entry, row_rect
 
 pytestmark = pytest.mark.usefixtures("dressed")
@@ -149,9 +149,9 @@ def test_rows_show_their_groups_and_join_neighbours(qtbot: QtBot, shapes: ShapeP
     assert shapes.view.grab().toImage() == plain
 
 
-def test_an_ignored_shape_is_called_so(shapes: ShapePanel) -> None:
-    shapes.set_shapes([polygon(IGNORE_LABEL)])
-    assert labels(shapes) == ["ignored area"]
+def test_ignored_shapes_and_finished_areas_are_called_so(shapes: ShapePanel) -> None:
+    shapes.set_shapes([polygon(IGNORE_LABEL), polygon(BACKGROUND_LABEL)])
+    assert labels(shapes) == ["background", "ignored area"]
 
 
 def test_a_double_click_asks_for_the_label(qtbot: QtBot, shapes: ShapePanel) -> None:
