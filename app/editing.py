@@ -222,7 +222,8 @@ class Editing(QObject):
     def _ask_label(self, current: str, then: Callable[[str], None]) -> None:
         from app.dialogs.label import LabelDialog
 
-        dialog = LabelDialog(self._session.classes, current, self._canvas)
+        # The canvas as its parent would go on getting its own keys, Enter among them.
+        dialog = LabelDialog(self._session.classes, current, self._canvas.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.label_chosen.connect(partial(self._with_class, then))
         dialog.popup_at(QCursor.pos())

@@ -74,7 +74,8 @@ class Reshaping(QObject):
         amount = self._amounts[title]
         whole = make(document, uids, amount)
         part = whole.of_some(self._in_sight(uids))
-        self._popover = popover = AmountPopover(title, amount, self._canvas)
+        # The canvas as its parent would go on getting its own keys, Enter among them.
+        self._popover = popover = AmountPopover(title, amount, self._canvas.window())
         popover.amount_changed.connect(partial(self._show, whole, part))
         popover.cancelled.connect(self._on_cancelled)
         popover.chosen.connect(partial(self._on_chosen, title, document, whole))

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, Qt
 
+from app.dialogs.amount import AmountPopover
+from app.dialogs.label import LabelDialog
 from core.learning.events import ImagesRated, Prediction
 from tests.app.engine_events import prediction, started, step, validated
 
@@ -57,6 +59,30 @@ def test_the_status_bar_says_what_is_drawn_and_predicted_under_the_mouse(predict
     assert value.startswith("value ")
     assert drawn == "vessel"
     assert seen == "nerve 0.80 (prediction)"
+
+
+def test_enter_in_the_question_for_a_label_answers_it_and_accepts_nothing(predicted, qtbot):
+    predicted.draw_square(44, 20, side=6)
+    predicted.key(Qt.Key.Key_J, CTRL)
+    predicted.click(47, 23)
+    qtbot.mouseMove(predicted.canvas.viewport(), predicted.at(30, 20))
+    predicted.key(Qt.Key.Key_E, CTRL)
+    question = predicted.window.findChild(LabelDialog)
+    qtbot.keyClicks(question.field, "vessel")
+    qtbot.keyClick(question.field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: predicted.labels() == ["vessel"])
+    assert not question.isVisible()
+
+
+def test_enter_where_an_amount_is_asked_for_takes_the_amount(predicted, qtbot):
+    predicted.draw_square(44, 20, side=6)
+    predicted.key(Qt.Key.Key_J, CTRL)
+    predicted.click(47, 23)
+    predicted.key(Qt.Key.Key_S)
+    popover = predicted.window.findChild(AmountPopover)
+    qtbot.keyClick(popover.slider, Qt.Key.Key_Return)
+    assert not popover.isVisible()
+    assert predicted.labels() == ["nerve"]
 
 
 def test_when_the_image_moves_under_a_resting_mouse_the_status_bar_and_enter_follow(predicted, qtbot):
