@@ -94,7 +94,10 @@ class Exporting(QObject):
             dialog.finish()
             return
         name = self._left[0]
-        dialog.set_progress(f"Writing {TITLES[name]}", self._done / len(request.formats))
+        if name == "onnx":  # nobody knows how far it is: a bar that stands still would look stuck
+            dialog.set_progress(f"Writing {TITLES[name]}, which can take minutes", None)
+        else:
+            dialog.set_progress(f"Writing {TITLES[name]}", self._done / len(request.formats))
         if name in ("weights", "onnx"):
             self._controller.export(name, Path(request.out) / name, request.run)
             return

@@ -138,3 +138,13 @@ def test_cancel_while_running_and_close_afterwards(qtbot: QtBot, export: ExportD
     with qtbot.assertNotEmitted(export.cancel_requested):
         qtbot.mouseClick(export._close, LEFT)
     assert not export.isVisible()
+
+
+def test_while_onnx_is_written_the_bar_does_not_stand_still(opened, tmp_path: Path) -> None:
+    opened.window.actions_["file.export"].trigger()
+    dialog = opened.dialog(ExportDialog)
+    dialog.export_requested.emit(ExportRequest(formats=("onnx",), out=str(tmp_path), run="/r/good"))
+    assert dialog._doing.whole_text == "Writing ONNX, which can take minutes"
+    assert dialog._progress.maximum() == 0
+    dialog.finish()
+    dialog.close()
