@@ -35,6 +35,22 @@ def _small_learner(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Steps of every fit of a learner."""
+    noted: list[int] = []
+    update = InstantLearner.update
+
+    def counted(self, **budget) -> Iterator[object]:
+        noted.append(0)
+        for piece in update(self, **budget):
+            noted[-1] += isinstance(piece, FitStep)
+            yield piece
+
+    monkeypatch.setattr(InstantLearner, "update", counted)
+    return noted
+
+
+@pytest.fixture
 def bench(tmp_path: Path) -> EngineBench:
     return live_squares_bench(tmp_path / "squares")
 
@@ -75,6 +91,24 @@ def test_with_the_last_label_goes_what_was_predicted(bench: EngineBench) -> None
     assert not bench.got(WeightsGone)
 
 
+def test_while_background_is_guessed_no_more_fits_unlearn_what_nobody_drew(
+    bench: EngineBench, fits: list[int]
+) -> None:
+    drawn = np.full((SIDE, SIDE), UNLABELLED, np.uint8)
+    drawn[:20, :20] = 1
+    begun = AnnotationState.IN_PROGRESS
+    bench.do(*(replace(bench.labels(number, drawn, 2), state=begun) for number in range(4)))
+    bench.do(bench.watch(0))
+    bench.run()
+    assert bench.got(Prediction)[-1].weak_background
+    assert fits == [live.FIRST_STEPS]
+    done = np.zeros((SIDE, SIDE), np.uint8)
+    bench.do(bench.labels(1, done, 3))
+    bench.run()
+    assert not bench.got(Prediction)[-1].weak_background
+    assert fits[1:] == [REFIT_STEPS] + [live.MORE_STEPS] * live.MORE_FITS
+
+
 def test_it_is_said_while_undrawn_pixels_stand_in_for_background(bench: EngineBench) -> None:
     bench.do(bench.watch(0))
     bench.run()
@@ -105,7 +139,7 @@ def test_a_correction_shows_in_the_image_that_is_watched(bench: EngineBench) -> 
 
 
 def test_a_slow_processor_does_fewer_steps_before_a_correction_shows_and_the_rest_after(
-    bench: EngineBench, monkeypatch: pytest.MonkeyPatch
+    bench: EngineBench, monkeypatch: pytest.MonkeyPatch, fits: list[int]
 ) -> None:
     bench.do(bench.watch(0))
     bench.run()
@@ -114,16 +148,7 @@ def test_a_slow_processor_does_fewer_steps_before_a_correction_shows_and_the_res
     readings = itertools.count()
     monkeypatch.setattr(live, "AT_ONCE_S", 0.8)
     learner.clock = lambda: 0.1 * next(readings)
-    fits: list[int] = []
-    update = InstantLearner.update
-
-    def counted(self, **budget) -> Iterator[object]:
-        fits.append(0)
-        for piece in update(self, **budget):
-            fits[-1] += isinstance(piece, FitStep)
-            yield piece
-
-    monkeypatch.setattr(InstantLearner, "update", counted)
+    fits.clear()
     bench.do(bench.labels(0, np.ones((SIDE, SIDE), np.uint8), 2))
     bench.run()
     at_once, *more = fits

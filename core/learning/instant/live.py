@@ -5,7 +5,8 @@ Work comes in small pieces, so that the engine can attend to something else betw
     labels changed   features and points of what is new, a short fit     at once, before anything else
                      the same for the image in view, bent to its labels  at once (`in_view`)
     then             a closer look, where the first one was a quick one  in between
-    nothing to do    more fits, until further ones hardly change it      beside a run only some of them
+    nothing to do    more fits, until further ones hardly change it      beside a run only some of them,
+                                                                         none while background is guessed
     then             a cross-fitted score                                in between, now and then
     no labels yet    a rehearsal, so that the first ones find it ready   once
 """
@@ -323,7 +324,9 @@ class LiveInstant:
             yield from self._fitted(self._learner, FIRST_STEPS, FIRST_FIT_S)
         else:
             yield from self._fitted(self._learner, None, AT_ONCE_S)
-        self._more, self._score_due = MORE_FITS, True
+        # While background is guessed more of them teach it that what nobody has drawn yet is background, too.
+        self._more = 0 if self._learner.weak_background else MORE_FITS
+        self._score_due = True
 
     def _looked_closer(self) -> Iterator[object]:
         """Another learner, that takes the time to look closely, instead of the first."""
