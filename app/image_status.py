@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QObject, Signal
@@ -74,7 +73,7 @@ class StatusReader:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._sizes: dict[str, tuple[Stamp, tuple[int, int]]] = {}
-        self._annotations: dict[str, tuple[int, int] | None] = {}
+        self._annotations: dict[str, Stamp | None] = {}
 
     def read(self, entries: tuple[ImageEntry, ...], ours: bool = False) -> StatusesRead:
         """Worker: the status of each image from its annotation file and the image's own header.
@@ -88,9 +87,9 @@ class StatusReader:
 
     def _has_changed(self, entry: ImageEntry) -> bool:
         """Whether the annotation is another file than when it was looked at last."""
-        stamp = _written(entry.annotation_path)
+        stamp = stamp_of(entry.annotation_path)
         if stamp is None and entry.source_path is not None:
-            stamp = _written(entry.source_path)
+            stamp = stamp_of(entry.source_path)
         known = entry.key in self._annotations
         before, self._annotations[entry.key] = self._annotations.get(entry.key), stamp
         return known and stamp != before
@@ -117,15 +116,6 @@ class StatusReader:
         if known is None or known[0] != stamp:
             known = self._sizes[entry.key] = stamp, image_size(entry.image_path)
         return known[1]
-
-
-def _written(path: Path) -> tuple[int, int] | None:
-    """When it was, and the file's size; None where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
 
 
 class StatusBoard(QObject):

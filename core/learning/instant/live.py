@@ -320,10 +320,8 @@ class LiveInstant:
             self._learner, self._closer = self._maker.new(features_s=FIRST_FEATURES_S), None
             yield None
         first = self._learner.version == 0
-        if first:
-            yield from self._fitted(self._learner, FIRST_STEPS, FIRST_FIT_S)
-        else:
-            yield from self._fitted(self._learner, None, AT_ONCE_S)
+        steps, seconds = (FIRST_STEPS, FIRST_FIT_S) if first else (None, AT_ONCE_S)
+        yield from self._fitted(self._learner, steps, seconds)
         # While background is guessed more of them teach it that what nobody has drawn yet is background, too.
         self._more = 0 if self._learner.weak_background else MORE_FITS
         self._score_due = True
