@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DONE = "Done"
 UNDO = "Undo"
+NOTHING_LEFT = "No image in progress was drawn on and left just now: there is nothing to call done."
 
 
 class DoneOffer(QObject):
@@ -27,7 +28,7 @@ class DoneOffer(QObject):
     Args:
         session: tells which image is shown.
         toast: where the offer appears and leaves by itself; other lines replace it.
-        action: its key takes the offer; enabled as long as there is one.
+        action: its key takes the offer, and says why there is none.
     """
 
     def __init__(self, session: Session, toast: Toast, action: QAction) -> None:
@@ -39,7 +40,7 @@ class DoneOffer(QObject):
         self._shown_revision = 0
         self._left: CurrentImage | None = None
         self._said = ""
-        action.setEnabled(False)
+        self._offered = False
         action.triggered.connect(self.accept)
         toast.action_clicked.connect(self._on_clicked)
         session.current_changed.connect(self._on_current_changed)
@@ -49,9 +50,10 @@ class DoneOffer(QObject):
         """The image that was left is done; undoable here and in its own history."""
         left = self._left
         if left is None or left.document is None or left.document.state is not AnnotationState.IN_PROGRESS:
+            self._session.message.emit(NOTHING_LEFT, "info")
             return
         if self._session.execute(SetState.of(left.document, AnnotationState.DONE), on=left):
-            self._action.setEnabled(False)
+            self._offered = False
             self._say(f"{_name(left)} is done.", UNDO)
 
     def _take_back(self) -> None:
@@ -66,7 +68,7 @@ class DoneOffer(QObject):
     def _on_clicked(self) -> None:
         if self._toast.text != self._said:
             return  # another line with a button of its own is on show
-        if self._action.isEnabled():
+        if self._offered:
             self.accept()
         else:
             self._take_back()
@@ -87,7 +89,7 @@ class DoneOffer(QObject):
 
     def _offer(self, left: CurrentImage) -> None:
         self._left = left
-        self._action.setEnabled(True)
+        self._offered = True
         key = self._action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
         hint = f" ({key})" if key else ""
         self._say(f"{_name(left)} is in progress: undrawn pixels do not count. Done?{hint}", DONE)
@@ -100,7 +102,7 @@ class DoneOffer(QObject):
         if self._left is not None and self._toast.text == self._said:
             self._toast.hide()
         self._left = None
-        self._action.setEnabled(False)
+        self._offered = False
 
 
 def _name(image: CurrentImage) -> str:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from core.project.project import ImageEntry, Project
 
 OPEN: Final = "Open it"
+MOST_CORNERS: Final = 4000
+"""Of an outline that glows: a wide pen around more takes longer than a frame."""
 UNSEARCHED: Final = "In an image of this size doubtful regions are not looked for."
 _LOOK_AFTER_MS: Final = 120
 """After the view has moved: scrolling must not wait for a mean over megapixels."""
@@ -222,13 +224,18 @@ class DoubtWiring(Wiring):
         self._seen.append(region)
         self._canvas.reveal(region.box)
         corner = np.array(region.box[:2])
-        self._canvas.spotlight.show([ring + corner for ring in mask_rings(region.mask)])
-        self.pointed.emit(*self._place_to_point_at(region))
+        at = self._place_to_point_at(region)
+        taken = self._canvas.region_at(*at)
+        rings = () if taken is None or sum(map(len, taken.rings)) > MOST_CORNERS else taken.rings
+        self._canvas.spotlight.show([ring + corner for ring in mask_rings(region.mask)], rings)
+        self.pointed.emit(*at)
         others = "none after it" if not left else "one more" if left == 1 else f"{left} more"
-        self._session.message.emit(
-            f"Doubtful region of {region.area:,} pixels, {others}. Enter accepts what is predicted there.",
-            "info",
-        )
+        offer = ""
+        found = None if taken is None else self._session.classes.by_index(taken.label_index)
+        if taken is not None and found is not None:
+            which = "dashed " if rings else ""
+            offer = f" Enter accepts all of the {which}{found.name}, {int(taken.mask.sum()):,} pixels."
+        self._session.message.emit(f"Doubtful region of {region.area:,} pixels, {others}.{offer}", "info")
 
     def _place_to_point_at(self, region: DoubtfulRegion) -> tuple[int, int]:
         """Where something is predicted, as doubtful as can be; else the most doubtful pixel."""

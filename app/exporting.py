@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ TITLES: Final[dict[ExportFormat, str]] = {
     "weights": "Weights",
     "onnx": "ONNX",
 }
+_BY_ENGINE: Final = ("weights", "onnx")
 
 
 class Exporting(QObject):
@@ -40,7 +42,9 @@ class Exporting(QObject):
         self._runner = TaskRunner(1, self)
         self._dialog: ExportDialog | None = None
         self._request: ExportRequest | None = None
-        self._left: list[ExportFormat] = []
+        self._left: list[ExportFormat] = []  # the first one is being written
+        self._unseen: list[ExportFormat] = []  # what the engine still writes of those whose dialog was closed
+        self._dropped: list[ExportFormat] = []
         self._done = 0
         controller.event_received.connect(self._on_event)
 
@@ -65,11 +69,14 @@ class Exporting(QObject):
         return dialog
 
     def _on_closed(self) -> None:
+        if self._left and self._left[0] in _BY_ENGINE:
+            self._unseen.append(self._left[0])
         self._left = []
         self._dialog = None
 
     def _on_cancelled(self) -> None:
         """What runs is finished; nothing more is begun."""
+        self._dropped = self._left[1:]
         self._left = self._left[:1]
 
     def _on_requested(self, request: ExportRequest) -> None:
@@ -81,6 +88,7 @@ class Exporting(QObject):
             return
         self._request = request
         self._left = list(request.formats)
+        self._dropped = []
         self._done = 0
         self._dialog.begin()
         self._next()
@@ -91,6 +99,8 @@ class Exporting(QObject):
         if dialog is None or request is None or project is None:
             return
         if not self._left:
+            if self._dropped:
+                dialog.show_error(f"Not written: {', '.join(TITLES[name] for name in self._dropped)}.")
             dialog.finish()
             return
         name = self._left[0]
@@ -98,32 +108,50 @@ class Exporting(QObject):
             dialog.set_progress(f"Writing {TITLES[name]}, which can take minutes", None)
         else:
             dialog.set_progress(f"Writing {TITLES[name]}", self._done / len(request.formats))
-        if name in ("weights", "onnx"):
+        if name in _BY_ENGINE:
             self._controller.export(name, Path(request.out) / name, request.run)
             return
         task = self._runner.run(
             export_labels, project, name, Path(request.out), doing=f"exporting {TITLES[name]}"
         )
-        task.done.connect(self._on_labels_exported)
-        task.failed.connect(self._on_failed)
+        task.done.connect(partial(self._on_labels_exported, dialog))
+        task.failed.connect(partial(self._on_labels_failed, dialog))
 
-    def _on_labels_exported(self, report: ExportReport) -> None:
-        if self._dialog is None or self._request is None or not self._left:
+    def _on_labels_exported(self, asked: ExportDialog, report: ExportReport) -> None:
+        count = len(report.files)
+        if self._dialog is not asked or self._request is None or not self._left:
+            self._session.message.emit(f"The export is done: {count} files.", "info")
             return
         name = self._left[0]
-        count = len(report.files)
         self._dialog.add_result(f"{TITLES[name]}: {count} files", str(Path(self._request.out) / name))
         for problem in report.problems:
             self._dialog.show_error(str(problem))
         self._step()
 
+    def _on_labels_failed(self, asked: ExportDialog, sentence: str) -> None:
+        if self._dialog is asked:
+            self._on_failed(sentence)
+        else:
+            self._session.message.emit(sentence, "error")
+
     def _on_event(self, event: Event) -> None:
-        if self._dialog is None or not self._left or self._left[0] not in ("weights", "onnx"):
+        if not isinstance(event, Exported | Failed):
+            return
+        if isinstance(event, Failed) and event.during != "Export":
+            return
+        if self._unseen:  # the engine writes one after the other, in the order in which it was asked
+            name = self._unseen.pop(0)
+            if isinstance(event, Exported):
+                self._session.message.emit(f"{TITLES[name]}: written to {event.path}", "info")
+            else:
+                self._session.message.emit(event.text, "error")
+            return
+        if self._dialog is None or not self._left or self._left[0] not in _BY_ENGINE:
             return
         if isinstance(event, Exported):
             self._dialog.add_result(TITLES[self._left[0]], event.path)
             self._step()
-        elif isinstance(event, Failed) and event.during == "Export":
+        else:
             self._on_failed(event.text)
 
     def _on_failed(self, sentence: str) -> None:

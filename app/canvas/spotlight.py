@@ -1,4 +1,4 @@
-"""Points an area of the image out: its outline glows for a moment and fades."""
+"""Points an area of the image out: its outline glows for a moment and fades, with that of its region."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class Spotlight:
     def __init__(self, view: ToolView) -> None:
         self._view = view
         self._path = QPainterPath()
+        self._around = QPainterPath()
         self._strength = 0.0
         self._fading = QVariantAnimation(view)
         self._fading.setDuration(SHOWN_MS)
@@ -43,14 +44,15 @@ class Spotlight:
         rect = self._path.boundingRect()
         return rect.left(), rect.top(), rect.right(), rect.bottom()
 
-    def show(self, rings: Sequence[Points]) -> None:
-        """Point out what these rings, in image pixels, enclose."""
+    def show(self, rings: Sequence[Points], around: Sequence[Points] = ()) -> None:
+        """Point out what these rings, in image pixels, enclose.
+
+        Args:
+            rings: of the area.
+            around: of a larger one that it belongs to, drawn dashed.
+        """
         self.clear()
-        path = QPainterPath()
-        for ring in rings:
-            path.addPolygon(QPolygonF([QPointF(x, y) for x, y in ring]))
-            path.closeSubpath()
-        self._path = path
+        self._path, self._around = _path_of(rings), _path_of(around)
         self._strength = 1.0
         self._repaint()
         self._fading.start()
@@ -58,7 +60,7 @@ class Spotlight:
     def clear(self) -> None:
         """Point out nothing."""
         self._repaint()
-        self._path = QPainterPath()
+        self._path, self._around = QPainterPath(), QPainterPath()
         self._strength = 0.0
         if self._fading.state() != QAbstractAnimation.State.Stopped:
             self._fading.stop()
@@ -67,11 +69,16 @@ class Spotlight:
         """Draw it; the painter's coordinates are viewport pixels."""
         if self._path.isEmpty():
             return
-        shown = to_viewport.map(self._path)
+        shown, around = to_viewport.map(self._path), to_viewport.map(self._around)
         for color, width in (((0, 0, 0), 6.0), ((255, 255, 255), 2.5)):
             pen = QPen(QColor(*color, round((150 if color == (0, 0, 0) else 255) * self._strength)), width)
             pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
             painter.strokePath(shown, pen)
+            if not around.isEmpty():
+                pen.setWidthF(width / 2)
+                if color != (0, 0, 0):
+                    pen.setDashPattern((4.0, 4.0))
+                painter.strokePath(around, pen)
 
     def _on_value(self, strength: float) -> None:
         if strength != self._strength:
@@ -79,6 +86,14 @@ class Spotlight:
             self._repaint()
 
     def _repaint(self) -> None:
-        box = self.box
-        if box is not None:
-            self._view.update_box(box, _MARGIN)
+        if not self._path.isEmpty():
+            rect = self._path.boundingRect().united(self._around.boundingRect())
+            self._view.update_box((rect.left(), rect.top(), rect.right(), rect.bottom()), _MARGIN)
+
+
+def _path_of(rings: Sequence[Points]) -> QPainterPath:
+    path = QPainterPath()
+    for ring in rings:
+        path.addPolygon(QPolygonF([QPointF(x, y) for x, y in ring]))
+        path.closeSubpath()
+    return path

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
 
 from PySide6.QtCore import Qt, QUrl, Signal
-from PySide6.QtGui import QCloseEvent, QDesktopServices
+from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialog,
@@ -62,7 +62,7 @@ class ExportDialog(QDialog):
         outcome: the lines of results and errors so far, in order.
 
     Signals:
-        export_requested(ExportRequest), cancel_requested: stop the export under way.
+        export_requested(ExportRequest), cancel_requested: finish what is being written, begin nothing more.
     """
 
     export_requested = Signal(object)
@@ -73,7 +73,7 @@ class ExportDialog(QDialog):
         self.setWindowTitle("Export")
         self.setModal(False)
         self.setMinimumWidth(520)
-        self._running = False
+        self._running = self._cancelled = False
         self._results = 0
         self._lines: list[QWidget] = []
         self.outcome: list[str] = []
@@ -128,7 +128,7 @@ class ExportDialog(QDialog):
 
     def begin(self, text: str = "Exporting…") -> None:
         """An export has started: lock the choices and show progress."""
-        self._running = True
+        self._running, self._cancelled = True, False
         self._results = 0
         for line in self._lines:
             self._outcome.removeWidget(line)
@@ -141,6 +141,8 @@ class ExportDialog(QDialog):
 
     def set_progress(self, text: str, fraction: float | None) -> None:
         """What is being done, and how much of it, 0..1; None when nobody knows."""
+        if self._cancelled:
+            return  # that it ends is what counts now
         self._doing.set_text(text)
         self._progress.setRange(0, 0 if fraction is None else 1000)
         if fraction is not None:
@@ -204,17 +206,17 @@ class ExportDialog(QDialog):
         QDesktopServices.openUrl(QUrl.fromLocalFile(self.folder.text().strip()))
 
     def _on_close_clicked(self) -> None:
-        if self._running:
-            self.set_progress("Cancelling…", None)
-            self.cancel_requested.emit()
-        else:
-            self.close()
+        self.reject()
 
-    def closeEvent(self, event: QCloseEvent) -> None:
-        """Closing while an export runs cancels it."""
-        if self._running:
-            self.cancel_requested.emit()
-        super().closeEvent(event)
+    def reject(self) -> None:
+        """Escape and closing cancel what runs and stay to tell what was written; a second time they close."""
+        if not self._running or self._cancelled:
+            super().reject()
+            return
+        self.set_progress("Cancelled: what is being written is finished first", None)
+        self._cancelled = True
+        self._close.setText("Close")
+        self.cancel_requested.emit()
 
     def _refresh(self) -> None:
         """Enable what can be done now and say what is missing."""

@@ -93,7 +93,7 @@ class ClassPanel(QWidget):
 
     @property
     def message(self) -> str:
-        """The warning under the list, empty when there is none."""
+        """The warning above the list, empty when there is none."""
         return self._message.text() if not self._message.isHidden() else ""
 
     # --- what is told to the panel ----------------------------------------------------------------------
@@ -258,15 +258,15 @@ class ClassPanel(QWidget):
         heading = PanelHeading("Classes")
         heading.add_tool(QWidget(), 1)
         heading.add_tool(self.add_button)
-        below = QVBoxLayout()
-        below.setContentsMargins(SPACE, SPACE // 2, SPACE, SPACE // 2)
-        below.setSpacing(SPACE // 2)
-        below.addWidget(self.name_field)
-        below.addWidget(self._message)
+        adding = QVBoxLayout()  # below the plus that opens it
+        adding.setContentsMargins(SPACE, 0, SPACE, 0)
+        adding.setSpacing(SPACE // 2)
+        adding.addWidget(self.name_field)
+        adding.addWidget(self._message)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(heading)
+        layout.addLayout(adding)
         layout.addWidget(self._list, 1)
-        layout.addLayout(below)
         self.setMinimumWidth(MIN_PANEL_WIDTH)

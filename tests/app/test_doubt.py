@@ -147,13 +147,17 @@ def test_i_goes_from_the_most_doubtful_region_to_the_next_and_enter_accepts(benc
     bench.key(Qt.Key.Key_U)
     say(bench, doubted(bench))
     zoom = bench.canvas.zoom
+    said = []
+    bench.session.message.connect(lambda text, _level: said.append(text))
     bench.key(Qt.Key.Key_I)
     qtbot.waitUntil(lambda: seen(bench) == "large")
     assert bench.canvas.zoom > zoom
+    assert said[-1].endswith("Enter accepts all of the dashed disc, 1,800 pixels.")
     bench.key(Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: bench.labels() == ["disc"])
     bench.key(Qt.Key.Key_I)
     qtbot.waitUntil(lambda: seen(bench) == "small")
+    assert said[-1].endswith("none after it."), "nothing is predicted there that Enter could accept"
 
 
 def test_the_map_is_asked_for_where_nobody_looked_at_it_yet(bench, qtbot):

@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 from app.dialogs.export import ExportDialog, ExportRequest
 from app.panels.combos import ElidedComboBox
 from app.panels.run_history import RunSummary
+from core.learning.events import Exported
 from core.learning.runs import BestScore
 
 pytestmark = pytest.mark.usefixtures("dressed")
@@ -134,10 +135,40 @@ def test_cancel_while_running_and_close_afterwards(qtbot: QtBot, export: ExportD
     with qtbot.waitSignal(export.cancel_requested):
         qtbot.mouseClick(export._close, LEFT)
     assert export.isVisible()
+    export.set_progress("Writing ONNX", None)
+    assert export._doing.whole_text.startswith("Cancelled")
     export.finish()
     with qtbot.assertNotEmitted(export.cancel_requested):
         qtbot.mouseClick(export._close, LEFT)
     assert not export.isVisible()
+
+
+def test_escape_cancels_first_and_closes_a_second_time(qtbot: QtBot, export: ExportDialog) -> None:
+    export.begin()
+    with qtbot.waitSignal(export.cancel_requested):
+        qtbot.keyClick(export, Qt.Key.Key_Escape)
+    assert export.isVisible(), "it tells what was written"
+    with qtbot.assertNotEmitted(export.cancel_requested):
+        qtbot.keyClick(export, Qt.Key.Key_Escape)
+    assert not export.isVisible()
+
+
+def test_what_was_cancelled_and_what_goes_on_unseen_is_told(opened, qtbot: QtBot, tmp_path: Path) -> None:
+    opened.window.actions_["file.export"].trigger()
+    dialog = opened.dialog(ExportDialog)
+    request = ExportRequest(formats=("weights", "onnx"), out=str(tmp_path), run="/r/good")
+    dialog.export_requested.emit(request)
+    dialog.reject()
+    opened.window.controller.event_received.emit(Exported(format="weights", path="weights/good.safetensors"))
+    assert dialog.outcome == ["Weights", "Not written: ONNX."]
+
+    dialog.export_requested.emit(replace(request, formats=("onnx",)))
+    dialog.reject()
+    dialog.reject()
+    assert not dialog.isVisible()
+    with qtbot.waitSignal(opened.window.session.message) as told:
+        opened.window.controller.event_received.emit(Exported(format="onnx", path="onnx/good.onnx"))
+    assert told.args == ["ONNX: written to onnx/good.onnx", "info"]
 
 
 def test_while_onnx_is_written_the_bar_does_not_stand_still(opened, tmp_path: Path) -> None:

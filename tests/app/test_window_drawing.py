@@ -220,5 +220,7 @@ def test_done_is_not_offered_for_images_that_were_only_looked_at_or_are_done(ope
     opened.key(Qt.Key.Key_D)
     opened.wait_for_image("scan002.png")
     assert not opened.window.toast.isVisible()
-    opened.key(Qt.Key.Key_D, SHIFT)
+    with qtbot.waitSignal(opened.session.message) as said:
+        opened.key(Qt.Key.Key_D, SHIFT)
+    assert said.args[0].endswith("nothing to call done.")
     assert opened.session.current.document.state is AnnotationState.UNLABELLED

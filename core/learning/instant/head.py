@@ -216,7 +216,8 @@ class HeadFit(Iterator[FitStep]):
             self._started = self._clock()
         done = self._step / max(self._steps - 1, 1)
         if self._seconds is not None:
-            done = max(done, self.elapsed_s / max(self._seconds, 1e-9))
+            with_this_one = self.elapsed_s * (1.0 + 1.0 / max(self._step, 1))
+            done = max(done, with_this_one / max(self._seconds, 1e-9))
         self._step += 1
         self.over = done >= 1.0 or self._step == self._steps
         cycle = one_cycle(min(done, 1.0))
