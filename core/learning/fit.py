@@ -12,7 +12,7 @@ Training time runs only while the generator does: whoever stops asking for event
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Final, TypeVar
 
 import torch
@@ -36,6 +36,7 @@ __all__ = [
     "saved_at_last",
     "timed",
     "train_loop",
+    "until_saved",
 ]
 
 REPORT_S = 0.25
@@ -282,17 +283,32 @@ def last_score(state: TrainState) -> Iterator[Event]:
 
 
 def saved_at_last(state: TrainState) -> Iterator[Event]:
-    """Where the last save has failed: hold the result and try again, as long as `patience_s` or until a stop.
+    """Where the last save has failed: try again, as `until_saved` does, and raise as it does."""
+    if state.keeping.trouble_told:
+        best = yield from until_saved(state, state.keeping.save)
+        yield Checkpointed(run=str(state.run.path), step=state.step, best=best)
+
+
+def until_saved(state: TrainState, save: Callable[[], bool]) -> Generator[Event, None, bool]:
+    """Save; where that fails hold the result and try again, as long as `patience_s` or until a stop.
+
+    Args:
+        state: the run, at its end.
+        save: raises StorageError where it fails.
+
+    Returns:
+        What `save` does.
 
     Raises:
         StorageError: it was in vain; what was saved before is untouched.
     """
     keeping, stopped, began_s = state.keeping, state.stop_requested, time.monotonic()
     told = ""
-    while keeping.trouble_told:
+    while True:
         try:
-            best = keeping.save()
+            saved = save()
         except StorageError as error:
+            keeping.trouble_told = True
             waited_s = time.monotonic() - began_s
             if waited_s >= keeping.patience_s or (state.stop_requested and not stopped):
                 raise keeping.given_up(error) from error
@@ -302,9 +318,10 @@ def saved_at_last(state: TrainState) -> Iterator[Event]:
                 yield Notice(text=text, level="warning")
             yield from _held(state, text, waited_s / keeping.patience_s, stopped=stopped)
         else:
-            keeping.trouble_told = False
-            yield Notice(text=SAVED_AGAIN)
-            yield Checkpointed(run=str(state.run.path), step=state.step, best=best)
+            if keeping.trouble_told:
+                keeping.trouble_told = False
+                yield Notice(text=SAVED_AGAIN)
+            return saved
 
 
 def _until(state: TrainState) -> str:

@@ -19,9 +19,19 @@ from core.errors import FileProblem, MaskloopError, TrainingError
 from core.learning.best_share import best_share
 from core.learning.config import FOREST_MODEL, INSTANT_MODEL
 from core.learning.counted import CountedImages
-from core.learning.deep_part import best_deep_part, kept_aside
+from core.learning.deep_part import DeepPart, best_deep_part, kept_aside
 from core.learning.events import Checkpointed, Event, Finished, Notice, ScoredOn, StepDone
-from core.learning.fit import REPORT_S, SCORING, finished, fit, save_now, saved_at_last, timed, train_loop
+from core.learning.fit import (
+    REPORT_S,
+    SCORING,
+    finished,
+    fit,
+    save_now,
+    saved_at_last,
+    timed,
+    train_loop,
+    until_saved,
+)
 from core.learning.forest_run import forest_run
 from core.learning.header import WeightsHeader
 from core.learning.hold_out import TRAINING_IMAGES_SCORED
@@ -292,10 +302,7 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
             # Scored without the mirror images, which would take a budget's seconds: it is a little better.
             network = BlendNetwork(deep.cpu(), learner.network.cpu(), share, mirrored=True)
             text = f"kept: {share} % instant learner, {100 - share} % {model_spec(deep.architecture).title}"
-        else:
-            save_weights(kept_aside(state.run), deep, header)
-        save_weights(state.run.best_weights, network, _header(state, header, network, score))
-        state.progress.saved(step=state.step, best=True, held_out=())
+        yield from until_saved(state, lambda: _write(state, network, score, part))
     except (MaskloopError, MemoryError, RuntimeError) as error:
         yield Notice(text=f"the deep network is kept alone: {why_given_up(error)}", level="warning")
         return
@@ -305,6 +312,15 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
     state.best.saved = True
     yield Notice(text=text)
     yield Checkpointed(run=str(state.run.path), step=state.step, best=True)
+
+
+def _write(state: TrainState, network: SegmentationNetwork, score: Score | None, part: DeepPart) -> bool:
+    """The run's best weights; beside them its deep part, where they are without it. Raises StorageError."""
+    if not isinstance(network, BlendNetwork):
+        save_weights(kept_aside(state.run), part.network, part.header)
+    save_weights(state.run.best_weights, network, _header(state, part.header, network, score))
+    state.progress.saved(step=state.step, best=True, held_out=())
+    return True
 
 
 def _fitted_aside(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+
 import numpy as np
 import pytest
 import torch
 
 from core.annotation.model import AnnotationState
+from core.errors import StorageError
 from core.images.reader import read_image
 from core.learning import best_share, calibration, joint
 from core.learning.deep_part import best_deep_part
@@ -20,7 +23,7 @@ from core.learning.judged_again import judge_best_again
 from core.learning.metrics import ConfusionMatrix
 from core.learning.predict import Predictor, open_predictor
 from core.learning.state import TrainState
-from core.learning.weights import load_weights
+from core.learning.weights import load_weights, save_weights
 from tests.learning.conftest import tiny_config
 
 DISC, SQUARE = 3, 7
@@ -99,6 +102,38 @@ def test_few_labels_are_blended_evenly(world, start) -> None:
     assert of_both.miou != of_the_deep_one[-1].miou
     assert of_both.miou == events[-1].best_miou == state.run.best_miou
     assert of_both.miou == read_header(state.run.best_weights).metrics["miou"]
+
+
+@pytest.mark.usefixtures("_plain_encoder")
+@pytest.mark.parametrize("room", [True, False])
+def test_what_joins_both_waits_for_room_on_the_disk(world, start, monkeypatch, room: bool) -> None:
+    waits = []
+
+    def refused(path, *rest) -> None:
+        if not room or len(waits) < 5:
+            raise StorageError.from_os_error(path, OSError(errno.ENOSPC, "No space left on device"))
+        save_weights(path, *rest)
+
+    monkeypatch.setattr(joint, "save_weights", refused)
+    monkeypatch.setattr("core.learning.fit.WAIT_S", 0.0)
+    world.put_done(1, 2)
+    state = start(steps=3, join_instant=True)
+    state.keeping.patience_s = 60.0 if room else 0.0
+    told = []
+    for event in events_of(state):
+        if isinstance(event, Notice):
+            told.append(event.text)
+            if "held in memory" in event.text:
+                waits.append(event.text)
+    assert any("the disk is full" in text and "held in memory" in text for text in told) is room
+    kept = read_header(state.run.best_weights).architecture
+    if room:
+        assert told[-1] == "kept: 50 % instant learner, 50 % U-Net"
+        assert kept == "blend"
+    else:
+        assert told[-1].startswith("the deep network is kept alone: ")
+        assert "the disk is full" in told[-1]
+        assert kept == "unet"
 
 
 @pytest.mark.usefixtures("_plain_encoder")
