@@ -97,7 +97,10 @@ class ModelPage(QDialog):
         self._features_title = label("", "heading")
         self.scores = MapGrid("Scores of the classes")
         self.features = MapGrid("Maps of the chosen block")
+        self._room = QSplitter(Qt.Orientation.Vertical)
+        self._shared_by_hand = False
         self._lay_out()
+        self._room.splitterMoved.connect(self._on_room_shared)
         self.tile.currentIndexChanged.connect(self._ask)
         self.field_box.toggled.connect(self.field_shown)
         self.diagram.block_chosen.connect(self._on_block)
@@ -135,11 +138,10 @@ class ModelPage(QDialog):
             column.addWidget(part)
         column.addStretch(1)
         row.addWidget(_scrolled(maps), 3)
-        parts = QSplitter(Qt.Orientation.Vertical)
-        parts.setChildrenCollapsible(False)
-        parts.addWidget(_DiagramArea(self.diagram))
-        parts.addWidget(below)
-        parts.setSizes([320, 370])
+        self._room.setChildrenCollapsible(False)
+        self._room.addWidget(_DiagramArea(self.diagram))
+        self._room.addWidget(below)
+        self._room.setSizes([320, 370])
         close = QPushButton("Close")
         close.setProperty("kind", "primary")
         close.clicked.connect(self.close)
@@ -151,7 +153,7 @@ class ModelPage(QDialog):
         layout.setSpacing(SPACE)
         layout.addLayout(top)
         layout.addLayout(facts)
-        layout.addWidget(parts, 1)
+        layout.addWidget(self._room, 1)
         layout.addLayout(foot)
 
     # --- what is told to the page -------------------------------------------------------------------------
@@ -220,6 +222,19 @@ class ModelPage(QDialog):
         for name, text in texts.items():
             self._facts[name].setText(text)
         self._words.clear()
+        self._share_room()
+
+    def _share_room(self) -> None:
+        """Show the whole diagram where that leaves room for maps, unless a person has chosen otherwise."""
+        if self._shared_by_hand:
+            return
+        room = sum(self._room.sizes())
+        least = self._room.widget(1).minimumSizeHint().height()
+        above = min(self.diagram.height_in(self._room.width()), max(room * 3 // 5, room - 2 * least))
+        self._room.setSizes([above, room - above])
+
+    def _on_room_shared(self) -> None:
+        self._shared_by_hand = True
 
     @property
     def _hint(self) -> str:
@@ -285,7 +300,7 @@ class ModelPage(QDialog):
         block = self._explanation.blocks[position]
         self._words.setText(describe(block))
         places = [place for place in range(self.parts.count()) if self.parts.tabData(place) == block.part]
-        if places:
+        if places and places[0] != self.parts.currentIndex():
             self.parts.setCurrentIndex(places[0])  # it has a page of its own
         else:
             self._ask_for_maps()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log2
+from math import ceil, log2
 from typing import Final
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, QSizeF, Qt, Signal
@@ -99,6 +99,11 @@ class NetworkDiagram(Themed, QWidget):
             self._zoom = zoom
             self.updateGeometry()
             self.update()
+
+    def height_in(self, width: int) -> int:
+        """What it takes from top to bottom in so wide a room, logical pixels."""
+        whole = self._whole_size()
+        return ceil(whole.height() * max(SMALLEST, min(1.0, width / whole.width())))
 
     # --- geometry -----------------------------------------------------------------------------------------
 

@@ -130,6 +130,18 @@ def test_what_lies_between_encoder_and_decoder_stands_beside_its_source(page: Mo
     assert not any(a.intersects(b) for a, b in itertools.combinations(boxes, 2))
 
 
+def test_a_deep_diagram_is_seen_to_its_last_row_and_a_flat_one_leaves_room_for_maps(page: ModelPage):
+    deep = tuple(
+        _block("Encoder", (16, 256 >> level, 256 >> level), level - 1, maps=level) for level in range(6)
+    )
+    page.set_explained(_explained(explanation=replace(EXPLANATION, blocks=deep)))
+    diagram = page.diagram
+    seen = diagram.visibleRegion().boundingRect()
+    assert seen.contains(diagram.box_of(5).toAlignedRect())
+    page.set_explained(_explained(explanation=replace(EXPLANATION, blocks=EXPLANATION.blocks[:1])))
+    assert diagram.visibleRegion().boundingRect().height() < seen.height() / 2
+
+
 def test_what_cannot_be_explained_is_said(page: ModelPage):
     page.set_explained(_explained(explanation=None, problem="a tile of 8 pixels cannot be explained"))
     assert not page.look_button.isEnabled()
@@ -185,11 +197,15 @@ def test_of_both_learners_each_has_a_page_of_its_own(bench, image_folder: Callab
     blocks = (
         replace(_block("U-Net", (2, 256, 256), PICTURE, maps=-1), part="deep"),
         replace(_block("Instant learner", (2, 256, 256), PICTURE, maps=-1), part="instant"),
-        replace(_block("Both", (2, 256, 256), 0, 1, maps=-1), part="both"),
+        replace(_block("Both", (2, 256, 256), 0, 1, maps=-1), part="blend"),
     )
     told = replace(EXPLANATION, name="blend", blocks=blocks)
     answer = _explained(name="blend", encoder=None, tile=asked().tile, explanation=told)
     window.controller.event_received.emit(answer)
+    qtbot.mouseClick(page.diagram, LEFT, pos=page.diagram.box_of(2).center().toPoint())
+    (maps,) = [command for command in sent if isinstance(command, ShowMaps)]  # of the page that is open
+    assert maps.model.name == "blend"
+    assert "looks at the image" in page.source_text
     qtbot.mouseClick(page.diagram, LEFT, pos=page.diagram.box_of(1).center().toPoint())
     assert asked().name == "instant"
     assert page.parts.tabText(page.parts.currentIndex()) == "Instant learner"
