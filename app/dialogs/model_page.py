@@ -98,6 +98,7 @@ class ModelPage(QDialog):
         self.scores = MapGrid("Scores of the classes")
         self.features = MapGrid("Maps of the chosen block")
         self._room = QSplitter(Qt.Orientation.Vertical)
+        self._below = QWidget()
         self._shared_by_hand = False
         self._lay_out()
         self._room.splitterMoved.connect(self._on_room_shared)
@@ -123,8 +124,7 @@ class ModelPage(QDialog):
             facts.addLayout(_fact(self._facts[name], title, tip))
         facts.addStretch(1)
         facts.addWidget(self.field_box, 0, Qt.AlignmentFlag.AlignBottom)
-        below = QWidget()
-        row = QHBoxLayout(below)
+        row = QHBoxLayout(self._below)
         row.setContentsMargins(0, SPACE, 0, 0)
         row.setSpacing(SPACE * 2)
         side = QVBoxLayout()
@@ -140,7 +140,7 @@ class ModelPage(QDialog):
         row.addWidget(_scrolled(maps), 3)
         self._room.setChildrenCollapsible(False)
         self._room.addWidget(_DiagramArea(self.diagram))
-        self._room.addWidget(below)
+        self._room.addWidget(self._below)
         self._room.setSizes([320, 370])
         close = QPushButton("Close")
         close.setProperty("kind", "primary")
@@ -229,7 +229,7 @@ class ModelPage(QDialog):
         if self._shared_by_hand:
             return
         room = sum(self._room.sizes())
-        least = self._room.widget(1).minimumSizeHint().height()
+        least = self._below.minimumSizeHint().height()
         above = min(self.diagram.height_in(self._room.width()), max(room * 3 // 5, room - 2 * least))
         self._room.setSizes([above, room - above])
 
