@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -24,9 +24,14 @@ from app.panels.parts import IconPushButton, label
 from app.score_words import images_words, score_words
 from app.theme import SPACE
 from core.learning.config import TrainConfig
+from core.learning.events import Event, StepDone, TrainingStarted, Validated
 from core.learning.runs import BestScore
 
 _PathRole: Final = Qt.ItemDataRole.UserRole
+_UNDER_WAY: Final = ("training", "paused", "stopping")
+_STOP: Final = "Stop the present run to continue another."
+_WAIT: Final = {"idle": "", "stopping": "The present run is ending; then another can go on."}
+"""Why no other run can go on, by the state of training; `_STOP` in all others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +95,9 @@ class RunHistory(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
         self.setProperty("kind", "floating")
-        self._can_resume = True
+        self._runs: dict[str, RunSummary] = {}
+        self._state = "idle"
+        self._present: str | None = None  # folder of the run that was begun last in this sitting
         self._table = QTreeWidget()
         self._table.setProperty("kind", "field")
         self._table.setHeaderLabels(["Started", "Network", "Steps", "Best mIoU", "on"])
@@ -130,21 +137,21 @@ class RunHistory(QFrame):
         self.set_runs([])
 
     def set_runs(self, runs: Sequence[RunSummary]) -> None:
-        """Show these runs, the newest first."""
-        best = max((run.rank for run in runs if run.best is not None), default=None)
+        """Show these runs, the newest first; of the one that is under way what is known may be newer."""
+        known = self._runs.get(self._present or "")
+        self._runs = {run.path: run for run in sorted(runs, key=lambda run: run.started, reverse=True)}
+        if known is not None and known.path in self._runs:
+            self._follow(steps=known.steps, best=known.best)
         self._table.clear()
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        for run in sorted(runs, key=lambda run: run.started, reverse=True):
-            miou, on = "—", ""
-            if run.best is not None:
-                miou = f"{run.best.miou:.3f}{' ★' if run.rank == best else ''}"
-                on = images_words(run.best.on, run.best.images)
-            item = Item([f"{run.started:%Y-%m-%d %H:%M}", run.model, f"{run.steps:,}", miou, on])
+        for path in self._runs:
+            item = Item()
             item.setTextAlignment(2, right)
             item.setTextAlignment(3, right)
-            item.setData(0, _PathRole, run.path)
-            self._write_tip(item, run.path)
+            item.setData(0, _PathRole, path)
+            self._write_tip(item, path)
             self._table.addTopLevelItem(item)
+        self._write_rows()
         self._table.setVisible(bool(runs))
         self._empty.setVisible(not runs)
         self._resume.setVisible(bool(runs))
@@ -154,16 +161,57 @@ class RunHistory(QFrame):
             self._table.setCurrentItem(newest)
         self._on_selection_changed()
 
+    def on_event(self, event: Event) -> None:
+        """Follow the run that is under way; events that concern others are passed over."""
+        match event:
+            case TrainingStarted():
+                self._present = event.run
+            case StepDone():
+                self._follow(steps=event.step)
+            case Validated(miou=float() as miou):
+                anew = event.gain is not None and event.gain.anew
+                self._follow(steps=event.step, best=BestScore(miou, event.on, event.images), anew=anew)
+            case _:
+                return
+        if self.isVisible():
+            self._write_rows()
+
+    def set_training_state(self, state: str) -> None:
+        """idle, starting, training, paused or stopping: no run is continued while another is under way."""
+        if state == "starting":
+            self._present = None  # until its folder is known
+        self._state = state
+        self._write_rows()
+        self._on_selection_changed()
+
+    def _follow(self, *, steps: int, best: BestScore | None = None, anew: bool = False) -> None:
+        """The present run has come so far; `anew`: earlier scores of it do not count any more."""
+        run = self._runs.get(self._present or "")
+        if run is None:
+            return
+        scores = [score for score in (None if anew else run.best, best) if score is not None]
+        best = max(scores, key=lambda score: score.rank, default=None)
+        self._runs[run.path] = replace(run, steps=max(steps, run.steps), best=best)
+
+    def _write_rows(self) -> None:
+        """What is known of each run now."""
+        ranks = [run.rank for run in self._runs.values() if run.best is not None]
+        for item, run in zip(self._items(), self._runs.values(), strict=True):
+            miou, on = "—", ""
+            if run.best is not None:
+                miou = f"{run.best.miou:.3f}{' ★' if run.rank == max(ranks) else ''}"
+                on = images_words(run.best.on, run.best.images)
+            under_way = run.path == self._present and self._state in _UNDER_WAY
+            model = f"{run.model}, {self._state}" if under_way else run.model
+            words = (f"{run.started:%Y-%m-%d %H:%M}", model, f"{run.steps:,}", miou, on)
+            for column, text in enumerate(words):
+                item.setText(column, text)
+
     def set_details(self, details: Mapping[str, str]) -> None:
         """What else there is to know of each run, by its folder, to follow "This run"."""
         self._details = dict(details)
         for item in self._items():
             self._write_tip(item, item.data(0, _PathRole))
-        self._on_selection_changed()
-
-    def set_can_resume(self, can_resume: bool) -> None:
-        """Whether a run may be continued now: not while another one trains."""
-        self._can_resume = can_resume
         self._on_selection_changed()
 
     def popup_above(self, anchor: QWidget) -> None:
@@ -173,6 +221,7 @@ class RunHistory(QFrame):
         corner.setX(max(room.left(), min(corner.x(), room.right() + 1 - self.width())))
         corner.setY(max(room.top(), corner.y()))
         self.move(corner)
+        self._write_rows()
         self.show()
         self._table.setFocus()
         self.opened.emit()
@@ -197,12 +246,13 @@ class RunHistory(QFrame):
 
     def _on_selection_changed(self) -> None:
         chosen = self._chosen()
-        self._resume.setEnabled(self._can_resume and len(chosen) == 1)
+        waits = _WAIT.get(self._state, _STOP)
+        self._resume.setEnabled(not waits and len(chosen) == 1)
         self.compare_button.setEnabled(len(chosen) > 1)
         if len(chosen) > 1:
             text = f"{len(chosen)} runs"
-        elif not self._can_resume:
-            text = "Stop the present run to continue another."
+        elif waits:
+            text = waits
         elif chosen and self._details.get(chosen[0]):
             text = f"This run {self._details[chosen[0]]}."
         else:
@@ -215,6 +265,6 @@ class RunHistory(QFrame):
 
     def _on_resume(self) -> None:
         chosen = self._chosen()
-        if len(chosen) == 1 and self._can_resume:
+        if len(chosen) == 1 and self._state == "idle":
             self.hide()
             self.run_resume_requested.emit(chosen[0])

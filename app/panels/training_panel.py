@@ -154,7 +154,7 @@ class TrainingPanel(QWidget):
         self.pause_button.setEnabled(state == "training")
         self.stop_button.setEnabled(state in ("starting", "training", "paused"))
         self.setup.set_choosing(state == "idle")
-        self.history.set_can_resume(state == "idle")
+        self.history.set_training_state(state)
         self.footer.set_aging(state == "training")
         if state == "starting":
             # The person has just clicked and waits for the engine anyway: the best moment for the half second
@@ -164,6 +164,7 @@ class TrainingPanel(QWidget):
 
     def on_event(self, event: Event) -> None:
         """Show what the engine reports; events that concern others are passed over."""
+        self.history.on_event(event)
         match event:
             case StepDone():
                 self.loss.append(event.step, event.seconds, event.loss)

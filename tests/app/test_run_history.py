@@ -13,7 +13,9 @@ from app.learning_wiring import History
 from app.panels.run_history import RunHistory, RunSummary
 from app.panels.training_panel import TrainingPanel
 from core.learning.config import DEFAULT_ENCODER
+from core.learning.gain import Gain
 from core.learning.runs import BestScore
+from tests.app.engine_events import started, step, validated
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -50,9 +52,50 @@ def test_no_run_is_continued_while_one_trains(qtbot: QtBot) -> None:
     history = RunHistory()
     qtbot.addWidget(history)
     history.set_runs(RUNS)
-    history.set_can_resume(False)
+    history.set_training_state("training")
     assert not history._resume.isEnabled()
-    assert "Stop the present run" in history._hint.text()
+    assert "Stop the present run" in history.hint
+    history.set_training_state("stopping")
+    assert not history._resume.isEnabled()
+    assert "is ending" in history.hint, "it has been stopped"
+    history.set_training_state("idle")
+    assert history._resume.isEnabled()
+
+
+def _row(history: RunHistory, row: int = 0) -> list[str]:
+    item = history._table.topLevelItem(row)
+    assert item is not None
+    return [item.text(column) for column in range(1, 5)]
+
+
+def test_the_run_under_way_is_told_as_it_stands(qtbot: QtBot, panel: TrainingPanel) -> None:
+    history = panel.history
+    panel.set_training_state("starting")
+    panel.on_event(started("/r/new"))
+    panel.set_training_state("training")
+    panel.on_event(step(21))
+    panel.set_runs([*RUNS, replace(RUNS[1], path="/r/other", started=datetime(2025, 1, 1))])
+    panel.on_event(step(37))
+    panel.on_event(validated(37, 0.8))
+    qtbot.mouseClick(panel.history_button, LEFT)
+    qtbot.waitUntil(history.isVisible)
+    assert _row(history) == ["U-Net, training", "37", "0.800 ★", "3 held-out images"]
+    assert _row(history, 2)[0] == "U-Net"
+    panel.on_event(validated(40, 0.6))
+    panel.set_runs(RUNS)  # as they were read when it began
+    assert _row(history) == ["U-Net, training", "40", "0.800 ★", "3 held-out images"]
+    panel.on_event(validated(41, 0.5, gain=Gain(None, anew=True)))
+    assert _row(history)[2] == "0.500", "what was held out is another now"
+    assert _row(history, 1)[2] == "0.700 ★"
+    for state in ("paused", "stopping"):
+        panel.set_training_state(state)
+        assert _row(history)[0] == f"U-Net, {state}"
+    panel.set_training_state("idle")
+    assert _row(history)[:2] == ["U-Net", "41"]
+    panel.set_training_state("starting")
+    panel.set_training_state("stopping")
+    assert _row(history)[0] == "U-Net", "it is not this one that starts"
+    history.hide()
 
 
 def _trained(panel: TrainingPanel, hour: int = 12) -> RunSummary:
