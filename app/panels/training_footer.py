@@ -134,14 +134,16 @@ class TrainingFooter(QWidget):
         progress: float | None = None,
         detail: str = "",
     ) -> None:
-        """Show one line; with `progress` 0..1 a bar beside it, which leaves when it is full."""
+        """Show one line; with `progress` 0..1 a bar beside it, and both leave when it is full."""
+        if progress is not None and progress >= 1:
+            self.clear_notice()
+            return
         icon_name, token = _ICONS[level]
         self._notice_icon.set_icon(icon_name, token)
         self._notice_icon.show()
         self._notice.set_role({"info": "small", "warning": "warning", "error": "error"}[level])
         self._notice.set_text(capital(text), detail)
-        running = progress is not None and progress < 1
-        self._progress.setVisible(running)
+        self._progress.setVisible(progress is not None)
         self._progress.setValue(round(1000 * progress) if progress is not None else 0)
 
     def clear_notice(self) -> None:

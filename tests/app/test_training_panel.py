@@ -228,6 +228,9 @@ def test_notices_failures_and_the_end_are_told(panel: TrainingPanel) -> None:
     panel.on_event(Notice(text="Downloading VGG16", progress=0.4))
     assert footer.notice_text == "Downloading VGG16"
     assert footer._progress.isVisible()
+    panel.on_event(Notice(text="Downloading VGG16", progress=1.0))
+    assert footer.notice_text == "", "it is not downloading any more"
+    assert not footer._progress.isVisible()
     panel.on_event(Notice(text="Batch is 2 now", level="warning"))
     assert not footer._progress.isVisible()
     assert footer._notice.property("role") == "warning"
