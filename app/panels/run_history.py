@@ -129,7 +129,7 @@ class RunHistory(QFrame):
         layout.addWidget(self._table, 1)
         layout.addWidget(self._empty, 1)
         layout.addLayout(foot)
-        self.resize(640, 280)
+        self.resize(720, 280)
         self._table.itemSelectionChanged.connect(self._on_selection_changed)
         self._table.itemDoubleClicked.connect(self._on_resume)
         self._resume.clicked.connect(self._on_resume)
@@ -202,8 +202,8 @@ class RunHistory(QFrame):
                 miou = f"{run.best.miou:.3f}{' ★' if run.rank == max(ranks) else ''}"
                 on = images_words(run.best.on, run.best.images)
             under_way = run.path == self._present and self._state in _UNDER_WAY
-            model = f"{run.model}, {self._state}" if under_way else run.model
-            words = (f"{run.started:%Y-%m-%d %H:%M}", model, f"{run.steps:,}", miou, on)
+            started = f"{run.started:%Y-%m-%d %H:%M}{f', {self._state}' if under_way else ''}"
+            words = (started, run.model, f"{run.steps:,}", miou, on)
             for column, text in enumerate(words):
                 item.setText(column, text)
 

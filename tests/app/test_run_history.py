@@ -65,7 +65,7 @@ def test_no_run_is_continued_while_one_trains(qtbot: QtBot) -> None:
 def _row(history: RunHistory, row: int = 0) -> list[str]:
     item = history._table.topLevelItem(row)
     assert item is not None
-    return [item.text(column) for column in range(1, 5)]
+    return [item.text(column) for column in range(5)]
 
 
 def test_the_run_under_way_is_told_as_it_stands(qtbot: QtBot, panel: TrainingPanel) -> None:
@@ -79,22 +79,22 @@ def test_the_run_under_way_is_told_as_it_stands(qtbot: QtBot, panel: TrainingPan
     panel.on_event(validated(37, 0.8))
     qtbot.mouseClick(panel.history_button, LEFT)
     qtbot.waitUntil(history.isVisible)
-    assert _row(history) == ["U-Net, training", "37", "0.800 ★", "3 held-out images"]
-    assert _row(history, 2)[0] == "U-Net"
+    assert _row(history) == ["2025-01-02 09:00, training", "U-Net", "37", "0.800 ★", "3 held-out images"]
+    assert _row(history, 2)[0] == "2025-01-01 00:00"
     panel.on_event(validated(40, 0.6))
     panel.set_runs(RUNS)  # as they were read when it began
-    assert _row(history) == ["U-Net, training", "40", "0.800 ★", "3 held-out images"]
+    assert _row(history) == ["2025-01-02 09:00, training", "U-Net", "40", "0.800 ★", "3 held-out images"]
     panel.on_event(validated(41, 0.5, gain=Gain(None, anew=True)))
-    assert _row(history)[2] == "0.500", "what was held out is another now"
-    assert _row(history, 1)[2] == "0.700 ★"
+    assert _row(history)[3] == "0.500", "what was held out is another now"
+    assert _row(history, 1)[3] == "0.700 ★"
     for state in ("paused", "stopping"):
         panel.set_training_state(state)
-        assert _row(history)[0] == f"U-Net, {state}"
+        assert _row(history)[0] == f"2025-01-02 09:00, {state}"
     panel.set_training_state("idle")
-    assert _row(history)[:2] == ["U-Net", "41"]
+    assert _row(history)[:3] == ["2025-01-02 09:00", "U-Net", "41"]
     panel.set_training_state("starting")
     panel.set_training_state("stopping")
-    assert _row(history)[0] == "U-Net", "it is not this one that starts"
+    assert _row(history)[0] == "2025-01-02 09:00", "it is not this one that starts"
     history.hide()
 
 
