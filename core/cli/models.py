@@ -80,10 +80,11 @@ def _page(spec: ModelSpec) -> list[str]:
         ("tile", f"sides are padded to {padded}" if spec.size_multiple > 1 else padded),
     )
     lines = [f"{spec.name}: {spec.title}", "", *_table(facts)]
-    if spec.options:
-        options = [(f"  {option.name}", str(option.default), _allowed(option)) for option in spec.options]
+    chosen = [option for option in spec.options if not option.noted]
+    if chosen:
+        options = [(f"  {option.name}", str(option.default), _allowed(option)) for option in chosen]
         lines += ["", "options (train --option NAME=VALUE), their defaults and what they can be"]
-        for row, option in zip(_table(options), spec.options, strict=True):
+        for row, option in zip(_table(options), chosen, strict=True):
             lines += [row, f"      {option.help}"]
     rows = [("  name", "parameters", "memory", "weights", "licence of the weights")]
     rows += [_encoder_row(spec, encoder_spec(name)) for name in spec.encoders]
@@ -151,6 +152,7 @@ def _fields(spec: ModelSpec) -> dict[str, Any]:
                 "help": option.help,
             }
             for option in spec.options
+            if not option.noted
         ],
         "encoders": [
             {

@@ -75,8 +75,8 @@ class Budget:
 def stage_shares(stages: int, coarse: float = COARSE_SHARE) -> tuple[float, ...]:
     """What part of a run each of a network's training stages gets, coarse to fine.
 
-    The first gets two thirds of `coarse` and those between it and the last share the other third: each starts
-    from what the one before has learned.
+    The first gets two thirds of `coarse` and those between it and the last share the other third, which goes
+    to the last where there are none: each starts from what the one before has learned.
     """
     if stages == 1:
         return (1.0,)

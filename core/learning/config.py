@@ -46,8 +46,8 @@ class TrainConfig:
         precision: "auto" computes in bfloat16 on a GPU and in float32 elsewhere.
         lr: peak learning rate; a pretrained encoder gets `encoder_lr_factor` of it; None: preset.
         warmup: share of the run with rising rate. freeze: share of the run with a frozen encoder.
-        coarse_share: of a network trained in stages, the share of the run before the last and finest; None:
-            by what a step costs on this device.
+        coarse_share: of a network trained in stages, the share of the run before the last and finest, and
+            where there are two, the first gets two thirds of it; None: by what a step costs on this device.
         schedule_steps: steps of one cosine; for time budgets it is estimated from the measured step time.
         loss: what is minimised: losses joined by "+", see `core.learning.loss_recipe`.
         dice: factor on the Dice term of `loss`.

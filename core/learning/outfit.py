@@ -93,6 +93,9 @@ def outfit_new(
     config = resolve(config, "cuda" if device.type == "cuda" else "cpu", store)
     if small := small_crop(config):
         notify(Notice(text=small, level="warning"))
+    if config.border_weight and store.classes.background is None:
+        text = "no class is the background: there is nothing between objects that border_weight could weigh"
+        notify(Notice(text=text, level="warning"))
     torch.manual_seed(config.seed)
     network = build(
         config.model, classes=len(store.classes), encoder=config.encoder, **dict(config.model_options)

@@ -6,8 +6,8 @@ size the whole picture, and the same step covers four times the area.
 
 On a CPU the crops and batches of the recipes are those of the default network. A network that computes more
 per pixel gets fewer and smaller ones, so that a run of minutes still has some hundred steps, and if it is
-trained in stages, its finest stage gets half of the run. Crops are no smaller than pays for the network
-(`ModelSpec.least_crop`).
+trained in stages, its finest stage gets half of the run (of two, two thirds). Crops are no smaller than pays
+for the network (`ModelSpec.least_crop`).
 """
 
 from __future__ import annotations

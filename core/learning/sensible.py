@@ -71,6 +71,9 @@ RANGES: Final = {
 
 def check_sensible(config: TrainConfig) -> None:
     """Raise UsageError, which names the field and the nearest value that works."""
+    spec = model_spec(config.network)
+    if spec.trained_by != "person":
+        raise UsageError(f"{spec.name} comes out of runs of both learners: train with the model auto instead")
     for field, allowed in RANGES.items():
         value = getattr(config, field)
         problem = None if value is None else allowed.sentence(field, value)

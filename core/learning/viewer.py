@@ -82,7 +82,7 @@ class Viewer:
         self._schedule = PredictionSchedule()
         self._doubts.clear()
         self._excerpts.follow(None)
-        self._overlay.use_file(None)
+        self._overlay.deep.use_file(None)
         self._had_weights = False
 
     @property
@@ -139,14 +139,14 @@ class Viewer:
 
     def show_run(self, run: TrainState) -> None:
         """A run begins: its weights are shown once they are as good as those shown now."""
-        self._overlay.use_run(run)
+        self._overlay.deep.use_run(run)
 
     def show_what_is_kept(self, run: RunFolder) -> bool:
         """The run is over: its best weights predict, if they are the better ones; False if it left none."""
         if not run.best_weights.is_file():
             return False
-        self._overlay.run_ended(SavedWeights.best_of(run))
-        if not self._overlay.comparing:
+        self._overlay.deep.run_ended(SavedWeights.best_of(run))
+        if not self._overlay.deep.comparing:
             self._schedule.weights_replaced()
         return True
 
@@ -155,13 +155,13 @@ class Viewer:
         header = read_header(path)
         if classes is not None:
             check_classes(path, header, classes)
-        self._overlay.use_file(SavedWeights(path, path.name))
+        self._overlay.deep.use_file(SavedWeights(path, path.name))
         self._schedule.weights_replaced()
 
     def show_best(self, run: RunFolder | None, classes: ClassList | None) -> None:
         """Predict with a project's best run, where there is one and its classes are still there."""
         self._schedule.weights_replaced()
-        self._overlay.use_file(None)
+        self._overlay.deep.use_file(None)
         if run is None or classes is None:
             return
         try:
@@ -174,12 +174,12 @@ class Viewer:
             text = f"The best run knows classes that are gone ({names}): train again to see predictions."
             self._send(Notice(text=text))
             return
-        self._overlay.use_file(SavedWeights.best_of(run))
+        self._overlay.deep.use_file(SavedWeights.best_of(run))
 
     def classes_replaced(self, classes: ClassList) -> bool:
         """Classes came or went: False if the weights that predict know one that is gone."""
-        self._overlay.settle()
-        known = self._overlay.file_classes
+        self._overlay.deep.settle()
+        known = self._overlay.deep.file_classes
         return known is None or set(known.indices) <= set(classes.indices)
 
     @property
@@ -202,7 +202,7 @@ class Viewer:
             return True
         if self._doubts.refinable and self._overlay.on_gpu:
             return self.refine(lambda: self._urgency.before(None))
-        if self._overlay.comparison_due:
+        if self._overlay.deep.comparison_due:
             self._compare()
             return True
         return False
@@ -248,7 +248,7 @@ class Viewer:
         except InterruptedPredictionError:
             return
         except WeightsFileError as error:
-            self._overlay.drop_file()
+            self._overlay.deep.drop_file()
             self._fail("Predict", error)
         except Exception as error:  # noqa: BLE001 - one bad image must not end training
             self._schedule.failed(target)
@@ -317,17 +317,17 @@ class Viewer:
     def _compare(self) -> None:
         """Score the weights that are shown on one more of a run's images, and say what came out."""
         try:
-            compared = self._overlay.compare(lambda: self._urgency.before(None))
+            compared = self._overlay.deep.compare(lambda: self._urgency.before(None))
         except InterruptedPredictionError:
             return
         except Exception as error:  # noqa: BLE001 - weights that cannot be scored are not worth keeping
-            self._overlay.drop_file()
+            self._overlay.deep.drop_file()
             self._fail("Predict", error)
             return
         if compared is None:
             return
         self._send(compared)
-        if not compared.run_is_shown and not self._overlay.comparing:
+        if not compared.run_is_shown and not self._overlay.deep.comparing:
             self._send(Notice(text=_older_stay(compared)))
 
 

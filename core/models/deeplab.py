@@ -25,6 +25,7 @@ from core.models.layers import Convolution, Norm, decoder_norm
 from core.models.network import SegmentationNetwork
 
 RATES_V2: Final = (6, 12, 18, 24)
+"""At output stride 8."""
 RATES_V3: Final = (6, 12, 18)
 """At output stride 16: pixels between the nine points of a 3x3 convolution."""
 LOW_LEVEL: Final = 48
@@ -39,7 +40,7 @@ class DeepLabV2(SegmentationNetwork):
     def __init__(self, encoder: Encoder, *, classes: int) -> None:
         super().__init__(encoder, classes)
         self.pyramid = nn.ModuleList()
-        for rate in RATES_V2:
+        for rate in rates_at(encoder, RATES_V2, 8):
             layer = nn.Conv2d(encoder.channels[-1], classes, kernel_size=3, padding=rate, dilation=rate)
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # it has a bias
@@ -69,7 +70,7 @@ class DeepLabV3(SegmentationNetwork):
 
     def __init__(self, encoder: Encoder, *, classes: int, width: int, norm: Norm) -> None:
         super().__init__(encoder, classes)
-        self.pyramid = AtrousPyramid(encoder.channels[-1], width, norm, rates=rates_at(encoder))
+        self.pyramid = AtrousPyramid(encoder.channels[-1], width, norm, rates=rates_at(encoder, RATES_V3, 16))
         self.dropout = nn.Dropout(DROPOUT)
         self.head = nn.Conv2d(width, classes, kernel_size=1)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]  # it has a bias
@@ -113,7 +114,9 @@ class DeepLabV3Plus(SegmentationNetwork):
     ) -> None:
         super().__init__(encoder, classes)
         *_, low, _, _, deepest = encoder.channels
-        self.pyramid = AtrousPyramid(deepest, width, norm, rates=rates_at(encoder), kind=convolution)
+        self.pyramid = AtrousPyramid(
+            deepest, width, norm, rates=rates_at(encoder, RATES_V3, 16), kind=convolution
+        )
         self.dropout = nn.Dropout(DROPOUT)
         self.decoder = LowLevelDecoder(low, width, norm, convolution)
         self.head = nn.Conv2d(width, classes, kernel_size=1)
@@ -132,9 +135,9 @@ class DeepLabV3Plus(SegmentationNetwork):
         return resized(self.head(refined), x.shape[-2:])
 
 
-def rates_at(encoder: Encoder) -> tuple[int, ...]:
-    """The pyramid's rates: the same distances in the image, whatever the output stride."""
-    return tuple(max(1, rate * 16 // encoder.output_stride) for rate in RATES_V3)
+def rates_at(encoder: Encoder, published: tuple[int, ...], stride: int) -> tuple[int, ...]:
+    """A pyramid's rates, published at one output stride: the same distances in the image at any other."""
+    return tuple(max(1, rate * stride // encoder.output_stride) for rate in published)
 
 
 def deeplabv2(*, classes: int, encoder: str, norm: Norm, output_stride: int, encoder_width: int) -> DeepLabV2:

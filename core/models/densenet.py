@@ -98,7 +98,7 @@ class FCDenseNet(SegmentationNetwork):
             self.blocks.append(block)
             last, raised = raised + skip + block.channels, block.channels
         self.head = nn.Conv2d(last, classes, kernel_size=1)  # of FC-DenseNet103's 256 maps
-        nn.init.kaiming_uniform_(self.head.weight, nonlinearity="linear")
+        nn.init.kaiming_uniform_(self.head.weight, nonlinearity="relu")
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]  # it has a bias
 
     @property
@@ -128,7 +128,7 @@ def _layer(inputs: int, outputs: int, *, kernel: int, dropout: float) -> nn.Sequ
 def _transition_up(channels: int) -> nn.ConvTranspose2d:
     """A transposed 3x3 convolution of stride 2, which doubles the resolution exactly."""
     up = nn.ConvTranspose2d(channels, channels, kernel_size=3, stride=2, padding=1, output_padding=1)
-    nn.init.kaiming_uniform_(up.weight, nonlinearity="linear")
+    nn.init.kaiming_uniform_(up.weight, nonlinearity="relu")
     nn.init.zeros_(up.bias)  # type: ignore[arg-type]  # it has a bias
     return up
 

@@ -5,11 +5,11 @@ is dilated instead, by 2 in conv5 and by 4 in fc6. The context module takes the 
 gives better ones: 3x3 convolutions dilated by 1, 1, 2, 4, 8, 16 and 1, and a 1x1. It starts as the identity,
 without which the authors found it hard to train (section 3).
 
-Three differences. Maps are padded inside (the authors mirror 186 pixels around the image and pad nothing).
-The authors train the front end, then the module alone on what the front end gives, and only for Cityscapes
-both together in the end; here the module's stage goes on training the front end with it, as that third stage
-does, and both can be trained together from the start. And fc6 and fc7 may be narrower than 4096, which VGG's
-classifier needs, not the task.
+Three differences. Maps are padded inside (the authors mirror 186 pixels around the image and pad nothing in
+the front end). The authors train the front end, then the module alone on what the front end gives, and only
+for Cityscapes both together in the end; here the module's stage goes on training the front end with it, as
+that third stage does, and both can be trained together from the start. And fc6 and fc7 may be narrower than
+4096, which VGG's classifier needs, not the task.
 """
 
 from __future__ import annotations

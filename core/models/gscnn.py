@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.models.context import AtrousPyramid, conv_norm_relu_1x1, resized
-from core.models.deeplab import LowLevelDecoder, rates_at
+from core.models.deeplab import RATES_V3, LowLevelDecoder, rates_at
 from core.models.edges import edge_term, image_gradients, slope_term, sure_edge_term
 from core.models.encoders import Encoder, build_encoder
 from core.models.layers import Norm, convolution_3x3, decoder_norm, normalization_layer
@@ -108,7 +108,9 @@ class GatedSCNN(SegmentationNetwork):
         gated = tuple(channels[index] for index in GATED_MAPS)
         self.shapes = ShapeStream(channels[1], gated, width=max(8, width // 4), norm=norm)
         self.edge_features = conv_norm_relu_1x1(1, width, norm)
-        self.pyramid = AtrousPyramid(channels[-1], width, norm, rates=rates_at(encoder), extra=width)
+        self.pyramid = AtrousPyramid(
+            channels[-1], width, norm, rates=rates_at(encoder, RATES_V3, 16), extra=width
+        )
         self.decoder = LowLevelDecoder(channels[2], width, norm, "plain")
         self.head = nn.Conv2d(width, classes, kernel_size=1)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]  # it has a bias

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Final
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import UsageError
 from core.models.downloads import importing_hub_client
-from core.models.encoders import Encoder
+from core.models.encoders import STRIDES, Encoder
 from core.models.normalization import IMAGENET, Normalization
 from core.models.specs import EncoderSpec
+
+_PROBE: Final = 512
+"""Side of the picture that strides are measured on."""
 
 
 class SmpEncoder(Encoder):
@@ -40,6 +44,9 @@ class SmpEncoder(Encoder):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of the `timm-` names, which are theirs
             body: Any = smp.get_encoder(name, weights=None, output_stride=output_stride)
+            if output_stride < STRIDES[-1]:
+                with torch.device("meta"):
+                    _dilate_as_trained(body, smp.get_encoder(name, weights=None), output_stride)
         super().__init__(
             spec.name,
             tuple(channels or 3 for channels in body.out_channels),
@@ -58,6 +65,36 @@ class SmpEncoder(Encoder):
         maps: list[Tensor] = self.body(x)
         halved = F.avg_pool2d(x, 2)
         return [feature if feature.shape[1] else halved for feature in maps]
+
+
+def _dilate_as_trained(body: nn.Module, usual: nn.Module, output_stride: int) -> None:
+    """Give each convolution of `body` the rate at which its weights see what they were trained to see.
+
+    The library dilates all of a stage alike: also the convolution that does not halve its map any more and
+    those before it, which see a map as fine as ever.
+
+    Args:
+        body: with the output stride.
+        usual: the same with one of 32, on the meta device: what comes in tells the stride it is at.
+        output_stride: below 32.
+    """
+    names = {module: name for name, module in usual.named_modules() if isinstance(module, nn.Conv2d)}
+    strides: dict[nn.Conv2d, int] = {}
+
+    def note(convolution: nn.Conv2d, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
+        strides[convolution] = _PROBE // inputs[0].shape[-1]
+
+    hooks = [convolution.register_forward_hook(note) for convolution in names]
+    usual.eval()(torch.empty(1, 3, _PROBE, _PROBE, device="meta"))
+    for hook in hooks:
+        hook.remove()
+    for trained, stride in strides.items():
+        convolution = body.get_submodule(names[trained])
+        assert isinstance(convolution, nn.Conv2d)
+        rate = max(1, stride // output_stride) * trained.dilation[0]
+        if convolution.dilation != (rate, rate):
+            convolution.dilation = rate, rate
+            convolution.padding = tuple(rate * (side // 2) for side in convolution.kernel_size)
 
 
 def _library(wanted: str) -> Any:

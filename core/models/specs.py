@@ -209,14 +209,19 @@ class ModelSpec:
             return self.default_encoder
         if name not in self.encoders:
             raise UsageError(
-                f"{self.name} cannot stand on the encoder {name!r}; choose {listed(self.encoders)}"
+                f"{self.name} cannot stand on the encoder {name!r}; choose {listed(self.encoders, self.name)}"
             )
         return name
 
 
-def listed(encoders: Sequence[str]) -> str:
-    """Names for a sentence; those of segmentation_models_pytorch, dozens, stand behind their number."""
+def listed(encoders: Sequence[str], model: str = "unet") -> str:
+    """Names for a sentence; those of segmentation_models_pytorch, dozens, stand behind their number.
+
+    Args:
+        encoders: their names.
+        model: that can stand on all of them.
+    """
     own = [name for name in encoders if not name.startswith(SMP_PREFIX)]
     theirs = [name for name in encoders if name.startswith(SMP_PREFIX)]
-    more = f", and {len(theirs)} more such as {theirs[0]} (see maskloop models unet)" if theirs else ""
+    more = f", and {len(theirs)} more such as {theirs[0]} (see maskloop models {model})" if theirs else ""
     return ", ".join(own) + more

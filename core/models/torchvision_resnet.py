@@ -34,8 +34,8 @@ class TorchvisionResNet(Encoder):
     """ResNet-50 or ResNet-101 under the names that torchvision's segmentation networks give their tensors.
 
     Its weights therefore come from those networks, which have seen COCO and not only ImageNet. torchvision
-    dilates a stage from its second block on and leaves the first with the dilation of the stage before,
-    which is why an encoder of another library is not the same network.
+    dilates a stage from its second block on and leaves the first with the dilation of the stage before, so
+    that every weight sees what it was trained to see.
     """
 
     def __init__(self, spec: EncoderSpec, *, output_stride: int, width: int = PUBLISHED_WIDTH) -> None:

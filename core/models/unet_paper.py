@@ -78,6 +78,7 @@ class PaperUNet(SegmentationNetwork):
             nn.init.zeros_(up.bias)  # type: ignore[arg-type]  # it has a bias
         self.levels = nn.ModuleList(valid_convolutions(2 * after, after) for _, after in steps)
         self.head = nn.Conv2d(width, classes, kernel_size=1)
+        nn.init.kaiming_normal_(self.head.weight, nonlinearity="relu")
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]  # it has a bias
 
     @property

@@ -124,6 +124,11 @@ def test_small_images_are_never_enlarged(world) -> None:
     assert choose_scale(world.store, 256, view=1.0) == 1.0
 
 
+def test_what_comes_out_of_a_run_of_both_learners_is_no_network_to_train() -> None:
+    with pytest.raises(UsageError, match=r"blend comes out of .*: train with the model auto instead"):
+        check_sensible(TrainConfig(model="blend"))
+
+
 def test_the_papers_unet_learns_from_crops_of_its_own_size() -> None:
     """Of a tile of 572 pixels 388 get scores, which is no multiple of 32."""
     check_sensible(TrainConfig(model="unet_paper", crop=388))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from core.annotation.model import AnnotationState
+from core.annotation.model import UNLABELLED, AnnotationState
+from core.learning.data import LabelStore
+from core.learning.events import Notice
 from core.learning.prior import start_from_shares
+from core.learning.state import TrainState
 from core.models.registry import build
-from tests.learning.conftest import BACKGROUND, DISC, SQUARE
+from tests.learning.conftest import BACKGROUND, DISC, SQUARE, three_classes, tiny_config
 
 
 @pytest.mark.parametrize("model", ["unet", "fcn8s"])
@@ -53,3 +58,17 @@ def test_a_run_without_an_end_soon_learns_at_full_rate(world, start) -> None:
         pass
     assert first < 0.1 * endless.config.lr
     assert endless.learner.lr == pytest.approx(endless.config.lr, rel=0.01)
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_border_weights_without_a_background_are_told_to_weigh_nothing(
+    world, tmp_path: Path, *, background: bool
+) -> None:
+    store = LabelStore(three_classes(background=background))
+    for number in (1, 2):
+        picture = world.picture(number)
+        mask = np.where(picture.mask == BACKGROUND, UNLABELLED, picture.mask).astype(np.uint8)
+        store.put(picture.key, picture.path, mask, AnnotationState.IN_PROGRESS)
+    told: list[Notice] = []
+    TrainState.create(tiny_config(border_weight=10.0), store, tmp_path / "run", told.append)
+    assert any("border_weight" in notice.text for notice in told) is not background

@@ -122,4 +122,4 @@ def test_the_overlay_tells_score_and_error_of_what_both_say_together(
 
 
 def _has_both(overlay: OverlayWeights) -> bool:
-    return overlay._deep_version is not None
+    return overlay.deep.version is not None

@@ -84,6 +84,18 @@ def test_the_pyramid_looks_as_far_whatever_the_output_stride(stride: int, rates:
     assert dilations(network.pyramid) == rates
 
 
+@pytest.mark.parametrize(("stride", "rates"), [(16, [3, 6, 9, 12]), (32, [1, 3, 4, 6])])
+def test_the_published_rates_of_deeplabv2_are_those_at_stride_8(stride: int, rates: list[int]):
+    assert dilations(meta("deeplabv2", encoder="resnet50", output_stride=stride).pyramid) == rates
+
+
+@pytest.mark.parametrize("name", ["deeplabv2", "refinenet"])
+def test_a_decoder_without_norms_refuses_groups_of_them_on_a_pretrained_encoder(name: str):
+    with pytest.raises(UsageError, match="norm is 'group', and this decoder has nothing that normalises"):
+        build(name, classes=2, encoder="resnet18", norm="group")
+    build(name, classes=2, encoder="plain", encoder_width=8, norm="group")
+
+
 def test_low_level_features_are_48_of_304_channels():
     network = meta("deeplabv3plus", encoder="resnet50")
     assert isinstance(network, DeepLabV3Plus)

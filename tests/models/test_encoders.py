@@ -42,6 +42,23 @@ def test_a_dilated_network_computes_what_the_usual_one_does_between_its_pixels()
     torch.testing.assert_close(fine[..., ::4, ::4][inside], coarse[inside], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet-b0", "timm-skresnet18", "dpn68"])
+def test_what_another_library_dilates_sees_what_its_weights_were_trained_on(name: str):
+    pytest.importorskip("segmentation_models_pytorch")
+    usual, dilated = (build_encoder(f"smp:{name}", output_stride=stride).eval() for stride in (32, 8))
+    dilated.load_state_dict(usual.state_dict())
+    x = torch.rand(1, 3, 320, 320)
+    with torch.inference_mode():
+        coarse, fine = usual(x)[-1], dilated(x)[-1]
+    inside = ..., slice(4, 6), slice(4, 6)
+    # A convolution that was padded more on one side looks a little further right and down where it strides.
+    off = min(
+        float((fine[..., start::4, start::4][inside] - coarse[inside]).abs().mean()) for start in range(4)
+    )
+    # Weights that look at the whole map, as attention does, see it end elsewhere.
+    assert off < (0.01 if "skresnet" in name else 1e-4) * float(coarse[inside].std())
+
+
 @pytest.mark.parametrize("name", ["vgg16", "plain"])
 def test_a_pool_that_is_left_out_changes_nothing_where_all_pixels_are_the_same(name: str):
     usual, dilated = (build_encoder(name, width=2, output_stride=stride).eval() for stride in (32, 8))

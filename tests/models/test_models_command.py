@@ -51,12 +51,14 @@ def test_one_model_is_told_in_full(capsys: pytest.CaptureFixture[str]):
 def test_a_page_names_every_option_and_encoder(name: str, capsys: pytest.CaptureFixture[str]):
     spec, page = model_spec(name), told(capsys, name)
     words = {line.split()[0] for line in page.splitlines() if line.strip()}
-    assert {option.name for option in spec.options} <= words
+    chosen = [option.name for option in spec.options if not option.noted]
+    assert set(chosen) <= words
+    assert "stage" not in words
     assert set(spec.encoders) <= words
     about = json.loads(told(capsys, name, "--json"))
     assert (about["name"], about["tile_multiple"]) == (name, spec.size_multiple)
     assert [encoder["name"] for encoder in about["encoders"]] == list(spec.encoders)
-    assert [option["name"] for option in about["options"]] == [option.name for option in spec.options]
+    assert [option["name"] for option in about["options"]] == chosen
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from core.models.catalog.common import SMP_DILATABLE
@@ -29,6 +30,14 @@ NORM: Final = OptionSpec(
     default="batch",
     choices=("batch", "group", "frozen"),
 )
+ENCODER_NORM: Final = replace(
+    NORM,
+    help="normalisation: batch; frozen: the encoder's batch norms stay as they were pretrained; group, for"
+    " batches under 8: of the encoder plain",
+    plain_only=("group",),
+    plain_why="and this decoder has nothing that normalises",
+)
+"""Of networks whose decoder has no normalisation."""
 CONVOLUTION: Final = OptionSpec(
     name="convolution",
     help="3x3 convolutions behind the encoder: plain, or separable with about a ninth of the weights",

@@ -9,6 +9,7 @@ from core.models.catalog.context import (
     CONVOLUTION,
     DEEP_ENCODERS,
     DEEPER_ENCODERS,
+    ENCODER_NORM,
     NORM,
     output_stride,
     width,
@@ -31,7 +32,7 @@ DEEPLAB: Final = (
         build_from="core.models.deeplab:deeplabv2",
         activation_bytes=4_524,
         macs_per_pixel=523_008,
-        options=(NORM, output_stride(8), ENCODER_WIDTH),
+        options=(ENCODER_NORM, output_stride(8), ENCODER_WIDTH),
     ),
     ModelSpec(
         name="deeplabv3",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from core.models.catalog.common import ENCODER_WIDTH
-from core.models.catalog.context import DEEP_ENCODERS, NORM, width
+from core.models.catalog.context import DEEP_ENCODERS, ENCODER_NORM, width
 from core.models.specs import ModelSpec, OptionSpec
 
 REFINENET: Final = (
@@ -24,7 +24,7 @@ REFINENET: Final = (
         macs_per_pixel=743_328,
         options=(
             width("channels of the cascades; of the coarsest twice as many", 256),
-            NORM,
+            ENCODER_NORM,
             OptionSpec(
                 name="dropout",
                 help="percent of the two coarsest maps that is dropped while learning",

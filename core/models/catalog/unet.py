@@ -79,7 +79,7 @@ UNET: Final = (
             OptionSpec(
                 name="supervised",
                 help="decoder levels before the last that give scores of their own while learning, each with"
-                " 0.4 of the loss: deep supervision",
+                " 0.4 of the loss: deep supervision; at most one less than depth",
                 default=0,
                 minimum=0,
                 maximum=4,
