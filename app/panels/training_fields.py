@@ -87,7 +87,7 @@ GROUPS: Final[tuple[tuple[str, tuple[FieldSpec, ...]], ...]] = (
         F("freeze", "Frozen encoder", "Share of the run, 0 to 1, in which a pretrained encoder stays as "
           "it is.", "number"),
         F("coarse_share", "Coarse stages", "Of a network trained in stages (FCN), the share of the run "
-          "before the finest.", "number"),
+          "before the finest; of two stages, the first gets two thirds of it.", "number"),
         F("schedule_steps", "Schedule", "Steps of one fall of the rate.", "whole",
           empty="as long as the run"),
         F("clip_norm", "Gradient limit", "Longer gradients are cut to this length.", "number"),
@@ -151,7 +151,8 @@ GROUPS: Final[tuple[tuple[str, tuple[FieldSpec, ...]], ...]] = (
           "on all; the time is shared among them.", "whole", empty="none: one run"),
         F("validate_every_s", "Score every", "Seconds of training between two scores, at least.",
           "number"),
-        F("patience", "Patience", "So many scores in a row without a better one end the run.", "whole",
+        F("patience", "Patience", "So many scores in a row without a better one end the run, of a "
+          "network trained in stages in its last one.", "whole",
           empty="only the time does"),
         F("checkpoint_every_s", "Save every", "Seconds of training that a crash can cost.", "number"),
         F("steps", "Steps", "Ends the run after so many steps.", "whole", empty="only the time does"),
