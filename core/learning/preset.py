@@ -153,9 +153,9 @@ def _pixels_a_step(config: TrainConfig) -> int:
 
 
 def relative_cost(config: TrainConfig) -> float:
-    """What the network computes per pixel, with default options, as a multiple of the default network's."""
+    """What the network computes per pixel, as a multiple of what the default network does."""
     default = macs_per_pixel(model_spec(DEFAULT_MODEL), DEFAULT_ENCODER)
-    return macs_per_pixel(model_spec(config.network), config.encoder) / default
+    return macs_per_pixel(model_spec(config.network), config.encoder, dict(config.model_options)) / default
 
 
 def least_crop(config: TrainConfig) -> int:

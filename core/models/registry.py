@@ -7,7 +7,7 @@ really wanted (by name, so that no module of the window's process depends on tor
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from core.errors import UsageError
@@ -109,13 +109,15 @@ def _builder(spec: ModelSpec) -> Callable[..., SegmentationNetwork]:
     return builder
 
 
-def macs_per_pixel(spec: ModelSpec, encoder: str | None = None) -> int:
-    """Multiplications and additions of a forward pass per input pixel, with default options.
+def macs_per_pixel(
+    spec: ModelSpec, encoder: str | None = None, options: Mapping[str, Option] | None = None
+) -> float:
+    """Multiplications and additions of a forward pass per input pixel; with other options roughly.
 
-    Others, such as fc, width and output_stride, change it by much: what a network computes with the options
-    chosen takes torch to count (`core.learning.explain`), which the window's process does without.
+    To count those takes torch (`core.learning.explain`), which the window's process does without.
     """
-    return spec.macs_per_pixel + encoder_spec(spec.checked_encoder(encoder)).macs_per_pixel
+    usual = spec.macs_per_pixel + encoder_spec(spec.checked_encoder(encoder)).macs_per_pixel
+    return usual * spec.cost_with(options or {})
 
 
 def estimate_memory(spec: ModelSpec, crop: int, batch: int, encoder: str | None = None) -> int:

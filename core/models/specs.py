@@ -133,6 +133,7 @@ class ModelSpec:
             (measured with the default encoder).
         macs_per_pixel: multiplications and additions of a forward pass per input pixel, besides the encoder's
             (counted with the default encoder); 0: next to nothing.
+        cost_by: options that what the network and its encoder compute goes with, and as which power of them.
         trained_by: "person" for what can be chosen for a run; "auto" for what comes out of runs of both
             learners.
         licence: of the code; the encoder's weights have their own.
@@ -157,6 +158,7 @@ class ModelSpec:
     build_from: str
     activation_bytes: int
     macs_per_pixel: int = 0
+    cost_by: tuple[tuple[str, float], ...] = ()
     options: tuple[OptionSpec, ...] = ()
     trained_by: Literal["person", "auto"] = "person"
     licence: str = "Apache-2.0"
@@ -175,6 +177,15 @@ class ModelSpec:
                 side = min(int(chosen), option.maximum) if chosen.isdecimal() else usual
                 return -(-self.least_crop * side // (32 * usual)) * 32
         return self.least_crop
+
+    def cost_with(self, options: Mapping[str, Option]) -> float:
+        """What a network with these options computes, as a multiple of one with the default ones, roughly."""
+        factor, powers = 1.0, dict(self.cost_by)
+        for option in self.options:
+            chosen = str(options.get(option.name, option.default))
+            if option.name in powers and chosen.isdecimal() and int(chosen):
+                factor *= (int(chosen) / int(option.default)) ** powers[option.name]
+        return factor
 
     def has_dropout(self, options: Mapping[str, Option]) -> bool:
         """Whether a network with these options leaves anything out while it learns."""

@@ -77,6 +77,17 @@ def test_crops_are_no_smaller_than_pays_for_the_network(preset) -> None:
     assert without_images(narrow, "cpu")[0].crop < 224
 
 
+def test_options_make_a_network_cheaper_or_dearer() -> None:
+    def pixels(model: str, **options: int) -> int:
+        filled, _ = without_images(TrainConfig(model=model, model_options=tuple(options.items())), "cpu")
+        return filled.crop**2 * filled.batch
+
+    assert pixels("unet_paper", width=16) >= 2 * pixels("unet_paper")
+    assert pixels("unet", width=64) < pixels("unet")
+    assert pixels("unet", width=8) == pixels("unet"), "the recipe's are the most"
+    assert pixels("deeplabv3plus", output_stride=8) < pixels("deeplabv3plus")
+
+
 def test_a_chosen_crop_that_does_not_pay_is_told() -> None:
     chosen = TrainConfig(model="deconvnet", crop=128)
     assert without_images(chosen, "cpu")[0].crop == 128

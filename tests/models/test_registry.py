@@ -88,6 +88,28 @@ def test_the_cost_of_a_pixel_is_counted(name: str):
     assert macs_per_pixel(model_spec(name)) == pytest.approx(counted, rel=0.02)
 
 
+@pytest.mark.parametrize(
+    ("name", "option"), [(spec.name, option) for spec in model_specs() for option, _ in spec.cost_by]
+)
+def test_what_options_make_of_the_cost_is_about_what_is_counted(name: str, option: str):
+    spec = model_spec(name)
+    (known,) = (each for each in spec.options if each.name == option)
+    usual = int(known.default)
+    values = known.numbers or ((3, 5) if option == "depth" else (usual // 2, 2 * usual))
+
+    def counted(value: int) -> float:
+        with torch.device("meta"):
+            network = build(name, classes=2, **{option: value}).eval()
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, 3, 256, 256, device="meta"))
+        return counter.get_total_flops()
+
+    whole = counted(usual)
+    for value in values:
+        told = macs_per_pixel(spec, options={option: value}) / macs_per_pixel(spec)
+        assert 1 / 1.45 < told / (counted(value) / whole) < 1.45, value
+
+
 def test_a_name_is_given_once():
     with pytest.raises(ValueError, match="'unet' is registered already"):
         registry.register(model_spec("unet"))

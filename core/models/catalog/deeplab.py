@@ -32,6 +32,7 @@ DEEPLAB: Final = (
         build_from="core.models.deeplab:deeplabv2",
         activation_bytes=4_524,
         macs_per_pixel=523_008,
+        cost_by=(("output_stride", -1.3),),
         options=(ENCODER_NORM, output_stride(8), ENCODER_WIDTH),
     ),
     ModelSpec(
@@ -48,6 +49,7 @@ DEEPLAB: Final = (
         build_from="core.models.deeplab:deeplabv3",
         activation_bytes=297,
         macs_per_pixel=100_898,
+        cost_by=(("width", 0.35), ("output_stride", -1.3)),
         options=(_WIDTH, NORM, output_stride(16), ENCODER_WIDTH),
     ),
     ModelSpec(
@@ -64,6 +66,7 @@ DEEPLAB: Final = (
         build_from="core.models.deeplab:deeplabv3plus",
         activation_bytes=885,
         macs_per_pixel=62_035,
+        cost_by=(("width", 0.25), ("output_stride", -1.1)),
         options=(_WIDTH, NORM, CONVOLUTION, output_stride(16), ENCODER_WIDTH),
     ),
 )

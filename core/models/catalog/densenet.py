@@ -52,6 +52,7 @@ def _densenet(
         build_from=f"core.models.densenet:fcdensenet{layers}",
         activation_bytes=activation_bytes,
         macs_per_pixel=macs,
+        cost_by=(("growth", 1.7), ("stem", 0.25)),
         options=(replace(_GROWTH, default=growth), _DEPTH, _STEM, _DROPOUT),
         published=published,
     )

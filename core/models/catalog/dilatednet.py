@@ -23,6 +23,7 @@ DILATEDNET: Final = (
         build_from="core.models.dilatednet:dilatednet",
         activation_bytes=429,
         macs_per_pixel=500_772,
+        cost_by=(("fc", 0.5),),
         options=(
             FC,
             OptionSpec(

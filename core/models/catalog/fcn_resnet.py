@@ -46,6 +46,7 @@ def _fcn_resnet(
         build_from="core.models.fcn_resnet:fcn_resnet",
         activation_bytes=activation_bytes,
         macs_per_pixel=macs,
+        cost_by=(("width", 2.0), ("output_stride", -1.3)),
         options=(_WIDTH, _NORM, output_stride(8), _AUXILIARY),
         published=PublishedSize(parameters=published, rounding=1, classes=21),
     )

@@ -22,6 +22,7 @@ GSCNN: Final = (
         build_from="core.models.gscnn:gscnn",
         activation_bytes=3_474,
         macs_per_pixel=641_774,
+        cost_by=(("width", 0.65), ("output_stride", -1.1)),
         options=(
             width("channels of the fusion; the shape stream begins with a quarter of them", 256),
             NORM,

@@ -22,6 +22,7 @@ PSPNET: Final = (
         build_from="core.models.pspnet:pspnet",
         activation_bytes=2_562,
         macs_per_pixel=597_330,
+        cost_by=(("width", 0.45), ("output_stride", -1.5)),
         options=(width("channels before the classifier", 512), NORM, output_stride(8), ENCODER_WIDTH),
     ),
 )

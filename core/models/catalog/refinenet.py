@@ -22,6 +22,7 @@ REFINENET: Final = (
         build_from="core.models.refinenet:refinenet",
         activation_bytes=1_766,
         macs_per_pixel=743_328,
+        cost_by=(("width", 1.7),),
         options=(
             width("channels of the cascades; of the coarsest twice as many", 256),
             ENCODER_NORM,

@@ -25,6 +25,7 @@ UNET: Final = (
         build_from="core.models.unet:unet",
         activation_bytes=779,
         macs_per_pixel=37_040,
+        cost_by=(("width", 1.5),),
         options=(
             OptionSpec(
                 name="width",
@@ -101,6 +102,7 @@ UNET: Final = (
         # Per pixel of the output, of crops of 256: the surroundings of small ones cost the most.
         activation_bytes=6_138,
         macs_per_pixel=1_180_033,
+        cost_by=(("width", 2.0), ("depth", 2.0)),
         # Of a tile of 444 pixels for 256 a third gets scores, of one of 316 for 128 a sixth: one crop of the
         # former costs as much as two of the latter, and teaches twice as much. The authors' batch is one.
         least_crop=256,
