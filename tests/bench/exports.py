@@ -46,7 +46,8 @@ def lively(name: str, tile: int) -> SegmentationNetwork:
         nn.init.normal_(network.forest.votes)
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear) and not module.weight.any():
-            nn.init.normal_(module.weight, std=0.05)
+            # Half of what keeps the spread: what is added to a map again and again must not make it explode.
+            nn.init.normal_(module.weight, std=0.5 * module.weight[0].numel() ** -0.5)
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the plain mean of what it sees
     network.eval()
