@@ -89,6 +89,7 @@ ACTIONS: Final[tuple[ActionSpec, ...]] = (
     A("edit.select_group", "Select the &group", ("Shift+G",), "Select what is grouped with the selected",
       "", 2),
     A("edit.label", "Edit &label…", ("Ctrl+E",), "Give the selected shapes another class", "edit", 2),
+    A("edit.add_class", "&New class…", ("Shift+C",), "Add a class that shapes can have", "plus", 2),
     A("edit.keep_previous", "&Keep the previous image's shapes", ("Ctrl+P",),
       "Put the shapes of the image you leave on the next one, if it has none", "", 3, checkable=True),
     A("view.zoom_in", "Zoom &in", ("Ctrl++", "Ctrl+="), "", "zoom-in"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QByteArray, QEvent, QMimeData, QSize, Qt, Signal
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QStatusTipEvent
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QStatusTipEvent
 from PySide6.QtWidgets import QMainWindow, QSplitter
 
 from app.actions import Actions
@@ -18,7 +18,7 @@ from app.dialogs.message import Toast, show_error
 from app.icons import app_icon
 from app.learning_controller import LearningController
 from app.panels.class_list import ClassPanel
-from app.panels.headings import TabbedPanels
+from app.panels.headings import TabbedPanels, show_dock_of
 from app.panels.history_list import HistoryPanel
 from app.panels.image_list import ImageListPanel
 from app.panels.label_audit import AuditPanel
@@ -160,6 +160,7 @@ class MainWindow(Themed, QMainWindow):
             "window.previous_copy": lambda: session.previous_image(copy_shapes=True),
             "window.reset_layout": self._place_docks,
             "edit.history": self._on_history,
+            "edit.add_class": self._on_add_class,
             "help.palette": parts.help.open_palette,
             "help.shortcuts": parts.help.open_shortcuts,
             "help.log": parts.help.open_log,
@@ -226,7 +227,8 @@ class MainWindow(Themed, QMainWindow):
             self._show_panels(shown=True)
         for name in ("file.save", "file.export", "file.close", "file.add_images", "file.problems"):
             self.actions_[name].setEnabled(opened)
-        for name in ("window.next", "window.previous", "window.next_copy", "window.previous_copy"):
+        moves = "window.next", "window.previous", "window.next_copy", "window.previous_copy"
+        for name in ("edit.add_class", *moves):
             self.actions_[name].setEnabled(opened)
         self.status.set_save_visible(opened)
         self.status.clear_position()
@@ -293,8 +295,11 @@ class MainWindow(Themed, QMainWindow):
             self.status.show_note("Everything is saved.")
 
     def _on_history(self) -> None:
-        self.docks["labels"].show()
         self.tabs.show_panel(self.history)
+
+    def _on_add_class(self) -> None:
+        show_dock_of(self.classes)
+        self.classes.start_adding()
 
     def _on_label_edit(self, uid: int) -> None:
         self.session.set_selection([uid])
@@ -312,12 +317,19 @@ class MainWindow(Themed, QMainWindow):
         return super().event(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Take files and folders."""
-        if _dropped_path(event.mimeData()) is not None:
+        """Take files and folders, and say what becomes of them."""
+        path = _dropped_path(event.mimeData())
+        if path is not None:
             event.acceptProposedAction()
+            self.status.set_tip(f"Drop it to open {path.name}")
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        """It is dropped elsewhere."""
+        self.status.set_tip("")
 
     def dropEvent(self, event: QDropEvent) -> None:
         """Open what was dropped."""
+        self.status.set_tip("")
         path = _dropped_path(event.mimeData())
         if path is not None:
             event.acceptProposedAction()

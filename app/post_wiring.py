@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QDockWidget, QWidget
 
 from app.panels.headings import TabbedPanels
 from app.panels.post_processing import PostPanel
@@ -65,11 +64,6 @@ class PostWiring(Wiring):
         super().close()
 
     def _open(self) -> None:
-        above: QWidget | None = self._tabs
-        while above is not None:
-            if isinstance(above, QDockWidget):
-                above.show()
-            above = above.parentWidget()
         self._tabs.show_panel(self._panel)
 
     def _on_project_changed(self) -> None:

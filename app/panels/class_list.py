@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from shiboken6 import isValid
 
 from app.icons import icon
 from app.panels.class_rows import ClassDelegate, ClassesModel, class_hotkeys
@@ -53,6 +54,7 @@ class ClassPanel(QWidget):
         self.setProperty("kind", "panel")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._active: int | None = None
+        self._keyboard_before: QWidget | None = None
         self.model = ClassesModel(self)
         self.view = ReorderListView(ClassDelegate.spot_at)
         self.view.setModel(self.model)
@@ -127,8 +129,10 @@ class ClassPanel(QWidget):
     # --- adding and renaming ----------------------------------------------------------------------------
 
     def start_adding(self) -> None:
-        """Open the field for a new class' name."""
+        """Open the field for a new class' name; the keyboard goes back to where it was when that is done."""
         self._say("")
+        if self.name_field.isHidden():
+            self._keyboard_before = self.window().focusWidget()
         self.name_field.clear()
         self.name_field.show()
         self.name_field.setFocus()
@@ -139,9 +143,15 @@ class ClassPanel(QWidget):
         if problem:
             self._say(problem)
             return
+        self._stop_adding()
+        self.class_added.emit(name)
+
+    def _stop_adding(self) -> None:
+        before = self._keyboard_before
+        back = before is not None and isValid(before) and before.isVisible()
+        (before if before is not None and back else self.view).setFocus()
         self.name_field.hide()
         self._say("")
-        self.class_added.emit(name)
 
     def _on_rename_wanted(self, index: int, text: str) -> None:
         renamed = self.model.classes.by_index(index)
@@ -172,9 +182,7 @@ class ClassPanel(QWidget):
     def eventFilter(self, watched: object, event: object) -> bool:
         """Escape closes the field for a new name."""
         if watched is self.name_field and isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
-            self.name_field.hide()
-            self._say("")
-            self.view.setFocus()
+            self._stop_adding()
             return True
         return False
 

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QIcon, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStackedWidget, QTabBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QDockWidget,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QStackedWidget,
+    QTabBar,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.icons import icon
 from app.panels.parts import ICON_SIZE, label
 from app.theme import SPACE, Themed, Tokens
+
+
+def show_dock_of(panel: QWidget) -> None:
+    """Open the dock that a panel is in, if a person has closed it."""
+    above: QWidget | None = panel
+    while above is not None and not isinstance(above, QDockWidget):
+        above = above.parentWidget()
+    if above is not None:
+        above.show()
 
 
 class PanelHeading(QWidget):
@@ -113,7 +131,8 @@ class TabbedPanels(Themed, QWidget):
             self.apply_tokens(self._tokens_in_use)
 
     def show_panel(self, panel: QWidget) -> None:
-        """Bring a panel to the front."""
+        """Bring a panel to the front, and its dock where that was closed."""
+        show_dock_of(self)
         self._bar.setCurrentIndex(self._panels.indexOf(panel))
 
     @property
@@ -153,6 +172,9 @@ class TabbedPanels(Themed, QWidget):
             self._bar.setTabIcon(place, picture if as_icon else QIcon())
 
     def _on_tab_chosen(self, place: int) -> None:
+        focused = self.focusWidget()
+        if focused is not None and focused.hasFocus() and focused is not self._bar:
+            self._bar.setFocus()  # else Qt gives the keyboard to whatever is next, the Train button say
         self._tools.setCurrentIndex(place)
         self._panels.setCurrentIndex(place)
         self._fit()

@@ -10,7 +10,9 @@ from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QFrame,
     QGridLayout,
+    QHBoxLayout,
     QLabel,
+    QPushButton,
     QScrollArea,
     QSpinBox,
     QVBoxLayout,
@@ -76,7 +78,7 @@ class StepBox(QWidget):
         return self.spec.made({name: _value(field) for name, field in self.fields.items()})
 
     def set_step(self, step: Step | None) -> None:
-        """Show a step, silently; None switches it off and leaves its parameters."""
+        """Show a step, silently; None switches it off, with the usual parameters."""
         values = self.spec.values(self.spec.kind() if step is None else step)
         with QSignalBlocker(self.switch):
             self.switch.setChecked(step is not None)
@@ -115,6 +117,9 @@ class PostPanel(QWidget):
         self.steps = {spec.name: StepBox(spec) for spec in STEPS}
         self.copy_button = IconButton("copy", "Copy as text, for maskloop predict --post")
         self.heading = PanelHeading("Clean up", "prediction")
+        self.reset_button = QPushButton("Reset")
+        self.reset_button.setProperty("kind", "ghost")
+        self.reset_button.setToolTip("Switch all steps off, with their usual numbers")
         self.heading.add_tool(QWidget(), 1)
         self.heading.add_tool(self.copy_button)
         self._note = _small("")
@@ -122,6 +127,7 @@ class PostPanel(QWidget):
         for box in self.steps.values():
             box.changed.connect(self._on_changed)
         self.copy_button.clicked.connect(self.copy_requested)
+        self.reset_button.clicked.connect(self._on_reset)
         self._refresh()
 
     def _lay_out(self) -> None:
@@ -139,13 +145,18 @@ class PostPanel(QWidget):
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         area.setWidget(content)
-        self._note.setContentsMargins(SPACE * 3 // 2, SPACE // 2, SPACE, SPACE // 2)
+        foot = QHBoxLayout()
+        foot.setContentsMargins(SPACE * 3 // 2, SPACE // 2, SPACE, SPACE // 2)
+        foot.setSpacing(SPACE)
+        foot.addWidget(self._note, 1)
+        foot.addStretch()
+        foot.addWidget(self.reset_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.heading)
         layout.addWidget(area, 1)
-        layout.addWidget(self._note)
+        layout.addLayout(foot)
         self.setMinimumWidth(MIN_PANEL_WIDTH)
 
     @property
@@ -178,8 +189,13 @@ class PostPanel(QWidget):
         self._refresh()
         self.pipeline_changed.emit(self.pipeline)
 
+    def _on_reset(self) -> None:
+        self.set_pipeline(Pipeline())
+        self.pipeline_changed.emit(self.pipeline)
+
     def _refresh(self) -> None:
         self.copy_button.setEnabled(bool(self.pipeline))
+        self.reset_button.setVisible(bool(self.pipeline))
 
 
 def _field(parameter: ParameterSpec) -> QSpinBox | QDoubleSpinBox:

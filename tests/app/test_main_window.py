@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 
 from app.dialogs.message import MessageDialog
 from core.project.project import Project
@@ -53,9 +53,30 @@ def test_a_dropped_folder_is_opened(bench, qtbot, image_folder):
     enter = QDragEnterEvent(bench.window.rect().center(), actions, data, buttons, none)
     bench.window.dragEnterEvent(enter)
     assert enter.isAccepted()
+    assert bench.window.status.text.startswith("Drop it to open ")
+    bench.window.dragLeaveEvent(QDragLeaveEvent())
+    assert "Drop it" not in bench.window.status.text
     bench.window.dropEvent(QDropEvent(QPointF(9, 9), actions, data, buttons, none))
     qtbot.waitUntil(lambda: bench.session.current is not None)
     assert len(bench.session.keys()) == 2
+
+
+def test_a_class_is_added_with_the_keyboard_alone(bench, qtbot, image_folder):
+    window = bench.window
+    assert not window.actions_["edit.add_class"].isEnabled()
+    bench.open(image_folder(1))
+    bench.canvas.setFocus()
+    qtbot.keyClick(bench.canvas, Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
+    field = window.classes.name_field
+    qtbot.waitUntil(field.hasFocus)
+    qtbot.keyClicks(field, "nucleus")
+    with qtbot.waitSignal(bench.session.classes_changed):
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert bench.session.active_class.name == "nucleus"
+    assert bench.canvas.hasFocus(), "to draw it"
+    window.actions_["edit.add_class"].trigger()
+    qtbot.keyClick(field, Qt.Key.Key_Escape)
+    assert bench.canvas.hasFocus()
 
 
 def test_a_project_that_is_open_elsewhere_is_refused_by_name(bench, qtbot, image_folder):

@@ -123,6 +123,21 @@ def test_the_choice_is_copied_for_the_command_line(bench):
     assert QGuiApplication.clipboard().text() == "min_region=64"
 
 
+def test_all_steps_are_switched_off_at_once_with_their_usual_numbers(bench, qtbot):
+    panel = bench.window.post
+    assert panel.reset_button.isHidden()
+    panel.steps["crf"].switch.click()
+    panel.steps["min_region"].switch.click()
+    panel.steps["min_region"].fields["pixels"].setValue(300)
+    qtbot.waitUntil(lambda: bool(sent(bench)))
+    panel.reset_button.click()
+    assert not panel.pipeline
+    assert panel.reset_button.isHidden()
+    qtbot.waitUntil(lambda: sent(bench)[-1] == "")
+    panel.steps["min_region"].switch.click()
+    assert panel.pipeline == Pipeline((SmallRegions(),))
+
+
 def test_every_step_can_be_shown_and_read_back(shown):
     panel = shown(PostPanel())
     text = "crf:iterations=7,sxy=33.5;min_region=9;fill_holes=8;watershed:distance=12,neck=0.65"
