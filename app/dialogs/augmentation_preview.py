@@ -61,7 +61,7 @@ class AugmentationPreviewDialog(QDialog):
         row.addWidget(self.labels_box)
         row.addStretch(1)
         row.addWidget(self.again_button)
-        layout = QVBoxLayout(self)
+        self._rows = layout = QVBoxLayout(self)
         layout.setContentsMargins(SPACE * 3, SPACE * 3, SPACE * 3, SPACE * 2)
         layout.setSpacing(SPACE)
         layout.addWidget(self._lead)
@@ -82,13 +82,21 @@ class AugmentationPreviewDialog(QDialog):
     def set_waiting(self) -> None:
         """Crops have been asked for."""
         if self._shown is None:
-            self._lead.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            self._place_lead(alone=True)
             self._lead.setText("The engine makes the crops…")
+
+    def _place_lead(self, *, alone: bool) -> None:
+        """Above the crops, or in their place."""
+        above = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop
+        self._lead.setAlignment(Qt.AlignmentFlag.AlignCenter if alone else above)
+        self._rows.setStretchFactor(self._lead, int(alone))
+        self._rows.setStretchFactor(self._grid, int(not alone))
+        self.labels_box.setEnabled(not alone)
 
     def set_crops(self, crops: CropsPreviewed, *, varied: bool) -> None:
         """Show crops, or what is in the way of them; `varied`: they are augmented."""
         self._shown = crops
-        self._lead.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+        self._place_lead(alone=bool(crops.problem))
         if crops.problem:
             self._lead.setText(crops.problem)
         else:

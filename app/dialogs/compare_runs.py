@@ -35,6 +35,9 @@ from core.learning.comparison import ComparedRun, remarks_on
 MOST_RUNS: Final = 8
 LABELS: Final = "labels"
 """Name of the pane that is no run's."""
+TICK: Final = "Tick two or more runs on the left."
+TOO_FEW: Final = ("There are no runs yet: train first.", "There is one run only: train another to compare.")
+"""Where there is none, or one alone."""
 _PATH: Final = Qt.ItemDataRole.UserRole
 _ROLES: Final = {
     "held out": "held out by this run",
@@ -214,7 +217,7 @@ class CompareRunsDialog(Themed, QDialog):
         self.settings.set_runs(known)
         remarks = list(remarks_on(known))
         if len(chosen) < 2:
-            remarks.insert(0, "Tick two or more runs on the left.")
+            remarks.insert(0, TICK if self.runs.count() > 1 else TOO_FEW[self.runs.count()])
         self._remarks.setText("\n".join(remarks))
         self._remarks.setVisible(bool(remarks))
         if len(known) == len(chosen):

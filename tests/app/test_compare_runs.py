@@ -111,6 +111,10 @@ def test_one_run_alone_asks_for_another(qtbot: QtBot, dialog: CompareRunsDialog)
     assert dialog.remarks == ""
     _tick(qtbot, dialog.runs, 0)
     assert "Tick two or more runs" in dialog.remarks
+    dialog.set_runs([_summary("a", 2)], ["a"])
+    assert dialog.remarks.startswith("There is one run only"), "none is there to be ticked"
+    dialog.set_runs([], [])
+    assert dialog.remarks.startswith("There are no runs yet")
 
 
 def test_scores_stand_class_by_class_with_intervals(qtbot: QtBot, dialog: CompareRunsDialog) -> None:

@@ -181,6 +181,11 @@ def test_crops_are_asked_for_shown_and_follow_the_settings(bench, image_folder, 
     bench.trainer.event_received.emit(crops(count=0, problem="Draw something first."))
     assert dialog.lead_text == "Draw something first."
     assert all(tile.isHidden() for tile in dialog.tiles)
+    middle = dialog.height() / 2
+    qtbot.waitUntil(lambda: abs(dialog._lead.geometry().center().y() - middle) < middle / 4)
+    assert not dialog.labels_box.isEnabled()
+    bench.trainer.event_received.emit(crops())
+    assert dialog.labels_box.isEnabled()
 
 
 # --- kept ---------------------------------------------------------------------------------------------------
