@@ -85,6 +85,7 @@ class PredictionBar(QFrame):
         layout.addWidget(self.uncertainty)
         layout.addWidget(self.heat)
         layout.addWidget(self._rule)
+        layout.addSpacing(SPACE // 2)  # words have no margin of their own
         layout.addWidget(self._facts, 1)
         layout.addWidget(self.doubtful)
         layout.addWidget(self.pick)
