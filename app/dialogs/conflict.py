@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.conflicts import ConflictChoice
 from app.dialogs.message import Choice, MessageDialog
+from app.panels.parts import sentence
 
 _CHOICES = (
     Choice("reload", "Use theirs", "", "Read the file again; your edits since the last save are lost"),
@@ -18,10 +19,10 @@ _CHOICES = (
 
 
 def ask_about_conflict(
-    parent: QWidget, sentence: str, answered: Callable[[ConflictChoice], None]
+    parent: QWidget, problem: str, answered: Callable[[ConflictChoice], None]
 ) -> MessageDialog:
     """Ask without blocking the program; closing the question decides nothing and it can be asked again."""
-    text = f"{sentence}\n\nIt is not saved until you decide; you can go on drawing meanwhile."
+    text = f"{sentence(problem)}\n\nIt is not saved until you decide; you can go on drawing meanwhile."
     dialog = MessageDialog(
         "question", "Another program changed this file", text, choices=_CHOICES, parent=parent
     )

@@ -231,6 +231,7 @@ def test_a_foreign_change_under_unsaved_work_is_asked_about(opened, qtbot):
     opened.key(Qt.Key.Key_S, CTRL)
     dialog = opened.dialog(MessageDialog)
     assert opened.window.status.save_text == "Changed elsewhere"
+    assert "or keep both.\n" in dialog.text
     dialog.buttons["mine"].click()
     opened.wait_saved()
     assert len(shapes_on_disk(path.parent, "scan000")) == 2
