@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Final
 
 from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt
@@ -13,6 +14,7 @@ from app.image_status import ImageStatus
 from app.panels.image_model import STATUS_ROLE, USEFULNESS_ROLE, short_words
 from app.theme import SPACE, Tokens, tokens
 from core.annotation.model import AnnotationState
+from core.images.pages import image_stem
 
 THUMBNAIL: Final = QSize(60, 44)
 BADGE: Final = 16
@@ -31,6 +33,13 @@ _BADGES: Final = {
 def badge_of(status: ImageStatus) -> tuple[str, str]:
     """Icon name and name of its colour token."""
     return ("error", "danger_text") if status.problem else _BADGES[status.state]
+
+
+def name_in(name: str, metrics: QFontMetrics, width: int) -> str:
+    """As much of an image's name as there is room for: the suffix goes first, which most have in common."""
+    if metrics.horizontalAdvance(name) > width:
+        name = image_stem(PurePath(name))
+    return metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, width)
 
 
 class ImageDelegate(QStyledItemDelegate):
@@ -136,8 +145,7 @@ def _draw_text(
     second = QRect(rect.left(), first.bottom() + 3, rect.width(), small_metrics.height())
     painter.setFont(font)
     painter.setPen(QColor(theme.text))
-    middle = Qt.TextElideMode.ElideMiddle
-    painter.drawText(first, Qt.AlignmentFlag.AlignVCenter, metrics.elidedText(name, middle, rect.width()))
+    painter.drawText(first, Qt.AlignmentFlag.AlignVCenter, name_in(name, metrics, rect.width()))
     painter.setFont(small)
     painter.setPen(QColor(theme.danger_text if status.problem else theme.muted))
     words = small_metrics.elidedText(short_words(status), Qt.TextElideMode.ElideRight, rect.width())

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QFontMetrics, QImage
 
 from app.image_status import ImageStatus
+from app.panels.image_delegate import name_in
 from app.panels.image_list import ImageListPanel
 from app.panels.image_model import KEY_ROLE, ImageOrder, StateFilter
 from app.workers.thumbnails import MAX_WAITING, ThumbnailLoader
@@ -189,3 +190,15 @@ def test_rows_scrolled_past_long_ago_are_not_made_any_more(loader, qtbot, image_
         loader.request(entry)
     qtbot.waitUntil(lambda: bool(ready) and not loader.busy)
     assert ready == [f"{number}.png" for number in range(count - 1, count - 1 - MAX_WAITING, -1)]
+
+
+def test_where_room_is_short_the_suffix_gives_way_to_what_tells_images_apart(panel: ImageListPanel) -> None:
+    metrics = QFontMetrics(panel.font())
+    whole = metrics.horizontalAdvance("2011_000025.jpg")
+    assert name_in("2011_000025.jpg", metrics, whole) == "2011_000025.jpg"
+    assert name_in("2011_000025.jpg", metrics, whole - 1) == "2011_000025"
+    short = name_in("2011_000025.jpg", metrics, whole // 2)
+    assert short.endswith("25")
+    assert short.startswith("20")
+    room = metrics.horizontalAdvance("stack#12") + 2
+    assert name_in("stack.tif#12", metrics, room) == "stack#12", "a page of a stack"
