@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import PurePosixPath
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 OPEN: Final = "Open it"
 MOST_CORNERS: Final = 4000
 """Of an outline that glows: a wide pen around more takes longer than a frame."""
+MOST_SURENESS_PIXELS: Final = 250_000
+"""About so many of those on the screen tell how sure a prediction is: it is told at each of them."""
 UNSEARCHED: Final = "In an image of this size doubtful regions are not looked for."
 _LOOK_AFTER_MS: Final = 120
 """After the view has moved: scrolling must not wait for a mean over megapixels."""
@@ -157,6 +160,8 @@ class DoubtWiring(Wiring):
         current = self._session.current
         if current is None or current.entry.key != event.key or current.size_hw != event.entropy.size_hw:
             return
+        if not self._wanted:
+            return  # it was under way when nobody wanted it any more: none follows it
         self._map = event
         self._canvas.set_uncertainty(event.entropy.unpack())
         if self._go_when_known:
@@ -307,6 +312,8 @@ class DoubtWiring(Wiring):
         if prediction.region is None:  # else it is of what is on the screen
             view, whole = self._visible_part(confidence)
             confidence, classes = confidence[view], classes[view]
+        step = max(1, math.isqrt(confidence.size // MOST_SURENESS_PIXELS))
+        confidence, classes = confidence[::step, ::step], classes[::step, ::step]
         background = self._session.classes.background
         objects = classes != UNLABELLED
         if background is not None:

@@ -209,7 +209,7 @@ class LabelFeed(QObject):
         annotation, doing = drawn.document.snapshot(), f"drawing the mask of {drawn.entry.key}"
         task = self._worker.run(_render, drawn.project, drawn.entry, annotation, doing=doing)
         task.done.connect(partial(self._on_rendered, drawn, annotation.state))
-        task.failed.connect(self._on_not_rendered)
+        task.failed.connect(partial(self._on_not_rendered, drawn.entry.key))
 
     def _on_rendered(self, drawn: _Drawn, state: AnnotationState, mask: PackedMask) -> None:
         if drawn.project is self._session.project:  # not when another was opened meanwhile
@@ -227,8 +227,9 @@ class LabelFeed(QObject):
                 self._send(entry, state, mask)
         self._one_read()
 
-    def _on_not_rendered(self, sentence: str) -> None:
-        # Saving meets the same problem and tells the person.
+    def _on_not_rendered(self, key: str, sentence: str) -> None:
+        # Saving meets the same problem and tells the person; once it is over, what was saved is sent.
+        self._told.pop(key, None)
         log.warning("The engine does not learn of the newest labels: %s", sentence)
         self._one_rendered()
 

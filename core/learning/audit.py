@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from core.annotation.model import Annotation
 from core.errors import MaskloopError, NothingToLearnError
 from core.images.pyramid import is_huge
+from core.learning.asking import InterruptedPredictionError
 from core.learning.data import LabelStore
 from core.learning.events import AuditEnded, AuditProgress, Event
 from core.learning.held_out_judge import HeldOutJudge
@@ -30,6 +31,9 @@ from core.project.project import Project
 STEPS: Final = 160
 """Of each judge's fit: twice as many as for a score, because single shapes depend on it."""
 
+MOST_TRIES: Final = 3
+"""How often the deep network is asked about an image while a person keeps the engine busy."""
+
 _AUDITS: Final = "The label audit judges each image by what the others teach"
 
 
@@ -38,6 +42,7 @@ def audit(
     store: LabelStore,
     root: Path,
     deep: Callable[[], HeldOutJudge | None] = lambda: None,
+    interrupted: Callable[[], bool] = lambda: False,
 ) -> Iterator[AuditProgress | AuditEnded]:
     """Judge every labelled image; one piece of work at a time.
 
@@ -46,6 +51,8 @@ def audit(
         store: the labels.
         root: the project's folder: shapes are read from the annotations in it.
         deep: the deep network as it is by then, for images it has not learned from; None: there is none.
+        interrupted: whether something waits that goes before the deep network's opinion of an image, which is
+            taken later then; and not at all after `MOST_TRIES`.
 
     Raises:
         NothingToLearnError: there are labels on fewer than two images.
@@ -65,7 +72,13 @@ def audit(
             yield AuditProgress(done=images, steps=len(keys), doing="learning from the other images")
             continue
         for key in judging.fold:
-            found = _judged(judging, store, shapes, key, deep)
+            for attempt in range(MOST_TRIES + 1):
+                other = deep if attempt < MOST_TRIES else lambda: None
+                try:
+                    found = _judged(judging, store, shapes, key, other, interrupted)
+                    break
+                except InterruptedPredictionError:
+                    yield AuditProgress(done=images, steps=len(keys), doing=f"judging {key}")
             images += 1
             if found is not None:
                 regions += found.shapes
@@ -81,8 +94,12 @@ def _judged(
     shapes: _Annotations,
     key: str,
     deep: Callable[[], HeldOutJudge | None],
+    interrupted: Callable[[], bool],
 ) -> Judged | None:
-    """None for an image whose files cannot be read, that is gone by now, or that is huge."""
+    """None for an image whose files cannot be read, that is gone by now, or that is huge.
+
+    Raises InterruptedPredictionError.
+    """
     network = judging.learner
     try:
         labels, annotation = store.get(key), shapes.of(key)
@@ -97,7 +114,7 @@ def _judged(
     try:
         other = deep()
         if other is not None and key in other.images:
-            probabilities = other.joined(image, probabilities, classes.indices)
+            probabilities = other.joined(image, probabilities, classes.indices, interrupted)
     except MaskloopError:
         pass  # weights that cannot be used are told where the person looks at an image
     return judge(key, image, annotation, labels.mask, probabilities, classes, judging.taught)
@@ -120,7 +137,7 @@ class LabelAuditor:
     Args:
         send: passes events to the window.
         instant: whose learner judges.
-        deep: as in `audit`.
+        deep, interrupted: as in `audit`.
     """
 
     def __init__(
@@ -128,10 +145,12 @@ class LabelAuditor:
         send: Callable[[Event], None],
         instant: LiveInstant,
         deep: Callable[[], HeldOutJudge | None] = lambda: None,
+        interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
         self._send = send
         self._instant = instant
         self._deep = deep
+        self._interrupted = interrupted
         self._work: Iterator[AuditProgress | AuditEnded] | None = None
         self._said: tuple[int, str] | None = None
 
@@ -147,7 +166,7 @@ class LabelAuditor:
             MaskloopError: the encoder's weights are not to be had.
         """
         learner = self._instant.learner or self._instant.new_learner()
-        self._work, self._said = audit(learner, store, root, self._deep), None
+        self._work, self._said = audit(learner, store, root, self._deep, self._interrupted), None
 
     def cancel(self) -> None:
         """Give up; what was found is known already."""

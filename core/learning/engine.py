@@ -180,8 +180,10 @@ class Engine:
                 self._train(command)
             case Pause():
                 if self._host.state is not None and not self._host.paused:
-                    self._host.pause()
-                    self._send(Paused())
+                    try:
+                        self._host.pause()
+                    finally:  # it is held, whether it could be saved or not
+                        self._send(Paused())
             case Resume():
                 if self._host.paused:
                     self._host.resume()
@@ -341,10 +343,12 @@ class Engine:
             self._viewer.show_run(following)  # the next one of a cross-validation
 
     def _predict_folder(self) -> bool:
-        """One piece of a folder that is predicted, and one of the instant learner's; False for none."""
+        """One piece of a folder that is predicted, and some of what else there is to do; False for none."""
         busy = self._piece("PredictFolder", lambda: self._folder.tick(training=self.training))
         if busy and not self.training:
             self._learn_a_little()
+            self._viewer.refine(lambda: self._urgency.anything)
+            self._guide.tick(training=True)  # it has the share that it has beside a run
         return busy
 
     def _learn_beside_the_run(self) -> None:

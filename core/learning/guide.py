@@ -49,7 +49,7 @@ class Guide:
     ) -> None:
         self._fail = fail
         self._rater = UsefulnessRater(send, overlay, instant, clock)
-        self._auditor = LabelAuditor(send, instant, overlay.held_out_judge)
+        self._auditor = LabelAuditor(send, instant, overlay.held_out_judge, interrupted)
         self._clock = clock
         self._interrupted = interrupted
         self._root: Path | None = None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import MaskloopError
+from core.learning.asking import interruption
 from core.learning.blending import mixed_probabilities
 from core.learning.predict import Predictor
 from core.learning.revisions import SeenLabels, read_seen
@@ -29,7 +31,11 @@ class HeldOutJudge:
     share: float
 
     def joined(
-        self, image: NDArray[np.uint8], other: NDArray[np.floating], indices: tuple[int, ...]
+        self,
+        image: NDArray[np.uint8],
+        other: NDArray[np.floating],
+        indices: tuple[int, ...],
+        interrupted: Callable[[], bool] = lambda: False,
     ) -> NDArray[np.floating]:
         """What this network and another judge think together.
 
@@ -37,14 +43,17 @@ class HeldOutJudge:
             image: RGB (H, W, 3), uint8.
             other: the other judge's probabilities (C, H, W).
             indices: class index of each of its channels; the network must know the same classes.
+            interrupted: asked before each tile; True breaks off.
 
         Raises:
+            InterruptedPredictionError: because `interrupted()`.
             MaskloopError: the image cannot be predicted.
         """
         theirs = self.predictor.header.classes.indices
         if set(theirs) != set(indices):
             return other
-        mine = self.predictor.predict(image, probabilities=True).probabilities
+        with interruption(self.predictor.network, interrupted):
+            mine = self.predictor.predict(image, probabilities=True).probabilities
         assert mine is not None
         return mixed_probabilities(mine[[theirs.index(index) for index in indices]], other, self.share)
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import MaskloopError
+from core.learning.asking import InterruptedPredictionError
 from core.learning.counted import CountedImages
 from core.learning.data import ChannelMap, LabelStore
 from core.learning.held_out_judge import HeldOutJudge
@@ -29,10 +30,15 @@ class MixtureScore:
 
     Args:
         deep: the deep network that has a say at present, for images it has not learned from.
+        interrupted: whether something waits that goes before its opinion of one more image.
     """
 
-    def __init__(self, deep: Callable[[], HeldOutJudge | None]) -> None:
+    def __init__(
+        self, deep: Callable[[], HeldOutJudge | None], interrupted: Callable[[], bool] = lambda: False
+    ) -> None:
         self._deep = deep
+        self._interrupted = interrupted
+        self._broken_off = False
         self._judge: HeldOutJudge | None = None
         self._counted = CountedImages(0)
         self._score: Score | None = None
@@ -45,6 +51,7 @@ class MixtureScore:
             judge = self._deep()
         except MaskloopError:
             judge = None  # weights that cannot be read are told where the person looks at an image
+        self._broken_off = False
         alone = judge is None or not 0.0 < judge.share < 1.0
         self._judge = None if alone else judge
 
@@ -59,7 +66,10 @@ class MixtureScore:
         if set(judge.predictor.header.classes.indices) != set(indices):
             return
         try:
-            mixed = judge.joined(store.pixels(key), probabilities, indices)
+            mixed = judge.joined(store.pixels(key), probabilities, indices, self._interrupted)
+        except InterruptedPredictionError:
+            self._broken_off = True
+            return
         except MaskloopError:
             return
         labels = store.get(key)
@@ -69,6 +79,8 @@ class MixtureScore:
     def ended(self, channels: ChannelMap) -> None:
         """The instant learner is scored."""
         judge, self._judge = self._judge, None
+        if self._broken_off and not len(self._counted):
+            return  # what was known of the same two is better than nothing
         self._score, self._of = None, None
         if judge is not None and len(self._counted):
             self._score = Score.of(self._counted, channels.classes.names)

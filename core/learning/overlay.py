@@ -44,13 +44,19 @@ class OverlayWeights:
     Args:
         notify: told what memory a prediction lacks and what is done about it.
         instant: has its say where it has learned the labels; see `blending.py`.
+        interrupted: whether something waits that a score gives way to.
 
     Attributes:
         deep: the deep network on show.
         post: what is done to predictions.
     """
 
-    def __init__(self, notify: Callable[[Notice], None], instant: LiveInstant | None = None) -> None:
+    def __init__(
+        self,
+        notify: Callable[[Notice], None],
+        instant: LiveInstant | None = None,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._notify = notify
         self._instant = instant
         self._versioned: object = None
@@ -58,7 +64,7 @@ class OverlayWeights:
         self._asker = Asker()
         self.post = PostProcessing(notify)
         self._other_looks = OtherLooks(self._asker, self._tell)
-        self._mixture = MixtureScore(self.held_out_judge)
+        self._mixture = MixtureScore(self.held_out_judge, interrupted)
         self.deep = DeepOnShow(notify, self._mixture.forget)
         if instant is not None:
             instant.listener = self._mixture

@@ -280,7 +280,10 @@ def best_of(folders: Iterable[Path], classes: ClassList | None = None) -> RunFol
         run = RunFolder(path)
         if not run.best_weights.is_file():
             continue
-        score = run.best_score()
+        try:
+            score = run.best_score()
+        except StorageError:
+            score = None  # its weights can be read, perhaps, though not what was noted of them
         rank = _fit(run, classes), *((False, -1.0) if score is None else score.rank)
         if best is None or rank >= best:
             best, found = rank, run

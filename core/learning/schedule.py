@@ -46,7 +46,7 @@ class PredictionSchedule:
         self._requests: list[Target] = []
         self._shown_version: int | None = None
         self._eager = False
-        self._broken = False
+        self._broken = self._unreadable = False
         self._rest_due = False
         self._last_end_s = float("-inf")
         self._not_before_s = float("-inf")
@@ -96,8 +96,12 @@ class PredictionSchedule:
             self.watch(None)
 
     def weights_replaced(self) -> None:
-        """Other weights altogether, or another view of a huge image: what is shown is out of date at once."""
+        """Other weights altogether, or another view of a huge image: what is shown is out of date at once.
+
+        What could not be predicted before is tried again, unless its file cannot be read.
+        """
         self._shown_version = None
+        self._broken = self._broken and self._unreadable
 
     def next(self, now_s: float, version: int | None, *, training: bool) -> Target | None:
         """The image to predict now, if any.
@@ -141,8 +145,8 @@ class PredictionSchedule:
         """What belongs to the last prediction took so much longer; training gets its share for it as well."""
         self._not_before_s += seconds * (1.0 + self._pause_factor)
 
-    def failed(self, target: Target) -> None:
+    def failed(self, target: Target, *, unreadable: bool = False) -> None:
         """The target cannot be predicted: no second try until something about it changes."""
         self._requests = [waiting for waiting in self._requests if waiting.key != target.key]
         if self._watched is not None and self._watched.key == target.key:
-            self._broken = True
+            self._broken, self._unreadable = True, unreadable

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from core.annotation.model import ClassList
-from core.errors import MaskloopError, WeightsFileError
+from core.errors import FileProblem, MaskloopError, WeightsFileError
 from core.images.pyramid import is_huge
 from core.images.reader import image_size
 from core.images.upright import Box
@@ -66,7 +66,7 @@ class Viewer:
         self._clock = clock
         self._instant = instant
         self._schedule = PredictionSchedule()
-        self._overlay = OverlayWeights(send, instant)
+        self._overlay = OverlayWeights(send, instant, lambda: urgency.anything)
         self._doubts = UncertaintyWork(send, self._overlay)
         self._excerpts = Excerpts()
         self._ahead: tuple[Target, int] | None = None  # the part that was predicted last, and with what
@@ -198,7 +198,10 @@ class Viewer:
             self._predict(target, store)
             return True
         if self._doubts.due:
-            self._schedule.also_took(self._doubts.work())
+            try:
+                self._schedule.also_took(self._doubts.work())
+            except Exception as error:  # noqa: BLE001 - without it everything else still works
+                self._fail("Uncertainty", error)
             return True
         if self._doubts.refinable and self._overlay.on_gpu:
             return self.refine(lambda: self._urgency.before(None))
@@ -251,7 +254,7 @@ class Viewer:
             self._overlay.deep.drop_file()
             self._fail("Predict", error)
         except Exception as error:  # noqa: BLE001 - one bad image must not end training
-            self._schedule.failed(target)
+            self._schedule.failed(target, unreadable=isinstance(error, FileProblem))
             self._fail("Predict", error)
 
     def _revision_known(self, key: str, store: LabelStore | None) -> int:

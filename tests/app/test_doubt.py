@@ -169,6 +169,15 @@ def test_the_map_is_asked_for_where_nobody_looked_at_it_yet(bench, qtbot):
     assert not bench.canvas.has_uncertainty, "the heat itself was not asked for"
 
 
+def test_a_map_that_comes_when_nobody_wants_one_any_more_leads_nowhere(bench, qtbot):
+    bench.key(Qt.Key.Key_U)
+    bench.key(Qt.Key.Key_U)
+    say(bench, doubted(bench))
+    bench.key(Qt.Key.Key_I)
+    assert wants(bench) == [True, False, True]
+    assert bench.canvas.spotlight.box is None
+
+
 def test_a_map_that_does_not_follow_the_predictions_any_more_leads_nowhere(bench, qtbot):
     bench.key(Qt.Key.Key_U)
     say(bench, doubted(bench))
@@ -184,14 +193,15 @@ def test_a_map_that_does_not_follow_the_predictions_any_more_leads_nowhere(bench
 def test_labelled_regions_are_passed_over(bench, qtbot):
     x, y, side = SPOTS["large"]
     bench.draw_square(x - 5, y - 5, side + 10)
-    say(bench, doubted(bench))
     bench.key(Qt.Key.Key_I)
+    say(bench, doubted(bench))
     qtbot.waitUntil(lambda: seen(bench) == "small")
 
 
 def test_after_the_last_region_the_most_doubtful_image_is_offered(bench, qtbot):
     say(bench, predicted(bench, "scan001.png", sure=200))
     say(bench, predicted(bench, "scan002.png", sure=90))
+    bench.key(Qt.Key.Key_U)
     say(bench, doubted(bench))
     toast = bench.window.toast
     for name in ("large", "small"):
@@ -212,15 +222,15 @@ def test_the_engines_rating_of_the_images_goes_before_mere_confidence(bench, qtb
     say(bench, predicted(bench, "scan002.png", sure=90))
     say(bench, ImagesRated(scores={"scan001.png": 1.0, "scan002.png": 0.2}, weights_version=1, images=2))
     bench.session.set_image_state(AnnotationState.DONE)
-    say(bench, doubted(bench))
     bench.key(Qt.Key.Key_I)
+    say(bench, doubted(bench))
     qtbot.waitUntil(lambda: "scan001, the most useful image" in bench.window.toast.text)
 
 
 def test_a_done_image_has_nothing_doubtful_left(bench, qtbot):
     bench.session.set_image_state(AnnotationState.DONE)
-    say(bench, doubted(bench))
     bench.key(Qt.Key.Key_I)
+    say(bench, doubted(bench))
     qtbot.waitUntil(lambda: "Nothing of this image is doubtful" in bench.window.toast.text)
     assert "scan001, the next image" in bench.window.toast.text
     assert bench.window.status.text == "Nothing of this image is doubtful that is not labelled."

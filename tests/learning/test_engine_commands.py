@@ -44,6 +44,7 @@ from core.learning.events import (
 )
 from core.learning.header import read_header
 from core.learning.learner import Learner
+from core.learning.run_host import RunHost
 from core.learning.run_status import unfinished
 from core.learning.runs import RunFolder
 from core.project.project import Project
@@ -125,6 +126,27 @@ def test_a_paused_run_is_saved_and_predicts_but_does_not_train(bench: EngineBenc
     bench.do(Pause(), Stop())
     bench.run()
     assert len(bench.got(Finished)) == 1
+
+
+def test_a_run_that_cannot_be_saved_is_held_all_the_same_and_the_window_knows(
+    bench: EngineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.open()
+    bench.do(Train(config=ENDLESS))
+    bench.run(lambda: bool(bench.got(StepDone)))
+
+    def fails(_host: RunHost, _state: object) -> None:
+        raise MemoryError("no room for a checkpoint")
+
+    monkeypatch.setattr(RunHost, "_save", fails)
+    bench.do(Pause())
+    monkeypatch.undo()
+    assert len(bench.got(Paused)) == len(bench.got(Failed)) == 1
+    steps = len(bench.got(StepDone))
+    bench.do(Resume())
+    bench.run(lambda: len(bench.got(StepDone)) > steps)
+    bench.do(Stop())
+    bench.run()
 
 
 def test_a_stopped_run_can_be_resumed(bench: EngineBench) -> None:

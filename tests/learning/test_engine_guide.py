@@ -11,6 +11,8 @@ from PIL import Image
 
 from core.annotation.model import Annotation, AnnotationState, ClassList, Shape, ShapeType, frozen_points
 from core.learning import audit, usefulness
+from core.learning.asking import InterruptedPredictionError
+from core.learning.audit import MOST_TRIES
 from core.learning.blending import mixed_probabilities
 from core.learning.commands import AuditLabels, ClassesChanged, LearnLive, RateImages, Train
 from core.learning.data import LabelStore
@@ -300,6 +302,47 @@ def test_the_deep_network_judges_only_what_its_run_holds_out(
     bench.run(most=2000)
     assert bench.got(AuditEnded)[-1].complete
     assert asked == list(held_out)
+
+
+@pytest.mark.parametrize("often", [1, 100])
+def test_whom_the_engine_serves_first_costs_an_audit_no_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, often: int
+) -> None:
+    """The deep network is asked again, a few times; then the others' opinion has to do."""
+    bench, _ = two_squares(tmp_path / "squares")
+    bench.do(LearnLive(on=True))
+    bench.open()
+    bench.run()
+    asked: list[bool] = []
+
+    class Deep:
+        images = frozenset({bench.entries[2].key})
+
+        def joined(self, _image: object, other: object, _indices: object, interrupted: object) -> object:
+            asked.append(len(asked) < often)
+            if asked[-1]:
+                raise InterruptedPredictionError
+            return other
+
+    monkeypatch.setattr(bench.engine._guide._auditor, "_deep", Deep)
+    bench.do(AuditLabels())
+    bench.run(most=2000)
+    ended = bench.got(AuditEnded)[-1]
+    assert (ended.images, ended.complete) == (6, True)
+    assert asked == ([True, False] if often == 1 else [True] * MOST_TRIES)
+
+
+def test_beside_a_folder_that_is_predicted_an_audit_gets_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, _ = two_squares(tmp_path / "squares")
+    bench.do(LearnLive(on=True))
+    bench.open()
+    bench.run()
+    monkeypatch.setattr(bench.engine._folder, "tick", lambda *, training: True)  # it has no end
+    bench.do(AuditLabels())
+    bench.run(until=lambda: bool(bench.got(AuditEnded)), most=2000)
+    assert bench.got(AuditEnded)[-1].complete
 
 
 def test_what_two_judges_say_lies_between_them() -> None:

@@ -91,6 +91,25 @@ def test_with_the_last_label_goes_what_was_predicted(bench: EngineBench) -> None
     assert not bench.got(WeightsGone)
 
 
+def test_a_first_polygon_that_is_undone_and_drawn_again_is_predicted_again(bench: EngineBench) -> None:
+    """The learner was fitted once, and the next one is fitted once, too."""
+    nothing = np.full((SIDE, SIDE), UNLABELLED, np.uint8)
+    drawn = nothing.copy()
+    drawn[10:40, 10:40] = 1
+    bench.do(bench.watch(0))
+    begun, empty = AnnotationState.IN_PROGRESS, AnnotationState.UNLABELLED
+    bench.do(*(replace(bench.labels(number, nothing, 2), state=empty) for number in range(4)))
+    bench.run()
+    for revision in (3, 5):
+        bench.events.clear()
+        bench.do(replace(bench.labels(0, drawn, revision), state=begun))
+        bench.run()
+        assert bench.got(Prediction), f"after revision {revision}"
+        bench.do(replace(bench.labels(0, nothing, revision + 1), state=empty))
+        bench.run()
+        assert bench.got(WeightsGone)
+
+
 def test_while_background_is_guessed_no_more_fits_unlearn_what_nobody_drew(
     bench: EngineBench, fits: list[int]
 ) -> None:

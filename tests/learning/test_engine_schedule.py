@@ -102,3 +102,16 @@ def test_a_removed_image_is_forgotten() -> None:
     schedule.forget("a")
     assert schedule.watched is None
     assert schedule.next(0.0, 1, training=False) is None
+
+
+def test_what_could_not_be_predicted_is_tried_again_with_other_weights() -> None:
+    schedule = PredictionSchedule()
+    schedule.watch(A)
+    schedule.failed(A)
+    assert schedule.next(0.0, 1, training=False) is None
+    assert schedule.next(0.0, 2, training=False) is None, "newer ones of the same network"
+    schedule.weights_replaced()
+    assert schedule.next(0.0, 2, training=False) == A
+    schedule.failed(A, unreadable=True)
+    schedule.weights_replaced()
+    assert schedule.next(0.0, 3, training=False) is None, "no weights make a file readable"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -230,6 +232,30 @@ def test_heads_of_the_last_images_are_kept(world, learned, view, half) -> None:
     heads.forget(view.key)
     heads.follow(None)
     assert heads.now is None
+
+
+def test_nothing_keeps_a_learner_whose_place_another_one_took(world, learned, view, half) -> None:
+    heads = HeadsInView()
+    heads.follow(world.store)
+    heads.watch(view.key)
+    first = heads.now
+    assert first is not None
+    first.hear(_asked(learned, view.key))
+    _contradict(world, learned, half)
+    _drained(first.fitted(learned))
+    copy = weakref.ref(first.learner(learned))
+    heads.watch("another.png")
+    heads.drop_copies_of_others(learned)
+    gc.collect()
+    assert copy() is not None
+    other = learned.twin()
+    heads.drop_copies_of_others(other)
+    gc.collect()
+    assert copy() is None
+    _drained(other.update(steps=5))
+    heads.watch(view.key)
+    assert heads.now is first
+    assert first.waits(other), "what it has heard is known still"
 
 
 def test_an_image_that_cannot_be_read_is_no_reason_to_stop(world, learned, view, half, monkeypatch) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from core.learning.calibration import Reliability
 from core.learning.class_maps import PredictedMap
@@ -28,9 +30,11 @@ class _Deep:
 
     def __init__(self, world) -> None:
         self.header = type("Header", (), {"classes": world.store.classes})
+        self.network = nn.Identity()
         self._world = world
 
     def predict(self, image: NDArray[np.uint8], *, probabilities: bool = False) -> PredictedMap:
+        self.network(torch.zeros(1))  # as any prediction: in passes, before which one may be interrupted
         key = next(k for k in self._world.store.labelled_keys() if self._world.store.pixels(k) is image)
         found = _sure(
             ChannelMap(self._world.store.classes).to_channels(self._world.store.get(key).mask), 0.97
@@ -85,6 +89,24 @@ def test_another_network_or_share_has_no_score_yet(world) -> None:
     assert mixture.of(deep, 0.25) is None  # type: ignore[arg-type]
     mixture.forget()
     assert mixture.of(deep, 0.5) is None  # type: ignore[arg-type]
+
+
+def test_who_draws_meanwhile_does_not_wait_and_the_score_of_before_stays(world) -> None:
+    world.put_done(*range(1, 7))
+    deep, waits = _Deep(world), False
+    mixture = MixtureScore(
+        lambda: HeldOutJudge(frozenset(HELD_OUT), deep, 0.5),  # type: ignore[arg-type]
+        lambda: waits,
+    )
+    _heard(world, mixture, 0.9)
+    before = mixture.of(deep, 0.5)  # type: ignore[arg-type]
+    assert before is not None
+    waits = True
+    _heard(world, mixture, 0.99)
+    assert mixture.of(deep, 0.5) is before  # type: ignore[arg-type]
+    waits = False
+    _heard(world, mixture, 0.99)
+    assert mixture.of(deep, 0.5) is not before  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])

@@ -115,6 +115,11 @@ class HeadInView:
             yield from bent.randomness.through(fit)
         self._bent, self._of, self._of_version = bent, general, general.version
 
+    def drop_copy_of_another(self, general: InstantLearner) -> None:
+        """Give back what a learner other than this one needs."""
+        if self._of is not general:
+            self._bent = self._of = None
+
     @property
     def _labels_version(self) -> int:
         return self._store.get(self.key).version if self.key in self._store else 0
@@ -186,6 +191,11 @@ class HeadsInView:
         self._heads.move_to_end(key)
         while len(self._heads) > KEPT:
             self._heads.popitem(last=False)
+
+    def drop_copies_of_others(self, general: InstantLearner) -> None:
+        """This learner has taken another one's place: nobody asks the copies of that any more."""
+        for head in self._heads.values():
+            head.drop_copy_of_another(general)
 
     def forget(self, key: str) -> None:
         """The image is gone, or is another one under the same name."""

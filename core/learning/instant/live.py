@@ -73,7 +73,7 @@ class LiveInstant:
 
     def __init__(self, notify: Callable[[Event], None], clock: Callable[[], float] = time.monotonic) -> None:
         self.enabled = False
-        self._version = 0
+        self._version = 0  # never begins anew: who remembers a number must not take the next learner for this
         self.score: Score | None = None
         self.listener: HearsCrossFit | None = None
         self._notify = notify
@@ -102,7 +102,7 @@ class LiveInstant:
         self._maker.follow(store, folder)
         self._learner = self._closer = None
         self._work.drop()
-        self._version, self.score = 0, None
+        self.score = None
         self._seen_revision = -1
         self._overtaken = False
         self._more, self._score_due = 0, False
@@ -314,10 +314,11 @@ class LiveInstant:
         try:
             check_learnable(self._store, TrainConfig())
         except NothingToLearnError:
-            self._learner, self._closer, self._version, self.score = None, None, 0, None
+            self._learner = self._closer = self.score = None
             return
         if self._learner is None or self._maker.is_out_of_date(self._learner):
             self._learner, self._closer = self._maker.new(features_s=FIRST_FEATURES_S), None
+            self._heads.drop_copies_of_others(self._learner)
             yield None
         first = self._learner.version == 0
         steps, seconds = (FIRST_STEPS, FIRST_FIT_S) if first else (None, AT_ONCE_S)
@@ -334,6 +335,7 @@ class LiveInstant:
         closer = self._closer
         yield from self._fitted(closer, None)
         self._learner, self._closer = closer, None
+        self._heads.drop_copies_of_others(closer)
 
     def _fitted(
         self, learner: InstantLearner, steps: int | None, seconds: float | None = None

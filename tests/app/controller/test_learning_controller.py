@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from core.annotation.model import (
     UNLABELLED,
     Annotation,
@@ -13,6 +15,7 @@ from core.annotation.model import (
     ShapeType,
     frozen_points,
 )
+from core.errors import ImageFileError
 from core.learning.commands import (
     ClassesChanged,
     Export,
@@ -67,6 +70,27 @@ def test_a_stroke_reaches_the_engine_as_a_mask_without_waiting_for_the_disk(open
     assert opened.session.flush()
     opened.qtbot.waitUntil(lambda: not opened.session._opened.worker.busy)  # type: ignore[union-attr]
     assert len(opened.thread.of(LabelsChanged)) == 1  # what was written is what was sent
+
+
+def test_labels_that_could_not_be_drawn_once_are_told_when_they_are_saved(
+    opened: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[int] = []
+    drawn_mask = Project.drawn_mask
+
+    def fails_first(project: Project, entry: object, annotation: object) -> object:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ImageFileError(Path("scan000.png"), "cannot be read just now")
+        return drawn_mask(project, entry, annotation)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Project, "drawn_mask", fails_first)
+    opened.draw()
+    opened.qtbot.waitUntil(lambda: len(tries) == 1)
+    opened.qtbot.waitUntil(lambda: not opened.controller._feed._told)
+    assert not opened.thread.of(LabelsChanged)
+    assert opened.session.flush()
+    assert (opened.wait_for(LabelsChanged).mask.unpack()[5:21, 5:21] == 1).all()
 
 
 def test_many_edits_in_a_row_are_told_together_and_the_last_one_wins(opened: Bench) -> None:
