@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from core.errors import MaskloopError, UsageError
 from core.learning.config import AUTO_MODEL, FOREST_MODEL, INSTANT_MODEL, TrainConfig
 from core.learning.data import LabelStore
 from core.learning.distributed import run_of_job
+from core.learning.events import Notice
 from core.learning.predict import choose_device
 from core.learning.preset import resolve
 from core.learning.run_host import start_run
-from core.learning.run_status import RunLock, can_go_on
+from core.learning.run_status import RunLock, can_go_on, read_status
 from core.learning.runs import RunFolder
 from core.learning.state import Notify, TrainState
 from core.learning.team import Team
 from core.project.project import Project
 
+FOLLOWED: Final = frozenset(
+    {"steps", "seconds", "device", "threads", "patience", "folds", "model", "join_instant"}
+)
+"""Settings that a run that goes on takes from the command line, or that are looked at elsewhere."""
 Resume: TypeAlias = Literal["newest", "auto"] | None
 
 
@@ -46,13 +51,16 @@ def begin(
         if not runs:
             raise MaskloopError(f"{project.root}: there is no run to resume; train without --resume first")
         _check_same(RunFolder(runs[-1]), config)
+        _tell_ignored(RunFolder(runs[-1]), config, notify)
         return _divisible(resumed(runs[-1], config), team)
-    going_on = own or (runs[-1] if runs and resume == "auto" else None)
+    unfinished = [run for run in runs[-1:] if not _is_finished(RunFolder(run))] if resume == "auto" else []
+    going_on = own or (unfinished[0] if unfinished else None)
     if going_on is not None:
         # The budget is the run's own: the same command line must not add another one at every start.
         state = resumed(going_on, replace(config, steps=None, seconds=None))
         if own is not None or not state.over():
             _check_same(RunFolder(going_on), config)
+            _tell_ignored(RunFolder(going_on), config, notify)
             return _divisible(state, team)
     return start_run(divided(config, store, team.world), store, project.layout, notify)
 
@@ -77,6 +85,26 @@ def divided(config: TrainConfig, store: LabelStore, world: int) -> TrainConfig:
     if config.batch % world:
         raise UsageError(_indivisible(config.batch, world))
     return config
+
+
+def _is_finished(run: RunFolder) -> bool:
+    """Whether it has come to its end, by its budget or by patience."""
+    status = read_status(run)
+    return status is not None and status.state == "finished"
+
+
+def _tell_ignored(run: RunFolder, asked: TrainConfig, notify: Notify) -> None:
+    """Say which settings of the command line a run that goes on does not follow: it keeps its own."""
+    saved, usual = run.config, TrainConfig()
+    ignored = [
+        field.name
+        for field in fields(TrainConfig)
+        if field.name not in FOLLOWED
+        and getattr(asked, field.name) not in (getattr(usual, field.name), getattr(saved, field.name))
+    ]
+    if ignored:
+        text = f"the run goes on with its own settings; what was given now is left out: {', '.join(ignored)}"
+        notify(Notice(text=text, level="warning"))
 
 
 def _divisible(state: TrainState, team: Team) -> TrainState:

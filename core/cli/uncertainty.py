@@ -115,7 +115,7 @@ class UncertaintyFiles:
 
     def _made(self, image: Path, name: str, files: PredictionFiles, journal: PredictionJournal) -> bool:
         """Whether the picture could be made; why not is said."""
-        key = identity(image)
+        key, before = identity(image), stamp(image)
         if journal.is_fatal(key):
             say(f"warning: {image}: the program ended twice while its uncertainty was computed: left out")
             return False
@@ -129,7 +129,9 @@ class UncertaintyFiles:
             return False
         finally:
             journal.leave(key)
-        journal.coming(Predicted.of(image, ready, weights=self._made_from, output_format=FORMAT))
+        journal.coming(
+            Predicted.of(image, ready, stamp=before, weights=self._made_from, output_format=FORMAT)
+        )
         if not files.put(ready):
             say(f"warning: {files.problems[-1]}")
             return False

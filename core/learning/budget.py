@@ -36,17 +36,25 @@ class Budget:
     Attributes:
         steps: in all; None: no limit.
         seconds: in all, earlier sittings of a resumed run included; None: no limit.
+        since_s: training time there was when these seconds were given: 0, or what a run had taken that was
+            ended by an earlier budget and went on with more.
         schedule_steps: steps of one cosine, whatever the budget; None: the budget's.
     """
 
     steps: int | None = None
     seconds: float | None = None
+    since_s: float = 0.0
     schedule_steps: int | None = None
 
     @property
     def endless(self) -> bool:
         """Whether only a person ends the run."""
         return self.steps is None and self.seconds is None
+
+    @property
+    def granted_s(self) -> float | None:
+        """What was given last, and is to be shared out: interruptions change nothing; None: no limit."""
+        return None if self.seconds is None else max(self.seconds - self.since_s, 0.0)
 
     def progress(self, step: int, seconds: float, reserve_s: float = 0.0) -> float:
         """Share of the run that is done, 0..1; of an endless run it passes 1.

@@ -30,7 +30,7 @@ def bundle(state: TrainState) -> Checkpoint:
     return {
         "step": state.step,
         "seconds": state.clock.seconds,
-        "budget": [state.whole_budget.steps, state.whole_budget.seconds],
+        "budget": [state.whole_budget.steps, state.whole_budget.seconds, state.whole_budget.since_s],
         "learner": learner,
         "sampler": state.sampler.state(),
         "classes": [c.index for c in state.channels.classes],

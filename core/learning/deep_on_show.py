@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from core.annotation.model import ClassList
 from core.errors import WeightsFileError
 from core.learning.asking import interruption
@@ -50,6 +52,7 @@ class DeepOnShow:
         self._changed = changed
         self._run: TrainState | None = None
         self._run_predictor: Predictor | None = None
+        self._made_for: torch.device | None = None
         self._file: SavedNetwork | None = None
         self._takeover: Takeover | None = None
         self._kept: SavedWeights | None = None  # of a run that ended before the comparison did
@@ -224,8 +227,9 @@ class DeepOnShow:
     def _live_predictor(self, run: TrainState) -> Predictor:
         known = self._run_predictor
         # Renamed classes and a move to the CPU after out-of-memory are a new predictor's business.
-        if known is None or known.device != run.device:
+        if known is None or self._made_for != run.device:
             known = self._run_predictor = run.predictor()
+            self._made_for = run.device  # it may have left it since, where that had no room
             if self._file is not None:
                 self._file.unload()
         known.temperature = run.temperature

@@ -243,6 +243,7 @@ def save_now(state: TrainState) -> Iterator[Event]:
         yield from _report(state)
     keeping = state.keeping
     if keeping.watch.doubtful and not state.over():
+        keeping.hold_best()
         return  # what is on disk is better
     if not state.learner.is_finite():
         yield _back(state, "the weights were no numbers any more")

@@ -125,6 +125,7 @@ class FolderPrediction:
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reading ahead")
         self._finished_at: deque[float] = deque(maxlen=RATE_OVER + 1)
         self._under_way: str | None = None
+        self._stamps: dict[Path, str] = {}
 
     @property
     def done(self) -> int:
@@ -165,9 +166,9 @@ class FolderPrediction:
                 left.append(source)
         ahead: Future[PixelRows | None] | None = None
         for number, source in enumerate(left):
-            present = ahead if ahead is not None else self._reader.submit(_read, source.path)
+            present = ahead if ahead is not None else self._begin_reading(source)
             following = left[number + 1] if number + 1 < len(left) else None
-            ahead = None if following is None else self._reader.submit(_read, following.path)
+            ahead = None if following is None else self._begin_reading(following)
             yield from self._image(source, names[source.path], present)
 
     def close(self) -> None:
@@ -189,6 +190,10 @@ class FolderPrediction:
         before = self.predictor.header
         self.predictor.header = as_called_now(Path(self.job.weights), before, file.class_list)
         return self.predictor.header.classes.names != before.classes.names
+
+    def _begin_reading(self, source: Source) -> Future[PixelRows | None]:
+        self._stamps[source.path] = stamp(source.path)  # one that is replaced from now on is another image
+        return self._reader.submit(_read, source.path)
 
     def _is_done(self, source: Source) -> bool:
         image = identity(source.path)
@@ -251,7 +256,13 @@ class FolderPrediction:
             begun.discard()
             raise
         self._journal.coming(
-            Predicted.of(source.path, ready, weights=self._weights, output_format=self.job.format)
+            Predicted.of(
+                source.path,
+                ready,
+                stamp=self._stamps[source.path],
+                weights=self._weights,
+                output_format=self.job.format,
+            )
         )
         if not self._files.put(ready):
             raise MaskloopError(str(self._files.problems[-1]))

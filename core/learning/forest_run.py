@@ -71,7 +71,8 @@ def _grown(state: TrainState, grower: ForestGrower) -> Iterator[Event]:
     standing = state.forest.trees if state.forest.labels == labels else 0
     aside = state.forest.aside if standing else state.best.step is not None
     before = state.step - standing if standing or grower.revision >= 0 else 0
-    seconds = None if state.budget.seconds is None else GROWING_SHARE * state.budget.seconds
+    granted_s = state.budget.granted_s
+    seconds = None if granted_s is None else GROWING_SHARE * granted_s
     told_s = float("-inf")
     for piece in grower.update(trees=state.budget.steps, seconds=seconds, standing=standing):
         due = state.clock.seconds - told_s >= REPORT_S

@@ -92,7 +92,7 @@ def _learner(
     state: TrainState, features: Path | None, network: InstantNetwork | None = None
 ) -> InstantLearner:
     """An instant learner of the run's labels, on the run's device."""
-    seconds = state.budget.seconds
+    seconds = state.budget.granted_s
     learner = instant_learner(
         state.store,
         state.config,
@@ -132,7 +132,8 @@ def _instant_alone(state: TrainState, features: Path | None) -> Iterator[Event]:
     learner.restart()  # a run that goes on begins where it did, and takes up the fit that was kept
     yield state.started()
     yield from save_now(state)
-    seconds = None if state.budget.seconds is None else ALONE_SHARE * state.budget.seconds
+    granted_s = state.budget.granted_s
+    seconds = None if granted_s is None else ALONE_SHARE * granted_s
     steps = 0
     for event in _fitted(state, learner, seconds):
         if isinstance(event, StepDone):
@@ -248,9 +249,10 @@ def _step_done(state: TrainState, piece: FitStep) -> StepDone:
 
 
 def _both(state: TrainState, features: Path | None, *, live: bool) -> Iterator[Event]:
+    granted_s = state.budget.granted_s
     yield state.started()
     yield from save_now(state)  # looking at the images may take a while, and nothing of it is lost
-    seconds = float("inf") if state.budget.seconds is None else state.budget.seconds
+    seconds = float("inf") if granted_s is None else granted_s
     kept_s = (JOIN_SHARE / 2 if live else JOIN_SHARE) * seconds
     try:
         learner = _learner(state, features)
@@ -286,11 +288,12 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
         part = best_deep_part(state.run)
         deep, header = part.network, part.header
         share, score = yield from best_share(state, learner, Predictor(deep, header, state.device))
-        if not share:
-            yield Notice(text=f"kept: {model_spec(deep.architecture).title} alone, which scored best")
+        deep_alone = f"kept: {model_spec(deep.architecture).title} alone, which scored best"
+        if not share and part.whole:
+            yield Notice(text=deep_alone)
             return
         # Else it would come out as it is.
-        if (learner.held_out or learner.version > 1) and not in_a_hurry:
+        if share and (learner.held_out or learner.version > 1) and not in_a_hurry:
             learner.held_out = frozenset()
             learner.kept_fit = _kept_fit(state, LAST_HEAD)
             learner.restart()
@@ -298,7 +301,9 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
         network: SegmentationNetwork = learner.network.cpu()
         text = "kept: the instant learner alone, "
         text += "which scored best" if state.step else "for there was no time for the deep network"
-        if share < 100:
+        if not share:  # an earlier end of the run had joined it
+            network, text = deep.cpu(), deep_alone
+        elif share < 100:
             # Scored without the mirror images, which would take a budget's seconds: it is a little better.
             network = BlendNetwork(deep.cpu(), learner.network.cpu(), share, mirrored=True)
             text = f"kept: {share} % instant learner, {100 - share} % {model_spec(deep.architecture).title}"
@@ -316,7 +321,7 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
 
 def _write(state: TrainState, network: SegmentationNetwork, score: Score | None, part: DeepPart) -> bool:
     """The run's best weights; beside them its deep part, where they are without it. Raises StorageError."""
-    if not isinstance(network, BlendNetwork):
+    if isinstance(network, InstantNetwork):
         save_weights(kept_aside(state.run), part.network, part.header)
     save_weights(state.run.best_weights, network, _header(state, part.header, network, score))
     state.progress.saved(step=state.step, best=True, held_out=())

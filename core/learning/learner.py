@@ -210,6 +210,7 @@ class Learner:
     def step_down(self) -> str | None:
         """After out-of-memory: compute less at a time. One line that says what, None at the ladder's end."""
         self.optimizer.zero_grad(set_to_none=True)
+        self._drop_what_a_step_has_not_finished()
         lower = self.load.lighter()
         if lower is None:
             return None
@@ -218,6 +219,13 @@ class Learner:
             torch.cuda.empty_cache()
         self._carry(lower)
         return text
+
+    def _drop_what_a_step_has_not_finished(self) -> None:
+        """Memory may run out while an optimizer's first step makes its averages: some are there, some not."""
+        state = self.optimizer.state
+        most = max((len(known) for known in state.values()), default=0)
+        for parameter in [parameter for parameter, known in state.items() if len(known) < most]:
+            del state[parameter]
 
     def _carry(self, load: Load) -> None:
         """Compute this much at a time from now on, and where it says."""

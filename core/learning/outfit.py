@@ -131,6 +131,7 @@ def outfit_restarted(
         saved,
         device=config.device if config.device != "auto" else saved.device,
         threads=saved.threads if config.threads is None else config.threads,
+        patience=saved.patience if config.patience is None else config.patience,
     )
     if config.steps is not None or config.seconds is not None:
         again = replace(again, steps=config.steps, seconds=_limit(config.seconds))
@@ -152,12 +153,14 @@ def outfit_resumed(run_dir: Path, store: LabelStore, config: TrainConfig) -> tup
         threads=saved.threads if config.threads is None else config.threads,
         patience=saved.patience if config.patience is None else config.patience,
     )
-    steps, seconds = checkpoint["budget"]
+    steps, seconds, *noted = checkpoint["budget"]
+    since_s = noted[0] if noted else 0.0  # checkpoints of earlier versions have none
     if config.steps is not None or config.seconds is not None:
-        steps, given = config.steps, _limit(config.seconds)
+        steps, given, since_s = config.steps, _limit(config.seconds), checkpoint["seconds"]
         seconds = None if given is None else checkpoint["seconds"] + given
     merged = replace(merged, steps=steps, seconds=seconds)
-    return outfit_of(checkpoint, run, store, merged, device), checkpoint
+    outfit = outfit_of(checkpoint, run, store, merged, device)
+    return replace(outfit, budget=replace(outfit.budget, since_s=since_s)), checkpoint
 
 
 def outfit_of(

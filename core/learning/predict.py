@@ -9,7 +9,6 @@ be added. Rows of tiles are finished one after the other: memory holds one row's
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
@@ -32,6 +31,7 @@ from core.learning.pieces import drained
 from core.learning.tiled_logits import TiledLogits
 from core.learning.tiling import TileGrid, part_to_size, source_span
 from core.learning.weights import load_weights
+from core.models.copies import copy_on_cpu
 from core.models.network import Normalize, SegmentationNetwork
 from core.models.pretrained import Notify
 
@@ -291,7 +291,7 @@ class Predictor:
         """The network where it is to run; a copy when its owner's GPU has no room for the work."""
         if next(self.network.parameters()).device.type == self.device.type:
             return self.network
-        return copy.deepcopy(self.network).to(self.device)
+        return copy_on_cpu(self.network).to(self.device)
 
     def _tiled(
         self, network: SegmentationNetwork, picture: PixelRows, kept: KeptTiles | None = None

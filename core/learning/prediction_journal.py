@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +24,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import StorageError
 from core.files import digest, file_digest
-from core.images.pages import stamp
 from core.project.layout import ProjectLayout
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ class Predicted:
     size: int
 
     @classmethod
-    def of(cls, image: Path, ready: ReadyFile, *, weights: str, output_format: str) -> Predicted:
-        """A file that is ready, of an image as it is now."""
+    def of(cls, image: Path, ready: ReadyFile, *, stamp: str, weights: str, output_format: str) -> Predicted:
+        """A file that is ready, of an image that had this stamp before it was read."""
         made = ready.name, ready.digest, ready.size
-        return cls(identity(image), stamp(image), weights, output_format, *made)
+        return cls(identity(image), stamp, weights, output_format, *made)
 
 
 def identity(image: Path) -> str:
@@ -87,6 +87,7 @@ class PredictionJournal:
         self._older: dict[str, Predicted] = {}
         self._last: set[str] = set()
         self._begun: Counter[str] = Counter()
+        self._written_in: dict[str, str] = {}  # which file tells of an image
         self._read()
 
     @property
@@ -165,34 +166,44 @@ class PredictionJournal:
 
     def _append(self, line: dict[str, Any]) -> None:
         # A folder that cannot keep a journal can still be predicted into, from the start each time.
+        line |= {"at": time.time()}
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with self._file.open("a", encoding="utf-8") as file:
                 file.write("\n" + json.dumps(line, ensure_ascii=False))  # whatever the last line came to
 
     def _read(self) -> None:
+        """Take in what all programs have noted, in the order of the clock."""
+        lines: list[tuple[float, str, dict[str, Any]]] = []
         for path in sorted(self._file.parent.glob(self._all)):
-            last = ""
+            at, last = 0.0, ""
             with contextlib.suppress(OSError):
                 for line in path.read_bytes().split(b"\n"):
-                    last = self._take(line) or last
+                    with contextlib.suppress(ValueError, TypeError):  # cut short, or of another version
+                        fields = dict(json.loads(line))
+                        at = float(fields.pop("at", at))  # earlier versions did not note it
+                        lines.append((at, path.name, fields))
+                        last = str(fields.get("file", last))
             self._last.add(last)
+        for _, name, fields in sorted(lines, key=lambda line: line[0]):
+            with contextlib.suppress(TypeError):
+                self._take(name, fields)
 
-    def _take(self, line: bytes) -> str:
-        """Note what a line says; the file it is of, if it is of one."""
-        try:
-            fields = json.loads(line)
-            if "begun" in fields:
-                self._begun[fields["begun"]] += 1
-            elif "again" in fields:
-                self._by_image.clear()
-                self._begun.clear()
-            elif "left" in fields:
-                self._begun[fields["left"]] = 0
-            else:
-                entry = Predicted(**fields)
-                self._note(entry)
-                return entry.file
-        except (ValueError, TypeError):
-            pass  # cut short, or of another version
-        return ""
+    def _take(self, name: str, fields: dict[str, Any]) -> None:
+        """Note what a line in the file of this name says."""
+        if "begun" in fields:
+            self._begun[fields["begun"]] += 1
+        elif "again" in fields:
+            # Of several programs each begins anew with its own share.
+            shards = name.rpartition("-of-")[2] if "-of-" in name else ""
+            for image, entry in list(self._by_image.items()):
+                written_in = self._written_in.get(entry.image, "")
+                if written_in == name or not shards or not written_in.endswith(f"-of-{shards}"):
+                    del self._by_image[image]
+            self._begun.clear()
+        elif "left" in fields:
+            self._begun[fields["left"]] = 0
+        else:
+            entry = Predicted(**fields)
+            self._note(entry)
+            self._written_in[entry.image] = name

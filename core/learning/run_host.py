@@ -50,6 +50,7 @@ class RunHost:
         self._events: Iterator[Event] = iter(())
         self._paused = False
         self._folds: _Folds | None = None
+        self._given_up: FoldPlan | None = None
         self._lock: RunLock | None = None
 
     @property
@@ -130,6 +131,9 @@ class RunHost:
             self._paused = False
             self._state.request_stop()
             self._state.keeping.patience_s = 0.0 if at_once else PATIENCE_S
+        elif self._given_up is not None and not at_once:
+            self._given_up.end("stopped")  # else it is offered again another time
+        self._given_up = None
 
     def pause(self) -> None:
         """Hold, with everything saved: a held run may be killed without loss."""
@@ -191,6 +195,7 @@ class RunHost:
             state = self._next_fold(folds)
         except CancelledStartError:
             self._folds = None
+            self._given_up = plan  # who presses Stop is heard after this
             return replace(finished, reason="stopped")
         self._go_on_with(state, events_of(state, features=plan.layout.features, live=folds.live))
         return None

@@ -8,7 +8,6 @@ that takes longer. While the loss is far off its course nothing is written: the 
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -20,6 +19,7 @@ from core.learning.events import Notice
 from core.learning.header import WeightsHeader
 from core.learning.loss_watch import LossWatch
 from core.learning.weights import save_weights
+from core.models.copies import copy_on_cpu
 from core.models.network import SegmentationNetwork
 
 if TYPE_CHECKING:
@@ -123,11 +123,16 @@ class Safekeeping:
         try:
             save_weights(state.run.best_weights, network, header)
         except StorageError:
-            if self._unwritten is None or self._unwritten[0] != step:
-                self._unwritten = step, copy.deepcopy(network).cpu(), header
+            self.hold_best()
             raise
         self._unwritten = None
         state.best.saved = True
+
+    def hold_best(self) -> None:
+        """Weights that scored best just now are kept in memory, where they are not written yet."""
+        step = self._state.best.step or 0
+        if not self._state.best.saved and (self._unwritten is None or self._unwritten[0] != step):
+            self._unwritten = step, copy_on_cpu(self._state.learner.ema.network), self._state.header()
 
     def given_up(self, error: StorageError) -> StorageError:
         """The error of a run that ends unsaved, because of `error`: it says from where the run can go on."""

@@ -126,6 +126,8 @@ class CropSampler:
         self._borders = borders
         self._rng = np.random.default_rng(seed)
         self._known = {key: store.get(key).digest for key in keys}
+        self._learned_from = set(keys)
+        self._seeds = 0
         self.corrections = Corrections()
         self._index: dict[str, IndexedImage] = {}
         self._held_out: frozenset[str] = frozenset()
@@ -159,8 +161,8 @@ class CropSampler:
         self._seen_revision = -1
 
     def newcomers(self) -> tuple[str, ...]:
-        """Labelled images that were never drawn from, sorted: asked before anything else after a change."""
-        known = self._known.keys() | self._held_out
+        """Labelled images that were never drawn from, sorted."""
+        known = self._learned_from | self._held_out
         return tuple(key for key in self._store.labelled_keys() if key not in known)
 
     def draw(self, count: int) -> Windows | None:
@@ -173,7 +175,8 @@ class CropSampler:
             if not self._keys:
                 return None
             self.corrections.take_in()
-            seeds = self._drawn = [self._next_seed(n) for n in range(count)]
+            self._learned_from.update(self._keys)
+            seeds = self._drawn = [self._next_seed() for _ in range(count)]
             if self._readable({seed.key for seed in seeds}):
                 return self._windows(seeds)
 
@@ -232,6 +235,8 @@ class CropSampler:
             "rng": json.dumps(self._rng.bit_generator.state),
             "corrections": self.corrections.state(),
             "known": json.dumps(self._known),
+            "learned_from": json.dumps(sorted(self._learned_from)),
+            "seeds": str(self._seeds),
         }
 
     def restore(self, state: Mapping[str, str]) -> None:
@@ -240,12 +245,16 @@ class CropSampler:
         if "corrections" in state:  # checkpoints of earlier versions have none
             self.corrections.restore(state["corrections"])
         self._known = dict(json.loads(state["known"]))
+        self._learned_from = set(drawn_from(state))
+        self._seeds = int(state.get("seeds", "0"))
         self._seen_revision = -1
 
     # --- which pixel ---------------------------------------------------------------------------------------
 
-    def _next_seed(self, position: int) -> _Seed:
-        """A batch's next seed; `rare_crops` of them go where learning lags, evenly spread."""
+    def _next_seed(self) -> _Seed:
+        """The next seed; `rare_crops` of them go where learning lags, evenly spread over all batches."""
+        position = self._seeds
+        self._seeds += 1
         if int((position + 1) * self._rare_crops) == int(position * self._rare_crops):
             key = self._keys[self._rng.integers(len(self._keys))]
             counts = self._index[key].counts
@@ -342,7 +351,7 @@ class CropSampler:
 
 def drawn_from(state: Mapping[str, str]) -> tuple[str, ...]:
     """Images that a sampler drew from before it gave this `state()`, those it drew from no more as well."""
-    return tuple(json.loads(state["known"]))
+    return tuple(json.loads(state.get("learned_from", state["known"])))  # earlier checkpoints know no more
 
 
 def _cut(array: NDArray[np.uint8], top: int, left: int, side: int, *, mirror: bool) -> NDArray[np.uint8]:

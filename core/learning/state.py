@@ -79,7 +79,7 @@ class TrainState:
         self.budget = self.whole_budget = outfit.budget
         self.batch = config.batch
         self.scale = config.image_scale
-        self.validator = Validator(store, self.channels, plan, config.validate_every_s, outfit.budget.seconds)
+        self.validator = Validator(store, self.channels, plan, config.validate_every_s, self.budget.granted_s)
         if self.budget.steps is not None and self.budget.seconds is None:
             self.validator.steps = self.budget.steps
             self.validator.few = scored_images(store, plan.keys, self.scale)

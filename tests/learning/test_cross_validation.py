@@ -29,6 +29,7 @@ from core.learning.events import (
 from core.learning.fold_plan import FoldPlan, unfinished_folds
 from core.learning.folds import FoldLayout, Spread, fold_configs, folds_of
 from core.learning.hold_out import plan_validation
+from core.learning.run_host import RunHost
 from core.learning.run_status import CutShort
 from core.learning.runs import RunFolder, best_of
 from core.learning.settings_text import configured
@@ -299,3 +300,20 @@ def test_settings_by_name_are_checked_by_name() -> None:
         with pytest.raises(UsageError) as caught:
             configured(TrainConfig(), [(name, text)])
         assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(("at_once", "ended"), [(False, ["stopped"]), (True, [])])
+def test_who_stops_while_the_next_fold_is_prepared_is_not_offered_it_again(
+    *, at_once: bool, ended: list[str]
+) -> None:
+    told: list[str] = []
+
+    class Plan:
+        def end(self, how: str) -> None:
+            told.append(how)
+
+    host = RunHost(lambda _event: None, lambda: False)
+    host._given_up = Plan()  # type: ignore[assignment]
+    host.request_stop(at_once=at_once)  # at once: the project is closed, or the program
+    host.request_stop()
+    assert told == ended

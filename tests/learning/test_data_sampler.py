@@ -10,7 +10,7 @@ import pytest
 from core.annotation.model import UNLABELLED, AnnotationState
 from core.learning.corrections import LATE, MOST_DRAWN, REPLAY, Corrections, regions
 from core.learning.data import ChannelMap
-from core.learning.sampler import CropSampler, Windows
+from core.learning.sampler import RARE, CropSampler, Windows
 from core.learning.weak_background import undrawn
 
 DISC, BACKGROUND, SQUARE = 0, 1, 2
@@ -68,6 +68,14 @@ def test_half_of_the_seeds_go_to_rare_classes(world) -> None:
     for rare in (DISC, SQUARE):
         assert counts[rare] / 200 > 2 * pixels[rare] / pixels.sum()
     assert counts[BACKGROUND] > 60
+
+
+@pytest.mark.parametrize(("share", "batch"), [(0.5, 1), (0.5, 3), (0.3, 2), (0.2, 4)])
+def test_small_batches_have_their_share_of_rare_crops(world, share: float, batch: int) -> None:
+    world.put_done(1, 2)
+    sampler = _sampler(world, rare_crops=share)
+    drawn_for = [number for _ in range(60) for number in sampler.draw(batch).drawn_for]
+    assert sum(number == RARE for number in drawn_for) == pytest.approx(share * len(drawn_for), abs=1)
 
 
 def _learn(sampler: CropSampler, steps: int, *, usual: float, fresh: float, batch: int = 4) -> Counter[str]:

@@ -19,9 +19,11 @@ from core.errors import (
     UsageError,
 )
 from core.learning.events import Checkpointed, Finished, Notice, StepDone
-from core.learning.fit import TrainState, fit
+from core.learning.fit import TrainState, fit, save_now
 from core.learning.instant.features import FeatureCache
+from core.learning.loss_watch import LossWatch
 from core.learning.memory import Load, is_out_of_memory
+from core.learning.weights import load_weights
 from core.models.registry import build
 
 BACKGROUND, DISC, SQUARE = 0, 3, 7
@@ -131,6 +133,32 @@ def test_crops_that_a_network_would_fill_with_made_up_pixels_are_left_to_a_cpu()
         (224, "cpu"),
         (128, "cpu"),
     ]
+
+
+def test_memory_that_runs_out_within_the_first_step_leaves_nothing_half_made(
+    world, start, run, monkeypatch
+) -> None:
+    world.put_done(1, 2)
+    state = start(steps=4, batch=4)
+    taken = []
+    take = torch.optim.AdamW.step
+
+    def short(optimizer, *how):
+        taken.append(1)
+        if len(taken) == 1:
+            for number, parameter in enumerate(state.learner.network.parameters()):
+                known = optimizer.state[parameter]
+                known["step"] = torch.tensor(0.0)
+                if number < 3:
+                    known["exp_avg"] = torch.zeros_like(parameter)
+                    known["exp_avg_sq"] = torch.zeros_like(parameter)
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate much")
+        return take(optimizer, *how)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", short)
+    events = run(state)
+    assert isinstance(events[-1], Finished)
+    assert state.step == 4
 
 
 def test_other_errors_are_not_taken_for_memory(world, start, run, monkeypatch) -> None:
@@ -290,6 +318,30 @@ def test_a_validation_without_memory_is_left_out_and_the_weights_are_kept(
     assert any(text.startswith("this validation was left out: ") for text in _notices(events))
     assert events[-1].best_miou is None
     assert state.run.best_weights.is_file()
+
+
+def test_weights_that_scored_best_while_the_loss_was_off_its_course_are_saved_as_they_were(
+    world, start, monkeypatch
+) -> None:
+    world.put_done(1, 2)
+    state = start(steps=100_000, checkpoint_every_s=1e6)
+    events = fit(state)
+    while not state.step:
+        next(events)
+    doubtful, at = True, state.step
+    monkeypatch.setattr(LossWatch, "doubtful", property(lambda _watch: doubtful))
+    score = state.validator.score(state.predictor(), state.clock.seconds, state.step)
+    assert state.note_score(score, comparable=score).best
+    scored = {name: tensor.clone() for name, tensor in state.learner.ema.network.state_dict().items()}
+    assert not list(save_now(state)), "what is on disk is better"
+    while state.step == at:
+        next(events)
+    doubtful = False
+    for _ in save_now(state):
+        pass
+    network, header = load_weights(state.run.best_weights)
+    assert header.metrics["step"] == at
+    assert all(torch.equal(network.state_dict()[name], tensor) for name, tensor in scored.items())
 
 
 @pytest.mark.parametrize("which", ["save_weights", "append_metrics", "log"])

@@ -230,6 +230,50 @@ def test_programs_that_share_a_folder_do_it_all_and_nothing_twice(
     assert outcomes(work_through(job())) == ["known"] * 6
 
 
+def test_several_programs_and_one_follow_each_other_in_the_order_of_time(
+    job: Callable[..., PredictionJob], tmp_path: Path
+) -> None:
+    def shared(**changes: object) -> list[str]:
+        done = [image for number in range(2) for image in work_through(job(shard=(number, 2), **changes))]
+        return outcomes(done)
+
+    other = str(save_network(tmp_path / "other.safetensors", seed=1))
+    third = str(save_network(tmp_path / "third.safetensors", seed=2))
+    assert outcomes(work_through(job())) == ["predicted"] * 5
+    assert shared(weights=other) == ["predicted"] * 5
+    assert shared(weights=other) == ["known"] * 5
+    assert shared(weights=third) == ["predicted"] * 5
+    assert outcomes(work_through(job(again=True))) == ["predicted"] * 5
+    assert shared() == ["known"] * 5
+
+
+def test_of_programs_that_begin_again_each_forgets_its_own_share(job: Callable[..., PredictionJob]) -> None:
+    for number in range(2):
+        work_through(job(shard=(number, 2), again=True))
+    assert outcomes(work_through(job(shard=(0, 2)))) == ["known"] * 3
+    assert outcomes(work_through(job(shard=(1, 2), again=True), stop_after=1)) == ["predicted"]
+    assert outcomes(work_through(job(shard=(0, 2)))) == ["known"] * 3
+    assert outcomes(work_through(job(shard=(1, 2)))) == ["known", "predicted"]
+
+
+def test_an_image_replaced_while_it_is_predicted_is_predicted_once_more(
+    job: Callable[..., PredictionJob], folder: Path
+) -> None:
+    work = FolderPrediction(job(), device="cpu")
+    for done in work.steps():
+        if done is None:
+            continue
+        write_picture(folder / "1.png", seed=77)  # read ahead, while the first one was predicted
+        break
+    for _ in work.steps():
+        pass
+    work.close()
+    again = outcomes(work_through(job()))
+    assert again.count("predicted") <= 1
+    expected = open_predictor(Path(job().weights), device="cpu").predict(read_image(folder / "1.png")).classes
+    np.testing.assert_array_equal(read_index_mask(Path(job().out) / "1.png", classes=CLASSES), expected)
+
+
 def test_the_share_comes_from_torchrun() -> None:
     assert shard_of_environment({"RANK": "1", "WORLD_SIZE": "4"}) == (1, 4)
     assert shard_of_environment({}) == (0, 1)

@@ -12,8 +12,10 @@ from core.annotation.model import AnnotationState
 from core.errors import StorageError
 from core.images.reader import read_image
 from core.learning import best_share, calibration, joint
+from core.learning.clock import Clock
 from core.learning.deep_part import best_deep_part
 from core.learning.events import Finished, Notice, StepDone, TrainingStarted, Validated
+from core.learning.fit import save_now
 from core.learning.header import read_header
 from core.learning.instant import crossfit, head, learner, points, setup
 from core.learning.instant.head import FitStep
@@ -236,6 +238,49 @@ def test_both_learners_keep_to_a_time_budget(world, start, monkeypatch, numbers,
     assert all(
         seconds is not None and seconds <= share for seconds, share in zip(given, (2.0, 1.2), strict=False)
     )
+
+
+def test_a_run_that_goes_on_shares_out_what_it_was_given_now(world, start, resume, monkeypatch) -> None:
+    aside: list[float] = []
+    monkeypatch.setattr(TrainState, "set_aside", lambda _state, seconds: aside.append(seconds))
+    world.put_done(1, 2)
+    began = start(seconds=900.0, join_instant=True)
+    began.clock = Clock(900.0)
+    for _ in save_now(began):
+        pass
+    # On for a minute; killed at once, and taken up once more.
+    for asked in ({"seconds": 60.0}, {}):
+        state = resume(**asked)
+        assert state.budget.seconds == pytest.approx(960.0)
+        assert state.validator.time_budget_s == pytest.approx(60.0)
+        events = events_of(state, live=True)
+        while not aside:
+            next(events)
+        events.close()
+        assert aside.pop() == pytest.approx(joint.JOIN_SHARE / 2 * 60.0)
+
+
+def test_the_deep_network_alone_takes_the_place_of_what_an_earlier_end_has_joined(
+    world, start, resume, monkeypatch
+) -> None:
+    shares = iter([50, 0])
+
+    def decided(*_args):
+        yield from ()
+        return next(shares), None
+
+    monkeypatch.setattr(joint, "best_share", decided)
+    world.put_done(*range(1, 8))
+    state = start(steps=5, join_instant=True, held_out=("1.png", "2.png"))
+    list(events_of(state))
+    assert read_header(state.run.best_weights).architecture == "blend"
+    deep = best_deep_part(state.run).network.state_dict()
+    again = resume(steps=6)
+    told = [event.text for event in events_of(again) if isinstance(event, Notice)]
+    assert told[-1] == "kept: U-Net alone, which scored best"
+    network, header = load_weights(state.run.best_weights)
+    assert header.architecture == network.architecture == "unet"
+    assert network.state_dict().keys() == deep.keys()
 
 
 @pytest.mark.parametrize(("share", "kept"), [(50, "blend"), (100, "instant")])

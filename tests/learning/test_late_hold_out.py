@@ -37,6 +37,21 @@ def test_a_fifth_of_the_images_labelled_meanwhile_is_never_learned_from(world, s
     assert state.best.miou is not None
 
 
+def test_images_labelled_right_before_a_score_are_held_out_too(world, start) -> None:
+    """A score asks the sampler which images there are, and it has drawn from none of the new ones."""
+    _drawn(world, 1, 2)
+    state = start(validation="auto", steps=12, checkpoint_every_s=0.0)
+    events = fit(state)
+    next(events)
+    while state.step < 2:
+        next(events)
+    _drawn(world, *range(3, LATE_FROM + 1))
+    state.header()
+    list(events)
+    assert state.validator.plan.on == "validation"
+    assert len(state.validator.plan.held_out) == 2
+
+
 def test_fewer_images_are_all_needed_for_learning(world, config) -> None:
     _drawn(world, *range(1, LATE_FROM))
     settings = config(validation="auto")
