@@ -110,6 +110,17 @@ def test_the_best_run_has_the_best_validation_score_and_weights(tmp_path: Path) 
     assert "unet0" in found.path.name
 
 
+def test_a_run_whose_scores_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
+    project = _project_with(tmp_path, ([(0.9, "validation")], True), ([(0.5, "validation")], True))
+    first, _ = project.layout.runs_by_time()
+    metrics = RunFolder(first).metrics_file
+    metrics.unlink()
+    metrics.mkdir()  # nothing that can be read as a file
+    found = best_run(project)
+    assert found is not None
+    assert found.best_miou == 0.5
+
+
 def test_a_score_on_held_out_images_goes_before_one_on_training_images(tmp_path: Path) -> None:
     project = _project_with(tmp_path, ([(0.5, "validation")], True), ([(0.95, "training")], True))
     found = best_run(project)
