@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QAbstractAnimation, QPointF, Qt, QVariantAnimation
-from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QPolygonF, QTransform
+from PySide6.QtCore import QAbstractAnimation, Qt, QVariantAnimation
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QTransform
 
 from app.canvas.outlines import Box
+from app.canvas.painting import path_of_rings
 from core.annotation.model import Points
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Spotlight:
             around: of a larger one that it belongs to, drawn dashed.
         """
         self.clear()
-        self._path, self._around = _path_of(rings), _path_of(around)
+        self._path, self._around = path_of_rings(rings), path_of_rings(around)
         self._strength = 1.0
         self._repaint()
         self._fading.start()
@@ -89,11 +90,3 @@ class Spotlight:
         if not self._path.isEmpty():
             rect = self._path.boundingRect().united(self._around.boundingRect())
             self._view.update_box((rect.left(), rect.top(), rect.right(), rect.bottom()), _MARGIN)
-
-
-def _path_of(rings: Sequence[Points]) -> QPainterPath:
-    path = QPainterPath()
-    for ring in rings:
-        path.addPolygon(QPolygonF([QPointF(x, y) for x, y in ring]))
-        path.closeSubpath()
-    return path

@@ -65,6 +65,11 @@ class OptionSpec:
     plain_why: str = ""
     noted: bool = False
 
+    def number_in(self, options: Mapping[str, Option]) -> int:
+        """A whole number as it is chosen there, in range or not; what is none counts as the default."""
+        chosen = str(options.get(self.name, self.default))
+        return int(chosen) if chosen.isdecimal() else int(self.default)
+
     def checked(self, value: Option, model: str) -> Option:
         """`value` in the option's type. Raises UsageError that names the option and what it takes."""
         if self.text:
@@ -173,18 +178,16 @@ class ModelSpec:
         """`least_crop` with these options, a multiple of 32; what they cannot be counts as the default."""
         for option in self.options:
             if option.name == self.least_crop_by:
-                usual, chosen = int(option.default), str(options.get(option.name, option.default))
-                side = min(int(chosen), option.maximum) if chosen.isdecimal() else usual
-                return -(-self.least_crop * side // (32 * usual)) * 32
+                side = min(option.number_in(options), option.maximum)
+                return -(-self.least_crop * side // (32 * int(option.default))) * 32
         return self.least_crop
 
     def cost_with(self, options: Mapping[str, Option]) -> float:
         """What a network with these options computes, as a multiple of one with the default ones, roughly."""
         factor, powers = 1.0, dict(self.cost_by)
         for option in self.options:
-            chosen = str(options.get(option.name, option.default))
-            if option.name in powers and chosen.isdecimal() and int(chosen):
-                factor *= (int(chosen) / int(option.default)) ** powers[option.name]
+            if option.name in powers and (chosen := option.number_in(options)):
+                factor *= (chosen / int(option.default)) ** powers[option.name]
         return factor
 
     def has_dropout(self, options: Mapping[str, Option]) -> bool:

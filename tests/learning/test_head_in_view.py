@@ -208,16 +208,22 @@ def test_while_it_is_bent_from_a_closer_look_the_quick_one_answers(
     assert _asked(view.learner(learned), view.key).classes.shape == half.shape
 
 
+def _bent_in_view(heads: HeadsInView, world, learned, half) -> HeadInView:
+    """The head of the image in view, corrected and fitted, once these labels are followed."""
+    heads.follow(world.store)
+    first = heads.now
+    assert first is not None
+    first.hear(_asked(learned, first.key))
+    _contradict(world, learned, half)
+    _drained(first.fitted(learned))
+    return first
+
+
 def test_heads_of_the_last_images_are_kept(world, learned, view, half) -> None:
     heads = HeadsInView()
     heads.watch(view.key)
     assert heads.now is None, "no project is open"
-    heads.follow(world.store)
-    first = heads.now
-    assert first is not None
-    first.hear(_asked(learned, view.key))
-    _contradict(world, learned, half)
-    _drained(first.fitted(learned))
+    first = _bent_in_view(heads, world, learned, half)
     bent = first.learner(learned)
     assert bent is not learned
     heads.watch("another.png")
@@ -236,13 +242,8 @@ def test_heads_of_the_last_images_are_kept(world, learned, view, half) -> None:
 
 def test_nothing_keeps_a_learner_whose_place_another_one_took(world, learned, view, half) -> None:
     heads = HeadsInView()
-    heads.follow(world.store)
     heads.watch(view.key)
-    first = heads.now
-    assert first is not None
-    first.hear(_asked(learned, view.key))
-    _contradict(world, learned, half)
-    _drained(first.fitted(learned))
+    first = _bent_in_view(heads, world, learned, half)
     copy = weakref.ref(first.learner(learned))
     heads.watch("another.png")
     heads.drop_copies_of_others(learned)
