@@ -62,7 +62,7 @@ def has_display() -> bool:
 
 def _headless(arguments: Sequence[str]) -> int:
     from core.cli.main import main as command_line
-    from core.learning.allocator import keep_freed_memory
+    from core.learning.machine.allocator import keep_freed_memory
 
     keep_freed_memory()
     return command_line(arguments)

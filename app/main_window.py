@@ -16,17 +16,17 @@ from app.closing import Closing
 from app.dialogs.conflict import ask_about_conflict
 from app.dialogs.message import Toast, show_error
 from app.icons import app_icon
-from app.learning_controller import LearningController
+from app.learning.controller import LearningController
 from app.panels.class_list import ClassPanel
 from app.panels.headings import TabbedPanels, show_dock_of
 from app.panels.history_list import HistoryPanel
 from app.panels.image_list import ImageListPanel
 from app.panels.label_audit import AuditPanel
-from app.panels.parts import sentence
 from app.panels.post_processing import PostPanel
 from app.panels.shape_list import ShapePanel
 from app.panels.training_panel import TrainingPanel
-from app.session import Session
+from app.readable import sentence
+from app.session.session import Session
 from app.settings import Settings
 from app.status_bar import StatusBar
 from app.theme import Themed, Tokens
@@ -38,7 +38,7 @@ from core.errors import ProjectLockedError
 from core.learning.config import TrainConfig
 
 if TYPE_CHECKING:
-    from app.session_state import CurrentImage
+    from app.session.state import CurrentImage
 
 log = logging.getLogger(__name__)
 

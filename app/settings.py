@@ -14,7 +14,7 @@ from PySide6.QtCore import QByteArray, QSettings
 
 from app.theme import ThemeMode
 from core.learning.config import DeviceChoice
-from core.learning.uncertainty import UncertaintySource
+from core.learning.prediction.uncertainty import UncertaintySource
 
 MAX_RECENT: Final = 8
 LAYOUT_VERSION: Final = 1

@@ -8,7 +8,8 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStatusBar, QWidget
 
-from app.panels.parts import ElidedLabel, IconLabel, format_duration
+from app.panels.parts import ElidedLabel, IconLabel
+from app.readable import format_duration
 from app.theme import SPACE
 from app.workers.autosaver import SaveState
 from core.annotation.model import LabelClass

@@ -6,32 +6,32 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
-from app.audit_wiring import AuditWiring
-from app.class_undo import ClassUndoOffer
-from app.done_offer import DoneOffer
-from app.doubt_wiring import DoubtWiring
-from app.editing import Editing
-from app.explain_wiring import ExplainWiring
-from app.exporting import Exporting
-from app.file_actions import FileActions
-from app.help_actions import HelpActions
-from app.history_wiring import HistoryWiring
-from app.label_mask import LabelMask
-from app.learning_wiring import LearningWiring
-from app.panel_wiring import ClassPanelWiring, ImagePanelWiring, ShapePanelWiring
-from app.pointer_info import PointerInfo
-from app.post_wiring import PostWiring
-from app.predicting_wiring import PredictingWiring
-from app.preview_wiring import PreviewWiring
-from app.problem_report import ProblemReport
-from app.progress_wiring import ProgressWiring
-from app.reshaping import Reshaping
-from app.resume_offer import ResumeOffer
-from app.shape_actions import ShapeActions
-from app.uncertainty_sources import UncertaintySources
-from app.usefulness_wiring import UsefulnessWiring
-from app.view_aids import ViewAidsWiring
-from app.wiring import Common
+from app.wiring.audit import AuditWiring
+from app.wiring.augmentation_preview import PreviewWiring
+from app.wiring.class_undo import ClassUndoOffer
+from app.wiring.done_offer import DoneOffer
+from app.wiring.doubt import DoubtWiring
+from app.wiring.editing import Editing
+from app.wiring.explain import ExplainWiring
+from app.wiring.exporting import Exporting
+from app.wiring.file_actions import FileActions
+from app.wiring.folder_prediction import PredictingWiring
+from app.wiring.help_actions import HelpActions
+from app.wiring.history import HistoryWiring
+from app.wiring.label_mask import LabelMask
+from app.wiring.panels import ClassPanelWiring, ImagePanelWiring, ShapePanelWiring
+from app.wiring.part import Common
+from app.wiring.pointer_info import PointerInfo
+from app.wiring.post_processing import PostWiring
+from app.wiring.problem_report import ProblemReport
+from app.wiring.progress import ProgressWiring
+from app.wiring.reshaping import Reshaping
+from app.wiring.resume_offer import ResumeOffer
+from app.wiring.shape_actions import ShapeActions
+from app.wiring.training import LearningWiring
+from app.wiring.uncertainty_sources import UncertaintySources
+from app.wiring.usefulness import UsefulnessWiring
+from app.wiring.view_aids import ViewAidsWiring
 
 if TYPE_CHECKING:
     from app.main_window import MainWindow

@@ -1,0 +1,1 @@
+"""The image and everything drawn over it; knows no session."""

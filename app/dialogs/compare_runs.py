@@ -24,13 +24,14 @@ from PySide6.QtWidgets import (
 from app.panels.compared_curves import MARK_SIZE, ComparedCurves, curve_mark
 from app.panels.compared_image import ComparedImage, tinted, titled
 from app.panels.compared_tables import ComparedScores, ComparedSettings
-from app.panels.parts import label, sentence
+from app.panels.parts import label
 from app.panels.run_history import RunSummary
 from app.qt_pixels import paintable
+from app.readable import sentence
 from app.theme import SPACE, Themed, Tokens
 from core.annotation.model import ClassList
 from core.learning.answers import RunPrediction
-from core.learning.comparison import ComparedRun, remarks_on
+from core.learning.runs.comparison import ComparedRun, remarks_on
 
 MOST_RUNS: Final = 8
 LABELS: Final = "labels"

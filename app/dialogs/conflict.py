@@ -7,9 +7,9 @@ from collections.abc import Callable
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 
-from app.conflicts import ConflictChoice
 from app.dialogs.message import Choice, MessageDialog
-from app.panels.parts import sentence
+from app.readable import sentence
+from app.session.conflicts import ConflictChoice
 
 _CHOICES = (
     Choice("reload", "Use theirs", "", "Read the file again; your edits since the last save are lost"),

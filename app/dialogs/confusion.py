@@ -7,9 +7,9 @@ from typing import Final
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
+from app.learning.score_words import MEANINGS, images_words
 from app.panels.confusion import Confusion, ConfusionView
 from app.panels.parts import label
-from app.score_words import MEANINGS, images_words
 from app.theme import SPACE
 from core.annotation.model import ClassList
 from core.learning.events import Validated

@@ -24,10 +24,11 @@ from PySide6.QtWidgets import (
 
 from app.panels.model_diagram import NetworkDiagram, describe, size_words
 from app.panels.model_maps import MapGrid, MapPicture
-from app.panels.parts import IconPushButton, format_bytes, label, sentence
+from app.panels.parts import IconPushButton, label
+from app.readable import format_bytes, sentence
 from app.theme import SPACE
 from core.learning.answers import ModelExplained, ModelMaps
-from core.learning.explained import Explanation
+from core.learning.explain.explained import Explanation
 from core.models.catalog.about import ABOUT
 from core.models.specs import EncoderSpec, ModelSpec
 

@@ -24,11 +24,12 @@ from PySide6.QtWidgets import (
 
 from app.dialogs.open import choose_folder
 from app.panels.combos import ElidedComboBox
-from app.panels.parts import ElidedLabel, IconPushButton, format_duration, label, sentence
+from app.panels.parts import ElidedLabel, IconPushButton, label
 from app.panels.run_history import RunSummary, offer_runs
+from app.readable import format_duration, sentence
 from app.theme import SPACE, set_property
 from core.learning.events import FolderEnded, FolderProgress
-from core.learning.folder_job import PredictionFormat, PredictionJob
+from core.learning.prediction.folder_job import PredictionFormat, PredictionJob
 
 FORMATS: Final[tuple[tuple[PredictionFormat, str, str], ...]] = (
     ("masks", "Masks", "an indexed PNG for every image"),

@@ -21,7 +21,7 @@ from app.panels.parts import label
 from app.theme import SPACE
 
 if TYPE_CHECKING:
-    from app.image_status import Problem
+    from app.session.image_status import Problem
 
 
 class ProblemsDialog(QDialog):

@@ -1,0 +1,1 @@
+"""The side panels and what they are made of: signals out, setters in."""

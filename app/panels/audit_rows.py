@@ -27,7 +27,7 @@ from app.panels.rows import paint_elided, paint_ground, small_font
 from app.qt_pixels import paintable
 from app.theme import SPACE, tokens
 from core.annotation.model import ClassList, LabelClass
-from core.learning.suspects import Suspect
+from core.learning.labels.suspects import Suspect
 
 _INDEX = QModelIndex | QPersistentModelIndex
 SuspectRole: Final = Qt.ItemDataRole.UserRole

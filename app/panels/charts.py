@@ -11,14 +11,15 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
-from app.panels.parts import ElidedLabel, format_duration, label
+from app.panels.parts import ElidedLabel, label
 from app.panels.series import Series
+from app.readable import format_duration
 from app.theme import SPACE, Themed, Tokens
-from core.learning.bootstrap import Interval
+from core.learning.scores.bootstrap import Interval
 
 if TYPE_CHECKING:
     from app.panels.plot import CurvePlot
-    from core.learning.comparison import Curve
+    from core.learning.runs.comparison import Curve
 
 XAxis: TypeAlias = Literal["steps", "time"]
 REPAINT_INTERVAL_MS: Final = 100

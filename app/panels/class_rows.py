@@ -28,9 +28,10 @@ from PySide6.QtWidgets import (
 )
 
 from app.icons import icon_pixmap
-from app.panels.parts import draw_swatch, format_share
+from app.panels.parts import draw_swatch
 from app.panels.reorder import ReorderListModel
 from app.panels.rows import is_hovered, is_selected, paint_elided, paint_ground, row_size, small_font
+from app.readable import format_share
 from app.theme import SPACE, tokens
 from core.annotation.model import ClassList, LabelClass
 

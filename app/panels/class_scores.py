@@ -26,14 +26,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.panels.parts import ElidedLabel, IconButton, capital, draw_swatch, label, sentence
+from app.learning.score_words import MEANINGS, images_words
+from app.panels.parts import ElidedLabel, IconButton, draw_swatch, label
 from app.panels.rows import one_line_rows, paint_elided, row_size
-from app.score_words import MEANINGS, images_words
+from app.readable import capital, sentence
 from app.theme import SPACE, tokens
 from core.annotation.model import ClassList
-from core.learning.bootstrap import Interval
 from core.learning.events import Validated
-from core.learning.trust import FEW_IMAGES
+from core.learning.scores.bootstrap import Interval
+from core.learning.scores.trust import FEW_IMAGES
 
 _ROW_HEIGHT: Final = 22
 _INDEX = QModelIndex | QPersistentModelIndex

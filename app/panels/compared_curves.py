@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.panels.parts import IconButton, label
 from app.theme import SPACE, Themed, Tokens
-from core.learning.comparison import ComparedRun, Curve
+from core.learning.runs.comparison import ComparedRun, Curve
 
 if TYPE_CHECKING:
     from app.panels.plot import CurvesPlot

@@ -12,8 +12,9 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QImage, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from app.panels.parts import ElidedLabel, sentence
+from app.panels.parts import ElidedLabel
 from app.qt_pixels import paintable
+from app.readable import sentence
 from app.theme import SPACE, Themed, Tokens
 from core.annotation.model import UNLABELLED, ClassList
 

@@ -17,13 +17,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.learning.score_words import images_words
 from app.panels.compared_curves import MARK_SIZE, curve_mark
-from app.panels.parts import format_duration
-from app.score_words import images_words
+from app.readable import format_duration
 from app.theme import SPACE, Themed, Tokens
-from core.learning.bootstrap import Interval
-from core.learning.comparison import ComparedRun, class_names_of, knows, settings_of
-from core.learning.runs import score_kind
+from core.learning.runs.comparison import ComparedRun, class_names_of, knows, settings_of
+from core.learning.runs.run_folder import score_kind
+from core.learning.scores.bootstrap import Interval
 
 _RIGHT: Final = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 

@@ -9,7 +9,8 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from app.panels.parts import draw_swatch, format_share
+from app.panels.parts import draw_swatch
+from app.readable import format_share
 from app.theme import SPACE, Themed, Tokens
 
 _NAME_WIDTH: Final = 132

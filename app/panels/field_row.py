@@ -8,8 +8,9 @@ from typing import Final
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLineEdit, QSpinBox, QWidget
 
-from app.panels.parts import IconButton, inset, label, sentence
+from app.panels.parts import IconButton, inset, label
 from app.panels.training_fields import FieldSpec, Value, read, written
+from app.readable import sentence
 from app.theme import SPACE, set_property
 from app.typed_words import words_are_in
 from core.errors import UsageError

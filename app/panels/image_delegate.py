@@ -10,8 +10,8 @@ from PySide6.QtGui import QBrush, QColor, QFont, QFontMetrics, QPainter, QPixmap
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from app.icons import icon_pixmap
-from app.image_status import ImageStatus
 from app.panels.image_model import STATUS_ROLE, USEFULNESS_ROLE, short_words
+from app.session.image_status import ImageStatus
 from app.theme import SPACE, Tokens, tokens
 from core.annotation.model import AnnotationState
 from core.images.pages import image_stem

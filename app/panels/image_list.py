@@ -11,12 +11,12 @@ from PySide6.QtGui import QAction, QActionGroup, QImage, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QListView, QMenu, QVBoxLayout, QWidget
 
 from app.icons import icon
-from app.image_status import ImageStatus
 from app.panels.headings import PanelHeading
 from app.panels.image_delegate import ImageDelegate
 from app.panels.image_model import KEY_ROLE, ImageListModel, ImageOrder, StateFilter
 from app.panels.parts import MIN_PANEL_WIDTH, ElidedLabel, IconButton
 from app.panels.rows import ListOrNote, one_line_rows
+from app.session.image_status import ImageStatus
 from app.theme import SPACE, Themed, Tokens
 
 if TYPE_CHECKING:

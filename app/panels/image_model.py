@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QImage, QPixmap
 
-from app.image_status import ImageStatus
+from app.session.image_status import ImageStatus
 from core.annotation.model import AnnotationState
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from app.panels.parts import MIN_PANEL_WIDTH, ElidedLabel, IconButton, IconPushB
 from app.panels.rows import ListOrNote, one_line_rows
 from app.theme import SPACE
 from core.annotation.model import ClassList
-from core.learning.suspects import Suspect
+from core.learning.labels.suspects import Suspect
 
 START_NOTE: Final = (
     "Which labels are probably wrong?\n\nEvery labelled image is judged by what the others teach."

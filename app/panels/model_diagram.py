@@ -20,7 +20,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.theme import RADIUS, SPACE, Themed, Tokens
-from core.learning.explained import PICTURE, Block, Explanation
+from core.learning.explain.explained import PICTURE, Block, Explanation
 
 BOX_WIDTH: Final = 112
 GAP: Final = 20

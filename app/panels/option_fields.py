@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from app.panels.parts import capital, sentence
 from app.panels.training_fields import FieldSpec, Value
+from app.readable import capital, sentence
 from core.errors import UsageError
 from core.models.specs import ModelSpec, Option, OptionSpec
 

@@ -7,7 +7,7 @@ from typing import Final
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSlider, QWidget
 
-from app.overlay_words import ONLY_SHOWN
+from app.learning.overlay_words import ONLY_SHOWN
 from app.panels.facts import FactsLabel
 from app.panels.heat_legend import HeatLegend
 from app.panels.parts import IconButton, IconPushButton

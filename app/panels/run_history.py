@@ -20,12 +20,12 @@ from PySide6.QtWidgets import (
 )
 from PySide6.QtWidgets import QTreeWidgetItem as Item
 
+from app.learning.score_words import images_words, score_words
 from app.panels.parts import IconPushButton, label
-from app.score_words import images_words, score_words
 from app.theme import SPACE
 from core.learning.config import TrainConfig
 from core.learning.events import Event, StepDone, TrainingStarted, Validated
-from core.learning.runs import BestScore
+from core.learning.runs.run_folder import BestScore
 
 _PathRole: Final = Qt.ItemDataRole.UserRole
 _UNDER_WAY: Final = ("training", "paused", "stopping")
@@ -42,7 +42,7 @@ class RunSummary:
         path: run folder. model: title for people. started: local time. steps: done so far.
         best: its best score; None when nothing was scored, and then there may be no weights.
         has_weights: `best.safetensors` is there.
-        continues: what it was told, if Train may go on with it; see `core.learning.continuing`.
+        continues: what it was told, if Train may go on with it; see `core.learning.runs.continuing`.
     """
 
     path: str

@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 from core.errors import UsageError
 from core.learning.config import TrainConfig
-from core.learning.sensible import check_sensible
+from core.learning.settings.sensible import check_sensible
 
 Value: TypeAlias = int | float | bool | str | None
 Kind: TypeAlias = Literal["whole", "number", "switch", "choice", "count"]

@@ -9,7 +9,8 @@ from typing import Final, Literal
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
-from app.panels.parts import ElidedLabel, IconLabel, capital, format_age, format_bytes, format_duration
+from app.panels.parts import ElidedLabel, IconLabel
+from app.readable import capital, format_age, format_bytes, format_duration
 from app.theme import SPACE
 from core.learning.events import StepDone
 

@@ -12,17 +12,17 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
+from app.learning.score_words import images_words, score_words
 from app.panels.charts import LiveChart, XAxis
 from app.panels.class_scores import ClassScores
-from app.panels.parts import IconButton, IconPushButton, format_duration, sentence
+from app.panels.parts import IconButton, IconPushButton
 from app.panels.run_history import RunHistory, RunSummary
 from app.panels.training_footer import COUNTED, TrainingFooter
 from app.panels.training_setup import TrainingSetup
-from app.score_words import images_words, score_words
+from app.readable import format_duration, sentence
 from app.theme import SPACE, set_property
 from core.annotation.model import ClassList
 from core.learning.config import TrainConfig
-from core.learning.continuing import asks_for_the_same
 from core.learning.events import (
     EngineReady,
     Event,
@@ -34,7 +34,8 @@ from core.learning.events import (
     TrainingStarted,
     Validated,
 )
-from core.learning.past import Past
+from core.learning.runs.continuing import asks_for_the_same
+from core.learning.runs.past import Past
 from core.models.registry import encoder_specs, model_specs
 from core.models.specs import EncoderSpec, ModelSpec
 

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kept_training import USUAL
+from app.learning.kept_training import USUAL
 from app.panels.combos import ElidedComboBox, EncoderCombo, dressed
 from app.panels.network_words import about_network, provenance, short_title
 from app.panels.option_fields import own_options, problem_of, title_of
@@ -28,7 +28,7 @@ from app.panels.training_fields import FIELDS, back_to_preset, changed
 from app.panels.training_footer import COUNTED
 from app.theme import SPACE
 from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, Preset, TrainConfig
-from core.learning.preset import PROMISES, promise, without_images
+from core.learning.settings.preset import PROMISES, promise, without_images
 from core.models.specs import EncoderSpec, ModelSpec, Option
 
 if TYPE_CHECKING:

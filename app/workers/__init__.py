@@ -1,0 +1,1 @@
+"""What runs beside the window: tasks, the autosaver, the thread of the engine."""

@@ -8,16 +8,16 @@ from typing import Final, Literal, TypeAlias
 
 from core.errors import MaskloopError, UsageError
 from core.learning.config import AUTO_MODEL, FOREST_MODEL, INSTANT_MODEL, TrainConfig
-from core.learning.data import LabelStore
-from core.learning.distributed import run_of_job
+from core.learning.engine.run_host import start_run
 from core.learning.events import Notice
-from core.learning.predict import choose_device
-from core.learning.preset import resolve
-from core.learning.run_host import start_run
-from core.learning.run_status import RunLock, can_go_on, read_status
-from core.learning.runs import RunFolder
-from core.learning.state import Notify, TrainState
-from core.learning.team import Team
+from core.learning.labels.data import LabelStore
+from core.learning.prediction.predict import choose_device
+from core.learning.runs.run_folder import RunFolder
+from core.learning.runs.run_status import RunLock, can_go_on, read_status
+from core.learning.settings.preset import resolve
+from core.learning.training.distributed import run_of_job
+from core.learning.training.state import Notify, TrainState
+from core.learning.training.team import Team
 from core.project.project import Project
 
 FOLLOWED: Final = frozenset(

@@ -18,8 +18,8 @@ from core.errors import MaskloopError
 from core.formats.prediction_files import PredictionFiles
 from core.images.reader import read_image
 from core.learning.config import TrainConfig
-from core.learning.predict import open_predictor
-from core.learning.runs import best_run
+from core.learning.prediction.predict import open_predictor
+from core.learning.runs.run_folder import best_run
 from core.project.project import Project
 from core.project.sample import copy_sample
 

@@ -47,7 +47,7 @@ def export_from(project: Project, output_format: str, out: Path, post: Pipeline 
 
 def _export_network(project: Project, output_format: str, out: Path, post: Pipeline) -> list[Path]:
     from core.learning.export import SCRIPT, export_run
-    from core.learning.runs import best_run
+    from core.learning.runs.run_folder import best_run
 
     run = best_run(project)
     if run is None:

@@ -10,10 +10,10 @@ from core.cli.output import answer, say
 from core.errors import UsageError
 from core.learning.config import TrainConfig
 from core.learning.events import Finished
-from core.learning.fold_plan import FoldPlan
-from core.learning.folds import FoldReport
-from core.learning.run_status import RunLock
-from core.learning.runs import RunFolder
+from core.learning.runs.run_folder import RunFolder
+from core.learning.runs.run_status import RunLock
+from core.learning.training.fold_plan import FoldPlan
+from core.learning.training.folds import FoldReport
 from core.project.layout import ProjectLayout
 
 TrainOnce = Callable[[FoldPlan], Finished]

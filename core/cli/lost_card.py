@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.cli.output import say
-from core.learning.memory import is_device_lost
+from core.learning.machine.memory import is_device_lost
 
 
 def lost_card(error: BaseException) -> str:

@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
 def _why(error: MemoryError | RuntimeError) -> str:
     """What a person can do about it, in one sentence; an error that nobody has foreseen is raised again."""
     from core.cli.lost_card import lost_card  # torch, which is there where it fails so
-    from core.learning.memory import why_given_up
+    from core.learning.machine.memory import why_given_up
 
     if lost := lost_card(error):
         return f"{lost}; try again, or with --device cpu"

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from core.errors import FileProblem
-from core.learning.bootstrap import Interval
 from core.learning.events import Event, Notice, StepDone, TrainingStarted, Validated
+from core.learning.scores.bootstrap import Interval
 
 
 def say(text: str) -> None:

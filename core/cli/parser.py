@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn, get_args
 
 from core.errors import UsageError
-from core.learning.uncertainty import UncertaintySource
+from core.learning.prediction.uncertainty import UncertaintySource
 from core.postprocess.pipeline import Pipeline
 
 EXPORT_FORMATS = ("masks", "labelme", "weights", "onnx")

@@ -17,14 +17,14 @@ from core.cli.output import answer, answer_json, class_table, percent, say
 from core.cli.uncertainty import UncertaintyFiles, refuse_same_places
 from core.errors import MaskloopError, UsageError
 from core.images.reader import IMAGE_SUFFIXES, read_image
-from core.learning import evaluate as scoring
 from core.learning.config import DeviceChoice
-from core.learning.evaluate import LabelledPixels
-from core.learning.folder_job import PredictionJob, shard_of_environment
-from core.learning.folder_prediction import FolderPrediction, ImageDone
-from core.learning.header import as_called_now, read_header
-from core.learning.predict import Predictor, open_predictor
-from core.learning.runs import best_run
+from core.learning.prediction.folder_job import PredictionJob, shard_of_environment
+from core.learning.prediction.folder_prediction import FolderPrediction, ImageDone
+from core.learning.prediction.predict import Predictor, open_predictor
+from core.learning.runs.header import as_called_now, read_header
+from core.learning.runs.run_folder import best_run
+from core.learning.validation import evaluate as scoring
+from core.learning.validation.evaluate import LabelledPixels
 from core.postprocess.apply import check_possible
 from core.postprocess.pipeline import Pipeline
 from core.project.mask_file import read_index_mask

@@ -17,19 +17,19 @@ from core.cli.lost_card import say_lost
 from core.cli.output import ProgressPrinter, answer, answer_json, class_table, percent, say, say_problems
 from core.errors import MaskloopError, TrainingError
 from core.learning.config import TrainConfig
-from core.learning.data import LabelStore
-from core.learning.distributed import Place, note_job
+from core.learning.engine.run_host import next_of_folds
 from core.learning.events import Finished
-from core.learning.fit import TrainState
-from core.learning.fold_plan import FoldPlan
-from core.learning.folds import FoldReport
-from core.learning.following import follow
-from core.learning.joint import events_of
-from core.learning.run_host import next_of_folds
-from core.learning.run_status import RunLock
-from core.learning.sensible import check_sensible
-from core.learning.settings_text import configured
-from core.learning.team import Group, Team, team_of
+from core.learning.labels.data import LabelStore
+from core.learning.runs.run_status import RunLock
+from core.learning.settings.sensible import check_sensible
+from core.learning.settings.settings_text import configured
+from core.learning.training.distributed import Place, note_job
+from core.learning.training.fit import TrainState
+from core.learning.training.fold_plan import FoldPlan
+from core.learning.training.folds import FoldReport
+from core.learning.training.following import follow
+from core.learning.training.joint import events_of
+from core.learning.training.team import Group, Team, team_of
 from core.project.layout import ProjectLayout
 from core.project.project import Project
 

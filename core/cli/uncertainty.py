@@ -13,13 +13,13 @@ from core.formats.prediction_files import NO_PIXELS, PredictionFiles, ReadyFile
 from core.images.pages import stamp
 from core.images.rows import open_rows
 from core.learning.config import DeviceChoice
-from core.learning.doubt_rows import uncertain_rows
-from core.learning.doubt_sources import check_source
-from core.learning.ensemble_members import members_beside
-from core.learning.folder_prediction import ImageDone
-from core.learning.predict import Predictor, open_predictor
-from core.learning.prediction_journal import Predicted, PredictionJournal, identity
-from core.learning.uncertainty import UncertaintySource
+from core.learning.overlay.doubt_rows import uncertain_rows
+from core.learning.overlay.doubt_sources import check_source
+from core.learning.prediction.folder_prediction import ImageDone
+from core.learning.prediction.predict import Predictor, open_predictor
+from core.learning.prediction.prediction_journal import Predicted, PredictionJournal, identity
+from core.learning.prediction.uncertainty import UncertaintySource
+from core.learning.runs.ensemble_members import members_beside
 
 FOLDER: Final = "uncertainty"
 """Below the folder of the predictions."""

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from core.annotation.model import ClassList
-from core.learning.explained import Explanation, Pictures
-from core.learning.packed_mask import PackedMask
-from core.learning.revisions import Unseen
+from core.learning.explain.explained import Explanation, Pictures
+from core.learning.labels.packed_mask import PackedMask
+from core.learning.labels.revisions import Unseen
 
 ImageRole: TypeAlias = Literal["held out", "learned", "new", "unknown"]
 """What an image was to a run: scored on, learned from, not labelled then, or the run did not note it."""

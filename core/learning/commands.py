@@ -1,6 +1,6 @@
 """What the window says to the engine process. Frozen, picklable, torch-free.
 
-Masks travel packed (`core.learning.packed_mask`). Images never travel: the engine reads them from disk.
+Masks travel packed (`core.learning.labels.packed_mask`). Images never travel: the engine reads them itself.
 
 ::
 
@@ -22,9 +22,9 @@ from typing import Literal, TypeAlias
 from core.annotation.model import AnnotationState, ClassList
 from core.images.upright import Box
 from core.learning.config import TrainConfig
-from core.learning.folder_job import PredictionJob
-from core.learning.packed_mask import PackedMask
-from core.learning.uncertainty import UncertaintySource
+from core.learning.labels.packed_mask import PackedMask
+from core.learning.prediction.folder_job import PredictionJob
+from core.learning.prediction.uncertainty import UncertaintySource
 from core.models.specs import Option
 
 
@@ -193,7 +193,7 @@ class AuditLabels:
 class WantUncertainty:
     """Whether an `Uncertainty` should follow each prediction of the watched image, and one come now.
 
-    `source` is what the refined one is taken from; see `core.learning.doubt_sources`.
+    `source` is what the refined one is taken from; see `core.learning.overlay.doubt_sources`.
     """
 
     on: bool

@@ -34,7 +34,7 @@ class TrainConfig:
         seconds: training time in seconds; with a resumed run, added to what it already had, and infinity
             takes its limit away. When both are None the run goes on until it is stopped.
         seed: seeds weights, crops and augmentation.
-        preset: what `core.learning.preset.resolve` fills the fields below with that are None.
+        preset: what `core.learning.settings.preset.resolve` fills the fields below with that are None.
         crop: side of the square training crop, pixels of the scaled image; for most networks a multiple of
             32; None: by preset.
         batch: crops a step; shrinks on out-of-memory with gradient accumulation; None: by preset.
@@ -49,7 +49,7 @@ class TrainConfig:
         coarse_share: of a network trained in stages, the share of the run before the last and finest, and
             where there are two, the first gets two thirds of it; None: by what a step costs on this device.
         schedule_steps: steps of one cosine; for time budgets it is estimated from the measured step time.
-        loss: what is minimised: losses joined by "+", see `core.learning.loss_recipe`.
+        loss: what is minimised: losses joined by "+", see `core.learning.settings.loss_recipe`.
         dice: factor on the Dice term of `loss`.
         focal_gamma, tversky_beta: see `LossRecipe`.
         auxiliary: factor on the terms that a network has beside its scores (auxiliary heads, edges); 0 leaves
@@ -69,10 +69,10 @@ class TrainConfig:
         patience: validations in a row without a better score that end the run, in the last stage of a network
             trained in stages; None: only its budget does.
         folds: so many runs, each scored on other done images, before the one on all: see
-            `core.learning.folds`; the budget is shared among them. None: one run.
+            `core.learning.training.folds`; the budget is shared among them. None: one run.
         held_out: keys of the images that are held out, instead of those `validation` chooses.
         validation: "auto" holds out done images from five on; "none" scores training images and says so.
-        join_instant: the instant learner takes part: see `core.learning.joint`; set for the model "auto".
+        join_instant: the instant learner takes part: see `training/joint.py`; set for the model "auto".
         threads: torch threads; None leaves it to torch.
     """
 

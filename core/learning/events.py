@@ -1,7 +1,7 @@
 """What the engine process says to the window. Frozen, picklable, torch-free.
 
-Maps travel packed (`core.learning.packed_mask`). Answers to what a person asks beside the training are in
-`core.learning.answers`.
+Maps travel packed (`core.learning.labels.packed_mask`). Answers to what a person asks beside the training are
+in `core.learning.answers`.
 
 ::
 
@@ -23,11 +23,11 @@ from typing import Literal, TypeAlias
 from core.annotation.model import ClassList
 from core.images.upright import Box
 from core.learning.answers import CropsPreviewed, LabelsCompared, ModelExplained, ModelMaps, RunPrediction
-from core.learning.bootstrap import Interval, Units
-from core.learning.calibration import Calibration
-from core.learning.gain import Gain
-from core.learning.packed_mask import PackedMask
-from core.learning.suspects import Suspect
+from core.learning.labels.packed_mask import PackedMask
+from core.learning.labels.suspects import Suspect
+from core.learning.scores.bootstrap import Interval, Units
+from core.learning.scores.calibration import Calibration
+from core.learning.scores.gain import Gain
 
 ScoredOn: TypeAlias = Literal["validation", "training", "cross-fit"]
 """Images held out from training; images it trained on; or every image, by a head that did not see it."""
@@ -163,7 +163,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uncertainty:
-    """How little a prediction of the watched image can be relied on; see `core.learning.uncertainty`.
+    """How little a prediction of the watched image can be relied on: `core.learning.prediction.uncertainty`.
 
     Attributes:
         revision, weights_version: those of the prediction.

@@ -29,10 +29,10 @@ from torch import Tensor, nn
 from core.annotation.model import ClassList
 from core.errors import MaskloopError, StorageError
 from core.files import write_atomic
-from core.learning.header import METADATA_KEY, WeightsHeader, as_called_now, gone_classes, with_header
-from core.learning.postprocessed import check_classes_for
-from core.learning.runs import RunFolder
-from core.learning.weights import load_weights
+from core.learning.prediction.postprocessed import check_classes_for
+from core.learning.runs.header import METADATA_KEY, WeightsHeader, as_called_now, gone_classes, with_header
+from core.learning.runs.run_folder import RunFolder
+from core.learning.runs.weights import load_weights
 from core.models.network import Normalize, SegmentationNetwork
 from core.postprocess.pipeline import Pipeline
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import EngineError
 from core.learning.commands import Command, Shutdown
-from core.learning.engine_exit import EXIT_NO_ENGINE, EXIT_PARENT_GONE, sentence_for_exit
+from core.learning.engine.exit import EXIT_NO_ENGINE, EXIT_PARENT_GONE, sentence_for_exit
 from core.learning.events import Event, Failed
 from core.learning.inbox import Inbox
 
@@ -204,7 +204,7 @@ def _run_child(connection: Connection[Any, Any], niceness: int, threads: int | N
     inbox = Inbox(on_closed=_leave_in_time)
     inbox.read_from(connection)
     try:
-        from core.learning.engine_main import engine_main
+        from core.learning.engine.main import engine_main
     except ImportError as error:
         with contextlib.suppress(OSError):
             text = f"The engine cannot load a library it needs: {error}."

@@ -2,8 +2,8 @@
 
 Normalisation belongs to the encoder's weights, not to the architecture: the same VGG16 wants RGB 0..1 with
 torchvision's weights and BGR 0..255 with weights that came by way of Caffe. It therefore travels in the
-header of the weights (`core.learning.header`); `core.models.network.Normalize` is the one place that applies
-it, in training, in prediction and inside an exported ONNX graph.
+header of the weights (`core.learning.runs.header`); `core.models.network.Normalize` is the one place that
+applies it, in training, in prediction and inside an exported ONNX graph.
 """
 
 from __future__ import annotations

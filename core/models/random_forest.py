@@ -2,7 +2,7 @@
 
 Each tree asks at most `depth` questions of the form "is this feature more than that?"; the leaf in which a
 pixel ends says how likely each class is there, and the trees' probabilities are averaged. All trees take each
-step together. How a forest is grown is in `core.learning.forest`; until then its questions are random and its
+step together. `core.learning.training.forest` grows them; until then their questions are random and their
 leaves know nothing, which they could learn by gradient as well.
 """
 

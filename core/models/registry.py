@@ -114,7 +114,7 @@ def macs_per_pixel(
 ) -> float:
     """Multiplications and additions of a forward pass per input pixel; with other options roughly.
 
-    To count those takes torch (`core.learning.explain`), which the window's process does without.
+    To count those takes torch (`core.learning.explain.network`), which the window's process does without.
     """
     usual = spec.macs_per_pixel + encoder_spec(spec.checked_encoder(encoder)).macs_per_pixel
     return usual * spec.cost_with(options or {})
@@ -123,7 +123,7 @@ def macs_per_pixel(
 def estimate_memory(spec: ModelSpec, crop: int, batch: int, encoder: str | None = None) -> int:
     """Bytes a training step takes in float32, roughly: within a factor of about two, with default options.
 
-    With others it takes torch to count: `core.learning.explain` does, for a network's page in the window.
+    With others it takes torch to count: `core.learning.explain.network` does, for the window's model page.
 
     Parameters count five times (value, gradient, two moments of AdamW, moving average), activations as
     measured per pixel, plus half of them for what convolutions need at work. bf16 halves the activations.

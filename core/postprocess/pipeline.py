@@ -20,7 +20,7 @@ class Looks:
     """The image is looked at mirrored and turned as well, and the answers are averaged.
 
     Attributes:
-        looks: so many in all; see `core.learning.looks`.
+        looks: so many in all; see `core.learning.prediction.looks`.
     """
 
     looks: int = 2

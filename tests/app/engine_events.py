@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from core.annotation.model import ClassList, LabelClass
 from core.learning.events import Finished, Prediction, StepDone, TrainingStarted, Validated
-from core.learning.packed_mask import PackedMask
+from core.learning.labels.packed_mask import PackedMask
 
 CLASSES = ClassList((LabelClass(0, "background", "#000000"), LabelClass(1, "nerve", "#ffcc00")), 0)
 

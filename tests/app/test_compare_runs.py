@@ -19,14 +19,14 @@ from app.panels.class_scores import ClassScores
 from app.panels.run_history import RunHistory, RunSummary
 from core.annotation.model import ClassList, LabelClass
 from core.learning.answers import LabelsCompared, RunPrediction
-from core.learning.bootstrap import Interval
 from core.learning.commands import CompareLabels, PredictWithRun
-from core.learning.comparison import ComparedRun, Curve
 from core.learning.events import Validated
-from core.learning.gain import Gain
-from core.learning.packed_mask import PackedMask
-from core.learning.revisions import Unseen
-from core.learning.runs import BestScore
+from core.learning.labels.packed_mask import PackedMask
+from core.learning.labels.revisions import Unseen
+from core.learning.runs.comparison import ComparedRun, Curve
+from core.learning.runs.run_folder import BestScore
+from core.learning.scores.bootstrap import Interval
+from core.learning.scores.gain import Gain
 from tests.app.engine_events import prediction
 
 pytestmark = pytest.mark.usefixtures("dressed")
@@ -301,7 +301,7 @@ def test_the_prediction_bar_says_what_its_run_has_not_seen(qtbot: QtBot, opened)
 def make_runs() -> Callable[[Path], tuple[str, ...]]:
     """Two runs with their configuration and a row of metrics, and nothing else."""
     from core.learning.config import TrainConfig
-    from core.learning.runs import RunFolder
+    from core.learning.runs.run_folder import RunFolder
 
     def make(root: Path) -> tuple[str, ...]:
         paths = []

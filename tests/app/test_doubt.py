@@ -11,11 +11,11 @@ from PySide6.QtGui import QColor, QImage
 
 from app.canvas.heat import HeatLayer
 from app.canvas.layer_cache import Frame
-from app.overlay_words import behind, sureness, sureness_detail
+from app.learning.overlay_words import behind, sureness, sureness_detail
 from core.annotation.model import AnnotationState
 from core.learning.commands import LabelsChanged, WantUncertainty
 from core.learning.events import ImagesRated, Uncertainty
-from core.learning.packed_mask import PackedMask
+from core.learning.labels.packed_mask import PackedMask
 from tests.app.engine_events import prediction, started
 
 SIZE_HW = (240, 320)

@@ -16,7 +16,7 @@ from app.dialogs.export import ExportDialog, ExportRequest
 from app.panels.combos import ElidedComboBox
 from app.panels.run_history import RunSummary
 from core.learning.events import Exported
-from core.learning.runs import BestScore
+from core.learning.runs.run_folder import BestScore
 
 pytestmark = pytest.mark.usefixtures("dressed")
 LEFT = Qt.MouseButton.LeftButton

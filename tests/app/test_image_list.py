@@ -9,10 +9,10 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontMetrics, QImage
 
-from app.image_status import ImageStatus
 from app.panels.image_delegate import name_in
 from app.panels.image_list import ImageListPanel
 from app.panels.image_model import KEY_ROLE, ImageOrder, StateFilter
+from app.session.image_status import ImageStatus
 from app.workers.thumbnails import MAX_WAITING, ThumbnailLoader
 from core.annotation.model import AnnotationState
 from core.project.project import ImageEntry

@@ -22,7 +22,7 @@ import numpy as np
 from pathlib import Path
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
-from app.session import Session
+from app.session.session import Session
 from core.annotation.commands import drawing
 from core.annotation.model import Shape, ShapeType
 

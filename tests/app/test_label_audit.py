@@ -11,7 +11,7 @@ from core.annotation.commands import AddShapes, SetState
 from core.annotation.model import AnnotationState, Shape, ShapeType, frozen_points
 from core.learning.commands import AuditLabels
 from core.learning.events import AuditEnded, AuditProgress, Failed
-from core.learning.suspects import Suspect, fingerprint
+from core.learning.labels.suspects import Suspect, fingerprint
 
 NERVE, VESSEL = 1, 2
 BOX = (20, 10, 31, 21)

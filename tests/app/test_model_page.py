@@ -16,7 +16,7 @@ from app.panels.model_diagram import lanes
 from core.annotation.model import ClassList, LabelClass
 from core.learning.answers import ModelExplained, ModelMaps
 from core.learning.commands import ExplainModel, ShowMaps
-from core.learning.explained import PICTURE, Block, Explanation, Pictures, ReceptiveField
+from core.learning.explain.explained import PICTURE, Block, Explanation, Pictures, ReceptiveField
 from core.models.registry import encoder_spec, model_spec
 
 LEFT = Qt.MouseButton.LeftButton

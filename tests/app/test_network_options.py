@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from app.dialogs.encoder_picker import EncoderPicker
 from app.dialogs.training_settings import TrainingSettingsDialog
-from app.kept_training import USUAL, kept, restored
+from app.learning.kept_training import USUAL, kept, restored
 from app.panels.training_panel import TrainingPanel
 from core.learning.commands import ExplainModel
 from core.models.registry import model_specs

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.learning_wiring import read_history
-from app.overlay_words import OverlayWords
+from app.learning.overlay_words import OverlayWords
+from app.wiring.training import read_history
 from core.annotation.model import ClassList, LabelClass
 from core.learning.events import EngineReady, Failed, OverlayCompared, Prediction
-from core.learning.header import METADATA_KEY, WeightsHeader
+from core.learning.runs.header import METADATA_KEY, WeightsHeader
 from core.models.normalization import Normalization
 from core.project.project import Project
 from tests.app.engine_events import prediction, started, validated

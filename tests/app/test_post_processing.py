@@ -9,7 +9,7 @@ from PySide6.QtGui import QGuiApplication
 from app.panels.post_processing import PostPanel
 from core.learning.commands import PostProcess
 from core.learning.events import Prediction
-from core.learning.packed_mask import PackedMask
+from core.learning.labels.packed_mask import PackedMask
 from core.postprocess.pipeline import DenseCrf, Pipeline, SmallRegions
 
 SIZE_HW = (48, 64)

@@ -16,8 +16,8 @@ from app.dialogs.predict_folder import PredictFolderDialog
 from app.panels.run_history import RunSummary
 from core.learning.commands import HoldFolder, PredictFolder
 from core.learning.events import FolderEnded, FolderProblem, FolderProgress
-from core.learning.folder_job import PendingJob, PredictionJob
-from core.learning.runs import BestScore
+from core.learning.prediction.folder_job import PendingJob, PredictionJob
+from core.learning.runs.run_folder import BestScore
 from core.project.layout import ProjectLayout
 
 LEFT = Qt.MouseButton.LeftButton

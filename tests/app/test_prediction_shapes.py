@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.prediction_shapes import (
+from app.learning.prediction_shapes import (
     SMALLEST_PX,
     NothingToAcceptError,
     accepting,

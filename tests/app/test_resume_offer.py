@@ -9,8 +9,8 @@ from PySide6.QtCore import Qt
 
 from core.learning.commands import Train
 from core.learning.config import TrainConfig
-from core.learning.run_status import RunLock, RunState, RunStatus, read_status, write_status
-from core.learning.runs import RunFolder
+from core.learning.runs.run_folder import RunFolder
+from core.learning.runs.run_status import RunLock, RunState, RunStatus, read_status, write_status
 from tests.app.engine_events import started
 
 
@@ -110,7 +110,7 @@ def test_a_run_that_its_engine_still_holds_is_offered_once_it_lets_go(
     bench, folder, qtbot, monkeypatch
 ) -> None:
     """As after a kill of the window, which the engine notices by and by."""
-    monkeypatch.setattr("app.resume_offer.AGAIN_MS", 20)
+    monkeypatch.setattr("app.wiring.resume_offer.AGAIN_MS", 20)
     offer, lock = bench.window.parts.resume_offer, RunLock(left_run(folder))
     lock.acquire()
     try:
@@ -125,8 +125,8 @@ def test_a_run_that_its_engine_still_holds_is_offered_once_it_lets_go(
 
 @pytest.mark.parametrize("what", ["nobody lets go", "closed", "trains"])
 def test_a_held_run_is_not_looked_at_forever(bench, folder, qtbot, monkeypatch, what) -> None:
-    monkeypatch.setattr("app.resume_offer.AGAIN_MS", 20)
-    monkeypatch.setattr("app.resume_offer.MOST_LOOKS", 5 if what == "nobody lets go" else 1_000_000)
+    monkeypatch.setattr("app.wiring.resume_offer.AGAIN_MS", 20)
+    monkeypatch.setattr("app.wiring.resume_offer.MOST_LOOKS", 5 if what == "nobody lets go" else 1_000_000)
     offer = bench.window.parts.resume_offer
     with RunLock(left_run(folder)):
         bench.open(folder)

@@ -8,13 +8,13 @@ from datetime import datetime
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from app import learning_wiring
-from app.learning_wiring import History
 from app.panels.run_history import RunHistory, RunSummary
 from app.panels.training_panel import TrainingPanel
+from app.wiring import training as learning_wiring
+from app.wiring.training import History
 from core.learning.config import DEFAULT_ENCODER
-from core.learning.gain import Gain
-from core.learning.runs import BestScore
+from core.learning.runs.run_folder import BestScore
+from core.learning.scores.gain import Gain
 from tests.app.engine_events import started, step, validated
 
 LEFT = Qt.MouseButton.LeftButton

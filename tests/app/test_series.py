@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
-from app.panels.parts import format_age, format_bytes, format_duration, format_share
 from app.panels.series import CAPACITY, Series
+from app.readable import format_age, format_bytes, format_duration, format_share
 
 LEFT = Qt.MouseButton.LeftButton
 

@@ -31,7 +31,7 @@ from core.learning.commands import (
 )
 from core.learning.config import TrainConfig
 from core.learning.events import EngineReady, Event, Notice
-from core.learning.packed_mask import PackedMask
+from core.learning.labels.packed_mask import PackedMask
 from tests.patience import PATIENCE_S
 
 PIDS = itertools.count(1000)

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.learning_controller import LearningController
-from app.session import Session
+from app.learning.controller import LearningController
+from app.session.session import Session
 from app.workers.trainer_thread import TrainerThread
 from core.annotation.commands import drawing
 from core.annotation.model import AnnotationState, Shape, ShapeType, frozen_points

@@ -14,15 +14,15 @@ from pytestqt.qtbot import QtBot
 from app.panels.training_panel import TrainingPanel
 from app.theme import apply_theme
 from core.annotation.model import ClassList, LabelClass
-from core.learning.bootstrap import Interval
-from core.learning.comparison import Curve
 from core.learning.events import (
     EngineReady,
     Failed,
     Notice,
 )
-from core.learning.gain import Gain
-from core.learning.past import Past
+from core.learning.runs.comparison import Curve
+from core.learning.runs.past import Past
+from core.learning.scores.bootstrap import Interval
+from core.learning.scores.gain import Gain
 from tests.app.engine_events import CLASSES, finished, started, step, validated
 
 LEFT = Qt.MouseButton.LeftButton

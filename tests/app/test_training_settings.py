@@ -13,13 +13,13 @@ from pytestqt.qtbot import QtBot
 
 from app.dialogs.augmentation_preview import AugmentationPreviewDialog
 from app.dialogs.training_settings import TrainingSettingsDialog
-from app.kept_training import USUAL, restored
+from app.learning.kept_training import USUAL, restored
 from app.panels.training_fields import FIELDS, changed
 from app.panels.training_panel import TrainingPanel
 from core.learning.answers import CropsPreviewed
 from core.learning.commands import PreviewCrops
 from core.learning.config import TrainConfig
-from core.learning.preset import promise
+from core.learning.settings.preset import promise
 
 LEFT = Qt.MouseButton.LeftButton
 IN_THE_PANEL = {"model", "encoder", "encoder_weights", "preset", "device", "seconds"}

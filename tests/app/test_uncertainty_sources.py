@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from PySide6.QtCore import Qt
 
-from app.uncertainty_sources import INSTANT_ALONE, NO_DROPOUT, ONE_RUN, Reasons, reasons
+from app.wiring.uncertainty_sources import INSTANT_ALONE, NO_DROPOUT, ONE_RUN, Reasons, reasons
 from core.annotation.model import ClassList, LabelClass
 from core.learning.commands import WantUncertainty
 from core.learning.config import TrainConfig
-from core.learning.doubt_sources import dropouts
-from core.learning.runs import RunFolder
+from core.learning.overlay.doubt_sources import dropouts
+from core.learning.runs.run_folder import RunFolder
 from core.models.registry import build, model_specs
 from tests.app.engine_events import prediction
 

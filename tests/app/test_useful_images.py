@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 
-from app.image_status import ImageStatus
 from app.panels.image_list import ImageListPanel
 from app.panels.image_model import USEFULNESS_ROLE, ImageOrder
+from app.session.image_status import ImageStatus
 from core.annotation.model import AnnotationState
 from core.learning.commands import RateImages
 from core.learning.events import EngineReady, ImagesRated

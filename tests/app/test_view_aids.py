@@ -8,7 +8,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QInputDialog
 
 from app.panels.display_adjustment import DisplayPopover
-from app.view_aids import HELD_MS
+from app.wiring.view_aids import HELD_MS
 
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 

@@ -35,8 +35,8 @@ from core.learning.events import (
     TrainingStarted,
     Validated,
 )
-from core.learning.header import read_header
 from core.learning.process import EngineProcess
+from core.learning.runs.header import read_header
 from core.project.project import Project
 from tests.app.person import (
     CLASSES,

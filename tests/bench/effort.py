@@ -34,7 +34,7 @@ import torch
 from core.annotation.model import UNLABELLED, AnnotationState
 from core.learning.config import TrainConfig
 from core.learning.events import Prediction
-from core.learning.metrics import ConfusionMatrix
+from core.learning.scores.metrics import ConfusionMatrix
 from tests.bench.annotator import PACES, Annotator, Correction
 from tests.bench.curves import row_at, seconds_to, write_curves
 from tests.bench.data_sets import SETS, DataSet, Pair, load, make_project, spread

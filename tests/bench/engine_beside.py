@@ -21,14 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.annotation.model import AnnotationState
-from core.learning.clock import Clock
 from core.learning.commands import LabelsChanged, LearnLive, OpenProject, Predict, Train, Watch
 from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, TrainConfig
-from core.learning.engine import Engine
+from core.learning.engine.engine import Engine
 from core.learning.events import Event, Failed, Finished, Notice, Prediction, Validated
-from core.learning.fit import TrainState
 from core.learning.inbox import Inbox
-from core.learning.packed_mask import PackedMask
+from core.learning.labels.packed_mask import PackedMask
+from core.learning.machine.clock import Clock
+from core.learning.training.fit import TrainState
 
 Mode = Literal["instant", "deep", "both"]
 MODES: Final[tuple[Mode, ...]] = ("instant", "deep", "both")
@@ -206,5 +206,5 @@ class EngineBeside:
 def lock_step(now: Callable[[], float]) -> Iterator[None]:
     """Nothing that the engine measures takes time: no share of it is kept for scores, none is left out."""
     still = SimpleNamespace(perf_counter=now, monotonic=now)
-    with patch("core.learning.pieces.time", still), patch("core.learning.engine.time", still):
+    with patch("core.learning.machine.pieces.time", still), patch("core.learning.engine.engine.time", still):
         yield

@@ -27,7 +27,7 @@ from torch import nn
 from core.annotation.model import ClassList, LabelClass
 from core.errors import MaskloopError
 from core.learning import export
-from core.learning.weights import header_for
+from core.learning.runs.weights import header_for
 from core.models.network import Normalize, SegmentationNetwork
 from core.models.random_forest import ForestNetwork
 from core.models.registry import build, model_specs

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from core.learning.metrics import ConfusionMatrix
+from core.learning.scores.metrics import ConfusionMatrix
 from core.models.registry import model_spec, model_specs
 from core.models.specs import ModelSpec
 from tests.bench.command_line import CommandLineError, maskloop

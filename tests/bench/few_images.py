@@ -26,13 +26,13 @@ from PIL import Image
 from core.annotation.model import UNLABELLED, AnnotationState, ClassList, LabelClass
 from core.images.reader import read_image
 from core.learning.config import TrainConfig
-from core.learning.data import LabelStore
 from core.learning.instant.head import FitStep
 from core.learning.instant.learner import FeaturesDone, InstantLearner
 from core.learning.instant.setup import instant_learner
-from core.learning.metrics import ConfusionMatrix
-from core.learning.predict import choose_device
-from core.learning.preset import resolve
+from core.learning.labels.data import LabelStore
+from core.learning.prediction.predict import choose_device
+from core.learning.scores.metrics import ConfusionMatrix
+from core.learning.settings.preset import resolve
 
 FEATURES_SHARE = 0.6
 """Of the seconds, what looking at the images may take."""

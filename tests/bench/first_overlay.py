@@ -28,7 +28,7 @@ from PIL import Image
 from core.annotation.model import UNLABELLED, AnnotationState
 from core.learning.commands import LabelsChanged, LearnLive, OpenProject, Watch
 from core.learning.events import EngineReady, Event, Failed, Prediction
-from core.learning.packed_mask import PackedMask
+from core.learning.labels.packed_mask import PackedMask
 from core.learning.process import EngineProcess
 from core.project.project import Project
 from core.project.sample import sample_folder

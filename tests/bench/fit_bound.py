@@ -30,11 +30,11 @@ from smp_loop import SmpLoop
 from usage import Usage, measured
 
 from core.learning.config import TrainConfig
-from core.learning.data import LabelStore
 from core.learning.events import Event, StepDone
-from core.learning.fit import TrainState, fit, save_now
-from core.learning.losses import training_loss
-from core.learning.predict import choose_device
+from core.learning.labels.data import LabelStore
+from core.learning.prediction.predict import choose_device
+from core.learning.training.fit import TrainState, fit, save_now
+from core.learning.training.losses import training_loss
 from core.models.registry import build
 from core.models.terms import Truth
 from core.project.project import Project

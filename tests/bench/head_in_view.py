@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 
 from core.annotation.model import UNLABELLED, AnnotationState, ClassList, LabelClass
 from core.images.pages import stamp
-from core.learning.class_maps import PredictedMap
 from core.learning.config import TrainConfig
-from core.learning.data import LabelStore
 from core.learning.instant.in_view import HeadInView
 from core.learning.instant.learner import InstantLearner
 from core.learning.instant.setup import instant_learner
-from core.learning.predict import choose_device
-from core.learning.preset import resolve
+from core.learning.labels.data import LabelStore
+from core.learning.prediction.class_maps import PredictedMap
+from core.learning.prediction.predict import choose_device
+from core.learning.settings.preset import resolve
 from tests.bench.annotator import PACES, Annotator
 from tests.bench.data_sets import SETS, DataSet, Pair, load
 from tests.bench.machine import describe

@@ -36,10 +36,10 @@ from PIL import Image
 from core.annotation.model import UNLABELLED, AnnotationState, ClassList
 from core.learning.commands import LabelsChanged, LearnLive, OpenProject, Stop, Train, Watch
 from core.learning.config import TrainConfig
-from core.learning.engine import Engine
+from core.learning.engine.engine import Engine
 from core.learning.events import Event, Failed, Prediction, StepDone
 from core.learning.inbox import Inbox
-from core.learning.packed_mask import PackedMask
+from core.learning.labels.packed_mask import PackedMask
 from core.project.project import Project
 from core.project.sample import sample_folder
 from tests.bench.annotator import PACES, Annotator

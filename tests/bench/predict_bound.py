@@ -28,8 +28,8 @@ from usage import Usage, measured
 
 from core.annotation.model import ClassList, LabelClass
 from core.learning.config import DEFAULT_ENCODER
-from core.learning.predict import Predictor, choose_device
-from core.learning.weights import header_for
+from core.learning.prediction.predict import Predictor, choose_device
+from core.learning.runs.weights import header_for
 from core.models.network import Normalize, SegmentationNetwork
 from core.models.registry import build
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from core.annotation.model import UNLABELLED
-from core.learning.data import ChannelMap, LabelStore, resized_mask
+from core.learning.labels.data import ChannelMap, LabelStore, resized_mask
 from core.models.network import Normalize, SegmentationNetwork
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from app.__main__ import main
 from core.files import digest
-from core.learning.weights import load_weights, save_weights
+from core.learning.runs.weights import load_weights, save_weights
 from core.project.project import Project
 from tests.patience import PATIENCE_S
 

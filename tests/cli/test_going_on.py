@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.cli.main import main
-from core.learning.state import TrainState
+from core.learning.training.state import TrainState
 from core.project.layout import ProjectLayout
 from tests import tiny
 

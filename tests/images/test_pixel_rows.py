@@ -14,7 +14,7 @@ from core.formats.png_stream import PngStream
 from core.images import pyramid
 from core.images.reader import read_image
 from core.images.rows import PixelRows, ReducedRows, WholePicture, open_rows, padded_rows
-from core.learning.data import read_resized
+from core.learning.labels.data import read_resized
 from core.project.mask_file import is_own_mask, read_index_mask
 
 
@@ -120,5 +120,5 @@ def test_training_reads_huge_images_at_its_own_scale(tmp_path: Path, monkeypatch
     Image.fromarray(whole).save(path)
     expected = read_resized(path, 0.25)
     monkeypatch.setattr(pyramid, "HUGE_PIXELS", 1000)
-    monkeypatch.setattr("core.learning.data.read_image", lambda _path: pytest.fail("decoded whole"))
+    monkeypatch.setattr("core.learning.labels.data.read_image", lambda _path: pytest.fail("decoded whole"))
     assert np.abs(read_resized(path, 0.25).astype(int) - expected).max() <= 1

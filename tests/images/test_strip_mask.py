@@ -21,7 +21,7 @@ from core.annotation.model import (
     frozen_points,
 )
 from core.annotation.rasterize import rasterize
-from core.learning.packed_mask import PackedMask
+from core.learning.labels.packed_mask import PackedMask
 from core.project.mask_file import encode_index_mask, value_counts
 from core.project.strip_mask import STRIP_ROWS, StripMask, StripMasks
 

@@ -15,11 +15,11 @@ from PIL import Image
 
 from core.annotation.model import UNLABELLED, AnnotationState, ClassList, LabelClass
 from core.learning.config import TrainConfig
-from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import Event
-from core.learning.fit import TrainState, fit
 from core.learning.instant.features import FeatureCache
 from core.learning.instant.learner import InstantLearner
+from core.learning.labels.data import ChannelMap, LabelStore
+from core.learning.training.fit import TrainState, fit
 from core.models.encoders import build_encoder
 from core.models.instant import InstantNetwork
 

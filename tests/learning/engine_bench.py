@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from core.annotation.model import AnnotationState
 from core.learning.commands import Command, LabelsChanged, LearnLive, OpenProject, Watch
-from core.learning.engine import Engine
+from core.learning.engine.engine import Engine
 from core.learning.events import Event
 from core.learning.inbox import Inbox
 from core.learning.instant import crossfit, head, in_view, live, setup
-from core.learning.packed_mask import PackedMask
+from core.learning.labels.packed_mask import PackedMask
 from core.models.encoders import build_encoder
 from core.models.instant import InstantNetwork
 from core.project.project import ImageEntry

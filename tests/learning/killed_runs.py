@@ -29,14 +29,14 @@ import torch
 import core.cli.train  # noqa: F401 - loaded here, for all children
 from core import files
 from core.cli.main import main as command_line
-from core.learning import fit
 from core.learning.commands import OpenProject, Train
 from core.learning.config import TrainConfig
-from core.learning.engine_main import engine_main
+from core.learning.engine.main import engine_main
 from core.learning.events import Failed, Finished
 from core.learning.instant import head, learner, points, setup
-from core.learning.run_status import read_status
-from core.learning.runs import RunFolder
+from core.learning.runs.run_folder import RunFolder
+from core.learning.runs.run_status import read_status
+from core.learning.training import fit
 
 # The head of a few squares learns in no time, on an encoder of a few filters.
 learner.STEPS, head.BATCH = 20, 64  # type: ignore[misc]

@@ -9,7 +9,7 @@ import pytest
 SCRIPT = """
 import resource, sys
 import numpy as np
-from core.learning.allocator import give_back, keep_freed_memory
+from core.learning.machine.allocator import give_back, keep_freed_memory
 
 def resident_mb():
     with open("/proc/self/status") as status:

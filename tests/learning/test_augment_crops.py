@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from core.annotation.model import UNLABELLED
-from core.learning.augment import Augmenter, AugmentSettings
-from core.learning.sampler import Windows
+from core.learning.training.augment import Augmenter, AugmentSettings
+from core.learning.training.sampler import Windows
 
 CPU = torch.device("cpu")
 STILL = {"brightness": 0.0, "contrast": 1.0, "gamma": 1.0, "tint": 0.0, "noise": 0.0, "blur": 0.0}

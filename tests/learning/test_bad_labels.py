@@ -8,8 +8,8 @@ import pytest
 from core.annotation.model import UNLABELLED, AnnotationState, ClassList, LabelClass
 from core.errors import NothingToLearnError, WeightsFileError
 from core.learning.events import Finished, Notice, StepDone, Validated
-from core.learning.fit import fit
-from core.learning.header import check_classes, read_header
+from core.learning.runs.header import check_classes, read_header
+from core.learning.training.fit import fit
 from tests.patience import PATIENCE_S
 
 BACKGROUND, DISC, SQUARE = 0, 3, 7

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core.learning.learner import FEW_CROPS, SETTLED_STEPS, Learner
+from core.learning.training.learner import FEW_CROPS, SETTLED_STEPS, Learner
 from core.models.registry import build
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.learning.bootstrap import Interval, difference, intervals, iou_of
-from core.learning.counted import CountedImages
-from core.learning.trust import FEW_IMAGES, trust
+from core.learning.scores.bootstrap import Interval, difference, intervals, iou_of
+from core.learning.scores.counted import CountedImages
+from core.learning.scores.trust import FEW_IMAGES, trust
 
 
 def _images(count: int, seed: int, *, hit: float = 0.7, spread: float = 0.15) -> np.ndarray:

@@ -17,17 +17,17 @@ from PIL import Image
 from core.annotation.instances import Instances, draw_instances
 from core.annotation.labelme_json import dumps
 from core.annotation.model import Annotation, AnnotationState, ClassList, LabelClass, Shape, ShapeType
-from core.learning import border_weights as weighing
-from core.learning.augment import Augmenter
-from core.learning.border_weights import SIGMA, BorderMaps, border_strengths
 from core.learning.config import TrainConfig
-from core.learning.data import ChannelMap, LabelStore, resized_mask, scaled_size
 from core.learning.events import Event, StepDone
-from core.learning.losses import loss_sums
-from core.learning.preset import without_images
-from core.learning.sampler import CropSampler
-from core.learning.settings_text import configured
-from core.learning.state import TrainState
+from core.learning.labels import border_weights as weighing
+from core.learning.labels.border_weights import SIGMA, BorderMaps, border_strengths
+from core.learning.labels.data import ChannelMap, LabelStore, resized_mask, scaled_size
+from core.learning.settings.preset import without_images
+from core.learning.settings.settings_text import configured
+from core.learning.training.augment import Augmenter
+from core.learning.training.losses import loss_sums
+from core.learning.training.sampler import CropSampler
+from core.learning.training.state import TrainState
 from core.models.terms import Truth
 from core.project.project import Project
 from tests.learning.conftest import BACKGROUND, DISC, SQUARE, World

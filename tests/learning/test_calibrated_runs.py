@@ -10,16 +10,16 @@ import onnxruntime
 import pytest
 import torch
 
-from core.learning.calibration import Calibration
-from core.learning.checkpoint import load_checkpoint
-from core.learning.evaluate import LabelledPixels, evaluate
 from core.learning.events import Event, Validated
 from core.learning.export import export_onnx
-from core.learning.fit import TrainState
-from core.learning.header import WeightsHeader, read_header
-from core.learning.predict import Predictor, open_predictor
-from core.learning.runs import RunFolder
-from core.learning.weights import load_weights, save_weights
+from core.learning.prediction.predict import Predictor, open_predictor
+from core.learning.runs.checkpoint import load_checkpoint
+from core.learning.runs.header import WeightsHeader, read_header
+from core.learning.runs.run_folder import RunFolder
+from core.learning.runs.weights import load_weights, save_weights
+from core.learning.scores.calibration import Calibration
+from core.learning.training.fit import TrainState
+from core.learning.validation.evaluate import LabelledPixels, evaluate
 from core.models.network import Normalize
 
 Start = Callable[..., TrainState]

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from core.annotation.model import UNLABELLED, AnnotationState
-from core.learning.comparison import read_compared
-from core.learning.counted import CountedImages
 from core.learning.events import Notice, Validated
-from core.learning.fit import TrainState, fit
-from core.learning.header import read_header
-from core.learning.predict import open_predictor
-from core.learning.record import Best
-from core.learning.validation import Score
+from core.learning.prediction.predict import open_predictor
+from core.learning.runs.comparison import read_compared
+from core.learning.runs.header import read_header
+from core.learning.scores.counted import CountedImages
+from core.learning.training.fit import TrainState, fit
+from core.learning.training.record import Best
+from core.learning.validation.validation import Score
 
 BACKGROUND, DISC, SQUARE = 0, 3, 7
 HELD_OUT = ("1.png", "2.png")
@@ -26,7 +26,7 @@ STANDSTILL = {"lr": 1e-12, "ema": 0.99999}
 @pytest.fixture(autouse=True)
 def _validated_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FIRST", "FEWEST_BETWEEN", "MOST_BETWEEN"):
-        monkeypatch.setattr(f"core.learning.set_steps.{name}", 1)
+        monkeypatch.setattr(f"core.learning.validation.set_steps.{name}", 1)
 
 
 def _relabelled(world, number: int, value: int) -> None:
@@ -159,7 +159,7 @@ def test_a_score_on_corrections_says_little_of_a_network_in_its_first_steps(
     picture = world.picture(1)
     world.store.put(picture.key, picture.path, picture.mask, AnnotationState.IN_PROGRESS)
     assert not state.tested
-    monkeypatch.setattr("core.learning.state.EARLY_STEPS", 0)
+    monkeypatch.setattr("core.learning.training.state.EARLY_STEPS", 0)
     assert state.tested
 
 

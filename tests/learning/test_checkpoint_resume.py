@@ -15,11 +15,11 @@ import torch
 
 from core.annotation.model import ClassList
 from core.errors import WeightsFileError
-from core.learning.checkpoint import load_checkpoint, save_checkpoint
 from core.learning.config import TrainConfig
 from core.learning.events import Checkpointed, Finished, Notice, StepDone, TrainingStarted
-from core.learning.fit import TrainState, fit
-from core.learning.runs import RunFolder
+from core.learning.runs.checkpoint import load_checkpoint, save_checkpoint
+from core.learning.runs.run_folder import RunFolder
+from core.learning.training.fit import TrainState, fit
 
 
 def _weights(state) -> dict[str, torch.Tensor]:
@@ -77,9 +77,9 @@ import sys, time
 from pathlib import Path
 import numpy as np, torch
 from core.annotation.model import AnnotationState, ClassList, LabelClass
-from core.learning.data import LabelStore
-from core.learning.fit import TrainState, fit
-from core.learning.runs import RunFolder
+from core.learning.labels.data import LabelStore
+from core.learning.training.fit import TrainState, fit
+from core.learning.runs.run_folder import RunFolder
 torch.set_num_threads(1)
 folder, template, run = map(Path, sys.argv[1:])
 store = LabelStore(ClassList((LabelClass(3, "disc", "#ff0000"), LabelClass(0, "background", "#000000"),
@@ -266,7 +266,7 @@ class _Trap:
 def test_a_checkpoint_is_written_at_least_as_often_as_promised(world, start, monkeypatch) -> None:
     world.put_done(1)
     now = [0.0]
-    monkeypatch.setattr("core.learning.clock.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("core.learning.machine.clock.time.perf_counter", lambda: now[0])
     state = start(steps=40, checkpoint_every_s=10.0)
     output = type(state.learner.network).training_output
 

@@ -9,7 +9,7 @@ import pytest
 
 from core.annotation.model import ClassList
 from core.learning.config import TrainConfig
-from core.learning.continuing import asks_for_the_same, can_continue
+from core.learning.runs.continuing import asks_for_the_same, can_continue
 
 RUN = TrainConfig(
     model="unet", join_instant=True, encoder="tf_efficientnet_lite0", crop=256, lr=1e-3, seconds=60.0

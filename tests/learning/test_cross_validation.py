@@ -16,7 +16,7 @@ from core.cli.output import ProgressPrinter
 from core.errors import NothingToLearnError, ProjectFileError, UsageError
 from core.learning.commands import Shutdown, Stop, Train
 from core.learning.config import TrainConfig
-from core.learning.data import LabelStore
+from core.learning.engine.run_host import RunHost
 from core.learning.events import (
     Checkpointed,
     Event,
@@ -26,13 +26,13 @@ from core.learning.events import (
     StepDone,
     TrainingStarted,
 )
-from core.learning.fold_plan import FoldPlan, unfinished_folds
-from core.learning.folds import FoldLayout, Spread, fold_configs, folds_of
-from core.learning.hold_out import plan_validation
-from core.learning.run_host import RunHost
-from core.learning.run_status import CutShort
-from core.learning.runs import RunFolder, best_of
-from core.learning.settings_text import configured
+from core.learning.labels.data import LabelStore
+from core.learning.runs.run_folder import RunFolder, best_of
+from core.learning.runs.run_status import CutShort
+from core.learning.settings.settings_text import configured
+from core.learning.training.fold_plan import FoldPlan, unfinished_folds
+from core.learning.training.folds import FoldLayout, Spread, fold_configs, folds_of
+from core.learning.validation.hold_out import plan_validation
 from core.project.layout import ProjectLayout
 from core.project.project import Project
 from tests import tiny

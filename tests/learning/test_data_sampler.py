@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from core.annotation.model import UNLABELLED, AnnotationState
-from core.learning.corrections import LATE, MOST_DRAWN, REPLAY, Corrections, regions
-from core.learning.data import ChannelMap
-from core.learning.sampler import RARE, CropSampler, Windows
-from core.learning.weak_background import undrawn
+from core.learning.labels.corrections import LATE, MOST_DRAWN, REPLAY, Corrections, regions
+from core.learning.labels.data import ChannelMap
+from core.learning.labels.weak_background import undrawn
+from core.learning.training.sampler import RARE, CropSampler, Windows
 
 DISC, BACKGROUND, SQUARE = 0, 1, 2
 """Channels of the test world's classes."""

@@ -10,7 +10,7 @@ from PIL import Image
 
 from core.annotation.model import UNLABELLED, AnnotationState, ClassList, LabelClass
 from core.errors import ImageFileError, MaskFileError
-from core.learning.data import ChannelMap, LabelStore, resized, resized_mask
+from core.learning.labels.data import ChannelMap, LabelStore, resized, resized_mask
 
 
 def _classes() -> ClassList:

@@ -8,9 +8,9 @@ from typing import cast
 
 import torch
 
-from core.learning.deep_on_show import DeepOnShow
 from core.learning.events import Notice
-from core.learning.state import TrainState
+from core.learning.overlay.deep_on_show import DeepOnShow
+from core.learning.training.state import TrainState
 
 
 class _Run:

@@ -30,10 +30,10 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from core.cli.beginning import divided
 from core.cli.main import main
 from core.errors import UsageError
-from core.learning.batch_statistics import SharedBatchStatistics
-from core.learning.checkpoint import load_checkpoint
-from core.learning.distributed import Place, note_job, run_of_job
-from core.learning.header import read_header
+from core.learning.runs.checkpoint import load_checkpoint
+from core.learning.runs.header import read_header
+from core.learning.training.batch_statistics import SharedBatchStatistics
+from core.learning.training.distributed import Place, note_job, run_of_job
 from core.project.project import Project
 from tests.learning.test_folder_prediction import save_network, visible
 from tests.patience import PATIENCE_S

@@ -14,11 +14,11 @@ from PIL import Image
 from core.annotation.model import ClassList, LabelClass
 from core.cli.main import main
 from core.errors import UsageError
-from core.learning.doubt_sources import PASSES, asked_again, check_source, dropouts
-from core.learning.ensemble_members import members_beside
-from core.learning.predict import Predictor
-from core.learning.uncertainty import entropy, uncertainty_map
-from core.learning.weights import header_for, save_weights
+from core.learning.overlay.doubt_sources import PASSES, asked_again, check_source, dropouts
+from core.learning.prediction.predict import Predictor
+from core.learning.prediction.uncertainty import entropy, uncertainty_map
+from core.learning.runs.ensemble_members import members_beside
+from core.learning.runs.weights import header_for, save_weights
 from core.models.registry import build
 
 BACKGROUND, CELL = LabelClass(0, "background", "#000000"), LabelClass(3, "cell", "#ff0000")

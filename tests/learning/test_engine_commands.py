@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from core.annotation.model import ClassList, LabelClass
-from core.learning import run_host
 from core.learning.commands import (
     ClassesChanged,
     Export,
@@ -27,7 +26,9 @@ from core.learning.commands import (
     UseWeights,
 )
 from core.learning.config import TrainConfig
-from core.learning.engine import DeviceLostError
+from core.learning.engine import run_host
+from core.learning.engine.engine import DeviceLostError
+from core.learning.engine.run_host import RunHost
 from core.learning.events import (
     Checkpointed,
     Event,
@@ -42,11 +43,10 @@ from core.learning.events import (
     StepDone,
     TrainingStarted,
 )
-from core.learning.header import read_header
-from core.learning.learner import Learner
-from core.learning.run_host import RunHost
-from core.learning.run_status import unfinished
-from core.learning.runs import RunFolder
+from core.learning.runs.header import read_header
+from core.learning.runs.run_folder import RunFolder
+from core.learning.runs.run_status import unfinished
+from core.learning.training.learner import Learner
 from core.project.project import Project
 from tests import tiny
 from tests.learning.engine_bench import SIDE, EngineBench, squares_bench

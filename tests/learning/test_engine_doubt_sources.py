@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from core.annotation.model import UNLABELLED, AnnotationState
-from core.learning import other_looks
 from core.learning.commands import LearnLive, Train, WantUncertainty
-from core.learning.doubt_sources import looks_dropping
 from core.learning.events import Failed, Finished, Notice, Prediction, Uncertainty
+from core.learning.overlay import other_looks
+from core.learning.overlay.doubt_sources import looks_dropping
 from tests.learning.engine_bench import SIDE, EngineBench, shrink_instant_learner, squares_bench
 from tests.tiny import TINY
 

@@ -17,8 +17,8 @@ from core.learning.events import (
     Prediction,
     StepDone,
 )
-from core.learning.folder_job import PredictionJob
-from core.learning.runs import RunFolder
+from core.learning.prediction.folder_job import PredictionJob
+from core.learning.runs.run_folder import RunFolder
 from tests import tiny
 from tests.learning.engine_bench import EngineBench, squares_bench
 

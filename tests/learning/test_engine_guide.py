@@ -10,12 +10,8 @@ import pytest
 from PIL import Image
 
 from core.annotation.model import Annotation, AnnotationState, ClassList, Shape, ShapeType, frozen_points
-from core.learning import audit, usefulness
-from core.learning.asking import InterruptedPredictionError
-from core.learning.audit import MOST_TRIES
-from core.learning.blending import mixed_probabilities
 from core.learning.commands import AuditLabels, ClassesChanged, LearnLive, RateImages, Train
-from core.learning.data import LabelStore
+from core.learning.engine.guide import Guide
 from core.learning.events import (
     AuditEnded,
     AuditProgress,
@@ -26,11 +22,15 @@ from core.learning.events import (
     StepDone,
     TrainingStarted,
 )
-from core.learning.guide import Guide
-from core.learning.held_out_judge import HeldOutJudge
 from core.learning.instant.live import LiveInstant
-from core.learning.overlay import OverlayWeights
-from core.learning.suspects import Suspect, fingerprint
+from core.learning.labels.data import LabelStore
+from core.learning.labels.suspects import Suspect, fingerprint
+from core.learning.overlay import audit, usefulness
+from core.learning.overlay.asking import InterruptedPredictionError
+from core.learning.overlay.audit import MOST_TRIES
+from core.learning.overlay.held_out_judge import HeldOutJudge
+from core.learning.overlay.overlay import OverlayWeights
+from core.learning.prediction.blending import mixed_probabilities
 from core.project.project import ImageEntry, Project
 from tests.learning.engine_bench import SIDE, EngineBench, shrink_instant_learner, squares_bench
 from tests.tiny import TINY

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from core.annotation.model import UNLABELLED, AnnotationState, ClassList, LabelClass
-from core.learning.blending import instant_share, mixed
 from core.learning.commands import ClassesChanged, LearnLive, Train
 from core.learning.events import Failed, Notice, Prediction, StepDone, WeightsGone
 from core.learning.instant import live, maker
 from core.learning.instant.features import FeatureCache
 from core.learning.instant.head import REFIT_STEPS, FitStep
 from core.learning.instant.learner import InstantLearner
+from core.learning.prediction.blending import instant_share, mixed
 from tests.learning.engine_bench import (
     SIDE,
     EngineBench,

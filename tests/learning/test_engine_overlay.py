@@ -12,7 +12,6 @@ import pytest
 
 from core.annotation.model import AnnotationState, ClassList, LabelClass
 from core.images.reader import read_image
-from core.learning import takeover
 from core.learning.commands import ClassesChanged, Stop, Train, UseWeights
 from core.learning.config import TrainConfig
 from core.learning.events import (
@@ -25,8 +24,9 @@ from core.learning.events import (
     TrainingStarted,
     Validated,
 )
-from core.learning.metrics import ConfusionMatrix
-from core.learning.predict import open_predictor
+from core.learning.prediction.predict import open_predictor
+from core.learning.scores.metrics import ConfusionMatrix
+from core.learning.training import takeover
 from core.project.project import Project
 from tests.learning.engine_bench import EngineBench, squares_bench
 from tests.tiny import TINY

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.learning import post_processing
-from core.learning.asking import Asker
 from core.learning.commands import LearnLive, PostProcess, WantUncertainty
 from core.learning.events import Failed, Notice, Prediction, Uncertainty
 from core.learning.inbox import superseded_dropped
-from core.learning.looks import LOOKS, Look
+from core.learning.overlay import post_processing
+from core.learning.overlay.asking import Asker
+from core.learning.prediction.looks import LOOKS, Look
 from core.postprocess import apply
 from core.postprocess.regions import regions
 from tests.learning.engine_bench import EngineBench, live_squares_bench, shrink_instant_learner

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.learning.schedule import PredictionSchedule, Target
+from core.learning.overlay.schedule import PredictionSchedule, Target
 
 A = Target("a", "a.png")
 B = Target("b", "b.png")

@@ -10,7 +10,7 @@ import pytest
 
 from core.learning.commands import LearnLive, Train, WantUncertainty, Watch
 from core.learning.events import Failed, Prediction, StepDone, Uncertainty
-from core.learning.uncertainty import entropy
+from core.learning.prediction.uncertainty import entropy
 from tests.learning.engine_bench import SIDE, EngineBench, live_squares_bench, shrink_instant_learner
 from tests.tiny import TINY
 

@@ -12,10 +12,10 @@ from PIL import Image
 import core.images.pyramid
 from core.images.pyramid import PYRAMIDS, open_pyramid
 from core.images.upright import Box
-from core.learning import excerpts, view_parts
 from core.learning.commands import Predict, Train, Watch
 from core.learning.events import Failed, Prediction
-from core.learning.schedule import Target
+from core.learning.overlay import excerpts, view_parts
+from core.learning.overlay.schedule import Target
 from core.project.layout import ProjectLayout
 from tests.learning.engine_bench import SIDE, EngineBench, live_squares_bench, shrink_instant_learner
 from tests.tiny import TINY
@@ -128,7 +128,7 @@ def huge(bench: EngineBench, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Path
     """An image that counts as huge, of which 40,000 pixels may be read at a time."""
     monkeypatch.setattr(core.images.pyramid, "HUGE_PIXELS", 100_000)
     monkeypatch.setattr(excerpts, "MOST_PIXELS", 40_000)
-    monkeypatch.setattr("core.learning.kept.read_image", None)  # never read whole
+    monkeypatch.setattr("core.learning.overlay.kept.read_image", None)  # never read whole
     path = bench.root / "images" / "huge.png"
     pixels = np.random.default_rng(0).integers(0, 90, (600, 800, 3), dtype=np.uint8)
     pixels[100:130, 200:230] = 250

@@ -14,13 +14,13 @@ from core.errors import UsageError
 from core.learning.answers import ModelExplained, ModelMaps
 from core.learning.commands import ExplainModel, ShowMaps
 from core.learning.config import TrainConfig
-from core.learning.data import LabelStore
-from core.learning.explain import AGAIN, MOST_BLOCKS, condensed, explain_model
-from core.learning.explain_blend import same_deep_network
-from core.learning.explained import PICTURE, Block
-from core.learning.explainer import Explainer
-from core.learning.runs import RunFolder
-from core.learning.weights import header_for, save_weights
+from core.learning.engine.explainer import Explainer
+from core.learning.explain.blend import same_deep_network
+from core.learning.explain.explained import PICTURE, Block
+from core.learning.explain.network import AGAIN, MOST_BLOCKS, condensed, explain_model
+from core.learning.labels.data import LabelStore
+from core.learning.runs.run_folder import RunFolder
+from core.learning.runs.weights import header_for, save_weights
 from core.models.registry import build, model_specs
 from core.models.specs import ModelSpec, Option
 from core.project.project import Project

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from core.learning.budget import (
+from core.learning.settings.budget import (
     ENDLESS_FLOOR,
     ENDLESS_STEPS,
     Budget,

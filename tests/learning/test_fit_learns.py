@@ -11,9 +11,9 @@ import pytest
 from core.annotation.model import UNLABELLED, AnnotationState, ClassList, LabelClass
 from core.images.reader import read_image
 from core.learning.events import Checkpointed, Finished, Notice, StepDone, TrainingStarted, Validated
-from core.learning.fit import fit, save_now
-from core.learning.header import read_header
-from core.learning.predict import Predictor, open_predictor
+from core.learning.prediction.predict import Predictor, open_predictor
+from core.learning.runs.header import read_header
+from core.learning.training.fit import fit, save_now
 
 BACKGROUND, DISC, SQUARE = 0, 3, 7
 """Mask values of the test world's classes."""
@@ -175,7 +175,7 @@ def test_a_stop_before_the_first_step_still_leaves_weights(world, start, run) ->
 def test_a_time_budget_is_kept(world, start, run, monkeypatch) -> None:
     world.put_done(1, 2)
     now = [0.0]
-    monkeypatch.setattr("core.learning.clock.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("core.learning.machine.clock.time.perf_counter", lambda: now[0])
     state = start(seconds=1.0)
     output = type(state.learner.network).training_output
 
@@ -193,7 +193,7 @@ def test_time_does_not_run_while_nobody_asks_for_events(world, start, monkeypatc
     world.put_done(1)
     state = start(steps=5)
     now = [0.0]
-    monkeypatch.setattr("core.learning.clock.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("core.learning.machine.clock.time.perf_counter", lambda: now[0])
     for _event in fit(state):
         now[0] += 1000.0  # a long pause between any two events
     assert state.clock.seconds == 0.0

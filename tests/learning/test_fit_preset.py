@@ -11,7 +11,7 @@ import pytest
 from core.annotation.model import AnnotationState
 from core.errors import UsageError
 from core.learning.config import TrainConfig
-from core.learning.preset import (
+from core.learning.settings.preset import (
     RECIPES,
     choose_scale,
     narrowest_region,
@@ -20,7 +20,7 @@ from core.learning.preset import (
     small_crop,
     without_images,
 )
-from core.learning.sensible import check_sensible
+from core.learning.settings.sensible import check_sensible
 from core.models.registry import macs_per_pixel, model_spec
 
 

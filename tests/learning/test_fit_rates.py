@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.learning.optimizers import new_optimizer, rate_factors
+from core.learning.training.optimizers import new_optimizer, rate_factors
 from core.models.registry import build
 
 

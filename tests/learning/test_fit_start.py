@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from core.annotation.model import UNLABELLED, AnnotationState
-from core.learning.data import LabelStore
 from core.learning.events import Notice
-from core.learning.prior import start_from_shares
-from core.learning.state import TrainState
+from core.learning.labels.data import LabelStore
+from core.learning.training.prior import start_from_shares
+from core.learning.training.state import TrainState
 from core.models.registry import build
 from tests.learning.conftest import BACKGROUND, DISC, SQUARE, three_classes, tiny_config
 

@@ -19,11 +19,11 @@ from core.errors import (
     UsageError,
 )
 from core.learning.events import Checkpointed, Finished, Notice, StepDone
-from core.learning.fit import TrainState, fit, save_now
 from core.learning.instant.features import FeatureCache
-from core.learning.loss_watch import LossWatch
-from core.learning.memory import Load, is_out_of_memory
-from core.learning.weights import load_weights
+from core.learning.machine.memory import Load, is_out_of_memory
+from core.learning.runs.weights import load_weights
+from core.learning.training.fit import TrainState, fit, save_now
+from core.learning.training.loss_watch import LossWatch
 from core.models.registry import build
 
 BACKGROUND, DISC, SQUARE = 0, 3, 7
@@ -186,7 +186,7 @@ def test_training_goes_on_while_the_disk_is_full_and_saves_when_it_can(world, st
     world.put_done(1, 2)
     state = start(steps=12, checkpoint_every_s=0.0)
     with monkeypatch.context() as full:
-        full.setattr("core.learning.safekeeping.save_checkpoint", _full_disk)
+        full.setattr("core.learning.training.safekeeping.save_checkpoint", _full_disk)
         events = []
         run = fit(state)
         while state.step < 6:
@@ -203,7 +203,7 @@ def test_a_run_that_could_never_save_does_not_pretend_it_did(world, start, run, 
     world.put_done(1, 2)
     state = start(steps=3)
     state.keeping.patience_s = 0.0
-    monkeypatch.setattr("core.learning.safekeeping.save_checkpoint", _full_disk)
+    monkeypatch.setattr("core.learning.training.safekeeping.save_checkpoint", _full_disk)
     with pytest.raises(StorageError, match=r"the disk is full.*nothing of the run was saved"):
         run(state)
 
@@ -265,7 +265,7 @@ def test_a_loss_that_stays_no_number_ends_the_run_with_a_sentence(world, start) 
 
 def test_a_loss_that_leaves_its_course_goes_back_to_the_last_good_weights(world, start, monkeypatch) -> None:
     world.put_done(1, 2)
-    monkeypatch.setattr("core.learning.fit.REPORT_S", 0.0)
+    monkeypatch.setattr("core.learning.training.fit.REPORT_S", 0.0)
     state = start(steps=60, checkpoint_every_s=0.0)
     events = []
     thrown = False
@@ -313,7 +313,7 @@ def test_a_validation_without_memory_is_left_out_and_the_weights_are_kept(
     def no_room(_predictor, _image, **_options):
         raise MaskloopError("there is not enough memory to predict an image")
 
-    monkeypatch.setattr("core.learning.predict.Predictor.predicting", no_room)
+    monkeypatch.setattr("core.learning.prediction.predict.Predictor.predicting", no_room)
     events = run(state)
     assert any(text.startswith("this validation was left out: ") for text in _notices(events))
     assert events[-1].best_miou is None
@@ -350,7 +350,11 @@ def test_whatever_the_full_disk_refuses_is_told_once_and_written_later(
 ) -> None:
     world.put_done(1, 2)
     state = start(steps=40, checkpoint_every_s=0.0, validate_every_s=0.0)
-    where = "core.learning.safekeeping." if which == "save_weights" else "core.learning.runs.RunFolder."
+    where = (
+        "core.learning.training.safekeeping."
+        if which == "save_weights"
+        else "core.learning.runs.run_folder.RunFolder."
+    )
     events = []
     run = fit(state)
     with monkeypatch.context() as full:

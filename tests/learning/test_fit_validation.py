@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from core.annotation.model import UNLABELLED, AnnotationState
-from core.learning.data import ChannelMap
 from core.learning.events import TrainingStarted, Validated
-from core.learning.hold_out import Plan, plan_validation
-from core.learning.validation import TIME_SHARE, Validator
+from core.learning.labels.data import ChannelMap
+from core.learning.validation.hold_out import Plan, plan_validation
+from core.learning.validation.validation import TIME_SHARE, Validator
 
 BACKGROUND, DISC, SQUARE = 0, 3, 7
 
@@ -39,7 +39,7 @@ class _Everywhere:
 def clock(monkeypatch) -> list[float]:
     """A clock that only predictions move."""
     now = [0.0]
-    monkeypatch.setattr("core.learning.pieces.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("core.learning.machine.pieces.time.perf_counter", lambda: now[0])
     return now
 
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from core.learning import corrections, fit
 from core.learning.events import StepDone
-from core.learning.fit import step
-from core.learning.late_reading import LateReading
+from core.learning.labels import corrections
+from core.learning.machine.late_reading import LateReading
+from core.learning.training import fit
+from core.learning.training.fit import step
 
 READING = ("item", "tolist", "numpy", "cpu", "__array__", "__bool__", "__float__", "__int__")
 """Methods of a tensor that bring values of a GPU to the program, and wait for them."""

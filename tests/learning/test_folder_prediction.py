@@ -18,12 +18,12 @@ from core.annotation.model import ClassList, LabelClass
 from core.cli.main import main
 from core.errors import MaskloopError
 from core.images.reader import read_image
-from core.learning.folder_job import PendingJob, PredictionJob, shard_of_environment
-from core.learning.folder_prediction import FolderPrediction, ImageDone
-from core.learning.predict import Predictor, open_predictor
-from core.learning.prediction_journal import MOST_BEGINNINGS
-from core.learning.tiled_logits import TiledLogits
-from core.learning.weights import header_for, save_weights
+from core.learning.prediction.folder_job import PendingJob, PredictionJob, shard_of_environment
+from core.learning.prediction.folder_prediction import FolderPrediction, ImageDone
+from core.learning.prediction.predict import Predictor, open_predictor
+from core.learning.prediction.prediction_journal import MOST_BEGINNINGS
+from core.learning.prediction.tiled_logits import TiledLogits
+from core.learning.runs.weights import header_for, save_weights
 from core.models.registry import build
 from core.project.layout import ProjectLayout
 from core.project.mask_file import read_index_mask

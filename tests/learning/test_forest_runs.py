@@ -11,18 +11,18 @@ import torch
 
 from core.errors import UsageError
 from core.images.reader import read_image
-from core.learning import forest_run
-from core.learning.background_lack import BackgroundLack
 from core.learning.config import TrainConfig
-from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import Checkpointed, Finished, Notice, StepDone, Validated
-from core.learning.forest import ForestGrower
-from core.learning.forest_run import WAITING
-from core.learning.header import read_header
-from core.learning.joint import events_of
-from core.learning.predict import open_predictor
-from core.learning.state import TrainState
-from core.learning.weights import load_weights
+from core.learning.labels.background_lack import BackgroundLack
+from core.learning.labels.data import ChannelMap, LabelStore
+from core.learning.prediction.predict import open_predictor
+from core.learning.runs.header import read_header
+from core.learning.runs.weights import load_weights
+from core.learning.training import forest_run
+from core.learning.training.forest import ForestGrower
+from core.learning.training.forest_run import WAITING
+from core.learning.training.joint import events_of
+from core.learning.training.state import TrainState
 from core.models.registry import build
 from tests.learning.conftest import BACKGROUND, DISC, SQUARE, tiny_config
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.learning.counted import CountedImages
-from core.learning.gain import GainHistory
-from core.learning.patience import Patience
+from core.learning.scores.counted import CountedImages
+from core.learning.scores.gain import GainHistory
+from core.learning.validation.patience import Patience
 
 
 def _score(quality: float, *, images: int = 10, seed: int = 0, labels: str = "as drawn") -> CountedImages:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from core.annotation.model import UNLABELLED, AnnotationState
 from core.errors import ImageFileError
-from core.learning.class_maps import PredictedMap
 from core.learning.commands import ImageRemoved, LabelsChanged, Predict
 from core.learning.events import Failed, Prediction
 from core.learning.instant import head, in_view
@@ -24,6 +23,7 @@ from core.learning.instant.head import PointSet
 from core.learning.instant.in_view import HeadInView, HeadsInView
 from core.learning.instant.learner import InstantLearner
 from core.learning.instant.points import Points, points_of_image
+from core.learning.prediction.class_maps import PredictedMap
 from core.models.instant import CHEAPER_VIEWS, InstantNetwork
 from tests.learning.engine_bench import SIDE, EngineBench, live_squares_bench, shrink_instant_learner
 

@@ -12,13 +12,13 @@ import pytest
 from core.annotation.model import AnnotationState
 from core.learning.answers import LabelsCompared, RunPrediction
 from core.learning.commands import CompareLabels, PredictWithRun
-from core.learning.comparison import class_names_of, read_compared, remarks_on, settings_of
+from core.learning.engine.run_questions import RunQuestions
 from core.learning.events import Finished, Notice, Validated
-from core.learning.fit import TrainState
-from core.learning.progress import Progress
-from core.learning.revisions import Unseen, labels_now, read_seen
-from core.learning.run_questions import RunQuestions
-from core.learning.runs import RunFolder
+from core.learning.labels.revisions import Unseen, labels_now, read_seen
+from core.learning.runs.comparison import class_names_of, read_compared, remarks_on, settings_of
+from core.learning.runs.run_folder import RunFolder
+from core.learning.training.fit import TrainState
+from core.learning.validation.progress import Progress
 
 DISC, SQUARE = 3, 7
 HELD_OUT = ("1.png", "2.png", "3.png")
@@ -30,7 +30,7 @@ STANDSTILL = {"lr": 1e-12, "ema": 0.99999}
 def _validated_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs of a number of steps are scored at set ones."""
     for name in ("FIRST", "FEWEST_BETWEEN", "MOST_BETWEEN"):
-        monkeypatch.setattr(f"core.learning.set_steps.{name}", 1)
+        monkeypatch.setattr(f"core.learning.validation.set_steps.{name}", 1)
 
 
 def _of(kind: type, events: list) -> list:
@@ -73,7 +73,7 @@ def test_a_score_on_one_image_is_over_its_parts_and_called_few(world, start, run
 
 
 def test_corrected_validation_labels_begin_the_comparison_anew(world, start) -> None:
-    from core.learning.fit import fit
+    from core.learning.training.fit import fit
 
     world.put_done(1, 2, 3)
     gains = []
@@ -117,7 +117,7 @@ def test_without_patience_only_the_budget_ends_a_run(world, start, run) -> None:
 
 
 def test_drawing_on_keeps_a_run_alive(world, start) -> None:
-    from core.learning.fit import fit
+    from core.learning.training.fit import fit
 
     world.put_done(1, 2)
     state = start(steps=16, patience=2, **STANDSTILL)
@@ -177,7 +177,7 @@ def test_a_change_of_state_alone_is_a_change(world, trained: TrainState) -> None
 
 def test_best_weights_remember_what_they_saw_while_training_goes_on(world, start) -> None:
     """The best score comes first; what is labelled later is in the last checkpoint only."""
-    from core.learning.fit import fit
+    from core.learning.training.fit import fit
 
     world.put_done(1, 2)
     state = start(steps=8, checkpoint_every_s=0.0, **STANDSTILL)
@@ -277,8 +277,8 @@ def test_a_prediction_for_comparison_is_made_piece_by_piece(
     world, trained: TrainState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between two tiles everything else has its turn, and another image makes this one pointless."""
-    monkeypatch.setattr("core.learning.predict._ONE_PASS_PIXELS", {"cpu": 1})
-    monkeypatch.setattr("core.learning.predict._TILE", {"cpu": 64})
+    monkeypatch.setattr("core.learning.prediction.predict._ONE_PASS_PIXELS", {"cpu": 1})
+    monkeypatch.setattr("core.learning.prediction.predict._TILE", {"cpu": 64})
     answers: list[RunPrediction] = []
     questions = RunQuestions(answers.append)
     questions.answer(_about(trained, world.picture(1)), world.store)
@@ -319,9 +319,9 @@ def test_a_huge_image_is_compared_in_rows_and_its_map_is_thinned_out(
     world, trained: TrainState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = _ask(_about(trained, world.picture(1)), world.store)
-    for module in ("core.learning.run_questions", "core.images.pyramid"):
+    for module in ("core.learning.engine.run_questions", "core.images.pyramid"):
         monkeypatch.setattr(f"{module}.HUGE_PIXELS", 1000)
-    monkeypatch.setattr("core.learning.run_questions.REDUCED_SIDE", 40)
+    monkeypatch.setattr("core.learning.engine.run_questions.REDUCED_SIDE", 40)
     monkeypatch.setattr("core.images.rows.read_image", lambda _path: pytest.fail("never whole in memory"))
     thin = _ask(_about(trained, world.picture(1)), world.store)
     assert thin.problem == ""

@@ -10,12 +10,13 @@ from PIL import Image
 
 from core.annotation.model import AnnotationState
 from core.images import pyramid
-from core.learning import data, predict
 from core.learning.commands import LearnLive
-from core.learning.data import LabelStore
 from core.learning.events import Failed, Finished, Notice, Prediction
 from core.learning.instant import learner
-from core.learning.predict import Predictor
+from core.learning.labels import data
+from core.learning.labels.data import LabelStore
+from core.learning.prediction import predict
+from core.learning.prediction.predict import Predictor
 from tests.learning.conftest import three_classes
 from tests.learning.engine_bench import SIDE, shrink_instant_learner, squares_bench
 

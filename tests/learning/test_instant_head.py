@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.learning.checkpoint import save_checkpoint
 from core.learning.instant import head as head_module
 from core.learning.instant.head import RATE, REFIT_RATE, HeadFit, PointSet, without_doubted
 from core.learning.instant.kept_fit import KeptFit
 from core.learning.instant.points import Points
+from core.learning.runs.checkpoint import save_checkpoint
 from core.models.encoders import build_encoder
 from core.models.instant import InstantNetwork
 

@@ -11,16 +11,17 @@ import torch
 
 from core.annotation.model import ClassList
 from core.images.reader import read_image
-from core.learning import best_share, clock, joint
 from core.learning.events import Finished, Notice, StepDone, Validated
-from core.learning.fit import save_now
-from core.learning.header import read_header
 from core.learning.instant import crossfit, head, learner, points, setup
 from core.learning.instant.head import FitStep, HeadFit
 from core.learning.instant.learner import InstantLearner
-from core.learning.joint import events_of
-from core.learning.predict import open_predictor
-from core.learning.state import TrainState
+from core.learning.machine import clock
+from core.learning.prediction.predict import open_predictor
+from core.learning.runs.header import read_header
+from core.learning.training import best_share, joint
+from core.learning.training.fit import save_now
+from core.learning.training.joint import events_of
+from core.learning.training.state import TrainState
 from tests.learning.conftest import DISC, SQUARE, tiny_config
 
 STEPS = 12

@@ -11,21 +11,22 @@ import torch
 from core.annotation.model import AnnotationState
 from core.errors import StorageError
 from core.images.reader import read_image
-from core.learning import best_share, calibration, joint
-from core.learning.clock import Clock
-from core.learning.deep_part import best_deep_part
 from core.learning.events import Finished, Notice, StepDone, TrainingStarted, Validated
-from core.learning.fit import save_now
-from core.learning.header import read_header
 from core.learning.instant import crossfit, head, learner, points, setup
 from core.learning.instant.head import FitStep
 from core.learning.instant.learner import InstantLearner
-from core.learning.joint import events_of
-from core.learning.judged_again import judge_best_again
-from core.learning.metrics import ConfusionMatrix
-from core.learning.predict import Predictor, open_predictor
-from core.learning.state import TrainState
-from core.learning.weights import load_weights, save_weights
+from core.learning.machine.clock import Clock
+from core.learning.prediction.predict import Predictor, open_predictor
+from core.learning.runs.deep_part import best_deep_part
+from core.learning.runs.header import read_header
+from core.learning.runs.weights import load_weights, save_weights
+from core.learning.scores import calibration
+from core.learning.scores.metrics import ConfusionMatrix
+from core.learning.training import best_share, joint
+from core.learning.training.fit import save_now
+from core.learning.training.joint import events_of
+from core.learning.training.judged_again import judge_best_again
+from core.learning.training.state import TrainState
 from tests.learning.conftest import tiny_config
 
 DISC, SQUARE = 3, 7
@@ -117,7 +118,7 @@ def test_what_joins_both_waits_for_room_on_the_disk(world, start, monkeypatch, r
         save_weights(path, *rest)
 
     monkeypatch.setattr(joint, "save_weights", refused)
-    monkeypatch.setattr("core.learning.fit.WAIT_S", 0.0)
+    monkeypatch.setattr("core.learning.training.fit.WAIT_S", 0.0)
     world.put_done(1, 2)
     state = start(steps=3, join_instant=True)
     state.keeping.patience_s = 60.0 if room else 0.0

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.learning.checkpoint import load_checkpoint
 from core.learning.config import TrainConfig
-from core.learning.data import LabelStore
 from core.learning.events import Event
-from core.learning.fit import TrainState
-from core.learning.run_status import read_status
-from core.learning.runs import RunFolder
+from core.learning.labels.data import LabelStore
+from core.learning.runs.checkpoint import load_checkpoint
+from core.learning.runs.run_folder import RunFolder
+from core.learning.runs.run_status import read_status
+from core.learning.training.fit import TrainState
 from core.project.project import Project
 from tests.tiny import TINY, squares_project
 

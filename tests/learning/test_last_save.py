@@ -10,11 +10,11 @@ import pytest
 
 from core.cli.main import main
 from core.errors import StorageError
-from core.learning import safekeeping
 from core.learning.commands import Stop, Train
 from core.learning.events import Checkpointed, Failed, Finished, Notice, Prediction
-from core.learning.fit import fit
-from core.learning.runs import RunFolder
+from core.learning.runs.run_folder import RunFolder
+from core.learning.training import safekeeping
+from core.learning.training.fit import fit
 from tests import tiny
 from tests.learning.engine_bench import EngineBench, squares_bench
 
@@ -39,8 +39,8 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
             usual(path, *rest)
 
         monkeypatch.setattr(safekeeping, name, save)
-    monkeypatch.setattr("core.learning.fit.WAIT_S", 0.0)
-    monkeypatch.setattr("core.learning.fit.WAITS", 3)
+    monkeypatch.setattr("core.learning.training.fit.WAIT_S", 0.0)
+    monkeypatch.setattr("core.learning.training.fit.WAITS", 3)
     return found
 
 

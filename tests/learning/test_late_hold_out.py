@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from core.annotation.model import AnnotationState
 from core.learning.events import Notice, Validated
-from core.learning.fit import fit
-from core.learning.hold_out import LATE_FROM, plan_on, plan_validation
+from core.learning.training.fit import fit
+from core.learning.validation.hold_out import LATE_FROM, plan_on, plan_validation
 
 BACKGROUND, DISC, SQUARE = 0, 3, 7
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.annotation.model import ClassList, LabelClass
-from core.learning.evaluate import LabelledPixels, evaluate
-from core.learning.folder_job import PredictionJob
-from core.learning.folder_prediction import FolderPrediction
-from core.learning.looks import LOOKS, Averaging, looked_again
-from core.learning.pieces import drained
-from core.learning.postprocessed import postprocessed
-from core.learning.predict import Predictor, open_predictor
-from core.learning.weights import header_for, save_weights
+from core.learning.machine.pieces import drained
+from core.learning.prediction.folder_job import PredictionJob
+from core.learning.prediction.folder_prediction import FolderPrediction
+from core.learning.prediction.looks import LOOKS, Averaging, looked_again
+from core.learning.prediction.postprocessed import postprocessed
+from core.learning.prediction.predict import Predictor, open_predictor
+from core.learning.runs.weights import header_for, save_weights
+from core.learning.validation.evaluate import LabelledPixels, evaluate
 from core.models.registry import build
 from core.postprocess.pipeline import Pipeline
 from core.project.mask_file import read_index_mask

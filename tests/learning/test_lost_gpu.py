@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 
 from core.cli.main import main
-from core.learning import engine_main
-from core.learning.engine_exit import EXIT_DEVICE_LOST
-from core.learning.learner import Learner
-from core.learning.runs import RunFolder
-from core.learning.tiled_logits import TiledLogits
+from core.learning.engine import main as engine_main
+from core.learning.engine.exit import EXIT_DEVICE_LOST
+from core.learning.prediction.tiled_logits import TiledLogits
+from core.learning.runs.run_folder import RunFolder
+from core.learning.training.learner import Learner
 from tests.learning.test_folder_prediction import save_network, visible, write_picture
 from tests.tiny import squares_project
 

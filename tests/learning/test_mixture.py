@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from core.learning.calibration import Reliability
-from core.learning.class_maps import PredictedMap
 from core.learning.commands import LearnLive, Train
-from core.learning.data import ChannelMap
 from core.learning.events import Finished, Prediction, TrainingStarted
-from core.learning.held_out_judge import HeldOutJudge
-from core.learning.mixture import MixtureScore
-from core.learning.overlay import OverlayWeights
+from core.learning.labels.data import ChannelMap
+from core.learning.overlay.held_out_judge import HeldOutJudge
+from core.learning.overlay.mixture import MixtureScore
+from core.learning.overlay.overlay import OverlayWeights
+from core.learning.prediction.class_maps import PredictedMap
+from core.learning.scores.calibration import Reliability
 from tests.learning.engine_bench import EngineBench, shrink_instant_learner, squares_bench
 from tests.tiny import TINY
 

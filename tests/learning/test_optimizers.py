@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 import torch
 
-from core.learning.budget import rate_factor
 from core.learning.config import TrainConfig
-from core.learning.distributed import Place
 from core.learning.events import Checkpointed, StepDone
-from core.learning.fit import fit
-from core.learning.optimizers import new_optimizer
-from core.learning.plateau import PATIENCE, Plateau
-from core.learning.preset import without_images
-from core.learning.sharing import announce_step
-from core.learning.team import Team
+from core.learning.settings.budget import rate_factor
+from core.learning.settings.preset import without_images
+from core.learning.training.distributed import Place
+from core.learning.training.fit import fit
+from core.learning.training.optimizers import new_optimizer
+from core.learning.training.plateau import PATIENCE, Plateau
+from core.learning.training.sharing import announce_step
+from core.learning.training.team import Team
 from core.models.registry import build
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.learning.origin import Origin, of_both, of_instant
+from core.learning.overlay.origin import Origin, of_both, of_instant
 
 
 @pytest.mark.parametrize(

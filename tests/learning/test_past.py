@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from core.learning.comparison import read_compared
 from core.learning.config import TrainConfig
-from core.learning.past import read_past
-from core.learning.runs import JUDGED_AGAIN, METRICS, RunFolder
+from core.learning.runs.comparison import read_compared
+from core.learning.runs.past import read_past
+from core.learning.runs.run_folder import JUDGED_AGAIN, METRICS, RunFolder
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from core.annotation.model import AnnotationState
 from core.learning.commands import ImageRemoved, LabelsChanged, Pause, Predict, Resume, Stop, Train, Watch
 from core.learning.config import TrainConfig
 from core.learning.inbox import Inbox
-from core.learning.packed_mask import PackedMask
+from core.learning.labels.packed_mask import PackedMask
 from tests.patience import PATIENCE_S
 
 

@@ -20,7 +20,7 @@ import pytest
 from core.annotation.model import AnnotationState
 from core.errors import EngineError
 from core.learning.commands import Export, LabelsChanged, OpenProject, Stop, Train, Watch
-from core.learning.engine_exit import EXIT_DEVICE_LOST, EXIT_TERMINATED, sentence_for_exit
+from core.learning.engine.exit import EXIT_DEVICE_LOST, EXIT_TERMINATED, sentence_for_exit
 from core.learning.events import (
     Checkpointed,
     EngineReady,
@@ -30,7 +30,7 @@ from core.learning.events import (
     StepDone,
     TrainingStarted,
 )
-from core.learning.packed_mask import PackedMask
+from core.learning.labels.packed_mask import PackedMask
 from core.learning.process import EngineProcess
 from tests.patience import PATIENCE_S
 from tests.tiny import TINY, squares_project

@@ -12,11 +12,11 @@ from PIL import Image
 
 from core.annotation.model import UNLABELLED, AnnotationState, ClassList, LabelClass
 from core.learning.config import TrainConfig
-from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import Event
-from core.learning.fit import TrainState
-from core.learning.losses import balanced_class_weights
-from core.learning.sampler import CropSampler
+from core.learning.labels.data import ChannelMap, LabelStore
+from core.learning.training.fit import TrainState
+from core.learning.training.losses import balanced_class_weights
+from core.learning.training.sampler import CropSampler
 
 SIDE = 96
 CLASSES = ClassList(

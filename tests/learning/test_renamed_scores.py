@@ -8,11 +8,11 @@ import pytest
 
 from core.annotation.model import ClassList, LabelClass
 from core.errors import StorageError
-from core.learning.comparison import read_compared
 from core.learning.events import Finished, StepDone, Validated
-from core.learning.fit import fit, save_now
-from core.learning.runs import RunFolder
-from core.learning.validation import Validator
+from core.learning.runs.comparison import read_compared
+from core.learning.runs.run_folder import RunFolder
+from core.learning.training.fit import fit, save_now
+from core.learning.validation.validation import Validator
 
 DISC = 3
 BEFORE, NOW = ("disc", "background", "square"), ("circle", "background", "square")

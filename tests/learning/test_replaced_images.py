@@ -15,8 +15,8 @@ from core.annotation.model import AnnotationState
 from core.errors import ImageFileError
 from core.images.pages import stamp
 from core.images.reader import read_image
-from core.learning import data
-from core.learning.data import LOOK_EVERY_S, LabelStore
+from core.learning.labels import data
+from core.learning.labels.data import LOOK_EVERY_S, LabelStore
 from tests.learning.conftest import three_classes
 
 SIZE_WH = (20, 10)

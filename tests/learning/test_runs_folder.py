@@ -11,8 +11,8 @@ import pytest
 from core.annotation.model import ClassList, LabelClass
 from core.errors import ProjectFileError, StorageError
 from core.learning.config import TrainConfig
-from core.learning.runs import METRICS, RunFolder, best_run
-from core.learning.weights import header_for, save_weights
+from core.learning.runs.run_folder import METRICS, RunFolder, best_run
+from core.learning.runs.weights import header_for, save_weights
 from core.models.registry import build
 from core.project.layout import ProjectLayout
 

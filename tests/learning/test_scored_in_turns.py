@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from core.annotation.model import UNLABELLED
-from core.learning import fit as fitting
-from core.learning import predict
 from core.learning.events import Finished, Notice, Validated
-from core.learning.fit import SCORING, fit
+from core.learning.prediction import predict
+from core.learning.training import fit as fitting
+from core.learning.training.fit import SCORING, fit
 
 
 @pytest.fixture(autouse=True)

@@ -12,12 +12,12 @@ from core.annotation.model import AnnotationState
 from core.cli.main import main
 from core.learning.config import TrainConfig
 from core.learning.events import Event, Finished, Notice
-from core.learning.fit import TrainState
 from core.learning.instant import setup
-from core.learning.joint import events_of
-from core.learning.judged_again import judge_best_again
-from core.learning.memory import why_given_up
-from core.learning.outfit import CARD_FULL
+from core.learning.machine.memory import why_given_up
+from core.learning.training.fit import TrainState
+from core.learning.training.joint import events_of
+from core.learning.training.judged_again import judge_best_again
+from core.learning.training.outfit import CARD_FULL
 from tests.tiny import squares_project
 
 CARD = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB\nSee documentation")
@@ -59,7 +59,7 @@ def _texts(events: list[Event]) -> list[str]:
 def test_a_validation_is_left_out_and_the_run_goes_on(world, start, run, monkeypatch, error, why) -> None:
     world.put_done(1, 2)
     state = start(steps=3)
-    monkeypatch.setattr("core.learning.predict.Predictor.__init__", _raises(error))
+    monkeypatch.setattr("core.learning.prediction.predict.Predictor.__init__", _raises(error))
     events = run(state)
     assert f"this validation was left out: {why}" in _texts(events)
     assert isinstance(events[-1], Finished)
@@ -78,7 +78,7 @@ def test_best_weights_that_cannot_be_asked_again_lose_their_claim(
     world.store.put(picture.key, picture.path, np.zeros_like(picture.mask), AnnotationState.DONE)
     told: list[Event] = []
     state.notify = told.append
-    monkeypatch.setattr("core.learning.judged_again.best_deep_part", _raises(error))
+    monkeypatch.setattr("core.learning.training.judged_again.best_deep_part", _raises(error))
     judge_best_again(state)
     assert not state.best.claimed
     assert f"({why})" in _texts(told)[0]
@@ -90,7 +90,7 @@ def test_the_deep_network_learns_alone_without_room_for_the_instant_learner(
 ) -> None:
     world.put_done(1, 2)
     state = start(steps=2, join_instant=True)
-    monkeypatch.setattr("core.learning.joint.instant_learner", _raises(error))
+    monkeypatch.setattr("core.learning.training.joint.instant_learner", _raises(error))
     events = list(events_of(state))
     assert f"the deep network learns alone: {why}" in _texts(events)
     assert isinstance(events[-1], Finished)
@@ -102,7 +102,7 @@ def test_the_deep_network_is_kept_where_there_is_no_room_to_join_both(world, sta
     monkeypatch.setattr("core.learning.instant.learner.STEPS", 20)
     world.put_done(1, 2)
     state = start(steps=2, join_instant=True)
-    monkeypatch.setattr("core.learning.joint.best_share", _raises(CARD))
+    monkeypatch.setattr("core.learning.training.joint.best_share", _raises(CARD))
     events = list(events_of(state))
     assert "the deep network is kept alone: the graphics card is out of memory" in _texts(events)
     assert isinstance(events[-1], Finished)
@@ -111,7 +111,7 @@ def test_the_deep_network_is_kept_where_there_is_no_room_to_join_both(world, sta
 def test_other_errors_still_end_a_run(world, start, run, monkeypatch) -> None:
     world.put_done(1, 2)
     broken = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
-    monkeypatch.setattr("core.learning.predict.Predictor.__init__", _raises(broken))
+    monkeypatch.setattr("core.learning.prediction.predict.Predictor.__init__", _raises(broken))
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
         run(start(steps=3))
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
@@ -124,7 +124,7 @@ def test_where_the_graphics_card_is_full_a_run_begins_on_the_cpu(
     world.put_done(1, 2)
     told: list[Event] = []
     with monkeypatch.context() as full:
-        full.setattr("core.learning.learner.Ema", _short_once(CARD, _ema()))
+        full.setattr("core.learning.training.learner.Ema", _short_once(CARD, _ema()))
         state = TrainState.create(config(steps=2, device="auto"), world.store, tmp_path / "run", told.append)
     assert _texts(told) == [CARD_FULL]
     assert state.device.type == "cpu"
@@ -133,7 +133,7 @@ def test_where_the_graphics_card_is_full_a_run_begins_on_the_cpu(
 
     told.clear()
     with monkeypatch.context() as full:
-        full.setattr("core.learning.learner.Ema", _short_once(CARD, _ema()))
+        full.setattr("core.learning.training.learner.Ema", _short_once(CARD, _ema()))
         again = TrainState.resume(tmp_path / "run", world.store, TrainConfig(steps=4), told.append)
     assert CARD_FULL in _texts(told)
     assert again.device.type == "cpu"
@@ -141,7 +141,7 @@ def test_where_the_graphics_card_is_full_a_run_begins_on_the_cpu(
 
 
 def _ema() -> Callable[..., object]:
-    from core.learning.learner import Ema
+    from core.learning.training.learner import Ema
 
     return Ema
 
@@ -153,7 +153,7 @@ def test_the_command_line_tells_it_in_one_line(tmp_path, monkeypatch, capsys, er
     narrow = ["--encoder", "plain", "--option", "width=4", "--option", "encoder_width=4", "--crop", "64"]
     command = ["train", str(root), "--model", "unet", *narrow, "--steps", "2"]
     with monkeypatch.context() as full:
-        full.setattr("core.learning.learner.Ema", _raises(error))
+        full.setattr("core.learning.training.learner.Ema", _raises(error))
         assert main(command) == 1
     said = capsys.readouterr().err
     assert said.count("maskloop: there is not enough memory to begin") == 1

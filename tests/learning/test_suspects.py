@@ -17,7 +17,7 @@ from core.annotation.model import (
     frozen_points,
 )
 from core.annotation.rasterize import rasterize
-from core.learning.suspects import Judged, fingerprint, judge, owners
+from core.learning.labels.suspects import Judged, fingerprint, judge, owners
 
 CLASSES = ClassList(
     (

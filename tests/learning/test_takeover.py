@@ -10,14 +10,14 @@ import pytest
 from numpy.typing import NDArray
 
 from core.annotation.model import AnnotationState
-from core.learning import takeover
-from core.learning.counted import CountedImages
-from core.learning.data import ChannelMap
 from core.learning.events import OverlayCompared
-from core.learning.hold_out import Plan
-from core.learning.record import Best
-from core.learning.takeover import Takeover
-from core.learning.validation import Score, Validator
+from core.learning.labels.data import ChannelMap
+from core.learning.scores.counted import CountedImages
+from core.learning.training import takeover
+from core.learning.training.record import Best
+from core.learning.training.takeover import Takeover
+from core.learning.validation.hold_out import Plan
+from core.learning.validation.validation import Score, Validator
 
 BACKGROUND, DISC = 0, 3
 KEYS = ("1.png", "2.png", "3.png")

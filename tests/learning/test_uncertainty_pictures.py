@@ -12,11 +12,11 @@ from PIL import Image
 
 from core.cli.main import main
 from core.images.rows import WholePicture
-from core.learning import doubt_rows
-from core.learning.doubt_rows import uncertain_rows
-from core.learning.doubt_sources import asked_again
-from core.learning.prediction_journal import MOST_BEGINNINGS
-from core.learning.uncertainty import UncertaintySource, uncertainty_map
+from core.learning.overlay import doubt_rows
+from core.learning.overlay.doubt_rows import uncertain_rows
+from core.learning.overlay.doubt_sources import asked_again
+from core.learning.prediction.prediction_journal import MOST_BEGINNINGS
+from core.learning.prediction.uncertainty import UncertaintySource, uncertainty_map
 from tests.learning.test_doubt_sources import network, save
 from tests.learning.test_folder_prediction import visible, write_picture
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from core.learning.likeness import alike
+from core.learning.labels.likeness import alike
 
 INPUTS = 40
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.learning.usefulness import MOST_PICKS, tiny_version, usefulness
+from core.learning.overlay.usefulness import MOST_PICKS, tiny_version, usefulness
 
 NONE = np.zeros((0, 2), np.float32)
 

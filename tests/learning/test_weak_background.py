@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.annotation.model import UNLABELLED
-from core.learning.weak_background import stand_ins, undrawn
+from core.learning.labels.weak_background import stand_ins, undrawn
 
 SIDE = 160
 

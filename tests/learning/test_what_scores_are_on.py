@@ -9,7 +9,7 @@ import pytest
 
 from core.learning.commands import LearnLive, Train
 from core.learning.events import Finished, Prediction
-from core.learning.runs import BestScore, RunFolder
+from core.learning.runs.run_folder import BestScore, RunFolder
 from tests.learning.engine_bench import EngineBench, shrink_instant_learner, squares_bench
 from tests.tiny import TINY
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from core.annotation.model import ClassList, LabelClass
-from core.learning.header import WeightsHeader
+from core.learning.runs.header import WeightsHeader
 from core.models.encoders import Encoder
 from core.models.network import SegmentationNetwork
 from core.models.normalization import Normalization

@@ -20,10 +20,10 @@ from torch import Tensor
 from core.annotation.model import ClassList
 from core.learning.config import TrainConfig
 from core.learning.export import export_onnx
-from core.learning.losses import loss_sums, training_loss
-from core.learning.predict import Predictor
-from core.learning.preset import usual_rate
-from core.learning.weights import header_for, load_weights, save_weights
+from core.learning.prediction.predict import Predictor
+from core.learning.runs.weights import header_for, load_weights, save_weights
+from core.learning.settings.preset import usual_rate
+from core.learning.training.losses import loss_sums, training_loss
 from core.models.hand_made import REACH
 from core.models.network import Normalize, SegmentationNetwork
 from core.models.registry import build, model_spec, model_specs
@@ -351,7 +351,7 @@ def test_bf16_on_a_gpu_sees_and_learns_what_float32_does(entry: Entry):
             half = network(normalize(pixels)).argmax(dim=1)
     assert (single == half).float().mean() > 0.98
     network.train()
-    # As in core/learning/fit.py: the network computes in bfloat16, the loss and a network's own terms do not.
+    # As in fit(): the network computes in bfloat16, the loss and a network's own terms do not.
     with torch.autocast("cuda", torch.bfloat16):
         output = network.training_output(normalize(pixels))
     truth = Truth.of(targets)

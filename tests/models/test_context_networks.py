@@ -10,7 +10,7 @@ import torchvision
 from torch import nn
 
 from core.errors import UsageError
-from core.learning.losses import training_loss
+from core.learning.training.losses import training_loss
 from core.models.context import Pooled, averaging
 from core.models.deeplab import DeepLabV2, DeepLabV3Plus
 from core.models.gscnn import GatedConvolution

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from core.errors import UsageError
-from core.learning.evaluate import LabelledPixels, evaluate
-from core.learning.predict import Predictor
+from core.learning.prediction.predict import Predictor
+from core.learning.validation.evaluate import LabelledPixels, evaluate
 
 
 def labelled(channels: np.ndarray, truth_values: np.ndarray) -> LabelledPixels:

@@ -21,10 +21,10 @@ from core.annotation.model import ClassList
 from core.errors import MaskloopError, StorageError, UsageError, WeightsFileError
 from core.learning import export, predict_onnx
 from core.learning.export import export_onnx, export_run, export_weights
-from core.learning.header import WeightsHeader, read_header
-from core.learning.predict import Predictor
-from core.learning.runs import RunFolder
-from core.learning.weights import header_for, load_weights, save_weights
+from core.learning.prediction.predict import Predictor
+from core.learning.runs.header import WeightsHeader, read_header
+from core.learning.runs.run_folder import RunFolder
+from core.learning.runs.weights import header_for, load_weights, save_weights
 from core.models.network import SegmentationNetwork
 from core.models.normalization import Normalization
 from core.models.registry import build

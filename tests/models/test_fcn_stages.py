@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from core.annotation.model import ClassList
-from core.learning.weights import header_for, load_weights, read_header, save_weights
+from core.learning.runs.weights import header_for, load_weights, read_header, save_weights
 from core.models.fcn import FCN
 from core.models.layers import bilinear_kernel
 from core.models.network import SegmentationNetwork

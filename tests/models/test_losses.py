@@ -9,9 +9,9 @@ import torch.nn.functional as F
 
 from core.errors import UsageError
 from core.learning.config import TrainConfig
-from core.learning.loss_recipe import LOSS_NAMES, LossRecipe
-from core.learning.losses import LossSums, balanced_class_weights, loss_sums, segmentation_loss
-from core.learning.sensible import check_sensible
+from core.learning.settings.loss_recipe import LOSS_NAMES, LossRecipe
+from core.learning.settings.sensible import check_sensible
+from core.learning.training.losses import LossSums, balanced_class_weights, loss_sums, segmentation_loss
 from core.models.terms import Truth, cross_entropy_term
 
 

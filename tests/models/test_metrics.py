@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, MulticlassJaccardIndex
 
-from core.learning.metrics import BoundaryScore, ConfusionMatrix, boundary_f1, channel_counts
+from core.learning.scores.metrics import BoundaryScore, ConfusionMatrix, boundary_f1, channel_counts
 
 CLASSES = 4
 

@@ -9,7 +9,7 @@ import pytest
 from core.cli.main import main
 from core.errors import UsageError
 from core.learning.config import TrainConfig
-from core.learning.settings_text import configured
+from core.learning.settings.settings_text import configured
 from core.models.registry import model_spec, model_specs
 
 

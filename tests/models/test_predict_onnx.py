@@ -23,8 +23,8 @@ from core.annotation.model import ClassList
 from core.images.reader import read_image
 from core.learning import predict_onnx
 from core.learning.export import export_onnx
-from core.learning.predict import Predictor
-from core.learning.weights import header_for
+from core.learning.prediction.predict import Predictor
+from core.learning.runs.weights import header_for
 from core.models.network import SegmentationNetwork
 from core.postprocess import regions as of_program
 

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from core.annotation.model import ClassList
 from core.errors import DeviceError, MaskloopError
 from core.images.rows import WholePicture
-from core.learning.data import resized
-from core.learning.header import WeightsHeader
-from core.learning.predict import Predictor, choose_device, open_predictor
-from core.learning.weights import header_for, save_weights
+from core.learning.labels.data import resized
+from core.learning.prediction.predict import Predictor, choose_device, open_predictor
+from core.learning.runs.header import WeightsHeader
+from core.learning.runs.weights import header_for, save_weights
 from core.models.network import Normalize, SegmentationNetwork
 
 INDICES = np.array([0, 3, 7], np.uint8)
@@ -103,7 +103,7 @@ def test_predictions_at_another_scale_come_back_at_the_images_size(
 
 def test_interpolation_has_no_seams(colour_network, colour_header, monkeypatch):
     """Bands of rows are brought to size one after the other: as if all had been at once."""
-    monkeypatch.setattr("core.learning.tiling.UPSAMPLED_VALUES", 3 * 500 * 7)
+    monkeypatch.setattr("core.learning.prediction.tiling.UPSAMPLED_VALUES", 3 * 500 * 7)
     image = np.random.default_rng(0).integers(0, 256, size=(430, 500, 3), dtype=np.uint8)
     network = colour_network(blur=True)
     header = replace(colour_header, scale=0.4)

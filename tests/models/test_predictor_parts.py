@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.learning.kept import KeptTiles
-from core.learning.predict import Predictor
+from core.learning.prediction.kept_tiles import KeptTiles
+from core.learning.prediction.predict import Predictor
 
 BOX = (60, 35, 191, 120)
 

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 
 from core.annotation.model import ClassList
 from core.errors import EncoderDownloadError, UsageError, WeightsFileError
-from core.learning.weights import header_for, save_weights
+from core.learning.runs.weights import header_for, save_weights
 from core.models import pretrained
 from core.models.downloads import malformed_hub
 from core.models.encoders import build_encoder

@@ -12,8 +12,8 @@ from sklearn.ensemble import RandomForestClassifier
 
 from core.annotation.model import ClassList
 from core.learning.export import export_onnx
-from core.learning.forest import tree_of
-from core.learning.weights import header_for
+from core.learning.runs.weights import header_for
+from core.learning.training.forest import tree_of
 from core.models import hand_made
 from core.models.hand_made import CHANNELS, FINENESS, REACH, HandMadeFeatures
 from core.models.random_forest import ForestNetwork

@@ -25,7 +25,7 @@ from core.models.registry import (
 
 def test_the_window_can_list_models_and_read_headers_without_torch():
     code = (
-        "import sys, core.models.registry, core.learning.header;"
+        "import sys, core.models.registry, core.learning.runs.header;"
         "print([name for name in ('torch', 'timm', 'safetensors') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

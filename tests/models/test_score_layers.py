@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from core.learning.config import TrainConfig
-from core.learning.optimizers import WIDEST, rate_factors
-from core.learning.preset import UNNORMALIZED_RATE, usual_rate
+from core.learning.settings.preset import UNNORMALIZED_RATE, usual_rate
+from core.learning.training.optimizers import WIDEST, rate_factors
 from core.models.network import SegmentationNetwork
 from core.models.registry import build, model_spec, model_specs
 from core.models.specs import Option

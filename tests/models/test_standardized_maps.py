@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from core.annotation.model import AnnotationState, ClassList, LabelClass
-from core.learning.data import LabelStore
-from core.learning.prior import look_at_some
+from core.learning.labels.data import LabelStore
+from core.learning.training.prior import look_at_some
 from core.models.registry import build
 from core.models.standardized_maps import SMALLEST_SPREAD, StandardizedMaps
 

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.annotation.model import UNLABELLED
-from core.learning.calibration import (
+from core.learning.overlay.doubt_regions import doubtful_regions
+from core.learning.prediction.uncertainty import Voice, disagreement, entropy, tempered, uncertainty_map
+from core.learning.scores.calibration import (
     COLDEST,
     HOTTEST,
     PixelSample,
     Reliability,
     fit_temperature,
 )
-from core.learning.doubt_regions import doubtful_regions
-from core.learning.uncertainty import Voice, disagreement, entropy, tempered, uncertainty_map
 
 
 def everywhere(*chances: float, size_hw: tuple[int, int] = (4, 6)) -> np.ndarray:
@@ -70,7 +70,7 @@ def test_a_map_made_in_bands_has_every_row(monkeypatch) -> None:
     rng = np.random.default_rng(0)
     chances = rng.dirichlet(np.ones(3), size=(50, 40)).transpose(2, 0, 1).astype(np.float16)
     whole = uncertainty_map([Voice((chances,))]).entropy
-    monkeypatch.setattr("core.learning.uncertainty._VALUES_AT_ONCE", 7 * 40 * 3)
+    monkeypatch.setattr("core.learning.prediction.uncertainty._VALUES_AT_ONCE", 7 * 40 * 3)
     assert np.array_equal(uncertainty_map([Voice((chances,))]).entropy, whole)
 
 

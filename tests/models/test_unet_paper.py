@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from core.annotation.model import ClassList
 from core.errors import UsageError
-from core.learning.predict import Predictor
-from core.learning.weights import header_for
+from core.learning.prediction.predict import Predictor
+from core.learning.runs.weights import header_for
 from core.models.network import Normalize, SegmentationNetwork
 from core.models.registry import build
 from core.models.unet_paper import (

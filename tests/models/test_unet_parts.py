@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from core.annotation.model import ClassList
 from core.errors import UsageError
 from core.learning.export import export_onnx
-from core.learning.losses import segmentation_loss
-from core.learning.weights import header_for
+from core.learning.runs.weights import header_for
+from core.learning.training.losses import segmentation_loss
 from core.models.catalog.common import UPSAMPLING
 from core.models.layers import convolution_3x3
 from core.models.network import SegmentationNetwork

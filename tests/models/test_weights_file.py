@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from core.annotation.model import ClassList, LabelClass
 from core.errors import StorageError, WeightsFileError
-from core.learning.header import METADATA_KEY, WeightsHeader, read_header
-from core.learning.weights import header_for, load_weights, save_weights
+from core.learning.runs.header import METADATA_KEY, WeightsHeader, read_header
+from core.learning.runs.weights import header_for, load_weights, save_weights
 from core.models.network import SegmentationNetwork
 from core.models.normalization import Normalization
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from core.images.upright import Box
 from core.learning.instant.features import Features
-from core.learning.tiling import part_to_size, source_span
+from core.learning.prediction.tiling import part_to_size, source_span
 from core.models.instant import GRID, InstantNetwork
 
 COARSEST: Final = 64

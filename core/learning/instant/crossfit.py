@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import FileProblem
-from core.learning.calibration import worth_sampling
-from core.learning.counted import CountedImages
-from core.learning.data import ChannelMap, LabelStore
 from core.learning.instant.head import RATE, HeadFit, PointSet
 from core.learning.instant.learner import InstantLearner
-from core.learning.validation import Score
+from core.learning.labels.data import ChannelMap, LabelStore
+from core.learning.scores.calibration import worth_sampling
+from core.learning.scores.counted import CountedImages
+from core.learning.validation.validation import Score
 
 FOLDS: Final = 3
 STEPS: Final = 80
@@ -68,7 +68,7 @@ def judges(
 
 
 class HearsCrossFit(Protocol):
-    """Is told what heads think of images they never saw; see `core.learning.mixture`."""
+    """Is told what heads think of images they never saw; see `core.learning.overlay.mixture`."""
 
     def begun(self, channels: ChannelMap) -> None:
         """The learner is being scored."""

@@ -26,8 +26,8 @@ from torch import Tensor
 from core.errors import MaskloopError, StorageError
 from core.files import digest, write_atomic
 from core.images.upright import Box
-from core.learning.data import resized
-from core.learning.memory import is_out_of_memory
+from core.learning.labels.data import resized
+from core.learning.machine.memory import is_out_of_memory
 from core.models.instant import GRID, InstantNetwork
 from core.models.network import Normalize
 

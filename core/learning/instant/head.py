@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.learning.instant.points import BALANCE, Points
-from core.learning.randomness import present_numbers, put_numbers
+from core.learning.machine.randomness import present_numbers, put_numbers
 from core.models.instant import InstantNetwork
 
 BATCH: Final = 2048

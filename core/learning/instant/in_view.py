@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 
 from core.annotation.model import UNLABELLED, AnnotationState
 from core.errors import FileProblem
-from core.learning.class_maps import PredictedMap
-from core.learning.data import LabelStore
 from core.learning.instant.head import FitStep, HeadFit, PointSet
 from core.learning.instant.learner import InstantLearner
 from core.learning.instant.points import Points, balanced, points_of_image, thinned
+from core.learning.labels.data import LabelStore
+from core.learning.prediction.class_maps import PredictedMap
 
 STEPS: Final = 20
 MOST_S: Final = 0.4

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from core.errors import StorageError, WeightsFileError
-from core.learning.checkpoint import load_checkpoint, save_checkpoint
 from core.learning.instant.head import HeadFit
+from core.learning.runs.checkpoint import load_checkpoint, save_checkpoint
 
 
 class KeptFit:

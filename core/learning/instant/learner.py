@@ -27,15 +27,15 @@ from core.annotation.model import UNLABELLED
 from core.errors import FileProblem, ImageFileError
 from core.images.pages import stamp
 from core.images.upright import Box
-from core.learning.background_lack import BackgroundLack
-from core.learning.class_maps import MapReader, PredictedMap
-from core.learning.data import ChannelMap, ImageLabels, LabelStore
 from core.learning.instant.asked import bands, bands_of_part
 from core.learning.instant.features import FeatureCache, Features
 from core.learning.instant.head import RATE, REFIT_RATE, REFIT_STEPS, STEPS, FitStep, HeadFit, PointSet
 from core.learning.instant.kept_fit import KeptFit
 from core.learning.instant.points import Points, collect_points, points_per_image, thinned
-from core.learning.randomness import Randomness
+from core.learning.labels.background_lack import BackgroundLack
+from core.learning.labels.data import ChannelMap, ImageLabels, LabelStore
+from core.learning.machine.randomness import Randomness
+from core.learning.prediction.class_maps import MapReader, PredictedMap
 from core.models.instant import InstantNetwork
 
 MOST_PIXELS: Final = 1 << 25
@@ -358,7 +358,7 @@ class InstantLearner:
     def predict(
         self, features: Features, *, probabilities: bool = False, temperature: float = 1.0
     ) -> PredictedMap:
-        """The class of every pixel of the image these features are of; see `core.learning.class_maps`."""
+        """The class of every pixel of the image with these features; see `core.learning.prediction`."""
         reader = MapReader(self._values, probabilities, temperature)
         with self._evaluating():
             found = bands(self.network, features, self.device)

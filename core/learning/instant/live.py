@@ -27,9 +27,7 @@ from core.annotation.model import ClassList
 from core.errors import MaskloopError, NothingToLearnError
 from core.images.pages import stamp
 from core.images.upright import Box
-from core.learning.class_maps import PredictedMap
 from core.learning.config import TrainConfig
-from core.learning.data import LabelStore
 from core.learning.events import Event, Notice
 from core.learning.instant.crossfit import HearsCrossFit, cross_fit
 from core.learning.instant.features import Features
@@ -37,8 +35,10 @@ from core.learning.instant.in_view import HeadInView, HeadsInView
 from core.learning.instant.learner import InstantLearner
 from core.learning.instant.maker import LearnerMaker
 from core.learning.instant.under_way import UnderWay
-from core.learning.learnable import check_learnable
-from core.learning.validation import Score
+from core.learning.labels.data import LabelStore
+from core.learning.labels.learnable import check_learnable
+from core.learning.prediction.class_maps import PredictedMap
+from core.learning.validation.validation import Score
 from core.models.instant import VIEWS
 
 FIRST_STEPS: Final = 120

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from core.learning.config import DeviceChoice, TrainConfig
-from core.learning.data import LabelStore
 from core.learning.events import Event, Notice
 from core.learning.instant.learner import InstantLearner
 from core.learning.instant.setup import instant_learner, rehearsal
-from core.learning.memory import is_out_of_memory
-from core.learning.predict import choose_device
-from core.learning.preset import resolve
+from core.learning.labels.data import LabelStore
+from core.learning.machine.memory import is_out_of_memory
+from core.learning.prediction.predict import choose_device
+from core.learning.settings.preset import resolve
 
 OTHER_SCALE: Final = 1.5
 """New labels change the scale at which images are looked at only where it is off by more than this factor."""

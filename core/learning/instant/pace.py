@@ -10,8 +10,8 @@ from typing import Final
 import torch
 
 from core.learning.config import TrainConfig
-from core.learning.data import LabelStore, scaled_size
 from core.learning.instant.features import FeatureCache
+from core.learning.labels.data import LabelStore, scaled_size
 from core.models.instant import CHEAPER_VIEWS, VIEWS, InstantNetwork, zooms
 from core.models.network import SegmentationNetwork
 

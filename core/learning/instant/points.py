@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.annotation.model import UNLABELLED
-from core.learning.data import resized_mask
 from core.learning.instant.features import Features
-from core.learning.likeness import alike
-from core.learning.weak_background import undrawn
+from core.learning.labels.data import resized_mask
+from core.learning.labels.likeness import alike
+from core.learning.labels.weak_background import undrawn
 from core.models.instant import point_features
 
 POINTS_PER_IMAGE: Final = 4096

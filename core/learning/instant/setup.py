@@ -11,14 +11,14 @@ import numpy as np
 import torch
 
 from core.learning.config import DEFAULT_ENCODER, INSTANT_MODEL, TrainConfig
-from core.learning.data import ChannelMap, LabelStore
 from core.learning.events import Event, Notice
 from core.learning.instant.features import FeatureCache
 from core.learning.instant.head import RATE, HeadFit, PointSet
 from core.learning.instant.learner import InstantLearner
 from core.learning.instant.pace import PROBE, affordable_views, pixels_to_see, seconds_per_pixel
 from core.learning.instant.points import collect_points
-from core.learning.randomness import Randomness
+from core.learning.labels.data import ChannelMap, LabelStore
+from core.learning.machine.randomness import Randomness
 from core.models.instant import InstantNetwork
 from core.models.registry import build
 

@@ -12,8 +12,8 @@ import pytest
 from PySide6.QtCore import QObject, Signal
 from pytestqt.qtbot import QtBot
 
-from app.learning_controller import LearningController
-from app.session import Session
+from app.learning.controller import LearningController
+from app.session.session import Session
 from core.annotation.commands import drawing
 from core.annotation.model import Shape, ShapeType, frozen_points
 from core.learning.commands import (

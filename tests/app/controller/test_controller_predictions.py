@@ -12,7 +12,7 @@ from core.annotation.commands import RemoveShapes
 from core.annotation.model import AnnotationState
 from core.learning.commands import LabelsChanged
 from core.learning.events import Prediction, ProjectOpened, WeightsGone
-from core.learning.packed_mask import PackedMask
+from core.learning.labels.packed_mask import PackedMask
 from tests.app.controller.conftest import Bench, predicted
 from tests.app.engine_events import finished, validated
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from app import label_feed
-from app.image_status import StatusBoard
-from app.label_feed import _read
+from app.learning import label_feed
+from app.learning.label_feed import _read
+from app.session.image_status import StatusBoard
 from core.annotation.model import (
     UNLABELLED,
     Annotation,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.prediction_cache import PredictionCache
-from app.run_recovery import RunRecovery
+from app.learning.prediction_cache import PredictionCache
+from app.learning.run_recovery import RunRecovery
 from core.learning.commands import Train
 from core.learning.config import TrainConfig
-from core.learning.engine_exit import EXIT_DEVICE_LOST, sentence_for_exit
+from core.learning.engine.exit import EXIT_DEVICE_LOST, sentence_for_exit
 from core.learning.events import Checkpointed, Prediction
 from tests.app.engine_events import prediction, started
 

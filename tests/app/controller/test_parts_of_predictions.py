@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.learning import view_parts
 from core.learning.commands import Predict, Watch
 from core.learning.events import Prediction
+from core.learning.overlay import view_parts
 from tests.app.controller.conftest import SIZE, Bench, predicted
 from tests.app.engine_events import prediction
 

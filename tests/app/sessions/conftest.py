@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.session import Session
+from app.session.session import Session
 from core.annotation.commands import drawing
 from core.annotation.model import Shape, ShapeType
 

@@ -1,0 +1,85 @@
+"""What the engine is told of the image on show: keep its prediction fresh, and predict the next one ahead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.learning.label_feed import LabelFeed
+from app.learning.prediction_cache import PredictionCache
+from app.workers.trainer_thread import TrainerThread
+from core.errors import ImageFileError
+from core.images.pyramid import is_huge
+from core.images.upright import Box
+from core.learning.commands import Predict, Watch
+from core.learning.overlay.view_parts import is_large
+
+if TYPE_CHECKING:
+    from app.session.session import Session
+    from app.session.state import CurrentImage
+    from core.project.project import ImageEntry
+
+
+class WatchedImage:
+    """Tells the engine where the person is.
+
+    Args:
+        session: knows which image comes next.
+        thread: takes commands to the engine.
+        feed: knows which labels the engine has.
+        predictions: what need not be predicted again.
+    """
+
+    def __init__(
+        self, session: Session, thread: TrainerThread, feed: LabelFeed, predictions: PredictionCache
+    ) -> None:
+        self._session = session
+        self._thread = thread
+        self._feed = feed
+        self._predictions = predictions
+        self._watched: Watch | None = None
+
+    def leave(self) -> None:
+        """Nothing that could be predicted is on show."""
+        self._watch(Watch(key=None))
+
+    def follow(self, current: CurrentImage) -> None:
+        """This image, which can be read, is on show."""
+        if current.pyramid is not None:
+            # Class map and confidence of 400 megapixels would take the window over a gigabyte: only what is
+            # on the screen is predicted of it, once that is known and can be read.
+            self.leave()
+        else:
+            self._watch(self._watching(current, None))
+        following = self._session.neighbour(1)
+        ahead = None if following is None else self._session.entry(following)
+        if ahead is not None and self._predictions.get(ahead.key) is None and not _is_huge(ahead):
+            revision = self._feed.revision_of(ahead.key)
+            self._thread.send(Predict(key=ahead.key, image_path=str(ahead.image_path), revision=revision))
+
+    def look_at(self, current: CurrentImage, view: Box | None) -> None:
+        """This part of the image on show, which can be read, is on the screen."""
+        size_hw, pyramid = current.size_hw, current.pyramid
+        if view is None or size_hw is None:
+            return
+        if not pyramid.ready if pyramid is not None else not is_large(size_hw):
+            return  # it is told again once every tile is there; a small image is predicted at once
+        watch = self._watching(current, view)
+        known = self._watched
+        if known is None or (known.key, known.view) != (watch.key, watch.view):
+            self._watch(watch)
+
+    def _watching(self, current: CurrentImage, view: Box | None) -> Watch:
+        entry = current.entry
+        revision = self._feed.revision_of(entry.key)
+        return Watch(key=entry.key, image_path=str(entry.image_path), revision=revision, view=view)
+
+    def _watch(self, watch: Watch) -> None:
+        self._watched = watch
+        self._thread.send(watch)
+
+
+def _is_huge(entry: ImageEntry) -> bool:
+    try:
+        return is_huge(entry.image_path)
+    except ImageFileError:
+        return False  # the engine says what is wrong with it

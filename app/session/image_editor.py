@@ -1,0 +1,178 @@
+"""Edits of the image that is shown: commands with their undo, the selection, its state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import QObject, Signal
+
+from core.annotation.commands import Command, Composite, Relabel, RemoveShapes, SetState
+from core.annotation.document import AnnotationDocument
+from core.annotation.history import History
+from core.annotation.model import AnnotationState, Shape
+
+if TYPE_CHECKING:
+    from app.session.open_project import OpenProject
+    from app.session.state import CurrentImage
+
+DELETE_ANNOTATION: Final = "Delete annotation"
+
+
+class ImageEditor(QObject):
+    """Belongs to a session.
+
+    Attributes:
+        busy: what editing has to wait for, "" when nothing.
+
+    Signals:
+        selection_changed(object frozenset of uids), history_changed(), message(str text, str level)
+    """
+
+    selection_changed = Signal(object)
+    history_changed = Signal()
+    message = Signal(str, str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.busy = ""
+        self.selection: frozenset[int] = frozenset()
+        self._opened: OpenProject | None = None
+        self._current: CurrentImage | None = None
+
+    def attach(self, opened: OpenProject | None) -> None:
+        """Another project is open, or none."""
+        self._opened = opened
+
+    def show(self, current: CurrentImage | None) -> None:
+        """Another image is shown; nothing of it is selected."""
+        self.set_selection(())
+        self._current = current
+
+    @property
+    def document(self) -> AnnotationDocument | None:
+        """What is drawn on the image that is shown; None where it cannot be edited."""
+        return None if self._current is None else self._current.document
+
+    @property
+    def selected(self) -> list[Shape]:
+        """The selected shapes, the lowest first."""
+        shapes = () if self.document is None else self.document.shapes
+        return [shape for shape in shapes if shape.uid in self.selection]
+
+    @property
+    def history(self) -> History | None:
+        """The edits of the image that is shown."""
+        return None if self._current is None else self._current.history
+
+    @property
+    def editable(self) -> bool:
+        """Whether there is a document that may be edited now."""
+        return self.document is not None and not self.busy
+
+    # --- commands -----------------------------------------------------------------------------------------
+
+    def execute(self, command: Command, *, on: CurrentImage | None = None) -> bool:
+        """Do a command on the image that is shown, or on another that is open.
+
+        Returns:
+            False when it was refused; a message says why.
+        """
+        image = on or self._current
+        if self.busy:
+            self.message.emit(f"Please wait: {self.busy}.", "warning")
+            return False
+        if self._opened is None or image is None or image.history is None:
+            return False
+        if not self._opened.project.writable:
+            reason = self._opened.project.read_only_reason
+            text = f"{self._opened.project.root}: nothing can be changed here, because {reason}."
+            self.message.emit(text, "warning")
+            return False
+        try:
+            image.history.push(command)
+        except ValueError as error:
+            text = str(error)
+            self.message.emit(f"{text[:1].upper()}{text[1:]}.", "warning")
+            return False
+        self.history_changed.emit()
+        return True
+
+    def end_drag(self) -> None:
+        """The mouse was released: the next command is an entry of its own in the history."""
+        if self.history is not None:
+            self.history.break_merge()
+
+    def undo(self) -> None:
+        """Take the last edit of this image back."""
+        if self.editable and self.history is not None:
+            self.history.undo()
+            self.history_changed.emit()
+
+    def redo(self) -> None:
+        """Do the last undone edit of this image again."""
+        if self.editable and self.history is not None:
+            again = self.history.redo()
+            if again is not None and again.name == DELETE_ANNOTATION:
+                self._delete_file()
+            self.history_changed.emit()
+
+    def go_to(self, position: int) -> None:
+        """Undo or redo edits of this image until the first `position` of its history are done."""
+        if self.editable and self.history is not None:
+            self.history.go_to(position)
+            self.history_changed.emit()
+
+    # --- the selection ------------------------------------------------------------------------------------
+
+    def set_selection(self, uids: Iterable[int]) -> None:
+        """Select shapes; uids the image does not have are left out."""
+        document = self.document
+        selection = frozenset() if document is None else frozenset(uid for uid in uids if uid in document)
+        if selection != self.selection:
+            self.selection = selection
+            self.selection_changed.emit(selection)
+
+    def relabel_selection(self, label: str) -> None:
+        """Give the selected shapes another label."""
+        document = self.document
+        if document is None:
+            return
+        changed = [uid for uid in self.selection if document.get(uid).label != label]
+        if changed:
+            self.execute(Relabel.of(document, changed, label))
+
+    def delete_selection(self) -> None:
+        """Delete the selected shapes."""
+        if self.document is not None and self.selection:
+            self.execute(RemoveShapes.of(self.document, self.selection))
+
+    # --- the whole image ----------------------------------------------------------------------------------
+
+    def set_state(self, state: AnnotationState) -> None:
+        """Say how much of the image is labelled; undoable."""
+        document = self.document
+        if document is not None and document.state is not state:
+            self.execute(SetState.of(document, state))
+
+    @property
+    def has_annotation(self) -> bool:
+        """Whether there is anything that `delete_annotation` would delete."""
+        if self._current is None or self.document is None:
+            return False
+        drawn = bool(len(self.document)) or self.document.state is not AnnotationState.UNLABELLED
+        return drawn or self._current.entry.annotation_path.exists()
+
+    def delete_annotation(self) -> None:
+        """Delete the annotation file, its shapes and its mask; an undo brings all of it back."""
+        document = self.document
+        if document is None or not self.has_annotation:
+            return
+        everything = RemoveShapes.of(document, [shape.uid for shape in document.shapes])
+        state = SetState.of(document, AnnotationState.UNLABELLED)
+        if self.execute(Composite(DELETE_ANNOTATION, (everything, state))):
+            self._delete_file()
+
+    def _delete_file(self) -> None:
+        if self._opened is not None and self._current is not None:
+            self._opened.autosaver.delete_file(self._current.entry.key)

@@ -1,0 +1,223 @@
+"""Predicting a folder in the background: dialog, engine, and the line in the status bar, joined.
+
+The job is kept in the project until it is done: after a crash of the engine it is given to the next one, and
+after one of the program it is offered when the project is opened again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPushButton, QStatusBar, QWidget
+
+from app.dialogs.message import Toast
+from app.wiring.part import Common, Wiring
+from app.wiring.training import read_runs
+from core.learning.commands import HoldFolder, PredictFolder
+from core.learning.events import Event, FolderEnded, FolderProblem, FolderProgress
+from core.learning.prediction.folder_job import PendingJob, PredictionJob
+
+if TYPE_CHECKING:
+    from app.dialogs.predict_folder import PredictFolderDialog
+    from app.panels.run_history import RunSummary
+
+GO_ON: Final = "Go on"
+
+
+class PredictingWiring(Wiring):
+    """One job at a time.
+
+    Args:
+        common: of its actions `train.predict_folder`, which opens the dialog.
+        status: gets a button with the progress while the dialog is closed.
+        toast: offers to go on with what was interrupted.
+        window: parent of the dialog.
+        post: what is done to predictions at present, as text.
+    """
+
+    def __init__(
+        self,
+        common: Common,
+        *,
+        status: QStatusBar,
+        toast: Toast,
+        window: QWidget,
+        post: Callable[[], str] = str,
+    ) -> None:
+        super().__init__(common, window)
+        self._post = post
+        session, controller = self._session, self._controller
+        self._action = self._actions["train.predict_folder"]
+        self._toast = toast
+        self._window = window
+        self._dialog: PredictFolderDialog | None = None
+        self._pending: PendingJob | None = None
+        self._job: PredictionJob | None = None  # under way
+        self._interrupted: PredictionJob | None = None
+        self._held = False
+        self._engine_lost = False
+        self._said = ""
+        self._button = QPushButton()
+        self._button.setProperty("kind", "link")
+        self._button.setCursor(Qt.CursorShape.PointingHandCursor)
+        self._button.setToolTip("A folder is predicted in the background; click to see more")
+        self._button.hide()
+        status.addPermanentWidget(self._button)
+        self._button.hide()
+        self._button.clicked.connect(self.open_dialog)
+        self._action.triggered.connect(self.open_dialog)
+        controller.event_received.connect(self._on_event)
+        controller.engine_state_changed.connect(self._on_engine_state)
+        controller.training_state_changed.connect(self._on_training_state)
+        session.project_changed.connect(self._on_project_changed)
+        toast.action_clicked.connect(self._on_toast_clicked)
+        self._on_project_changed()
+
+    def close(self) -> None:
+        """End the worker; a job that goes on is kept for the next start."""
+        self._job = None
+        super().close()
+
+    @property
+    def busy(self) -> bool:
+        """A job is under way."""
+        return self._job is not None
+
+    def open_dialog(self) -> PredictFolderDialog | None:
+        """Show the dialog; None without a project."""
+        from app.dialogs.predict_folder import PredictFolderDialog
+
+        project = self._session.project
+        if project is None:
+            return None
+        if self._dialog is None:
+            dialog = PredictFolderDialog(str(project.layout.predictions), self._window)
+            dialog.start_requested.connect(self._on_start)
+            dialog.hold_requested.connect(self._on_hold)
+            dialog.cancel_requested.connect(self._on_cancel)
+            self._dialog = dialog
+        dialog = self._dialog
+        dialog.set_training(self._controller.training_state in ("training", "starting"))
+        if self._job is None:
+            if self._interrupted is not None:
+                dialog.show_job(self._interrupted)
+            task = self._runner.run(read_runs, project.layout, doing="reading the earlier runs")
+            task.done.connect(self._on_runs)
+        dialog.show()
+        dialog.raise_()
+        return dialog
+
+    def _on_runs(self, runs: list[RunSummary]) -> None:
+        if self._dialog is not None and self._job is None:
+            self._dialog.set_runs(runs)
+
+    # --- clicks -------------------------------------------------------------------------------------------
+
+    def _on_start(self, job: PredictionJob) -> None:
+        project = self._session.project
+        if project is None or self._job is not None:
+            return
+        self._pending = PendingJob(project.layout)
+        self._interrupted = None
+        task = self._runner.run(
+            self._pending.begin,
+            replace(job, root=str(project.root), post=self._post()),
+            doing="starting a prediction",
+        )
+        task.done.connect(self._on_kept)
+        task.failed.connect(self._on_not_kept)
+        if self._dialog is not None:
+            self._dialog.begin()
+
+    def _on_kept(self, job: PredictionJob) -> None:
+        if self._session.project is None or str(self._session.project.root) != job.root:
+            return  # another project was opened meanwhile
+        self._job, self._held, self._engine_lost = job, False, False
+        self._trainer.send(PredictFolder(job=job))
+
+    def _on_not_kept(self, text: str) -> None:
+        if self._dialog is not None:
+            self._dialog.end(FolderEnded(reason="failed", out="", problem=text))
+
+    def _on_hold(self, held: bool) -> None:
+        self._trainer.send(HoldFolder(wanted="hold" if held else "go on"))
+
+    def _on_cancel(self) -> None:
+        self._trainer.send(HoldFolder(wanted="cancel"))
+
+    def _on_toast_clicked(self) -> None:
+        if self._said and self._toast.text == self._said:
+            self._toast.hide()
+            dialog = self.open_dialog()
+            if dialog is not None and self._interrupted is not None:
+                self._on_start(self._interrupted)
+
+    # --- what the engine and the session say --------------------------------------------------------------
+
+    def _on_event(self, event: Event) -> None:
+        if self._job is None:
+            return
+        match event:
+            case FolderProgress():
+                self._held = event.held
+                share = f"{event.done / event.total:.0%}" if event.total else "…"
+                self._button.setText(f"Folder: {share}{', paused' if event.held else ''}")
+                self._button.show()
+                if self._dialog is not None:
+                    self._dialog.set_progress(event)
+            case FolderProblem():
+                if self._dialog is not None:
+                    self._dialog.add_problem(event.text)
+            case FolderEnded():
+                self._on_ended(event)
+            case _:
+                pass
+
+    def _on_ended(self, ended: FolderEnded) -> None:
+        from app.dialogs.predict_folder import outcome
+
+        job, self._job = self._job, None
+        self._button.hide()
+        if ended.reason == "failed":
+            self._interrupted = job  # it can be tried again from where it was
+        elif self._pending is not None:
+            self._pending.end()
+        if self._dialog is not None:
+            self._dialog.end(ended)
+        if self._dialog is None or not self._dialog.isVisible():
+            self._session.message.emit(outcome(ended), "info")
+
+    def _on_engine_state(self, state: str, _sentence: str) -> None:
+        if self._job is None:
+            return
+        if state == "crashed":
+            self._engine_lost = True
+        elif state == "ready" and self._engine_lost:
+            # A fresh engine knows nothing of it; what its predecessor has done is passed over.
+            self._engine_lost = False
+            self._trainer.send(PredictFolder(job=replace(self._job, again=False), held=self._held))
+        elif state == "stopped":
+            self._on_ended(FolderEnded(reason="failed", out=self._job.out))
+
+    def _on_training_state(self, state: str) -> None:
+        if self._dialog is not None:
+            self._dialog.set_training(state in ("training", "starting"))
+
+    def _on_project_changed(self) -> None:
+        project = self._session.project
+        self._action.setEnabled(project is not None)
+        if self._job is not None:
+            self._job = None  # kept in its project; the engine lets go of it
+            self._trainer.send(HoldFolder(wanted="cancel"))
+        self._button.hide()
+        if self._dialog is not None:
+            self._dialog.close()
+            self._dialog.deleteLater()
+            self._dialog = None
+        self._interrupted = None if project is None else PendingJob(project.layout).load()
+        if self._interrupted is not None:
+            self._said = f"The prediction of {self._interrupted.images[0]} was interrupted."
+            self._toast.show_message("info", self._said, action=GO_ON)

@@ -1,0 +1,1 @@
+"""The engine process: its loop, and who answers which command."""

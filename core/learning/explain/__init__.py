@@ -1,0 +1,1 @@
+"""What a network is made of, for the window's model page."""

@@ -1,0 +1,1 @@
+"""What labels say to a learner: which pixels, how many, where they changed, which look wrong."""

@@ -1,0 +1,1 @@
+"""What a computer has and lacks: memory, time, random numbers, turns."""

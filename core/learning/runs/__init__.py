@@ -1,0 +1,1 @@
+"""Runs on disk: their folders, weights and checkpoints, and what is read from them again."""
