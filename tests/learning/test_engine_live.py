@@ -310,6 +310,15 @@ def test_while_a_run_trains_labels_are_still_learned_first(bench: EngineBench) -
     assert "Instant learner" in bench.got(Prediction)[0].source
 
 
+def test_what_a_network_without_a_say_learns_is_not_predicted_again_and_again(bench: EngineBench) -> None:
+    bench.do(bench.watch(3))
+    bench.run()
+    shown = len(bench.got(Prediction))
+    bench.do(Train(config=replace(TINY, steps=400, validate_every_s=1e9)))
+    bench.run(until=lambda: len(bench.got(StepDone)) >= 20)
+    assert len(bench.got(Prediction)) == shown  # the engine's clock would have let it at every step
+
+
 def test_switched_off_it_neither_learns_nor_shows(bench: EngineBench) -> None:
     bench.do(bench.watch(0))
     bench.run()

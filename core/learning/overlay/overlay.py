@@ -87,8 +87,10 @@ class OverlayWeights:
         deep, instant = self.deep.version, 0 if self._instant is None else self._instant.version
         if deep is None and not instant:
             return None
-        temperature = 1.0 if self._instant is None else self._instant.temperature
         share = self._instant_share()
+        if share == 1.0:  # what the deep network learns meanwhile is not shown
+            deep = None
+        temperature = 1.0 if self._instant is None else self._instant.temperature
         together = self._mixture_temperature(share)
         return deep, instant, share, round(temperature, 2), None if together is None else round(together, 2)
 
