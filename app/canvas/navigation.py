@@ -31,7 +31,7 @@ NOTCH: Final = 120
 
 
 class PannableView(QGraphicsView):
-    """Scrolls and zooms content of a given size, 2 % to 6400 %.
+    """Scrolls and zooms content of a given size, 2 % (or what shows all of it) to 6400 %.
 
     - Wheel scrolls, Shift+wheel sideways, Ctrl+wheel (or a pinch) zooms at the cursor.
     - The middle button drags the content; so does the left one while Space is held.
@@ -55,6 +55,7 @@ class PannableView(QGraphicsView):
         self._zoom = 1.0
         self._fitting: Literal["page", "width"] | None = "page"
         self._pan_from: QPoint | None = None
+        self._pan_button = Qt.MouseButton.NoButton
         self._space_held = False
 
     # --- content and zoom ---------------------------------------------------------------------------------
@@ -142,22 +143,32 @@ class PannableView(QGraphicsView):
     def _fit(self) -> None:
         if self._content.isEmpty():
             return
-        room = self.maximumViewportSize()
-        across = (room.width() - 2 * MARGIN) / self._content.width()
-        down = (room.height() - 2 * MARGIN) / self._content.height()
+        across, down = self._fitting_zooms()
         if self._fitting == "width":
-            if self._content.height() * across > room.height() - 2 * MARGIN:
-                bar = self.verticalScrollBar().sizeHint().width()
-                across = (room.width() - bar - 2 * MARGIN) / self._content.width()
+            if across > down:
+                across -= self.verticalScrollBar().sizeHint().width() / self._content.width()
             self._apply_zoom(across, QPointF(self.viewport().rect().center()))
             return
         self._apply_zoom(min(across, down), QPointF(self.viewport().rect().center()))
         self.centerOn(self._content.width() / 2, self._content.height() / 2)
 
+    def _fitting_zooms(self) -> tuple[float, float]:
+        """At which zooms the content is as wide and as high as the view has room for."""
+        room = self.maximumViewportSize()
+        across = (room.width() - 2 * MARGIN) / self._content.width()
+        return across, (room.height() - 2 * MARGIN) / self._content.height()
+
+    def _least_zoom(self) -> float:
+        """All of the content can be seen, however large it is, where the view has room for anything."""
+        fitting = () if self._content.isEmpty() else self._fitting_zooms()
+        return min([MIN_ZOOM, *(zoom for zoom in fitting if zoom > 0)])
+
     def _apply_zoom(self, zoom: float, anchor: QPointF) -> None:
-        zoom = min(MAX_ZOOM, max(MIN_ZOOM, zoom))
-        if self._fitting is None and abs(zoom - 1.0) < 0.01:
-            zoom = 1.0  # repeated steps in and out must not miss the exact pixels by rounding
+        zoom = min(MAX_ZOOM, max(self._least_zoom(), zoom))
+        if self._fitting is None and abs(zoom - 1.0) < min(0.01, abs(self._zoom - 1.0)):
+            # Repeated steps in and out must not miss the exact pixels by rounding. Only on the way there: a
+            # pinch goes on in steps that are smaller still.
+            zoom = 1.0
         held = self.to_image(anchor)
         changed = zoom != self._zoom
         self._zoom = zoom
@@ -226,17 +237,21 @@ class PannableView(QGraphicsView):
         return self._pan_from is not None or self._space_held
 
     def begins_pan(self, event: QMouseEvent) -> bool:
-        """Start dragging the content if this press asks for it."""
+        """Start dragging the content if this press asks for it. While it is dragged no press means more."""
+        self._notice_release(event.buttons() & ~event.button())
+        if self._pan_from is not None:
+            return True
         wanted = event.button() == Qt.MouseButton.MiddleButton or (
             self._space_held and event.button() == Qt.MouseButton.LeftButton
         )
         if wanted:
-            self._pan_from = event.position().toPoint()
+            self._pan_from, self._pan_button = event.position().toPoint(), event.button()
             self.update_cursor()
         return wanted
 
     def continues_pan(self, event: QMouseEvent) -> bool:
         """Follow the mouse if the content is being dragged."""
+        self._notice_release(event.buttons())
         if self._pan_from is None:
             return False
         here = event.position().toPoint()
@@ -244,13 +259,21 @@ class PannableView(QGraphicsView):
         self._pan_from = here
         return True
 
-    def ends_pan(self) -> bool:
-        """Let the content go. False when it was not being dragged."""
-        if self._pan_from is None:
+    def ends_pan(self, event: QMouseEvent) -> bool:
+        """Let the content go if this is the button that drags it."""
+        if self._pan_from is None or event.button() != self._pan_button:
             return False
+        self._let_go()
+        return True
+
+    def _notice_release(self, held: Qt.MouseButton) -> None:
+        """Let go if the button is not held any more: a dialog or another window has got the release."""
+        if self._pan_from is not None and not held & self._pan_button:
+            self._let_go()
+
+    def _let_go(self) -> None:
         self._pan_from = None
         self.update_cursor()
-        return True
 
     def hold_space(self, *, held: bool) -> None:
         """Space goes down or up: the left button pans meanwhile."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
@@ -15,6 +16,7 @@ from app.canvas.shape_index import union
 from app.canvas.tools.base import Pointer, Tool
 from app.canvas.tools.registry import tool_class
 from app.canvas.waiting import WaitingShapes
+from app.canvas.whole_errors import whole_errors
 
 
 class ToolView(PannableView):
@@ -41,6 +43,7 @@ class ToolView(PannableView):
         self._note: str | None = None
         self._overlay_box: Box | None = None
         self._mouse_at: QPointF | None = None
+        self._held: Pointer | None = None  # the mouse as last seen since a press that tools were told of
         self._keys_elsewhere = KeysElsewhere(self, self._drawing_wants, self.keyPressEvent)
 
     def set_tools(self, tools: Iterable[Tool], waiting: WaitingShapes) -> None:
@@ -150,25 +153,40 @@ class ToolView(PannableView):
             global_pos=event.globalPosition(),
         )
 
-    def _to_tool(self, method: Callable[[Pointer], None], event: QMouseEvent) -> None:
+    def _to_tool(self, method: Callable[[Pointer], None], pointer: Pointer) -> None:
         tool = self._tool
-        method(self._pointer(event))
+        method(pointer)
         if tool is self._tool:
             self.refresh_tool()
+
+    def _press(self, event: QMouseEvent, *, double: bool = False) -> None:
+        self._note = None
+        self._make_up_for_release(event.buttons() & ~event.button())
+        pointer = self._pointer(event)
+        self._held = self._held or pointer
+        self._to_tool(self._tool.double_click if double else self._tool.press, pointer)
         event.accept()
 
+    def _make_up_for_release(self, buttons: Qt.MouseButton) -> None:
+        """A dialog or another window may have got the release: the mouse let go where it was seen last."""
+        held = self._held
+        if held is not None and not buttons & held.button:
+            self._held = None
+            self._to_tool(self._tool.release, replace(held, buttons=buttons))
+
+    @whole_errors
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Pan, or hand it to the tool."""
         if self.has_image and not self.begins_pan(event) and _for_tools(event):
-            self._note = None
-            self._to_tool(self._tool.press, event)
+            self._press(event)
 
+    @whole_errors
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """As a press."""
         if self.has_image and not self.begins_pan(event) and _for_tools(event):
-            self._note = None
-            self._to_tool(self._tool.double_click, event)
+            self._press(event, double=True)
 
+    @whole_errors
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Pan, or hand it to the tool; tell where the mouse is."""
         if not self.has_image:
@@ -177,13 +195,24 @@ class ToolView(PannableView):
         at = self.to_image(event.position())
         self.cursor_moved.emit(at.x(), at.y())
         if not self.continues_pan(event) and not self.panning:
-            self._to_tool(self._tool.move, event)
+            self._make_up_for_release(event.buttons())
+            pointer = self._pointer(event)
+            if self._held is not None:
+                self._held = replace(pointer, button=self._held.button)
+            self._to_tool(self._tool.move, pointer)
+            event.accept()
 
+    @whole_errors
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """Stop panning, or hand it to the tool."""
-        if self.has_image and not self.ends_pan() and _for_tools(event):
-            self._to_tool(self._tool.release, event)
+        if self._held is not None and self._held.button == event.button():
+            self._held = None
+        # Panning may have begun over an image that is gone.
+        if not self.ends_pan(event) and self.has_image and _for_tools(event):
+            self._to_tool(self._tool.release, self._pointer(event))
+            event.accept()
 
+    @whole_errors
     def wheelEvent(self, event: QWheelEvent) -> None:
         """With Alt, the tool's; else scrolls and zooms."""
         turned = event.angleDelta()
@@ -195,6 +224,7 @@ class ToolView(PannableView):
             return
         super().wheelEvent(event)
 
+    @whole_errors
     def leaveEvent(self, event: QEvent) -> None:
         """Nothing is under the mouse any more."""
         self._mouse_at = None
@@ -215,6 +245,7 @@ class ToolView(PannableView):
             return True
         return super().event(event)
 
+    @whole_errors
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Hand it to the tool; Space pans while nothing is drawn; the rest is the window's."""
         self._note = None
@@ -236,6 +267,7 @@ class ToolView(PannableView):
         """What is half drawn comes first, then what waits for a label."""
         return (not self._tool.busy and self._waiting.key(event)) or self._tool.key(event)
 
+    @whole_errors
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         """As above."""
         if self.has_image and self._tool.key_released(event):

@@ -27,6 +27,7 @@ from app.canvas.shape_index import MANY_CHANGES, ShapeIndex, union
 from app.canvas.shape_pictures import ShapePictures
 from app.canvas.style import ClassColors
 from app.canvas.tools.registry import TOOLS
+from app.canvas.whole_errors import whole_errors
 from app.theme import Themed, Tokens, tokens
 from app.workers.tasks import TaskRunner
 from core.annotation.document import AnnotationDocument, Change
@@ -185,7 +186,7 @@ class CanvasView(Themed, ImageView):
     def set_labels_visible(self, visible: bool) -> None:
         """Show or hide all shapes."""
         if visible != self._live.visible:
-            self._tool.cancel()
+            self._tool.visibility_changed()
             self._live.visible = visible
             self._shapes.invalidate()
             self.viewport().update()
@@ -200,6 +201,11 @@ class CanvasView(Themed, ImageView):
         """Make brush and eraser so many steps larger (or smaller, below 0)."""
         self.context.brush.step(steps)
         self.refresh_tool()
+
+    def update_box(self, box: Box, margin: float) -> None:
+        """As for tools; the loupe shows it from where it stands."""
+        super().update_box(box, margin)
+        self.aids.refresh_loupe()
 
     # --- live shapes --------------------------------------------------------------------------------------
 
@@ -262,11 +268,13 @@ class CanvasView(Themed, ImageView):
 
     # --- the mouse ----------------------------------------------------------------------------------------
 
+    @whole_errors
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """As for tools; crosshair and loupe follow."""
         super().mouseMoveEvent(event)
         self.aids.follow(event.position())
 
+    @whole_errors
     def leaveEvent(self, event: QEvent) -> None:
         """As for tools; crosshair and loupe go."""
         super().leaveEvent(event)
@@ -280,12 +288,14 @@ class CanvasView(Themed, ImageView):
         self._image_cache.invalidate()
         self.viewport().update()
 
+    @whole_errors
     def paintEvent(self, event: QPaintEvent) -> None:
         """Remember which part is wanted: the layers blit no more."""
         self._exposed = event.rect()
         self._changes_unpainted = 0
         super().paintEvent(event)
 
+    @whole_errors
     def drawBackground(self, painter: QPainter, _rect: QRectF | QRect) -> None:
         """Image, prediction and shapes, from their caches."""
         painter.save()
@@ -299,6 +309,7 @@ class CanvasView(Themed, ImageView):
             self._shapes.paint(painter, frame, device, self._live)
         painter.restore()
 
+    @whole_errors
     def drawForeground(self, painter: QPainter, _rect: QRectF | QRect) -> None:
         """What is live, and what the tool is in the middle of; the placeholder where there is no image."""
         painter.save()

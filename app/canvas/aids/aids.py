@@ -103,9 +103,18 @@ class ViewAids:
             at = mouse.toPoint()
             viewport.update(QRect(0, at.y() - 2, viewport.width(), 5))
             viewport.update(QRect(at.x() - 2, 0, 5, viewport.height()))
+        self._repaint_loupe(mouse)
+
+    def _repaint_loupe(self, mouse: QPointF) -> None:
         if self._loupe:
+            viewport = self._view.viewport()
             rect = loupe_rect(mouse, QRectF(viewport.rect()))
             viewport.update(rect.adjusted(-3, -3, 3, 3).toAlignedRect())
+
+    def refresh_loupe(self) -> None:
+        """Something looks different now, perhaps what the loupe shows under a resting mouse."""
+        if self._mouse is not None:
+            self._repaint_loupe(self._mouse)
 
     # --- painting -----------------------------------------------------------------------------------------
 

@@ -108,6 +108,9 @@ class Tool:
         """Is something unfinished (half drawn, being dragged)?"""
         return False
 
+    def visibility_changed(self) -> None:
+        """All shapes are hidden, or shown again; drop what refers to them. What is half drawn stays."""
+
     def document_changed(self, change: Change) -> None:
         """The document changed; drop what refers to shapes that are gone."""
 

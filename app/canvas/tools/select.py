@@ -61,6 +61,10 @@ class SelectTool(EditKeys):
         self.context.hover(None)
         self.context.select_vertex(None)
 
+    def visibility_changed(self) -> None:
+        """What cannot be seen is neither dragged nor marked."""
+        self.cancel()
+
     def document_changed(self, change: Change) -> None:
         """A drag of a shape that changed under it (undo by a menu, say) ends."""
         if self._drag is not None:

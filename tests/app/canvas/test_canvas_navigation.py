@@ -14,6 +14,7 @@ from app.theme import apply_theme
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
+LEFT = Qt.MouseButton.LeftButton
 MIDDLE = Qt.MouseButton.MiddleButton
 
 
@@ -103,6 +104,26 @@ def test_as_many_steps_out_as_in_lead_back_to_exactly_100_percent(large):
     assert large.view.zoom == 1.0
 
 
+def test_a_slow_pinch_goes_through_100_percent_and_on(large):
+    for _ in range(20):
+        large.view.set_zoom(large.view.zoom * 1.004)
+    assert large.view.zoom == pytest.approx(1.004**20)
+
+
+def test_coming_near_100_percent_is_100_percent(large):
+    large.view.set_zoom(0.98)
+    large.view.set_zoom(0.996)
+    assert large.view.zoom == 1.0
+
+
+def test_a_strip_that_is_very_long_fits_into_the_window(make_desk):
+    desk = make_desk(size_wh=(60_000, 40))
+    assert desk.view.view_box == (0, 0, 60_000, 40)
+    desk.view.zoom_in()
+    desk.view.zoom_out()
+    assert desk.view.view_box == (0, 0, 60_000, 40)
+
+
 def pan(desk, button):
     """Drag the image by (-50, -30) screen pixels; how far it went."""
     start = desk.at(1000, 500)
@@ -128,6 +149,35 @@ def test_space_and_a_drag_pan_while_nothing_is_drawn(large):
     QTest.keyRelease(large.view, Qt.Key.Key_Space)
     assert large.view.viewport().cursor().shape() == Qt.CursorShape.CrossCursor
     assert not large.view.busy
+
+
+def test_the_left_button_pressed_while_the_middle_one_drags_draws_nothing(large):
+    large.view.set_tool("freehand")
+    viewport, at = large.view.viewport(), large.at(1000, 500)
+    for event, button in (
+        (QTest.mousePress, MIDDLE),
+        (QTest.mousePress, LEFT),
+        (QTest.mouseRelease, LEFT),
+        (QTest.mouseRelease, MIDDLE),
+    ):
+        event(viewport, button, Qt.KeyboardModifier.NoModifier, at)
+    assert not large.view.busy
+    assert not large.view.panning
+
+
+@pytest.mark.parametrize("lost", ["with its image", "to a dialog"])
+def test_an_image_does_not_stick_to_the_mouse_when_the_release_is_lost(large, lost):
+    start = large.at(1000, 500)
+    large.press(1000, 500, button=MIDDLE)
+    if lost == "with its image":
+        image = QImage(2000, 1000, QImage.Format.Format_RGB888)
+        large.view.set_image(None)
+        QTest.mouseRelease(large.view.viewport(), MIDDLE, Qt.KeyboardModifier.NoModifier, start)
+        large.view.set_image(image)
+    before = large.view.to_viewport(QPointF(0, 0))
+    large.move_to(start + QPoint(40, 40))
+    assert large.view.to_viewport(QPointF(0, 0)) == before
+    assert not large.view.panning
 
 
 def test_the_next_image_of_the_same_size_keeps_the_zoom_and_another_size_is_fitted(large):
