@@ -13,11 +13,13 @@ from PySide6.QtGui import QColor, QPainterPath
 
 from app.canvas.hits import Hit, HitTester
 from app.canvas.live_shapes import LiveShapes, Shift
+from app.canvas.outlines import Box
 from app.canvas.overlay import Region
 from app.canvas.pixels import PixelReader
 from app.canvas.shape_index import ShapeIndex
 from app.canvas.snapper import Snapper
 from app.canvas.style import FRESH_COLOR, PICK_RADIUS, SNAP_RADIUS, visible_line
+from app.canvas.vertex_sets import movable_together
 from app.canvas.waiting import WaitingShapes
 from app.workers.tasks import TaskRunner
 from core.annotation.commands import XY, Command, Overlap, ShapeEdit, drawing_as, extending_as
@@ -123,6 +125,13 @@ class ToolContext:
         width, height = self.image_size
         return min(max(xy[0], 0.0), float(width)), min(max(xy[1], 0.0), float(height))
 
+    def bounded(self, box: Box, dx: float, dy: float) -> XY:
+        """How far what is in a box can go: it stays inside the image, or as far outside as it was."""
+        width, height = self.image_size
+        x0, y0, x1, y1 = box
+        across = min(max(dx, min(0.0, -x0)), max(0.0, width - x1))
+        return across, min(max(dy, min(0.0, -y0)), max(0.0, height - y1))
+
     def close_on_screen(self, a: XY, b: XY, pixels: float = PICK_RADIUS) -> bool:
         """Are two points of the image within so many screen pixels?"""
         return float(np.hypot(a[0] - b[0], a[1] - b[1])) * self.scale <= pixels
@@ -178,26 +187,32 @@ class ToolContext:
         background = self._view.classes.by_name(BACKGROUND_LABEL)
         return {BACKGROUND_LABEL} if background is None else {BACKGROUND_LABEL, background.name}
 
-    def add_drawn(self, *shapes: Shape, kept: bool = False) -> None:
+    def add_drawn(self, *shapes: Shape, kept: bool = False) -> bool:
         """Shapes are finished in one go: add them with the active class, or ask for a label.
 
         Until there is one they wait on the canvas, unless the tool itself keeps them in sight (`kept`).
+
+        Returns:
+            False where they were refused, and why has been told.
         """
-        if self.document is None or not shapes:
-            return
+        document = self.document
+        if document is None or not shapes:
+            return False
         if self.active_class is None:
             if not kept:
                 self.waiting.add(shapes)
             self._view.label_needed.emit(shapes)
-            return
+            return True
         label = self.active_class.name
         try:
             command = self.drawing([shape.with_(label=label) for shape in shapes])
         except ValueError as error:
             self.say(f"Nothing was added: {error}.")
-            return
+            return False
+        revision = document.revision
         self.issue(command)
         self.end_drag()
+        return document.revision != revision
 
     # --- neighbours ---------------------------------------------------------------------------------------
 
@@ -213,7 +228,7 @@ class ToolContext:
     @property
     def selection(self) -> frozenset[int]:
         """Selected shapes that can be seen."""
-        return frozenset(uid for uid in self._live.selection if self._index.is_shown(uid))
+        return self._index.shown_among(self._live.selection) if self._live.visible else frozenset()
 
     def select(self, uids: Iterable[int]) -> None:
         """Ask for a selection; whoever owns it answers by setting it."""
@@ -225,6 +240,10 @@ class ToolContext:
     def shapes_visible(self) -> bool:
         """Are shapes shown at all? What cannot be seen cannot be hit."""
         return self._live.visible
+
+    def can_be_seen(self, uid: int) -> bool:
+        """Is this shape shown?"""
+        return self._live.visible and self._index.is_shown(uid)
 
     # --- what is shown before it is so --------------------------------------------------------------------
 
@@ -258,8 +277,10 @@ class ToolContext:
         return self._live.hover
 
     def select_vertices(self, hits: Iterable[Hit]) -> None:
-        """Mark these vertices as those that keys and drags act on."""
+        """Mark these vertices as those that keys and drags act on; of several those that move freely."""
         wanted = frozenset(hits)
+        if self.document is not None:
+            wanted = movable_together(self.document, wanted)
         if wanted != self._live.vertices:
             self._view.change_live(vertices=wanted)
 
@@ -269,8 +290,8 @@ class ToolContext:
 
     @property
     def selected_vertices(self) -> frozenset[Hit]:
-        """The marked vertices."""
-        return self._live.vertices
+        """The marked vertices that can be seen."""
+        return frozenset(hit for hit in self._live.vertices if self._index.is_shown(hit.uid))
 
     # --- prediction ---------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from app.canvas.style import (
     SELECTED_FILL_ALPHA,
     visible_line,
 )
+from app.canvas.vertex_sets import movable_together
 from core.annotation.document import AnnotationDocument, Change
 from core.annotation.model import Shape
 
@@ -97,7 +98,9 @@ class LiveShapes:
         return shift if shift is not None and len(shift.uids) > FEW else None
 
     def reset(self) -> None:
-        """Forget previews, hover and the selected vertex."""
+        """Forget previews, hover and the selected vertex, and how other documents' shapes are painted."""
+        self._paths = {}
+        self._swarm_box = None
         self.previews = {}
         self.shift = None
         self.hover = None
@@ -107,14 +110,12 @@ class LiveShapes:
         """Drop what refers to shapes that the document no longer has, or vertices that are gone."""
         if change.uid is None:
             if change.kind == "reset":
-                self._paths = {}
                 self.reset()
             return
         if change.after is None:
             self._paths.pop(change.uid, None)
             self.previews.pop(change.uid, None)
-        self.hover = self._still_there(self.hover)
-        self.vertices = frozenset(hit for hit in self.vertices if self._still_there(hit) is not None)
+        self._follow_hits()
 
     def follow_many(self) -> None:
         """As `follow`, after very many changes."""
@@ -123,8 +124,12 @@ class LiveShapes:
             self._paths = {uid: known for uid, known in self._paths.items() if uid in document}
             self.previews = {uid: shape for uid, shape in self.previews.items() if uid in document}
         self._swarm_box = None
+        self._follow_hits()
+
+    def _follow_hits(self) -> None:
         self.hover = self._still_there(self.hover)
-        self.vertices = frozenset(hit for hit in self.vertices if self._still_there(hit) is not None)
+        vertices = frozenset(hit for hit in self.vertices if self._still_there(hit) is not None)
+        self.vertices = vertices if self.document is None else movable_together(self.document, vertices)
 
     def _still_there(self, hit: Hit | None) -> Hit | None:
         if hit is None or self.document is None or hit.uid not in self._index:

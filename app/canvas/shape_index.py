@@ -49,12 +49,14 @@ class ShapeIndex:
         self._ordered = False
         self._hidden: frozenset[int] = frozenset()
         self._locked: set[int] = set()
+        self._among: tuple[frozenset[int], frozenset[int]] | None = None  # last asked of, and answered
 
     # --- following the document ---------------------------------------------------------------------------
 
     def load(self, document: AnnotationDocument | None) -> None:
         """Start over with the shapes of a document."""
         self._document = document
+        self._among = None
         shapes = () if document is None else document.shapes
         self._outlines = dict(zip((shape.uid for shape in shapes), outlines_of(shapes), strict=True))
         self._rows = {uid: row for row, uid in enumerate(self._outlines)}
@@ -96,11 +98,13 @@ class ShapeIndex:
         hidden = frozenset(uids)
         changed = [uid for uid in hidden ^ self._hidden if uid in self._rows]
         self._hidden = hidden
+        self._among = None
         for uid in changed:
             self._shown[self._rows[uid]] = uid not in hidden
         return union(self._outlines[uid].box for uid in changed) if changed else None
 
     def _put(self, shape: Shape) -> None:
+        self._among = None
         row = self._rows.get(shape.uid)
         if row is None:
             if not self._free:
@@ -117,6 +121,7 @@ class ShapeIndex:
 
     def _drop(self, uid: int) -> None:
         row = self._rows.pop(uid)
+        self._among = None
         del self._outlines[uid]
         self._locked.discard(uid)
         self._boxes[row] = _EMPTY_BOX
@@ -153,6 +158,16 @@ class ShapeIndex:
     def shown(self) -> list[int]:
         """All shapes that are not hidden, bottom to top."""
         return self._in_order(np.flatnonzero(self._shown))
+
+    def editable(self) -> list[int]:
+        """All shapes that are neither hidden nor locked, bottom to top."""
+        return [uid for uid in self.shown() if uid not in self._locked]
+
+    def shown_among(self, uids: frozenset[int]) -> frozenset[int]:
+        """Those of the shapes that are there and not hidden; a move of the mouse asks it of ten thousand."""
+        if self._among is None or self._among[0] is not uids:
+            self._among = uids, frozenset(uid for uid in uids if self.is_shown(uid))
+        return self._among[1]
 
     def is_shown(self, uid: int) -> bool:
         """Is the shape there and not hidden?"""

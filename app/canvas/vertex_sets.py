@@ -31,10 +31,24 @@ def vertices_in(document: AnnotationDocument, uids: Iterable[int], box: Box) -> 
     )
 
 
+def movable_together(document: AnnotationDocument, hits: frozenset[Hit]) -> frozenset[Hit]:
+    """Of several vertices those that can be moved at once: a corner of a box stands alone."""
+    if len(hits) < 2:
+        return hits
+    return frozenset(hit for hit in hits if document.get(hit.uid).shape_type in FREE_TYPES)
+
+
 def points_of(document: AnnotationDocument, hits: Iterable[Hit]) -> Points:
     """Where vertices are (N, 2)."""
     places = [handle_rings(document.get(hit.uid))[hit.ring][hit.index] for hit in hits]
     return np.array(places).reshape(-1, 2)
+
+
+def box_of(document: AnnotationDocument, hits: Iterable[Hit]) -> Box:
+    """The box around vertices."""
+    points = points_of(document, hits)
+    (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    return x0, y0, x1, y1
 
 
 def moved_vertices(

@@ -20,6 +20,8 @@ _FEWEST_POINTS: Final = {
     ShapeType.POINTS: 1,
     ShapeType.MASK: 2,
 }
+_FLAT: Final = 1e-6
+"""Square pixels: what encloses less encloses nothing."""
 GROWING: Final = (ShapeType.POLYGON, ShapeType.LINESTRIP, ShapeType.POINTS)
 """Types that take any further number of points."""
 
@@ -128,7 +130,22 @@ def checked(before: Shape, after: Shape) -> tuple[Shape, Shape]:
         and (before.shape_type is not ShapeType.POLYGON or rings_are_valid(before.points, before.holes))
     ):
         raise ValueError("the polygon would cross itself or its holes")
+    if _is_flat(after) and not _is_flat(before):
+        raise ValueError(f"nothing of the {after.shape_type.replace('_', ' ')} would be left")
     return before, after
+
+
+def _is_flat(shape: Shape) -> bool:
+    """A box or a circle without an inside: its handles lie on one another and cannot be told apart."""
+    match shape.shape_type:
+        case ShapeType.RECTANGLE:
+            return bool((np.ptp(shape.points, axis=0) == 0).any())
+        case ShapeType.ORIENTED_RECTANGLE:
+            return polygon_area(shape.points) < _FLAT
+        case ShapeType.CIRCLE:
+            return bool((shape.points[0] == shape.points[1]).all())
+        case _:
+            return False
 
 
 def _numbered(count: int) -> str:

@@ -26,7 +26,8 @@ _OFFSET: Final = 8
 _OPEN_FROM: Final = 0.25
 """Screen pixels per image pixel from which on points and lines, which have no inside, are named."""
 
-_MOST_MIDDLES: Final = 20_000
+_FEW_GONE: Final = 64
+"""Middles of so many shapes that are gone are no reason to look through them."""
 
 
 class LabelTextLayer:
@@ -86,8 +87,8 @@ class LabelTextLayer:
         outline = self._index[uid]
         known = self._middles.get(uid)
         if known is None or known[0] is not outline:
-            if len(self._middles) >= _MOST_MIDDLES:
-                self._middles.clear()  # those of other images are among them
+            if len(self._middles) > _FEW_GONE + 2 * len(self._index):  # those of other images are among them
+                self._middles = {uid: kept for uid, kept in self._middles.items() if uid in self._index}
             known = self._middles[uid] = outline, middle_of(outline)
         return known[1]
 

@@ -14,7 +14,6 @@ from PySide6.QtWidgets import QMenu
 
 from app.canvas.live_shapes import FEW
 from app.canvas.outlines import Box
-from app.canvas.shape_index import union
 from app.canvas.style import HALO
 from app.canvas.tools.base import Pointer
 from app.canvas.vertex_sets import vertices_in
@@ -91,7 +90,7 @@ class MoveDrag(Drag):
     def __init__(self, context: ToolContext, start: Pointer, uids: frozenset[int]) -> None:
         super().__init__(context, start)
         self.uids = uids
-        self._box = union(context.index[uid].box for uid in uids)
+        self._box = context.index.box_of(uids)
         document = context.document
         self._whole_pixels = document is not None and any(
             document.get(uid).shape_type is ShapeType.MASK for uid in uids
@@ -99,10 +98,7 @@ class MoveDrag(Drag):
 
     def offset(self, pointer: Pointer) -> XY:
         """How far the shapes go: they stay inside the image, or as far outside as they were."""
-        width, height = self.context.image_size
-        x0, y0, x1, y1 = self._box
-        dx = min(max(pointer.x - self.start.x, min(0.0, -x0)), max(0.0, width - x1))
-        dy = min(max(pointer.y - self.start.y, min(0.0, -y0)), max(0.0, height - y1))
+        dx, dy = self.context.bounded(self._box, pointer.x - self.start.x, pointer.y - self.start.y)
         return (float(round(dx)), float(round(dy))) if self._whole_pixels else (dx, dy)
 
     def follow(self, pointer: Pointer) -> None:

@@ -12,7 +12,7 @@ from app.canvas.handles import handle_rings, moved_handle
 from app.canvas.hits import Hit
 from app.canvas.tools.base import Tool
 from app.canvas.tools.vertex_drags import sharing_places, with_sharing
-from app.canvas.vertex_sets import moved_vertices, without_vertices
+from app.canvas.vertex_sets import box_of, moved_vertices, without_vertices
 from core.annotation.commands import MoveSharedVertex, RemoveShapes, RemoveVertex, ShapeEdit, TranslateShapes
 
 _ARROWS: Final = {
@@ -64,8 +64,7 @@ class EditKeys(Tool):
             case Qt.Key.Key_Delete if modifiers == _NONE:
                 return self._delete(self.context.selection)
             case Qt.Key.Key_A if modifiers == _CTRL:
-                index = self.context.index
-                self.context.select(uid for uid in index.shown() if uid not in index.locked)
+                self.context.select(self.context.index.editable())
                 return True
             case _ if key in _ARROWS and modifiers in (_NONE, _SHIFT):
                 dx, dy = _ARROWS[Qt.Key(key)]
@@ -151,10 +150,14 @@ class EditKeys(Tool):
         if document is None or not selected or self.busy:
             return False
         marked = self.context.selected_vertices
+        moved = with_sharing(self.context, marked)
+        box = box_of(document, moved) if moved else self.context.index.box_of(selected)
+        dx, dy = self.context.bounded(box, dx, dy)
+        if (dx, dy) == (0.0, 0.0):
+            return True  # the image ends here
         if not marked:
             self.context.issue(TranslateShapes.of(document, selected, dx, dy))
         elif len(marked) > 1:
-            moved = with_sharing(self.context, marked)
             self.context.issue(moved_vertices(document, moved, dx, dy, drag=True))
         else:
             (hit,) = marked

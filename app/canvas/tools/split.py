@@ -54,7 +54,8 @@ class SplitTool(PathTool):
             return
         line = self.points
         self.cancel()  # a line that divides nothing can be brought back and bent
-        uids = list(self.context.selection) or list(islice(divided_by(document, line), 1))
+        seen = (uid for uid in divided_by(document, line) if self.context.can_be_seen(uid))
+        uids = list(self.context.selection) or list(islice(seen, 1))
         if not uids:
             self.context.say("The line divides no shape: draw it from outside to outside.")
             return

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QPointF, Qt
-from PySide6.QtGui import QColor, QImage
+from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QImage, QPaintEvent
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
+from app.canvas.aids.loupe import loupe_rect
 from app.canvas.aids.ruler import line_text, shapes_text
 from app.canvas.display import DisplayAdjustment
 from core.annotation.commands import Relabel
-from core.annotation.model import ShapeType
+from core.annotation.document import AnnotationDocument
+from core.annotation.model import Annotation, ShapeType
 
 KEY = Qt.Key
 LEFT = Qt.MouseButton.LeftButton
@@ -240,3 +243,40 @@ def test_scrolling_draws_the_new_strip_adjusted_too(coloured):
     picture = coloured.view.viewport().grab().toImage()
     assert picture.pixelColor(300, picture.height() - 30).getRgb() == before
     assert coloured.at(0, 0) != QPointF(0, 0)
+
+
+def test_the_loupe_shows_a_shape_that_arrows_move_under_a_resting_mouse(make_desk, make_shape, qtbot):
+    desk = make_desk(make_shape([(95, 95), (105, 95), (105, 105), (95, 105)]))
+    desk.view.aids.loupe = True
+    desk.select(frozenset({desk.shapes[0].uid}))
+    desk.move(100, 100)
+    QApplication.processEvents()
+    mouse = QPointF(desk.at(100, 100))
+    loupe = loupe_rect(mouse, QRectF(desk.view.viewport().rect())).toAlignedRect()
+    painted = []
+    desk.view.viewport().installEventFilter(watch := PaintWatch(painted))
+    QTest.keyClick(desk.view, Qt.Key.Key_Right)
+    qtbot.waitUntil(lambda: painted != [])
+    desk.view.viewport().removeEventFilter(watch)
+    assert any(rect.contains(loupe) for rect in painted)
+
+
+class PaintWatch(QObject):
+    def __init__(self, painted):
+        super().__init__()
+        self._painted = painted
+
+    def eventFilter(self, _watched, event):
+        if isinstance(event, QPaintEvent):
+            self._painted.append(event.rect())
+        return False
+
+
+def test_names_of_other_images_are_forgotten(make_desk, square):
+    desk = make_desk(square)
+    desk.view.set_names_visible(True)
+    for _ in range(200):
+        desk.document = AnnotationDocument(Annotation("b.png", (300, 400), (square.copy(),)))
+        desk.view.set_document(desk.document)
+        desk.view.viewport().grab()
+    assert len(desk.view._shapes._names._middles) < 100

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMenu
 
+from core.annotation.document import AnnotationDocument
+from core.annotation.history import History
 from core.annotation.model import Annotation, ShapeType
 
 KEY = Qt.Key
 ALT = Qt.KeyboardModifier.AltModifier
 CTRL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
+LEFT = Qt.MouseButton.LeftButton
 RIGHT = Qt.MouseButton.RightButton
 SQUARE = [[100, 100], [200, 100], [200, 200], [100, 200]]
 
@@ -345,3 +351,124 @@ def test_a_click_that_ends_beside_where_it_began_selects_nothing_new(make_desk, 
     desk.press(150, 100)
     desk.release(150, 105)
     assert desk.selection == {line.uid}
+
+
+# --- hands that are interrupted ---------------------------------------------------------------------------
+
+
+def test_a_drag_whose_release_a_dialog_has_got_ends_where_the_mouse_was_seen_last(desk):
+    desk.press(150, 150)
+    desk.move(170, 160, held=LEFT)
+    desk.move(300, 250)
+    assert not desk.view.busy
+    assert desk.points()[0] == [120, 110]
+
+
+@pytest.mark.parametrize("tool", ["brush", "freehand"])
+def test_a_stroke_whose_release_is_lost_is_kept(make_desk, tool):
+    desk = make_desk()
+    desk.view.set_tool(tool)
+    desk.press(100, 100)
+    for stop in ((150, 100), (150, 150), (100, 150)):
+        desk.move(*stop, held=LEFT)
+    desk.press(300, 200)
+    assert len(desk.shapes) == 1
+    assert desk.shapes[0].points.max() < 170
+    desk.release(300, 200)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "error"), [(lambda _: np.zeros(2)[3], IndexError), (lambda _: 1 / 0, ZeroDivisionError)]
+)
+def test_an_error_in_a_handler_can_be_told_because_the_program_lives(desk, mistake, error):
+    desk.view._tool.move = mistake
+    with pytest.raises(error):
+        desk.move(150, 150)
+
+
+# --- where the image ends ---------------------------------------------------------------------------------
+
+
+def test_arrows_move_a_shape_as_far_as_the_image_reaches(desk):
+    desk.click(150, 150)
+    for _ in range(25):
+        desk.key(KEY.Key_Right, SHIFT)
+    assert desk.points()[1] == [400, 100]
+    done = desk.history.position
+    desk.key(KEY.Key_Right)
+    assert desk.history.position == done
+
+
+def test_arrows_move_a_vertex_as_far_as_the_image_reaches(desk):
+    desk.click(150, 150)
+    desk.click(200, 200)
+    for _ in range(25):
+        desk.key(KEY.Key_Down, SHIFT)
+    assert desk.points()[2] == [200, 300]
+
+
+def test_a_shape_outside_of_the_image_can_be_brought_back_by_arrows(make_desk, make_shape):
+    desk = make_desk(make_shape([(380, 100), (440, 100), (440, 200)]))
+    desk.click(395, 102)
+    desk.key(KEY.Key_Right)
+    assert desk.points()[1] == [440, 100]
+    desk.key(KEY.Key_Left)
+    assert desk.points()[1] == [439, 100]
+
+
+@pytest.mark.parametrize(
+    ("shape_type", "points", "grip", "to"),
+    [
+        (ShapeType.RECTANGLE, [(300, 100), (400, 200)], (300, 100), (420, 100)),
+        (ShapeType.CIRCLE, [(200, 150), (250, 150)], (250, 150), (200, 150)),
+    ],
+)
+def test_a_box_or_circle_cannot_be_dragged_together_to_nothing(
+    make_desk, make_shape, shape_type, points, grip, to
+):
+    desk = make_desk(make_shape(points, shape_type=shape_type))
+    desk.view.set_zoom(1.0)
+    desk.select(frozenset({desk.shapes[0].uid}))
+    desk.drag(grip, to)
+    assert desk.covered().sum() > 500
+
+
+# --- what cannot be seen ----------------------------------------------------------------------------------
+
+
+def test_with_all_shapes_hidden_keys_and_tools_leave_the_selected_one_alone(desk):
+    desk.click(150, 150)
+    desk.view.set_labels_visible(False)
+    desk.key(KEY.Key_Right)
+    desk.view.set_tool("eraser")
+    desk.drag((150, 90), (150, 210))
+    assert desk.points() == SQUARE
+    desk.view.set_labels_visible(True)
+    desk.view.set_tool("select")
+    desk.key(KEY.Key_Right)
+    assert desk.points()[0] == [101, 100]
+
+
+def test_marked_vertices_of_a_shape_that_is_hidden_stay(make_desk, make_shape, square):
+    other = make_shape([(250, 100), (300, 90), (350, 100), (350, 200), (300, 220)])
+    desk = make_desk(square, other)
+    desk.select(frozenset({square.uid, other.uid}))
+    desk.drag((240, 80), (310, 120))
+    desk.view.set_hidden({other.uid})
+    desk.move(20, 280)
+    desk.key(KEY.Key_Backspace)
+    assert len(desk.points(1)) == 5
+
+
+def test_shapes_of_another_image_leave_the_memory_with_it(make_desk, make_shape):
+    desk = make_desk(make_shape(SQUARE))
+    desk.click(150, 150)
+    desk.view.viewport().grab()
+    points = weakref.ref(desk.shapes[0].points)
+    desk.history.close()
+    desk.document = AnnotationDocument(Annotation("b.png", (300, 400)))
+    desk.history = History(desk.document)
+    desk.view.set_document(desk.document)
+    desk.view.viewport().grab()
+    gc.collect()
+    assert points() is None

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
+from core.annotation.commands import CutHole
 from core.annotation.locking import with_lock
 from core.annotation.model import ShapeType
 
@@ -175,3 +176,33 @@ def test_delete_with_every_vertex_selected_deletes_the_shape(top, square):
     assert square.uid not in {shape.uid for shape in top.shapes}
     top.history.undo()
     assert square.uid in {shape.uid for shape in top.shapes}
+
+
+@pytest.mark.parametrize("how", ["shift-click", "band"])
+@pytest.mark.parametrize("key", [KEY.Key_Right, KEY.Key_Backspace])
+def test_a_corner_of_a_box_is_not_marked_together_with_vertices(make_desk, make_shape, how, key):
+    box = make_shape([(100, 100), (200, 200)], shape_type=ShapeType.RECTANGLE)
+    desk = make_desk(box, make_shape([(250, 100), (350, 100), (350, 200), (300, 250)]))
+    desk.select(frozenset(shape.uid for shape in desk.shapes))
+    desk.click(100, 200)
+    if how == "shift-click":
+        desk.click(250, 100, SHIFT)
+    else:
+        desk.drag((240, 80), (260, 120), keys=CTRL)
+    desk.move(20, 280)
+    desk.key(key)
+    assert desk.points(0) == [[100, 100], [200, 200]]
+    assert desk.points(1)[0] == ([251, 100] if key == KEY.Key_Right else [350, 100])
+
+
+def test_marks_of_a_shape_that_becomes_a_box_again_go(make_desk, make_shape):
+    box = make_shape([(100, 100), (200, 200)], shape_type=ShapeType.RECTANGLE)
+    desk = make_desk(box)
+    desk.history.push(CutHole.of(desk.document, box.uid, [(140, 140), (160, 140), (150, 160)]))
+    desk.click(110, 190)
+    desk.drag((80, 180), (220, 220))
+    assert marked(desk) == [2, 3]
+    desk.history.undo()
+    desk.key(KEY.Key_Right)
+    assert desk.points(0)[0][0] in (100, 101)
+    assert len(marked(desk)) < 2
