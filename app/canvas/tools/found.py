@@ -91,6 +91,10 @@ class FoundRegionTool(Tool):
 
     def cancel(self) -> None:
         """Drop what was found."""
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: it was dropped, or is in the document."""
         self.work.drop()
         self.show(None)
         self._accepting = self._asking = False
@@ -98,7 +102,7 @@ class FoundRegionTool(Tool):
     def document_changed(self, change: Change) -> None:
         """What was accepted is in the document, once its label has been asked for."""
         if self._asking and change.kind == "inserted":
-            self.cancel()
+            self.forget()
 
     # --- finding ------------------------------------------------------------------------------------------
 
@@ -117,7 +121,7 @@ class FoundRegionTool(Tool):
         self._path = QPainterPath() if result is None else preview_path(result.shapes)
 
     def accept(self) -> None:
-        """Make it shapes of the active class; as soon as it is found."""
+        """Make it shapes of the active class; as soon as it is found. It stays in sight until it is."""
         if self.work.busy:
             self._accepting = True
             return
@@ -125,14 +129,12 @@ class FoundRegionTool(Tool):
         if self.found is None:
             return
         shapes = self.found.shapes
+        self._asking = self.context.active_class is None
         if not shapes:
+            self.forget()
             self.context.say("Nothing was found here, so there is nothing to add.")
-        elif self.context.active_class is None:
-            self._asking = True  # it stays in sight while the label is asked for
-            self.context.add_drawn(*shapes, kept=True)
-            return
-        self.cancel()
-        self.context.add_drawn(*shapes)
+        elif self.context.add_drawn(*shapes, kept=True) and self.context.active_class is not None:
+            self.forget()
 
     # --- keys ---------------------------------------------------------------------------------------------
 
@@ -145,7 +147,7 @@ class FoundRegionTool(Tool):
         if not self.claims(event):
             return False
         if event.key() == Qt.Key.Key_Escape:
-            self.cancel()
+            self.forget()
         elif event.key() in FINISH_KEYS and not event.isAutoRepeat():
             self.accept()
         return True

@@ -86,9 +86,9 @@ class GrabCutTool(FoundRegionTool):
         """Is there a box?"""
         return self._box is not None or super().busy
 
-    def cancel(self) -> None:
-        """Drop box and strokes."""
-        super().cancel()
+    def forget(self) -> None:
+        """Box and strokes, too."""
+        super().forget()
         self._box = None
         self._corner = None
         self._strokes = []
@@ -128,7 +128,7 @@ class GrabCutTool(FoundRegionTool):
             self._corner = None
             x0, y0, x1, y1 = (0.0,) * 4 if self._box is None else self._box
             if min(abs(gone.x()), abs(gone.y())) < DRAG_START or x0 == x1 or y0 == y1:
-                self.cancel()  # a click, or a box beside the image
+                self.forget()  # a click, or a box beside the image
                 return
         elif self._stroke is not None:
             self.move(pointer)
@@ -149,7 +149,7 @@ class GrabCutTool(FoundRegionTool):
             return
         x0, y0, x1, y1 = window_of(box, (reader.height, reader.width))
         if (x1 - x0) * (y1 - y0) > MOST_PIXELS:
-            self.cancel()
+            self.forget()
             side = math.isqrt(MOST_PIXELS)
             self.context.say(f"This box is too large: at most some {side} x {side} pixels can be searched.")
             return

@@ -60,7 +60,7 @@ class LiveWireTool(OutlineTool[_Drawn]):
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)
         self.work = Latest(context.runner, context.view)
-        self.work.failed.connect(context.say)
+        self.work.failed.connect(self._on_failed)
         self.work.changed.connect(context.refresh)
         self._segments: list[Points | None] = []  # from each anchor to the next; None: not known yet
         self._map: EdgeMap | None = None  # of the anchor `_mapped`
@@ -177,6 +177,13 @@ class LiveWireTool(OutlineTool[_Drawn]):
         if self._finishing and not self._waiting():
             self._make_shape()
 
+    def _on_failed(self, sentence: str) -> None:
+        """What waits for a map is asked for again at the next click; closing can be tried again, too."""
+        if self._finishing:
+            self._finishing = False
+            self._reopen()
+        self.context.say(sentence)
+
     def _waiting(self) -> list[int]:
         """Anchors whose segment waits for a map."""
         return [number for number, segment in enumerate(self._segments) if segment is None]
@@ -220,12 +227,7 @@ class LiveWireTool(OutlineTool[_Drawn]):
             self._reopen()
             self.context.say("An outline needs to enclose something; click more points.")
             return
-        shape = Shape("", ShapeType.POLYGON, frozen_points(ring))
-        if self.context.active_class is None:
-            self._asking, self._at = True, None
-        else:
-            self._begin()
-        self.context.add_drawn(shape, kept=True)
+        self._hand_over(Shape("", ShapeType.POLYGON, frozen_points(ring)))
 
     # --- looks --------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from app.canvas.tools.base import Pointer, Tool
 from app.canvas.tools.half_drawn import DroppedOutlines, brings_back, steers, takes_back
 from app.canvas.tools.snap_mark import paint_snap
 from core.annotation.commands import XY
+from core.annotation.model import Shape
 from core.polygons.snapping import Snap
 
 T = TypeVar("T")
@@ -82,6 +83,16 @@ class OutlineTool(Tool, Generic[T]):
         self.points = []
         self._snap = None
         self._closing = self._asking = False
+
+    def _hand_over(self, shape: Shape) -> None:
+        """The shape is finished: the next one begins. Backspace brings one back that was refused."""
+        drawn = self._unfinished()
+        if self.context.active_class is None:
+            self._asking, self._closing, self._at = True, False, None
+        else:
+            self._begin()
+        if not self.context.add_drawn(shape, kept=True):
+            self._dropped.keep(drawn)
 
     # --- mouse --------------------------------------------------------------------------------------------
 

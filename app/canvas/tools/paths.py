@@ -124,12 +124,7 @@ class PathTool(OutlineTool[_Drawn]):
         """Make the shape, if it has enough points."""
         if len(self.points) < self.fewest:
             return
-        shape = Shape("", self.shape_type, frozen_points(self.points))
-        if self.context.active_class is None:
-            self._asking, self._closing, self._at = True, False, None
-        else:
-            self._begin()
-        self.context.add_drawn(shape, kept=True)
+        self._hand_over(Shape("", self.shape_type, frozen_points(self.points)))
 
     # --- keys ---------------------------------------------------------------------------------------------
 

@@ -19,7 +19,6 @@ from app.canvas.shape_index import union
 from app.canvas.tools.base import Pointer
 from app.canvas.tools.found import FoundRegionTool, found, preview_path
 from core.annotation.commands import XY
-from core.annotation.document import Change
 from core.interactive.superpixels import MIN_SIZE, superpixels
 from core.interactive.window import Patch, PixelBox, overlap, window_around
 
@@ -137,21 +136,17 @@ class SuperpixelTool(FoundRegionTool):
 
     def cancel(self) -> None:
         """Drop what is painted, and the segments: another image or tool may come."""
-        self._forget()
+        super().cancel()
         self._cutting.drop()
         self._cut = None
         self._wanted = None
         self._hover(None)
 
-    def _forget(self) -> None:
-        super().cancel()
+    def forget(self) -> None:
+        """What is painted, too; the segments stay for the next ones."""
+        super().forget()
         self._painted = None
         self._stroke = None
-
-    def document_changed(self, change: Change) -> None:
-        """What was painted has its label; the segments stay for the next ones."""
-        if self._asking and change.kind == "inserted":
-            self._forget()
 
     @property
     def busy(self) -> bool:
@@ -243,13 +238,6 @@ class SuperpixelTool(FoundRegionTool):
         self._at = None
         self._hover(None)
 
-    def accept(self) -> None:
-        """Make it shapes; the segments stay for the next ones."""
-        kept = self._cut, self._wanted
-        super().accept()
-        if self.found is None and not self.work.busy:
-            self._cut, self._wanted = kept
-
     # --- keys ---------------------------------------------------------------------------------------------
 
     def claims(self, event: QKeyEvent) -> bool:
@@ -267,9 +255,6 @@ class SuperpixelTool(FoundRegionTool):
                 self._want_cut(self._at)
             else:
                 self.activate()
-            return True
-        if event.key() == Qt.Key.Key_Escape and self.busy:
-            self._forget()
             return True
         return super().key(event)
 

@@ -75,9 +75,9 @@ class WandTool(FoundRegionTool):
         self._pressed: tuple[Pointer, float] | None = None
         self._at: XY | None = None
 
-    def cancel(self) -> None:
-        """Drop what was found, and the press."""
-        super().cancel()
+    def forget(self) -> None:
+        """The press, too."""
+        super().forget()
         self._seed = None
         self._pressed = None
 

@@ -6,6 +6,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
 
+from core.annotation.commands import Overlap
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import Annotation, AnnotationState, ShapeType
 
@@ -349,3 +350,39 @@ def test_a_line_that_divides_nothing_can_be_brought_back_and_bent(make_desk, squ
     desk.click(150, 230)
     desk.key(KEY.Key_Return)
     assert len(desk.shapes) == 2
+
+
+def test_hiding_all_shapes_leaves_what_is_half_drawn(make_desk, square):
+    desk = make_desk(square)
+    desk.view.set_tool("polygon")
+    for point in ((250, 50), (350, 50), (350, 150)):
+        desk.click(*point)
+    desk.view.set_labels_visible(False)
+    desk.view.set_labels_visible(True)
+    desk.key(KEY.Key_Return)
+    assert len(desk.shapes) == 2
+
+
+def test_an_outline_that_is_refused_is_brought_back_by_backspace(make_desk, square):
+    desk = make_desk(square)
+    desk.view.context.overlap = Overlap.UNDER
+    desk.view.context.snapper.enabled = False
+    desk.view.set_tool("polygon")
+    for point in ((120, 120), (180, 120), (180, 180)):
+        desk.click(*point)
+    desk.key(KEY.Key_Return)
+    assert len(desk.shapes) == 1
+    assert "belongs to other shapes" in desk.view.hint
+    desk.key(KEY.Key_Backspace)
+    desk.view.context.overlap = Overlap.STACK
+    desk.key(KEY.Key_Return)
+    assert desk.points() == [[120, 120], [180, 120], [180, 180]]
+
+
+def test_splitting_passes_over_what_is_hidden(make_desk, make_shape):
+    corners = [(50, 50), (250, 50), (250, 250), (50, 250)]
+    desk = make_desk(make_shape(corners), make_shape(corners, label="vessel"))
+    desk.view.set_hidden({desk.shapes[1].uid})
+    desk.view.set_tool("split")
+    desk.drag((20, 150), (280, 150))
+    assert [shape.label for shape in desk.shapes] == ["nerve", "nerve", "vessel"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
+from app.canvas.tools import live_wire
 from app.qt_pixels import paintable
+from core.errors import ImageFileError
 
 KEY = Qt.Key
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -183,6 +186,25 @@ def test_backspace_brings_a_dropped_outline_back(desk, wait):
     desk.key(KEY.Key_Backspace)
     assert desk.view.busy
     desk.settle()
+    desk.key(KEY.Key_Return)
+    desk.settle()
+    assert_is_the_disc(desk)
+
+
+def test_closing_can_be_tried_again_when_the_edges_could_not_be_read(desk, monkeypatch):
+    click_around(desk, 0, 2.1)
+    working = live_wire.build_map
+
+    def failing(*_args):
+        raise ImageFileError(Path("a.tif"), "is still being read; try again in a moment")
+
+    monkeypatch.setattr(live_wire, "build_map", failing)
+    desk.click(*rim(4.2))
+    desk.key(KEY.Key_Return)
+    desk.settle()
+    assert "still being read" in desk.view.hint
+    assert desk.shapes == ()
+    monkeypatch.setattr(live_wire, "build_map", working)
     desk.key(KEY.Key_Return)
     desk.settle()
     assert_is_the_disc(desk)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPointF, Qt
 
 from app.qt_pixels import paintable
 from core.annotation.commands import AddShapes
@@ -146,3 +146,28 @@ def test_segments_stay_when_a_label_had_to_be_asked_for(desk):
     desk.history.push(AddShapes((asked.with_(label="nerve"),)))
     assert not desk.view.busy
     assert desk.view._tool.overlay_box() == before
+
+
+def test_accepting_while_more_is_cut_does_not_end_the_cutting(make_desk, qtbot):
+    desk = make_desk(size_wh=(4000, 3000))
+    desk.view.set_zoom(1.0)
+    desk.view.set_tool("superpixel")
+    desk.settle()
+    desk.click(*centre(desk))
+    desk.settle()
+    before = desk.view._tool._cut
+    desk.view.centerOn(3500, 2500)
+    desk.move(*centre(desk))
+    desk.key(KEY.Key_Return)
+    assert len(desk.shapes) == 1
+    desk.settle()
+    assert desk.view._tool._cut is not before
+    desk.click(*centre(desk))
+    desk.settle()
+    desk.key(KEY.Key_Return)
+    assert len(desk.shapes) == 2
+
+
+def centre(desk):
+    middle = desk.view.to_image(QPointF(desk.view.viewport().rect().center()))
+    return middle.x(), middle.y()

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 
 from app.qt_pixels import paintable
+from core.annotation.commands import AddShapes, Overlap
 
 KEY = Qt.Key
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -180,3 +181,18 @@ def test_holes_of_the_region_are_holes_of_the_polygon(desk):
     desk.settle()
     desk.key(KEY.Key_Return)
     assert [len(shape.holes) for shape in desk.shapes] == [2]
+
+
+def test_a_region_that_is_refused_stays_in_sight(desk, make_shape):
+    whole = make_shape([(0, 0), (400, 0), (400, 300), (0, 300)], label="vessel")
+    desk.history.push(AddShapes((whole,)))
+    desk.view.context.overlap = Overlap.UNDER
+    desk.click(200, 150)
+    desk.settle()
+    desk.key(KEY.Key_Return)
+    assert len(desk.shapes) == 1
+    assert desk.view.busy
+    desk.view.context.overlap = Overlap.STACK
+    desk.key(KEY.Key_Return)
+    assert len(desk.shapes) == 2
+    assert not desk.view.busy
