@@ -7,14 +7,16 @@ from typing import ClassVar, Final
 
 import numpy as np
 from PySide6.QtCore import QPointF, Qt
-from PySide6.QtGui import QColor, QKeyEvent, QPainter
+from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPainterPath
 
 from app.canvas.context import ToolContext
 from app.canvas.outlines import Box
 from app.canvas.overlay import Region as PredictedRegion
-from app.canvas.painting import draw_line, path_of_rings
+from app.canvas.painting import path_of_rings
 from app.canvas.shape_index import union as union_box
 from app.canvas.tools.base import Pointer, Tool
+from app.canvas.tools.found import paint_region
+from app.canvas.tools.kept_picture import KeptPicture
 from app.canvas.tools.stroke_preview import StrokePreview
 from core.annotation.areas import AREAL, as_polygons, geometry, less, united
 from core.annotation.combining import exchanging
@@ -50,7 +52,10 @@ class StrokeTool(Tool):
         self._at: XY | None = None
         self._last_end: XY | None = None
         self._base: PredictedRegion | None = None
+        self._base_path = QPainterPath()
+        self._base_picture = KeptPicture()
         self._resizing: tuple[Pointer, float] | None = None
+        self._turned = 0.0  # the part of a notch that a fine wheel or a trackpad has turned
         self._preview = StrokePreview()
 
     @property
@@ -58,10 +63,15 @@ class StrokeTool(Tool):
         """Is a stroke being drawn?"""
         return bool(self._points)
 
+    def activate(self) -> None:
+        """Strokes of another image are no beginning for a line."""
+        self._last_end = None
+
     def cancel(self) -> None:
         """Drop the stroke."""
         self._points = []
         self._base = None
+        self._base_picture.clear()
         self._resizing = None
         self._preview.clear()
 
@@ -75,6 +85,7 @@ class StrokeTool(Tool):
             self._resizing = pointer, self.context.brush.radius
             return
         self._base = self.base_at(pointer)
+        self._base_path = path_of_rings(() if self._base is None else self._base.rings)
         start = [self._last_end] if pointer.shift and self._last_end is not None else []
         self._points = [*start, pointer.xy]
         self._at = pointer.xy
@@ -114,8 +125,11 @@ class StrokeTool(Tool):
         self._at = None
 
     def alt_wheel(self, notches: float) -> bool:
-        """Change the size."""
-        self.context.brush.step(round(notches) or (1 if notches > 0 else -1))
+        """Change the size, a step a notch."""
+        self._turned += notches
+        steps = int(round(self._turned, 3))
+        self._turned -= steps
+        self.context.brush.step(steps)
         return True
 
     def finish(
@@ -230,14 +244,15 @@ class StrokeTool(Tool):
     def paint_overlay(self, painter: QPainter) -> None:
         """The predicted region worked on, the stroke so far, and the ring."""
         if self._base is not None:
-            path = self.context.to_viewport_path(path_of_rings(self._base.rings))
-            tint = QColor(255, 255, 255, 40)
-            painter.fillPath(path, tint)
-            draw_line(painter, path, QColor(255, 255, 255), 1.5)
+            self._base_picture.paint(painter, self.context.view, self._base, self._paint_base)
         if self._points:
             self._preview.paint(painter, self.context.view, self._points, self.context.brush.radius, self.ink)
         if self._ring_at is not None:
             self._paint_ring(painter, self.context.to_screen(self._ring_at))
+
+    def _paint_base(self, painter: QPainter) -> None:
+        path = self.context.to_viewport_path(self._base_path)
+        paint_region(painter, path, QColor(255, 255, 255), alpha=40)
 
     def _paint_ring(self, painter: QPainter, center: QPointF) -> None:
         radius = self.context.brush.radius * self.context.scale

@@ -8,9 +8,10 @@ from PySide6.QtGui import QColor, QPainter, QPainterPath
 from app.canvas.context import ToolContext
 from app.canvas.outlines import Box
 from app.canvas.overlay import Region
-from app.canvas.painting import draw_line, path_of_rings
-from app.canvas.style import line_pen
+from app.canvas.painting import path_of_rings
 from app.canvas.tools.base import Pointer, Tool
+from app.canvas.tools.found import paint_region
+from app.canvas.tools.kept_picture import KeptPicture
 
 
 class RegionTool(Tool):
@@ -23,6 +24,7 @@ class RegionTool(Tool):
         super().__init__(context)
         self._region: Region | None = None
         self._path = QPainterPath()
+        self._picture = KeptPicture()
 
     def cancel(self) -> None:
         """Highlight nothing."""
@@ -54,6 +56,7 @@ class RegionTool(Tool):
             return
         self._region = region
         self._path = QPainterPath() if region is None else path_of_rings(region.rings)
+        self._picture.clear()
 
     @property
     def cursor(self) -> Qt.CursorShape:
@@ -81,12 +84,8 @@ class RegionTool(Tool):
         """Its outline, white on dark, and a veil over its inside."""
         if self._region is None:
             return
+        self._picture.paint(painter, self.context.view, self._region, self._paint_region)
+
+    def _paint_region(self, painter: QPainter) -> None:
         path = self.context.to_viewport_path(self._path)
-        painter.fillPath(path, QColor(255, 255, 255, 48))
-        if self._path.elementCount() <= 4000:
-            draw_line(painter, path, QColor(255, 255, 255), 1.5)
-        else:
-            # Wide pens on a coastline of ten thousand corners take seconds; hairlines are a fast path.
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(line_pen(QColor(255, 255, 255), 1))
-            painter.drawPath(path)
+        paint_region(painter, path, QColor(255, 255, 255), alpha=48)

@@ -6,11 +6,16 @@ import math
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QApplication
 
+from app.canvas.tools import brush as brush_tools
 from core.annotation.commands import Overlap
+from core.annotation.document import AnnotationDocument
+from core.annotation.history import History
 from core.annotation.locking import with_lock
-from core.annotation.model import BACKGROUND_LABEL, AnnotationState, ShapeType
+from core.annotation.model import BACKGROUND_LABEL, Annotation, AnnotationState, ShapeType
 from core.annotation.rasterize import shape_mask
 from core.geometry import contains, polygon_area, rings_are_valid
 
@@ -414,3 +419,59 @@ def test_under_a_predicted_region_is_extended_over_free_pixels_only(predicted, m
     region = next(shape for shape in desk.shapes if shape.label == "vessel")
     assert inside(region, 305, 150)
     assert not inside(region, 330, 150)
+
+
+@pytest.mark.parametrize("parts", [8, 60])
+def test_a_notch_in_many_small_parts_is_one_step(brush, parts):
+    desk = brush()
+    turn(desk, *[120 // parts] * parts)
+    assert desk.view.context.brush.radius == 12
+
+
+def test_a_trackpad_that_begins_to_turn_changes_nothing(brush):
+    desk = brush()
+    turn(desk, 0)
+    assert desk.view.context.brush.radius == 10
+
+
+def turn(desk, *deltas):
+    """Alt and a wheel or trackpad that reports so many 120ths of a notch each."""
+    where = QPointF(desk.at(100, 100))
+    for delta in deltas:
+        event = QWheelEvent(
+            where,
+            QPointF(desk.view.viewport().mapToGlobal(where.toPoint())),
+            QPoint(),
+            QPoint(0, delta),
+            Qt.MouseButton.NoButton,
+            ALT,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        )
+        QApplication.sendEvent(desk.view.viewport(), event)
+
+
+def test_a_straight_line_does_not_begin_on_another_image(brush):
+    desk = brush()
+    desk.drag((50, 50), (80, 50))
+    desk.document = AnnotationDocument(Annotation("b.png", (300, 400)))
+    desk.history = History(desk.document)
+    desk.view.set_document(desk.document)
+    desk.click(300, 200, SHIFT)
+    assert desk.shapes[0].points.min(axis=0) == pytest.approx([290, 190], abs=1)
+
+
+def test_a_predicted_region_is_painted_once_for_a_whole_stroke(brush, monkeypatch):
+    painted = []
+    monkeypatch.setattr(brush_tools, "paint_region", lambda *_args, **_more: painted.append(1))
+    desk = brush()
+    desk.view.set_prediction(np.ones((300, 400), np.uint8))
+    desk.press(100, 100)
+    for x in range(110, 200, 10):
+        desk.move(x, 100, held=LEFT)
+        desk.view.viewport().grab()
+    assert len(painted) == 1
+    desk.wheel(1, 150, 100, CTRL)
+    desk.view.viewport().grab()
+    assert len(painted) == 2
+    desk.release(200, 100)
