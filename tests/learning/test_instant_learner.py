@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core.annotation.model import UNLABELLED, AnnotationState
+from core.annotation.model import AnnotationState
 from core.errors import FileProblem
 from core.images.reader import read_image
 from core.learning.instant import asked
@@ -18,7 +18,6 @@ from core.learning.instant.features import FeatureCache
 from core.learning.instant.head import FitStep, PointSet
 from core.learning.instant.learner import FRESH_FITS, FeaturesDone, InstantLearner
 from core.learning.instant.pace import affordable_views
-from core.learning.instant.points import collect_points, points_per_image
 from core.models.instant import VIEWS, InstantNetwork
 
 BACKGROUND, DISC, SQUARE = 0, 3, 7
@@ -316,39 +315,6 @@ def test_features_of_other_views_are_kept_apart(world, network, tmp_path) -> Non
     assert full.holds("a")
     assert not quick.holds("a")
     assert len(quick.get("a", "1", lambda: image).groups) == 5
-
-
-# --- points -----------------------------------------------------------------------------------------------
-
-
-def test_rare_classes_are_drawn_more_often_than_their_share(network, feature_cache) -> None:
-    image = np.zeros((128, 128, 3), np.uint8)
-    targets = np.zeros((128, 128), np.uint8)
-    targets[:8, :16] = 2  # 1 in 128
-    points = collect_points(
-        feature_cache.compute(image), targets, count=1000, weak=None, background=0, seed=0
-    )
-    assert 0.05 < float((points.targets == 2).float().mean()) < 0.2
-    assert len(points) <= 1001
-
-
-def test_unlabelled_pixels_are_never_drawn(network, feature_cache) -> None:
-    targets = np.full((64, 64), UNLABELLED, np.uint8)
-    targets[10:12, 10:20] = 1
-    points = collect_points(
-        feature_cache.compute(np.zeros((64, 64, 3), np.uint8)),
-        targets,
-        count=500,
-        weak=None,
-        background=0,
-        seed=0,
-    )
-    assert len(points) == 20
-    assert set(points.targets.tolist()) == {1}
-
-
-def test_many_images_share_the_memory_for_points() -> None:
-    assert points_per_image(1) > points_per_image(100) > points_per_image(1000) >= 1
 
 
 # --- scores -----------------------------------------------------------------------------------------------

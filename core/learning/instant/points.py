@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,7 +14,6 @@ from torch import Tensor
 
 from core.annotation.model import UNLABELLED
 from core.learning.instant.features import Features
-from core.learning.labels.data import resized_mask
 from core.learning.labels.likeness import alike
 from core.learning.labels.weak_background import undrawn
 from core.models.instant import point_features
@@ -94,15 +94,13 @@ def collect_points(
         seed: the same seed and labels give the same points.
         corrected: (H, W): pixels that were corrected lately, of which more are drawn.
     """
-    scale = features.scaled_hw[0] / features.size_hw[0]
-    small = resized_mask(targets, scale)
-    small = small[: features.scaled_hw[0], : features.scaled_hw[1]]
+    small = _resized_to(features.scaled_hw, targets)
     rng = np.random.default_rng(seed)
     flat = small.ravel()
     chosen = balanced(flat, np.flatnonzero(flat != UNLABELLED), count, rng)
     fresh = np.zeros(len(chosen), np.bool_)
     if corrected is not None:
-        small_corrected = resized_mask(corrected.astype(np.uint8), scale)[: small.shape[0], : small.shape[1]]
+        small_corrected = _resized_to(features.scaled_hw, corrected.view(np.uint8))
         lately = np.flatnonzero((small_corrected.ravel() > 0) & (flat != UNLABELLED))
         lately = balanced(flat, lately, max(1, round(CORRECTED_SHARE * count)), rng)
         others = rng.permutation(chosen[~np.isin(chosen, lately)])
@@ -160,6 +158,11 @@ def points_of_image(
         torch.full((len(targets),), weight),
         torch.zeros(len(targets), dtype=torch.bool),
     )
+
+
+def _resized_to(size_hw: tuple[int, int], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A mask without mixing its values; pixel centres stay in place, as in the image that was looked at."""
+    return np.asarray(cv2.resize(mask, size_hw[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
 
 
 def balanced(

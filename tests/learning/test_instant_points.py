@@ -1,0 +1,66 @@
+"""Which labelled pixels the instant learner's head learns from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from core.annotation.model import UNLABELLED
+from core.learning.instant.features import Features
+from core.learning.instant.points import collect_points, points_per_image
+from core.learning.labels.data import scaled_size
+from core.models.instant import GRID
+
+
+def test_rare_classes_are_drawn_more_often_than_their_share(network, feature_cache) -> None:
+    image = np.zeros((128, 128, 3), np.uint8)
+    targets = np.zeros((128, 128), np.uint8)
+    targets[:8, :16] = 2  # 1 in 128
+    points = collect_points(
+        feature_cache.compute(image), targets, count=1000, weak=None, background=0, seed=0
+    )
+    assert 0.05 < float((points.targets == 2).float().mean()) < 0.2
+    assert len(points) <= 1001
+
+
+def test_unlabelled_pixels_are_never_drawn(network, feature_cache) -> None:
+    targets = np.full((64, 64), UNLABELLED, np.uint8)
+    targets[10:12, 10:20] = 1
+    points = collect_points(
+        feature_cache.compute(np.zeros((64, 64, 3), np.uint8)),
+        targets,
+        count=500,
+        weak=None,
+        background=0,
+        seed=0,
+    )
+    assert len(points) == 20
+    assert set(points.targets.tolist()) == {1}
+
+
+def test_many_images_share_the_memory_for_points() -> None:
+    assert points_per_image(1) > points_per_image(100) > points_per_image(1000) >= 1
+
+
+def _knowing_how_far_right(size_hw: tuple[int, int], scale: float) -> Features:
+    """Features of an image at this scale, that say nothing but how far to the right a pixel lies, 0 to 1."""
+    scaled_hw = scaled_size(size_hw, scale)
+    rows, columns = (-(-side // 64) * 64 // GRID for side in scaled_hw)
+    across = (torch.arange(columns) + 0.5) * GRID / scaled_hw[1]
+    return Features((across.half().expand(1, 1, rows, columns),), size_hw, scaled_hw)
+
+
+@pytest.mark.parametrize("size_hw", [(1, 5000), (20, 5000), (60, 2000)])
+def test_labels_of_a_flat_image_are_learned_where_they_are(size_hw: tuple[int, int]) -> None:
+    """Their small side cannot be an eighth of itself; that is no reason to move what lies along the other."""
+    features = _knowing_how_far_right(size_hw, 0.125)
+    targets = np.zeros(size_hw, np.uint8)
+    targets[:, size_hw[1] // 2 :] = 1
+    points = collect_points(
+        features, targets, count=4096, weak=None, background=None, seed=0, corrected=targets == 1
+    )
+    right = points.features[:, 0] > 0.5
+    assert 0.4 < float((points.targets == 1).float().mean()) < 0.6
+    assert float((right == (points.targets == 1)).float().mean()) > 0.99
+    assert float(right[points.fresh].float().mean()) > 0.99
