@@ -49,10 +49,10 @@ class ClassEdit:
         return replace(annotation, shapes=shapes)
 
 
-def checked_name(classes: ClassList, name: str) -> str:
-    """The name for a class, stripped. Raises UsageError if it cannot be one."""
-    name = name.strip()
-    if not name:
+def checked_name(classes: ClassList, name: str, *, as_is: bool = False) -> str:
+    """The name for a class, stripped but for `as_is`. Raises UsageError if it cannot be one."""
+    name = name if as_is else name.strip()
+    if not name.strip():
         raise UsageError("a class needs a name")
     if name == IGNORE_LABEL:
         raise UsageError(f"{IGNORE_LABEL!r} means pixels that nobody should learn from; choose another name")

@@ -122,7 +122,7 @@ def with_class(
 ) -> tuple[ProjectFile, LabelClass]:
     """The project with one class more. `as_is` takes a label from a file letter by letter."""
     classes = file.class_list
-    checked = class_edits.checked_name(classes, name)
+    checked = class_edits.checked_name(classes, name, as_is=as_is)
     if index is None:
         index = file.next_index()
         if index is None:
@@ -132,7 +132,7 @@ def with_class(
     if color is None:
         used = [label_class.color for label_class in classes]
         color = unused_color(index, used, background=classes.background)
-    added = LabelClass(index, name if as_is else checked, class_edits.checked_color(color))
+    added = LabelClass(index, checked, class_edits.checked_color(color))
     return file.with_classes(replace(classes, classes=(*classes.classes, added))), added
 
 

@@ -20,7 +20,7 @@ from core.files import replace_file, write_atomic, write_temporary
 
 
 def replace_all(contents: Mapping[Path, bytes], journal: Path) -> None:
-    """Give every file its new content, or leave all as they were.
+    """Give every file its new content, or leave all as they were; a link goes on pointing at its file.
 
     Raises:
         StorageError: a file cannot be written; nothing has changed.
@@ -28,7 +28,8 @@ def replace_all(contents: Mapping[Path, bytes], journal: Path) -> None:
     temporaries: dict[Path, Path] = {}
     target = journal
     try:
-        for target, content in contents.items():
+        for path, content in contents.items():
+            target = path.resolve()
             target.parent.mkdir(parents=True, exist_ok=True)
             temporaries[target] = write_temporary(target, content)
         target = journal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -55,6 +56,18 @@ def test_renaming_keeps_what_labelme_wrote(project: Project, new_labelme: Maker)
     project.rename_class(2, "frond")
 
     assert json.loads(entry.annotation_path.read_text())["camera"] == {"iso": 200}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links")
+def test_renaming_follows_links(project: Project, tmp_path: Path) -> None:
+    link, real = project.entry("a.png").annotation_path, tmp_path / "kept elsewhere.json"
+    link.rename(real)
+    link.symlink_to(real)
+
+    project.rename_class(2, "frond")
+
+    assert link.is_symlink()
+    assert "frond" in real.read_text()
 
 
 def test_renaming_the_background_keeps_customary_labels(project: Project) -> None:
