@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -82,6 +83,29 @@ def replace_file(temporary: Path, target: Path) -> None:
             if sys.platform != "win32" or time.monotonic() > give_up:
                 raise
             time.sleep(0.02)
+
+
+def is_file(path: Path) -> bool:
+    """As `Path.is_file`; False too for a name that is too long, or a place that may not be looked into."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def walk(folder: Path, seen: set[str] | None = None) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """As `os.walk`, through links as well, but into each folder once, whatever links lead to it.
+
+    Real paths that are in `seen` are left out; those walked join it.
+    """
+    seen = set() if seen is None else seen
+    for top, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(top)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield Path(top), folders, files
 
 
 def digest(data: bytes) -> str:

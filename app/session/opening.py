@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from core.errors import AnnotationFileError, UsageError
+from core.files import is_file
 from core.images.pages import image_file
 from core.images.reader import IMAGE_SUFFIXES
 from core.project.layout import ProjectLayout
@@ -90,7 +91,7 @@ def _image_of_annotation(path: Path) -> Path:
             path, "this is no labelme JSON with an imagePath; open its image or folder instead"
         ) from error
     for candidate in (image, path.parent / image.name):
-        if image_file(candidate).is_file():
+        if is_file(image_file(candidate)):
             return candidate
     raise AnnotationFileError(
         path, f"imagePath names {image_path}, which is not there; open the image itself"

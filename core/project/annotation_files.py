@@ -19,6 +19,7 @@ import msgspec
 from core.annotation.labelme_json import loads
 from core.annotation.model import AnnotationState
 from core.errors import AnnotationFileError
+from core.files import is_file
 
 Stamp = tuple[int, int]
 """Modification time (ns) and size of a file: another stamp means another content."""
@@ -135,6 +136,7 @@ def pair(
     *,
     before: Mapping[str, str],
     images_in: Path | None = None,
+    reserved: Collection[str] = (),
 ) -> dict[str, str]:
     """Give each image of a folder its own annotation file name.
 
@@ -144,12 +146,13 @@ def pair(
         annotations: the JSON files that exist, by name.
         before: names given earlier, which hold as long as no file says otherwise.
         images_in: the images' folder, if it is not `folder`.
+        reserved: names of files that are no annotations.
 
     Returns:
         Annotation file name of every image, all different, also for file systems that ignore case.
     """
     given: dict[str, str] = {}
-    taken: set[str] = set()
+    taken = {name.casefold() for name in reserved}
 
     def give(image: str, name: str) -> None:
         given[image] = name
@@ -158,7 +161,7 @@ def pair(
     existing = {name.casefold(): name for name in annotations}
     for name in sorted(annotations):
         named = image_named(annotations[name], folder, images_in or folder, images)
-        if named is not None and named not in given and name in _customary(named):
+        if named is not None and named not in given and name in customary(named):
             give(named, name)
     for image in sorted(set(images) - given.keys(), key=lambda image: (image not in before, image)):
         for name in _candidates(image, existing, before):
@@ -174,12 +177,13 @@ def pair(
     return given
 
 
-def _customary(image: str) -> tuple[str, str]:
+def customary(image: str) -> tuple[str, str]:
+    """What the annotation of an image may be called: `a.json` of `a.png`, or `a.png.json`."""
     return f"{PurePosixPath(image).stem}.json", f"{image}.json"
 
 
 def _candidates(image: str, existing: Mapping[str, str], before: Mapping[str, str]) -> Iterator[str]:
-    plain, full = _customary(image)
+    plain, full = customary(image)
     if full.casefold() in existing:
         yield full
     if image in before:
@@ -200,7 +204,7 @@ def image_named(glance: Glance, folder: Path, images_in: Path, images: Collectio
     if name not in images:
         return None
     target = folder / glance.image_path
-    return name if _same(target, images_in / name) or not target.is_file() else None
+    return name if _same(target, images_in / name) or not is_file(target) else None
 
 
 def belongs_to_another(image_path: str | None, folder: Path, image: Path) -> bool:
@@ -210,7 +214,7 @@ def belongs_to_another(image_path: str | None, folder: Path, image: Path) -> boo
     for target in (folder / image_path, image.parent / PurePosixPath(image_path).name):
         if _same(target, image):
             return False
-        if target.is_file():
+        if is_file(target):
             return True
     return False
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from core.errors import AnnotationFileError, FileProblem, ImageFileError
-from core.files import safe_name
-from core.images.pages import page_names
+from core.files import is_file, safe_name, walk
+from core.images.pages import image_file, page_names
 from core.images.reader import IMAGE_SUFFIXES
-from core.project.annotation_files import Glance, Glances, pair, stamp_of
-from core.project.layout import ProjectLayout
+from core.project.annotation_files import Glance, Glances, customary, pair, stamp_of
+from core.project.layout import PROJECT_FILE, ProjectLayout
 from core.project.mask_file import is_own_mask
 
 _DIGITS: Final = re.compile(r"(\d+)")
@@ -89,10 +89,10 @@ def scan(
     last scan's result: where files on disk do not decide, an image keeps the annotation file it had.
     """
     entries: list[ImageEntry] = []
-    for folder in _folders(layout, image_roots, problems):
-        found = list(_entries(layout, _nameable(folder, problems), glances, before))
-        problems += _vanished(layout, folder, found, glances)
-        entries += found
+    folders = list(_folders(layout, image_roots, problems))
+    for folder in folders:
+        entries += _entries(layout, _nameable(folder, problems), glances, before)
+    problems += _left_over(layout, folders, entries, glances)
     entries.sort(key=lambda entry: natural_order(entry.key))
     return {entry.key: entry for entry in entries}
 
@@ -161,15 +161,13 @@ def _bases(layout: ProjectLayout, image_roots: Sequence[str]) -> dict[str, tuple
 
 
 def _walk(base: Path, layout: ProjectLayout, seen: set[str]) -> Iterator[tuple[Path, list[str]]]:
-    """Every folder from `base` down with its file names; each real folder once, whatever links lead to it."""
-    for top, folders, files in os.walk(base, followlinks=True):
-        real = os.path.realpath(top)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        path = Path(top)
-        skipped = ProjectLayout.SKIPPED if path == layout.root else frozenset()
+    """Every folder from `base` down with its file names; those in `seen` are left out, and join it.
+
+    What a project writes (masks, runs, ...) is passed over, of one that lies in this one as well.
+    """
+    for path, folders, files in walk(base, seen):
+        is_project = path == layout.root or PROJECT_FILE in files
+        skipped = ProjectLayout.SKIPPED if is_project else frozenset()
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in skipped)
         yield path, files
 
@@ -200,7 +198,9 @@ def _entries(
     if not folder.images:
         return
     elsewhere = layout.annotations / folder.slot
-    beside = _paired(folder, folder.path, folder.annotations, glances, before)
+    # An image `project.png` in the root must not take project.json for its annotation.
+    reserved = {PROJECT_FILE} if folder.path == layout.root else frozenset()
+    beside = _paired(folder, folder.path, folder.annotations, glances, before, reserved)
     kept = _json_names(elsewhere)
     away = _paired(folder, elsewhere, kept, glances, before) if kept or not folder.ours else {}
     for image in folder.images:
@@ -222,31 +222,77 @@ def _entries(
         yield ImageEntry(key, folder.path / image, path, mask, source)
 
 
-def _vanished(
-    layout: ProjectLayout, folder: _Folder, found: Sequence[ImageEntry], glances: Glances
+def _left_over(
+    layout: ProjectLayout, folders: Sequence[_Folder], entries: Sequence[ImageEntry], glances: Glances
 ) -> Iterator[FileProblem]:
-    """Annotations that no image has any more: a mask of ours says that there was one, or the file itself."""
-    in_use = {path for entry in found for path in (entry.annotation_path, entry.source_path)}
-    for name in sorted(folder.annotations):
-        path = folder.path / name
-        if path in in_use:
-            continue
-        if is_own_mask(_mask_path(layout, folder, name)) or _names_no_file(path, glances):
+    """Annotations that no image has: theirs has vanished, lies elsewhere, or is not the one beside them."""
+    in_use = {path for entry in entries for path in (entry.annotation_path, entry.source_path)}
+    images: dict[Path, ImageEntry] = {}
+    for folder in (*folders, _folder_of_annotations(layout)):
+        elsewhere: list[str] = []
+        for name in sorted(folder.annotations):
+            path = folder.path / name
+            if path in in_use:
+                continue
+            glance = _glance_of_labels(path, glances)
+            if is_own_mask(_mask_path(layout, folder, name)) or (glance and _names_no_file(path, glance)):
+                yield AnnotationFileError(
+                    path, "its image is not there any more; bring it back, or move this file away as well"
+                )
+            elif glance is not None:
+                images = images or {entry.image_path: entry for entry in entries}
+                entry = _bare_image(path, glance, images, glances)
+                if entry is not None and entry.image_path.parent == folder.path:
+                    yield AnnotationFileError(
+                        path,
+                        f"imagePath: is {glance.image_path}, so these are no labels of "
+                        f"{entry.image_path.name} beside it; write that there if they are",
+                    )
+                elif entry is not None:
+                    elsewhere.append(f"{name} of {entry.key}")
+        if elsewhere:
+            more = f", and {len(elsewhere) - 1} more" if len(elsewhere) > 1 else ""
             yield AnnotationFileError(
-                path, "its image is not there any more; bring it back, or move this file away as well"
+                folder.path,
+                f"has annotations of images in other folders, which are not read ({elsewhere[0]}{more}); "
+                f'bring them in with: maskloop import "{layout.root}" "{folder.path}" --format labelme',
             )
 
 
-def _names_no_file(path: Path, glances: Glances) -> bool:
-    """Whether a JSON is labelme's, with shapes, and the image it names is neither there nor beside it."""
+def _folder_of_annotations(layout: ProjectLayout) -> _Folder:
+    """The project's own, into which labelme may have been told to write."""
+    path = layout.annotations
+    slot = PurePosixPath(path.name)
+    return _Folder(path, path.name, slot, inside=True, images=(), annotations=_json_names(path), ours=True)
+
+
+def _glance_of_labels(path: Path, glances: Glances) -> Glance | None:
+    """What is in a JSON file that is labelme's and has shapes; None for any other."""
     stamp = stamp_of(path)
     if stamp is None or stamp[1] > MOST_ANNOTATION_BYTES:
-        return False
+        return None
     glance = glances.at(path)
-    if glance is None or not glance.labels or not glance.image_path:
-        return False
-    places = path.parent / glance.image_path, path.parent / PurePosixPath(glance.image_path).name
-    return not any(place.exists() for place in places)
+    return glance if glance is not None and glance.labels and glance.image_path else None
+
+
+def _names_no_file(path: Path, glance: Glance) -> bool:
+    """Whether the image that an annotation names is neither there nor beside it."""
+    named = PurePosixPath(str(glance.image_path))
+    return not any(is_file(image_file(place)) for place in (path.parent / named, path.parent / named.name))
+
+
+def _bare_image(
+    path: Path, glance: Glance, images: Mapping[Path, ImageEntry], glances: Glances
+) -> ImageEntry | None:
+    """The image without labels that an annotation is of, or seems to be: the one it names, or beside it."""
+    named = Path(os.path.normpath(path.parent / str(glance.image_path)))
+    for place in (named, path.parent / named.name):
+        entry = images.get(place)
+        if entry is None or path.name not in customary(place.name):
+            continue
+        if entry.source_path is None and glances.at(entry.annotation_path) is None:
+            return entry
+    return None
 
 
 def _paired(
@@ -255,12 +301,13 @@ def _paired(
     names: Sequence[str],
     glances: Glances,
     before: Mapping[str, ImageEntry],
+    reserved: Collection[str] = (),
 ) -> dict[str, str]:
     # Only files that could be some image's: a folder may hold JSON of other kinds, in any number and size.
     stems = {PurePosixPath(image).stem for image in folder.images} | set(folder.images)
     found: dict[str, Glance] = {}
     for name in names:
-        if name.removesuffix(".json") in stems:
+        if name.removesuffix(".json") in stems and name not in reserved:
             glance = glances.at(annotations_in / name)
             if glance is not None:
                 found[name] = glance
@@ -269,7 +316,9 @@ def _paired(
         old = before.get(f"{folder.key}/{image}" if folder.key else image)
         if old is not None and old.annotation_path.parent == annotations_in:
             earlier[image] = old.annotation_path.name
-    return pair(annotations_in, folder.images, found, before=earlier, images_in=folder.path)
+    return pair(
+        annotations_in, folder.images, found, before=earlier, images_in=folder.path, reserved=reserved
+    )
 
 
 def _json_names(folder: Path) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 
 from core.annotation.model import AnnotationState, LabelClass
 from core.errors import ProjectFileError, ProjectLockedError, StorageError, UsageError
+from core.formats import labelme
 from core.project.project import Project
 
 Maker = Callable[..., Path]
@@ -51,6 +53,17 @@ def test_labels_become_classes_as_first_seen_without_a_list(labelme_folder: Path
 
     with Project.open(labelme_folder) as project:
         assert project.classes.names == ("background", "leaf", "stem", "root")
+
+
+def test_labels_that_differ_by_a_space_are_classes_of_their_own(
+    tmp_path: Path, new_image: Maker, new_labelme: Maker
+) -> None:
+    for number, labels in enumerate((("cat", "cat "), ("cat ", "cat"))):
+        folder = tmp_path / str(number)
+        new_image(folder / "a.png")
+        new_labelme(folder / "a.json", "a.png", *labels)
+        with Project.open(folder) as project:
+            assert project.classes.names == ("background", *labels)
 
 
 def test_a_labels_txt_about_something_else_is_not_taken(labelme_folder: Path) -> None:
@@ -146,6 +159,14 @@ def test_folders_of_the_project_itself_are_not_scanned(tmp_path: Path, new_image
         assert [entry.key for entry in project.images()] == ["deep/masks/y.png", "image2.JPG", "image10.png"]
 
 
+def test_a_project_in_a_subfolder_has_no_masks_for_images(labelme_folder: Path) -> None:
+    with Project.open(labelme_folder) as inner:
+        inner.refresh_masks()
+
+    with Project.open(labelme_folder.parent) as outer:
+        assert [entry.key for entry in outer.images()] == [f"plants/{stem}.png" for stem in "abc"]
+
+
 def test_somebody_elses_masks_are_not_written_over(tmp_path: Path, new_image: Maker) -> None:
     new_image(tmp_path / "a.png")
     (tmp_path / "masks").mkdir()
@@ -190,11 +211,60 @@ def test_a_labelme_file_whose_image_is_gone_is_said_others_are_not(
     (labelme_folder / "coco.json").write_text('{"images": [], "annotations": []}')
 
     with Project.open(labelme_folder) as project:
-        project.labelled()
+        list(project.labelled())
 
         (problem,) = project.problems
         assert problem.path == labelme_folder / "gone.json"
         assert "its image is not there any more" in problem.problem
+
+
+def test_labels_that_lie_apart_from_their_images_are_said(
+    tmp_path: Path, new_image: Maker, new_labelme: Maker
+) -> None:
+    for stem in ("a", "b", "c"):
+        new_image(tmp_path / "images" / f"{stem}.png")
+    new_image(tmp_path / "crops" / "a.png")
+    new_labelme(tmp_path / "crops" / "a.json", "../images/a.png", "leaf")
+    new_labelme(tmp_path / "labels" / "b.json", "../images/b.png", "leaf")
+    new_labelme(tmp_path / "annotations" / "c.json", "..\\images\\c.png", "leaf")
+    new_labelme(tmp_path / "images" / "a.json", "a.png", "stem")
+
+    with Project.open(tmp_path) as project:
+        said = {problem.path.name: problem.problem for problem in project.problems}
+        assert sorted(said) == ["a.json", "annotations", "labels"]
+        assert "imagePath: is ../images/a.png, so these are no labels of a.png beside it" in said["a.json"]
+        assert "b.json of images/b.png" in said["labels"]
+        assert f'maskloop import "{tmp_path}" "{tmp_path / "labels"}"' in said["labels"]
+        for folder in ("labels", "annotations"):
+            labelme.import_into(project, tmp_path / folder)
+
+        project.rescan()
+        assert {image.entry.key for image in project.labelled()} == {f"images/{stem}.png" for stem in "abc"}
+        assert [problem.path.name for problem in project.problems] == ["a.json"]
+
+
+def test_an_image_path_that_the_disk_refuses_leads_nowhere(
+    tmp_path: Path, new_image: Maker, new_labelme: Maker
+) -> None:
+    """As one into a folder that may not be looked into does; that cannot be made for every user."""
+    new_image(tmp_path / "a.png")
+    for name in ("a.json", "other.json"):
+        new_labelme(tmp_path / name, f"{'x' * 300}.png", "leaf")
+
+    with Project.open(tmp_path) as project:
+        assert [image.entry.annotation_path.name for image in project.labelled()] == ["a.json"]
+        assert [problem.path.name for problem in project.problems] == ["other.json"]
+
+
+def test_an_image_called_project_leaves_the_project_file_alone(tmp_path: Path, new_image: Maker) -> None:
+    new_image(tmp_path / "project.png")
+
+    for _ in range(2):
+        with Project.open(tmp_path) as project:
+            (entry,) = project.images()
+            assert entry.annotation_path.name == "project.png.json"
+            loaded = project.load(entry)
+            project.save(entry, replace(loaded.annotation, state=AnnotationState.DONE), loaded.digest)
 
 
 def test_a_label_that_labelme_adds_meanwhile_becomes_a_class(
@@ -289,7 +359,7 @@ def test_reading_beside_an_open_window_writes_nothing(
     with Project.open(labelme_folder):
         before = snapshot(labelme_folder)
         with Project.open(labelme_folder, lock=False) as reader:
-            assert len(reader.labelled()) == 2
+            assert len(list(reader.labelled())) == 2
             entry = reader.entry("a.png")
             loaded = reader.load(entry)
             with pytest.raises(StorageError, match="reading only"):
@@ -333,7 +403,7 @@ def test_a_read_only_folder_opens_with_a_note(
     _make_read_only(monkeypatch, labelme_folder)
 
     with Project.open(labelme_folder) as project:
-        assert len(project.labelled()) == 2
+        assert len(list(project.labelled())) == 2
         assert ["read-only" in note for note in project.notes if "taken from" not in note] == [True]
         entry = project.entry("a.png")
         loaded = project.load(entry)
