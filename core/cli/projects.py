@@ -38,7 +38,10 @@ def import_(arguments: argparse.Namespace) -> None:
     with Project.open(arguments.project) as project:
         for note in project.notes:
             say(note)
+        told = len(project.notes)
         report = bring(project, arguments.source)
+        for note in project.notes[told:]:
+            say(note)
     say_problems(report.problems)
     if report.problems and not report.images:
         raise MaskloopError(f"{arguments.source}: nothing could be imported; the lines above say why")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from core.errors import FileProblem, ImageFileError, StorageError
-from core.files import digest, file_digest, write_atomic
+from core.files import digest, file_digest, walk, write_atomic
+from core.images.pages import page_of, split_page
 from core.images.reader import image_size
 from core.project.layout import PROJECT_FILE, ProjectLayout
 from core.project.project import ImageEntry, Project
@@ -17,16 +17,17 @@ from core.project.scan import is_image_name, natural_order
 def files_below(folder: Path) -> Iterator[Path]:
     """Every file in a folder and its subfolders, in natural order.
 
-    Hidden folders, and in a Maskloop project those that hold its runs, masks and exports, are passed over.
+    Links are followed. Hidden folders, and in a Maskloop project those that hold its runs, masks and exports,
+    are passed over.
     """
-    for top, folders, names in os.walk(folder):
+    for top, folders, names in walk(folder):
         skipped = ProjectLayout.SKIPPED if PROJECT_FILE in names else frozenset()
         folders[:] = sorted(
             (name for name in folders if not name.startswith(".") and name not in skipped), key=natural_order
         )
         for name in sorted(names, key=natural_order):
             if not name.startswith("."):
-                yield Path(top, name)
+                yield top / name
 
 
 def images_below(folder: Path) -> list[Path]:
@@ -44,6 +45,7 @@ def bring_images(
     the same content is not copied again. Broken images are added to `problems` and left out.
     """
     known = {entry.image_path.resolve() for entry in project.images()}
+    copies: dict[Path, Path] = {}
     placed: dict[Path, Path] = {}
     for source in dict.fromkeys(sources):
         try:
@@ -51,9 +53,12 @@ def bring_images(
             if source.resolve() in known:
                 placed[source] = source
                 continue
-            inside = source.is_relative_to(base)
-            folder = project.import_folder() / (source.relative_to(base).parent if inside else "")
-            placed[source] = place(folder, source.name, _content(source))
+            file, page = split_page(source)
+            if file not in copies:
+                inside = file.is_relative_to(base)
+                folder = project.import_folder() / (file.relative_to(base).parent if inside else "")
+                copies[file] = place(folder, file.name, _content(file))
+            placed[source] = page_of(copies[file], page)
         except ImageFileError as problem:
             problems.append(problem)
     project.rescan()

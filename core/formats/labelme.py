@@ -19,8 +19,10 @@ from PIL import Image
 from core.annotation.labelme_json import dumps, loads
 from core.annotation.model import Annotation
 from core.errors import AnnotationFileError, FileProblem
+from core.files import is_file
 from core.formats.export_folder import ExportFolder
 from core.formats.intake import bring_images, files_below, images_below, place
+from core.formats.mask_classes import TABLE_NAME
 from core.formats.report import ExportReport, ImportReport
 from core.images.pages import image_file, image_stem
 from core.images.reader import read_image
@@ -29,7 +31,8 @@ from core.project.layout import PROJECT_FILE
 from core.project.project import ImageEntry, Project
 from core.project.scan import is_image_name
 
-_NOT_ANNOTATIONS = frozenset({PROJECT_FILE, "classes.json"})
+_OTHERS = frozenset({PROJECT_FILE, TABLE_NAME})
+"""This program's own files beside annotations; that of an image `project.png`, say, is called so, too."""
 
 
 def import_into(project: Project, source: Path) -> ImportReport:
@@ -101,11 +104,11 @@ def _annotated(
     """Every labelme JSON below `source` that is not the project's already, with its image."""
     found = []
     for path in files_below(source):
-        if path.suffix != ".json" or path.name in _NOT_ANNOTATIONS or path in own:
+        if path.suffix != ".json" or path in own:
             continue
         try:
-            annotation = loads(path.read_bytes(), path)
-            found.append((path, _image_of(project, path, annotation), annotation))
+            if (annotation := _annotation_at(path)) is not None:
+                found.append((path, _image_of(project, path, annotation), annotation))
         except FileProblem as problem:
             problems.append(problem)
         except OSError as error:
@@ -113,12 +116,23 @@ def _annotated(
     return found
 
 
+def _annotation_at(path: Path) -> Annotation | None:
+    """What a JSON file says; None for one of this program's own. Raises AnnotationFileError, OSError."""
+    try:
+        return loads(path.read_bytes(), path)
+    except AnnotationFileError:
+        if path.name in _OTHERS:
+            return None
+        raise
+
+
 def _image_of(project: Project, path: Path, annotation: Annotation) -> Path:
     """The image an annotation is about; an embedded one is written into the project."""
     name = PurePosixPath(annotation.image_path).name
     beside = sorted(p for p in path.parent.iterdir() if p.stem == path.stem and is_image_name(p.name))
     for candidate in (path.parent / annotation.image_path, path.parent / name, *beside):
-        if is_image_name(candidate.name) and candidate.is_file():
+        file = image_file(candidate)
+        if is_image_name(file.name) and is_file(file):
             return Path(os.path.normpath(candidate))
     if annotation.image_data is None:
         raise AnnotationFileError(
@@ -129,6 +143,12 @@ def _image_of(project: Project, path: Path, annotation: Annotation) -> Path:
     except binascii.Error as error:
         raise AnnotationFileError(
             path, f"imageData: is not base64 ({error}), and there is no image"
+        ) from error
+    try:
+        Image.open(io.BytesIO(content)).close()
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise AnnotationFileError(
+            path, "imageData: is no image; put the image beside it and import again"
         ) from error
     return place(project.import_folder(), name if is_image_name(name) else f"{path.stem}.png", content)
 
@@ -154,8 +174,8 @@ def export_from(project: Project, out: Path, *, with_images: bool = False) -> Ex
     """
     report = ExportReport()
     with ExportFolder(project.layout, out, report) as folder:
-        for labelled in project.labelled():
-            image = labelled.entry.image_path
+        for entry, annotation in project.annotated():
+            image = entry.image_path
             stem = folder.free_stem(image_stem(image))
             if with_images:
                 if image_file(image) != image:  # one page of a file: other programs show the first alone
@@ -165,8 +185,7 @@ def export_from(project: Project, out: Path, *, with_images: bool = False) -> Ex
                 folder.write(image_path, content)
             else:
                 image_path = _path_from(out, image)
-            annotation = replace(labelled.annotation, image_path=image_path)
-            folder.write(f"{stem}.json", dumps(annotation))
+            folder.write(f"{stem}.json", dumps(replace(annotation, image_path=image_path)))
     report.problems += project.problems
     return report
 

@@ -12,9 +12,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.annotation.model import MAX_CLASSES, UNLABELLED, ClassList
-from core.errors import MaskFileError, UsageError
+from core.annotation.model import IGNORE_LABEL, MAX_CLASSES, UNLABELLED, ClassList
+from core.errors import MaskFileError, ProjectFileError, UsageError
 from core.formats.report import ImportReport
+from core.project import schema
+from core.project.layout import ProjectLayout
 from core.project.project import Project
 
 TABLE_NAME: Final = "classes.json"
@@ -36,14 +38,20 @@ def meaning_of_values(
 ) -> NDArray[np.int16]:
     """The project's class index for each value a foreign mask can have, (256,), or UNKNOWN.
 
-    With a `classes.json` values are translated by name, and names that are used and no class yet become
-    classes. Without one values are the project's own indices; only a project that has nothing but a
-    background gets a class for each index that is used.
+    With a `classes.json`, or the project.json of another project, values are translated by name, and names
+    that are used and no class yet become classes. Without one values are the project's own indices; only a
+    project that has nothing but a background gets a class for each index that is used.
     """
-    table = next((t for p in (folder, folder.parent) if (t := _read_table(p / TABLE_NAME, report))), None)
+    tables = (
+        _read_table(p / TABLE_NAME, report) or _other_project(project, p) for p in (folder, folder.parent)
+    )
+    table = next(filter(None, tables), None)
     meaning = np.full(UNLABELLED + 1, UNKNOWN, np.int16)
     if table is not None:
         for row in table:
+            if row.name == IGNORE_LABEL:
+                meaning[row.index] = UNLABELLED
+                continue
             label_class = project.classes.by_name(row.name)
             if row.background and label_class is None and project.classes.background is not None:
                 label_class = project.classes.by_index(project.classes.background)
@@ -98,6 +106,18 @@ def _read_table(path: Path, report: ImportReport) -> list[_Row] | None:
             MaskFileError(path, f"is not a list of classes with index and name ({error}); it was left aside")
         )
         return None
+
+
+def _other_project(project: Project, folder: Path) -> list[_Row] | None:
+    """The classes of the project in this folder; None where there is none, or it is the same."""
+    path = ProjectLayout(folder).project_file
+    if folder == project.root:
+        return None
+    try:
+        classes = schema.loads(path.read_bytes(), path).class_list
+    except (OSError, ProjectFileError):
+        return None
+    return [_Row(c.index, c.name, c.color, c.index == classes.background) for c in classes]
 
 
 def _rows(table: Any) -> Iterator[_Row]:

@@ -7,7 +7,8 @@ What import takes, SRC being the folder it is given:
 - a mask belongs to the image of the same stem (`a.png` to `a.jpg`), in the same subfolder where several have
   it; `a_mask.png` and the like belong to `a` where no image is called so;
 - classes: the project's. A project that has none of its own yet gets a class for every index; names come from
-  a `classes.json` beside the masks (as export writes it), which also translates indices by name.
+  a `classes.json` beside the masks (as export writes it) or from the project they lie in, and then indices
+  are translated by name.
 
 The masks become shapes that draw exactly the same pixels, on images that are done, with `__ignore__` shapes
 where the mask has 255.
@@ -15,6 +16,7 @@ where the mask has 255.
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -30,7 +32,7 @@ from core.formats.export_folder import ExportFolder
 from core.formats.intake import bring_images, images_below
 from core.formats.mask_classes import TABLE_NAME, class_table, meaning_of_values, translated
 from core.formats.report import ExportReport, ImportReport
-from core.images.pages import image_stem
+from core.images.pages import image_file, image_stem
 from core.images.reader import image_size
 from core.project.mask_file import encode_index_mask, is_own_mask, read_index_mask
 from core.project.project import ImageEntry, Project
@@ -123,6 +125,8 @@ def _matched(
             problem = (
                 f"belongs to more than one image ({names}); name the mask after one of them, with suffix"
             )
+        elif _is_the_image(mask, found[0]):
+            continue
         elif found[0] in taken:
             problem = f"{choices[found[0]]} has another mask here already; only the first was taken"
         else:
@@ -131,6 +135,14 @@ def _matched(
             continue
         problems.append(MaskFileError(mask, problem))
     return matched
+
+
+def _is_the_image(mask: Path, image: Path) -> bool:
+    """Whether what could be a mask is a copy of its image, lying beside the mask."""
+    try:
+        return filecmp.cmp(mask, image_file(image), shallow=False)
+    except OSError:
+        return False  # reading it says why
 
 
 def _without_suffix(stem: str, by_stem: Mapping[str, list[Path]]) -> list[Path]:

@@ -73,6 +73,11 @@ def split_page(path: Path) -> tuple[Path, int]:
     return path.with_name(match["file"]), int(match["number"]) - 1
 
 
+def page_of(file: Path, page: int) -> Path:
+    """The path of a page, from 0, in a file: the inverse of `split_page`."""
+    return file if page == 0 else file.with_name(f"{file.name}#{page + 1}")
+
+
 def page_names(path: Path) -> tuple[str, ...]:
     """Names of the images in a file: its own name and, for a TIFF, one for each further page.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -101,9 +101,11 @@ class ProjectContents:
         """What an image's annotation file holds, without its points; None if there is no file."""
         return self._index.glance(entry)
 
-    def labelled(self) -> list[LabelledImage]:
-        """Every image that is in progress or done, with its mask; `problems` says what was passed over."""
-        found: list[LabelledImage] = []
+    def annotated(self) -> Iterator[tuple[ImageEntry, Annotation]]:
+        """Every image that is in progress or done, read one at a time: all may not fit into memory.
+
+        In the end `problems` says what was passed over.
+        """
         problems = list(self._index.problems)
         for entry in self.images():
             glance = self._index.glance(entry)
@@ -111,12 +113,17 @@ class ProjectContents:
                 continue
             try:
                 annotation = self.load(entry).annotation
-                if annotation.state is not AnnotationState.UNLABELLED:
-                    found.append(LabelledImage(entry, annotation, self.render_mask(entry, annotation)))
             except FileProblem as problem:
                 problems.append(problem)
+                continue
+            if annotation.state is not AnnotationState.UNLABELLED:
+                yield entry, annotation
         self.problems = problems
-        return found
+
+    def labelled(self) -> Iterator[LabelledImage]:
+        """As `annotated`, with their masks."""
+        for entry, annotation in self.annotated():
+            yield LabelledImage(entry, annotation, self.render_mask(entry, annotation))
 
     # --- annotations and masks ----------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -200,7 +201,7 @@ def _sample(count: int) -> tuple[tuple[str, ...], str | None, list[tuple[NDArray
         classes: ClassList = project.classes
         background = None if classes.background is None else classes.by_index(classes.background)
         found = []
-        for each in project.labelled()[:count]:
+        for each in islice(project.labelled(), count):
             pixels = cv2.cvtColor(cv2.imread(str(each.entry.image_path)), cv2.COLOR_BGR2RGB)
             found.append((pixels, each.mask))
     return classes.names, None if background is None else background.name, found

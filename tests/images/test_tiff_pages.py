@@ -145,3 +145,18 @@ def test_exported_masks_of_pages_come_back_to_their_pages(tmp_path: Path, stack:
         assert report.problems == []
         drawn = [entry.key for entry in project.images() if project.load(entry).annotation.shapes]
     assert drawn == ["images/stack.tif", "images/stack.tif#3"]
+
+
+@pytest.mark.parametrize("exported", [False, True])
+def test_labels_of_pages_come_into_another_project(tmp_path: Path, stack: Path, exported: bool) -> None:
+    shape = Shape("nerve", ShapeType.RECTANGLE, frozen_points([(2, 3), (9, 8)]))
+    with Project.create(tmp_path, classes=["background", "nerve"]) as project:
+        entry = project.entry("images/stack.tif#3")
+        loaded = project.load(entry)
+        project.save(entry, replace(loaded.annotation, shapes=(shape,)), loaded.digest)
+        labelme.export_from(project, tmp_path / "out")
+
+    with Project.create(tmp_path / "other") as project:
+        report = labelme.import_into(project, tmp_path / ("out" if exported else "images"))
+        assert (report.shapes, report.problems) == (1, [])
+        assert [image.entry.key for image in project.labelled()] == ["images/stack.tif#3"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -167,3 +168,44 @@ def test_an_export_is_a_labelme_folder(labelme_folder: Path, tmp_path: Path, wit
         report2 = labelme.import_into(again, out)
         assert report2.problems == []
         assert {image.entry.image_path.name: image.annotation.shapes for image in again.labelled()} == shapes
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links")
+def test_linked_folders_are_looked_into(project: Project, labelme_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "linked").symlink_to(labelme_folder)
+    (labelme_folder / "round").symlink_to(tmp_path / "set")
+
+    report = labelme.import_into(project, tmp_path / "set")
+
+    assert (report.images, report.shapes, report.problems) == (3, 6, [])
+
+
+@pytest.mark.parametrize("stem", ["classes", "project"])
+def test_images_called_as_files_of_ours_keep_their_labels(
+    project: Project, tmp_path: Path, new_image: Maker, new_labelme: Maker, stem: str
+) -> None:
+    source = tmp_path / "set"
+    new_image(source / f"{stem}.png")
+    new_labelme(source / f"{stem}.json", f"{stem}.png", "leaf")
+    new_image(source / "others" / "a.png")
+    (source / "others" / f"{stem}.json").write_text("[]")
+
+    report = labelme.import_into(project, source)
+
+    assert (report.images, report.shapes, report.problems) == (2, 1, [])
+
+
+def test_an_embedded_image_that_is_none_leaves_nothing_behind(
+    project: Project, tmp_path: Path, new_labelme: Maker
+) -> None:
+    data = base64.b64encode(b"no image").decode()
+    path = new_labelme(tmp_path / "set" / "a.json", "a.png", "leaf", imageData=data)
+
+    report = labelme.import_into(project, tmp_path / "set")
+
+    assert (report.images, report.new_classes) == (0, [])
+    assert [str(problem) for problem in report.problems] == [
+        f"{path}: imageData: is no image; put the image beside it and import again"
+    ]
+    assert list((project.root / "images").iterdir()) == []

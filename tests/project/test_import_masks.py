@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,10 +13,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.annotation.model import AnnotationState
+from core.annotation.model import Annotation, AnnotationState, ClassList
 from core.formats import masks
+from core.project import mask_store
 from core.project.mask_file import read_index_mask
-from core.project.project import Project
+from core.project.project import ImageEntry, Project
 
 Maker = Callable[..., Path]
 NAMES = ("background", "nerve", "vessel")
@@ -225,3 +227,84 @@ def test_ultrasound_masks_survive_the_way_in(shared_data: Path, tmp_path: Path) 
         for labelled in project.labelled():
             truth = np.asarray(Image.open(source / "masks" / labelled.entry.image_path.name))
             assert np.array_equal(labelled.mask, truth)
+
+
+def test_masks_are_exported_one_at_a_time(
+    project: Project, tmp_path: Path, new_image: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        new_image(project.root / "images" / f"{number}.png")
+        make_mask(tmp_path / "in" / f"{number}.png")
+    project.rescan()
+    masks.import_into(project, tmp_path / "in")
+    rendered, alive = mask_store.render_mask, list[weakref.ref[NDArray[np.uint8]]]()
+    together: list[int] = []
+
+    def render(entry: ImageEntry, annotation: Annotation, classes: ClassList) -> NDArray[np.uint8]:
+        mask = rendered(entry, annotation, classes)
+        alive.append(weakref.ref(mask))
+        together.append(sum(each() is not None for each in alive))
+        return mask
+
+    monkeypatch.setattr(mask_store, "render_mask", render)
+    report = masks.export_from(project, tmp_path / "out")
+
+    assert len(report.files) == 6
+    assert max(together) <= 2
+
+
+def test_masks_of_another_project_mean_the_classes_of_that_project(
+    project: Project, tmp_path: Path, new_image: Maker
+) -> None:
+    new_image(project.root / "images" / "a.png")
+    project.rescan()
+    new_image(tmp_path / "other" / "images" / "a.png")
+    with Project.create(tmp_path / "other", classes=["background", "vessel", "nerve", "bone"]) as other:
+        make_mask(tmp_path / "in" / "a.png", index=1)
+        masks.import_into(other, tmp_path / "in")
+
+    report = masks.import_into(project, tmp_path / "other")
+
+    assert (report.images, report.problems, report.new_classes) == (1, [], [])
+    shapes = project.load(project.entry("images/a.png")).annotation.shapes
+    assert {shape.label for shape in shapes} == {"vessel", "__ignore__"}
+
+
+def test_a_table_can_say_which_value_is_to_be_ignored(
+    project: Project, tmp_path: Path, new_image: Maker
+) -> None:
+    new_image(project.root / "images" / "a.png")
+    project.rescan()
+    pixels = make_mask(tmp_path / "in" / "a.png", index=7)
+    names = {"0": "background", "7": "__ignore__"}
+    (tmp_path / "in" / "classes.json").write_text(json.dumps(names))
+
+    report = masks.import_into(project, tmp_path / "in")
+
+    assert (report.images, report.problems, report.new_classes) == (1, [], [])
+    found = project.read_mask(project.entry("images/a.png"))
+    assert np.array_equal(found == 255, pixels > 0)
+
+
+def test_images_may_lie_beside_their_masks(project: Project, tmp_path: Path, new_image: Maker) -> None:
+    for name in ("a.png", "b.jpg"):
+        new_image(tmp_path / "in" / name)
+        new_image(project.root / "images" / name)
+    project.rescan()
+    for name in ("a_mask", "b"):
+        make_mask(tmp_path / "in" / f"{name}.png")
+
+    report = masks.import_into(project, tmp_path / "in")
+
+    assert (report.images, report.problems) == (2, [])
+
+
+def test_a_jpeg_is_no_mask(project: Project, tmp_path: Path, new_image: Maker) -> None:
+    new_image(project.root / "images" / "a.png")
+    project.rescan()
+    make_mask(tmp_path / "in" / "a.jpg")
+
+    report = masks.import_into(project, tmp_path / "in")
+
+    assert report.images == 0
+    assert ["is a JPEG, which keeps no exact values" in str(problem) for problem in report.problems] == [True]

@@ -24,7 +24,7 @@ def sample(tmp_path: Path) -> Path:
 
 def test_the_sample_has_labelled_and_unlabelled_images_of_both_classes(sample: Path) -> None:
     with Project.open(sample) as project:
-        labelled = project.labelled()
+        labelled = list(project.labelled())
 
         assert project.notes == []
         assert project.problems == []

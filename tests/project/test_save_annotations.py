@@ -268,5 +268,5 @@ def test_a_folder_may_hold_json_of_other_kinds(labelme_folder: Path) -> None:
     (labelme_folder / "statistics.json").write_text('{"shapes": 3}')
 
     with Project.open(labelme_folder) as project:
-        project.labelled()
+        list(project.labelled())
         assert project.problems == []

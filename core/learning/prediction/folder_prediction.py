@@ -14,7 +14,6 @@ that cannot be read is named and the rest goes on.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from core.errors import MaskloopError, StorageError, UsageError
-from core.files import file_digest
+from core.files import file_digest, walk
 from core.formats.prediction_files import NO_PIXELS, SUFFIXES, PredictionFiles
 from core.images.pages import image_file, image_stem, page_names, stamp
 from core.images.pyramid import is_huge
@@ -348,8 +347,7 @@ def sources(paths: Iterable[str], *, subfolders: bool = False, without: Path | N
 def _inside(folder: Path, subfolders: bool, without: Path | None) -> Iterator[Source]:
     hidden = None if without is None else without.resolve()
     skipped = ProjectLayout.SKIPPED if ProjectLayout(folder).project_file.is_file() else frozenset()
-    for top, folders, files in os.walk(folder):
-        place = Path(top)
+    for place, folders, files in walk(folder):
         relative = place.relative_to(folder).as_posix()
         for name in files:
             if is_image_name(name):
