@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +17,7 @@ from core.cli.lost_card import say_lost
 from core.cli.output import answer, answer_json, class_table, percent, say
 from core.cli.uncertainty import UncertaintyFiles, refuse_same_places
 from core.errors import MaskloopError, UsageError
-from core.images.reader import IMAGE_SUFFIXES, read_image
+from core.images.reader import read_image
 from core.learning.config import DeviceChoice
 from core.learning.prediction.folder_job import PredictionJob, shard_of_environment
 from core.learning.prediction.folder_prediction import FolderPrediction, ImageDone
@@ -30,6 +31,7 @@ from core.postprocess.pipeline import Pipeline
 from core.project.mask_file import read_index_mask
 from core.project.opening import project_root
 from core.project.project import Project
+from core.project.scan import is_image_name
 
 
 def weights_of(source: Path) -> tuple[Path, Path | None]:
@@ -257,13 +259,20 @@ def _pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
     for folder in (images, masks):
         if not folder.is_dir():
             raise MaskloopError(f"{folder}: there is no such folder")
-    by_stem = {path.stem: path for path in masks.iterdir() if path.suffix.lower() == ".png"}
-    found = sorted(path for path in images.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    pngs = (path for path in masks.iterdir() if is_image_name(path.name) and path.suffix.lower() == ".png")
+    by_stem = {path.stem: path for path in pngs}
+    found = sorted(path for path in images.iterdir() if is_image_name(path.name))
     if not found:
         raise MaskloopError(f"{images}: there is no image in this folder")
-    pairs = [(path, by_stem[path.stem]) for path in found if path.stem in by_stem]
+    stems = Counter(path.stem for path in found)
+    pairs: list[tuple[Path, Path]] = []
+    for path in found:
+        # Nobody knows whether a.png is the mask of a.jpg or of a.png; a.jpg.png is the first one's.
+        mask = by_stem.get(path.name) or (by_stem.get(path.stem) if stems[path.stem] == 1 else None)
+        if mask is not None:
+            pairs.append((path, mask))
     if not pairs:
         raise MaskloopError(f"{masks}: no PNG here has the stem of an image in {images}")
     if len(pairs) < len(found):
-        say(f"warning: {len(found) - len(pairs)} images have no mask and are left out")
+        say(f"warning: {len(found) - len(pairs)} images have no mask of their own and are left out")
     return pairs

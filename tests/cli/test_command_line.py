@@ -14,6 +14,7 @@ from PIL import Image
 
 from core.cli.main import main
 from core.cli.parser import make_parser
+from core.cli.predict import _pairs
 
 SIDE = 64
 
@@ -352,3 +353,37 @@ def test_listing_models_does_not_wait_for_torch() -> None:
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
     assert result.returncode == 0, result.stderr
+
+
+def test_labels_that_are_left_out_of_an_import_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "set").mkdir()
+    Image.new("L", (16, 12)).save(tmp_path / "set" / "a.png")
+    square = [[2, 2], [9, 2], [9, 9], [2, 9]]
+    file = {"imagePath": "a.png", "imageData": None, "shapes": [{"label": " ", "points": square}]}
+    (tmp_path / "set" / "a.json").write_text(json.dumps(file))
+    assert main(["init", str(tmp_path / "project")]) == 0
+
+    assert main(["import", str(tmp_path / "project"), str(tmp_path / "set"), "--format", "labelme"]) == 0
+
+    assert "Shapes labelled ' ' are left out: a class needs a name." in capsys.readouterr().err
+
+
+def test_each_image_is_scored_against_a_mask_of_its_own(tmp_path: Path) -> None:
+    for name in (
+        "images/a.png",
+        "images/a.jpg",
+        "images/b.png",
+        "masks/a.png",
+        "masks/a.jpg.png",
+        "masks/b.png",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (4, 4)).save(tmp_path / name)
+    for folder in ("images", "masks"):
+        (tmp_path / folder / "._b.png").write_bytes(b"what a Mac leaves on other disks")
+
+    pairs = _pairs(tmp_path / "images", tmp_path / "masks")
+
+    assert [(image.name, mask.name) for image, mask in pairs] == [("a.jpg", "a.jpg.png"), ("b.png", "b.png")]
