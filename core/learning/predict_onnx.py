@@ -64,9 +64,15 @@ class Network:
 
     @classmethod
     def open(cls, path: Path) -> Network:
-        """Read the file."""
-        session = onnxruntime.InferenceSession(path, providers=onnxruntime.get_available_providers())
+        """Read the file. Ends with a sentence where it is no network that Maskloop has exported."""
+        try:
+            session = onnxruntime.InferenceSession(path, providers=onnxruntime.get_available_providers())
+        except Exception as error:  # the runtime has dozens of types of its own
+            why = str(error).partition("\n")[0]
+            raise SystemExit(f"{path}: cannot be read as a network ({why})") from error
         about = session.get_modelmeta().custom_metadata_map
+        if missing := {"classes", "tile", "scale"} - about.keys():
+            sys.exit(f"{path}: is no network exported by Maskloop (it does not tell its {min(missing)})")
         classes = json.loads(about["classes"])
         palette = np.zeros((256, 3), np.uint8)
         for entry in classes:
@@ -356,6 +362,17 @@ def identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def save(result: Image.Image, target: Path) -> None:
+    """Write a whole file or nothing. Ends with a sentence where it cannot be written."""
+    unfinished = target.with_name(f".{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        result.save(unfinished, "PNG")
+        unfinished.replace(target)
+    except OSError as error:
+        sys.exit(f"{target}: cannot be written ({error.strerror or error})")
+
+
 def main() -> None:
     """Segment what the command line names."""
     parser = argparse.ArgumentParser(description="Segment images with an exported network.")
@@ -373,12 +390,11 @@ def main() -> None:
     left_out = [name for name, _ in network.steps if name not in DONE_HERE]
     if left_out and not arguments.raw:
         print(f"not done here: {', '.join(left_out)}; maskloop predict --post does it", file=sys.stderr)
-    arguments.out.mkdir(parents=True, exist_ok=True)
     for path, target in zip(arguments.images, results, strict=True):
         classes = network.segment(open_image(path), overlap)
         result = Image.fromarray(classes if arguments.raw else network.cleaned(classes))
         result.putpalette(network.palette)
-        result.save(target)
+        save(result, target)
         print(target)
 
 

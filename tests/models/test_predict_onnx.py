@@ -234,12 +234,24 @@ def test_images_are_as_large_as_the_program_takes_them(exported: Path, tmp_path:
 
 def test_it_says_in_one_sentence_what_is_wrong(exported: Path, tmp_path: Path):
     (tmp_path / "no.png").write_bytes(b"nothing")
+    (tmp_path / "torn.onnx").write_bytes(b"nothing")
+    model = onnx.load(exported)
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "foreign.onnx")
+    Image.fromarray(picture(20, 30)).save(tmp_path / "good.png")
     for arguments, problem in {
         (tmp_path / "no.png",): "no.png: cannot be read as an image",
         (tmp_path / "no.png", "--network", tmp_path / "no.onnx"): "no.onnx: there is no such file",
+        (
+            tmp_path / "no.png",
+            "--network",
+            tmp_path / "torn.onnx",
+        ): "torn.onnx: cannot be read as a network (",
+        (tmp_path / "no.png", "--network", tmp_path / "foreign.onnx"): "is no network exported by Maskloop",
+        (tmp_path / "good.png", "--out", tmp_path / "no.png"): "good.png: cannot be written (",
         (tmp_path / "no.png", "--overlap", "128"): "--overlap is 128; it must be from 0 to 127",
     }.items():
-        done = predict(exported, *arguments, "--out", tmp_path / "out")
+        done = predict(exported, "--out", tmp_path / "out", *arguments)
         refused(done, problem)
 
 
