@@ -179,6 +179,7 @@ def export_labels(project: Project, name: ExportFormat, out: Path) -> ExportRepo
         "labelme": labelme.export_from,
     }
     report = writers[name](project, out / name)
-    if not report.files and report.problems:
-        raise MaskloopError(str(report.problems[0]))
+    if not report.files:
+        nothing = f"{project.root}: there is nothing labelled to export yet"
+        raise MaskloopError(str(report.problems[0]) if report.problems else nothing)
     return report

@@ -12,11 +12,14 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QFileDialog, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.dialogs.export import ExportDialog, ExportRequest
+from app.dialogs.export import ExportDialog, ExportFormat, ExportRequest
 from app.panels.combos import ElidedComboBox
 from app.panels.run_history import RunSummary
+from app.wiring.exporting import export_labels
+from core.errors import MaskloopError
 from core.learning.events import Exported
 from core.learning.runs.run_folder import BestScore
+from core.project.project import Project
 
 pytestmark = pytest.mark.usefixtures("dressed")
 LEFT = Qt.MouseButton.LeftButton
@@ -179,3 +182,12 @@ def test_while_onnx_is_written_the_bar_does_not_stand_still(opened, tmp_path: Pa
     assert dialog._progress.maximum() == 0
     dialog.finish()
     dialog.close()
+
+
+@pytest.mark.parametrize("name", ["masks", "labelme"])
+def test_an_export_of_nothing_says_so(tmp_path: Path, name: ExportFormat) -> None:
+    with (
+        Project.create(tmp_path / "project") as project,
+        pytest.raises(MaskloopError, match="nothing labelled to export yet"),
+    ):
+        export_labels(project, name, tmp_path / "out")
