@@ -232,8 +232,8 @@ class _Reader:
                 mask = np.asarray(np.array(png) != 0)
         except (binascii.Error, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             self._refuse(field, f"is not a PNG in base64 ({error})", error)
-        if mask.ndim == 3:
-            mask = np.asarray(mask[..., :3].any(axis=2))
+        if mask.ndim == 3:  # what is transparent counts as well
+            mask = np.asarray(mask[..., : 1 if mask.shape[2] == 2 else 3].any(axis=2))
         height, width = mask.shape
         across, down = np.abs(points[1] - points[0]) + 1
         if max(abs(across - width), abs(down - height)) > 1:  # corners need not be whole pixels

@@ -415,7 +415,7 @@ def test_careless_point_counts_become_the_shape_they_draw(written, points, shape
     assert shape.points.tolist() == (expected or points)
 
 
-@pytest.mark.parametrize("mode", ["L", "1", "RGB", "P"])
+@pytest.mark.parametrize("mode", ["L", "1", "RGB", "P", "LA", "RGBA"])
 def test_a_mask_is_inside_where_its_png_is_not_zero(mode) -> None:
     image = png([[0, 255, 255], [255, 0, 0]], mode)
     [shape] = read(file(mask_record(mask=image, points=[[5, 5], [3, 4]]))).shapes
