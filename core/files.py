@@ -32,11 +32,17 @@ _DIGEST_BYTES: Final = 16
 _WINDOWS_DEVICES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write a whole file or nothing: temporary file in the same folder, fsync, rename.
 
     Missing folders are made; a symbolic link keeps pointing at the file it points at; an existing file keeps
     its permissions.
+
+    Args:
+        path: the file.
+        data: its content.
+        durable: False leaves out the fsync, for what can be made again: after a power cut the file may be
+            damaged.
 
     Raises:
         StorageError: it cannot be written; what was there is untouched.
@@ -44,7 +50,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     try:
         target = path.resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = write_temporary(target, data)
+        temporary = write_temporary(target, data, durable=durable)
         try:
             replace_file(temporary, target)
         except BaseException:
@@ -54,8 +60,8 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise StorageError.from_os_error(path, error) from error
 
 
-def write_temporary(target: Path, data: bytes) -> Path:
-    """Write `data` durably to a new hidden file beside `target` and return it. Raises OSError."""
+def write_temporary(target: Path, data: bytes, *, durable: bool = True) -> Path:
+    """Write `data`, durably by default, to a new hidden file beside `target`; return it. Raises OSError."""
     temporary = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp"
     # 0o666 less the umask, as any program's new file: tempfile's 0600 would hide annotations from colleagues.
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
@@ -63,7 +69,8 @@ def write_temporary(target: Path, data: bytes) -> Path:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         with contextlib.suppress(FileNotFoundError):
             temporary.chmod(target.stat().st_mode & 0o7777)
     except BaseException:

@@ -178,7 +178,7 @@ def test_other_errors_are_not_taken_for_memory(world, start, run, monkeypatch) -
 # --- disk -----------------------------------------------------------------------------------------------
 
 
-def _full_disk(path, _state=None) -> None:
+def _full_disk(path, _state=None, **_how: bool) -> None:
     raise StorageError.from_os_error(path, OSError(errno.ENOSPC, "No space left on device"))
 
 
@@ -405,7 +405,7 @@ def test_features_are_kept_on_disk_again_once_there_is_room(tmp_path, monkeypatc
     )
     pixels = np.zeros((64, 64, 3), np.uint8)
     with monkeypatch.context() as full:
-        full.setattr("core.learning.instant.features.write_atomic", _full_disk)
+        full.setattr("core.learning.instant.tensor_folder.write_atomic", _full_disk)
         for key in "abc":
             now[0] += 20.0
             cache.get(key, "1", lambda: pixels)

@@ -8,24 +8,25 @@ size.
 from __future__ import annotations
 
 import copy
+import hashlib
 import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor
 
-from core.errors import MaskloopError, StorageError
-from core.files import digest, write_atomic
+from core.errors import MaskloopError
+from core.files import digest
 from core.images.upright import Box
+from core.learning.instant.tensor_folder import TensorFolder, raw_bytes
 from core.learning.labels.data import resized
 from core.learning.machine.memory import is_out_of_memory
 from core.models.instant import GRID, InstantNetwork
@@ -37,8 +38,6 @@ MARGIN: Final = 128
 """What a tile sees beyond its part on every side; beyond that the encoder's view hardly changes anything."""
 
 SMALLEST_TILE: Final = 256
-DISK_AGAIN_S: Final = 15.0
-"""After a write that failed the next one is tried so much later: a full disk must not slow every image."""
 
 Part: TypeAlias = tuple[tuple[slice, slice], tuple[slice, slice]]
 """Rows and columns of a scaled image that are computed at a time; the same with margins."""
@@ -154,13 +153,13 @@ class FeatureCache:
         self._device = device
         self._normalize = Normalize(network.normalization).to(device)
         self._memory_bytes = memory_bytes
-        self._folder = folder
-        self._disk_bytes = disk_bytes
         self._notify = notify or _log.warning
-        self._clock = clock
+        self._files = (
+            None
+            if folder is None
+            else TensorFolder(folder, most_bytes=disk_bytes, notify=self._notify, clock=clock)
+        )
         self._side = TILE
-        self._disk_fails = False
-        self._disk_again_s = float("-inf")
         self._kept: OrderedDict[str, tuple[str, Features]] = OrderedDict()
         self._begun: _Begun | None = None
 
@@ -183,7 +182,9 @@ class FeatureCache:
             begun = self._begun_of(key, stamp, read)
             features = self._advanced(begun, lambda: begun.missing)
             self._begun = None
-            self._store(key, stamp, features)
+            if self._files is not None:
+                sizes = *features.size_hw, *features.scaled_hw
+                self._files.write(self._name(key), stamp, features.groups, sizes)
             self._keep(key, stamp, features)
         return features
 
@@ -201,12 +202,11 @@ class FeatureCache:
     def _found(self, key: str, stamp: str) -> Features | None:
         """Whole features that are in memory or on disk."""
         known = self._kept.get(key)
-        if known is not None and known[0] == stamp:
-            self._kept.move_to_end(key)
-            return known[1]
-        features = self._stored(key, stamp)
+        features = known[1] if known is not None and known[0] == stamp else self._stored(key, stamp)
         if features is not None:
             self._keep(key, stamp, features)
+            if self._files is not None:
+                self._files.touch(self._name(key))  # also while it is in memory: others go first
         return features
 
     def _keep(self, key: str, stamp: str, features: Features) -> None:
@@ -225,8 +225,7 @@ class FeatureCache:
 
     def holds(self, key: str) -> bool:
         """Whether features of this image are in memory or on disk, if perhaps of older pixels."""
-        path = self._path(key)
-        return key in self._kept or (path is not None and path.is_file())
+        return key in self._kept or (self._files is not None and self._files.holds(self._name(key)))
 
     def compute(self, image: NDArray[np.uint8], *, scale: float | None = None) -> Features:
         """Features of an RGB image (H, W, 3), uint8.
@@ -295,54 +294,26 @@ class FeatureCache:
 
     # --- on disk ------------------------------------------------------------------------------------------
 
-    def _path(self, key: str) -> Path | None:
-        name = f"{self._network.encoder_name} {self._network.views} {self.scale} {key}".encode()
-        return None if self._folder is None else self._folder / f"{digest(name)[:24]}.safetensors"
-
     def _stored(self, key: str, stamp: str) -> Features | None:
-        path = self._path(key)
-        if path is None or not path.is_file():
+        found = None if self._files is None else self._files.read(self._name(key), stamp)
+        if found is None:
             return None
-        try:
-            with safetensors.safe_open(path, framework="pt") as file:
-                about = file.metadata() or {}
-                if about.get("stamp") != stamp:
-                    return None
-                sizes = [int(number) for number in about["sizes"].split()]
-                groups = tuple(file.get_tensor(name) for name in sorted(file.keys()))
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            _log.warning("%s: features computed again (%s)", path, error)
-            return None
-        return Features(groups, (sizes[0], sizes[1]), (sizes[2], sizes[3]))
+        groups, (height, width, down, across) = found
+        return Features(groups, (height, width), (down, across))
 
-    def _store(self, key: str, stamp: str, features: Features) -> None:
-        path = self._path(key)
-        if path is None or self._folder is None or self._clock() < self._disk_again_s:
-            return
-        sizes = " ".join(str(number) for number in (*features.size_hw, *features.scaled_hw))
-        tensors = {f"{level:02d}": group for level, group in enumerate(features.groups)}
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._make_room(features.nbytes)
-            write_atomic(path, safetensors.torch.save(tensors, {"stamp": stamp, "sizes": sizes}))
-        except (StorageError, OSError) as error:
-            # A cache that cannot be written costs time, nothing else.
-            self._disk_again_s = self._clock() + DISK_AGAIN_S
-            if not self._disk_fails:
-                self._notify(f"features of images are not kept on disk, which costs time later: {error}")
-            self._disk_fails = True
-            return
-        if self._disk_fails:
-            self._disk_fails = False
-            self._notify("features of images are kept on disk again")
+    def _name(self, key: str) -> str:
+        """What else features are of: whose, and how they were made."""
+        network = self._network
+        name = f"{network.encoder_name} {self._encoder_weights} {network.views} {self.scale} {key}"
+        return digest(name.encode())[:24]
 
-    def _make_room(self, nbytes: int) -> None:
-        assert self._folder is not None
-        files = sorted(self._folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime)
-        used = sum(path.stat().st_size for path in files)
-        while files and used + nbytes > self._disk_bytes:
-            used -= files[0].stat().st_size
-            files.pop(0).unlink()
+    @cached_property
+    def _encoder_weights(self) -> str:
+        """A digest of them: one millisecond for each megabyte."""
+        whole = hashlib.blake2b(digest_size=16)
+        for tensor in self._network.encoder.state_dict().values():
+            whole.update(raw_bytes(tensor))
+        return whole.hexdigest()
 
 
 def _parts(height: int, width: int, tile: int) -> Iterator[Part]:
