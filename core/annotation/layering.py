@@ -19,7 +19,7 @@ from core.annotation.command import Command, Composite
 from core.annotation.document import AnnotationDocument, by_index
 from core.annotation.locking import is_locked
 from core.annotation.model import BACKGROUND_LABEL, Shape
-from core.annotation.rasterize import touching
+from core.annotation.rasterize import Touching
 from core.annotation.shape_edits import mended
 from core.annotation.stack_edits import AddShapes, drawing, in_progress
 
@@ -65,14 +65,14 @@ def drawing_under(
         ValueError: no pixel is free there.
     """
     new = [part for shape in shapes for part in mended(shape)]
-    taken = [shape for shape in document.shapes if shape.label not in spare]
+    taken = _Areas(shape for shape in document.shapes if shape.label not in spare)
     free: list[Shape] = []
     place = len(document)
     for shape in new:
         if shape.shape_type not in AREAL:
             free.append(shape)
             continue
-        others = _touching(taken, shape)
+        others = taken.near(shape)
         free.extend(less(shape, others))
         if others:
             place = min(place, *(document.index_of(other.uid) for other in others))
@@ -90,8 +90,9 @@ def drawing_over(
         ValueError: everything there is locked.
     """
     new: list[Shape] = []
+    fixed = _Areas(shape for shape in document.shapes if is_locked(shape))
     for shape in (part for drawn in shapes for part in mended(drawn)):
-        locked = [other for other in _touching(document.shapes, shape) if is_locked(other)]
+        locked = fixed.near(shape)
         new.extend(less(shape, locked) if locked and shape.shape_type in AREAL else (shape,))
     if not new:
         raise ValueError("everything here belongs to locked shapes")
@@ -120,7 +121,8 @@ def extending_as(
         others = [shape for shape in document.shapes if shape.uid != target.uid and shape.label not in spare]
         if overlap is Overlap.OVER:
             others = [shape for shape in others if is_locked(shape)]
-        new = tuple(part for piece in new for part in less(piece, _touching(others, piece)))
+        taken = _Areas(others)
+        new = tuple(part for piece in new for part in less(piece, taken.near(piece)))
         if not new:
             raise ValueError("everything here belongs to other shapes already")
         if overlap is Overlap.OVER:
@@ -146,8 +148,8 @@ def giving_way(
         ValueError: they overlap no other shape, or nothing would be left of one.
     """
     chosen = [shape for _, shape in by_index(document, set(uids)) if shape.shape_type in AREAL]
-    others = [shape for shape in document.shapes if shape.uid not in uids and shape.label not in spare]
-    exchanges = [(shape, less(shape, _touching(others, shape))) for shape in chosen]
+    others = _Areas(s for s in document.shapes if s.uid not in uids and s.label not in spare)
+    exchanges = [(shape, less(shape, others.near(shape))) for shape in chosen]
     if any(not left for _, left in exchanges):
         raise ValueError("all pixels of this shape belong to others too; nothing would be left of it")
     return _changed(document, "Take only free pixels", exchanges)
@@ -177,15 +179,21 @@ def _giving_way(
 ) -> list[Exchange]:
     """Each shape that overlaps the new ones, with what they leave of it."""
     areal = [shape for shape in new if shape.shape_type in AREAL]
+    those, others = _Areas(areal), _Areas(document.shapes)
     found: list[Exchange] = []
-    candidates = {shape.uid: shape for each in areal for shape in _touching(document.shapes, each)}
+    candidates = {shape.uid: shape for each in areal for shape in others.near(each)}
     for uid, shape in candidates.items():
         if uid not in keep and shape.label not in spare and not is_locked(shape):
-            found.append((shape, less(shape, _touching(areal, shape))))
+            found.append((shape, less(shape, those.near(shape))))
     return found
 
 
-def _touching(shapes: Iterable[Shape], shape: Shape) -> list[Shape]:
-    """The shapes with an area whose boxes meet that of `shape`."""
-    areal = [other for other in shapes if other.shape_type in AREAL]
-    return touching(areal, pixel_box([shape]))
+class _Areas:
+    """The shapes with an area among some."""
+
+    def __init__(self, shapes: Iterable[Shape]) -> None:
+        self._touching = Touching([shape for shape in shapes if shape.shape_type in AREAL])
+
+    def near(self, shape: Shape) -> list[Shape]:
+        """Those whose boxes meet that of a shape."""
+        return self._touching(pixel_box([shape]))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.annotation import commands
+from core.annotation import commands, rasterize
 from core.annotation.document import AnnotationDocument
 from core.annotation.history import History
 from core.annotation.labelme_json import dumps, loads
@@ -411,3 +411,17 @@ def test_what_makes_no_sense_is_refused_with_a_sentence(make, message) -> None:
     table = Table(box(2, 2, 8, 8), box(0, 0, 10, 10), box(40, 40, 50, 50), line)
     with pytest.raises(ValueError, match=message):
         make(table.document, table.uids())
+
+
+@pytest.mark.parametrize("draw", [commands.drawing_under, commands.drawing_over])
+def test_many_shapes_drawn_at_once_look_over_those_that_are_there_a_few_times(monkeypatch, draw) -> None:
+    looked_at: list[int] = []
+    bounds_of = rasterize._painted_bounds
+    monkeypatch.setattr(
+        rasterize, "_painted_bounds", lambda shapes: looked_at.append(len(shapes)) or bounds_of(shapes)
+    )
+    there = [box(x, y, x + 4, y + 4) for x in range(0, 80, 5) for y in range(0, 60, 5)]
+    new = [box(x + 2, y + 2, x + 6, y + 6, "new") for x in range(0, 70, 10) for y in range(0, 50, 10)]
+    table = Table(*there)
+    table.do(draw(table.document, new))
+    assert sum(looked_at) <= 4 * len(there)
