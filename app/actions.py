@@ -268,6 +268,21 @@ TOOLS: Final = frozenset(
 )
 
 
+REPEATED: Final = frozenset(
+    (
+        "edit.undo",
+        "edit.redo",
+        "view.zoom_in",
+        "view.zoom_out",
+        "shape.brush_smaller",
+        "shape.brush_larger",
+        "window.next",
+        "window.previous",
+    )
+)
+"""What a held key does again and again. The rest is done once, however long: accepting, marking as done."""
+
+
 class Actions(QObject):
     """The QActions of one window, by name. Who owns an action's meaning connects to it."""
 
@@ -278,6 +293,7 @@ class Actions(QObject):
             action = QAction(spec.text, self)
             action.setObjectName(spec.name)
             action.setCheckable(spec.checkable)
+            action.setAutoRepeat(spec.name in REPEATED)
             # A menu has one place for icon and check mark; for what is on or off the mark matters more.
             action.setIconVisibleInMenu(not spec.checkable or spec.name in TOOLS)
             action.setStatusTip(spec.tip)

@@ -135,12 +135,17 @@ class ImageEditor(QObject):
 
     def relabel_selection(self, label: str) -> None:
         """Give the selected shapes another label."""
-        document = self.document
+        if self._current is not None:
+            self.relabel(self.selection, label, on=self._current)
+
+    def relabel(self, uids: Iterable[int], label: str, *, on: CurrentImage) -> None:
+        """Give shapes of an image another label; those it does not have any more are left out."""
+        document = on.document
         if document is None:
             return
-        changed = [uid for uid in self.selection if document.get(uid).label != label]
+        changed = [uid for uid in uids if uid in document and document.get(uid).label != label]
         if changed:
-            self.execute(Relabel.of(document, changed, label))
+            self.execute(Relabel.of(document, changed, label), on=on)
 
     def delete_selection(self) -> None:
         """Delete the selected shapes."""

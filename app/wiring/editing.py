@@ -15,11 +15,12 @@ from PySide6.QtGui import QAction, QActionGroup, QCursor
 from PySide6.QtWidgets import QMenu
 
 from app.actions import Actions
+from app.canvas.outlines import outline_of
+from app.canvas.shape_index import union
 from app.canvas.tools.registry import tool_names
 from app.canvas.view import CanvasView
 from app.session.session import Session
-from core.annotation.commands import Reorder, finished_area, pasting
-from core.annotation.locking import is_locked
+from core.annotation.commands import XY, Reorder, drawing, finished_area, pasting
 from core.annotation.model import AnnotationState, LabelClass, Shape
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Editing(QObject):
         self._actions = actions
         self._clipboard: tuple[Shape, ...] = ()
         self._clipboard_key: str | None = None
+        self._clipboard_classes: dict[str, int] = {}  # indices of its labels: names change
+        self._pasted = 0  # so often beside where it was copied from
         self._finished_area = False
         self._tool_before = "select"
         self._when_class_added: tuple[str, Callable[[], None]] | None = None
@@ -102,6 +105,7 @@ class Editing(QObject):
 
     def _on_project_changed(self) -> None:
         self._canvas.set_placeholder(self._why_no_image())
+        self._clipboard_classes = {}  # another project's indices stand for other classes
 
     def _why_no_image(self) -> str:
         session = self._session
@@ -179,31 +183,32 @@ class Editing(QObject):
         self._actions[before].trigger()
 
     def _on_label_needed(self, shapes: tuple[Shape, ...]) -> None:
-        document = self._session.document
-        if document is None:
+        image = self._session.current
+        if image is None or image.document is None:
             return
         if self._finished_area:
-            self._session.execute(finished_area(document, shapes))
+            self._session.execute(finished_area(image.document, shapes))
             self._session.end_drag()
             self._end_finished_area()
         else:
-            self._ask_label("", partial(self._draw, shapes))
+            self._ask_label("", partial(self._draw, image, shapes))
 
-    def _draw(self, shapes: tuple[Shape, ...], label: str) -> None:
-        document = self._session.document
-        if document is None:
-            return
+    def _draw(self, image: CurrentImage, shapes: tuple[Shape, ...], label: str) -> None:
+        """Add shapes to the image they were drawn on: another may be on show when a new class is made."""
+        document = image.document
+        assert document is not None, "it was drawn on"
         # A class that was made for them has become active, which labels what waits.
         there = {shape.uid for shape in document.shapes}
-        shapes = tuple(shape for shape in shapes if shape.uid not in there)
-        if not shapes:
+        labelled = [shape.with_(label=label) for shape in shapes if shape.uid not in there]
+        if not labelled:
             return
+        shown = document is self._session.document
         try:
-            command = self._canvas.context.drawing([shape.with_(label=label) for shape in shapes])
+            command = self._canvas.context.drawing(labelled) if shown else drawing(document, labelled)
         except ValueError as error:
             self._session.message.emit(f"Nothing was added: {error}.", "warning")
             return
-        self._session.execute(command)
+        self._session.execute(command, on=image)
         self._session.end_drag()
         label_class = self._session.classes.by_name(label)
         if label_class is not None:
@@ -213,11 +218,12 @@ class Editing(QObject):
 
     def edit_label(self) -> None:
         """Ask for another label for the selected shapes."""
-        document = self._session.document
-        if document is None or not self._session.selection:
+        image, chosen = self._session.current, self._session.selection
+        if image is None or image.document is None or not chosen:
             return
-        labels = {document.get(uid).label for uid in self._session.selection}
-        self._ask_label(labels.pop() if len(labels) == 1 else "", self._session.relabel_selection)
+        labels = {image.document.get(uid).label for uid in chosen}
+        relabel = partial(self._session.editor.relabel, chosen, on=image)
+        self._ask_label(labels.pop() if len(labels) == 1 else "", relabel)
 
     def _ask_label(self, current: str, then: Callable[[str], None]) -> None:
         from app.dialogs.label import LabelDialog
@@ -243,6 +249,12 @@ class Editing(QObject):
         current = self._session.current
         if current is not None and (shapes := self._session.editor.selected):
             self._clipboard, self._clipboard_key = tuple(shapes), current.entry.key
+            classes = {label: self._session.classes.by_name(label) for label in {s.label for s in shapes}}
+            # `_background_` is what it is, whatever the background is called.
+            self._clipboard_classes = {
+                label: found.index for label, found in classes.items() if found and found.name == label
+            }
+            self._pasted = 0
             self._update_actions()
 
     def paste(self) -> None:
@@ -251,31 +263,49 @@ class Editing(QObject):
         if current is None or not self._clipboard:
             return
         beside = current.entry.key == self._clipboard_key
-        copies = self._add_copies(self._clipboard, beside=beside, title="Paste")
-        if beside and copies:
-            self._clipboard = copies  # a second paste lies beside the first
+        steps = self._pasted + 1 if beside else 0  # a second paste lies beside the first
+        if self._add_copies(self._with_classes_of_now(self._clipboard), steps, "Paste"):
+            self._pasted = max(self._pasted, steps)
+
+    def _with_classes_of_now(self, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        """Copied shapes under their classes' names of now; those of classes that are gone stay out."""
+        classes = self._session.classes
+        found = {label: classes.by_index(index) for label, index in self._clipboard_classes.items()}
+        names = {label: each.name for label, each in found.items() if each is not None}
+        named = [shape.with_(label=names.get(shape.label, shape.label)) for shape in shapes]
+        gone = sorted({shape.label for shape in named if classes.mask_value(shape.label) is None})
+        if gone:
+            text = f"There is no class {' or '.join(gone)} here; add it to paste its shapes."
+            self._session.message.emit(text, "warning")
+        return tuple(shape for shape in named if shape.label not in gone)
 
     def duplicate(self) -> None:
         """Copy the selected shapes beside themselves."""
-        self._add_copies(tuple(self._session.editor.selected), beside=True, title="Duplicate")
+        self._add_copies(tuple(self._session.editor.selected), 1, "Duplicate")
 
-    def _add_copies(self, shapes: tuple[Shape, ...], *, beside: bool, title: str) -> tuple[Shape, ...]:
+    def _add_copies(self, shapes: tuple[Shape, ...], steps: int, title: str) -> bool:
+        """Put copies so many steps beside the shapes, and select them."""
         document = self._session.document
         if document is None or not shapes:
-            return ()
-        offset = COPY_OFFSET_PX / self._canvas.zoom if beside else 0.0
-        command, copies = pasting(document, shapes, offset=(offset, offset), title=title)
+            return False
+        command, copies = pasting(document, shapes, offset=self._beside(shapes, steps), title=title)
         if not self._session.execute(command):
-            return ()
+            return False
         self._session.set_selection(shape.uid for shape in copies)
-        return copies
+        return True
+
+    def _beside(self, shapes: tuple[Shape, ...], steps: int) -> XY:
+        """An offset to the lower right; to the left or up where the image ends."""
+        away = steps * COPY_OFFSET_PX / self._canvas.zoom
+        box, bounded = union(outline_of(shape).box for shape in shapes), self._canvas.context.bounded
+        dx = next((step for step in (away, -away) if bounded(box, step, 0.0)[0] == step), 0.0)
+        dy = next((step for step in (away, -away) if bounded(box, 0.0, step)[1] == step), 0.0)
+        return (dx, dy) if dx or dy else (away, away)
 
     def select_all(self) -> None:
-        """Select every shape of the image that is not locked."""
-        document = self._session.document
-        if document is not None:
-            free = (shape.uid for shape in document.shapes if not is_locked(shape))
-            self._session.set_selection(free)
+        """Select every shape of the image that is shown and not locked."""
+        if self._session.document is not None:
+            self._session.set_selection(self._canvas.context.index.editable())
             self._actions["shape.select"].trigger()
 
     # --- shapes among each other --------------------------------------------------------------------------

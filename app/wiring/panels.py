@@ -244,21 +244,23 @@ class ShapePanelWiring(QObject):
         self._apply_hidden()
 
     def _apply_hidden(self) -> None:
-        document = self._session.document
-        if document is None:
+        if self._session.document is None:
             return
-        by_name = self._session.classes.by_name
-        hidden = set(self._hidden)
-        if self._hidden_classes:
-            for shape in document.shapes:
-                label_class = by_name(shape.label)
-                if label_class is not None and label_class.index in self._hidden_classes:
-                    hidden.add(shape.uid)
+        hidden = self._hidden | self._hidden_with_class()
         self._canvas.set_hidden(hidden)
-        self._panel.set_hidden(frozenset(hidden))
+        self._panel.set_hidden(hidden)
+
+    def _hidden_with_class(self) -> frozenset[int]:
+        document = self._session.document
+        if document is None or not self._hidden_classes:
+            return frozenset()
+        found = {label: self._session.classes.by_name(label) for label in {s.label for s in document.shapes}}
+        labels = {label for label, each in found.items() if each and each.index in self._hidden_classes}
+        return frozenset(shape.uid for shape in document.shapes if shape.label in labels)
 
     def _on_visibility_changed(self, hidden: frozenset[int]) -> None:
-        self._hidden = frozenset(hidden)
+        # What is hidden with its class comes back with it, unless it was hidden by itself before.
+        self._hidden = (hidden - self._hidden_with_class()) | (hidden & self._hidden)
         self._apply_hidden()
 
     def _on_class_visibility_changed(self, index: int, visible: bool) -> None:

@@ -199,7 +199,8 @@ class ShapeActions(QObject):
         document = self._session.document
         wanted = {trait(shape) for shape in self._session.editor.selected} - {None}
         if document is not None:
-            found = {s.uid for s in document.shapes if trait(s) in wanted and not is_locked(s)}
+            free = self._canvas.context.index.editable()
+            found = {uid for uid in free if trait(document.get(uid)) in wanted}
             self._session.set_selection(self._session.selection | found)
 
     # --- how new shapes are drawn -------------------------------------------------------------------------

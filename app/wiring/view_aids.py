@@ -43,7 +43,6 @@ class ViewAidsWiring(QObject):
         actions["view.crosshair"].toggled.connect(self._on_crosshair)
         actions["view.grid"].toggled.connect(self._on_grid)
         actions["view.loupe"].toggled.connect(self._on_loupe)
-        actions["view.loupe"].setAutoRepeat(False)
         actions["view.grid_spacing"].triggered.connect(self._ask_spacing)
         actions["view.display"].triggered.connect(self._open_display)
         session.selection_changed.connect(self._measure_timer.start)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from PySide6.QtCore import QPoint, Qt
 
@@ -65,3 +67,43 @@ def test_a_labelled_polygon_leaves_the_tool_free_for_the_next(asked, bench, qtbo
     qtbot.waitUntil(lambda: bench.labels() == ["nerve"])
     assert not bench.canvas.busy
     assert bench.canvas.tool == "polygon"
+
+
+def test_a_shape_whose_class_is_still_being_made_goes_to_the_image_it_was_drawn_on(
+    bench, qtbot, image_folder
+):
+    bench.open(image_folder(2))
+    bench.key(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+    for corner in CORNERS:
+        bench.click(*corner)
+    bench.key(Qt.Key.Key_Return)
+    asked = question(bench, qtbot)
+    writing = threading.Event()
+    bench.session._opened.worker.run(writing.wait, 20)
+    qtbot.keyClicks(asked.field, "nerve")
+    qtbot.keyClick(asked.field, Qt.Key.Key_Return)
+    bench.key(Qt.Key.Key_D)
+    bench.wait_for_image("scan001.png")
+    writing.set()
+    qtbot.waitUntil(lambda: bench.session.classes.by_name("nerve") is not None)
+    assert bench.labels() == []
+    bench.session.open_image("scan000.png")
+    bench.wait_for_image("scan000.png")
+    assert bench.labels() == ["nerve"]
+
+
+def test_shapes_are_relabelled_that_were_selected_when_the_question_came(bench, qtbot, image_folder):
+    bench.open(image_folder(2))
+    bench.add_class("nerve")
+    bench.draw_square(10, 8)
+    bench.window.actions_["edit.select_all"].trigger()
+    bench.key(Qt.Key.Key_E, Qt.KeyboardModifier.ControlModifier)
+    asked = question(bench, qtbot)
+    writing = threading.Event()
+    bench.session._opened.worker.run(writing.wait, 20)
+    asked.field.selectAll()
+    qtbot.keyClicks(asked.field, "vessel")
+    qtbot.keyClick(asked.field, Qt.Key.Key_Return)
+    bench.session.set_selection(())
+    writing.set()
+    qtbot.waitUntil(lambda: bench.labels() == ["vessel"])

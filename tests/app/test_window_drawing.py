@@ -224,3 +224,85 @@ def test_done_is_not_offered_for_images_that_were_only_looked_at_or_are_done(ope
         opened.key(Qt.Key.Key_D, SHIFT)
     assert said.args[0].endswith("nothing to call done.")
     assert opened.session.current.document.state is AnnotationState.UNLABELLED
+
+
+# --- copies -----------------------------------------------------------------------------------------------
+
+
+def test_copies_of_a_shape_in_the_corner_stay_in_the_image(opened, qtbot):
+    opened.draw_square(52, 36, side=11)
+    opened.key(Qt.Key.Key_J, CTRL)
+    opened.click(57, 41)
+    opened.key(Qt.Key.Key_C, CTRL)
+    for _ in range(3):
+        opened.key(Qt.Key.Key_V, CTRL)
+    corners = [shape.points.max(axis=0) for shape in opened.session.current.document.shapes]
+    assert all((corner <= (64, 48)).all() for corner in corners)
+    assert len({tuple(corner.round(3)) for corner in corners}) == 4
+    opened.session.set_selection([opened.session.current.document.shapes[0].uid])
+    opened.key(Qt.Key.Key_D, CTRL)
+    assert (opened.session.current.document.shapes[-1].points <= (64, 48)).all()
+
+
+def test_a_copied_shape_follows_the_new_name_of_its_class(opened, qtbot):
+    opened.draw_square(10, 8)
+    opened.window.actions_["edit.select_all"].trigger()
+    opened.key(Qt.Key.Key_C, CTRL)
+    opened.session.class_editor.rename(opened.session.classes.by_name("nerve").index, "axon")
+    qtbot.waitUntil(lambda: opened.labels() == ["axon"])
+    opened.key(Qt.Key.Key_V, CTRL)
+    assert opened.labels() == ["axon", "axon"]
+
+
+def test_a_copied_shape_whose_class_is_gone_is_not_pasted_and_why_is_said(opened, qtbot):
+    opened.draw_square(10, 8)
+    opened.window.actions_["edit.select_all"].trigger()
+    opened.key(Qt.Key.Key_C, CTRL)
+    opened.session.class_editor.delete(opened.session.classes.by_name("nerve").index)
+    qtbot.waitUntil(lambda: opened.session.classes.by_name("nerve") is None)
+    with qtbot.waitSignal(opened.session.message) as told:
+        opened.key(Qt.Key.Key_V, CTRL)
+    assert "no class nerve" in told.args[0]
+    assert opened.labels() == []
+
+
+# --- what is hidden ---------------------------------------------------------------------------------------
+
+
+def test_all_and_all_of_a_class_are_those_that_can_be_seen(opened, qtbot):
+    for x in (5, 20, 40):
+        opened.draw_square(x, 8)
+    first, second, _ = opened.session.current.document.shapes
+    opened.window.shapes.visibility_changed.emit(frozenset({second.uid}))
+    opened.window.actions_["edit.select_all"].trigger()
+    assert second.uid not in opened.session.selection
+    opened.session.set_selection([first.uid])
+    opened.window.actions_["edit.select_class"].trigger()
+    assert len(opened.session.selection) == 2
+    assert second.uid not in opened.session.selection
+
+
+def test_shapes_hidden_with_their_class_come_back_with_it(opened, qtbot):
+    panels, session = opened.window, opened.session
+    for x, name in ((5, "nerve"), (20, "nerve"), (40, "vessel")):
+        session.set_active_class(session.classes.by_name(name))
+        opened.draw_square(x, 8)
+    first, second, third = session.current.document.shapes
+    panels.shapes.visibility_changed.emit(frozenset({first.uid}))
+    nerve = session.classes.by_name("nerve").index
+    panels.classes.class_visibility_changed.emit(nerve, False)
+    assert opened.canvas.context.index.hidden == {first.uid, second.uid}
+    panels.shapes.visibility_changed.emit(frozenset({first.uid, second.uid, third.uid}))
+    panels.classes.class_visibility_changed.emit(nerve, True)
+    assert opened.canvas.context.index.hidden == {first.uid, third.uid}
+
+
+# --- keys that are held -----------------------------------------------------------------------------------
+
+
+def test_a_held_key_steps_on_but_marks_or_accepts_once(opened):
+    actions = opened.window.actions_
+    for name in ("shape.done", "shape.done_next", "train.accept_region", "train.accept_all", "edit.paste"):
+        assert not actions[name].autoRepeat(), name
+    for name in ("window.next", "edit.undo", "view.zoom_in", "shape.brush_larger"):
+        assert actions[name].autoRepeat(), name
