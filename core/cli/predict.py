@@ -264,10 +264,10 @@ def _pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
     found = sorted(path for path in images.iterdir() if is_image_name(path.name))
     if not found:
         raise MaskloopError(f"{images}: there is no image in this folder")
-    stems = Counter(path.stem for path in found)
+    stems = Counter(path.stem for path in found if path.name not in by_stem)
     pairs: list[tuple[Path, Path]] = []
     for path in found:
-        # Nobody knows whether a.png is the mask of a.jpg or of a.png; a.jpg.png is the first one's.
+        # Is a.png the mask of a.jpg or of a.png? One of them has a.jpg.png or a.png.png, as exports call it.
         mask = by_stem.get(path.name) or (by_stem.get(path.stem) if stems[path.stem] == 1 else None)
         if mask is not None:
             pairs.append((path, mask))

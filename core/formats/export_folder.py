@@ -11,6 +11,7 @@ from typing import Self
 from core.errors import StorageError
 from core.files import digest, file_digest, replace_file, write_atomic
 from core.formats.report import ExportReport
+from core.images.pages import image_stem
 from core.project.layout import ProjectLayout
 
 MANIFEST = "exports.json"
@@ -31,7 +32,7 @@ class ExportFolder:
         self._manifest = None if layout is None else layout.cache / MANIFEST
         self._all = {} if self._manifest is None else _read(self._manifest)
         self._exported = self._all.setdefault(str(out.resolve()), {})
-        self._taken: set[str] = set()
+        self._taken: dict[str, Path] = {}  # stems, and the folders of their images
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -52,12 +53,19 @@ class ExportFolder:
         with contextlib.suppress(StorageError):
             write_atomic(self._manifest, json.dumps(self._all, indent=1).encode())
 
-    def free_stem(self, stem: str) -> str:
-        """The stem, or with a number if this export has used it (upper and lower case alike)."""
+    def free_stem(self, image: Path) -> str:
+        """What a file made of an image is called: by its stem, or with a number if this export has used it.
+
+        The second image of a stem in one folder goes by its whole name, as its annotation does. Upper and
+        lower case are alike.
+        """
+        stem = image_stem(image)
+        if self._taken.get(stem.casefold()) == image.parent:
+            stem = image.name
         name, number = stem, 2
         while name.casefold() in self._taken:
             name, number = f"{stem}_{number}", number + 1
-        self._taken.add(name.casefold())
+        self._taken[name.casefold()] = image.parent
         return name
 
     def adopt(self, name: str, content_digest: str) -> None:

@@ -24,7 +24,7 @@ from core.formats.export_folder import ExportFolder
 from core.formats.intake import bring_images, files_below, images_below, place
 from core.formats.mask_classes import TABLE_NAME
 from core.formats.report import ExportReport, ImportReport
-from core.images.pages import image_file, image_stem
+from core.images.pages import image_file
 from core.images.reader import read_image
 from core.project.label_list import FILE_NAME, listed_labels
 from core.project.layout import PROJECT_FILE
@@ -176,7 +176,7 @@ def export_from(project: Project, out: Path, *, with_images: bool = False) -> Ex
     with ExportFolder(project.layout, out, report) as folder:
         for entry, annotation in project.annotated():
             image = entry.image_path
-            stem = folder.free_stem(image_stem(image))
+            stem = folder.free_stem(image)
             if with_images:
                 if image_file(image) != image:  # one page of a file: other programs show the first alone
                     image_path, content = f"{stem}.png", _png(image)

@@ -111,10 +111,13 @@ def _matched(
     for image in choices:
         by_stem.setdefault(image_stem(image), []).append(image)
         by_stem.setdefault(image.name, []).append(image)  # masks/a.jpg.png, for the second image of a stem
+    names = {mask.stem for mask in masks}
     matched: dict[Path, Path] = {}
     taken: set[Path] = set()
     for mask in masks:
         found = by_stem.get(mask.stem) or _without_suffix(mask.stem, by_stem)
+        if len(found) > 1:  # what has a mask of its whole name has no other
+            found = [image for image in found if image.name == mask.stem or image.name not in names] or found
         if len(found) > 1:
             relative = mask.relative_to(folder).with_suffix("")
             found = [image for image in found if _ends_with(choices[image], relative.as_posix())] or found
@@ -192,7 +195,7 @@ def export_from(project: Project, out: Path) -> ExportReport:
     report = ExportReport()
     with ExportFolder(project.layout, out, report) as folder:
         for labelled in project.labelled():
-            name = f"{folder.free_stem(image_stem(labelled.entry.image_path))}.png"
+            name = f"{folder.free_stem(labelled.entry.image_path)}.png"
             folder.write(name, encode_index_mask(labelled.mask, project.classes))
         if report.files:
             folder.write(TABLE_NAME, class_table(project.classes))

@@ -23,7 +23,6 @@ from core.files import TEMPORARY_PREFIX, digest, file_digest
 from core.formats.export_folder import ExportFolder
 from core.formats.png_stream import PngStream
 from core.formats.report import ExportReport
-from core.images.pages import image_stem
 from core.images.reader import HUGE_PIXELS
 from core.project.layout import ProjectLayout
 from core.project.mask_file import encode_index_mask
@@ -100,7 +99,7 @@ class PredictionFiles:
 
     def write(self, image_path: Path, pixels: NDArray[np.uint8], class_map: NDArray[np.uint8]) -> None:
         """Write the prediction of the image (H, W, 3) at once. Raises StorageError."""
-        stem = self._folder.free_stem(image_stem(image_path))
+        stem = self._folder.free_stem(image_path)
         begun = self.begin(image_path, stem, (class_map.shape[0], class_map.shape[1]))
         begun.add(pixels, class_map)
         self.put(begun.ready())

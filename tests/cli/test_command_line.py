@@ -371,19 +371,17 @@ def test_labels_that_are_left_out_of_an_import_are_said(
 
 
 def test_each_image_is_scored_against_a_mask_of_its_own(tmp_path: Path) -> None:
-    for name in (
-        "images/a.png",
-        "images/a.jpg",
-        "images/b.png",
-        "masks/a.png",
-        "masks/a.jpg.png",
-        "masks/b.png",
-    ):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.new("L", (4, 4)).save(tmp_path / name)
-    for folder in ("images", "masks"):
-        (tmp_path / folder / "._b.png").write_bytes(b"what a Mac leaves on other disks")
+    images = "a.jpg", "a.png", "b.jpg", "b.png", "c.png"
+    for folder, names in (("images", images), ("masks", ("a.png", "a.jpg.png", "b.png", "c.png"))):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "._c.png").write_bytes(b"what a Mac leaves on other disks")
+        for name in names:
+            Image.new("L", (4, 4)).save(tmp_path / folder / name)
 
     pairs = _pairs(tmp_path / "images", tmp_path / "masks")
 
-    assert [(image.name, mask.name) for image, mask in pairs] == [("a.jpg", "a.jpg.png"), ("b.png", "b.png")]
+    assert [(image.name, mask.name) for image, mask in pairs] == [
+        ("a.jpg", "a.jpg.png"),
+        ("a.png", "a.png"),
+        ("c.png", "c.png"),
+    ]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.annotation.model import Annotation, AnnotationState, ClassList
-from core.formats import masks
+from core.formats import labelme, masks
 from core.project import mask_store
 from core.project.mask_file import read_index_mask
 from core.project.project import ImageEntry, Project
@@ -308,3 +308,25 @@ def test_a_jpeg_is_no_mask(project: Project, tmp_path: Path, new_image: Maker) -
 
     assert report.images == 0
     assert ["is a JPEG, which keeps no exact values" in str(problem) for problem in report.problems] == [True]
+
+
+def test_masks_of_two_images_of_one_stem_find_back(
+    project: Project, tmp_path: Path, new_image: Maker
+) -> None:
+    for index, name in enumerate(("a.jpg", "a.png"), 1):
+        new_image(project.root / "images" / name)
+        new_image(tmp_path / "other" / "images" / name)
+        make_mask(tmp_path / "in" / f"{name}.png", index=index)
+    project.rescan()
+    masks.import_into(project, tmp_path / "in")
+
+    report = masks.export_from(project, tmp_path / "out")
+    labels = labelme.export_from(project, tmp_path / "labels")
+
+    assert [path.name for path in report.files] == ["a.png", "a.png.png", "classes.json"]
+    assert [path.name for path in labels.files] == ["a.json", "a.png.json"]
+    with Project.create(tmp_path / "other", classes=NAMES) as other:
+        again = masks.import_into(other, tmp_path / "out")
+        assert (again.images, again.problems) == (2, [])
+        for key in ("images/a.jpg", "images/a.png"):
+            assert np.array_equal(other.read_mask(other.entry(key)), project.read_mask(project.entry(key)))
