@@ -111,13 +111,13 @@ def _matched(
     for image in choices:
         by_stem.setdefault(image_stem(image), []).append(image)
         by_stem.setdefault(image.name, []).append(image)  # masks/a.jpg.png, for the second image of a stem
-    names = {mask.stem for mask in masks}
+    called = {mask.stem for mask in masks}
     matched: dict[Path, Path] = {}
     taken: set[Path] = set()
     for mask in masks:
         found = by_stem.get(mask.stem) or _without_suffix(mask.stem, by_stem)
         if len(found) > 1:  # what has a mask of its whole name has no other
-            found = [image for image in found if image.name == mask.stem or image.name not in names] or found
+            found = [image for image in found if image.name == mask.stem or image.name not in called] or found
         if len(found) > 1:
             relative = mask.relative_to(folder).with_suffix("")
             found = [image for image in found if _ends_with(choices[image], relative.as_posix())] or found
