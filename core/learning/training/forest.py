@@ -14,10 +14,11 @@ at again.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -26,9 +27,10 @@ from numpy.typing import NDArray
 
 from core.annotation.model import UNLABELLED
 from core.errors import FileProblem
+from core.images.pages import stamp
 from core.learning.config import ClassWeighting
 from core.learning.instant.learner import FeaturesDone
-from core.learning.instant.points import balanced, points_per_image
+from core.learning.instant.points import BALANCE, POINTS_PER_IMAGE, points_per_image
 from core.learning.labels.background_lack import BackgroundLack
 from core.learning.labels.data import ChannelMap, LabelStore, resized_mask
 from core.learning.labels.weak_background import stand_ins
@@ -80,14 +82,29 @@ class StandingForest:
 
 @dataclass(frozen=True, slots=True)
 class _Points:
-    """Pixels of one image: features (P, 59) float32, channels (P,), weights (P,); and what they are of."""
+    """Pixels of one image.
+
+    Attributes:
+        features: (P, 59), float32. targets: channels (P,). weights: (P,).
+        needs: (P,): each is among the first `count` pixels of the image where that is more than this.
+        of: version of the labels, stamp of the image's file, whether undrawn pixels stand in for background.
+        count: those that need no less are not here.
+    """
 
     features: NDArray[np.float32]
     targets: NDArray[np.int64]
     weights: NDArray[np.float32]
-    version: int
-    weak: bool
+    needs: NDArray[np.float64]
+    of: tuple[int, str, bool]
     count: int
+
+    def first(self, count: int) -> _Points:
+        """The first so many of the image, whatever was drawn when."""
+        some = self.needs < count
+        features, targets, weights = self.features[some], self.targets[some], self.weights[some]
+        return replace(
+            self, features=features, targets=targets, weights=weights, needs=self.needs[some], count=count
+        )
 
 
 class ForestGrower:
@@ -162,9 +179,9 @@ class ForestGrower:
         revision = self._store.revision
         keys = self.keys
         for number, key in enumerate(keys):
-            if self._refresh(key, len(keys)):
+            if key in self._store and self._refresh(key, len(keys)):  # else it went in a pause
                 yield FeaturesDone(number + 1, len(keys))
-        self._known = {key: points for key, points in self._known.items() if key in keys}
+        self._known = {key: self._known[key] for key in self.keys if key in self._known}
         if not any(len(points.targets) for points in self._known.values()):
             return
         room = self._network.forest.trees
@@ -176,13 +193,14 @@ class ForestGrower:
         self.revision = revision
 
     def _grow(self, standing: int, of: int) -> Iterator[TreesGrown]:
+        count = points_per_image(len(self._known))
+        parts = [points.first(count) for points in self._known.values()]
         features, targets, weights = (
-            np.concatenate([getattr(points, name) for points in self._known.values()])
+            np.concatenate([getattr(points, name) for points in parts])
             for name in ("features", "targets", "weights")
         )
         counts = [
-            np.bincount(points.targets, points.weights, minlength=self._network.classes)
-            for points in self._known.values()
+            np.bincount(points.targets, points.weights, minlength=self._network.classes) for points in parts
         ]
         weights *= balanced_class_weights(counts, self._class_weight_cap, self._class_weights)[targets]
         threads = self._threads or torch.get_num_threads()
@@ -211,16 +229,16 @@ class ForestGrower:
 
     def _refresh(self, key: str, images: int) -> bool:
         """Bring one image's pixels up to date; False where they are."""
-        labels = self._store.get(key)
-        count = points_per_image(images)
-        weak = self._lack.of(key, self.held_out)
+        labels, count = self._store.get(key), points_per_image(images)
+        of = labels.version, stamp(labels.image_path), self._lack.of(key, self.held_out)
         known = self._known.get(key)
-        # A few too many are no reason to look again.
-        same = known is not None and (known.version, known.weak) == (labels.version, weak)
-        if same and known is not None and known.count <= 2 * count:
+        if known is not None and known.of == of and known.count >= count:
+            if known.count > 4 * count:
+                self._known[key] = known.first(2 * count)
             return False
         try:
-            self._known[key] = self._collected(key, count, weak=weak)
+            # Twice as many, so that other images may come and go before it is looked at again.
+            self._known[key] = self._collected(key, of, min(2 * count, POINTS_PER_IMAGE))
         except FileProblem as problem:
             self.problems.append(problem)
             self._store.remove(key)
@@ -228,24 +246,26 @@ class ForestGrower:
             return False
         return True
 
-    def _collected(self, key: str, count: int, *, weak: bool) -> _Points:
+    def _collected(self, key: str, of: tuple[int, str, bool], count: int) -> _Points:
         """Draw pixels of an image, rare classes first, and stand-ins for background."""
-        labels = self._store.get(key)
-        pixels = self._store.pixels(key, self._scale)
-        small = resized_mask(self._channels.to_channels(labels.mask), self._scale)
+        _, present, weak = of
+        pixels = self._store.pixels(key, self._scale, of=present)
+        small = resized_mask(self._channels.to_channels(self._store.get(key).mask), self._scale)
         random = np.random.default_rng(self._seed)
         flat = small.ravel()
-        chosen = balanced(flat, np.flatnonzero(flat != UNLABELLED), count, random)
+        chosen, needs = _ranked(flat, random)
         targets = flat[chosen].astype(np.int64)
         weights = np.ones(len(chosen), np.float32)
         if weak and self._channels.background is not None:
             around = np.flatnonzero(stand_ins(pixels, small))
-            around = random.choice(around, size=min(count // 2, len(around)), replace=False)
+            around = random.choice(around, size=min(POINTS_PER_IMAGE // 2, len(around)), replace=False)
             chosen = np.concatenate([chosen, around])
+            needs = np.concatenate([needs, 2.0 * np.arange(len(around))])
             targets = np.concatenate([targets, np.full(len(around), self._channels.background)])
             weights = np.concatenate([weights, np.full(len(around), self._weak_weight, np.float32)])
-        features = self._features_at(pixels, chosen)
-        return _Points(features, targets, weights, labels.version, weak, count)
+        some = needs < count
+        features = self._features_at(pixels, chosen[some])
+        return _Points(features, targets[some], weights[some], needs[some], of, count)
 
     @torch.inference_mode()
     def _features_at(self, pixels: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -264,6 +284,27 @@ class ForestGrower:
             at = torch.from_numpy(places[here] - above * width).to(device)
             features[here] = maps.flatten(1)[:, at].T.cpu().numpy()
         return features
+
+
+def _ranked(
+    flat: NDArray[np.uint8], random: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """POINTS_PER_IMAGE labelled positions, more of rare classes, and what each needs: see `_Points`.
+
+    As many are drawn for any count, so that fewer of them are the first of these.
+    """
+    labelled = np.flatnonzero(flat != UNLABELLED)
+    values = flat[labelled]
+    pixels = np.bincount(values)
+    shares = pixels ** (1.0 - BALANCE) / max((pixels ** (1.0 - BALANCE)).sum(), 1.0)
+    chosen, needs = [np.empty(0, np.int64)], [np.empty(0)]
+    for channel in np.flatnonzero(pixels):
+        size = int(pixels[channel])
+        if len(labelled) > POINTS_PER_IMAGE:
+            size = min(size, math.ceil(POINTS_PER_IMAGE * shares[channel]))
+        chosen.append(random.choice(labelled[values == channel], size=size, replace=False))
+        needs.append(np.minimum(np.arange(size) / shares[channel], len(labelled) - 1))
+    return np.concatenate(chosen), np.concatenate(needs)
 
 
 class _OutOfBag:
