@@ -139,10 +139,13 @@ class InstantNetwork(SegmentationNetwork):
         scores = self.grid_logits(self.features(x))  # (N, classes, H/4, W/4)
         return F.interpolate(scores, size=x.shape[-2:], mode="bilinear")
 
+    def hidden_units(self, features: Tensor) -> Tensor:
+        """Hidden units (P, hidden) of single pixels' features (P, inputs), as `point_features` gives them."""
+        return F.relu(self.hidden((features.to(self.mean.dtype) - self.mean) / self.std))
+
     def point_logits(self, features: Tensor) -> Tensor:
-        """Scores (P, classes) of single pixels' features (P, inputs), as `point_features` gives them."""
-        hidden = self.hidden((features.to(self.mean.dtype) - self.mean) / self.std)
-        scores: Tensor = self.head(self.dropout(F.relu(hidden)))
+        """Scores (P, classes) of the same."""
+        scores: Tensor = self.head(self.dropout(self.hidden_units(features)))
         return scores
 
     def scaled_logits(self, parts: Tensor, factors: Tensor) -> Tensor:

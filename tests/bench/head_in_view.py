@@ -89,7 +89,6 @@ class Scene:
         key, truth = pair.name, self.truths[pair.name]
         view = HeadInView(key, self._store)
         first = self._says(self._learner, pair)
-        view.hear(first)
         self._person.open(key)
         before = first.classes, first.classes
         for _ in range(count):
@@ -97,8 +96,8 @@ class Scene:
                 return
             mask = self._person.labels[key]
             self._store.put(key, pair.image_path, mask.copy(), AnnotationState.IN_PROGRESS)
-            _all(self._learner.update(steps=STEPS))
             _all(view.fitted(self._learner))
+            _all(self._learner.update(steps=STEPS))
             now = tuple(self._says(who, pair).classes for who in (self._learner, view.learner(self._learner)))
             learner, other = (
                 _shown(truth, mask, first.classes, was, is_now)
@@ -118,7 +117,7 @@ class Scene:
 
     def _says(self, who: InstantLearner, pair: Pair) -> PredictedMap:
         features = self._learner.cache.get(pair.name, stamp(pair.image_path), pair.image)
-        return who.predict(features, probabilities=True)
+        return who.predict(features)
 
 
 def _classes(data_set: DataSet) -> ClassList:

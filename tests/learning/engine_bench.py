@@ -17,7 +17,7 @@ from core.learning.commands import Command, LabelsChanged, LearnLive, OpenProjec
 from core.learning.engine.engine import Engine
 from core.learning.events import Event
 from core.learning.inbox import Inbox
-from core.learning.instant import crossfit, head, in_view, live, setup
+from core.learning.instant import crossfit, head, live, setup
 from core.learning.labels.packed_mask import PackedMask
 from core.models.encoders import build_encoder
 from core.models.instant import InstantNetwork
@@ -126,8 +126,8 @@ def shrink_instant_learner(
 
     monkeypatch.setattr(setup, "instant_network", network)
     monkeypatch.setattr(live, "FIRST_STEPS", first_steps)
-    for module, limit in ((live, "FIRST_FIT_S"), (live, "AT_ONCE_S"), (in_view, "MOST_S")):
-        monkeypatch.setattr(module, limit, None)
+    for limit in ("FIRST_FIT_S", "AT_ONCE_S"):
+        monkeypatch.setattr(live, limit, None)
     monkeypatch.setattr(live, "MORE_FITS", more_fits)
     monkeypatch.setattr(live, "MORE_STEPS", more_steps)
     monkeypatch.setattr(crossfit, "STEPS", scored_steps)

@@ -271,6 +271,10 @@ class InstantLearner:
         features, targets = points.features.to(self.device), points.targets.to(self.device)
         return float(F.cross_entropy(self.network.point_logits(features), targets))
 
+    def look_at(self, key: str) -> None:
+        """Bring one image's points up to date, ahead of the others: `update` follows all of them."""
+        self._refresh(key, len(self.keys))
+
     def points(self, key: str) -> Points | None:
         """What it learns from in one image; None: nothing (yet)."""
         known = self._known.get(key)

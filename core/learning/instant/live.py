@@ -35,7 +35,7 @@ from core.learning.instant.in_view import HeadInView, HeadsInView
 from core.learning.instant.learner import InstantLearner
 from core.learning.instant.maker import LearnerMaker
 from core.learning.instant.under_way import UnderWay
-from core.learning.labels.data import LabelStore
+from core.learning.labels.data import ImageLabels, LabelStore
 from core.learning.labels.learnable import check_learnable
 from core.learning.prediction.class_maps import PredictedMap
 from core.learning.validation.validation import Score
@@ -87,6 +87,7 @@ class LiveInstant:
         self._work = UnderWay()
         self._overtaken = False
         self._seen_revision = -1
+        self._refit_due = False
         self._more = 0
         self._score_due = False
         self._next_score_s = float("-inf")
@@ -105,13 +106,14 @@ class LiveInstant:
         self.score = None
         self._seen_revision = -1
         self._overtaken = False
-        self._more, self._score_due = 0, False
+        self._refit_due, self._more, self._score_due = False, 0, False
         self._told.clear()
         self._heads.follow(store)
 
     def watch(self, key: str | None) -> None:
         """This image is on show from now on, None for none: what it says of it is bent to its labels."""
-        self._heads.watch(key)
+        if self._heads.watch(key) and (head := self._heads.now) and self.learner is not None:
+            head.begin_anew(self.learner)
 
     def forget_image(self, key: str) -> None:
         """The image is gone, or is another one under the same name."""
@@ -142,6 +144,13 @@ class LiveInstant:
     def bends_to(self, key: str) -> bool:
         """Whether what it says of an image follows the labels of that more closely than all others."""
         return self.learner is not None and self.asked_about(key) is not self.learner
+
+    def revision_of(self, labels: ImageLabels) -> int:
+        """The revision of an image's labels, now `labels`, that whoever is asked about it has learned."""
+        assert self._learner is not None
+        head = self._heads.of(labels.key)
+        bent = head is not None and head.knows(self._learner, labels)
+        return labels.revision if bent else self._learner.revision_of(labels)
 
     def new_learner(self) -> InstantLearner:
         """Another one on the same labels, which has not looked at them yet; where this one is switched off.
@@ -206,11 +215,7 @@ class LiveInstant:
             read: gives its pixels, RGB (H, W, 3), uint8, if they are needed.
         """
         assert self._learner is not None
-        said = self.said_of(self._learner.cache.get(key, stamp(image_path), read), key)
-        head = self._heads.of(key)
-        if head is not None and not self.bends_to(key):
-            head.hear(said)
-        return said
+        return self.said_of(self._learner.cache.get(key, stamp(image_path), read), key)
 
     def probabilities_of_part(
         self, key: str, image_path: Path, read: Callable[[], NDArray[np.uint8]], box: Box
@@ -294,7 +299,9 @@ class LiveInstant:
         if not self.version:
             return False
         head = self._heads.now
-        if head is not None and head.waits(self._learner):
+        if self._refit_due:
+            self._work.begin(self._refitted(self._learner), urgent=False)
+        elif head is not None and head.waits(self._learner):
             self._work.begin(self._bent(head, self._learner), urgent=False)
         elif self._learner.network.views != VIEWS:
             self._work.begin(self._looked_closer(), urgent=False)
@@ -320,11 +327,21 @@ class LiveInstant:
             self._learner, self._closer = self._maker.new(features_s=FIRST_FEATURES_S), None
             self._heads.drop_copies_of_others(self._learner)
             yield None
-        first = self._learner.version == 0
+        head = self._heads.now
+        if head is not None and head.helps(self._learner) and head.waits(self._learner):
+            self._refit_due = True  # once what the person looks at is predicted
+            yield from self._bent(head, self._learner)
+        else:
+            yield from self._refitted(self._learner)
+
+    def _refitted(self, learner: InstantLearner) -> Iterator[object]:
+        """The fit that follows a change of labels."""
+        first = learner.version == 0
         steps, seconds = (FIRST_STEPS, FIRST_FIT_S) if first else (None, AT_ONCE_S)
-        yield from self._fitted(self._learner, steps, seconds)
+        yield from self._fitted(learner, steps, seconds)
+        self._refit_due = False
         # While background is guessed more of them teach it that what nobody has drawn yet is background, too.
-        self._more = 0 if self._learner.weak_background else MORE_FITS
+        self._more = 0 if learner.weak_background else MORE_FITS
         self._score_due = True
 
     def _looked_closer(self) -> Iterator[object]:
@@ -354,10 +371,10 @@ class LiveInstant:
             self._version += 1
 
     def _bent(self, head: HeadInView, learner: InstantLearner) -> Iterator[object]:
-        """What it says of an image that was labelled before follows when that is in view."""
+        """What it says of the image in view follows that image's labels."""
         before = head.learner(learner)
         yield from head.fitted(learner)
-        if before is not learner or head.learner(learner) is not learner:
+        if head.learner(learner) is not before:
             self._version += 1
 
     def _judged(self, learner: InstantLearner) -> Iterator[object]:

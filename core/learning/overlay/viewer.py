@@ -263,8 +263,9 @@ class Viewer:
             return 0
         labels = store.get(key)
         instant = self._overlay.speakers.instant
-        learner = None if instant is None else instant.learner
-        return labels.revision if learner is None else learner.revision_of(labels)
+        if instant is None or instant.learner is None:
+            return labels.revision
+        return instant.revision_of(labels)
 
     def _part_ahead(self, target: Target, version: int) -> Box | None:
         """The part of a large image that comes before the rest; None where all of it is due."""
