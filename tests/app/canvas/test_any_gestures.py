@@ -59,6 +59,9 @@ gestures = st.one_of(
     st.tuples(st.just("redo")),
     st.tuples(st.just("remove"), st.integers(0, 7)),
     st.tuples(st.just("choose"), st.sets(st.integers(0, 7), max_size=4).map(tuple)),
+    st.tuples(st.just("hide"), st.sets(st.integers(0, 7), max_size=3).map(tuple)),
+    st.tuples(st.just("labels"), st.booleans()),
+    st.tuples(st.just("wander"), places),
     st.tuples(st.just("snapping"), st.booleans()),
     st.tuples(st.just("zoom"), st.sampled_from((0.4, 1.0, 7.0))),
     st.tuples(st.just("wait")),
@@ -134,6 +137,13 @@ def perform(desk, gesture: tuple) -> None:
         case ("choose", numbers):
             uids = [shape.uid for shape in desk.shapes]
             desk.view.set_selection(frozenset(uids[n] for n in numbers if n < len(uids)))
+        case ("hide", numbers):
+            uids = [shape.uid for shape in desk.shapes]
+            desk.view.set_hidden(frozenset(uids[n] for n in numbers if n < len(uids)))
+        case ("labels", visible):
+            desk.view.set_labels_visible(visible)
+        case ("wander", place):  # with no button held: a dialog may have got the release
+            desk.move(*place)
         case ("snapping", enabled):
             desk.view.context.snapper.enabled = enabled
         case ("zoom", zoom):
@@ -154,6 +164,7 @@ def start_over(desk, annotation: Annotation) -> None:
     desk.view.set_document(desk.document)
     desk.view.set_tool("select")
     desk.view.set_active_class(desk.view.classes[1])
+    desk.view.set_labels_visible(True)
     desk.view.context.overlap = Overlap.STACK
     desk.view.context.snapper.enabled = True
     desk.view.zoom_fit()
