@@ -201,6 +201,24 @@ def test_comparing_both_learners_lets_others_have_their_turn(
 
 
 @pytest.mark.usefixtures("_plain_encoder")
+def test_an_image_that_goes_while_both_are_compared_is_passed_over(
+    world, start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(best_share, "REPORT_S", 0.0)
+    world.put_done(*range(17, 26))
+    state = start(steps=5, join_instant=True, validation="auto")
+    first, *_, last = state.validator.plan.keys
+    assert first != last
+    told = []
+    for event in events_of(state):
+        if isinstance(event, Notice) and event.text == best_share.COMPARING:
+            world.store.remove(last)
+        told += [event.text] if isinstance(event, Notice) and event.level == "warning" else []
+    assert first in world.store
+    assert not told
+
+
+@pytest.mark.usefixtures("_plain_encoder")
 def test_probabilities_of_a_huge_image_are_never_held_as_a_whole(
     world, start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

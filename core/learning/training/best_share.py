@@ -78,6 +78,8 @@ def _compared(
     state: TrainState, learner: InstantLearner, deep: Predictor, key: str, counted: dict[int, CountedImages]
 ) -> Generator[None, None, None]:
     """Count one image in with every share, if it can be read; a pause between two pieces of the work."""
+    if key not in state.store:
+        return  # it went in a pause
     try:
         quick = learner.predict(learner.features(key), probabilities=True).probabilities
         slow = quick  # where the deep network has no share
