@@ -2,8 +2,8 @@
 
 Work comes in small pieces, so that the engine can attend to something else between two of them::
 
-    labels changed   features and points of what is new, a short fit     at once, before anything else
-                     the same for the image in view, bent to its labels  at once (`in_view`)
+    labels changed   of the image in view: a copy of the head is bent    at once, before anything else
+                     features and points of what is new, a short fit     once that is painted, else at once
     then             a closer look, where the first one was a quick one  in between
     nothing to do    more fits, until further ones hardly change it      beside a run only some of them,
                                                                          none while background is guessed
