@@ -113,6 +113,49 @@ def test_products_of_either_type_learn_the_same(network, monkeypatch: pytest.Mon
     assert wrong < 0.1
 
 
+class _Watch:
+    """A clock that goes on by `step_s` in every step of a fit, and else where it is told to."""
+
+    def __init__(self, step_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 0.0
+        learn = HeadFit._learn
+
+        def slow(fit: HeadFit) -> Tensor:
+            self.now_s += step_s
+            return learn(fit)
+
+        monkeypatch.setattr(HeadFit, "_learn", slow)
+
+    def fit(self, network: InstantNetwork) -> HeadFit:
+        """Of a second, on few points."""
+        points = PointSet([_Slide(len(network.mean)).points], device=torch.device("cpu"))
+        return HeadFit(network, points, steps=60, rate=RATE, seconds=1.0, clock=lambda: self.now_s)
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.25, 4.0])
+def test_what_is_done_between_two_steps_takes_no_time_from_a_fit(
+    network, monkeypatch: pytest.MonkeyPatch, pause_s: float
+) -> None:
+    watch = _Watch(1 / 16, monkeypatch)
+    fit = watch.fit(network)
+    rates = []
+    for step in fit:
+        rates.append(step.rate)
+        watch.now_s += pause_s
+    assert len(rates) == 16
+    assert rates[-1] < 0.02 * RATE < 7 * RATE < sum(rates)
+    assert fit.elapsed_s == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("step_s", [0.4, 0.51, 0.9, 1.2, 30.0])
+def test_a_fit_of_very_slow_steps_learns_something(
+    network, monkeypatch: pytest.MonkeyPatch, step_s: float
+) -> None:
+    rates = [step.rate for step in _Watch(step_s, monkeypatch).fit(network)]
+    assert len(rates) == (3 if step_s < 0.5 else 2)
+    assert max(rates) > 0.7 * RATE
+
+
 def _learned(network: InstantNetwork, slide: _Slide, *, halts_after: int | None = None) -> list[torch.Tensor]:
     """The head after ten steps; a fit that halts is taken up by another one, from what it has kept."""
     torch.manual_seed(1)

@@ -36,6 +36,8 @@ RISE: Final = 0.3
 """Of a fit, where its rate rises."""
 START: Final = 0.04
 """Of the peak rate, where it begins."""
+FEWEST_STEPS: Final = 2
+"""Of a fit, however slow they are: the first has START of the rate, the second most of it."""
 WEIGHT_DECAY: Final = 0.02
 DROPPED: Final = 0.5
 """Of the inputs, in every step."""
@@ -176,11 +178,13 @@ class HeadFit(Iterator[FitStep]):
         points: what it learns from.
         steps: at most.
         rate: at its peak; RATE for a head that knows nothing yet.
-        seconds: after which it ends in any case, its rate gone to nothing as after all steps.
-        clock: of these, seconds; it stands still where the fit is held.
+        seconds: that its steps may take together; its rate goes down in them as in all steps. What is done
+            between two steps does not count.
+        clock: of these, seconds; it stands still where a step is held.
 
     Attributes:
         over: whether the last step is done.
+        elapsed_s: what its steps took, with those before an interruption.
     """
 
     def __init__(
@@ -194,37 +198,37 @@ class HeadFit(Iterator[FitStep]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.over = steps < 1
+        self.elapsed_s = 0.0
         self._network, self._points = network, points
         self._steps, self._rate, self._seconds = steps, rate, seconds
         self._clock = clock
-        self._step, self._before_s = 0, 0.0
-        self._started: float | None = None
+        self._step = 0
         self._device = points.features.device
         self._batch = _Batch(points, network)
         parameters = list(network.head_parameters())
         self._optimizer = torch.optim.AdamW(parameters, rate, weight_decay=WEIGHT_DECAY)
 
-    @property
-    def elapsed_s(self) -> float:
-        """Since its first step, without interruptions."""
-        return self._before_s + (0.0 if self._started is None else self._clock() - self._started)
-
     def __next__(self) -> FitStep:
         if self.over:
             raise StopIteration
-        if self._started is None:
-            self._started = self._clock()
-        done = self._step / max(self._steps - 1, 1)
-        if self._seconds is not None:
-            with_this_one = self.elapsed_s * (1.0 + 1.0 / max(self._step, 1))
-            done = max(done, with_this_one / max(self._seconds, 1e-9))
+        began = self._clock()
+        steps = self._steps_in_time()
+        cycle = one_cycle(self._step / steps)
         self._step += 1
-        self.over = done >= 1.0 or self._step == self._steps
-        cycle = one_cycle(min(done, 1.0))
+        self.over = self._step >= steps
         rate = self._rate * cycle
         # Less momentum where the rate is high (Smith 2018, arXiv:1803.09820).
         self._optimizer.param_groups[0].update(lr=rate, betas=(0.95 - 0.1 * cycle, 0.999))
-        return FitStep(self._step, self._step if self.over else self._steps, self._learn(), rate)
+        loss = self._learn()
+        self.elapsed_s += self._clock() - began
+        return FitStep(self._step, self._step if self.over else self._steps, loss, rate)
+
+    def _steps_in_time(self) -> float:
+        """How many there are in all, by what those that are done took."""
+        if self._seconds is None or not self._step:
+            return self._steps
+        in_time = self._seconds * self._step / max(self.elapsed_s, 1e-9)
+        return min(self._steps, max(in_time, self._step, FEWEST_STEPS))
 
     def _learn(self) -> Tensor:
         network, points = self._network, self._points
@@ -287,8 +291,7 @@ class HeadFit(Iterator[FitStep]):
         self._optimizer.load_state_dict(state["optimizer"])
         for parameter, kept in zip(self._network.head_parameters(), state["head"], strict=True):
             parameter.copy_(kept)
-        self._step, self.over, self._before_s = state["step"], state["over"], state["seconds"]
-        self._started = None
+        self._step, self.over, self.elapsed_s = state["step"], state["over"], state["seconds"]
 
 
 def without_doubted(weights: Tensor, targets: Tensor, logits: Tensor) -> Tensor:
