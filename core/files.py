@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -100,13 +100,16 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def walk(folder: Path, seen: set[str] | None = None) -> Iterator[tuple[Path, list[str], list[str]]]:
+def walk(
+    folder: Path, seen: set[str] | None = None, on_error: Callable[[OSError], None] | None = None
+) -> Iterator[tuple[Path, list[str], list[str]]]:
     """As `os.walk`, through links as well, but into each folder once, whatever links lead to it.
 
-    Real paths that are in `seen` are left out; those walked join it.
+    Real paths that are in `seen` are left out; those walked join it. `on_error` is told of folders that cannot
+    be read.
     """
     seen = set() if seen is None else seen
-    for top, folders, files in os.walk(folder, followlinks=True):
+    for top, folders, files in os.walk(folder, onerror=on_error, followlinks=True):
         real = os.path.realpath(top)
         if real in seen:
             folders.clear()

@@ -70,12 +70,16 @@ def export_run(
     classes: ClassList | None = None,
     post: Pipeline = NO_POST,
 ) -> Path:
-    """A run's best weights in the folder `out`, as "weights" or "onnx"; see the two functions below."""
+    """A run's best weights as "weights" or "onnx" in the folder `out`, or the file `out` of that suffix.
+
+    See the two functions below.
+    """
     if export_format == "weights":
         return export_weights(run, out, classes=classes, post=post)
     network, header = load_weights(run.best_weights)
     header = _called_now(run, header, classes)
-    return export_onnx(network, header, out / f"{run.path.name}.onnx", post=post)
+    is_name = out.suffix == ".onnx" and not out.is_dir()
+    return export_onnx(network, header, out if is_name else out / f"{run.path.name}.onnx", post=post)
 
 
 def _called_now(run: RunFolder, header: WeightsHeader, classes: ClassList | None) -> WeightsHeader:

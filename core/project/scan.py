@@ -124,7 +124,7 @@ def _folders(
             )
             continue
         inside = base.is_relative_to(layout.root)
-        for path, names in _walk(base, layout, seen):
+        for path, names in _walk(base, layout, seen, problems):
             relative = path.relative_to(base)
             key = PurePosixPath(
                 path.relative_to(layout.root).as_posix() if inside else f"{spec}/{relative.as_posix()}"
@@ -160,12 +160,20 @@ def _bases(layout: ProjectLayout, image_roots: Sequence[str]) -> dict[str, tuple
     return bases
 
 
-def _walk(base: Path, layout: ProjectLayout, seen: set[str]) -> Iterator[tuple[Path, list[str]]]:
+def _walk(
+    base: Path, layout: ProjectLayout, seen: set[str], problems: list[FileProblem]
+) -> Iterator[tuple[Path, list[str]]]:
     """Every folder from `base` down with its file names; those in `seen` are left out, and join it.
 
-    What a project writes (masks, runs, ...) is passed over, of one that lies in this one as well.
+    What a project writes (masks, runs, ...) is passed over, of one that lies in this one as well; folders that
+    cannot be read join `problems`.
     """
-    for path, folders, files in walk(base, seen):
+
+    def refused(error: OSError) -> None:
+        reason = f"this folder cannot be looked into ({error.strerror or error})"
+        problems.append(ImageFileError(error.filename or base, f"{reason}; change its permissions"))
+
+    for path, folders, files in walk(base, seen, refused):
         is_project = path == layout.root or PROJECT_FILE in files
         skipped = ProjectLayout.SKIPPED if is_project else frozenset()
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in skipped)

@@ -199,6 +199,12 @@ def test_a_class_that_is_gone_keeps_all_names_as_they_were_learned(
     assert read_header(export_run(run, "weights", tmp_path, classes=fewer)) == header
 
 
+@pytest.mark.parametrize(("kind", "name"), [("weights", "own.safetensors"), ("onnx", "own.onnx")])
+def test_an_export_can_be_given_its_name(run: RunFolder, tmp_path: Path, kind: str, name: str):
+    assert export_run(run, kind, tmp_path / name) == tmp_path / name
+    assert (tmp_path / name).is_file()
+
+
 @pytest.mark.parametrize("content", [b"", b"mine"])
 def test_an_export_does_not_replace_somebodys_own_file(
     run: RunFolder, network: SegmentationNetwork, header: WeightsHeader, tmp_path: Path, content: bytes

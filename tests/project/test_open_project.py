@@ -256,6 +256,26 @@ def test_an_image_path_that_the_disk_refuses_leads_nowhere(
         assert [problem.path.name for problem in project.problems] == ["other.json"]
 
 
+def test_a_folder_that_may_not_be_looked_into_is_said(
+    tmp_path: Path, new_image: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_image(tmp_path / "a.png")
+    new_image(tmp_path / "closed" / "b.png")
+    scandir = os.scandir
+
+    def refused(path: str) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with Project.open(tmp_path) as project:
+        assert [entry.key for entry in project.images()] == ["a.png"]
+        (problem,) = project.problems
+        assert problem.path == tmp_path / "closed"
+        assert "cannot be looked into (Permission denied)" in problem.problem
+
+
 def test_an_image_called_project_leaves_the_project_file_alone(tmp_path: Path, new_image: Maker) -> None:
     new_image(tmp_path / "project.png")
 
