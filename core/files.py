@@ -105,7 +105,7 @@ def walk(
 ) -> Iterator[tuple[Path, list[str], list[str]]]:
     """As `os.walk`, through links as well, but into each folder once, whatever links lead to it.
 
-    Real paths that are in `seen` are left out; those walked join it. `on_error` is told of folders that cannot
+    Real paths that are in `seen` are left out; those walked join it. `on_error` hears of folders that cannot
     be read.
     """
     seen = set() if seen is None else seen

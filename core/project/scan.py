@@ -165,7 +165,7 @@ def _walk(
 ) -> Iterator[tuple[Path, list[str]]]:
     """Every folder from `base` down with its file names; those in `seen` are left out, and join it.
 
-    What a project writes (masks, runs, ...) is passed over, of one that lies in this one as well; folders that
+    What a project writes (masks, runs, ...) is passed over, of one that lies in this one, too. Folders that
     cannot be read join `problems`.
     """
 
