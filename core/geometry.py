@@ -6,6 +6,7 @@ vertex is joined to its first. Distances are in pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol, TypeAlias
 
@@ -110,6 +111,21 @@ def contains(points: ArrayLike, holes: Iterable[ArrayLike], xy: ArrayLike) -> bo
     if not _encloses(_ring(points), x, y):
         return False
     return not any(_encloses(_ring(hole), x, y) for hole in holes)
+
+
+def encloses(rings: Sequence[Ring], xy: ArrayLike) -> bool:
+    """Whether `xy` is inside by the even-odd rule over all rings; a thousand holes are looked at together."""
+    x, y = np.asarray(xy, dtype=np.float64)
+    return _crossings(*_edges(rings), x, y) % 2 == 1
+
+
+def distance_to_edges(rings: Sequence[Ring], xy: ArrayLike, closed: bool = True) -> float:
+    """Distance from `xy` to the nearest edge of all rings; infinite without one."""
+    starts, ends = _edges(rings) if closed else _open_edges(rings)
+    if len(starts) == 0:
+        return math.inf
+    point = np.asarray(xy, dtype=np.float64)
+    return float(np.hypot(*(_feet(point, starts, ends) - point).T).min())
 
 
 # --- validity ---------------------------------------------------------------------------------------------
@@ -329,10 +345,36 @@ def _signed_area(ring: Ring) -> float:
 def _encloses(ring: Ring, x: float, y: float) -> bool:
     if len(ring) < MIN_RING:
         return False
-    (ax, ay), (bx, by) = ring.T, np.roll(ring, -1, axis=0).T
+    return _crossings(ring, np.roll(ring, -1, axis=0), x, y) % 2 == 1
+
+
+def _crossings(starts: Ring, ends: Ring, x: float, y: float) -> int:
+    """How many edges a ray from the point to the right crosses."""
+    (ax, ay), (bx, by) = starts.T, ends.T
     crosses = (ay > y) != (by > y)
     at = ax[crosses] + (y - ay[crosses]) / (by - ay)[crosses] * (bx - ax)[crosses]
-    return bool(np.count_nonzero(at > x) % 2)
+    return int(np.count_nonzero(at > x))
+
+
+def _edges(rings: Sequence[Ring]) -> tuple[Ring, Ring]:
+    """Where the edges of closed rings start and end."""
+    if not rings:
+        return np.zeros((0, 2)), np.zeros((0, 2))
+    starts = np.concatenate(rings)
+    ends = np.roll(starts, -1, axis=0)
+    counts = np.array([len(ring) for ring in rings])
+    lasts = np.cumsum(counts) - 1
+    ends[lasts] = starts[lasts - counts + 1]
+    return starts, ends
+
+
+def _open_edges(rings: Sequence[Ring]) -> tuple[Ring, Ring]:
+    """Where the edges of open lines start and end."""
+    return (
+        _edges([])
+        if not rings
+        else (np.concatenate([ring[:-1] for ring in rings]), np.concatenate([ring[1:] for ring in rings]))
+    )
 
 
 def _feet(point: Ring, starts: Ring, ends: Ring) -> Ring:

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import numpy as np
+
 from app.canvas.handles import handle_rings, rotation_grip, takes_vertices
 from app.canvas.shape_index import ShapeIndex
 from core import geometry
@@ -93,14 +95,14 @@ class HitTester:
         short, long = sorted((x1 - x0, y1 - y0))
         least = reach * _LEAST_REACH if long > 2 * reach else 0.0
         reach = max(min(reach, (short or long or math.inf) * _VERTEX_SHARE), least)
-        best: tuple[float, Hit] | None = None
-        for ring, points in enumerate(handle_rings(document.get(uid))):
-            if len(points):
-                index, distance = geometry.nearest_vertex(points, (x, y))
-                if distance <= reach and (best is None or distance < best[0]):
-                    best = distance, Hit(uid, "vertex", ring, index)
-        if best is not None:
-            yield best
+        rings = handle_rings(document.get(uid))
+        if not any(map(len, rings)):
+            return
+        place, distance = geometry.nearest_vertex(np.concatenate(rings), (x, y))
+        if distance <= reach:
+            ends = np.cumsum([len(ring) for ring in rings])
+            ring = int(np.searchsorted(ends, place, side="right"))
+            yield distance, Hit(uid, "vertex", ring, place - int(ends[ring]) + len(rings[ring]))
 
     def _edge_of(
         self, document: AnnotationDocument, uid: int, x: float, y: float

@@ -31,13 +31,13 @@ from app.canvas.style import (
 )
 from app.canvas.vertex_sets import movable_together
 from core.annotation.document import AnnotationDocument, Change
-from core.annotation.model import Shape
+from core.annotation.model import Points, Shape
 
 FEW: Final = 64
 """More selected shapes than this are drawn by the layer: drawing them anew at every paint would be felt."""
 LIVE_MARGIN: Final = 32.0
 """How far pens and handles reach past the shapes' boxes, screen pixels."""
-_LARGE: Final = 3000
+_LARGE: Final = 1000
 """Outlines of more vertices than this are painted by OpenCV, with those left out that nobody sees."""
 _MAX_HANDLES: Final = 4000
 _HOVER_FILL_ALPHA: Final = 40
@@ -243,13 +243,15 @@ class LiveShapes:
             return
         matrix = np.array([[to_viewport.m11(), to_viewport.m12()], [to_viewport.m21(), to_viewport.m22()]])
         offset = (to_viewport.dx(), to_viewport.dy())
+        by_radius: dict[float, list[Points]] = {}  # drawn together: there may be a thousand holes
         for ring in rings:
             placed = ring @ matrix + offset
-            spacing = _spacing(placed)
             # Handles that would touch each other shrink, then vanish: the outline says more.
-            radius = min(HANDLE_RADIUS, spacing * 0.45)
+            radius = min(HANDLE_RADIUS, round(0.9 * _spacing(placed)) / 2)
             if radius >= 1.5:
-                draw_handles(painter, placed, radius)
+                by_radius.setdefault(radius, []).append(placed)
+        for radius, alike in by_radius.items():
+            draw_handles(painter, np.concatenate(alike), radius)
         if uid in self.selection:
             self._paint_grip(painter, to_viewport, shape)
 
@@ -329,4 +331,5 @@ def _spacing(points: np.ndarray) -> float:
     """Typical distance from one point to the next, viewport pixels."""
     if len(points) < 2:
         return math.inf
-    return float(np.median(np.hypot(*np.diff(points, axis=0, append=points[:1]).T)))
+    middle = (len(points) - 1) // 2
+    return float(np.partition(np.hypot(*(points[1:] - points[:-1]).T), middle)[middle])

@@ -181,14 +181,12 @@ def contains(outline: Outline, x: float, y: float) -> bool:
     x0, y0, x1, y1 = outline.box
     if not (outline.closed and x0 <= x <= x1 and y0 <= y <= y1):
         return False
-    return sum(geometry.contains(ring, (), (x, y)) for ring in outline.rings) % 2 == 1
+    return geometry.encloses(outline.rings, (x, y))
 
 
 def edge_distance(outline: Outline, x: float, y: float) -> float:
     """Distance from the point to the nearest edge or lone point of an outline, pixels."""
     if outline.dots:
         return min((geometry.nearest_vertex(ring, (x, y))[1] for ring in outline.rings), default=math.inf)
-    return min(
-        (geometry.nearest_edge(ring, (x, y), outline.closed)[1] for ring in outline.rings if len(ring) > 1),
-        default=math.inf,
-    )
+    rings = [ring for ring in outline.rings if len(ring) > 1]
+    return geometry.distance_to_edges(rings, (x, y), outline.closed)

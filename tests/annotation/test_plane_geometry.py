@@ -213,3 +213,20 @@ def test_nonsense_ring_starts_are_not_honoured(starts) -> None:
 def test_a_ring_closed_by_hand_before_its_seam_comes_apart_too() -> None:
     ring = np.concatenate([SQUARE, SQUARE[:1], HOLE, HOLE[:1]])
     assert_same(geometry.unseam(ring, [5]), SQUARE, [HOLE])
+
+
+@pytest.mark.parametrize("xy", [(0.5, 0.5), (3.0, 3.0), (5.0, 5.0), (7.5, 2.0), (11.0, 4.0), (-3.0, 20.0)])
+def test_many_rings_together_answer_as_one_by_one(xy) -> None:
+    def square(x, y, side):
+        return np.array([(x, y), (x + side, y), (x + side, y + side), (x, y + side)], dtype=np.float64)
+
+    rings = [square(0, 0, 10), square(2, 2, 2), square(4.5, 4.5, 3)]
+    assert geometry.encloses(rings, xy) == (sum(geometry.contains(ring, (), xy) for ring in rings) % 2 == 1)
+    for closed in (True, False):
+        one_by_one = min(geometry.nearest_edge(ring, xy, closed)[1] for ring in rings)
+        assert geometry.distance_to_edges(rings, xy, closed) == pytest.approx(one_by_one)
+
+
+def test_no_rings_enclose_nothing_and_are_infinitely_far() -> None:
+    assert not geometry.encloses([], (1.0, 1.0))
+    assert geometry.distance_to_edges([], (1.0, 1.0)) == np.inf
