@@ -45,6 +45,8 @@ def test_what_does_not_stand_out_says_nothing_about_the_rest() -> None:
 def test_a_handful_of_points_or_none_say_nothing() -> None:
     few = alike(pixels(5, 3.0), torch.ones(5, dtype=torch.long), pixels(100, 3.0, seed=1))
     assert (few == -1).all()
-    assert len(alike(pixels(50, 3.0), torch.ones(50, dtype=torch.long), torch.empty(0, INPUTS))) == 0
+    for undrawn in (0, 1, 2, 15):
+        like = alike(pixels(50, 3.0), torch.ones(50, dtype=torch.long), pixels(undrawn, 3.0, seed=1))
+        assert like.tolist() == [-1] * undrawn
     none = alike(torch.empty(0, INPUTS), torch.empty(0, dtype=torch.long), pixels(50, 3.0))
     assert (none == -1).all()

@@ -22,7 +22,7 @@ from torch import Tensor
 COMPONENTS: Final = 4
 """More of them remember objects instead of describing them: 8 find less of the rest, 24 nearly nothing."""
 FEWEST: Final = 16
-"""Drawn points of a class below which nothing is said about it."""
+"""Drawn points of a class, or undrawn ones, with fewer of which nothing is said."""
 LOWEST: Final = 0.05
 """This share of the drawn score less than what is taken for more of them."""
 TAIL: Final = (0.01, 0.1)
@@ -47,7 +47,7 @@ def alike(drawn: Tensor, targets: Tensor, undrawn: Tensor) -> Tensor:
         (U,), int64: a channel, or -1 for none.
     """
     found = torch.full((len(undrawn),), -1)
-    if not len(undrawn) or not len(drawn):
+    if len(undrawn) < FEWEST or not len(drawn):
         return found
     centre, basis = _components(undrawn)
     known, unknown = (drawn - centre) @ basis, (undrawn - centre) @ basis
