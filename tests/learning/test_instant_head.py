@@ -113,6 +113,24 @@ def test_products_of_either_type_learn_the_same(network, monkeypatch: pytest.Mon
     assert wrong < 0.1
 
 
+def test_a_step_drops_hidden_units_and_leaves_the_encoder_alone(
+    network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropping: list[bool] = []
+    scored = InstantNetwork.scaled_logits
+
+    def noted(self: InstantNetwork, *given: Tensor) -> Tensor:
+        dropping.append(self.dropout.training)
+        return scored(self, *given)
+
+    monkeypatch.setattr(InstantNetwork, "scaled_logits", noted)
+    monkeypatch.setattr(type(network.encoder), "train", lambda *_: pytest.fail("a walk through the encoder"))
+    points = PointSet([_Slide(len(network.mean)).points], device=torch.device("cpu"))
+    for _ in HeadFit(network, points, steps=2, rate=RATE):
+        assert not network.dropout.training
+    assert dropping == [True, True]
+
+
 class _Watch:
     """A clock that goes on by `step_s` in every step of a fit, and else where it is told to."""
 

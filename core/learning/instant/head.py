@@ -232,7 +232,7 @@ class HeadFit(Iterator[FitStep]):
 
     def _learn(self) -> Tensor:
         network, points = self._network, self._points
-        network.train()
+        network.dropout.train()  # all there is to switch: the whole network would walk through its encoder
         chosen = points.draw(BATCH)
         targets, weights = points.targets[chosen], points.weights[chosen]
         kept = torch.rand(MASKS, points.features.shape[1], device=self._device) >= DROPPED
@@ -243,7 +243,7 @@ class HeadFit(Iterator[FitStep]):
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
-        network.eval()
+        network.dropout.eval()
         return loss.detach()
 
     # --- kept on disk -------------------------------------------------------------------------------------
