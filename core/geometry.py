@@ -105,14 +105,6 @@ def nearest_edge(
     return index, float(distances[index]), (float(feet[index, 0]), float(feet[index, 1]))
 
 
-def contains(points: ArrayLike, holes: Iterable[ArrayLike], xy: ArrayLike) -> bool:
-    """Whether `xy` is inside the ring and in none of its holes (even-odd rule)."""
-    x, y = np.asarray(xy, dtype=np.float64)
-    if not _encloses(_ring(points), x, y):
-        return False
-    return not any(_encloses(_ring(hole), x, y) for hole in holes)
-
-
 def encloses(rings: Sequence[Ring], xy: ArrayLike) -> bool:
     """Whether `xy` is inside by the even-odd rule over all rings; a thousand holes are looked at together."""
     x, y = np.asarray(xy, dtype=np.float64)
@@ -340,12 +332,6 @@ def _signed_area(ring: Ring) -> float:
         return 0.0
     x, y = (ring - ring[0]).T  # far from the origin the products would lose digits
     return float(0.5 * (x @ np.roll(y, -1) - y @ np.roll(x, -1)))
-
-
-def _encloses(ring: Ring, x: float, y: float) -> bool:
-    if len(ring) < MIN_RING:
-        return False
-    return _crossings(ring, np.roll(ring, -1, axis=0), x, y) % 2 == 1
 
 
 def _crossings(starts: Ring, ends: Ring, x: float, y: float) -> int:

@@ -17,7 +17,7 @@ from core.annotation.history import History
 from core.annotation.locking import with_lock
 from core.annotation.model import BACKGROUND_LABEL, Annotation, AnnotationState, ShapeType
 from core.annotation.rasterize import shape_mask
-from core.geometry import contains, polygon_area, rings_are_valid
+from core.geometry import encloses, polygon_area, rings_are_valid
 
 KEY = Qt.Key
 LEFT = Qt.MouseButton.LeftButton
@@ -31,7 +31,7 @@ def area(shape):
 
 
 def inside(shape, x, y):
-    return contains(shape.points, shape.holes, (x, y))
+    return encloses([shape.points, *shape.holes], (x, y))
 
 
 @pytest.fixture
