@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from core.learning.overlay.usefulness import MOST_PICKS, tiny_version, usefulness
+from core.learning.events import ImagesRated
+from core.learning.instant.features import FeatureCache
+from core.learning.overlay.asking import Speakers
+from core.learning.overlay.usefulness import MOST_PICKS, UsefulnessRater, tiny_version, usefulness
 
 NONE = np.zeros((0, 2), np.float32)
 
@@ -62,3 +69,36 @@ def test_pictures_of_one_scene_are_nearer_than_others():
     near = np.abs(tiny_version(scene) - tiny_version(frame)).sum()
     assert near < np.abs(tiny_version(scene) - tiny_version(other)).sum()
     assert tiny_version(scene).shape == (192,)
+
+
+class _Deep:
+    """A network at another scale than the instant learner's, in doubt about everything."""
+
+    def __init__(self, classes) -> None:
+        self.header = SimpleNamespace(scale=0.5, classes=classes)
+
+    def predict(self, picture, probabilities):
+        assert probabilities
+        return SimpleNamespace(probabilities=np.full((3, *picture.shape[:2]), 1 / 3, np.float16))
+
+
+def test_images_are_rated_on_when_a_network_of_another_scale_joins(world, network, learner, tmp_path):
+    learner.cache = FeatureCache(network, torch.device("cpu"), scale=0.25)
+    world.put_done(1, 2)
+    list(learner.update(steps=5))
+    path = tmp_path / "large.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (900, 1200, 3), dtype=np.uint8)).save(path)
+    instant = SimpleNamespace(learner=learner)
+    overlay = SimpleNamespace(version=1, speakers=Speakers(None, None, instant, 1.0))
+    told: list[ImagesRated] = []
+    rater = UsefulnessRater(told.append, overlay, instant)
+    rater.consider({"large.png": str(path)})
+    while rater.tick(world.store, training=False):
+        pass
+    overlay.version, overlay.speakers = 2, Speakers(_Deep(world.store.classes), 1, instant, 0.5)
+    while rater.tick(world.store, training=False):
+        pass
+    assert [(rated.weights_version, list(rated.scores)) for rated in told] == [
+        (1, ["large.png"]),
+        (2, ["large.png"]),
+    ]

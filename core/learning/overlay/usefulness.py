@@ -339,7 +339,7 @@ class UsefulnessRater:
         learner = self._instant.learner
         assert learner is not None
         found = self._features.get(key)
-        if found is None:
+        if found is None or found.size_hw != picture.shape[:2]:  # another scale makes another picture
             found = self._features[key] = learner.cache.compute(picture)
         self._features.move_to_end(key)
         while len(self._features) > 1 and sum(f.nbytes for f in self._features.values()) > KEPT_BYTES:
