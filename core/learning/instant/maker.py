@@ -13,10 +13,12 @@ from core.learning.instant.setup import instant_learner, rehearsal
 from core.learning.labels.data import LabelStore
 from core.learning.machine.memory import is_out_of_memory
 from core.learning.prediction.predict import choose_device
-from core.learning.settings.preset import resolve
+from core.learning.settings.preset import RegionWidths, resolve
 
 OTHER_SCALE: Final = 1.5
-"""New labels change the scale at which images are looked at only where it is off by more than this factor."""
+"""New labels change the scale at which images are looked at only where it is off by more than this factor.
+Neighbours among `core.learning.settings.preset.SCALES` are not, so that a width near a threshold, which every
+label shifts a little, does not have all images looked at again and again."""
 
 
 class LearnerMaker:
@@ -38,10 +40,11 @@ class LearnerMaker:
         self._where: DeviceChoice = "auto"
         self._store: LabelStore | None = None
         self._folder: Path | None = None
+        self._widths = RegionWidths()
 
     def follow(self, store: LabelStore | None, folder: Path | None) -> None:
         """For these labels from now on; features are kept in this folder."""
-        self._store, self._folder = store, folder
+        self._store, self._folder, self._widths = store, folder, RegionWidths()
 
     def new(self, *, features_s: float | None = None) -> InstantLearner:
         """One that has not looked at anything yet.
@@ -80,7 +83,7 @@ class LearnerMaker:
         if learner.channels.classes.background != self._store.classes.background:
             return True
         ratio = self._scale() / learner.cache.scale
-        return not 1 / OTHER_SCALE < ratio < OTHER_SCALE
+        return not 1 / OTHER_SCALE <= ratio <= OTHER_SCALE
 
     def leaves_gpu_after(self, error: Exception) -> bool:
         """Whether memory ran out on a graphics card: then the next ones are for the CPU, and that is told."""
@@ -94,6 +97,6 @@ class LearnerMaker:
     def _scale(self) -> float:
         assert self._store is not None
         device = choose_device(self._where)
-        config = resolve(TrainConfig(), "cuda" if device.type == "cuda" else "cpu", self._store)
+        config = resolve(TrainConfig(), "cuda" if device.type == "cuda" else "cpu", self._store, self._widths)
         assert config.image_scale is not None
         return config.image_scale

@@ -69,13 +69,18 @@ RECIPES: Final[dict[tuple[str, Preset], Recipe]] = {
 }
 
 
-def resolve(config: TrainConfig, device: Device, store: LabelStore) -> TrainConfig:
-    """Fill in what is left to the preset: model, crop, batch, lr, image_scale and the like."""
+def resolve(
+    config: TrainConfig, device: Device, store: LabelStore, widths: RegionWidths | None = None
+) -> TrainConfig:
+    """Fill in what is left to the preset: model, crop, batch, lr, image_scale and the like.
+
+    `widths` are for whoever asks again and again: only what is new among the labels is measured then.
+    """
     filled, view = without_images(config, device)
     if filled.image_scale is not None:
         return filled
     assert filled.crop is not None
-    return replace(filled, image_scale=choose_scale(store, filled.crop, view))
+    return replace(filled, image_scale=choose_scale(store, filled.crop, view, widths))
 
 
 def without_images(config: TrainConfig, device: Device) -> tuple[TrainConfig, float]:
@@ -199,36 +204,56 @@ def lightened(
     return replace(recipe, crop=side, batch=count)
 
 
-def choose_scale(store: LabelStore, crop: int, view: float) -> float:
+def choose_scale(store: LabelStore, crop: int, view: float, widths: RegionWidths | None = None) -> float:
     """The largest reduction that shows the wanted part of an image and keeps narrow regions wide enough.
 
     Args:
         store: the labels.
         crop: side of the crops, pixels.
         view: see `Recipe`.
+        widths: that were measured before.
     """
     labels = [store.get(key) for key in store.labelled_keys()]
     if not labels:
         return 1.0
     longest = float(np.median([max(image.mask.shape) for image in labels]))
-    wanted = max(crop / (view * longest), NARROWEST / max(narrowest_region(store, labels), 1.0))
+    narrowest = narrowest_region(store, labels, widths)
+    wanted = max(crop / (view * longest), NARROWEST / max(narrowest, 1.0))
     # A tenth less context is no reason to take the next finer scale.
     return min((scale for scale in SCALES if scale * 1.1 >= wanted), default=1.0)
 
 
-def narrowest_region(store: LabelStore, labels: Iterable[ImageLabels]) -> float:
-    """Typical width of the narrowest class's regions, in image pixels; the background does not count.
+class RegionWidths:
+    """How wide the regions of each image and class are, measured once for labels that stay.
 
     Of a long strip four times the mean distance to its border is its width; of a disc two thirds of it. A
     region that fills its image shows no border, and is as wide as the image at least.
     """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], tuple[int, float]] = {}
+
+    def of(self, labels: ImageLabels, index: int) -> float:
+        """Of one class's regions in an image that shows some, in image pixels."""
+        version, width = self._known.get((labels.key, index), (-1, 0.0))
+        if version != labels.version:
+            width = _width(labels.mask == index)
+            self._known[labels.key, index] = labels.version, width
+        return width
+
+
+def narrowest_region(
+    store: LabelStore, labels: Iterable[ImageLabels], widths: RegionWidths | None = None
+) -> float:
+    """Typical width of the narrowest class's regions, in image pixels; the background does not count."""
+    widths = RegionWidths() if widths is None else widths
     classes = [c.index for c in store.classes if c.index != store.classes.background]
-    widths: dict[int, list[float]] = {index: [] for index in classes}
+    found = {index: list[float]() for index in classes}
     for image in list(labels)[:MEASURED_IMAGES]:
         for index in classes:
             if image.counts[index]:
-                widths[index].append(_width(image.mask == index))
-    return min((float(np.median(found)) for found in widths.values() if found), default=1.0)
+                found[index].append(widths.of(image, index))
+    return min((float(np.median(of_class)) for of_class in found.values() if of_class), default=1.0)
 
 
 def _width(region: NDArray[np.bool_]) -> float:
