@@ -189,11 +189,13 @@ class InstantLearner:
         self._tell_too_large()
         keys = self.keys
         for number, key in enumerate(keys):
-            if self._refresh(key, len(keys)):
+            # Between two pieces of work an image may have been removed.
+            if key in self._store and self._refresh(key, len(keys)):
                 yield FeaturesDone(number + 1, len(keys))
             if self._ending:
                 return
-        self._known = {key: known for key, known in self._known.items() if key in keys}
+        there = {key for key in keys if key in self._store}
+        self._known = {key: known for key, known in self._known.items() if key in there}
         parts = [self._known[key].points for key in keys if key in self._known]
         if not parts or not sum(len(part) for part in parts):
             return
