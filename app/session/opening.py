@@ -13,6 +13,7 @@ from core.errors import AnnotationFileError, UsageError
 from core.files import is_file
 from core.images.pages import image_file
 from core.images.reader import IMAGE_SUFFIXES
+from core.project.annotation_files import customary
 from core.project.layout import ProjectLayout
 from core.project.project import Project
 
@@ -30,7 +31,8 @@ def locate(path: Path) -> Target:
 
     Raises:
         UsageError: there is no such path, or it is none of these.
-        AnnotationFileError: a JSON that names no image that exists.
+        AnnotationFileError: a JSON that names no image that exists, or one in a folder where its labels would
+            not be seen.
     """
     path = Path(path).expanduser().absolute()
     if not path.exists():
@@ -43,7 +45,11 @@ def locate(path: Path) -> Target:
         return Target(_project_around(path.parent) or path.parent, path)
     if path.suffix.lower() == ".json":
         image = _image_of_annotation(path)
-        return Target(_project_around(image.parent) or image.parent, image)
+        if (keeper := _project_keeping(path)) is not None:
+            return Target(keeper, image)
+        root = _project_around(image.parent) or image.parent
+        _require_in_sight(path, image, root)
+        return Target(root, image)
     raise UsageError(f"{path} is neither a folder, an image nor a labelme JSON; open one of these")
 
 
@@ -58,6 +64,23 @@ def _project_around(folder: Path) -> Path | None:
             inside = any(folder.is_relative_to(root / image_root) for image_root in roots)
             return root if inside else None
     return None
+
+
+def _project_keeping(path: Path) -> Path | None:
+    """The project that keeps this annotation of an image elsewhere; None for any other annotation."""
+    roots = (folder.parent for folder in path.parents if folder == ProjectLayout(folder.parent).annotations)
+    return next((root for root in roots if ProjectLayout(root).project_file.is_file()), None)
+
+
+def _require_in_sight(path: Path, image: Path, root: Path) -> None:
+    """Raise AnnotationFileError where an image would be shown without the labels that were asked for."""
+    beside = path.parent.resolve() == image.parent.resolve()
+    if not beside and not any((image.parent / name).is_file() for name in customary(image.name)):
+        raise AnnotationFileError(
+            path,
+            "its image is in another folder, for which these labels are not read; bring them in with: "
+            f'maskloop import "{root.resolve()}" "{path.parent}" --format labelme',
+        )
 
 
 def _image_roots(project_file: Path) -> list[str]:

@@ -8,8 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from app.session.opening import locate
 from core.annotation.commands import AddShapes
+from core.errors import AnnotationFileError
 from core.project.project import Project
 from tests.app.on_disk import labels_in
 from tests.app.sessions.conftest import add_class, draw, open_in, show, square
@@ -179,3 +182,26 @@ def test_closing_saves_the_last_edit_at_once(opened):
     assert labels_in(path) == ["nerve"]
     assert opened.project is None
     assert opened.current is None
+
+
+def test_an_annotation_that_would_not_be_seen_is_not_opened_silently(tmp_path):
+    def write(path: Path, image: str) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"imagePath": image, "shapes": []}))
+        return path
+
+    for name in ("images/a.png", "elsewhere/b.png", "project/c.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.new("L", (8, 6)).save(tmp_path / name)
+    Project.create(tmp_path / "project", image_roots=(".", "../elsewhere")).close()
+    apart = write(tmp_path / "labels" / "a.json", "../images/a.png")
+    kept = write(tmp_path / "project" / "annotations" / "elsewhere" / "b.json", "../../../elsewhere/b.png")
+
+    with pytest.raises(AnnotationFileError, match="its image is in another folder") as refused:
+        locate(apart)
+    assert f'maskloop import "{tmp_path / "images"}" "{tmp_path / "labels"}"' in str(refused.value)
+    assert locate(kept).root == tmp_path / "project"
+
+    beside = write(tmp_path / "images" / "a.json", "a.png")
+    for path in (beside, apart):
+        assert locate(path).root.resolve() == tmp_path / "images"
