@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -11,6 +12,7 @@ import torch
 
 from core.learning.config import TrainConfig
 from core.learning.instant.features import FeatureCache
+from core.learning.instant.learner import MOST_PIXELS
 from core.learning.labels.data import LabelStore, scaled_size
 from core.models.instant import CHEAPER_VIEWS, VIEWS, InstantNetwork, zooms
 from core.models.network import SegmentationNetwork
@@ -25,8 +27,14 @@ PROBES: Final = 6
 
 def pixels_to_see(store: LabelStore, cache: FeatureCache) -> int:
     """Pixels, as the network gets them, of all labelled images whose features are not kept yet."""
-    new = [key for key in store.labelled_keys() if not cache.holds(key)]
-    return sum(math.prod(scaled_size(store.get(key).mask.shape, cache.scale)) for key in new)
+    new = (key for key in store.labelled_keys() if not cache.holds(key))
+    return _pixels_of(store, new, cache.scale)
+
+
+def _pixels_of(store: LabelStore, keys: Iterable[str], scale: float) -> int:
+    """Together, as the network gets them; images so large that they are left out do not count."""
+    sizes = (store.get(key).mask.shape for key in keys)
+    return sum(math.prod(scaled_size(hw, scale)) for hw in sizes if math.prod(hw) * scale**2 <= MOST_PIXELS)
 
 
 @torch.inference_mode()
@@ -58,9 +66,7 @@ def paced(
     if not isinstance(network, InstantNetwork) or config.seconds is None or chosen:
         return network, config
     assert config.image_scale is not None
-    pixels = sum(
-        math.prod(scaled_size(store.get(key).mask.shape, config.image_scale)) for key in store.labelled_keys()
-    )
+    pixels = _pixels_of(store, store.labelled_keys(), config.image_scale)
     views = affordable_views(network, device, pixels, FEATURES_SHARE * config.seconds)
     network = network.cpu()
     if views == network.views:
