@@ -82,9 +82,10 @@ def _put(project: Project, entry: ImageEntry, json_path: Path, annotation: Annot
         )
     moved = replace(annotation, image_path=loaded.annotation.image_path, size_hw=size_hw)
     if loaded.digest is not None:
-        if loaded.annotation.shapes == moved.shapes and loaded.annotation.state == moved.state:
+        kept = loaded.annotation
+        if (kept.shapes, kept.state, dict(kept.flags)) == (moved.shapes, moved.state, dict(moved.flags)):
             return False
-        if loaded.annotation.shapes:
+        if kept.shapes or kept.flags:
             raise AnnotationFileError(json_path, f"{entry.key} has labels already; they were kept")
     project.save(entry, moved, loaded.digest)
     project.write_mask(entry, project.render_mask(entry, moved))

@@ -209,3 +209,21 @@ def test_an_embedded_image_that_is_none_leaves_nothing_behind(
         f"{path}: imageData: is no image; put the image beside it and import again"
     ]
     assert list((project.root / "images").iterdir()) == []
+
+
+def test_flags_of_an_image_are_labels_too(project: Project, labelme_folder: Path) -> None:
+    labelme.import_into(project, labelme_folder)
+    paths = [labelme_folder / f"{stem}.json" for stem in "ac"]
+    flags = {"blurred": True}
+    paths[0].write_text(json.dumps({**json.loads(paths[0].read_text()), "flags": flags}))
+    paths[1].write_text(json.dumps({"imagePath": "c.png", "imageData": None, "shapes": [], "flags": flags}))
+
+    first = labelme.import_into(project, labelme_folder)
+    assert [problem.path for problem in first.problems] == paths[:1]
+    assert first.images == 1
+    assert dict(project.load(project.entry("images/c.png")).annotation.flags) == flags
+
+    paths[1].write_text(paths[1].read_text().replace("true", "false"))
+    again = labelme.import_into(project, labelme_folder)
+    assert [problem.path for problem in again.problems] == paths
+    assert dict(project.load(project.entry("images/c.png")).annotation.flags) == flags
