@@ -260,6 +260,22 @@ def test_crops_carry_them_along_with_their_targets(world: World) -> None:
     assert torch.allclose(crops.borders, (crops.targets == 1) * 0.2, atol=1e-5)
 
 
+def test_what_only_stands_in_for_background_gets_none(world: World) -> None:
+    sampler, store = drawn(world, crop=32)
+    windows = sampler.draw(3)
+    assert windows is not None
+    assert windows.borders is not None
+    windows = replace(windows, weak=windows.targets == background_of(store))
+    windows.weak[:, ::2] = False
+    crops = Augmenter(None, device=torch.device("cpu"), seed=0, weak_weight=0.1)(windows, 32)
+    assert crops.borders is not None
+    assert crops.weights is not None
+    stand_in = crops.weights < 1
+    assert stand_in.any()
+    assert crops.borders.any()
+    assert not crops.borders[stand_in].any()
+
+
 def test_they_are_added_to_the_class_weights_in_the_cross_entropy() -> None:
     torch.manual_seed(0)
     logits = torch.randn(1, 3, 48, 60)

@@ -115,6 +115,8 @@ class Augmenter:
         if self.settings is not None:
             pixels = self._relit(pixels, self.settings)
         near = None if windows.borders is None else planes[:, -1]
+        if near is not None and windows.weak is not None:
+            near = near * (1.0 - planes[:, 1])  # what only stands in for background is not labelled
         return Crops(pixels.contiguous(memory_format=torch.channels_last), targets, weights, landed, near)
 
     def _to_device(self, tensor: Tensor) -> Tensor:
