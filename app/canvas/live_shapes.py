@@ -37,7 +37,7 @@ FEW: Final = 64
 """More selected shapes than this are drawn by the layer: drawing them anew at every paint would be felt."""
 LIVE_MARGIN: Final = 32.0
 """How far pens and handles reach past the shapes' boxes, screen pixels."""
-_LARGE: Final = 1000
+LARGE: Final = 1000
 """Outlines of more vertices than this are painted by OpenCV, with those left out that nobody sees."""
 _MAX_HANDLES: Final = 4000
 _HOVER_FILL_ALPHA: Final = 40
@@ -204,8 +204,8 @@ class LiveShapes:
                     draw_handle(painter, center, visible_line(color), 5.0)
                 continue
             alpha, width = (SELECTED_FILL_ALPHA, 2.5) if strong else (_HOVER_FILL_ALPHA, 2.0)
-            if sum(map(len, outline.rings)) > _LARGE:
-                _paint_large(painter, outline, color, placing, exposed, alpha, width)
+            if sum(map(len, outline.rings)) > LARGE:
+                paint_large(painter, outline, color, placing, exposed, alpha, width)
                 continue
             path = placing.map(self._path(uid, outline))
             if outline.closed:
@@ -288,7 +288,7 @@ class LiveShapes:
         return known[1]
 
 
-def _paint_large(
+def paint_large(
     painter: QPainter,
     outline: Outline,
     color: QColor,
@@ -297,7 +297,17 @@ def _paint_large(
     alpha: int,
     width: float,
 ) -> None:
-    """An outline of very many vertices, into a picture: a path of them takes a painter most of a second."""
+    """Paint an outline of very many vertices by way of a picture: a path of them takes most of a second.
+
+    Args:
+        painter: draws in viewport coordinates.
+        outline: closed or open, no dots.
+        color: of its line.
+        placing: from the image to the viewport.
+        exposed: the part of the viewport that is wanted.
+        alpha: 0..255, of a closed outline's inside.
+        width: of the line, screen pixels.
+    """
     device = painter.device()
     ratio = 1.0 if device is None else device.devicePixelRatioF()
     room = exposed.toAlignedRect()

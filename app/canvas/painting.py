@@ -85,10 +85,15 @@ def draw_handle(painter: QPainter, center: QPointF, fill: QColor, radius: float)
 
 
 def draw_tag(painter: QPainter, at: QPointF, text: str) -> None:
-    """A short note beside the mouse, white on dark, readable on any image."""
+    """A short note beside the mouse, white on dark, readable on any image: to the right below, if it fits."""
     metrics = painter.fontMetrics()
     box = QRectF(metrics.boundingRect(text)).adjusted(-6, -3, 6, 3)
     box.moveTopLeft(at + QPointF(14, 14))
+    room = painter.window()
+    if box.right() > room.right():
+        box.moveRight(at.x() - 14)
+    if box.bottom() > room.bottom():
+        box.moveBottom(at.y() - 14)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(QColor(20, 20, 24, 215))
     painter.drawRoundedRect(box, 4, 4)

@@ -35,7 +35,7 @@ def enclosed(points_xy: Ring, tolerance: float) -> list[tuple[Ring, tuple[Ring, 
         return []
     if shapely.is_valid(whole := shapely.Polygon(line)):
         return polygons_of(whole)
-    noded = shapely.node(shapely.LinearRing(line))
+    noded = shapely.union_all([shapely.LinearRing(line)])  # `node` gives up where lines nearly coincide
     faces = shapely.get_parts(shapely.polygonize([noded]))
     solid = [face for face in faces if face.area > _NOTHING]
     inside = [face for face in solid if _winding(line, shapely.point_on_surface(face)) != 0]

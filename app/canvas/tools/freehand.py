@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPainterPath
 
 from app.canvas.context import ToolContext
-from app.canvas.outlines import Box
+from app.canvas.live_shapes import LARGE, paint_large
+from app.canvas.outlines import Box, Outline
 from app.canvas.painting import draw_line, polygon_of
 from app.canvas.shape_index import union
 from app.canvas.tools.base import Pointer, Tool
@@ -34,6 +35,7 @@ class FreehandTool(Tool):
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)
         self._points: list[XY] = []
+        self._box: Box | None = None  # around them: to look at all at every move would slow a long line down
 
     @property
     def busy(self) -> bool:
@@ -43,13 +45,15 @@ class FreehandTool(Tool):
     def cancel(self) -> None:
         """Drop the line."""
         self._points = []
+        self._box = None
 
     # --- mouse --------------------------------------------------------------------------------------------
 
     def press(self, pointer: Pointer) -> None:
         """Begin."""
         if pointer.left and self.context.document is not None:
-            self._points = [self.context.clamp(pointer.xy)]
+            self.cancel()
+            self._add(self.context.clamp(pointer.xy))
 
     def move(self, pointer: Pointer) -> None:
         """Draw to here."""
@@ -57,7 +61,12 @@ class FreehandTool(Tool):
             return
         to = self.context.clamp(pointer.xy)
         if not self.context.close_on_screen(to, self._points[-1], _STEP):
-            self._points.append(to)
+            self._add(to)
+
+    def _add(self, xy: XY) -> None:
+        self._points.append(xy)
+        here = (*xy, *xy)
+        self._box = here if self._box is None else union([self._box, here])
 
     def release(self, pointer: Pointer) -> None:
         """Close the outline and make the shape."""
@@ -110,17 +119,23 @@ class FreehandTool(Tool):
 
     def overlay_box(self) -> Box | None:
         """Around the line."""
-        return union((x, y, x, y) for x, y in self._points) if self._points else None
+        return self._box
 
     def paint_overlay(self, painter: QPainter) -> None:
         """The line, and the area it goes around so far."""
-        if len(self._points) < 2:
+        if self._box is None or len(self._points) < 2:
             return
-        color = self.context.drawing_color
+        color, points = self.context.drawing_color, np.array(self._points)
         path = QPainterPath()
-        path.addPolygon(polygon_of(self.context.points_to_screen(np.array(self._points))))
+        path.addPolygon(polygon_of(self.context.points_to_screen(points)))
         path.setFillRule(Qt.FillRule.WindingFill)
         tint = QColor(color)
         tint.setAlpha(40)
         painter.fillPath(path, tint)
-        draw_line(painter, path, color, 2.0)
+        if len(points) <= LARGE:
+            draw_line(painter, path, color, 2.0)
+            return
+        line = Outline((points,), closed=False, dots=False, box=self._box)
+        view = self.context.view
+        shown = QRectF(view.viewport().rect())
+        paint_large(painter, line, color, view.viewportTransform(), shown, alpha=0, width=2.0)

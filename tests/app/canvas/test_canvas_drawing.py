@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtGui import QAction, QImage, QKeySequence
 
+from app.canvas.layer_cache import image_pixels
+from app.canvas.tools import boxes
 from core.annotation.commands import Overlap
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import Annotation, AnnotationState, ShapeType
@@ -386,3 +389,23 @@ def test_splitting_passes_over_what_is_hidden(make_desk, make_shape):
     desk.view.set_tool("split")
     desk.drag((20, 150), (280, 150))
     assert [shape.label for shape in desk.shapes] == ["nerve", "nerve", "vessel"]
+
+
+@pytest.mark.parametrize("end", [(398, 298), (398, 20), (20, 298), (200, 150)])
+def test_the_size_of_a_rectangle_can_be_read_wherever_it_ends(make_desk, end, monkeypatch):
+    desk = make_desk()
+    desk.view.set_tool("rectangle")
+    desk.click(120, 90)
+    desk.move(*end)
+    noted = picture(desk)
+    monkeypatch.setattr(boxes, "draw_tag", lambda *_note: None)
+    rows, columns = np.nonzero((noted != picture(desk)).any(axis=2))
+    assert np.ptp(columns) > 40
+    assert columns.max() < noted.shape[1] - 1
+    assert rows.max() < noted.shape[0] - 1
+
+
+def picture(desk):
+    """The viewport, (H, W, 4) uint8."""
+    image = desk.view.viewport().grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+    return image_pixels(image).copy()

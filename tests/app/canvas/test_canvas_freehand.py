@@ -125,3 +125,23 @@ def test_whatever_is_drawn_the_outlines_are_valid_and_disjoint(points, tolerance
     assert all(rings_are_valid(outer, holes) for outer, holes in parts)
     areas = [polygon_area(outer, holes) for outer, holes in parts]
     assert areas == sorted(areas, reverse=True)
+
+
+def test_a_very_long_line_is_seen_whole_while_it_is_drawn(desk):
+    stops = circle(10, radius=100, count=1600)
+    desk.press(*stops[0])
+    for stop in stops[1:]:
+        desk.move(*stop, held=LEFT)
+    assert desk.view._tool.overlay_box() == pytest.approx((100, 50, 300, 250), abs=1)
+    assert max(desk.color(x, 150).red() for x in (299, 299.5, 300, 300.5, 301)) > 200
+    assert 128 < desk.color(200, 150).red() < 200
+    assert desk.color(320, 150).red() == 128
+    desk.release(*stops[-1])
+    assert len(desk.shapes) == 1
+
+
+@pytest.mark.parametrize("turns", range(2, 12))
+def test_a_hand_that_goes_around_and_around_encloses_a_disc(turns):
+    line = np.round(np.array(circle(turns, count=100 * turns)) / 0.67) * 0.67
+    outer, _holes = enclosed(line, 0.67)[0]
+    assert polygon_area(outer) == pytest.approx(math.pi * 80**2, rel=0.02)
