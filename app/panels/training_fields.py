@@ -136,7 +136,7 @@ GROUPS: Final[tuple[tuple[str, tuple[FieldSpec, ...]], ...]] = (
         F("rare_crops", "Crops of rare classes", "Share of the crops, 0 to 1, that are cut where learning "
           "lags: around rare classes and fresh corrections.", "number"),
         F("weak_background", "Weak background", "What undrawn pixels count as background while none is "
-          "drawn, 0 to 1.", "number"),
+          "drawn, 0 to 0.99.", "number"),
     )),
     ("Augmentation", (
         F("augment", "Vary the crops", "Flips, zoom, rotation, bending, light and noise.", "switch"),

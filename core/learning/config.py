@@ -62,7 +62,8 @@ class TrainConfig:
             rarity in the images that show it (median-frequency balancing); at most `class_weight_cap`.
         rare_crops: share of the crops that are cut where learning lags: around fresh corrections and rare
             classes.
-        weak_background: weight of undrawn pixels while less background is labelled than of all else together.
+        weak_background: weight of undrawn pixels while less background is labelled than of all else together,
+            less than a label's.
         ema: decay of the averaged weights, which are what is shown and saved.
         augment: vary the crops; `turns` also turns them by quarters and upside down, for pictures without an
             up (microscope, satellite).

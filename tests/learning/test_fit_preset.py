@@ -145,3 +145,10 @@ def test_the_papers_unet_learns_from_crops_of_its_own_size() -> None:
     check_sensible(TrainConfig(model="unet_paper", crop=388))
     with pytest.raises(UsageError, match="multiple of 32, such as 384 or 416"):
         check_sensible(TrainConfig(model="unet", crop=388))
+
+
+def test_undrawn_pixels_never_count_as_much_as_labels() -> None:
+    """They would be taken for labels, and never be doubted."""
+    check_sensible(TrainConfig(weak_background=0.99))
+    with pytest.raises(UsageError, match=r"weak_background is 1; it must be at most 0\.99"):
+        check_sensible(TrainConfig(weak_background=1.0))

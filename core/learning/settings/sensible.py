@@ -60,7 +60,7 @@ RANGES: Final = {
     "class_weight_cap": Range(1),
     "rare_crops": Range(0, 1),
     "folds": Range(2, 100),
-    "weak_background": Range(0, 1),
+    "weak_background": Range(0, 0.99),  # as much as a label, it would be taken for one
     "ema": Range(0, 0.99999),
     "validate_every_s": Range(0),
     "patience": Range(1),
