@@ -237,6 +237,7 @@ def _left_over(
     in_use = {path for entry in entries for path in (entry.annotation_path, entry.source_path)}
     images: dict[Path, ImageEntry] = {}
     for folder in (*folders, _folder_of_annotations(layout)):
+        beside: dict[str, Path] = {}
         elsewhere: list[str] = []
         for name in sorted(folder.annotations):
             path = folder.path / name
@@ -249,7 +250,10 @@ def _left_over(
                 )
             elif glance is not None:
                 images = images or {entry.image_path: entry for entry in entries}
-                entry = _bare_image(path, glance, images, glances)
+                beside = beside or {
+                    n: folder.path / image for image in folder.images for n in customary(image)
+                }
+                entry = _bare_image(path, glance, beside.get(name), images, glances)
                 if entry is not None and entry.image_path.parent == folder.path:
                     yield AnnotationFileError(
                         path,
@@ -290,13 +294,17 @@ def _names_no_file(path: Path, glance: Glance) -> bool:
 
 
 def _bare_image(
-    path: Path, glance: Glance, images: Mapping[Path, ImageEntry], glances: Glances
+    path: Path,
+    glance: Glance,
+    beside: Path | None,
+    images: Mapping[Path, ImageEntry],
+    glances: Glances,
 ) -> ImageEntry | None:
-    """The image without labels that an annotation is of, or seems to be: the one it names, or beside it."""
+    """The image without labels that an annotation is of, or seems to be: the one it names, or `beside` it."""
     named = Path(os.path.normpath(path.parent / str(glance.image_path)))
-    for place in (named, path.parent / named.name):
-        entry = images.get(place)
-        if entry is None or path.name not in customary(place.name):
+    for place in (named, beside):
+        entry = None if place is None else images.get(place)
+        if entry is None or path.name not in customary(entry.image_path.name):
             continue
         if entry.source_path is None and glances.at(entry.annotation_path) is None:
             return entry

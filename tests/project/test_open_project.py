@@ -228,10 +228,13 @@ def test_labels_that_lie_apart_from_their_images_are_said(
     new_labelme(tmp_path / "labels" / "b.json", "../images/b.png", "leaf")
     new_labelme(tmp_path / "annotations" / "c.json", "..\\images\\c.png", "leaf")
     new_labelme(tmp_path / "images" / "a.json", "a.png", "stem")
+    new_image(tmp_path / "images" / "copy.png")
+    new_labelme(tmp_path / "images" / "copy.json", "a.png", "leaf")
 
     with Project.open(tmp_path) as project:
         said = {problem.path.name: problem.problem for problem in project.problems}
-        assert sorted(said) == ["a.json", "annotations", "labels"]
+        assert sorted(said) == ["a.json", "annotations", "copy.json", "labels"]
+        assert "imagePath: is a.png, so these are no labels of copy.png beside it" in said["copy.json"]
         assert "imagePath: is ../images/a.png, so these are no labels of a.png beside it" in said["a.json"]
         assert "b.json of images/b.png" in said["labels"]
         assert f'maskloop import "{tmp_path}" "{tmp_path / "labels"}"' in said["labels"]
@@ -240,7 +243,7 @@ def test_labels_that_lie_apart_from_their_images_are_said(
 
         project.rescan()
         assert {image.entry.key for image in project.labelled()} == {f"images/{stem}.png" for stem in "abc"}
-        assert [problem.path.name for problem in project.problems] == ["a.json"]
+        assert [problem.path.name for problem in project.problems] == ["a.json", "copy.json"]
 
 
 def test_an_image_path_that_the_disk_refuses_leads_nowhere(
