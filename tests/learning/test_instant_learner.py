@@ -17,7 +17,8 @@ from core.learning.instant import features as features_module
 from core.learning.instant.crossfit import cross_fit, folds
 from core.learning.instant.features import FeatureCache
 from core.learning.instant.head import FitStep, PointSet
-from core.learning.instant.learner import FRESH_FITS, FeaturesDone, InstantLearner
+from core.learning.instant.known_points import FRESH_FITS
+from core.learning.instant.learner import FeaturesDone, InstantLearner
 from core.learning.instant.pace import affordable_views
 from core.models.instant import VIEWS, InstantNetwork
 

@@ -21,9 +21,7 @@ from typing import Final
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 
-from core.annotation.model import UNLABELLED
 from core.errors import FileProblem, ImageFileError
 from core.images.pages import stamp
 from core.images.upright import Box
@@ -31,6 +29,7 @@ from core.learning.instant.asked import bands, bands_of_part
 from core.learning.instant.features import FeatureCache, Features
 from core.learning.instant.head import RATE, REFIT_RATE, REFIT_STEPS, STEPS, FitStep, HeadFit, PointSet
 from core.learning.instant.kept_fit import KeptFit
+from core.learning.instant.known_points import FRESH_FITS, KnownPoints, corrected_since
 from core.learning.instant.points import Points, collect_points, points_per_image, thinned
 from core.learning.labels.background_lack import BackgroundLack
 from core.learning.labels.data import ChannelMap, ImageLabels, LabelStore
@@ -46,8 +45,6 @@ LEARNED: Final = 0.35
 """Fresh labels whose mean loss is as small as this, or as on all labels, are learned."""
 SOME_POINTS: Final = 4096
 """That stand for all labels there."""
-FRESH_FITS: Final = 8
-"""Fits after which they count as all others in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +53,6 @@ class FeaturesDone:
 
     done: int
     images: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """Points of one image, and what they were drawn for.
-
-    Attributes:
-        mask: the labels, class indices. corrected: (H, W), bool, which of them are fresh; None: none.
-        fits: since they are.
-    """
-
-    version: int
-    weak: float | None
-    count: int
-    points: Points
-    mask: NDArray[np.uint8]
-    corrected: NDArray[np.bool_] | None = None
-    fits: int = 0
 
 
 class InstantLearner:
@@ -127,7 +106,7 @@ class InstantLearner:
         self._weak_weight = weak_background
         self.seed = seed
         self.randomness = Randomness.seeded(seed, device) if randomness is None else randomness
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, KnownPoints] = {}
         self._lack = BackgroundLack(store, channels, lambda: self.keys, allowed=weak_background > 0)
         self._fitted_revision = -1
         self._fitted_keys: tuple[str, ...] = ()
@@ -263,11 +242,8 @@ class InstantLearner:
         for key, known in self._known.items():
             if known.points.fresh.any():
                 loss = self._loss(known.points.where(known.points.fresh))
-                if loss <= max(usual, LEARNED) or known.fits + 1 >= FRESH_FITS:
-                    old = known.points.settled()
-                    self._known[key] = replace(known, points=old, corrected=None, fits=0)
-                else:
-                    self._known[key] = replace(known, fits=known.fits + 1)
+                learned = loss <= max(usual, LEARNED) or known.fits + 1 >= FRESH_FITS
+                self._known[key] = known.settled() if learned else replace(known, fits=known.fits + 1)
 
     def _loss(self, points: Points) -> float:
         features, targets = points.features.to(self.device), points.targets.to(self.device)
@@ -309,22 +285,21 @@ class InstantLearner:
 
     def _refresh(self, key: str, images: int) -> bool:
         """Bring one image's points up to date; False where they are."""
-        labels = self._store.get(key)
+        labels, known = self._store.get(key), self._known.get(key)
         count = points_per_image(images)
         weak = self._weak_weight if self._lack.of(key, self.held_out) else None
-        known = self._known.get(key)
-        # A few points too many or too few are no reason to draw again.
-        wanted = (labels.version, weak)
-        if known is not None and (known.version, known.weak) == wanted and known.count <= 2 * count:
+        if known is not None and known.hold(labels, stamp(labels.image_path), weak, count):
             return False
         try:
-            features = self.features(key)
+            of, features = self._looked_at(key)
         except FileProblem as problem:
             self.problems.append(problem)
             self._store.remove(key)
             self._known.pop(key, None)
             return False
-        corrected = self._corrected(labels, known)
+        if known is not None and known.hold(labels, of, weak, count):
+            return False  # its file cannot be read at present
+        corrected = corrected_since(known, labels) if self.version else None
         points = collect_points(
             features,
             self.channels.to_channels(labels.mask),
@@ -334,27 +309,33 @@ class InstantLearner:
             seed=self.seed,
             corrected=corrected,
         )
-        self._known[key] = _Known(labels.version, weak, count, points, labels.mask, corrected)
+        self._known[key] = KnownPoints(labels, of, weak, count, points, corrected)
         return True
-
-    def _corrected(self, labels: ImageLabels, known: _Known | None) -> NDArray[np.bool_] | None:
-        """Which labels of an image are new since the last fit, or were not learned by it; None: none."""
-        if self.version == 0:
-            return None
-        if known is None or known.mask.shape != labels.mask.shape:
-            return np.asarray(labels.mask != UNLABELLED)
-        corrected = known.mask != labels.mask
-        if known.corrected is not None:
-            corrected |= known.corrected
-        corrected &= labels.mask != UNLABELLED
-        return corrected if corrected.any() else None
 
     # --- asking -------------------------------------------------------------------------------------------
 
     def features(self, key: str) -> Features:
-        """Features of an image of the store. Raises FileProblem when it cannot be read."""
-        present = stamp(self._store.get(key).image_path)
-        return self.cache.get(key, present, lambda: self._store.pixels(key, of=present))
+        """Features of an image of the store; of its older file while the new one is being written, perhaps.
+
+        Raises:
+            FileProblem: it cannot be read, and never was, or its labels are of another size.
+        """
+        return self._looked_at(key)[1]
+
+    def _looked_at(self, key: str) -> tuple[str, Features]:
+        """As `features`, and the stamp of the file that they are of."""
+        known, of = self._known.get(key), stamp(self._store.get(key).image_path)
+        try:
+            features = self._features_of(key, of)
+        except ImageFileError:
+            if known is None or known.of == of:
+                raise
+            features = self._features_of(key, of := known.of)
+        self._store.check_size(key, features.size_hw)
+        return of, features
+
+    def _features_of(self, key: str, of: str) -> Features:
+        return self.cache.get(key, of, lambda: self._store.pixels(key, of=of))
 
     def predict_labelled(self, key: str) -> PredictedMap:
         """The map of an image of the store. Raises FileProblem when it cannot be read."""

@@ -285,16 +285,20 @@ class LabelStore:
 
     def _fitting(self, key: str, scale: float) -> tuple[NDArray[np.uint8], bool]:
         """As `_read`, where the image has the size of its labels. Raises as `pixels`."""
+        path = self._labels[key].image_path
+        self.check_size(key, image_size(path))
+        return self._read(path, scale)
+
+    def check_size(self, key: str, size_hw: tuple[int, int]) -> None:
+        """Raise MaskFileError unless an image of this size is what its labels are of."""
         labels = self._labels[key]
-        height, width = image_size(labels.image_path)
-        if (height, width) != labels.mask.shape:
-            mask_height, mask_width = labels.mask.shape
+        if size_hw != labels.mask.shape:
+            (height, width), (mask_height, mask_width) = size_hw, labels.mask.shape
             raise MaskFileError(
                 labels.image_path,
                 f"the image is {width} x {height} pixels, its labels are {mask_width} x {mask_height};"
                 " open it and save its annotation again",
             )
-        return self._read(labels.image_path, scale)
 
     def _read(self, path: Path, scale: float) -> tuple[NDArray[np.uint8], bool]:
         """The image resized by `scale`, and whether it lies on disk."""
