@@ -264,10 +264,10 @@ def test_nothing_keeps_a_learner_whose_place_another_one_took(world, learned, vi
 def test_an_image_that_cannot_be_read_is_no_reason_to_stop(world, learned, view, half, monkeypatch) -> None:
     _contradict(world, half)
 
-    def gone(_key: str) -> Features:
+    def gone(_key: str) -> tuple[str, Features]:
         raise ImageFileError(world.picture(SHOWN).path, "is gone")
 
-    monkeypatch.setattr(learned, "features", gone)
+    monkeypatch.setattr(learned, "_looked_at", gone)
     _drained(view.fitted(learned))
     assert view.learner(learned) is learned
     assert not view.waits(learned)
