@@ -26,7 +26,8 @@ from core.learning.labels.data import ImageLabels, LabelStore
 
 SHARES: Final = (0.5, 0.5)
 """What counts: this image's labels, the other images' labels."""
-OTHER_POINTS: Final = 8192
+MOST_POINTS: Final = 2048
+"""Of each: four times as many gave the same (docs/decisions/0013), and somebody waits."""
 KEPT: Final = 4
 """Images whose heads are kept: who goes back and forth between two finds both as they were."""
 
@@ -115,7 +116,7 @@ class HeadInView:
         if own is None or not others:
             self._bent = _Bent(general, None, 0, None, version) if self.helps(general) else None
             return
-        copy, parts = _copy(before), (own, thinned(others, OTHER_POINTS))
+        copy, parts = _copy(before), (thinned([own], MOST_POINTS), thinned(others, MOST_POINTS))
         yield from fit_last_layer(copy.network, parts, SHARES, general.device)
         self._bent = _Bent(general, before, before_version, copy, version)
 
