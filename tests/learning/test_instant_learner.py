@@ -102,6 +102,41 @@ def test_a_correction_weighs_more_than_its_share_until_it_is_learned(world, lear
     assert (learner.predict_labelled(key).classes[patch] == SQUARE).mean() > 0.5
 
 
+def test_a_correction_is_fresh_for_eight_fits_whatever_is_corrected_after_it(
+    world, learner, monkeypatch
+) -> None:
+    world.put_done(1, 2, 3)
+    _update(learner)
+    monkeypatch.setattr(learner, "_loss", lambda points: float(points.fresh.all()))  # it is never learned
+    picture = world.picture(1)
+    mask = picture.mask.copy()
+    fresh = []
+    for fit in range(5 + FRESH_FITS):
+        if fit in (0, 5):
+            mask[2 + fit : 7 + fit, 2:12] = {0: SQUARE, 5: DISC}[fit]
+            world.store.put(picture.key, picture.path, mask, AnnotationState.DONE)
+        _update(learner, steps=1)
+        points = learner.points(picture.key)
+        fresh.append(set(points.targets[points.fresh].tolist()))
+    disc, square = 0, 2  # their channels
+    assert fresh == [{square}] * 5 + [{square, disc}] * 2 + [{disc}] * 5 + [set()]
+
+
+def test_what_only_stands_in_for_background_is_no_measure_of_what_is_learned(
+    world, learner, monkeypatch
+) -> None:
+    world.put_drawn(1, DISC)
+    _update(learner)
+    asked = []
+    monkeypatch.setattr(learner, "_loss", lambda points: asked.append(points) or 1.0)
+    world.put_drawn(2, DISC)
+    _update(learner, steps=1)
+    assert (learner.points("1.png").weights < 1).any()
+    usual, fresh = asked
+    assert len(usual) > len(fresh) > 0
+    assert (usual.weights == 1).all()
+
+
 def test_a_share_of_every_draw_is_fresh(world, learner) -> None:
     world.put_done(1, 2, 3)
     _update(learner)

@@ -58,7 +58,7 @@ def test_labels_of_a_flat_image_are_learned_where_they_are(size_hw: tuple[int, i
     targets = np.zeros(size_hw, np.uint8)
     targets[:, size_hw[1] // 2 :] = 1
     points = collect_points(
-        features, targets, count=4096, weak=None, background=None, seed=0, corrected=targets == 1
+        features, targets, count=4096, weak=None, background=None, seed=0, fresh_for=targets
     )
     right = points.features[:, 0] > 0.5
     assert 0.4 < float((points.targets == 1).float().mean()) < 0.6

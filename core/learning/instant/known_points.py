@@ -25,8 +25,7 @@ class KnownPoints:
         of: the stamp of its file.
         weak: weight of undrawn pixels that stand in for background; None: they say nothing.
         count: how many were asked for.
-        corrected: (H, W), bool, which of the labels are fresh; None: none.
-        fits: since they are.
+        fresh_for: (H, W), uint8, fits for which a label counts as fresh; None: for none of them.
     """
 
     labels: ImageLabels
@@ -34,8 +33,7 @@ class KnownPoints:
     weak: float | None
     count: int
     points: Points
-    corrected: NDArray[np.bool_] | None = None
-    fits: int = 0
+    fresh_for: NDArray[np.uint8] | None = None
 
     def hold(self, labels: ImageLabels, of: str, weak: float | None, count: int) -> bool:
         """Whether they need not be drawn anew for these; a few too many or too few are no reason."""
@@ -44,15 +42,21 @@ class KnownPoints:
 
     def settled(self) -> KnownPoints:
         """The same, none of them fresh."""
-        return replace(self, points=self.points.settled(), corrected=None, fits=0)
+        return replace(self, points=self.points.settled(), fresh_for=None)
+
+    def older(self) -> KnownPoints:
+        """The same after a fit in which what is fresh was not learned yet."""
+        assert self.fresh_for is not None
+        left = np.maximum(self.fresh_for, 1) - np.uint8(1)
+        return replace(self, points=self.points.older(), fresh_for=left if left.any() else None)
 
 
-def corrected_since(known: KnownPoints | None, labels: ImageLabels) -> NDArray[np.bool_] | None:
-    """Which labels of an image are new, or were not learned yet, (H, W); None: none."""
+def fresh_since(known: KnownPoints | None, labels: ImageLabels) -> NDArray[np.uint8] | None:
+    """For how many fits each label of an image counts as fresh, new or not learned yet; as `fresh_for`."""
     if known is None or known.labels.mask.shape != labels.mask.shape:
-        return np.asarray(labels.mask != UNLABELLED)
-    corrected = known.labels.mask != labels.mask
-    if known.corrected is not None:
-        corrected |= known.corrected
-    corrected &= labels.mask != UNLABELLED
-    return corrected if corrected.any() else None
+        fits = np.full(labels.mask.shape, FRESH_FITS, np.uint8)
+    else:
+        before = np.uint8(0) if known.fresh_for is None else known.fresh_for
+        fits = np.where(known.labels.mask != labels.mask, np.uint8(FRESH_FITS), before)
+    fits[labels.mask == UNLABELLED] = 0
+    return fits if fits.any() else None

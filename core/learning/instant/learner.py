@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -29,7 +29,7 @@ from core.learning.instant.asked import bands, bands_of_part
 from core.learning.instant.features import FeatureCache, Features
 from core.learning.instant.head import RATE, REFIT_RATE, REFIT_STEPS, STEPS, FitStep, HeadFit, PointSet
 from core.learning.instant.kept_fit import KeptFit
-from core.learning.instant.known_points import FRESH_FITS, KnownPoints, corrected_since
+from core.learning.instant.known_points import KnownPoints, fresh_since
 from core.learning.instant.points import Points, collect_points, points_per_image, thinned
 from core.learning.labels.background_lack import BackgroundLack
 from core.learning.labels.data import ChannelMap, ImageLabels, LabelStore
@@ -236,14 +236,15 @@ class InstantLearner:
     @torch.inference_mode()
     def _settle(self, parts: Sequence[Points]) -> None:
         """What is learned, or was tried often enough, is no longer fresh."""
-        if not any(part.fresh.any() for part in parts):
+        if all(known.fresh_for is None for known in self._known.values()):
             return
-        usual = self._loss(thinned(parts, SOME_POINTS))
+        some = thinned(parts, SOME_POINTS)
+        usual = self._loss(some.where(some.weights >= 1.0))  # what only stands in for a label says nothing
         for key, known in self._known.items():
-            if known.points.fresh.any():
-                loss = self._loss(known.points.where(known.points.fresh))
-                learned = loss <= max(usual, LEARNED) or known.fits + 1 >= FRESH_FITS
-                self._known[key] = known.settled() if learned else replace(known, fits=known.fits + 1)
+            if known.fresh_for is not None:
+                fresh = known.points.where(known.points.fresh)
+                learned = not len(fresh) or self._loss(fresh) <= max(usual, LEARNED)
+                self._known[key] = known.settled() if learned else known.older()
 
     def _loss(self, points: Points) -> float:
         features, targets = points.features.to(self.device), points.targets.to(self.device)
@@ -299,7 +300,7 @@ class InstantLearner:
             return False
         if known is not None and known.hold(labels, of, weak, count):
             return False  # its file cannot be read at present
-        corrected = corrected_since(known, labels) if self.version else None
+        fresh_for = fresh_since(known, labels) if self.version else None
         points = collect_points(
             features,
             self.channels.to_channels(labels.mask),
@@ -307,9 +308,9 @@ class InstantLearner:
             weak=weak,
             background=self.channels.background,
             seed=self.seed,
-            corrected=corrected,
+            fresh_for=fresh_for,
         )
-        self._known[key] = KnownPoints(labels, of, weak, count, points, corrected)
+        self._known[key] = KnownPoints(labels, of, weak, count, points, fresh_for)
         return True
 
     # --- asking -------------------------------------------------------------------------------------------

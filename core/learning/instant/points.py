@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -36,24 +36,34 @@ class Points:
         features: (P, inputs), float16.
         targets: (P,), int64, channels.
         weights: (P,), float32; less than 1 for pixels that only stand in for background.
-        fresh: (P,), bool: corrected lately.
+        fresh_for: (P,), uint8: fits for which it counts as corrected lately.
     """
 
     features: Tensor
     targets: Tensor
     weights: Tensor
-    fresh: Tensor
+    fresh_for: Tensor
 
     def __len__(self) -> int:
         return len(self.targets)
 
+    @property
+    def fresh(self) -> Tensor:
+        """(P,), bool: corrected lately."""
+        return self.fresh_for > 0
+
     def where(self, chosen: Tensor) -> Points:
         """Some of them: `chosen` is (P,), bool, or positions."""
-        return Points(self.features[chosen], self.targets[chosen], self.weights[chosen], self.fresh[chosen])
+        all_of = self.features, self.targets, self.weights, self.fresh_for
+        return Points(*(each[chosen] for each in all_of))
 
     def settled(self) -> Points:
         """The same points, none of them fresh."""
-        return Points(self.features, self.targets, self.weights, torch.zeros_like(self.fresh))
+        return replace(self, fresh_for=torch.zeros_like(self.fresh_for))
+
+    def older(self) -> Points:
+        """The same after another fit."""
+        return replace(self, fresh_for=self.fresh_for.clamp_min(1) - 1)
 
 
 def points_per_image(images: int) -> int:
@@ -69,7 +79,7 @@ def thinned(parts: Sequence[Points], count: int) -> Points:
         torch.cat([part.features for part in some]),
         torch.cat([part.targets for part in some]),
         torch.cat([part.weights for part in some]),
-        torch.cat([part.fresh for part in some]),
+        torch.cat([part.fresh_for for part in some]),
     )
 
 
@@ -81,7 +91,7 @@ def collect_points(
     weak: float | None,
     background: int | None,
     seed: int,
-    corrected: NDArray[np.bool_] | None = None,
+    fresh_for: NDArray[np.uint8] | None = None,
 ) -> Points:
     """Draw labelled pixels of an image, and their features.
 
@@ -92,20 +102,20 @@ def collect_points(
         weak: weight of undrawn pixels that stand in for background; None: they say nothing.
         background: the channel they stand in for.
         seed: the same seed and labels give the same points.
-        corrected: (H, W): pixels that were corrected lately, of which more are drawn.
+        fresh_for: (H, W): fits for which pixels count as corrected lately; of these more are drawn.
     """
     small = _resized_to(features.scaled_hw, targets)
     rng = np.random.default_rng(seed)
     flat = small.ravel()
     chosen = balanced(flat, np.flatnonzero(flat != UNLABELLED), count, rng)
-    fresh = np.zeros(len(chosen), np.bool_)
-    if corrected is not None:
-        small_corrected = _resized_to(features.scaled_hw, corrected.view(np.uint8))
-        lately = np.flatnonzero((small_corrected.ravel() > 0) & (flat != UNLABELLED))
+    fresh = np.zeros(len(chosen), np.uint8)
+    if fresh_for is not None:
+        still = _resized_to(features.scaled_hw, fresh_for).ravel()
+        lately = np.flatnonzero((still > 0) & (flat != UNLABELLED))
         lately = balanced(flat, lately, max(1, round(CORRECTED_SHARE * count)), rng)
-        others = rng.permutation(chosen[~np.isin(chosen, lately)])
-        chosen = np.concatenate([lately, others[: max(0, count - len(lately))]])
-        fresh = np.arange(len(chosen)) < len(lately)
+        others = rng.permutation(chosen[~np.isin(chosen, lately)])[: max(0, count - len(lately))]
+        chosen = np.concatenate([lately, others])
+        fresh = np.concatenate([still[lately], np.zeros(len(others), np.uint8)])
     values = flat[chosen].astype(np.int64)
     weights = np.ones(len(chosen), np.float32)
     around = np.empty(0, np.int64)
@@ -115,7 +125,7 @@ def collect_points(
         chosen = np.concatenate([chosen, around])
         values = np.concatenate([values, np.full(len(around), background, np.int64)])
         weights = np.concatenate([weights, np.full(len(around), weak, np.float32)])
-        fresh = np.concatenate([fresh, np.zeros(len(around), np.bool_)])
+        fresh = np.concatenate([fresh, np.zeros(len(around), np.uint8)])
     points_xy = np.stack([chosen % small.shape[1], chosen // small.shape[1]], axis=1).astype(np.float32)
     sampled = point_features(features.groups, torch.from_numpy(points_xy), features.padded_hw)
     targets_of = torch.from_numpy(values)
@@ -129,34 +139,6 @@ def collect_points(
         targets_of,
         torch.from_numpy(weights),
         torch.from_numpy(fresh),
-    )
-
-
-def points_of_image(
-    features: Features,
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
-    targets: NDArray[np.uint8],
-    *,
-    weight: float = 1.0,
-) -> Points:
-    """These pixels (P,) of the image itself as labelled ones, whatever size it was looked at.
-
-    Args:
-        features: the image's.
-        rows: of the pixels, (P,).
-        columns: of the same.
-        targets: (P,), channels.
-        weight: less than 1 where they only stand in for labelled ones.
-    """
-    (height, width), (down, across) = features.size_hw, features.scaled_hw
-    x, y = (columns + 0.5) * across / width - 0.5, (rows + 0.5) * down / height - 0.5
-    points_xy = torch.from_numpy(np.stack([x, y], axis=1).astype(np.float32))
-    return Points(
-        point_features(features.groups, points_xy, features.padded_hw).to(torch.float16),
-        torch.from_numpy(targets.astype(np.int64)),
-        torch.full((len(targets),), weight),
-        torch.zeros(len(targets), dtype=torch.bool),
     )
 
 
