@@ -8,9 +8,11 @@ import pytest
 
 from core.annotation.model import ClassList, LabelClass
 from core.errors import StorageError
-from core.learning.events import Finished, StepDone, Validated
+from core.learning.events import Event, Finished, Notice, StepDone, TrainingStarted, Validated
 from core.learning.runs.comparison import read_compared
+from core.learning.runs.header import read_header
 from core.learning.runs.run_folder import RunFolder
+from core.learning.training import joint
 from core.learning.training.fit import fit, save_now
 from core.learning.validation.validation import Validator
 
@@ -80,6 +82,25 @@ def test_where_the_file_cannot_be_rewritten_scores_stay_under_the_old_name(
     rows = [row for row in state.run.read_metrics() if row["val_miou"] is not None]
     assert len(rows) > 1
     assert all(row["val_iou:disc"] is not None for row in rows)
+
+
+@pytest.mark.parametrize("said", [TrainingStarted, StepDone, Notice, Validated])
+def test_a_run_of_the_instant_learner_goes_by_the_new_name(
+    world, start, monkeypatch: pytest.MonkeyPatch, said: type[Event]
+) -> None:
+    monkeypatch.setattr(joint, "REPORT_S", 0.0)
+    world.put_done(1, 2, 3)
+    state = start(model="instant", model_options=(("encoder_width", 8),))
+    for event in joint.events_of(state):
+        if isinstance(event, said):
+            _rename(world)
+    assert isinstance(event, Finished)
+    assert tuple(event.per_class_iou) == NOW
+    (row,) = (row for row in state.run.read_metrics() if row["val_miou"] is not None)
+    assert row["val_iou:circle"] == event.per_class_iou["circle"]
+    header = read_header(state.run.best_weights)
+    assert header.classes.names == NOW
+    assert tuple(header.metrics["per_class_iou"]) == NOW
 
 
 def test_two_classes_that_swap_their_names_swap_their_columns(tmp_path: Path) -> None:

@@ -50,9 +50,22 @@ class LabelIntake:
         self._balance = torch.from_numpy(weights).to(state.device)
         if weak_before and not sampler.weak_background:
             yield Notice(text="background is labelled now: undrawn pixels no longer stand in for it")
-        if state.store.classes != self._told_classes:
-            self._told_classes = state.store.classes
-            yield from self._take_in_classes()
+        yield from self.take_in_classes()
+
+    def take_in_classes(self) -> Iterator[Event]:
+        """Names and colours follow the project; channels are the run's as long as it lasts."""
+        state, present = self._state, self._state.store.classes
+        if present == self._told_classes:
+            return
+        self._told_classes = present
+        renamed = tuple(present.by_index(c.index) or c for c in state.channels.classes)
+        state.channels = ChannelMap(ClassList(renamed, state.channels.classes.background))
+        state.validator.channels = state.channels
+        state.classes_renamed()
+        added = [c.name for c in present if state.channels.classes.by_index(c.index) is None]
+        if added:
+            names = ", ".join(added)
+            yield Notice(text=f"new classes ({names}) are learned from the next run on", level="warning")
 
     def class_weights(self, done: float) -> Tensor:
         """By channel (C,), float32, where the share `done` of the run is over.
@@ -87,15 +100,3 @@ class LabelIntake:
                 " images now",
                 level="warning",
             )
-
-    def _take_in_classes(self) -> Iterator[Event]:
-        """Names and colours follow the project; channels are the run's as long as it lasts."""
-        state, present = self._state, self._state.store.classes
-        renamed = tuple(present.by_index(c.index) or c for c in state.channels.classes)
-        state.channels = ChannelMap(ClassList(renamed, state.channels.classes.background))
-        state.validator.channels = state.channels
-        state.classes_renamed()
-        added = [c.name for c in present if state.channels.classes.by_index(c.index) is None]
-        if added:
-            names = ", ".join(added)
-            yield Notice(text=f"new classes ({names}) are learned from the next run on", level="warning")

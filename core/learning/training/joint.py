@@ -130,6 +130,13 @@ def _instant_alone(state: TrainState, features: Path | None) -> Iterator[Event]:
     assert isinstance(network, InstantNetwork)
     learner = _learner(state, features, network)
     learner.restart()  # a run that goes on begins where it did, and takes up the fit that was kept
+    for event in _fitted_and_scored(state, learner):
+        yield event
+        yield from state.intake.take_in_classes()
+        learner.channels = state.channels
+
+
+def _fitted_and_scored(state: TrainState, learner: InstantLearner) -> Iterator[Event]:
     yield state.started()
     yield from save_now(state)
     granted_s = state.budget.granted_s

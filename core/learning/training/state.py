@@ -51,7 +51,7 @@ class TrainState:
     Attributes:
         config: with everything the preset decided filled in.
         learner: network, average, optimizer. record: metrics and log.
-        channels: what the network's outputs mean; fixed for the run.
+        channels: what the network's outputs mean, fixed for the run. intake: of labels and names of classes.
         step: optimizer steps done. step_s: seconds the last one took.
         share_done: of the run, before the present step.
         budget: what is left of `whole_budget` when what the end of the run needs is set aside.
@@ -119,7 +119,7 @@ class TrainState:
         self._last_step_s = 0.0
         self._last_report_s = 0.0
         self.keeping = Safekeeping(self)
-        self._intake = LabelIntake(self)
+        self.intake = LabelIntake(self)
 
     @classmethod
     def create(cls, config: TrainConfig, store: LabelStore, run_dir: Path, notify: Notify) -> TrainState:
@@ -328,12 +328,12 @@ class TrainState:
 
         `done` is the share of the run that is over, where another process keeps the time.
         """
-        yield from self._intake.take_in()
+        yield from self.intake.take_in()
         yield from self.problems()
         if done is None:
             done = self.budget.progress(self.step, self.clock.seconds, self.validator.reserve_s)
         self.share_done = done
-        self.class_weights = self._intake.class_weights(done)
+        self.class_weights = self.intake.class_weights(done)
         stage = self.learner.prepare(done, endless=self.budget.endless)
         if stage is not None:
             yield Notice(text=f"{self.config.model} goes on as {stage}")
@@ -388,7 +388,7 @@ class TrainState:
         self.sampler.crop = self.learner.load.crop
         if self.device != self.tally.device:
             self.tally = Tally(self.device)
-            self._intake.begin_anew()
+            self.intake.begin_anew()
         return Notice(text=text, level="warning")
 
 
