@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.annotation.model import UNLABELLED, AnnotationState
-from core.learning.labels.corrections import LATE, MOST_DRAWN, REPLAY, Corrections, regions
+from core.learning.labels.corrections import LATE, MOST_DRAWN, REPLAY, STAND_IN, Corrections, regions
 from core.learning.labels.data import ChannelMap
 from core.learning.labels.weak_background import undrawn
 from core.learning.training.sampler import RARE, CropSampler, Windows
@@ -232,6 +232,30 @@ def test_undrawn_pixels_away_from_shapes_stand_in_for_background(world) -> None:
     assert not windows.weak[windows.targets == DISC].any()
     near = undrawn(np.where(world.store.get("1.png").mask == 3, DISC, UNLABELLED).astype(np.uint8))
     assert 0.5 < near.mean() < 0.98
+
+
+def test_what_stands_in_for_background_is_drawn_but_is_no_measure_of_what_is_learned(world) -> None:
+    world.put_drawn(1, 3)
+    windows = _sampler(world).draw(60)
+    stand_in = [number == STAND_IN for number in windows.drawn_for]
+    assert stand_in == [channel == BACKGROUND for channel in windows.seed_targets]
+    assert 0 < sum(stand_in) < 60
+
+
+def test_of_an_image_that_was_just_labelled_labels_are_what_is_to_be_learned(world) -> None:
+    world.put_drawn(1, 3)
+    sampler = _sampler(world)
+    sampler.draw(1)
+    world.put_drawn(2, 3, 7)
+    windows = sampler.draw(100)
+    assert sampler.weak_background
+    new = [
+        int(channel)
+        for channel, number in zip(windows.seed_targets, windows.drawn_for, strict=True)
+        if number >= 0
+    ]
+    assert len(new) > 10
+    assert set(new) == {DISC, SQUARE}
 
 
 def test_weak_background_ends_with_the_first_real_background(world) -> None:

@@ -30,6 +30,8 @@ REPLAY: Final = -1
 """Stands for a correction's number where a pixel was drawn from everything that is labelled."""
 RARE: Final = -2
 """Likewise for one that was drawn because its class is rare."""
+STAND_IN: Final = -3
+"""Likewise for one that only stands in for background: its loss says nothing about labels."""
 LEARNED: Final = 0.35
 """A mean loss this small is learned in any case: the right class has about 0.7 of the probability."""
 RECENT: Final = 12
@@ -168,7 +170,7 @@ class Corrections:
         self._open = [old for old in self._open if old is not correction]
 
     def hear(self, numbers: Sequence[int], losses: Losses) -> None:
-        """The losses at pixels drawn for corrections of these numbers, or REPLAY, or RARE; read later."""
+        """The losses at pixels drawn for corrections of these numbers, or REPLAY and the like; read later."""
         self._late.append((tuple(numbers), losses))
 
     def take_in(self) -> None:

@@ -31,6 +31,7 @@ class IndexedImage:
         targets: channels (h, w), uint8, 255 where nothing is known.
         weak: (h, w), bool: targets that only stand in for background; None if there are none.
         seeds: flat positions of some pixels of each channel that is there. counts: how many there are.
+        drawn_seeds: flat positions of some pixels of each channel that somebody drew.
     """
 
     version: int
@@ -39,6 +40,7 @@ class IndexedImage:
     weak: NDArray[np.bool_] | None
     seeds: Mapping[int, NDArray[np.int64]]
     counts: Mapping[int, int]
+    drawn_seeds: Mapping[int, NDArray[np.int64]]
 
     @property
     def drawn(self) -> NDArray[np.uint8]:
@@ -72,20 +74,21 @@ def indexed(
     if known is not None and known.version == labels.version and known.weak_wanted == wants_weak:
         return known
     targets = channels.to_channels(resized_mask(labels.mask, scale))
+    seeds = drawn_seeds = _seeds(targets)
     weak = None
     if wants_weak and channels.background is not None:
         weak = _stand_ins(store, key, scale, targets)
         targets = np.where(weak, np.uint8(channels.background), targets)
-    flat = targets.ravel()
-    counts = np.bincount(flat, minlength=256)[:UNLABELLED]
-    present = [int(channel) for channel in np.flatnonzero(counts)]
+        seeds = _seeds(targets)
+    counts = np.bincount(targets.ravel(), minlength=256)
     return IndexedImage(
         version=labels.version,
         weak_wanted=wants_weak,
         targets=targets,
         weak=weak,
-        seeds={channel: _thinned(np.flatnonzero(flat == channel)) for channel in present},
-        counts={channel: int(counts[channel]) for channel in present},
+        seeds=seeds,
+        counts={channel: int(counts[channel]) for channel in seeds},
+        drawn_seeds=drawn_seeds,
     )
 
 
@@ -101,6 +104,13 @@ def _stand_ins(store: LabelStore, key: str, scale: float, targets: NDArray[np.ui
     except FileProblem:
         return undrawn(targets)  # whoever draws from it finds the same
     return stand_ins(pixels, targets)
+
+
+def _seeds(targets: NDArray[np.uint8]) -> dict[int, NDArray[np.int64]]:
+    """Flat positions of some pixels of each channel that is there."""
+    flat = targets.ravel()
+    present = np.flatnonzero(np.bincount(flat, minlength=256)[:UNLABELLED])
+    return {int(channel): _thinned(np.flatnonzero(flat == channel)) for channel in present}
 
 
 def _thinned(positions: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,9 +1,9 @@
 """Where training looks: windows of source pixels around labelled pixels.
 
-Every window has a *seed*, a labelled pixel that its crop will contain: no crop comes without a target.
-Half of the seeds are any labelled pixel of any image; the other half go where learning lags: to what was
-labelled or corrected while training runs, until its loss has fallen, or else to rare classes. The other
-pixels of a window are what the augmentation turns and zooms into view.
+Every window has a *seed*, a labelled pixel that its crop will contain, or one that stands in for background:
+no crop comes without a target. Half of the seeds are any such pixel of any image; the other half go where
+learning lags: to what was labelled or corrected while training runs, until its loss has fallen, or else to
+rare classes. The other pixels of a window are what the augmentation turns and zooms into view.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from core.annotation.model import UNLABELLED
 from core.errors import FileProblem
 from core.images.reader import HUGE_PIXELS
 from core.learning.labels.border_weights import BorderMaps
-from core.learning.labels.corrections import RARE, REPLAY, Correction, Corrections, Losses
+from core.learning.labels.corrections import RARE, REPLAY, STAND_IN, Correction, Corrections, Losses
 from core.learning.labels.data import ChannelMap, LabelStore
 from core.learning.labels.indexed_labels import IndexedImage, class_pixels, indexed
 
@@ -43,7 +43,7 @@ class Windows:
         seeds: (N, 2), float32: x, y from the window's centre to the centre of the seed pixel.
         seed_targets: (N,), int64: the seeds' channels.
         keys: the images, in order.
-        drawn_for: of each seed, the number of the correction it was drawn for, or REPLAY or RARE.
+        drawn_for: of each seed, the number of the correction it was drawn for, or REPLAY, RARE or STAND_IN.
         borders: (N, W, W), uint8: see `core.learning.labels.border_weights`; None if they are not wanted.
     """
 
@@ -275,14 +275,21 @@ class CropSampler:
         """Any of an image's remembered pixels of a class."""
         image = self._index[key]
         y, x = divmod(int(self._rng.choice(image.seeds[channel])), image.targets.shape[1])
+        if image.weak is not None and image.weak[y, x]:
+            drawn_for = STAND_IN
         return _Seed(key, channel, x, y, drawn_for)
 
     def _fresh_seed(self, correction: Correction) -> _Seed | None:
         """Any of a correction's pixels, its classes equally often; None if nothing of it is left."""
         image = self._index[correction.key]
-        if correction.where is None and image.counts:
-            return self._seed_of(correction.key, int(self._rng.choice(list(image.counts))), correction.number)
+        if correction.where is None and image.drawn_seeds:
+            channel = int(self._rng.choice(list(image.drawn_seeds)))
+            y, x = divmod(int(self._rng.choice(image.drawn_seeds[channel])), image.targets.shape[1])
+            return _Seed(correction.key, channel, x, y, correction.number)
         rows, columns = correction.pixels(image.targets)
+        if image.weak is not None:
+            drawn = ~image.weak[rows, columns]
+            rows, columns = rows[drawn], columns[drawn]
         if not len(rows):
             self.corrections.drop(correction)
             return None
