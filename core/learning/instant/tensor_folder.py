@@ -15,10 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import safetensors.torch
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -124,10 +122,9 @@ class TensorFolder:
                 used -= size
 
 
-def raw_bytes(tensor: Tensor) -> NDArray[np.uint8]:
+def raw_bytes(tensor: Tensor) -> memoryview:
     """What a tensor consists of, in the order of its elements, wherever and however it is laid out."""
-    flat: NDArray[np.uint8] = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return flat
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def _checksum(tensors: Sequence[Tensor]) -> str:
