@@ -101,6 +101,22 @@ def test_an_image_that_was_replaced_is_looked_at_again(world: World, new: Callab
     assert torch.equal(found, new().grown())
 
 
+def test_while_an_image_is_being_written_its_older_pixels_are_learned_from(
+    world: World, new: Callable[[], Grower]
+) -> None:
+    grower = new()
+    world.put_done(1, 2)
+    before = grower.grown()
+    path = world.folder / "1.png"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100])
+    assert torch.equal(grower.grown(), before)
+    assert "1.png" in world.store
+    path.write_bytes(whole)
+    assert torch.equal(grower.grown(), before)
+    assert not grower.grower.problems
+
+
 def test_an_image_that_goes_while_others_are_looked_at_is_not_learned_from(
     world: World, new: Callable[[], Grower]
 ) -> None:

@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.annotation.model import UNLABELLED
-from core.errors import FileProblem
+from core.errors import FileProblem, ImageFileError
 from core.images.pages import stamp
 from core.learning.config import ClassWeighting
 from core.learning.instant.learner import FeaturesDone
@@ -240,6 +240,8 @@ class ForestGrower:
             # Twice as many, so that other images may come and go before it is looked at again.
             self._known[key] = self._collected(key, of, min(2 * count, POINTS_PER_IMAGE))
         except FileProblem as problem:
+            if known is not None and isinstance(problem, ImageFileError) and known.of[::2] == of[::2]:
+                return False  # only its file is another one, which is being written perhaps
             self.problems.append(problem)
             self._store.remove(key)
             self._known.pop(key, None)
