@@ -16,7 +16,7 @@ from app.canvas.shape_index import union
 from app.canvas.tools.base import Pointer, Tool
 from app.canvas.tools.registry import tool_class
 from app.canvas.waiting import WaitingShapes
-from app.canvas.whole_errors import whole_errors
+from app.whole_errors import whole_errors
 
 
 class ToolView(PannableView):

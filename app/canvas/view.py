@@ -27,8 +27,8 @@ from app.canvas.shape_index import MANY_CHANGES, ShapeIndex, union
 from app.canvas.shape_pictures import ShapePictures
 from app.canvas.style import ClassColors
 from app.canvas.tools.registry import TOOLS
-from app.canvas.whole_errors import whole_errors
 from app.theme import Themed, Tokens, tokens
+from app.whole_errors import whole_errors
 from app.workers.tasks import TaskRunner
 from core.annotation.document import AnnotationDocument, Change
 from core.annotation.model import ClassList, LabelClass, Shape, spoken_label

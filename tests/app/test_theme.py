@@ -6,15 +6,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 
+import numpy as np
 import pytest
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QColor, QImage
+from PySide6.QtGui import QColor, QImage, QMouseEvent
 from PySide6.QtWidgets import QApplication, QCheckBox, QLabel, QPushButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.icons import RESOURCES, app_icon, icon, icon_names
 from app.panels.parts import IconButton
-from app.theme import DARK, LIGHT, Tokens, apply_theme, contrast, style_sheet, theme_mode, tokens
+from app.theme import DARK, LIGHT, Themed, Tokens, apply_theme, contrast, style_sheet, theme_mode, tokens
 
 GROUNDS = ("window", "surface", "raised", "sunken", "hover", "pressed", "selection")
 
@@ -146,6 +147,21 @@ def test_disabled_icons_are_fainter_and_selected_ones_keep_their_colour() -> Non
 
 def test_the_program_has_an_icon_of_its_own() -> None:
     assert {size.width() for size in app_icon().availableSizes()} >= {16, 32, 256}
+
+
+@pytest.mark.parametrize("mistake", [lambda: 1 // 0, lambda: np.zeros(2)[3]], ids=["python", "numpy"])
+def test_what_a_handler_of_a_themed_widget_raises_is_told_and_ends_nothing(qtbot: QtBot, mistake) -> None:
+    class Clumsy(Themed, QWidget):
+        def apply_tokens(self, theme: Tokens) -> None: ...
+
+        def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+            mistake()
+
+    widget = Clumsy()
+    qtbot.addWidget(widget)
+    widget.show()
+    with pytest.raises((ZeroDivisionError, IndexError)):
+        qtbot.mouseDClick(widget, Qt.MouseButton.LeftButton)
 
 
 def _ink(found: object) -> QColor:
