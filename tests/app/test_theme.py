@@ -8,8 +8,8 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QColor, QImage, QKeyEvent
+from PySide6.QtCore import QPointF, QSize, Qt
+from PySide6.QtGui import QColor, QEnterEvent, QImage
 from PySide6.QtWidgets import QApplication, QCheckBox, QLabel, QPushButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -154,14 +154,14 @@ def test_what_a_handler_of_a_themed_widget_raises_is_told_and_ends_nothing(qtbot
     class Clumsy(Themed, QWidget):
         def apply_tokens(self, theme: Tokens) -> None: ...
 
-        def keyPressEvent(self, event: QKeyEvent) -> None:
+        def enterEvent(self, event: QEnterEvent) -> None:
             mistake()
 
     widget = Clumsy()
     qtbot.addWidget(widget)
     widget.show()
     with pytest.raises((ZeroDivisionError, IndexError)):
-        qtbot.keyPress(widget, Qt.Key.Key_A)
+        QApplication.sendEvent(widget, QEnterEvent(QPointF(), QPointF(), QPointF()))
 
 
 def _ink(found: object) -> QColor:
