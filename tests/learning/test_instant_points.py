@@ -7,10 +7,13 @@ import pytest
 import torch
 
 from core.annotation.model import UNLABELLED
+from core.learning.instant import points as points_module
 from core.learning.instant.features import Features
-from core.learning.instant.points import collect_points, points_per_image
+from core.learning.instant.learner import FeaturesDone
+from core.learning.instant.points import POINTS_IN_ALL, collect_points, points_per_image
 from core.learning.labels.data import scaled_size
 from core.models.instant import GRID
+from tests.learning.conftest import BACKGROUND, DISC, SQUARE
 
 
 def test_rare_classes_are_drawn_more_often_than_their_share(network, feature_cache) -> None:
@@ -41,6 +44,20 @@ def test_unlabelled_pixels_are_never_drawn(network, feature_cache) -> None:
 
 def test_many_images_share_the_memory_for_points() -> None:
     assert points_per_image(1) > points_per_image(100) > points_per_image(1000) >= 1
+    for images in (1, 32, 33, 513, 2000, 100_000):
+        assert images * points_per_image(images) <= POINTS_IN_ALL
+
+
+def test_images_that_come_one_by_one_thin_the_points_of_the_others(world, learner, monkeypatch) -> None:
+    monkeypatch.setattr(points_module, "POINTS_IN_ALL", 2048)
+    looks, held = [], []
+    for number in range(1, 10):
+        world.put_drawn(number, BACKGROUND, DISC, SQUARE)
+        looks.append(sum(isinstance(piece, FeaturesDone) for piece in learner.update(steps=1)))
+        held.append(sum(len(learner.points(key)) for key in learner.keys))
+    assert looks == [1] * 9
+    assert max(held) <= 2 * 2048
+    assert set(learner.points("1.png").targets.tolist()) == {0, 1, 2}, "every class is there still"
 
 
 def _knowing_how_far_right(size_hw: tuple[int, int], scale: float) -> Features:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.annotation.model import UNLABELLED
-from core.learning.instant.points import Points
+from core.learning.instant.points import Points, thinned
 from core.learning.labels.data import ImageLabels
 
 FRESH_FITS: Final = 8
@@ -35,10 +35,16 @@ class KnownPoints:
     points: Points
     fresh_for: NDArray[np.uint8] | None = None
 
-    def hold(self, labels: ImageLabels, of: str, weak: float | None, count: int) -> bool:
-        """Whether they need not be drawn anew for these; a few too many or too few are no reason."""
-        same = (self.labels.version, self.of, self.weak) == (labels.version, of, weak)
-        return same and self.count <= 2 * count
+    def hold(self, labels: ImageLabels, of: str, weak: float | None) -> bool:
+        """Whether they need not be drawn anew for these."""
+        return (self.labels.version, self.of, self.weak) == (labels.version, of, weak)
+
+    def of_about(self, count: int) -> KnownPoints:
+        """Evenly fewer of them, where they are many more than this; a few too many or too few stay."""
+        if self.count <= 2 * count:
+            return self
+        fewer = thinned((self.points,), max(1, len(self.points) * count // self.count))
+        return replace(self, count=count, points=fewer)
 
     def settled(self) -> KnownPoints:
         """The same, none of them fresh."""

@@ -289,7 +289,8 @@ class InstantLearner:
         labels, known = self._store.get(key), self._known.get(key)
         count = points_per_image(images)
         weak = self._weak_weight if self._lack.of(key, self.held_out) else None
-        if known is not None and known.hold(labels, stamp(labels.image_path), weak, count):
+        if known is not None and known.hold(labels, stamp(labels.image_path), weak):
+            self._known[key] = known.of_about(count)
             return False
         try:
             of, features = self._looked_at(key)
@@ -298,7 +299,7 @@ class InstantLearner:
             self._store.remove(key)
             self._known.pop(key, None)
             return False
-        if known is not None and known.hold(labels, of, weak, count):
+        if known is not None and known.hold(labels, of, weak):
             return False  # its file cannot be read at present
         fresh_for = fresh_since(known, labels) if self.version else None
         points = collect_points(

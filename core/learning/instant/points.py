@@ -20,8 +20,8 @@ from core.models.instant import point_features
 
 POINTS_PER_IMAGE: Final = 4096
 POINTS_IN_ALL: Final = 1 << 17
-"""Together at most: 400 MB of float16 features on the bundled encoder."""
-FEWEST_PER_IMAGE: Final = 256
+"""Labelled ones together: 400 MB of float16 features on the bundled encoder. There are up to twice as many
+before those of earlier images are thinned, and half as many again may stand in for background."""
 CORRECTED_SHARE: Final = 0.25
 """Of an image's points, those of corrected pixels at most, before the others are drawn."""
 BALANCE: Final = 0.5
@@ -68,7 +68,7 @@ class Points:
 
 def points_per_image(images: int) -> int:
     """How many points each of so many images contributes."""
-    return max(FEWEST_PER_IMAGE, min(POINTS_PER_IMAGE, POINTS_IN_ALL // max(images, 1)))
+    return max(1, min(POINTS_PER_IMAGE, POINTS_IN_ALL // max(images, 1)))
 
 
 def thinned(parts: Sequence[Points], count: int) -> Points:
