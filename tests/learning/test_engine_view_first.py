@@ -14,6 +14,7 @@ from core.images.pyramid import PYRAMIDS, open_pyramid
 from core.images.upright import Box
 from core.learning.commands import Predict, Train, Watch
 from core.learning.events import Failed, Prediction
+from core.learning.instant import live
 from core.learning.overlay import excerpts, view_parts
 from core.learning.overlay.schedule import Target
 from core.project.layout import ProjectLayout
@@ -28,6 +29,7 @@ MOVED = (20, 20, 64, 60)
 def _small_learner(monkeypatch: pytest.MonkeyPatch) -> None:
     shrink_instant_learner(monkeypatch, first_steps=30, more_fits=0, scored_steps=5)
     monkeypatch.setattr(view_parts, "LARGE_PIXELS", SIDE * SIDE)
+    monkeypatch.setattr(live, "SCORE_EVERY_S", 1e9)  # another score is another confidence, and predicted anew
 
 
 @pytest.fixture
