@@ -58,61 +58,37 @@ class FitStep:
 
 
 class PointSet:
-    """Points, ready to be drawn from.
+    """Points, ready to be drawn from: of those that are fresh FRESH_SHARE.
 
     Args:
-        parts: by image, or by where they come from.
+        parts: by image.
         device: where the head is fitted.
-        shares: of what is drawn, by part, one in all; None: points are drawn alike wherever they come from,
-            but of those that are fresh FRESH_SHARE.
 
     Attributes:
         random: what is drawn with.
     """
 
-    def __init__(
-        self,
-        parts: Sequence[Points],
-        *,
-        device: torch.device,
-        seed: int = 0,
-        shares: Sequence[float] | None = None,
-    ) -> None:
+    def __init__(self, parts: Sequence[Points], *, device: torch.device, seed: int = 0) -> None:
         self.features = torch.cat([part.features for part in parts]).to(device)
         self.targets = torch.cat([part.targets for part in parts]).to(device)
         self.weights = torch.cat([part.weights for part in parts]).to(device)
-        if shares is None:
-            fresh = torch.cat([part.fresh for part in parts]).to(device)
-            chance = self._chance(torch.ones_like(fresh))
-            self._draws = [(1.0, _ladder(chance))]
-            if fresh.any() and not fresh.all():
-                self._draws = [(1.0 - FRESH_SHARE, _ladder(chance)), (FRESH_SHARE, _ladder(chance * fresh))]
-        else:
-            sizes = torch.tensor([len(part) for part in parts])
-            of_part = torch.arange(len(parts)).repeat_interleave(sizes).to(device)
-            self._draws = [
-                (share, _ladder(self._chance(of_part == number)))
-                for number, share in enumerate(shares)
-                if len(parts[number])
-            ]
+        fresh = torch.cat([part.fresh for part in parts]).to(device)
+        counts = torch.bincount(self.targets).double()
+        chance = torch.where(counts > 0, counts, 1.0).pow(-BALANCE)[self.targets]
+        self._draws = [(1.0, _ladder(chance))]
+        if fresh.any() and not fresh.all():
+            self._draws = [(1.0 - FRESH_SHARE, _ladder(chance)), (FRESH_SHARE, _ladder(chance * fresh))]
         self.random = torch.Generator(device).manual_seed(seed)
-
-    def _chance(self, among: Tensor) -> Tensor:
-        """Of every point, float64, classes balanced `among` these, (P,), bool; nothing for any other."""
-        counts = torch.bincount(self.targets[among]).double()
-        by_class = torch.where(counts > 0, counts, 1.0).pow(-BALANCE)
-        return torch.where(among, by_class[self.targets.clamp_max(len(by_class) - 1)], 0.0)
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def draw(self, count: int) -> Tensor:
         """Positions (count,), int64, of points drawn with repetition."""
-        whole = sum(share for share, _ in self._draws)
         done, chosen = 0.0, []
         for share, ladder in self._draws:
             start, done = done, done + share
-            chosen.append(self._pick(ladder, round(count * done / whole) - round(count * start / whole)))
+            chosen.append(self._pick(ladder, round(count * done) - round(count * start)))
         if len(chosen) == 1:
             return chosen[0]
         # Every one of a step's MASKS should get some of each.
