@@ -80,15 +80,15 @@ def with_marks(step: Callable[[fit.TrainState], str | None], pipe: int) -> Calla
     return marked
 
 
-def torn(write: Callable[[Path, bytes], Path]) -> Callable[[Path, bytes], Path]:
+def torn(write: Callable[..., Path]) -> Callable[..., Path]:
     """A writing of files that is killed in the middle of the second checkpoint."""
     checkpoints = 0
 
-    def killed(target: Path, data: bytes) -> Path:
+    def killed(target: Path, data: bytes, **how: bool) -> Path:
         nonlocal checkpoints
         checkpoints += target.name == "last.ckpt"
         if target.name != "last.ckpt" or checkpoints < 2:
-            return write(target, data)
+            return write(target, data, **how)
         (target.parent / f"{files.TEMPORARY_PREFIX}torn.tmp").write_bytes(data[: len(data) // 2])
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError("nobody survives that")
