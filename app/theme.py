@@ -19,7 +19,7 @@ from PySide6.QtGui import QColor, QFont, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication, QWidget
 
 from app.icons import RESOURCES, control_image
-from app.whole_errors import whole_errors
+from app.whole_errors import WholeErrors
 
 ThemeMode: TypeAlias = Literal["dark", "light", "system"]
 
@@ -273,17 +273,10 @@ else:
     _WidgetBase = object
 
 
-class Themed(_WidgetBase):
+class Themed(WholeErrors, _WidgetBase):
     """Mixin, named before the QWidget class: `apply_tokens` is called at first show and on every switch."""
 
     _tokens_in_use: Tokens | None = None
-
-    def __init_subclass__(cls, **kwargs: object) -> None:
-        """Its event handlers are called from `event` below: what they raise goes through that."""
-        super().__init_subclass__(**kwargs)
-        for name, handler in list(vars(cls).items()):
-            if name.endswith("Event") and callable(handler):
-                setattr(cls, name, whole_errors(handler))
 
     def apply_tokens(self, theme: Tokens) -> None:
         """Take colours and icons from the tokens; to be overridden."""

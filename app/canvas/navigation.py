@@ -18,6 +18,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QGraphicsScene, QGraphicsView, QWidget
 
 from app.canvas.style import MARGIN
+from app.whole_errors import WholeErrors
 
 MIN_ZOOM: Final = 0.02
 MAX_ZOOM: Final = 64.0
@@ -30,7 +31,7 @@ NOTCH: Final = 120
 """Units of `QWheelEvent.angleDelta` for one notch of an ordinary wheel."""
 
 
-class PannableView(QGraphicsView):
+class PannableView(WholeErrors, QGraphicsView):
     """Scrolls and zooms content of a given size, 2 % (or what shows all of it) to 6400 %.
 
     - Wheel scrolls, Shift+wheel sideways, Ctrl+wheel (or a pinch) zooms at the cursor.

@@ -16,7 +16,6 @@ from app.canvas.shape_index import union
 from app.canvas.tools.base import Pointer, Tool
 from app.canvas.tools.registry import tool_class
 from app.canvas.waiting import WaitingShapes
-from app.whole_errors import whole_errors
 
 
 class ToolView(PannableView):
@@ -174,19 +173,16 @@ class ToolView(PannableView):
             self._held = None
             self._to_tool(self._tool.release, replace(held, buttons=buttons))
 
-    @whole_errors
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Pan, or hand it to the tool."""
         if self.has_image and not self.begins_pan(event) and _for_tools(event):
             self._press(event)
 
-    @whole_errors
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """As a press."""
         if self.has_image and not self.begins_pan(event) and _for_tools(event):
             self._press(event, double=True)
 
-    @whole_errors
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Pan, or hand it to the tool; tell where the mouse is."""
         if not self.has_image:
@@ -202,7 +198,6 @@ class ToolView(PannableView):
             self._to_tool(self._tool.move, pointer)
             event.accept()
 
-    @whole_errors
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """Stop panning, or hand it to the tool."""
         if self._held is not None and self._held.button == event.button():
@@ -212,7 +207,6 @@ class ToolView(PannableView):
             self._to_tool(self._tool.release, self._pointer(event))
             event.accept()
 
-    @whole_errors
     def wheelEvent(self, event: QWheelEvent) -> None:
         """With Alt, the tool's; else scrolls and zooms."""
         turned = event.angleDelta()
@@ -224,7 +218,6 @@ class ToolView(PannableView):
             return
         super().wheelEvent(event)
 
-    @whole_errors
     def leaveEvent(self, event: QEvent) -> None:
         """Nothing is under the mouse any more."""
         self._mouse_at = None
@@ -245,7 +238,6 @@ class ToolView(PannableView):
             return True
         return super().event(event)
 
-    @whole_errors
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Hand it to the tool; Space pans while nothing is drawn; the rest is the window's."""
         self._note = None
@@ -267,7 +259,6 @@ class ToolView(PannableView):
         """What is half drawn comes first, then what waits for a label."""
         return (not self._tool.busy and self._waiting.key(event)) or self._tool.key(event)
 
-    @whole_errors
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         """As above."""
         if self.has_image and self._tool.key_released(event):

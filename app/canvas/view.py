@@ -28,7 +28,6 @@ from app.canvas.shape_pictures import ShapePictures
 from app.canvas.style import ClassColors
 from app.canvas.tools.registry import TOOLS
 from app.theme import Themed, Tokens, tokens
-from app.whole_errors import whole_errors
 from app.workers.tasks import TaskRunner
 from core.annotation.document import AnnotationDocument, Change
 from core.annotation.model import ClassList, LabelClass, Shape, spoken_label
@@ -268,13 +267,11 @@ class CanvasView(Themed, ImageView):
 
     # --- the mouse ----------------------------------------------------------------------------------------
 
-    @whole_errors
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """As for tools; crosshair and loupe follow."""
         super().mouseMoveEvent(event)
         self.aids.follow(event.position())
 
-    @whole_errors
     def leaveEvent(self, event: QEvent) -> None:
         """As for tools; crosshair and loupe go."""
         super().leaveEvent(event)
@@ -288,14 +285,12 @@ class CanvasView(Themed, ImageView):
         self._image_cache.invalidate()
         self.viewport().update()
 
-    @whole_errors
     def paintEvent(self, event: QPaintEvent) -> None:
         """Remember which part is wanted: the layers blit no more."""
         self._exposed = event.rect()
         self._changes_unpainted = 0
         super().paintEvent(event)
 
-    @whole_errors
     def drawBackground(self, painter: QPainter, _rect: QRectF | QRect) -> None:
         """Image, prediction and shapes, from their caches."""
         painter.save()
@@ -309,7 +304,6 @@ class CanvasView(Themed, ImageView):
             self._shapes.paint(painter, frame, device, self._live)
         painter.restore()
 
-    @whole_errors
     def drawForeground(self, painter: QPainter, _rect: QRectF | QRect) -> None:
         """What is live, and what the tool is in the middle of; the placeholder where there is no image."""
         painter.save()
