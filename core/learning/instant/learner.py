@@ -13,6 +13,7 @@ What is new among the labels is learned from more than the rest until its loss h
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,12 +40,15 @@ from core.models.instant import InstantNetwork
 
 MOST_PIXELS: Final = 1 << 25
 """Larger images, scaled, are left to the deep learner: their features would take gigabytes."""
-
-
 LEARNED: Final = 0.35
 """Fresh labels whose mean loss is as small as this, or as on all labels, are learned."""
 SOME_POINTS: Final = 4096
 """That stand for all labels there."""
+
+
+def is_looked_at(size_hw: Sequence[int], scale: float) -> bool:
+    """Whether the instant learner learns from an image (height, width) at this scale, or it is too large."""
+    return math.prod(size_hw) * scale**2 <= MOST_PIXELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +125,11 @@ class InstantLearner:
     def keys(self) -> tuple[str, ...]:
         """Images it learns from at present, sorted."""
         return tuple(
-            key
-            for key in self._store.labelled_keys()
-            if key not in self.held_out and self._pixels_of(key) <= MOST_PIXELS
+            key for key in self._store.labelled_keys() if key not in self.held_out and self._looks_at(key)
         )
 
-    def _pixels_of(self, key: str) -> float:
-        """Of a labelled image, as the encoder gets it."""
-        return self._store.get(key).mask.size * self.cache.scale**2
+    def _looks_at(self, key: str) -> bool:
+        return is_looked_at(self._store.get(key).mask.shape, self.cache.scale)
 
     @property
     def stale(self) -> bool:
@@ -200,12 +201,13 @@ class InstantLearner:
     def _tell_too_large(self) -> None:
         """Images that it does not learn from are among its problems, each once."""
         labelled = (key for key in self._store.labelled_keys() if key not in self.held_out)
-        too_large = frozenset(key for key in labelled if self._pixels_of(key) > MOST_PIXELS)
+        too_large = frozenset(key for key in labelled if not self._looks_at(key))
         for key in sorted(too_large - self._too_large):
-            size, most = self._pixels_of(key) / 1e6, MOST_PIXELS / 1e6
+            labels = self._store.get(key)
+            size, most = labels.mask.size * self.cache.scale**2 / 1e6, MOST_PIXELS / 1e6
             told = f"is too large for the instant learner ({size:.0f} megapixels as it sees them,"
             told += f" {most:.0f} at most); a deep network learns it"
-            self.problems.append(ImageFileError(self._store.get(key).image_path, told))
+            self.problems.append(ImageFileError(labels.image_path, told))
         self._too_large = too_large
 
     def _fit(self, parts: Sequence[Points], steps: int | None, seconds: float | None) -> Iterator[FitStep]:

@@ -12,7 +12,7 @@ import torch
 
 from core.learning.config import TrainConfig
 from core.learning.instant.features import FeatureCache
-from core.learning.instant.learner import MOST_PIXELS
+from core.learning.instant.learner import is_looked_at
 from core.learning.labels.data import LabelStore, scaled_size
 from core.models.instant import CHEAPER_VIEWS, VIEWS, InstantNetwork, zooms
 from core.models.network import SegmentationNetwork
@@ -34,7 +34,7 @@ def pixels_to_see(store: LabelStore, cache: FeatureCache) -> int:
 def _pixels_of(store: LabelStore, keys: Iterable[str], scale: float) -> int:
     """Together, as the network gets them; images so large that they are left out do not count."""
     sizes = (store.get(key).mask.shape for key in keys)
-    return sum(math.prod(scaled_size(hw, scale)) for hw in sizes if math.prod(hw) * scale**2 <= MOST_PIXELS)
+    return sum(math.prod(scaled_size(hw, scale)) for hw in sizes if is_looked_at(hw, scale))
 
 
 @torch.inference_mode()
