@@ -356,11 +356,9 @@ def _edges(rings: Sequence[Ring]) -> tuple[Ring, Ring]:
 
 def _open_edges(rings: Sequence[Ring]) -> tuple[Ring, Ring]:
     """Where the edges of open lines start and end."""
-    return (
-        _edges([])
-        if not rings
-        else (np.concatenate([ring[:-1] for ring in rings]), np.concatenate([ring[1:] for ring in rings]))
-    )
+    if not rings:
+        return np.zeros((0, 2)), np.zeros((0, 2))
+    return np.concatenate([ring[:-1] for ring in rings]), np.concatenate([ring[1:] for ring in rings])
 
 
 def _feet(point: Ring, starts: Ring, ends: Ring) -> Ring:
