@@ -93,16 +93,33 @@ def test_a_long_fit_still_finds_nuclei_that_nobody_drew(network, monkeypatch: py
     assert believing < found - 0.2, "taking every undrawn nucleus for background costs nothing here"
 
 
-def test_factors_on_the_weights_are_factors_on_the_inputs(network) -> None:
-    parts = torch.randn(4, 8, len(network.mean))
-    factors = (torch.rand(4, len(network.mean)) >= 0.5) * 2.0
-    scored = network.scaled_logits(parts, factors)
-    expected = network.point_logits((parts * factors.unsqueeze(1)).flatten(0, 1) * network.std + network.mean)
+def test_a_part_that_sees_some_inputs_scores_as_if_the_others_were_average(network) -> None:
+    inputs = len(network.mean)
+    whole = torch.randn(4, 8, inputs)
+    kept = torch.rand(4, inputs).argsort(dim=1)[:, : inputs // 2]
+    parts = whole.gather(2, kept.unsqueeze(1).expand(-1, 8, -1))
+    scored = network.logits_of_some(parts, kept)
+    factors = torch.zeros(4, inputs).scatter_(1, kept, inputs / kept.shape[1])
+    expected = network.point_logits((whole * factors.unsqueeze(1)).flatten(0, 1) * network.std + network.mean)
     assert torch.allclose(scored, expected, atol=1e-4)
     assert scored.dtype == torch.float32
-    rounded = network.scaled_logits(parts.bfloat16(), factors)
+    rounded = network.logits_of_some(parts.bfloat16(), kept)
     assert rounded.dtype == torch.float32
     assert (rounded - scored).abs().max() < 0.05 * scored.abs().max()
+
+
+def test_hidden_units_are_dropped_as_often_as_they_should(network) -> None:
+    network.dropout.train()
+    network.head.weight.data.fill_(1.0)
+    network.hidden.weight.data.zero_()
+    network.hidden.bias.data.fill_(1.0)
+    seen = len(network.mean) // 2
+    scores = network.logits_of_some(torch.zeros(1, 500, seen), torch.arange(seen).unsqueeze(0))
+    network.dropout.eval()
+    units = network.hidden.out_features
+    alive = ((scores.detach() - network.head.bias.detach())[:, 0] * (1 - network.dropout.p)).round() / units
+    assert alive.mean() == pytest.approx(1 - network.dropout.p, abs=0.02)
+    assert alive.std() == pytest.approx((network.dropout.p * (1 - network.dropout.p) / units) ** 0.5, rel=0.15)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -117,13 +134,13 @@ def test_a_step_drops_hidden_units_and_leaves_the_encoder_alone(
     network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dropping: list[bool] = []
-    scored = InstantNetwork.scaled_logits
+    scored = InstantNetwork.logits_of_some
 
     def noted(self: InstantNetwork, *given: Tensor) -> Tensor:
         dropping.append(self.dropout.training)
         return scored(self, *given)
 
-    monkeypatch.setattr(InstantNetwork, "scaled_logits", noted)
+    monkeypatch.setattr(InstantNetwork, "logits_of_some", noted)
     monkeypatch.setattr(type(network.encoder), "train", lambda *_: pytest.fail("a walk through the encoder"))
     points = PointSet([_Slide(len(network.mean)).points], device=torch.device("cpu"))
     for _ in HeadFit(network, points, steps=2, rate=RATE):

@@ -119,16 +119,27 @@ class _Batch:
     def __init__(self, points: PointSet, network: InstantNetwork) -> None:
         self._features = points.features
         self._mean, self._per_spread = network.mean, network.std.reciprocal()
-        shape, device = (BATCH, self._features.shape[1]), self._features.device
-        self._stored = torch.empty(shape, dtype=self._features.dtype, device=device)
-        self._standardized = torch.empty(shape, dtype=self._mean.dtype, device=device)
-        self._inputs = torch.empty(shape, dtype=product_dtype(device), device=device)
+        inputs, device = self._features.shape[1], self._features.device
+        seen = inputs - int(DROPPED * inputs)
+        self._stored = torch.empty((BATCH, inputs), dtype=self._features.dtype, device=device)
+        self._standardized = torch.empty((BATCH, inputs), dtype=self._mean.dtype, device=device)
+        self._seen = torch.empty((MASKS, BATCH // MASKS, seen), dtype=self._mean.dtype, device=device)
+        self._product_dtype = product_dtype(device)
 
-    def of(self, chosen: Tensor) -> Tensor:
-        """Standardised features (MASKS, BATCH / MASKS, inputs) of these points; good until the next call."""
+    def of(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """What a step sees of these points; good until the next call.
+
+        Returns:
+            Standardised features (MASKS, BATCH / MASKS, seen), and which inputs they are, (MASKS, seen).
+        """
         torch.index_select(self._features, 0, chosen, out=self._stored)
         self._standardized.copy_(self._stored).sub_(self._mean).mul_(self._per_spread)
-        return self._inputs.copy_(self._standardized).view(MASKS, -1, self._inputs.shape[1])
+        order = torch.rand(MASKS, self._features.shape[1], device=chosen.device).argsort(1)
+        kept = order[:, : self._seen.shape[2]].sort(dim=1).values  # in order, so that memory is read in order
+        whole = self._standardized.view(MASKS, -1, self._features.shape[1])
+        for part, columns, seen in zip(whole, kept, self._seen, strict=True):
+            torch.index_select(part, 1, columns, out=seen)
+        return self._seen.to(self._product_dtype), kept
 
 
 def product_dtype(device: torch.device) -> torch.dtype:
@@ -211,8 +222,7 @@ class HeadFit(Iterator[FitStep]):
         network.dropout.train()  # all there is to switch: the whole network would walk through its encoder
         chosen = points.draw(BATCH)
         targets, weights = points.targets[chosen], points.weights[chosen]
-        kept = torch.rand(MASKS, points.features.shape[1], device=self._device) >= DROPPED
-        logits = network.scaled_logits(self._batch.of(chosen), kept / (1.0 - DROPPED))
+        logits = network.logits_of_some(*self._batch.of(chosen))
         losses = F.cross_entropy(logits, targets, reduction="none")
         weights = without_doubted(weights, targets, logits.detach())
         loss = (losses * weights).sum() / weights.sum().clamp_min(1e-6)
