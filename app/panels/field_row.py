@@ -84,9 +84,8 @@ class FieldRow(QWidget):
             elif isinstance(editor, QSpinBox):
                 editor.setValue(int(value or 0))
             elif isinstance(editor, QLineEdit):
-                shown = "" if value == self.spec.default else written(value)
-                if not self.problem and shown != editor.text().strip():
-                    editor.setText(shown)
+                if not self.problem and not self._says(editor.text(), value):
+                    editor.setText("" if value == self.spec.default else written(value))
                 editor.setPlaceholderText(self._default_words(by_preset))
         if not isinstance(editor, QLineEdit):
             self._show_problem(self._problem_with(value))
@@ -130,6 +129,13 @@ class FieldRow(QWidget):
     def _on_chosen(self) -> None:
         assert isinstance(self.editor, QComboBox)
         self._offer(self.editor.currentData())
+
+    def _says(self, text: str, value: Value) -> bool:
+        """Whether a text, which may still be being typed ("0."), stands for a value."""
+        try:
+            return read(self.spec, text) == value
+        except UsageError:
+            return False
 
     def _on_text(self, text: str) -> None:
         try:

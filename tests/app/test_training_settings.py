@@ -90,12 +90,51 @@ def test_what_is_set_is_trained_with(
 
 
 @pytest.mark.parametrize(
+    "name, typed, value",
+    [
+        ("lr", "0,0005", 0.0005),
+        ("lr", "1e-3", 0.001),
+        ("freeze", "0.25", 0.25),
+        ("weight_decay", "0.05", 0.05),
+        ("clip_norm", "2.05", 2.05),
+        ("image_scale", "1.25", 1.25),
+        ("ema", "0.990", 0.99),
+        ("crop", "512", 512),
+        ("seed", "10", 10),
+    ],
+)
+def test_a_number_can_be_typed_key_by_key(
+    advanced: TrainingSettingsDialog, panel: TrainingPanel, qtbot: QtBot, name: str, typed: str, value: float
+) -> None:
+    row = advanced.rows[name]
+    assert isinstance(row.editor, QLineEdit)
+    qtbot.keyClicks(row.editor, typed)
+    assert row.editor.text() == typed
+    assert (getattr(panel.config(), name), row.problem) == (value, "")
+
+
+def test_a_number_of_another_configuration_takes_the_place_of_what_was_typed(
+    advanced: TrainingSettingsDialog, panel: TrainingPanel, qtbot: QtBot
+) -> None:
+    editor = advanced.rows["freeze"].editor
+    assert isinstance(editor, QLineEdit)
+    qtbot.keyClicks(editor, "0.25")
+    panel.set_config(replace(panel.config(), freeze=0.5))
+    assert editor.text() == "0.5"
+    panel.set_config(TrainConfig())
+    assert editor.text() == ""
+
+
+@pytest.mark.parametrize(
     "name, text, words",
     [
         ("crop", "100", "Crop is 100; it must be a multiple of 32, such as 96 or 128."),
         ("ema", "2", "Averaging is 2; it must be at most 0.99999."),
         ("batch", "many", "Crops a step is many; it must be a whole number."),
         ("lr", "0", "Learning rate is 0; it must be above 0."),
+        ("lr", "inf", "Learning rate is inf; it must be at most 1."),
+        ("weight_decay", "inf", "Weight decay is inf; it must be finite."),
+        ("weight_decay", "nan", "Weight decay is nan; it must be at least 0."),
     ],
 )
 def test_values_that_make_no_sense_are_refused_in_place(

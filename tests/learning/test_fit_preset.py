@@ -152,3 +152,13 @@ def test_undrawn_pixels_never_count_as_much_as_labels() -> None:
     check_sensible(TrainConfig(weak_background=0.99))
     with pytest.raises(UsageError, match=r"weak_background is 1; it must be at most 0\.99"):
         check_sensible(TrainConfig(weak_background=1.0))
+
+
+@pytest.mark.parametrize("field", ["weight_decay", "clip_norm", "validate_every_s"])
+def test_a_setting_is_a_finite_number(field: str) -> None:
+    with pytest.raises(UsageError, match=f"{field} is inf; it must be finite"):
+        check_sensible(replace(TrainConfig(), **{field: float("inf")}))
+
+
+def test_a_run_may_go_on_without_end() -> None:
+    check_sensible(TrainConfig(seconds=float("inf")))

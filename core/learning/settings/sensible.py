@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from typing import Final
 
 from core.errors import UsageError
@@ -18,17 +18,21 @@ CROP_MULTIPLE: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What a field may be; None (by preset, no limit) is always allowed."""
+    """What a field may be: a number, finite unless `endless`; None (by preset, no limit) is always fine."""
 
     least: float
     most: float = inf
     least_itself: bool = True
+    endless: bool = False
 
     def sentence(self, field: str, value: float) -> str | None:
         """What is wrong with the value; None if nothing is."""
-        if self.least <= value <= self.most and (self.least_itself or value != self.least):
+        possible = self.least <= value <= self.most and (self.endless or isfinite(value))
+        if possible and (self.least_itself or value != self.least):
             return None
-        if not value > self.least:  # nor is what is not a number
+        if value == self.most:  # inf, where nothing else is too much
+            limit = "finite"
+        elif not value > self.least:  # nor is what is not a number
             limit = f"at least {self.least:g}" if self.least_itself else f"above {self.least:g}"
         else:
             limit = f"at most {self.most:g}"
@@ -39,7 +43,7 @@ RANGES: Final = {
     "crop": Range(SMALLEST_CROP, 4096),
     "batch": Range(1, 4096),
     "steps": Range(1),
-    "seconds": Range(0, least_itself=False),
+    "seconds": Range(0, least_itself=False, endless=True),  # a run that goes on until it is stopped
     "seed": Range(0, 2**63 - 1),
     "image_scale": Range(0.01, 4),
     "lr": Range(0, 1, least_itself=False),
