@@ -168,11 +168,11 @@ class DoubtWiring(Wiring):
             self._go_when_known = False
             self._find()
 
-    def _on_current_changed(self, _current: CurrentImage | None) -> None:
+    def _on_current_changed(self, current: CurrentImage | None) -> None:
         self._map = None
         self._seen.clear()
         self._withdraw()
-        self._go_when_known = self._offered is not None
+        self._go_when_known = current is not None and current.entry.key == self._offered
         self._offered = None
 
     # --- regions ------------------------------------------------------------------------------------------
@@ -180,9 +180,9 @@ class DoubtWiring(Wiring):
     def go_to_next(self) -> None:
         """Show the next doubtful region of this image; after its last one, the most doubtful image."""
         current = self._session.current
-        if self._offered is not None:
-            self._session.open_image(self._offered)
-        elif current is None or current.document is None:
+        if self._open_offered():
+            return
+        if current is None or current.document is None:
             self._session.message.emit("Open an image first; then go to its doubtful regions.", "info")
         elif current.pyramid is not None:
             self._session.message.emit(UNSEARCHED, "info")
@@ -279,8 +279,17 @@ class DoubtWiring(Wiring):
         self._toast.show_message("info", self._said, action=OPEN)
 
     def _on_toast_clicked(self) -> None:
-        if self._said and self._toast.text == self._said and self._offered is not None:
-            self._session.open_image(self._offered)
+        if self._said and self._toast.text == self._said:
+            self._open_offered()
+
+    def _open_offered(self) -> bool:
+        """Go to the image that is offered; False where none is, or where it is gone from the project."""
+        if self._offered is None or self._session.entry(self._offered) is None:
+            self._offered = None
+            self._withdraw()
+            return False
+        self._session.open_image(self._offered)
+        return True
 
     def _withdraw(self) -> None:
         if self._said and self._toast.text == self._said:

@@ -218,6 +218,33 @@ def test_after_the_last_region_the_most_doubtful_image_is_offered(bench, qtbot):
     qtbot.waitUntil(lambda: seen(bench) == "large")
 
 
+def offered_next(bench, qtbot) -> None:
+    """Nothing is doubtful in the first image, and the second is offered."""
+    bench.session.set_image_state(AnnotationState.DONE)
+    bench.key(Qt.Key.Key_I)
+    say(bench, doubted(bench))
+    qtbot.waitUntil(lambda: "scan001, the next image" in bench.window.toast.text)
+
+
+def test_whoever_goes_elsewhere_than_offered_is_led_nowhere(bench, qtbot):
+    offered_next(bench, qtbot)
+    bench.session.open_image("scan002.png")
+    bench.wait_for_image("scan002.png")
+    say(bench, predicted(bench))
+    say(bench, doubted(bench))
+    assert bench.window.parts.doubts._runner.wait(5000)
+    assert bench.canvas.spotlight.box is None
+
+
+def test_an_offered_image_that_is_gone_is_not_gone_to(bench, qtbot):
+    offered_next(bench, qtbot)
+    bench.session.entry("scan001.png").image_path.unlink()
+    qtbot.waitUntil(lambda: bench.session.entry("scan001.png") is None)
+    bench.key(Qt.Key.Key_I)
+    qtbot.waitUntil(lambda: "scan002, the next image" in bench.window.toast.text)
+    assert key_of(bench) == "scan000.png"
+
+
 def test_the_engines_rating_of_the_images_goes_before_mere_confidence(bench, qtbot):
     say(bench, predicted(bench, "scan002.png", sure=90))
     say(bench, ImagesRated(scores={"scan001.png": 1.0, "scan002.png": 0.2}, weights_version=1, images=2))
