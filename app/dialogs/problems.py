@@ -1,11 +1,11 @@
-"""Every file that cannot be used, one line each; choosing a line shows its image."""
+"""Every file that cannot be used, one line each; a click on a line or Enter shows its image."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QDialog,
@@ -44,7 +44,7 @@ class ProblemsDialog(QDialog):
         self.list.setWordWrap(True)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setAccessibleName("Problems")
-        self.list.currentItemChanged.connect(self._on_item)
+        self.list.itemClicked.connect(self._on_item)
         self.list.itemActivated.connect(self._on_item)
         copy = QPushButton("Copy all")
         copy.setAutoDefault(False)
@@ -65,16 +65,18 @@ class ProblemsDialog(QDialog):
         layout.addLayout(row)
 
     def set_problems(self, problems: Sequence[Problem]) -> None:
-        """List these."""
+        """List these; the line of the same image stays marked."""
         if [problem.text for problem in problems] == self.texts() and problems:
             return
-        blocker = QSignalBlocker(self.list)  # clearing and filling choose lines that nobody clicked
+        marked = self.list.currentItem()
+        key = None if marked is None else marked.data(Qt.ItemDataRole.UserRole)
         self.list.clear()
         for problem in problems:
             item = QListWidgetItem(problem.text, self.list)
             item.setToolTip("Show this image" if problem.key else problem.text)
             item.setData(Qt.ItemDataRole.UserRole, problem.key)
-        blocker.unblock()
+            if problem.key and problem.key == key:
+                self.list.setCurrentItem(item)
         count = len(problems)
         self._heading.setText(
             f"{count} problem{'s' if count != 1 else ''}" if count else "No problems: every file can be used"
@@ -84,8 +86,8 @@ class ProblemsDialog(QDialog):
         """The lines."""
         return [self.list.item(row).text() for row in range(self.list.count())]
 
-    def _on_item(self, item: QListWidgetItem | None, _previous: QListWidgetItem | None = None) -> None:
-        key = None if item is None else item.data(Qt.ItemDataRole.UserRole)
+    def _on_item(self, item: QListWidgetItem) -> None:
+        key = item.data(Qt.ItemDataRole.UserRole)
         if key:
             self.image_requested.emit(key)
 

@@ -79,6 +79,19 @@ def test_a_class_is_added_with_the_keyboard_alone(bench, qtbot, image_folder):
     assert bench.canvas.hasFocus()
 
 
+def test_escape_in_the_field_for_a_class_leaves_what_is_half_drawn(opened, qtbot):
+    opened.key(Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+    for corner in ((5, 5), (25, 5), (25, 25)):
+        opened.click(*corner)
+    opened.window.actions_["edit.add_class"].trigger()
+    qtbot.waitUntil(opened.window.classes.name_field.hasFocus)
+    qtbot.keyClick(opened.window.windowHandle(), Qt.Key.Key_Escape)  # as from the keyboard, past shortcuts
+    assert opened.window.classes.name_field.isHidden()
+    assert opened.canvas.hasFocus()
+    opened.key(Qt.Key.Key_Return)
+    assert opened.labels() == ["nerve"]
+
+
 def test_a_project_that_is_open_elsewhere_is_refused_by_name(bench, qtbot, image_folder):
     folder = image_folder(1)
     with Project.open(folder, holder="Ada's window"):
@@ -142,7 +155,8 @@ def test_opening_a_folder_tells_what_cannot_be_used_and_lists_all_of_it(bench, q
     lines = dialog.texts()
     assert [name in line for name, line in zip(("001.json", "002.png", "003.json"), lines, strict=True)]
     assert "5 x 5" in lines[2]
-    dialog.list.setCurrentRow(1)
+    line = dialog.list.visualItemRect(dialog.list.item(1)).center()
+    qtbot.mouseClick(dialog.list.viewport(), Qt.MouseButton.LeftButton, pos=line)
     bench.wait_for_image("scan002.png")
     assert bench.session.current.problem == lines[1]
     (folder / "scan001.json").unlink()
