@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QEvent, QItemSelectionModel, QModelIndex, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -53,7 +53,6 @@ class ClassPanel(QWidget):
         super().__init__(parent)
         self.setProperty("kind", "panel")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self._active: int | None = None
         self._keyboard_before: QWidget | None = None
         self.model = ClassesModel(self)
         self.view = ReorderListView(ClassDelegate.spot_at)
@@ -105,11 +104,11 @@ class ClassPanel(QWidget):
         self.model.set_classes(classes)
         self._list.show_list(bool(len(classes)))
         self._say("")
-        self.set_active(self._active)
+        self.set_active(self.model.active)
 
     def set_active(self, index: int | None) -> None:
         """Mark the class new shapes get."""
-        self._active = index
+        self.model.set_active(index)
         row = self.model.row_of(index)
         with QSignalBlocker(self.view):
             if row is None:
@@ -140,6 +139,8 @@ class ClassPanel(QWidget):
     def _on_name_entered(self) -> None:
         name = self.name_field.text().strip()
         problem = self._problem_with(name)
+        if not problem and len(self.model.classes) >= MAX_CLASSES:
+            problem = f"A project can have {MAX_CLASSES} classes and this one has them all."
         if problem:
             self._say(problem)
             return
@@ -171,8 +172,6 @@ class ClassPanel(QWidget):
             return f"“{name}” has a meaning of its own in labelme files; choose another name."
         if any(known.name == name for known in self.model.classes):
             return f"There is a class “{name}” already; to join two classes use “Merge into” in the menu."
-        if len(self.model.classes) >= MAX_CLASSES:
-            return f"A project can have {MAX_CLASSES} classes and this one has them all."
         return ""
 
     def _say(self, text: str) -> None:
@@ -182,7 +181,10 @@ class ClassPanel(QWidget):
     def eventFilter(self, watched: object, event: object) -> bool:
         """Escape closes the field for a new name."""
         if watched is self.name_field and isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
-            self._stop_adding()
+            if event.type() == QEvent.Type.ShortcutOverride:
+                event.accept()  # so that the key comes here, and to nothing else
+            elif event.type() == QEvent.Type.KeyPress:
+                self._stop_adding()
             return True
         return False
 
@@ -190,7 +192,7 @@ class ClassPanel(QWidget):
 
     def _on_clicked(self, index: QModelIndex) -> None:
         chosen = self.model.class_at(index.row())
-        self._active = chosen.index
+        self.set_active(chosen.index)
         self.class_activated.emit(chosen.index)
 
     def _on_row_moved(self, source: int, target: int) -> None:

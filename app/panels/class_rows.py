@@ -21,6 +21,7 @@ from PySide6.QtGui import QColor, QFont, QHelpEvent, QPainter
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QLineEdit,
+    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QToolTip,
@@ -41,6 +42,7 @@ _ClassRole: Final = Qt.ItemDataRole.UserRole
 _ShareRole: Final = Qt.ItemDataRole.UserRole + 1
 _VisibleRole: Final = Qt.ItemDataRole.UserRole + 2
 _DigitRole: Final = Qt.ItemDataRole.UserRole + 3
+_ActiveRole: Final = Qt.ItemDataRole.UserRole + 4
 
 
 def class_hotkeys(classes: ClassList) -> dict[int, int]:
@@ -57,6 +59,9 @@ def class_hotkeys(classes: ClassList) -> dict[int, int]:
 class ClassesModel(ReorderListModel):
     """The classes as rows.
 
+    Attributes:
+        active: index of the class new shapes get.
+
     Signals:
         rename_wanted(int, str): someone typed another name for the class of this index.
     """
@@ -67,6 +72,7 @@ class ClassesModel(ReorderListModel):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.classes = ClassList()
+        self.active: int | None = None
         self._digits: dict[int, int] = {}
         self._shares: dict[int, float] = {}
         self._hidden: set[int] = set()
@@ -79,11 +85,15 @@ class ClassesModel(ReorderListModel):
         self._hidden &= set(classes.indices)
         self.endResetModel()
 
+    def set_active(self, index: int | None) -> None:
+        """Mark this class."""
+        self.active = index
+        self._tell_all_changed()
+
     def set_shares(self, shares: Mapping[int, float]) -> None:
         """Shares 0..1 by class index."""
         self._shares = dict(shares)
-        if len(self.classes):
-            self.dataChanged.emit(self.index(0), self.index(len(self.classes) - 1))
+        self._tell_all_changed()
 
     def set_visible(self, index: int, visible: bool) -> None:
         """Open or close a class' eye."""
@@ -91,6 +101,10 @@ class ClassesModel(ReorderListModel):
         row = self.row_of(index)
         if row is not None:
             self.dataChanged.emit(self.index(row), self.index(row))
+
+    def _tell_all_changed(self) -> None:
+        if len(self.classes):
+            self.dataChanged.emit(self.index(0), self.index(len(self.classes) - 1))
 
     def is_visible(self, index: int) -> bool:
         """Whether the class' eye is open."""
@@ -127,6 +141,8 @@ class ClassesModel(ReorderListModel):
             return self.is_visible(found.index)
         if role == _DigitRole:
             return self._digits.get(found.index)
+        if role == _ActiveRole:
+            return found.index == self.active
         return None
 
     def setData(self, index: _INDEX, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
@@ -168,7 +184,8 @@ class ClassDelegate(QStyledItemDelegate):
         return row_size(option, ROW_HEIGHT)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _INDEX) -> None:
-        """Swatch, digit, name, share, eye."""
+        """Swatch, digit, name, share, eye; on the ground of a chosen row if the class is the active one."""
+        option = _marked(option, active=bool(index.data(_ActiveRole)))
         theme = tokens()
         row: QRect = option.rect
         visible = bool(index.data(_VisibleRole))
@@ -234,3 +251,17 @@ class ClassDelegate(QStyledItemDelegate):
             text += "" if share is None else f"  ·  {format_share(share)} of the labelled pixels"
         QToolTip.showText(event.globalPos(), text, view)
         return True
+
+
+def _marked(option: QStyleOptionViewItem, *, active: bool) -> QStyleOptionViewItem:
+    """How a row is painted: the active class as chosen, the row that keys are at as the one under the mouse.
+
+    Keys, right clicks and drags move the selection without choosing a class.
+    """
+    marked = QStyleOptionViewItem(option)
+    marked.state &= ~QStyle.StateFlag.State_Selected
+    if active:
+        marked.state |= QStyle.StateFlag.State_Selected
+    if option.state & QStyle.StateFlag.State_HasFocus:
+        marked.state |= QStyle.StateFlag.State_MouseOver
+    return marked

@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from app.panels.class_list import ClassPanel, class_hotkeys
 from app.panels.class_rows import ClassDelegate
-from core.annotation.model import IGNORE_LABEL, ClassList, LabelClass
+from core.annotation.model import IGNORE_LABEL, MAX_CLASSES, ClassList, LabelClass
 from tests.app.panel_hands import CLASSES, LEFT, click, double_click, drop, entry, row_rect
 
 pytestmark = pytest.mark.usefixtures("dressed")
@@ -45,6 +45,29 @@ def test_the_active_class_survives_a_new_list(classes: ClassPanel) -> None:
     classes.set_classes(ClassList(CLASSES.classes[::-1], 0))
     assert classes.view.currentIndex().data() == "vessel"
     assert classes.view.selectionModel().isSelected(classes.model.index(0))
+
+
+def test_a_right_click_and_keys_leave_the_mark_on_the_active_class(qtbot: QtBot, classes: ClassPanel) -> None:
+    classes.set_active(1)
+    before = classes.view.grab().toImage()
+    qtbot.mouseClick(classes.view.viewport(), Qt.MouseButton.RightButton, pos=row_rect(classes, 2).center())
+    assert classes.view.grab().toImage() == before
+    classes.view.setFocus()
+    qtbot.waitUntil(classes.view.hasFocus)
+    qtbot.keyClick(classes.view, Qt.Key.Key_Home)
+    assert classes.view.grab().toImage() != before, "the row that keys are at has a ground of its own"
+    classes.view.clearFocus()
+    assert classes.view.grab().toImage() == before
+
+
+def test_the_mark_follows_a_click(qtbot: QtBot, classes: ClassPanel) -> None:
+    classes.set_active(1)
+    before = classes.view.grab().toImage()
+    click(qtbot, classes, row_rect(classes, 2).center())
+    clicked = classes.view.grab().toImage()
+    assert clicked != before
+    classes.set_active(4)
+    assert classes.view.grab().toImage() == clicked
 
 
 def test_a_click_on_the_eye_hides_the_class_without_choosing_it(qtbot: QtBot, classes: ClassPanel) -> None:
@@ -92,6 +115,20 @@ def test_a_name_that_cannot_be_is_refused_with_a_sentence(
         classes.model.setData(classes.model.index(1), name)
     assert word in classes.message
     assert classes.model.index(1).data() == "nerve"
+
+
+def test_in_a_project_with_all_classes_one_can_be_renamed_but_none_added(
+    qtbot: QtBot, classes: ClassPanel
+) -> None:
+    classes.set_classes(ClassList(tuple(LabelClass(i, f"c{i}", "#ff0000") for i in range(MAX_CLASSES)), 0))
+    with qtbot.waitSignal(classes.class_renamed) as renamed:
+        classes.model.setData(classes.model.index(3), "nerve")
+    assert renamed.args == [3, "nerve"]
+    qtbot.mouseClick(classes.add_button, LEFT)
+    qtbot.keyClicks(classes.name_field, "one more")
+    with qtbot.assertNotEmitted(classes.class_added):
+        qtbot.keyClick(classes.name_field, Qt.Key.Key_Return)
+    assert "has them all" in classes.message
 
 
 def test_plus_adds_a_class_by_name(qtbot: QtBot, classes: ClassPanel) -> None:
