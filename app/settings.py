@@ -153,14 +153,12 @@ class Settings:
 
     @property
     def recent(self) -> list[str]:
-        """Project folders, the latest first; some may be gone."""
+        """Project folders, the latest first; some may not be there now: on a drive that is not plugged in."""
         try:
             paths = json.loads(str(self._store.value("projects/recent", "[]")))
         except ValueError:
             return []
-        return (
-            [p for p in paths if isinstance(p, str) and Path(p).is_dir()] if isinstance(paths, list) else []
-        )
+        return [path for path in paths if isinstance(path, str)] if isinstance(paths, list) else []
 
     def add_recent(self, root: Path) -> None:
         """This project was opened."""

@@ -100,6 +100,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_folder(path: Path) -> bool:
+    """As `Path.is_dir`; False too for a name that is too long, or a place that may not be looked into."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def walk(
     folder: Path, seen: set[str] | None = None, on_error: Callable[[OSError], None] | None = None
 ) -> Iterator[tuple[Path, list[str], list[str]]]:

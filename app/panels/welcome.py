@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QMimeData, QSize, Qt, Signal
@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVB
 from app.icons import app_icon
 from app.panels.parts import ElidedLabel, IconLabel, label
 from app.theme import SPACE, set_property
+from core.files import is_folder
 
 _MAX_RECENT = 6
 _DOOR_SIZE = QSize(296, 96)
@@ -45,7 +46,7 @@ class Door(QPushButton):
 
 
 class RecentRow(QPushButton):
-    """One recent project: its name and where it is; greyed when it is gone."""
+    """One recent project: its name and where it is; greyed while it is not there."""
 
     def __init__(self, path: str, *, missing: bool, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -56,12 +57,12 @@ class RecentRow(QPushButton):
         self.setEnabled(not missing)
         self.setAccessibleName(f"Open {path}")
         place = Path(path)
-        where = f"{_tilde(place.parent)}  ·  not there any more" if missing else _tilde(place.parent)
+        where = f"{_tilde(place.parent)}  ·  not there now" if missing else _tilde(place.parent)
         name = label(place.name or path, "" if missing else "strong")
         folder = ElidedLabel(where, "" if missing else "muted", Qt.TextElideMode.ElideMiddle)
         for part in (name, folder):
             part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.setToolTip(f"{path} is not there any more" if missing else path)
+        self.setToolTip(f"{path} is not there, or may not be looked into" if missing else path)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(SPACE, 0, SPACE, 0)
         layout.setSpacing(SPACE * 3 // 2)
@@ -107,19 +108,13 @@ class WelcomePage(QWidget):
         """The buttons of the recent projects, newest first."""
         return tuple(self._recent_rows)
 
-    def set_recent(self, paths: Sequence[str], missing: Collection[str] | None = None) -> None:
-        """List recent projects, newest first.
-
-        Args:
-            paths: folders.
-            missing: those of them that are gone; None looks on the disk.
-        """
+    def set_recent(self, paths: Sequence[str]) -> None:
+        """List recent projects, newest first; folders that are not there are greyed."""
         for row in self._recent_rows:
             self._recent.removeWidget(row)
             row.deleteLater()
         shown = list(paths)[:_MAX_RECENT]
-        gone = {path for path in shown if not Path(path).exists()} if missing is None else set(missing)
-        self._recent_rows = [RecentRow(path, missing=path in gone) for path in shown]
+        self._recent_rows = [RecentRow(path, missing=not is_folder(Path(path))) for path in shown]
         for row in self._recent_rows:
             row.clicked.connect(self._on_recent_clicked)
             self._recent.addWidget(row)

@@ -14,6 +14,7 @@ from app.session.session import Session
 from app.session.state import CurrentImage
 from app.settings import Settings
 from core.errors import MaskloopError
+from core.files import is_folder
 
 SAMPLE_NAME = "Maskloop sample"
 _DELETE_CHOICES = (Choice("keep", "Cancel"), Choice("delete", "Delete", "danger"))
@@ -97,7 +98,7 @@ class FileActions(QObject):
         menu.clear()
         for path in self._settings.recent:
             action = menu.addAction(path)
-            action.setEnabled(Path(path).is_dir())
+            action.setEnabled(is_folder(Path(path)))
             action.triggered.connect(partial(self._open_recent, path))
         if menu.isEmpty():
             menu.addAction("Nothing was opened yet").setEnabled(False)
@@ -106,9 +107,9 @@ class FileActions(QObject):
         self._session.open_project(path)
 
     def _start(self) -> Path | None:
-        """Where the file dialogs start: beside the open project, else beside the last one."""
+        """Where the file dialogs start: beside the open project, else beside the last one that is there."""
         project = self._session.project
         if project is not None:
             return project.root.parent
-        recent = self._settings.recent
-        return Path(recent[0]).parent if recent else None
+        recent = map(Path, self._settings.recent)
+        return next((root.parent for root in recent if is_folder(root)), None)

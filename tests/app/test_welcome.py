@@ -55,10 +55,29 @@ def test_recent_projects_open_and_missing_ones_are_grey(
     there, gone = page.recent_rows
     assert there.isEnabled()
     assert not gone.isEnabled()
-    assert "not there any more" in gone.toolTip()
+    assert "is not there" in gone.toolTip()
     with qtbot.waitSignal(page.recent_requested) as asked:
         qtbot.mouseClick(there, LEFT)
     assert asked.args == [here]
+
+
+def test_a_recent_project_that_the_disk_refuses_to_look_at_is_grey(page: WelcomePage, tmp_path: Path) -> None:
+    page.set_recent([str(tmp_path / ("a" * 300))])
+    assert [row.isEnabled() for row in page.recent_rows] == [False]
+
+
+def test_the_window_opens_whatever_became_of_recent_projects(settings, make_window, image_folder, tmp_path):
+    unplugged, refused = tmp_path / "drive" / "scans", tmp_path / ("a" * 300)
+    for folder in (unplugged, refused):
+        settings.add_recent(folder)
+    bench = make_window()
+    rows = bench.window.page.welcome.recent_rows
+    assert [(Path(row.path), row.isEnabled()) for row in rows] == [(refused, False), (unplugged, False)]
+    bench.open(image_folder(1))
+    assert str(unplugged) in settings.recent, "it may be plugged in again"
+    menu = bench.window.menus["recent"]
+    menu.aboutToShow.emit()
+    assert [action.isEnabled() for action in menu.actions()] == [True, False, False]
 
 
 def test_without_recent_projects_the_page_says_so(page: WelcomePage) -> None:
