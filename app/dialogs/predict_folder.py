@@ -243,7 +243,8 @@ class PredictFolderDialog(QDialog):
 
     def _offer_kept(self, weights: str) -> None:
         self._weights = weights
-        self.run_choice.insertItem(0, KEPT_WEIGHTS, weights)
+        if self.run_choice.findText(KEPT_WEIGHTS) < 0:
+            self.run_choice.insertItem(0, KEPT_WEIGHTS, weights)
         self.run_choice.setCurrentIndex(0)
 
     def _problem(self) -> str:

@@ -341,17 +341,17 @@ class LearningController(QObject):
             self._set_state("idle")
         elif event.during == "Export":
             self._exports_under_way -= 1
-        elif event.during == "AuditLabels":
-            level = "info"  # what is missing stands in the audit's own list
+        elif event.during in ("AuditLabels", "PredictFolder"):
+            level = "info"  # `AuditEnded` and `FolderEnded` have told it at their own places
         self._session.message.emit(event.text, level)
 
     def _on_engine_state(self, state: str, sentence: str) -> None:
         self._engine_ready = state == "ready"
-        self.engine_state_changed.emit(state, sentence)
         if state == "ready":
             self._feed.when_sent(self._train_if_ready)
         elif state in ("crashed", "stopped") and sentence:
             self._on_engine_lost(sentence, restarts=state == "crashed")
+        self.engine_state_changed.emit(state, sentence)
 
     def _on_engine_lost(self, sentence: str, *, restarts: bool) -> None:
         while self._exports_under_way > 0:

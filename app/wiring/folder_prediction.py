@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton, QStatusBar, QWidget
 
-from app.dialogs.message import Toast
+from app.dialogs.message import Level, Toast
 from app.wiring.part import Common, Wiring
 from app.wiring.training import read_runs
 from core.learning.commands import HoldFolder, PredictFolder
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from app.panels.run_history import RunSummary
 
 GO_ON: Final = "Go on"
+CRASHES_BORNE: Final = 2
+"""Of the engine, without one more image predicted in between: it is likely to die of the next image again."""
 
 
 class PredictingWiring(Wiring):
@@ -59,6 +61,8 @@ class PredictingWiring(Wiring):
         self._interrupted: PredictionJob | None = None
         self._held = False
         self._engine_lost = False
+        self._crashes = 0  # since an image was predicted
+        self._most_done = 0
         self._said = ""
         self._button = QPushButton()
         self._button.setProperty("kind", "link")
@@ -136,11 +140,11 @@ class PredictingWiring(Wiring):
         if self._session.project is None or str(self._session.project.root) != job.root:
             return  # another project was opened meanwhile
         self._job, self._held, self._engine_lost = job, False, False
+        self._crashes = self._most_done = 0
         self._trainer.send(PredictFolder(job=job))
 
     def _on_not_kept(self, text: str) -> None:
-        if self._dialog is not None:
-            self._dialog.end(FolderEnded(reason="failed", out="", problem=text))
+        self._tell_end(FolderEnded(reason="failed", out="", problem=text))
 
     def _on_hold(self, held: bool) -> None:
         self._trainer.send(HoldFolder(wanted="hold" if held else "go on"))
@@ -158,49 +162,75 @@ class PredictingWiring(Wiring):
     # --- what the engine and the session say --------------------------------------------------------------
 
     def _on_event(self, event: Event) -> None:
-        if self._job is None:
+        job = self._job
+        if job is None or not isinstance(event, FolderProgress | FolderProblem | FolderEnded):
             return
+        if event.out != job.out:
+            return  # of the job before, which was given up
         match event:
             case FolderProgress():
-                self._held = event.held
-                share = f"{event.done / event.total:.0%}" if event.total else "…"
-                self._button.setText(f"Folder: {share}{', paused' if event.held else ''}")
-                self._button.show()
-                if self._dialog is not None:
-                    self._dialog.set_progress(event)
+                self._on_progress(event)
             case FolderProblem():
                 if self._dialog is not None:
                     self._dialog.add_problem(event.text)
             case FolderEnded():
                 self._on_ended(event)
-            case _:
-                pass
+
+    def _on_progress(self, progress: FolderProgress) -> None:
+        self._held = progress.held
+        if progress.done > self._most_done:
+            self._most_done, self._crashes = progress.done, 0
+        share = f"{progress.done / progress.total:.0%}" if progress.total else "…"
+        self._button.setText(f"Folder: {share}{', paused' if progress.held else ''}")
+        self._button.show()
+        if self._dialog is not None:
+            self._dialog.set_progress(progress)
 
     def _on_ended(self, ended: FolderEnded) -> None:
-        from app.dialogs.predict_folder import outcome
-
         job, self._job = self._job, None
         self._button.hide()
         if ended.reason == "failed":
             self._interrupted = job  # it can be tried again from where it was
         elif self._pending is not None:
             self._pending.end()
+        self._tell_end(ended)
+
+    def _tell_end(self, ended: FolderEnded) -> None:
+        """In the dialog, or where it is closed, in the window."""
+        from app.dialogs.predict_folder import outcome
+
         if self._dialog is not None:
             self._dialog.end(ended)
-        if self._dialog is None or not self._dialog.isVisible():
+            if self._dialog.isVisible():
+                return
+        if ended.reason == "failed":
+            self._offer_to_go_on("error", outcome(ended))
+        else:
             self._session.message.emit(outcome(ended), "info")
 
-    def _on_engine_state(self, state: str, _sentence: str) -> None:
-        if self._job is None:
+    def _offer_to_go_on(self, level: Level, said: str) -> None:
+        self._said = said
+        self._toast.show_message(level, said, action=GO_ON)
+
+    def _on_engine_state(self, state: str, sentence: str) -> None:
+        job = self._job
+        if job is None:
             return
         if state == "crashed":
             self._engine_lost = True
+            self._crashes += 1
         elif state == "ready" and self._engine_lost:
-            # A fresh engine knows nothing of it; what its predecessor has done is passed over.
             self._engine_lost = False
-            self._trainer.send(PredictFolder(job=replace(self._job, again=False), held=self._held))
-        elif state == "stopped":
-            self._on_ended(FolderEnded(reason="failed", out=self._job.out))
+            if self._crashes < CRASHES_BORNE:
+                # A fresh engine knows nothing of it; what its predecessor has done is passed over.
+                self._trainer.send(PredictFolder(job=replace(job, again=False), held=self._held))
+            else:
+                self._fail(job, "the engine has died of it again and again, perhaps of one of its images")
+        elif state == "stopped" and sentence:
+            self._fail(job, sentence)
+
+    def _fail(self, job: PredictionJob, why: str) -> None:
+        self._on_ended(FolderEnded(reason="failed", out=job.out, problem=f"{job.images[0]}: {why}"))
 
     def _on_training_state(self, state: str) -> None:
         if self._dialog is not None:
@@ -219,5 +249,4 @@ class PredictingWiring(Wiring):
             self._dialog = None
         self._interrupted = None if project is None else PendingJob(project.layout).load()
         if self._interrupted is not None:
-            self._said = f"The prediction of {self._interrupted.images[0]} was interrupted."
-            self._toast.show_message("info", self._said, action=GO_ON)
+            self._offer_to_go_on("info", f"The prediction of {self._interrupted.images[0]} was interrupted.")

@@ -229,11 +229,13 @@ class FolderProgress:
     """How far the prediction of a folder is, a few times a second.
 
     Attributes:
+        out: folder of the results, which tells the job.
         done: images dealt with: predicted, `known` from before, or `failed`. total: 0: not counted yet.
         images_per_s, seconds_left: None before they can be said.
         image: the name of the last one. held: it waits for the person.
     """
 
+    out: str
     done: int
     total: int
     known: int
@@ -246,15 +248,16 @@ class FolderProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderProblem:
-    """An image that is left out of the prediction of a folder; the rest goes on."""
+    """An image that is left out of the prediction of a folder (into `out`); the rest goes on."""
 
+    out: str
     path: str
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderEnded:
-    """The prediction of a folder is over; `problem` says why it failed."""
+    """The prediction of a folder (into `out`) is over; `problem` says why it failed."""
 
     reason: Literal["done", "cancelled", "failed"]
     out: str

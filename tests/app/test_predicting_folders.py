@@ -15,14 +15,22 @@ from pytestqt.qtbot import QtBot
 from app.dialogs.predict_folder import PredictFolderDialog
 from app.panels.run_history import RunSummary
 from core.learning.commands import HoldFolder, PredictFolder
-from core.learning.events import FolderEnded, FolderProblem, FolderProgress
+from core.learning.events import Failed, FolderEnded, FolderProblem, FolderProgress
 from core.learning.prediction.folder_job import PendingJob, PredictionJob
 from core.learning.runs.run_folder import BestScore
 from core.project.layout import ProjectLayout
 
 LEFT = Qt.MouseButton.LeftButton
 PROGRESS = FolderProgress(
-    done=1204, total=5000, known=4, failed=1, images_per_s=12.3, seconds_left=310.0, image="x.png", held=False
+    out="/results",
+    done=1204,
+    total=5000,
+    known=4,
+    failed=1,
+    images_per_s=12.3,
+    seconds_left=310.0,
+    image="x.png",
+    held=False,
 )
 
 
@@ -117,15 +125,26 @@ def jobs(bench) -> list[PredictFolder]:
     return [command for command in bench.trainer.sent if isinstance(command, PredictFolder)]
 
 
+def out_of(bench) -> str:
+    """Where the newest job's results go."""
+    return jobs(bench)[-1].job.out
+
+
+def crash(bench) -> None:
+    """The engine dies, and the next one is there."""
+    bench.trainer.engine_state_changed.emit("crashed", "The engine crashed.")
+    bench.trainer.engine_state_changed.emit("ready", "CPU")
+
+
 def test_a_job_goes_to_the_engine_and_is_followed(opened, qtbot: QtBot, tmp_path: Path) -> None:
     dialog = start(opened, qtbot, tmp_path)
     (command,) = jobs(opened)
     layout = opened.session.project.layout
     assert command.job.root == str(layout.root)
     assert Path(command.job.weights).read_bytes() == b"weights"
-    say = opened.trainer.event_received.emit
-    say(PROGRESS)
-    say(FolderProblem(path="b.png", text="b.png: damaged"))
+    say, out = opened.trainer.event_received.emit, command.job.out
+    say(replace(PROGRESS, out=out))
+    say(FolderProblem(out=out, path="b.png", text="b.png: damaged"))
     assert "1,204 of 5,000" in dialog.figures_text
     assert dialog.problems.count() == 1
     dialog.close()
@@ -133,7 +152,7 @@ def test_a_job_goes_to_the_engine_and_is_followed(opened, qtbot: QtBot, tmp_path
     qtbot.mouseClick(dialog.hold_button, LEFT)
     dialog.cancel_button.click()
     assert [c.wanted for c in opened.trainer.sent if isinstance(c, HoldFolder)] == ["hold", "cancel"]
-    say(FolderEnded(reason="cancelled", out="", predicted=1204))
+    say(FolderEnded(reason="cancelled", out=out, predicted=1204))
     assert opened.window.status.text.startswith("Given up: 1,204 images predicted")
     assert PendingJob(layout).load() is None
 
@@ -142,11 +161,62 @@ def test_after_a_crash_of_the_engine_the_next_one_goes_on(opened, qtbot: QtBot, 
     start(opened, qtbot, tmp_path)
     opened.trainer.engine_state_changed.emit("ready", "CPU")
     assert len(jobs(opened)) == 1  # it was only starting up
-    opened.trainer.event_received.emit(replace(PROGRESS, held=True))
-    opened.trainer.engine_state_changed.emit("crashed", "The engine crashed.")
-    opened.trainer.engine_state_changed.emit("ready", "CPU")
+    opened.trainer.event_received.emit(replace(PROGRESS, out=out_of(opened), held=True))
+    crash(opened)
     first, second = jobs(opened)
     assert (second.job, second.held) == (first.job, True)
+
+
+def test_a_failure_in_the_background_stays_until_it_is_seen_and_can_be_gone_on_from(
+    opened, qtbot: QtBot, tmp_path: Path
+) -> None:
+    start(opened, qtbot, tmp_path).close()
+    say, toast, problem = opened.trainer.event_received.emit, opened.window.toast, "/data: the disk is full"
+    say(FolderEnded(reason="failed", out=out_of(opened), problem=problem))
+    say(Failed(during="PredictFolder", text=problem))
+    assert (toast.text, toast._leave.isActive()) == ("/data: the disk is full.", False)
+    (go_on,) = [button for button in toast.findChildren(QPushButton) if button.text() == "Go on"]
+    qtbot.mouseClick(go_on, LEFT)
+    qtbot.waitUntil(lambda: len(jobs(opened)) == 2)
+    assert jobs(opened)[1].job == jobs(opened)[0].job
+
+
+def test_an_engine_that_dies_of_the_same_image_twice_is_not_given_it_again(
+    opened, qtbot: QtBot, tmp_path: Path
+) -> None:
+    start(opened, qtbot, tmp_path).close()
+    progress = replace(PROGRESS, out=out_of(opened))
+    for done in (7, 8):  # with an image in between it may as well be chance
+        opened.trainer.event_received.emit(replace(progress, done=done))
+        crash(opened)
+    assert len(jobs(opened)) == 3
+    opened.trainer.event_received.emit(replace(progress, done=8))  # as far as it was
+    crash(opened)
+    assert len(jobs(opened)) == 3
+    assert not opened.window.parts.predicting.busy
+    assert "the engine has died of it again and again" in opened.window.toast.text
+    assert PendingJob(opened.session.project.layout).load() is not None
+
+
+def test_an_engine_that_stays_stopped_leaves_the_job_to_be_gone_on_with(
+    opened, qtbot: QtBot, tmp_path: Path
+) -> None:
+    start(opened, qtbot, tmp_path).close()
+    opened.trainer.engine_state_changed.emit("stopped", "It failed four times.")
+    assert opened.window.toast.text == f"{tmp_path / 'scans2'}: It failed four times."
+
+
+def test_what_the_engine_still_says_of_the_job_before_is_not_taken_for_the_new_one(
+    opened, qtbot: QtBot, tmp_path: Path
+) -> None:
+    dialog = start(opened, qtbot, tmp_path)
+    say = opened.trainer.event_received.emit
+    say(replace(PROGRESS, out="/before"))
+    say(FolderProblem(out="/before", path="b.png", text="b.png: damaged"))
+    say(FolderEnded(reason="cancelled", out="/before"))
+    assert opened.window.parts.predicting.busy
+    assert dialog.figures_text == "Looking for images…"
+    assert dialog.problems.count() == 0
 
 
 def test_after_a_restart_it_is_offered_to_go_on(opened, make_window, qtbot: QtBot, tmp_path: Path) -> None:

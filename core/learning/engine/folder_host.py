@@ -87,7 +87,7 @@ class FolderHost:
         taken_s = self._clock() - started_s
         self._not_before_s = self._clock() + taken_s * (1 / SHARE_BESIDE_TRAINING - 1)
         if image is not None and image.problem:
-            self._send(FolderProblem(path=str(image.path), text=image.problem))
+            self._send(FolderProblem(out=work.job.out, path=str(image.path), text=image.problem))
         if self._clock() >= self._reported_s + REPORT_S:
             self._report(image)
         return True
@@ -148,6 +148,7 @@ class FolderHost:
         self._reported_s = self._clock()
         self._send(
             FolderProgress(
+                out=work.job.out,
                 done=work.done,
                 total=work.total,
                 known=work.outcomes["known"],
