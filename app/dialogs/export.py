@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
 
 from PySide6.QtCore import Qt, QUrl, Signal
@@ -23,6 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.dialogs.typed_folder import typed_folder
 from app.panels.combos import ElidedComboBox
 from app.panels.parts import ElidedLabel, IconLabel, IconPushButton, label
 from app.panels.run_history import RunSummary, offer_runs
@@ -182,13 +182,13 @@ class ExportDialog(QDialog):
         self.adjustSize()
 
     def request(self) -> ExportRequest | None:
-        """What is chosen; None while nothing is, or no folder."""
+        """What is chosen; None while nothing is, or no folder that can be used."""
         formats = tuple(name for name in get_args(ExportFormat) if self.boxes[name].isChecked())
-        out = self.folder.text().strip()
-        if not formats or not out:
+        out = typed_folder(self.folder.text())
+        if not formats or out is None or out.problem:
             return None
         run = self.run_choice.currentData() if _FROM_RUN & set(formats) else None
-        return ExportRequest(formats=formats, out=out, run=run)
+        return ExportRequest(formats=formats, out=str(out.path), run=run)
 
     # --- clicks -----------------------------------------------------------------------------------------
 
@@ -203,7 +203,9 @@ class ExportDialog(QDialog):
             self.folder.setText(folder)
 
     def _on_open_folder(self) -> None:
-        QDesktopServices.openUrl(QUrl.fromLocalFile(self.folder.text().strip()))
+        out = typed_folder(self.folder.text())
+        if out is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(out.path)))
 
     def _on_close_clicked(self) -> None:
         self.reject()
@@ -232,18 +234,17 @@ class ExportDialog(QDialog):
         self._progress.setVisible(self._running)
         self._doing.setVisible(self._running)
         self._open_folder.setVisible(self._results > 0 and not self._running)
-        out = self.folder.text().strip()
+        out = typed_folder(self.folder.text())
         role = "small"
         if self._running:
             text = ""
         elif not any(box.isChecked() for box in self.boxes.values()):
             text = "Choose at least one thing to export."
-        elif not out:
+        elif out is None:
             text = "Choose a folder."
-        elif Path(out).is_file():
-            text, role = f"{out} is a file; choose a folder.", "warning"
-            self.export_button.setEnabled(False)
-        elif Path(out).is_dir() and any(Path(out).iterdir()):
+        elif out.problem:
+            text, role = out.problem, "warning"
+        elif out.filled:
             text = "The folder is not empty: files of an earlier export are replaced, others are kept."
         else:
             text = "The folder is made if it is not there."

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.dialogs.open import choose_folder
+from app.dialogs.typed_folder import TypedFolder, typed_folder
 from app.panels.combos import ElidedComboBox
 from app.panels.parts import ElidedLabel, IconPushButton, label
 from app.panels.run_history import RunSummary, offer_runs
@@ -189,17 +190,14 @@ class PredictFolderDialog(QDialog):
 
     def job(self) -> PredictionJob | None:
         """What is chosen; None while something is missing."""
-        images, out, run = (
-            self.images.text().strip(),
-            self.folder.text().strip(),
-            self.run_choice.currentData(),
-        )
-        if not images or not out or run is None or self._problem():
+        images, out = self._typed()
+        run = self.run_choice.currentData()
+        if images is None or out is None or run is None or self._problem():
             return None
         weights = Path(run)
         return PredictionJob(
-            images=(images,),
-            out=out,
+            images=(str(images.path),),
+            out=str(out.path),
             format=self.format_choice.currentData(),
             weights=str(weights if weights.suffix else weights / "best.safetensors"),
             subfolders=self.subfolders.isChecked(),
@@ -229,12 +227,15 @@ class PredictFolderDialog(QDialog):
         self.folder.setText(str(path))
 
     def _on_open_folder(self) -> None:
-        QDesktopServices.openUrl(QUrl.fromLocalFile(self.folder.text().strip()))
+        _, out = self._typed()
+        if out is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(out.path)))
 
     def _on_images_changed(self, text: str) -> None:
         # What a person has chosen for the results stays; what was only offered follows the images.
         if self.folder.text() == self._offered:
-            name = Path(text.strip()).name
+            images = typed_folder(text)
+            name = "" if images is None else images.path.name
             self._offered = str(Path(self._predictions) / name) if name else ""
             self.folder.setText(self._offered)
         self._refresh()
@@ -247,16 +248,18 @@ class PredictFolderDialog(QDialog):
             self.run_choice.insertItem(0, KEPT_WEIGHTS, weights)
         self.run_choice.setCurrentIndex(0)
 
+    def _typed(self) -> tuple[TypedFolder | None, TypedFolder | None]:
+        """Where the images are, and where the results go."""
+        return typed_folder(self.images.text()), typed_folder(self.folder.text())
+
     def _problem(self) -> str:
         """What is wrong with what is chosen; "" for nothing."""
-        images, out = self.images.text().strip(), self.folder.text().strip()
+        images, out = self._typed()
         if self.run_choice.count() == 0:
             return "Predictions need a trained network: train first."
-        if images and not Path(images).is_dir():
-            return f"{images} is no folder."
-        if out and Path(out).is_file():
-            return f"{out} is a file; choose a folder."
-        return ""
+        if images is not None and not images.exists:
+            return images.problem or f"{images.path} is no folder."
+        return "" if out is None else out.problem
 
     def _refresh(self) -> None:
         """Enable what can be done now, and say what is missing."""
@@ -267,11 +270,12 @@ class PredictFolderDialog(QDialog):
         ):  # fmt: skip
             widget.setEnabled(not working)
         problem = self._problem()
+        images, out = self._typed()
         if problem:
             text = problem
-        elif not self.images.text().strip():
+        elif images is None:
             text = "Choose a folder of images."
-        elif not self.folder.text().strip():
+        elif out is None:
             text = "Choose a folder for the results."
         else:
             text = "What these weights have predicted there already is passed over; files of others are kept."
@@ -297,7 +301,7 @@ class PredictFolderDialog(QDialog):
         self._problem_title.setText(f"{count} image{'s' if count != 1 else ''} left out")
         self._problem_title.setVisible(count > 0)
         self.problems.setVisible(count > 0)
-        self._open_folder.setVisible(bool(self._figures.whole_text) and Path(self.folder.text()).is_dir())
+        self._open_folder.setVisible(bool(self._figures.whole_text) and out is not None and out.exists)
 
     def _lay_out(self) -> None:
         grid = QGridLayout()
@@ -374,5 +378,5 @@ def _rate(images_per_s: float) -> str:
 
 
 def _folder(edit: QLineEdit) -> Path | None:
-    text = edit.text().strip()
-    return Path(text) if text else None
+    typed = typed_folder(edit.text())
+    return typed.path if typed is not None and typed.exists else None

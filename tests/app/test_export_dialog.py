@@ -106,6 +106,46 @@ def test_a_file_is_no_target(export: ExportDialog, tmp_path: Path) -> None:
     assert "is a file" in export._lead.text()
 
 
+def test_a_wave_is_the_home_folder(
+    export: ExportDialog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    export.folder.setText("~/results")
+    request = export.request()
+    assert request is not None
+    assert request.out == str(tmp_path / "results")
+
+
+@pytest.mark.parametrize(
+    "typed, said",
+    [
+        ("results", "could be anywhere"),
+        ("~nobody-of-this-name/results", "could be anywhere"),
+        ("{there}/" + "n" * 300, "too long"),
+    ],
+)
+def test_a_folder_that_cannot_be_meant_is_refused(
+    qtbot: QtBot, export: ExportDialog, tmp_path: Path, typed: str, said: str
+) -> None:
+    export.folder.clear()
+    qtbot.keyClicks(export.folder, typed.format(there=tmp_path))
+    assert not export.export_button.isEnabled()
+    assert said in export._lead.text()
+
+
+def test_a_folder_that_cannot_be_read_is_refused(
+    export: ExportDialog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def locked(_path: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("app.dialogs.typed_folder.os.scandir", locked)
+    export.folder.setText(str(tmp_path / "locked"))
+    assert not export.export_button.isEnabled()
+    assert export._lead.text() == f"{tmp_path / 'locked'}: Permission denied."
+
+
 def test_browsing_fills_the_folder_in(
     qtbot: QtBot, export: ExportDialog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

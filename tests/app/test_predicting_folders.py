@@ -61,6 +61,22 @@ def test_what_is_missing_is_said_one_after_the_other(dialog: PredictFolderDialog
     assert dialog.start_button.isEnabled()
 
 
+def test_folders_are_meant_whole(
+    dialog: PredictFolderDialog, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "scans").mkdir()
+    qtbot.keyClicks(dialog.images, "~/scans")
+    dialog.folder.setText("~/results")
+    job = dialog.job()
+    assert job is not None
+    assert (job.images, job.out) == ((str(tmp_path / "scans"),), str(tmp_path / "results"))
+    dialog.folder.setText("results")
+    assert dialog.job() is None
+    assert "could be anywhere" in dialog.lead_text
+
+
 def test_the_job_is_what_was_chosen(dialog: PredictFolderDialog, qtbot: QtBot, tmp_path: Path) -> None:
     dialog.images.setText(str(tmp_path))
     dialog.folder.setText(str(tmp_path / "results"))
