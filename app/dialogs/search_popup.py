@@ -108,9 +108,8 @@ class SearchPopup(QDialog):
         fit_to_content(self)
 
     def mark(self, row: int) -> None:
-        """Mark a row; beyond the last comes the first."""
-        if self.model.rowCount():
-            self.list.setCurrentIndex(self.model.index(row % self.model.rowCount(), 0))
+        """Mark a row; one that cannot be taken now is not marked."""
+        self.list.setCurrentIndex(self.model.index(row, 0))
 
     def _on_clicked(self, index: QModelIndex) -> None:
         self._take(index.row())
@@ -126,16 +125,17 @@ class SearchPopup(QDialog):
         if event.type() != QEvent.Type.KeyPress:
             return False
         row = self.list.currentIndex().row()
-        last = self.model.rowCount() - 1
+        able = [place for place in range(self.model.rowCount()) if self.model.item(place).isEnabled()]
+        first, last = (able[0], able[-1]) if able else (-1, -1)
         match event.key():
-            case Qt.Key.Key_Down:
-                self.mark(row + 1)
+            case Qt.Key.Key_Down:  # beyond the last comes the first
+                self.mark(min((place for place in able if place > row), default=first))
             case Qt.Key.Key_Up:
-                self.mark(row - 1)
+                self.mark(max((place for place in able if place < row), default=last))
             case Qt.Key.Key_PageDown:
-                self.mark(min(last, row + MOST_ROWS))
+                self.mark(max((place for place in able if place <= row + MOST_ROWS), default=first))
             case Qt.Key.Key_PageUp:
-                self.mark(max(0, row - MOST_ROWS))
+                self.mark(min((place for place in able if place >= row - MOST_ROWS), default=last))
             case Qt.Key.Key_Return | Qt.Key.Key_Enter:
                 self._take(row)
             case _:

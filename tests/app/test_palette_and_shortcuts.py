@@ -90,6 +90,33 @@ def test_what_cannot_run_now_comes_last_and_does_not_run(qtbot: QtBot, window: Q
     palette.close()
 
 
+@pytest.mark.parametrize(
+    "key, wanted",
+    [
+        (Qt.Key.Key_Down, ["Zany odd ones", "Zoom in", "Zany odd ones"]),
+        (Qt.Key.Key_Up, ["Zany odd ones", "Zoom in", "Zany odd ones"]),
+        (Qt.Key.Key_PageDown, ["Zany odd ones"] * 3),
+        (Qt.Key.Key_PageUp, ["Zoom in"] * 3),
+    ],
+)
+def test_arrows_pass_over_what_cannot_run_now(
+    qtbot: QtBot, window: QMainWindow, key: Qt.Key, wanted: list[str]
+) -> None:
+    menu = next(menu for menu in window.menuBar().findChildren(QMenu) if menu.title() == "&View")
+    menu.addAction("Zoom back").setEnabled(False)
+    menu.addAction("Zany odd ones")
+    palette = CommandPalette(window)
+    palette.open_with(actions_of(window))
+    qtbot.keyClicks(palette.field, "zoo")
+    assert palette.titles == ["Zoom in", "Zoom back", "Zany odd ones"]
+    marked = []
+    for _ in wanted:
+        qtbot.keyClick(palette.field, key)
+        marked.append(palette.list.currentIndex().data())
+    assert marked == wanted
+    palette.close()
+
+
 def test_words_of_the_tip_find_an_action_after_those_that_are_called_so(window: QMainWindow) -> None:
     actions = actions_of(window)
     actions[0].setStatusTip("Choose where the images are, to zoom in on them later")
