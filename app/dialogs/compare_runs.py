@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 from app.panels.compared_curves import MARK_SIZE, ComparedCurves, curve_mark
 from app.panels.compared_image import ComparedImage, tinted, titled
 from app.panels.compared_tables import ComparedScores, ComparedSettings
-from app.panels.parts import label
+from app.panels.parts import IconPushButton, label
 from app.panels.run_history import RunSummary
 from app.qt_pixels import paintable
 from app.readable import sentence
@@ -89,12 +89,15 @@ class CompareRunsDialog(Themed, QDialog):
         self.images = QComboBox()
         self.images.setAccessibleName("Image")
         self.images.setMinimumContentsLength(24)
+        self.again_button = IconPushButton("refresh", "Try again")
+        self.again_button.hide()
         self.tabs = QTabWidget()
         self._remarks = label("", "warning")
         self._remarks.setWordWrap(True)
         self._lay_out()
         self.runs.itemChanged.connect(self._on_chosen)
         self.images.currentIndexChanged.connect(self._on_image)
+        self.again_button.clicked.connect(self._look)
         self.tabs.currentChanged.connect(self._on_tab)
 
     # --- what is told to the dialog -----------------------------------------------------------------------
@@ -138,7 +141,7 @@ class CompareRunsDialog(Themed, QDialog):
             self.images.clear()
             self.images.addItems(list(keys))
             self.images.setCurrentIndex(max(0, self.images.findText(current or "")))
-        self._shown = None
+        self._forget_shown()
         self._look()
 
     def set_picture(self, key: str, pixels: NDArray[np.uint8] | None, problem: str = "") -> None:
@@ -178,10 +181,13 @@ class CompareRunsDialog(Themed, QDialog):
         self._ask_next()
 
     def give_up(self, problem: str) -> None:
-        """Nobody will answer any more what was asked."""
+        """Nobody will answer any more what was asked; it can be asked again."""
+        if not self._awaited:
+            return
         for name in self._awaited:
             self.image.panes[name].show_words(sentence(problem))
-        self._awaited = []
+        self._forget_shown()
+        self.again_button.show()
 
     def apply_tokens(self, theme: Tokens) -> None:
         """Recolour the runs' marks."""
@@ -225,7 +231,7 @@ class CompareRunsDialog(Themed, QDialog):
             titles = [(LABELS, "Labels"), *((run.path, titled(run.name, run.title)) for run in known)]
             if [name for name, _ in titles] != list(self.image.panes):
                 self.image.set_panes(titles)
-                self._shown = None
+                self._forget_shown()
                 self._look()
             self._mark_panes()
 
@@ -246,6 +252,12 @@ class CompareRunsDialog(Themed, QDialog):
             for place, path in enumerate(name for name in self.image.panes if name != LABELS):
                 self.image.panes[path].set_mark(curve_mark(self._tokens_in_use, place))
 
+    def _forget_shown(self) -> None:
+        """Answers about it would come for panes that may be gone."""
+        self._shown = None
+        self._awaited = []
+        self.again_button.hide()
+
     def _look(self) -> None:
         """Once the tab is seen: the image, its labels, and each run's prediction, one after the other."""
         key = self.images.currentText()
@@ -253,6 +265,7 @@ class CompareRunsDialog(Themed, QDialog):
             return
         if self._shown is not None and self._shown.key == key:
             return
+        self._forget_shown()
         self._shown = _Shown(key)
         self._awaited = [name for name in self.image.panes if name != LABELS]
         self.image.panes[LABELS].show_words("Reading the image …")
@@ -281,7 +294,11 @@ class CompareRunsDialog(Themed, QDialog):
         column = QVBoxLayout(one)
         column.setContentsMargins(0, SPACE, 0, 0)
         column.setSpacing(SPACE)
-        column.addWidget(self.images)
+        choice = QHBoxLayout()
+        choice.setSpacing(SPACE)
+        choice.addWidget(self.images, 1)
+        choice.addWidget(self.again_button)
+        column.addLayout(choice)
         column.addWidget(self.image, 1)
         self._image_tab = self.tabs.addTab(one, "One image")
         self.runs.setFixedWidth(300)

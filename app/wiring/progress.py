@@ -164,7 +164,7 @@ class ProgressWiring(Wiring):
 
     def _on_engine_state(self, state: str, _sentence: str) -> None:
         if state in ("crashed", "stopped") and self._compare is not None:
-            self._compare.give_up("the engine has ended; choose the image again")
+            self._compare.give_up("the engine has ended")
 
     # --- what a run has not seen --------------------------------------------------------------------------
 

@@ -205,6 +205,33 @@ def test_a_lost_engine_is_said_where_a_prediction_was_awaited(
     assert dialog.image.panes["a"].words == "The engine has ended."
 
 
+def test_after_a_lost_engine_the_same_image_can_be_asked_about_again(
+    qtbot: QtBot, dialog: CompareRunsDialog
+) -> None:
+    _open_tab(qtbot, dialog, "One image")
+    assert not dialog.again_button.isVisible()
+    dialog.set_picture("two.png", np.zeros((30, 40, 3), np.uint8))
+    dialog.give_up("the engine has ended")
+    with qtbot.waitSignal(dialog.picture_needed) as read:
+        qtbot.mouseClick(dialog.again_button, LEFT)
+    assert read.args == ["two.png"]
+    assert not dialog.again_button.isVisible()
+    with qtbot.waitSignal(dialog.prediction_needed) as asked:
+        dialog.set_picture("two.png", np.zeros((30, 40, 3), np.uint8))
+    assert asked.args == ["a", "two.png"]
+
+
+def test_a_lost_engine_is_nothing_to_a_run_that_is_compared_no_more(
+    qtbot: QtBot, dialog: CompareRunsDialog
+) -> None:
+    _open_tab(qtbot, dialog, "One image")
+    dialog.set_picture("two.png", np.zeros((30, 40, 3), np.uint8))
+    _open_tab(qtbot, dialog, "Curves")
+    dialog.runs.item(0).setCheckState(Qt.CheckState.Unchecked)
+    dialog.give_up("the engine has ended")
+    assert "a" not in dialog.image.panes
+
+
 # --- the run history --------------------------------------------------------------------------------------
 
 
