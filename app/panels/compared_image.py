@@ -28,8 +28,6 @@ class TintedPicture(Themed, QWidget):
 
     def __init__(self, title: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._picture: QImage | None = None
-        self._words = ""
         self._title = ElidedLabel(title, "strong")
         self._detail = ElidedLabel("", "small")
         self._pane = _Pane()

@@ -173,6 +173,7 @@ class ClassPanelWiring(QObject):
         dialog = DeleteClassDialog(
             label_class, shapes, others, self._session.classes.background, self._window
         )
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.accepted.connect(lambda: self._session.class_editor.delete(index, dialog.answer))
         dialog.open()
 

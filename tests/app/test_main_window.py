@@ -208,6 +208,7 @@ def test_deleting_a_class_in_use_asks_what_becomes_of_its_shapes(opened, qtbot):
     dialog.delete_choice.click()
     with qtbot.waitSignal(opened.session.classes_changed):
         dialog.accept()
+    qtbot.waitUntil(lambda: not opened.window.findChildren(DeleteClassDialog))
     assert opened.labels() == []
     assert opened.session.classes.names == ("background", "vessel")
 
