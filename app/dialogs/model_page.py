@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QResizeEvent
@@ -39,6 +39,7 @@ CLICK: Final = (
 CLICK_PART: Final = (
     "Click a network of the diagram for its own diagram and maps, the box of both for the classes' scores."
 )
+UNKNOWN: Final = "–"
 _FACTS: Final = (
     ("parameters", "Parameters", "Numbers that are learned"),
     ("macs", "Computing", "Multiplications with their additions, for one tile"),
@@ -71,6 +72,7 @@ class ModelPage(QDialog):
         self.setWindowTitle("Explain the model")
         self.resize(1120, 800)
         self._explanation: Explanation | None = None
+        self._awaited: Literal["", "explanation", "maps"] = ""
         self.scale = 1.0
         self._title = label("", "title")
         self._about = label("", "muted")
@@ -83,9 +85,11 @@ class ModelPage(QDialog):
         self.tile.setAccessibleName("Side of the tile")
         for side in TILES:
             self.tile.addItem(f"{side} × {side} pixels", side)
+        self.again_button = IconPushButton("refresh", "Try again")
+        self.again_button.hide()
         self.field_box = QCheckBox("Receptive field on the image")
         self.field_box.setToolTip("Draw what the pixel under the mouse depends on, over the image")
-        self._facts = {name: label("–", "heading") for name, _, _ in _FACTS}
+        self._facts = {name: label(UNKNOWN, "heading") for name, _, _ in _FACTS}
         self.diagram = NetworkDiagram()
         self._words = label("", "muted")
         self._words.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
@@ -104,6 +108,7 @@ class ModelPage(QDialog):
         self._lay_out()
         self._room.splitterMoved.connect(self._on_room_shared)
         self.tile.currentIndexChanged.connect(self._ask)
+        self.again_button.clicked.connect(self._ask)
         self.field_box.toggled.connect(self.field_shown)
         self.diagram.block_chosen.connect(self._on_block)
         self.parts.currentChanged.connect(self._on_part)
@@ -118,6 +123,7 @@ class ModelPage(QDialog):
         words.addWidget(self.parts, 0, Qt.AlignmentFlag.AlignLeft)
         words.addWidget(self._about)
         top.addLayout(words, 1)
+        top.addWidget(self.again_button, 0, Qt.AlignmentFlag.AlignTop)
         top.addWidget(self.tile, 0, Qt.AlignmentFlag.AlignTop)
         facts = QHBoxLayout()
         facts.setSpacing(SPACE * 4)
@@ -198,6 +204,7 @@ class ModelPage(QDialog):
 
     def set_explained(self, answer: ModelExplained) -> None:
         """What it is made of, or why that cannot be told."""
+        self._awaited = ""
         explanation = answer.explanation
         self._explanation, self.scale = explanation, answer.scale
         self.diagram.set_explanation(explanation)
@@ -243,6 +250,8 @@ class ModelPage(QDialog):
 
     def clear_maps(self) -> None:
         """Another image or network: the maps on show are not of it."""
+        if self._awaited == "maps":
+            self._awaited = ""
         self.scores.set_pictures(())
         self.features.set_pictures(())
         self._scores_title.hide()
@@ -251,10 +260,12 @@ class ModelPage(QDialog):
 
     def set_waiting(self) -> None:
         """Maps have been asked for."""
+        self._awaited = "maps"
         self._source.setText("The engine looks at the image…")
 
     def set_maps(self, found: ModelMaps) -> None:
         """Maps of the block that is chosen."""
+        self._awaited = ""
         if found.problem:
             self.clear_maps()
             self._source.setText(sentence(found.problem))
@@ -285,14 +296,29 @@ class ModelPage(QDialog):
             ]
         )
 
+    def give_up(self, problem: str) -> None:
+        """Nobody will answer any more what was asked; it can be asked again."""
+        match self._awaited:
+            case "explanation":
+                self.diagram.set_words(sentence(problem))
+                self.again_button.show()
+            case "maps":
+                self._source.setText(sentence(problem))
+        self._awaited = ""
+
     # --- what a person does -------------------------------------------------------------------------------
 
     def _ask(self) -> None:
         self._explanation = None
         self.diagram.set_words("The engine takes the network apart…")
+        for name, _, tip in _FACTS:
+            self._facts[name].setText(UNKNOWN)
+            self._facts[name].setToolTip(tip)
         self._words.clear()
         self.look_button.setEnabled(False)
+        self.again_button.hide()
         self.clear_maps()
+        self._awaited = "explanation"
         self.explanation_needed.emit(self.tile.currentData())
 
     def _on_block(self, position: int) -> None:

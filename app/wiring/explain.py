@@ -15,7 +15,7 @@ from app.wiring.part import Common, Wiring
 from core.learning.answers import ModelExplained, ModelMaps
 from core.learning.commands import ExplainModel, ShowMaps
 from core.learning.config import AUTO_MODEL, INSTANT_MODEL, TrainConfig
-from core.learning.events import Event
+from core.learning.events import Event, Failed
 from core.learning.settings.preset import without_images
 from core.models.registry import encoder_spec, model_spec
 
@@ -52,6 +52,7 @@ class ExplainWiring(Wiring):
         self._session.current_changed.connect(self._on_current_changed)
         self._session.project_changed.connect(self._on_current_changed)
         self._controller.event_received.connect(self._on_event)
+        self._controller.engine_state_changed.connect(self._on_engine_state)
 
     def open_page(self) -> ModelPage:
         """Show the page of the network that is chosen."""
@@ -111,6 +112,7 @@ class ExplainWiring(Wiring):
         if asked is None:
             return
         self._asked = replace(asked, tile=tile)
+        self._show_field()  # that of the network before is none of this one's
         self._trainer.start_engine()
         self._trainer.send(self._asked)
 
@@ -139,6 +141,12 @@ class ExplainWiring(Wiring):
             shown = None if current is None else current.entry.key
             if (event.name, event.key, event.maps) == (asked.name, shown, self._maps):
                 page.set_maps(event)
+        elif isinstance(event, Failed) and event.during in ("ExplainModel", "ShowMaps"):
+            page.give_up(event.text)
+
+    def _on_engine_state(self, state: str, _sentence: str) -> None:
+        if state in ("crashed", "stopped") and self._page is not None:
+            self._page.give_up("the engine has ended")
 
     def _on_current_changed(self) -> None:
         if self._page is not None:

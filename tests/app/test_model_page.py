@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from app.dialogs.model_page import CLICK, ModelPage
+from app.dialogs.model_page import CLICK, UNKNOWN, ModelPage
 from app.panels.model_diagram import lanes
 from core.annotation.model import ClassList, LabelClass
 from core.learning.answers import ModelExplained, ModelMaps
@@ -82,6 +82,31 @@ def test_the_page_tells_costs_and_receptive_field(page: ModelPage):
     assert page.fact("parameters") == "5.2 million"
     assert page.fact("train") == "1.0 GB"
     assert page.fact("field").startswith("120 × 100 (240 × 200 in the image")
+
+
+@pytest.mark.parametrize("answer", [None, _explained(explanation=None, problem="there is no such tile")])
+def test_nothing_of_the_network_before_is_shown_for_another(page: ModelPage, answer: ModelExplained | None):
+    page.set_explained(_explained(scale=0.5))
+    page.set_model(model_spec("segnet"), encoder_spec("plain"), 250)
+    if answer is not None:
+        page.set_explained(answer)
+    assert {page.fact(name) for name in ("parameters", "macs", "predict", "train", "field")} == {UNKNOWN}
+
+
+def test_what_an_engine_that_has_ended_was_asked_can_be_asked_again(page: ModelPage, qtbot: QtBot):
+    page.give_up("the engine has ended")
+    with qtbot.waitSignal(page.explanation_needed) as asked:
+        qtbot.mouseClick(page.again_button, LEFT)
+    assert asked.args == [256]
+    assert not page.again_button.isVisible()
+    page.set_explained(_explained())
+    page.set_waiting()
+    page.give_up("the engine has ended")
+    assert page.source_text == "The engine has ended."
+    assert page.explanation is EXPLANATION, "which was known already"
+    assert not page.again_button.isVisible()
+    with qtbot.waitSignal(page.maps_needed):
+        qtbot.mouseClick(page.look_button, LEFT)
 
 
 def test_a_click_on_a_box_asks_for_its_maps_and_shows_them(page: ModelPage, qtbot: QtBot):
@@ -170,6 +195,14 @@ def test_the_page_opens_beside_the_picker_and_follows_it(
     window.canvas.grab()
     setup.model.setCurrentIndex(setup.model.findData("random_forest"))
     assert [command.name for command in sent if isinstance(command, ExplainModel)][-1] == "random_forest"
+    assert window.canvas.aids.field is None, "that of the network before"
+    assert not page.again_button.isVisible()
+    bench.trainer.engine_state_changed.emit("crashed", "The engine crashed.")
+    assert page.again_button.isVisible()
+    asked = [command for command in sent if isinstance(command, ExplainModel)]
+    answer = _explained(name="random_forest", encoder=asked[-1].encoder, tile=asked[-1].tile)
+    window.controller.event_received.emit(answer)
+    assert window.canvas.aids.field is not None
     page.close()
     assert window.canvas.aids.field is None
 
