@@ -178,19 +178,26 @@ def remove_small_regions(
 
 
 def fill_holes(classes: NDArray[np.uint8], pixels: int, background: int | None) -> NDArray[np.uint8]:
-    """Areas of background of at most so many pixels, with one class around them, become that class."""
-    numbers, sizes, values = regions(classes, diagonal=False)
-    holes = sizes <= pixels
-    if background is not None:
-        holes &= values == background
-    for line in (numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]):
-        holes[line] = False
-    lowest, highest = np.full(len(sizes), 255), np.zeros(len(sizes), int)
-    for here, there in neighbours(diagonal=False):
-        apart = numbers[here] != numbers[there]
-        np.minimum.at(lowest, numbers[here][apart], classes[there][apart])
-        np.maximum.at(highest, numbers[here][apart], classes[there][apart])
-    return given_away(classes, numbers, holes & (lowest == highest))
+    """Areas of background of at most so many pixels, with one class around them, become that class.
+
+    Without a background it is areas of any class, and what has a hole can be one itself once that is filled.
+    """
+    while True:
+        numbers, sizes, values = regions(classes, diagonal=False)
+        holes = sizes <= pixels
+        if background is not None:
+            holes &= values == background
+        for line in (numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]):
+            holes[line] = False
+        lowest, highest = np.full(len(sizes), 255), np.zeros(len(sizes), int)
+        for here, there in neighbours(diagonal=False):
+            apart = numbers[here] != numbers[there]
+            np.minimum.at(lowest, numbers[here][apart], classes[there][apart])
+            np.maximum.at(highest, numbers[here][apart], classes[there][apart])
+        holes &= lowest == highest
+        if not holes.any():
+            return classes
+        classes = given_away(classes, numbers, holes)
 
 
 DONE_HERE = {"min_region": remove_small_regions, "fill_holes": fill_holes}

@@ -82,7 +82,7 @@ def postprocess(
                 classes = fill_holes(classes, step.pixels, background)
             case Watershed():
                 assert background is not None
-                classes = part_touching(classes, step, background)
+                classes = part_touching(classes, step, background, between=between)
             case DenseCrf() | Looks():
                 raise AssertionError("`Pipeline.parsed` lets neither of them stand here")
             case _:

@@ -27,14 +27,19 @@ def fill_holes(classes: ClassMap, pixels: int, background: int | None = None) ->
     """The map in which no hole has at most so many pixels.
 
     A hole is an area of background (where there is no background class, of any class) that has only one
-    class around it and does not reach the image's edge.
+    class around it and does not reach the image's edge. What has a hole can be one itself
+    once that is filled.
     """
-    indices = np.unique(classes) if background is None else [background]
-    # What is around a hole is connected diagonally, so that the hole itself is not.
-    marked, sizes = regions(classes, indices, connectivity=4)
-    holes = (sizes <= pixels) & ~_at_edge(marked, len(sizes))
-    low, high = _classes_around(classes, marked, len(sizes))
-    return _given_away(classes, marked, holes & (low == high))
+    while True:
+        indices = np.unique(classes) if background is None else [background]
+        # What is around a hole is connected diagonally, so that the hole itself is not.
+        marked, sizes = regions(classes, indices, connectivity=4)
+        holes = (sizes <= pixels) & ~_at_edge(marked, len(sizes))
+        low, high = _classes_around(classes, marked, len(sizes))
+        holes &= low == high
+        if not holes.any():
+            return classes
+        classes = _given_away(classes, marked, holes)
 
 
 def regions(

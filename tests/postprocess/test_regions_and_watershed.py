@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from core.annotation.vectorize import connected_region
+from core.learning import predict_onnx
+from core.postprocess import watershed
 from core.postprocess.pipeline import Watershed
 from core.postprocess.regions import fill_holes, regions, remove_small_regions
 from core.postprocess.watershed import objects_of, part_touching
@@ -74,6 +78,19 @@ def test_what_lies_between_two_classes_or_reaches_the_edge_is_no_hole() -> None:
     assert fill_holes(classes, 50, background=0).tolist() == classes.tolist()
 
 
+@pytest.mark.parametrize("fill", [fill_holes, predict_onnx.fill_holes], ids=["program", "script"])
+def test_without_a_background_a_hole_with_a_hole_is_filled_too(
+    fill: Callable[..., NDArray[np.uint8]],
+) -> None:
+    classes = np.ones((20, 20), np.uint8)
+    classes[5:15, 5:15] = 2
+    classes[8:12, 8:12] = 3
+    assert (fill(classes, 100, None) == 1).all()
+    smaller = fill(classes, 99, None)
+    assert (smaller[5:15, 5:15] == 2).all()
+    assert (smaller == 1).sum() == 300
+
+
 @given(arrays.arrays(np.uint8, (9, 11), elements=st.integers(0, 2)), st.integers(1, 12))
 def test_no_region_is_small_afterwards(classes: NDArray[np.uint8], pixels: int) -> None:
     found = remove_small_regions(classes, pixels, background=0)
@@ -132,6 +149,40 @@ def test_an_object_that_the_image_cuts_or_that_fills_it_is_whole() -> None:
     cut = discs((0, 30, 20), (119, 59, 18))
     assert part_touching(cut, Watershed(), background=0).tolist() == cut.tolist()
     assert objects_of(np.ones((5, 7), bool), Watershed()).tolist() == np.ones((5, 7)).tolist()
+
+
+def test_a_flood_is_what_levels_and_steps_make_of_it() -> None:
+    """Against the definition, pixel by pixel of the whole map at every step."""
+    noise = cv2.GaussianBlur(np.random.default_rng(0).normal(size=(90, 110)).astype(np.float32), (0, 0), 4)
+    for number in range(1, cv2.connectedComponents((noise > -0.02).astype(np.uint8))[0]):
+        mask = cv2.connectedComponents((noise > -0.02).astype(np.uint8))[1] == number
+        height = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        summits = watershed._summits(height, 4)
+        expected, top = summits.astype(np.float32), float(height.max())
+        for level in np.linspace(top, 0.0, min(64, int(np.ceil(top))) + 1)[1:]:
+            while True:
+                rising = cv2.dilate(expected, np.ones((3, 3), np.uint8))
+                fresh = (height > level) & (expected == 0) & (rising > 0)
+                if not fresh.any():
+                    break
+                expected[fresh] = rising[fresh]
+        assert watershed._flooded(height, summits, lambda: None).tolist() == expected.tolist()
+
+
+def test_the_parting_of_a_large_region_can_be_given_up() -> None:
+    class GivenUpError(Exception):
+        pass
+
+    asked = 0
+
+    def between() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 4:
+            raise GivenUpError
+
+    with pytest.raises(GivenUpError):
+        part_touching(discs((30, 30, 15), (56, 30, 15)), Watershed(), background=0, between=between)
 
 
 def test_classes_are_parted_each_by_itself() -> None:
