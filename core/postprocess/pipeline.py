@@ -131,11 +131,18 @@ class StepSpec:
         values, usual = self.values(step), self.values(self.kind())
         first = self.parameters[0].name
         others = [
-            f"{name}={value:g}" for name, value in values.items() if name != first and value != usual[name]
+            f"{name}={_digits(value)}"
+            for name, value in values.items()
+            if name != first and value != usual[name]
         ]
         if not others:
-            return f"{self.name}={values[first]:g}"
-        return f"{self.name}:" + ",".join([f"{first}={values[first]:g}", *others])
+            return f"{self.name}={_digits(values[first])}"
+        return f"{self.name}:" + ",".join([f"{first}={_digits(values[first])}", *others])
+
+
+def _digits(value: Number) -> str:
+    """The number, none of its digits lost, and no more of them than it has."""
+    return str(int(value)) if value == int(value) else repr(value)
 
 
 _P = ParameterSpec

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import UsageError
+from core.learning import predict_onnx
 from core.postprocess.apply import check_possible, postprocess
 from core.postprocess.pipeline import (
     STEPS,
@@ -17,6 +18,7 @@ from core.postprocess.pipeline import (
     Pipeline,
     SmallRegions,
     Step,
+    StepSpec,
     Watershed,
 )
 
@@ -95,6 +97,20 @@ def steps(draw: st.DrawFn) -> tuple[Step, ...]:
 def test_text_and_steps_say_the_same(given_steps: tuple[Step, ...]) -> None:
     pipeline = Pipeline(given_steps)
     assert Pipeline.parsed(str(pipeline)) == pipeline
+
+
+@pytest.mark.parametrize("end", ["least", "most", "between"])
+@pytest.mark.parametrize("spec", STEPS, ids=lambda spec: spec.name)
+def test_no_digit_of_a_number_is_lost(spec: StepSpec, end: str) -> None:
+    ends = {p.name: (p.least, p.most, p.least + (p.most - p.least) * 0.123456789) for p in spec.parameters}
+    which = ("least", "most", "between").index(end)
+    kinds = {p.name: int if p.whole else float for p in spec.parameters}
+    step = spec.made({name: kinds[name](values[which]) for name, values in ends.items()})
+    text = str(Pipeline((step,)))
+    assert Pipeline.parsed(text) == Pipeline((step,))
+    if spec.name in predict_onnx.DONE_HERE:
+        assert isinstance(step, SmallRegions | FillHoles)
+        assert predict_onnx.parsed(text) == [(spec.name, step.pixels)]
 
 
 def test_the_confidence_is_of_the_class_that_is_shown() -> None:
