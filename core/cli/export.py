@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from core.cli.output import answer, say, say_problems
+from core.cli.settled import open_settled
 from core.errors import MaskloopError, UsageError
 from core.formats import labelme, masks
 from core.formats.report import ExportReport
@@ -17,7 +18,7 @@ NO_POST = Pipeline()
 
 def export(arguments: argparse.Namespace) -> None:
     """Export from a project; weights and ONNX take the run with the best validation mIoU."""
-    with Project.open(arguments.project, lock=False) as project:
+    with open_settled(arguments.project) as project:
         for note in project.notes:
             say(note)
         report = export_from(project, arguments.format, arguments.out, arguments.post)

@@ -15,6 +15,7 @@ from core.cli.beginning import Resume, begin
 from core.cli.folds import answer_folds, check_alone, cross_validate, folds_fields, plan_to_resume
 from core.cli.lost_card import say_lost
 from core.cli.output import ProgressPrinter, answer, answer_json, class_table, percent, say, say_problems
+from core.cli.settled import open_settled
 from core.errors import MaskloopError, TrainingError
 from core.learning.config import TrainConfig
 from core.learning.engine.run_host import next_of_folds
@@ -61,7 +62,8 @@ def train(arguments: argparse.Namespace) -> None:
     place = Place.here()
     check_alone(config, place.world)
     report: FoldReport | None = None
-    with Project.open(arguments.project, lock=False) as project, team_of(place, config.device) as team:
+    opened = open_settled if place.leads else partial(Project.open, lock=False)
+    with opened(arguments.project) as project, team_of(place, config.device) as team:
         if isinstance(team, Group) and not place.leads:
             with _stopping_on_signals(lambda: setattr(team, "stop_wanted", True), team):
                 follow(team, LabelStore.from_project(project))

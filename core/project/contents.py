@@ -66,6 +66,11 @@ class ProjectContents:
         return self._json.classes
 
     @property
+    def unwritten_classes(self) -> tuple[str, ...]:
+        """Names of classes that labels have brought and project.json does not have: indices may change."""
+        return self._json.unwritten
+
+    @property
     def image_roots(self) -> tuple[str, ...]:
         """The folders of images, as project.json has them."""
         return self._json.content.image_roots

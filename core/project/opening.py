@@ -91,9 +91,11 @@ def new_file(layout: ProjectLayout) -> ProjectFile:
 
 
 def new_classes(classes: Sequence[str | LabelClass], background: str | None) -> ClassList:
-    """Checked classes with indices and colours; the background is the one of that name."""
+    """Checked classes with indices and colours; the background is the one of that name. Raises UsageError."""
     if not classes and background is not None:
         classes = (background,)
+    if len(classes) > MAX_CLASSES:
+        raise UsageError(f"{len(classes)} classes are too many; a project has at most {MAX_CLASSES}")
     names = [c if isinstance(c, str) else c.name for c in classes]
     background_index: int | None = None
     if background in names:
@@ -107,6 +109,8 @@ def new_classes(classes: Sequence[str | LabelClass], background: str | None) -> 
         name = class_edits.checked_name(result, given.name)
         if result.by_index(given.index) is not None:
             raise UsageError(f"the class index {given.index} is given twice")
+        if not 0 <= given.index < MAX_CLASSES:
+            raise UsageError(f"the class index {given.index} is not from 0 to {MAX_CLASSES - 1}")
         checked = LabelClass(given.index, name, class_edits.checked_color(given.color))
         result = ClassList((*result.classes, checked), None)
     return ClassList(result.classes, background_index)

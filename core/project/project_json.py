@@ -23,6 +23,12 @@ class ProjectJson:
         self.path = path
         self.content = content
         self._digest = digest_on_disk
+        self._settled = content.class_list
+
+    @property
+    def unwritten(self) -> tuple[str, ...]:
+        """Names of classes that have come and are not in the file yet."""
+        return tuple(name for name in self.classes.names if self._settled.by_name(name) is None)
 
     @property
     def classes(self) -> ClassList:
@@ -50,4 +56,4 @@ class ProjectJson:
 
     def accept(self, content: ProjectFile, data: bytes) -> None:
         """`data`, the bytes of `content`, are on disk now."""
-        self.content, self._digest = content, digest(data)
+        self.content, self._digest, self._settled = content, digest(data), content.class_list

@@ -112,10 +112,19 @@ def test_a_project_gets_exactly_the_classes_it_is_given(tmp_path: Path) -> None:
         assert len({c.color for c in project.classes}) == 3
 
 
-@pytest.mark.parametrize("names", [["a", "a"], ["a", ""], ["__ignore__"]])
-def test_unfit_class_names_make_no_project(tmp_path: Path, names: list[str]) -> None:
-    with pytest.raises(UsageError):
-        Project.create(tmp_path / "p", classes=names)
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (["a", "a"], "there is a class 'a' already"),
+        (["a", ""], "a class needs a name"),
+        (["__ignore__"], "__ignore__"),
+        ([str(number) for number in range(256)], "256 classes are too many; a project has at most 255"),
+        ([LabelClass(255, "a", "#ffffff")], "the class index 255 is not from 0 to 254"),
+    ],
+)
+def test_unfit_classes_make_no_project(tmp_path: Path, classes: list[str | LabelClass], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Project.create(tmp_path / "p", classes=classes)
 
     assert not (tmp_path / "p").exists()
 

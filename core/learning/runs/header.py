@@ -216,12 +216,20 @@ def as_called_now(path: Path, header: WeightsHeader, classes: ClassList) -> Weig
     """The header of a project's own weights, with the names and colours that its classes have by now.
 
     Raises:
-        WeightsFileError: the weights know classes that are gone.
+        WeightsFileError: the weights know classes that are gone, or that have another index by now: then the
+            index they know them by may be any class's.
     """
     if gone := gone_classes(header, classes):
         raise WeightsFileError(
             path, f"knows classes that the project has no more ({', '.join(gone)}); train again"
         )
+    for theirs in header.classes:
+        if (ours := classes.by_name(theirs.name)) is not None and ours.index != theirs.index:
+            raise WeightsFileError(
+                path,
+                f"knows {theirs.name!r} as class {theirs.index}, which is class {ours.index} of the project;"
+                " train again",
+            )
     present = tuple(classes.by_index(theirs.index) or theirs for theirs in header.classes)
     return replace(header, classes=ClassList(present, header.classes.background))
 
