@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLineEdit, QSpinBox, QWidget
 
 from app.panels.parts import IconButton, inset, label
 from app.panels.training_fields import FieldSpec, Value, read, written
+from app.panels.wheel import leave_wheel_to_the_list
 from app.readable import sentence
 from app.theme import SPACE, set_property
 from app.typed_words import words_are_in
@@ -113,14 +114,14 @@ class FieldRow(QWidget):
             for value, title in spec.choices:
                 choice.addItem(title, value)
             choice.currentIndexChanged.connect(self._on_chosen)
-            _leave_wheel_to_the_list(choice)
+            leave_wheel_to_the_list(choice)
             return choice
         if spec.kind == "count":
             count = QSpinBox()
             count.setRange(spec.least, spec.most)
             inset(count)
             count.valueChanged.connect(self._offer)
-            _leave_wheel_to_the_list(count)
+            leave_wheel_to_the_list(count)
             return count
         edit = QLineEdit()
         edit.textChanged.connect(self._on_text)
@@ -171,18 +172,3 @@ class FieldRow(QWidget):
         self._show_problem("")
         self.set_value(self.spec.default)
         self.value_changed.emit(self.spec.default)
-
-
-class _WheelToTheList(QObject):
-    """Lets the wheel scroll past an editor that has not been clicked, instead of changing what it shows."""
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Wheel and isinstance(watched, QWidget) and not watched.hasFocus():
-            event.ignore()
-            return True
-        return False
-
-
-def _leave_wheel_to_the_list(editor: QWidget) -> None:
-    editor.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-    editor.installEventFilter(_WheelToTheList(editor))

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from app.panels.headings import PanelHeading
 from app.panels.parts import MIN_PANEL_WIDTH, IconButton, inset, label
+from app.panels.wheel import leave_wheel_to_the_list
 from app.theme import SPACE
 from core.postprocess.pipeline import STEPS, Number, ParameterSpec, Pipeline, Step, StepSpec
 
@@ -179,6 +180,7 @@ class PostPanel(QWidget):
     def set_background(self, exists: bool) -> None:
         """Whether there is a class that lines between objects can be of."""
         self.steps["watershed"].set_obstacle("" if exists else "This needs a background class.")
+        self._refresh()
 
     def set_note(self, text: str) -> None:
         """What has become of the choice."""
@@ -212,6 +214,7 @@ def _field(parameter: ParameterSpec) -> QSpinBox | QDoubleSpinBox:
     field.setSuffix(f" {parameter.unit}" if parameter.unit else "")
     field.setFixedWidth(_FIELD_WIDTH)
     inset(field)
+    leave_wheel_to_the_list(field)
     field.setToolTip(parameter.tip)
     field.setAccessibleName(parameter.title)
     field.setAccessibleDescription(parameter.tip)

@@ -74,14 +74,13 @@ class PostWiring(Wiring):
             pipeline = Pipeline.parsed(self._settings.post_processing(project.root))
         except UsageError:  # of another version of the program
             pipeline = Pipeline()
-        self._panel.set_pipeline(pipeline)
-        self._on_classes_changed()
+        self._panel.set_pipeline(pipeline)  # sent with the project's classes, which follow
 
     def _on_classes_changed(self) -> None:
-        before = self._panel.pipeline
+        if self._session.project is None:
+            return  # the next one says what is wanted
         self._panel.set_background(self._session.classes.background is not None)
-        if self._panel.pipeline != before or self._panel.pipeline != self._sent:
-            self._send()
+        self._send()
 
     def _on_pipeline_changed(self, _pipeline: Pipeline) -> None:
         project = self._session.project

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QPoint, QPointF
 from PySide6.QtGui import QGuiApplication
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QScrollArea, QWidget
 
 from app.panels.post_processing import PostPanel
 from core.learning.commands import PostProcess
@@ -111,6 +114,48 @@ def test_objects_are_not_parted_where_there_is_no_background(shown):
     assert str(panel.pipeline) == "min_region=5"
     panel.set_background(True)
     assert str(panel.pipeline) == "min_region=5;watershed=6"
+
+
+def test_a_project_opens_with_its_choice_sent_once_and_what_can_be_done_with_it(bench, image_folder):
+    panel = bench.window.post
+    other = image_folder(1, name="other")
+    for root in (bench.session.project.root, other):
+        bench.window.settings.set_post_processing(root, "watershed")
+    bench.open(other)
+    assert sent(bench) == ["watershed=6"]
+    bench.open(image_folder(1, name="third"))
+    assert sent(bench) == ["watershed=6", ""]
+    assert panel.reset_button.isHidden()
+    bench.open(other)
+    assert sent(bench) == ["watershed=6", "", "watershed=6"]
+    assert panel.copy_button.isEnabled()
+    assert not panel.reset_button.isHidden()
+    bench.open(bench.session.project.root.parent / "scans")
+    assert sent(bench) == ["watershed=6", "", "watershed=6"]
+
+
+def test_scrolling_past_a_number_leaves_it_as_it_is(shown, qtbot):
+    panel = shown(PostPanel(), 260, 300)
+    panel.set_pipeline(Pipeline.parsed("crf"))
+    field = panel.steps["crf"].fields["iterations"]
+    area = panel.findChild(QScrollArea)
+    qtbot.waitUntil(lambda: area.verticalScrollBar().maximum() > 0)
+    turn_wheel(field)
+    assert field.value() == 5
+    assert area.verticalScrollBar().value() > 0
+    area.ensureWidgetVisible(field)
+    field.setFocus()
+    qtbot.waitUntil(field.hasFocus)
+    turn_wheel(field)
+    assert field.value() == 4
+
+
+def turn_wheel(widget: QWidget) -> None:
+    """One notch down over the middle of a widget."""
+    window = widget.window()
+    QTest.wheelEvent(
+        window.windowHandle(), QPointF(widget.mapTo(window, widget.rect().center())), QPoint(0, -120)
+    )
 
 
 def test_the_choice_is_copied_for_the_command_line(bench):
