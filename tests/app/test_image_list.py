@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontMetrics, QImage
+from PySide6.QtWidgets import QListView
 
 from app.panels.image_delegate import name_in
 from app.panels.image_list import ImageListPanel
@@ -144,6 +145,33 @@ def test_only_rows_in_view_ask_for_thumbnails_among_ten_thousand(qtbot):
     assert panel.model.index(9_999).data(KEY_ROLE) == "09999.png"
     qtbot.keyClicks(panel.search, "0999")
     assert len(panel.model.keys()) == 11  # 0999 and 09990 to 09999
+
+
+def test_the_current_image_stays_in_sight_however_far_down_the_list_it_is(qtbot):
+    panel = ImageListPanel()
+    qtbot.addWidget(panel)
+    panel.resize(240, 600)
+    panel.view.setLayoutMode(QListView.LayoutMode.Batched)
+    panel.view.setBatchSize(50)
+    names = [f"{n:03}.png" for n in range(400)]
+    panel.set_entries(entries(*names), lambda _key: ImageStatus())
+    panel.set_current("395.png")
+    panel.show()
+
+    def current_is_in_sight() -> bool:
+        place = panel.view.visualRect(panel.model.index_of("395.png"))
+        return panel.view.viewport().rect().contains(place) and not place.isEmpty()
+
+    qtbot.waitUntil(current_is_in_sight)
+    qtbot.keyClicks(panel.search, "395")
+    panel.search.clear()
+    qtbot.waitUntil(current_is_in_sight)
+    panel.set_entries(entries(*names, "more.png"), lambda _key: ImageStatus())
+    qtbot.waitUntil(current_is_in_sight)
+    panel.view.scrollToTop()
+    panel.view.doItemsLayout()
+    qtbot.waitUntil(lambda: panel.view.verticalScrollBar().maximum() > 10_000)
+    assert not current_is_in_sight(), "who scrolled elsewhere stays there"
 
 
 # --- thumbnails -------------------------------------------------------------------------------------------
