@@ -10,24 +10,19 @@ from __future__ import annotations
 import itertools
 import logging
 import weakref
-import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.workers.autosaver import LabelsWritten
+from app.workers.label_files import LabelsWritten, PackedLabels
 from app.workers.tasks import TaskRunner
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import Annotation, AnnotationState
 from core.learning.commands import LabelsChanged
-from core.learning.labels.packed_mask import PackedMask
-from core.project.strip_mask import StripMask
 
 if TYPE_CHECKING:
     from app.session.image_status import StatusBoard
@@ -202,7 +197,7 @@ class LabelFeed(QObject):
         told = self._told.get(key)
         if told is not None and told[0]() is not None and written.revision <= told[1]:
             return
-        self._send(written.entry, written.state, _packed(written.mask))
+        self._send(written.entry, written.state, written.packed)
 
     def _render(self, drawn: _Drawn) -> None:
         self._rendering += 1
@@ -211,20 +206,20 @@ class LabelFeed(QObject):
         task.done.connect(partial(self._on_rendered, drawn, annotation.state))
         task.failed.connect(partial(self._on_not_rendered, drawn.entry.key))
 
-    def _on_rendered(self, drawn: _Drawn, state: AnnotationState, mask: PackedMask) -> None:
+    def _on_rendered(self, drawn: _Drawn, state: AnnotationState, labels: PackedLabels) -> None:
         if drawn.project is self._session.project:  # not when another was opened meanwhile
-            self._send(drawn.entry, state, mask, edited=drawn.edited)
+            self._send(drawn.entry, state, labels, edited=drawn.edited)
         self._one_rendered()
 
     def _on_read(
-        self, project: Project, entry: ImageEntry, found: tuple[AnnotationState, PackedMask] | None
+        self, project: Project, entry: ImageEntry, found: tuple[AnnotationState, PackedLabels] | None
     ) -> None:
         told = self._told.get(entry.key)
         is_open = entry.key in self._due or (told is not None and told[0]() is not None)
         if found is not None and project is self._session.project and not is_open:
-            state, mask = found
-            if self._sent.get(entry.key) != (state, zlib.crc32(mask.data)):  # else it was written here
-                self._send(entry, state, mask)
+            state, labels = found
+            if self._sent.get(entry.key) != (state, labels.checksum):  # else it was written here
+                self._send(entry, state, labels)
         self._one_read()
 
     def _on_not_rendered(self, key: str, sentence: str) -> None:
@@ -254,11 +249,11 @@ class LabelFeed(QObject):
                 then()
 
     def _send(
-        self, entry: ImageEntry, state: AnnotationState, mask: PackedMask, *, edited: bool = False
+        self, entry: ImageEntry, state: AnnotationState, labels: PackedLabels, *, edited: bool = False
     ) -> None:
         revision = next(self._revisions)
         self._revision_of[entry.key] = revision
-        sent = state, zlib.crc32(mask.data)
+        sent = state, labels.checksum
         if edited and self._sent.get(entry.key) != sent:
             self._edits.setdefault(entry.key, []).append(revision)
         self._sent[entry.key] = sent
@@ -268,23 +263,16 @@ class LabelFeed(QObject):
                 image_path=str(entry.image_path),
                 revision=revision,
                 state=state,
-                mask=mask,
+                mask=labels.mask,
             )
         )
 
 
-def _render(project: Project, entry: ImageEntry, annotation: Annotation) -> PackedMask:
-    return _packed(project.drawn_mask(entry, annotation))
+def _render(project: Project, entry: ImageEntry, annotation: Annotation) -> PackedLabels:
+    return PackedLabels.of(project.drawn_mask(entry, annotation))
 
 
-def _packed(mask: NDArray[np.uint8] | StripMask) -> PackedMask:
-    """For the way to the engine; a huge mask stays compressed."""
-    if isinstance(mask, StripMask):
-        return PackedMask(mask.size_hw, mask.deflated, deflated=True)
-    return PackedMask.pack(mask)
-
-
-def _read(project: Project, entry: ImageEntry, drawn: bool) -> tuple[AnnotationState, PackedMask] | None:
+def _read(project: Project, entry: ImageEntry, drawn: bool) -> tuple[AnnotationState, PackedLabels] | None:
     """Worker: what the files say; None where they say nothing and nothing was `drawn` before."""
     annotation = project.load(entry).annotation
     if not drawn and not annotation.shapes and annotation.state is AnnotationState.UNLABELLED:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.session.session import Session
-from app.workers.autosaver import LabelsWritten
+from app.workers.label_files import DrawnMask, LabelsWritten, counts_of
 from app.workers.tasks import TaskRunner
 from core.annotation.model import MAX_CLASSES, UNLABELLED, Annotation
-from core.project.mask_file import value_counts
 from core.project.strip_mask import STRIP_ROWS, StripMask
 
 if TYPE_CHECKING:
     from app.session.state import CurrentImage
     from core.project.project import ImageEntry, Project
-
-DrawnMask: TypeAlias = NDArray[np.uint8] | StripMask
-"""A mask (H, W), uint8, or that of a huge image in strips."""
 
 
 class LabelMask(QObject):
@@ -33,7 +29,7 @@ class LabelMask(QObject):
         super().__init__(parent)
         self._session = session
         self._runner = TaskRunner(1, self)
-        self._mask: NDArray[np.uint8] | StripMask | None = None
+        self._mask: DrawnMask | None = None
         self._strip: tuple[int, NDArray[np.uint8]] | None = None
         self._shares: dict[int, float] = {}
         session.current_changed.connect(self._on_current_changed)
@@ -84,7 +80,7 @@ class LabelMask(QObject):
     def _on_labels_written(self, written: LabelsWritten) -> None:
         current = self._session.current
         if current is not None and current.entry.key == written.entry.key:
-            self._take(written.mask, shares_of(written.mask))
+            self._take(written.mask, shares_of(written.counts))
 
     def _take(self, mask: DrawnMask | None, shares: dict[int, float]) -> None:
         self._mask, self._shares, self._strip = mask, shares, None
@@ -94,11 +90,11 @@ class LabelMask(QObject):
 def render(project: Project, entry: ImageEntry, annotation: Annotation) -> tuple[DrawnMask, dict[int, float]]:
     """Worker: the mask, and the shares of its classes."""
     mask = project.drawn_mask(entry, annotation)
-    return mask, shares_of(mask)
+    return mask, shares_of(counts_of(mask))
 
 
-def shares_of(mask: DrawnMask) -> dict[int, float]:
-    """Share of the labelled pixels, 0..1, of every class that occurs in a mask."""
-    counts = (mask.counts if isinstance(mask, StripMask) else value_counts(mask))[:MAX_CLASSES]
-    total = int(counts.sum())
-    return {int(index): int(counts[index]) / total for index in np.flatnonzero(counts)}
+def shares_of(counts: NDArray[np.int64]) -> dict[int, float]:
+    """Share of the labelled pixels, 0..1, of every class that occurs; `counts` (256,) is by mask value."""
+    labelled = counts[:MAX_CLASSES]
+    total = int(labelled.sum())
+    return {int(index): int(labelled[index]) / total for index in np.flatnonzero(labelled)}

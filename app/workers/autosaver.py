@@ -15,21 +15,20 @@ journal, too: a JSON of ten thousand polygons takes a second to write.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.workers.edit_log import EditLog
+from app.workers.label_files import LabelsWritten, write_annotation, write_mask
 from app.workers.tasks import Task, TaskRunner
 from core.annotation.document import AnnotationDocument, Change
-from core.annotation.model import Annotation, AnnotationState
+from core.annotation.model import Annotation
 from core.errors import ForeignChangeError
-from core.project.strip_mask import StripMask
 
 if TYPE_CHECKING:
     from core.project.project import ImageEntry, Project
@@ -38,6 +37,7 @@ DELAY_MS: Final = 250
 RETRY_MS: Final = 3000
 JSON_PRIORITY: Final = 10
 MASK_PRIORITY: Final = 5
+SLOW: Final = "What you drew last is still being written, which takes long. Try again in a moment."
 
 SaveKind: TypeAlias = Literal["saved", "unsaved", "saving", "failed", "conflict"]
 
@@ -50,19 +50,6 @@ class SaveState:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelsWritten:
-    """One image's labels as they now are on disk.
-
-    `mask` is (H, W) uint8, 255 where nothing is known; of a huge image a `StripMask`.
-    """
-
-    entry: ImageEntry
-    revision: int
-    state: AnnotationState
-    mask: NDArray[np.uint8] | StripMask
-
-
 @dataclass(slots=True, eq=False)
 class _Tracked:
     """A document and how far it is saved. Touched in the GUI thread only."""
@@ -72,11 +59,11 @@ class _Tracked:
     digest: str | None
     written_revision: int
     unsubscribe: Callable[[], None]
-    writing: bool = False
+    writing: Task | None = None
     conflict: str = ""
     failure: str = ""
     mask_due: tuple[Annotation, int] | None = None
-    mask_running: bool = False
+    mask_running: Task | None = None
     file_unwanted: int = -1
     """The revision at which the person deleted the annotation file, -1 for none."""
 
@@ -108,6 +95,7 @@ class Autosaver(QObject):
         self._edits = edits
         self._tracked: dict[str, _Tracked] = {}
         self._state = SaveState("saved")
+        self._holder: Task | None = None
         self._delay = QTimer(self, singleShot=True, interval=delay_ms)
         self._delay.timeout.connect(self.save_now)
         self._retry = QTimer(self, singleShot=True, interval=retry_ms)
@@ -137,7 +125,7 @@ class Autosaver(QObject):
     def is_dirty(self, key: str) -> bool:
         """Something of this document is not in its file yet."""
         tracked = self._tracked.get(key)
-        return tracked is not None and (tracked.dirty or tracked.writing)
+        return tracked is not None and (tracked.dirty or tracked.writing is not None)
 
     def is_settled(self, key: str) -> bool:
         """Neither JSON nor mask of this document is due."""
@@ -166,14 +154,37 @@ class Autosaver(QObject):
         self._update_state()
 
     def flush(self, timeout_ms: int = 5000) -> bool:
-        """Write everything and wait for it. False: something could not be written (see `state`)."""
-        for _ in range(4):  # JSON, then mask, then what was edited while the first JSON was on its way
-            self.save_now()
-            if not self._worker.busy:
-                break
-            if not self._worker.wait(timeout_ms):
+        """Write everything and wait for it, not for what else the worker has to do.
+
+        Returns:
+            False when something could not be written, or not in time (see `state`).
+        """
+        deadline = time.monotonic() + timeout_ms / 1000
+        self.save_now()
+        while under_way := self._under_way():  # JSON, then mask, then what was edited meanwhile
+            left_ms = 1000 * (deadline - time.monotonic())
+            if left_ms <= 0 or not self._worker.wait(left_ms, under_way):
+                self._set_state(SaveState("saving", SLOW))
                 return False
+            for tracked in self._tracked.values():
+                if not tracked.failure:  # else it was tried just now
+                    self._start_write(tracked)
+        self._update_state()
         return self._state.kind == "saved"
+
+    def _under_way(self) -> list[Task]:
+        """What `flush` waits for."""
+        tasks = [task for t in self._tracked.values() for task in (t.writing, t.mask_running)]
+        return [task for task in (self._holder, *tasks) if task is not None]
+
+    def hold(self, holder: Task) -> None:
+        """Write no annotation until `release`: this task of the same worker rewrites them on disk."""
+        self._holder = holder
+
+    def release(self) -> None:
+        """The task is over, and what it has rewritten was told to `resolve`."""
+        self._holder = None
+        self.save_now()
 
     def delete_file(self, key: str) -> None:
         """The document, emptied just now, is to have no file at all; an edit or an undo makes one again."""
@@ -238,12 +249,12 @@ class Autosaver(QObject):
             self._set_state(SaveState("unsaved"))
 
     def _start_write(self, tracked: _Tracked) -> None:
-        if tracked.writing or tracked.conflict or not tracked.dirty:
+        held = self._holder is not None
+        if held or tracked.writing is not None or tracked.conflict or not tracked.dirty:
             return
         snapshot, revision = tracked.document.snapshot(), tracked.document.revision
-        tracked.writing = True
-        task = self._worker.run(
-            _write_or_delete,
+        tracked.writing = task = self._worker.run(
+            write_annotation,
             self._project,
             tracked.entry,
             snapshot,
@@ -257,25 +268,25 @@ class Autosaver(QObject):
         task.failed.connect(partial(self._on_write_failed, tracked, task))
 
     def _start_mask(self, tracked: _Tracked) -> None:
-        if tracked.mask_running or tracked.mask_due is None:
+        if tracked.mask_running is not None or tracked.mask_due is None:
             return
         (snapshot, revision), tracked.mask_due = tracked.mask_due, None
-        tracked.mask_running = True
-        task = self._worker.run(
-            _render_and_write,
+        tracked.mask_running = task = self._worker.run(
+            write_mask,
             self._project,
             tracked.entry,
             snapshot,
+            revision,
             tracked.file_unwanted == revision,
             doing=f"writing {tracked.entry.mask_path}",
             priority=MASK_PRIORITY,
         )
-        task.done.connect(partial(self._on_mask_written, tracked, snapshot, revision))
+        task.done.connect(partial(self._on_mask_written, tracked))
         task.failed.connect(partial(self._on_mask_failed, tracked, (snapshot, revision)))
 
     def _on_written(self, tracked: _Tracked, snapshot: Annotation, revision: int, digest: str | None) -> None:
         """The JSON is on disk; its mask is next."""
-        tracked.writing = False
+        tracked.writing = None
         tracked.failure = ""
         tracked.digest = digest
         tracked.written_revision = revision
@@ -287,26 +298,24 @@ class Autosaver(QObject):
 
     def _on_write_failed(self, tracked: _Tracked, task: Task, sentence: str) -> None:
         """The work stays in memory: ask about a foreign change, try anything else again later."""
-        tracked.writing = False
+        tracked.writing = None
         if isinstance(task.error, ForeignChangeError):
             self.note_conflict(tracked.entry.key, sentence)
         else:
             self._fail(tracked, sentence)
 
-    def _on_mask_written(
-        self, tracked: _Tracked, snapshot: Annotation, revision: int, mask: NDArray[np.uint8] | StripMask
-    ) -> None:
+    def _on_mask_written(self, tracked: _Tracked, written: LabelsWritten) -> None:
         """The mask is on disk; the engine may learn from it."""
-        tracked.mask_running = False
+        tracked.mask_running = None
         tracked.failure = ""
-        self.labels_written.emit(LabelsWritten(tracked.entry, revision, snapshot.state, mask))
+        self.labels_written.emit(written)
         self._start_mask(tracked)
         if self._edits is not None and self.is_settled(tracked.entry.key):
             self._edits.restart(tracked.entry.key, tracked.digest)
         self._update_state()
 
     def _on_mask_failed(self, tracked: _Tracked, due: tuple[Annotation, int], sentence: str) -> None:
-        tracked.mask_running = False
+        tracked.mask_running = None
         tracked.mask_due = tracked.mask_due or due
         self._fail(tracked, sentence)
 
@@ -340,33 +349,3 @@ class Autosaver(QObject):
         if state != self._state:
             self._state = state
             self.saved_changed.emit(state)
-
-
-def _write_or_delete(
-    project: Project,
-    entry: ImageEntry,
-    annotation: Annotation,
-    expected_digest: str | None,
-    unwanted: bool,
-    announce: Callable[[str | None], None] | None,
-) -> str | None:
-    """Worker: bring the annotation file up to date; its digest, None when there is none now."""
-    # Where the file cannot be deleted (labelme's in a folder that is not ours), an empty one hides it.
-    if unwanted and entry.source_path is None:
-        if announce is not None:
-            announce(None)
-        project.delete_annotation(entry, expected_digest)
-        return None
-    return project.save(entry, annotation, expected_digest, announce=announce)
-
-
-def _render_and_write(
-    project: Project, entry: ImageEntry, annotation: Annotation, unwanted: bool
-) -> NDArray[np.uint8] | StripMask:
-    """Worker: bring the mask up to date."""
-    mask = project.drawn_mask(entry, annotation)
-    if unwanted:
-        project.remove_mask(entry)
-    else:
-        project.write_mask(entry, mask)
-    return mask

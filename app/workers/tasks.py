@@ -21,7 +21,8 @@ import heapq
 import itertools
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -201,9 +202,11 @@ class TaskRunner(QObject):
         """Something is running, waiting, or not delivered yet."""
         return bool(self._tasks)
 
-    def wait(self, timeout_ms: int) -> bool:
-        """Block until all jobs are over and deliver their results here; False when time ran out."""
-        finished = self._pool.waitForDone(timeout_ms)
+    def wait(self, timeout_ms: float, tasks: Collection[Task] | None = None) -> bool:
+        """Block until these jobs are over (None: all), deliver what is done here; False when time ran out."""
+        awaited = [job for job, task in self._tasks.items() if tasks is None or task in tasks]
+        deadline = time.monotonic() + timeout_ms / 1000
+        finished = all(job.over.wait(max(0.0, deadline - time.monotonic())) for job in awaited)
         for job in [job for job in self._tasks if job.over.is_set()]:
             self._on_job_over(job)
         return finished

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from app.workers import label_files
 from app.workers.autosaver import Autosaver
 from app.workers.tasks import TaskRunner
 from core.annotation.commands import TranslateShapes, drawing
@@ -18,7 +20,7 @@ from core.annotation.history import History
 from core.annotation.model import Annotation, AnnotationState, Shape, ShapeType
 from core.errors import ForeignChangeError, StorageError
 from core.project.project import ImageEntry
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_MS, PATIENCE_S
 
 
 class RecordingProject:
@@ -195,3 +197,57 @@ def test_a_forgotten_document_is_not_written(bench, qtbot):
     draw(history)
     assert bench.saver.flush()
     assert not bench.project.log
+
+
+def test_flush_waits_for_its_own_work_only(bench):
+    history = bench.open("a")
+    draw(history)
+    for _ in range(100):
+        bench.worker.run(time.sleep, 0.02, priority=-20)
+    assert bench.saver.flush()
+    assert bench.project.log == [("json", "a", 1), ("mask", "a", 1)]
+    assert bench.worker.busy
+
+
+def test_a_flush_that_takes_too_long_says_so(bench, qtbot):
+    history = bench.open("a")
+    bench.project.gate.clear()
+    draw(history)
+    assert not bench.saver.flush(timeout_ms=20)
+    assert "takes long" in bench.saver.state.text
+    bench.project.gate.set()
+    qtbot.waitUntil(lambda: bench.saver.state.kind == "saved")
+
+
+def test_nothing_is_written_while_another_task_rewrites_the_files(bench):
+    history = bench.open("a", digest="as read")
+    bench.saver.hold(bench.worker.run(time.sleep, 0))
+    draw(history)
+    bench.saver.save_now()
+    assert bench.worker.wait(PATIENCE_MS)
+    assert not bench.project.log
+    bench.saver.resolve("a", "rewritten", written=False)
+    bench.saver.release()
+    assert bench.saver.flush()
+    assert bench.project.expected == ["rewritten"]
+
+
+def test_masks_are_counted_and_packed_beside_the_window(bench, qtbot, monkeypatch):
+    threads = set()
+
+    def noting(function):
+        def call(*arguments):
+            threads.add(threading.get_ident())
+            return function(*arguments)
+
+        return call
+
+    monkeypatch.setattr(label_files, "value_counts", noting(label_files.value_counts))
+    monkeypatch.setattr(label_files.zlib, "crc32", noting(label_files.zlib.crc32))
+    draw(bench.open("a"))
+    with qtbot.waitSignal(bench.saver.labels_written) as told:
+        pass
+    assert told.args[0].counts[1] == 16
+    assert told.args[0].packed.mask.unpack().tolist() == [[1] * 4] * 4
+    assert threads
+    assert threading.get_ident() not in threads

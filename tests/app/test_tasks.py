@@ -121,3 +121,14 @@ def test_a_job_given_to_an_idle_runner_is_not_overtaken_by_the_next(runner, qtbo
         runner.run(order.append, start + 1, priority=10)
         assert runner.wait(PATIENCE_MS)  # idle again: the next job wakes the thread
     assert order == list(range(100))
+
+
+def test_waiting_for_one_job_leaves_the_others(runner, qtbot):
+    gate, seen = threading.Event(), []
+    first = runner.run(lambda: 7)
+    first.done.connect(seen.append)
+    runner.run(gate.wait, PATIENCE_S)
+    assert runner.wait(PATIENCE_MS, [first])
+    assert seen == [7]
+    assert runner.busy
+    gate.set()
