@@ -10,13 +10,14 @@ from PySide6.QtCore import QObject, Signal
 from app.session.class_steps import ClassChange, ClassStep, ClassSteps
 from app.workers.tasks import Task
 from core.annotation.model import IGNORE_LABEL, ClassList, LabelClass
+from core.project.class_edits import labels_of
 
 if TYPE_CHECKING:
     from app.session.open_project import OpenProject
 
 
 class ClassEditor(QObject):
-    """Belongs to a session. Every change of the classes runs in the project's worker; editing waits for it.
+    """Belongs to a session. Every change of the classes runs in the project's worker; drawing goes on.
 
     Signals:
         active_changed(object LabelClass | None): see `active`.
@@ -61,11 +62,11 @@ class ClassEditor(QObject):
             self.active = label_class
             self.active_changed.emit(label_class)
 
-    def add(self, name: str, color: str | None = None) -> None:
-        """Add a class; new shapes get it."""
+    def add(self, name: str, color: str | None = None) -> Task | None:
+        """Add a class; new shapes get it. Its task; None when that has to wait, which is said."""
         self._wanted = name.strip()
         self.note_edit()
-        self._change(ClassChange(f"adding the class {name}", lambda p: p.add_class(name, color)))
+        return self._change(ClassChange(f"adding the class {name}", lambda p: p.add_class(name, color)))
 
     def rename(self, index: int, name: str) -> None:
         """Rename a class and the labels of all its shapes. A step of undo."""
@@ -93,14 +94,11 @@ class ClassEditor(QObject):
     def merge(self, source: int, into: int) -> None:
         """Make all shapes of one class shapes of another; the first class is gone then, for good."""
         old, new = self._name(source), self._name(into)
-        self._forget_steps()
-        self._change(
-            ClassChange(f"merging {old} into {new}", lambda p: p.merge_classes(source, into), {old: new})
-        )
+        doing = f"merging {old} into {new}"
+        self._end(ClassChange(doing, lambda p: p.merge_classes(source, into), self._labels(source, new)))
 
     def delete(self, index: int, shapes: Literal["delete", "ignore"] | int = "delete") -> None:
         """Delete a class for good; its shapes go, are ignored, or become those of another class."""
-        old = self._name(index)
         match shapes:
             case "delete":
                 becomes = None
@@ -108,8 +106,8 @@ class ClassEditor(QObject):
                 becomes = IGNORE_LABEL
             case other:
                 becomes = self._name(other)
-        self._forget_steps()
-        self._change(ClassChange(f"deleting {old}", lambda p: p.delete_class(index, shapes), {old: becomes}))
+        doing = f"deleting {self._name(index)}"
+        self._end(ClassChange(doing, lambda p: p.delete_class(index, shapes), self._labels(index, becomes)))
 
     def count_shapes(self, index: int) -> Task | None:
         """A task that counts a class's shapes in all images."""
@@ -185,15 +183,27 @@ class ClassEditor(QObject):
         self.steps_changed.emit()
         self.stepped.emit(step, undone)
 
-    def _forget_steps(self) -> None:
-        self._steps.clear()
-        self.steps_changed.emit()
+    def _end(self, change: ClassChange) -> None:
+        """Do what cannot be taken back; steps may name the class that is gone then."""
+        task = self._change(change)
+        if task is not None:
+            task.done.connect(partial(self._forget_steps, self._opened))
+
+    def _forget_steps(self, opened: OpenProject | None, _result: object) -> None:
+        if opened is self._opened:
+            self._steps.clear()
+            self.steps_changed.emit()
 
     # --- inside -------------------------------------------------------------------------------------------
 
     def _change(self, change: ClassChange) -> Task | None:
         """Begin it in the worker; None when that has to wait, which is said."""
-        return None if self._opened is None else self._opened.change_classes(change)
+        return None if self._opened is None else self._opened.class_changes.begin(change)
+
+    def _labels(self, index: int, becomes: str | None) -> dict[str, str | None]:
+        """What becomes of the labels that mean a class, of which the background has two."""
+        found = self.classes.by_index(index)
+        return {} if found is None else dict.fromkeys(labels_of(self.classes, found), becomes)
 
     def _name(self, index: int) -> str:
         found = self.classes.by_index(index)

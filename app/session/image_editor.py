@@ -22,9 +22,6 @@ DELETE_ANNOTATION: Final = "Delete annotation"
 class ImageEditor(QObject):
     """Belongs to a session.
 
-    Attributes:
-        busy: what editing has to wait for, "" when nothing.
-
     Signals:
         selection_changed(object frozenset of uids), history_changed(), message(str text, str level)
     """
@@ -35,7 +32,6 @@ class ImageEditor(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.busy = ""
         self.selection: frozenset[int] = frozenset()
         self._opened: OpenProject | None = None
         self._current: CurrentImage | None = None
@@ -68,7 +64,7 @@ class ImageEditor(QObject):
     @property
     def editable(self) -> bool:
         """Whether there is a document that may be edited now."""
-        return self.document is not None and not self.busy
+        return self.document is not None
 
     # --- commands -----------------------------------------------------------------------------------------
 
@@ -79,9 +75,6 @@ class ImageEditor(QObject):
             False when it was refused; a message says why.
         """
         image = on or self._current
-        if self.busy:
-            self.message.emit(f"Please wait: {self.busy}.", "warning")
-            return False
         if self._opened is None or image is None or image.history is None:
             return False
         if not self._opened.project.writable:
@@ -103,25 +96,35 @@ class ImageEditor(QObject):
         if self.history is not None:
             self.history.break_merge()
 
-    def undo(self) -> None:
-        """Take the last edit of this image back."""
-        if self.editable and self.history is not None:
-            self.history.undo()
-            self.history_changed.emit()
+    def undo(self, *, on: CurrentImage | None = None) -> None:
+        """Take the last edit of the image that is shown back, or of another that is open."""
+        image = on or self._current
+        if image is not None and image.history is not None:
+            image.history.undo()
+            self._follow_history(image)
 
     def redo(self) -> None:
         """Do the last undone edit of this image again."""
-        if self.editable and self.history is not None:
-            again = self.history.redo()
-            if again is not None and again.name == DELETE_ANNOTATION:
-                self._delete_file()
-            self.history_changed.emit()
+        if self._current is not None and self._current.history is not None:
+            self._current.history.redo()
+            self._follow_history(self._current)
 
     def go_to(self, position: int) -> None:
-        """Undo or redo edits of this image until the first `position` of its history are done."""
-        if self.editable and self.history is not None:
-            self.history.go_to(position)
-            self.history_changed.emit()
+        """Undo or redo edits of this image until the first `position` of its history are done.
+
+        A place that the history does not have (any more) is passed over.
+        """
+        if self._current is None or self._current.history is None:
+            return
+        if 0 <= position <= len(self._current.history.entries):
+            self._current.history.go_to(position)
+            self._follow_history(self._current)
+
+    def _follow_history(self, image: CurrentImage) -> None:
+        """Undo or redo led to another place; where the last edit deleted the annotation, its file goes."""
+        if image.history is not None and image.history.undo_name == DELETE_ANNOTATION:
+            self._delete_file(image)
+        self.history_changed.emit()
 
     # --- the selection ------------------------------------------------------------------------------------
 
@@ -175,9 +178,9 @@ class ImageEditor(QObject):
             return
         everything = RemoveShapes.of(document, [shape.uid for shape in document.shapes])
         state = SetState.of(document, AnnotationState.UNLABELLED)
-        if self.execute(Composite(DELETE_ANNOTATION, (everything, state))):
-            self._delete_file()
+        if self._current is not None and self.execute(Composite(DELETE_ANNOTATION, (everything, state))):
+            self._delete_file(self._current)
 
-    def _delete_file(self) -> None:
-        if self._opened is not None and self._current is not None:
-            self._opened.autosaver.delete_file(self._current.entry.key)
+    def _delete_file(self, image: CurrentImage) -> None:
+        if self._opened is not None:
+            self._opened.autosaver.delete_file(image.entry.key)

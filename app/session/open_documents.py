@@ -85,26 +85,29 @@ class OpenDocuments:
         opened.document.reset(replace(annotation, size_hw=opened.document.snapshot().size_hw))
         return opened
 
-    def relabel(self, key: str, names: Mapping[str, str], annotation: Annotation) -> bool:
-        """Classes got other names, {old: new}: shapes and history follow, and nothing else changes.
+    def follow(
+        self, key: str, labels: Mapping[str, str | None], annotation: Annotation | None = None
+    ) -> None:
+        """Labels became others: shapes and history follow, and nothing else changes.
+
+        The document starts over where shapes went with their label, or where `annotation` says more.
 
         Args:
             key: of the image.
-            names: new labels by old ones.
-            annotation: what the shapes are on disk now.
-
-        Returns:
-            False where that would not be what is on disk; nothing has been done then.
+            labels: what became of each label; None: its shapes went.
+            annotation: what is on disk now; None where more is known here than there.
         """
         opened = self._documents[key]
-        shapes = opened.document.shapes
-        expected = [shape.with_(label=names.get(shape.label, shape.label)) for shape in shapes]
-        if expected != list(annotation.shapes):
-            return False
+        present = opened.document.snapshot()
+        names = {old: new for old, new in labels.items() if new is not None}
+        kept = [each for each in present.shapes if each.label in names or each.label not in labels]
+        shapes = tuple(shape.with_(label=names.get(shape.label, shape.label)) for shape in kept)
+        if len(names) < len(labels) or (annotation is not None and shapes != annotation.shapes):
+            self.reset(key, annotation or replace(present, shapes=shapes))
+            return
         opened.history.relabel(names)
         opened.labels_seen.difference_update(names)
         opened.labels_seen.update(names.values())
-        return True
 
     def drop(self, key: str) -> None:
         """Forget one document."""

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.session.class_changes import ClassesChanged, change_classes
-from app.session.class_steps import ClassChange
+from app.session.class_changes import CHANGE_PRIORITY, ClassChanges
 from app.session.conflicts import ConflictChoice
 from app.session.foreign_changes import ForeignChanges
 from app.session.image_loading import ImageCache, LoadedImage, load_image, prefetch_image, vanished
 from app.session.image_status import Problem, StatusBoard, status_of
+from app.session.mask_refresh import MaskRefresh
 from app.session.open_documents import OpenDocuments
 from app.session.state import CurrentImage
 from app.session.watching import ProjectWatcher, image_names
@@ -32,11 +31,7 @@ from core.annotation.model import ClassList
 if TYPE_CHECKING:
     from core.project.project import ImageEntry, Project, ScanChange
 
-CHANGE_PRIORITY = 10
-"""As the autosaver's JSON: what was edited before a class change is saved before it."""
 SCAN_PRIORITY = 0
-MASKS_PRIORITY = -20
-MASK_PORTION = 8
 RESCAN_EVERY_S = 20.0
 """Between two rescans because the window came to the front."""
 
@@ -50,7 +45,6 @@ class OpenProject(QObject):
         images_changed(object ScanChange): images appeared or vanished.
         classes_changed(): see `classes`.
         problems_found(object tuple of Problem): files that cannot be used and were not told before.
-        busy_changed(str): what editing has to wait for, "" when nothing.
     """
 
     document_changed = Signal(str, object)
@@ -58,7 +52,6 @@ class OpenProject(QObject):
     images_changed = Signal(object)
     classes_changed = Signal()
     problems_found = Signal(object)
-    busy_changed = Signal(str)
     message = Signal(str, str)
 
     def __init__(self, project: Project, reader: TaskRunner) -> None:
@@ -69,12 +62,17 @@ class OpenProject(QObject):
         self.autosaver = Autosaver(project, self.worker, self, edits=self._edits)
         self.board = StatusBoard(project, self.worker, self)
         self.documents = OpenDocuments(self._on_document_changed)
+        self._masks = MaskRefresh(project, self.worker, self)
+        self.class_changes = ClassChanges(
+            project, self.documents, self.autosaver, self.worker, self._masks, self
+        )
+        self.class_changes.changed.connect(self._on_classes_changed)
+        self.class_changes.message.connect(self.message)
         self.classes: ClassList = project.classes
         self.entries: dict[str, ImageEntry] = {}
         self._reader = reader
         self._images = ImageCache()
         self._prefetching: str | None = None
-        self._busy = ""
         self._rescanning = False
         self._rescanned_at = time.monotonic()
         self._names: frozenset[str] | None = None
@@ -117,6 +115,8 @@ class OpenProject(QObject):
     def _on_shown(self) -> None:
         if not self._closed:
             self.board.scan(self._unopened())
+            if self.project.writable:
+                self._masks.resume(self.entries.values())
 
     def _unopened(self) -> Iterator[ImageEntry]:
         """The images whose documents are not in memory."""
@@ -319,73 +319,10 @@ class OpenProject(QObject):
         task.done.connect(self._on_rescanned)
         task.failed.connect(self._on_worker_failed)
 
-    # --- classes ------------------------------------------------------------------------------------------
-
-    def change_classes(self, change: ClassChange) -> Task | None:
-        """Run a class change in the worker, after all saves; editing waits meanwhile.
-
-        Undo histories that hold shapes which go are emptied; masks whose palettes change are written anew
-        afterwards, at leisure.
-
-        Returns:
-            Its task, when everything here has followed; None when it has to wait, which is said.
-        """
-        if self._busy:
-            self.message.emit(f"Please wait: {self._busy}.", "warning")
-            return None
-        self.autosaver.save_now()
-        state = self.autosaver.state
-        if state.kind in ("failed", "conflict"):
-            self.message.emit(f"{state.text} Solve this before {change.doing}.", "error")
-            return None
-        self._set_busy(change.doing)
-        task = self.worker.run(
-            change_classes,
-            self.project,
-            change.operation,
-            change.labels,
-            tuple(opened.entry for opened in self.documents),
-            doing=change.doing,
-            priority=CHANGE_PRIORITY,
-        )
-        task.done.connect(partial(self._on_classes_changed, change.refresh_masks))
-        task.failed.connect(self._on_class_change_failed)
-        return task
-
-    def _on_class_change_failed(self, sentence: str) -> None:
-        self._set_busy("")
-        self.message.emit(sentence, "error")
-
-    def _on_classes_changed(self, refresh_masks: bool, result: ClassesChanged) -> None:
-        self._set_busy("")
-        if self._closed:
-            return
-        if refresh_masks:
-            entries = tuple(self.entries.values())
-            for start in range(0, len(entries), MASK_PORTION):
-                portion = entries[start : start + MASK_PORTION]
-                doing = "bringing the colours into the masks"
-                self.worker.run(self.project.refresh_masks, portion, doing=doing, priority=MASKS_PRIORITY)
-        for opened in self.documents:
-            key = opened.entry.key
-            if key in result.reloaded:
-                loaded = result.reloaded[key]
-                if result.names is None or not self.documents.relabel(key, result.names, loaded.annotation):
-                    self.documents.reset(key, loaded.annotation)
-                self.autosaver.resolve(key, loaded.digest, written=True)
-            elif opened.labels_seen & result.labels.keys():
-                # Its history could bring back a label that no class has any more.
-                present = opened.document.snapshot()
-                if result.names is None or not self.documents.relabel(key, result.names, present):
-                    self.documents.reset(key, present)
-                self.autosaver.resolve(key, self.autosaver.digest_of(key), written=True)
+    def _on_classes_changed(self) -> None:
         self.classes = self.project.classes
         self.board.scan(self._unopened(), ours=True)
         self.classes_changed.emit()
-
-    def _set_busy(self, doing: str) -> None:
-        self._busy = doing
-        self.busy_changed.emit(doing)
 
 
 def vanished_image(entry: ImageEntry) -> CurrentImage:

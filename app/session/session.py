@@ -17,7 +17,8 @@ from app.session.conflicts import ConflictChoice
 from app.session.image_editor import ImageEditor
 from app.session.image_status import Problem, StatusBoard
 from app.session.open_project import OpenProject
-from app.session.opening import Opened, open_target
+from app.session.opening import Opened
+from app.session.project_opener import ProjectOpener
 from app.session.saved_copy import CopySaving
 from app.session.shown_image import ShownImage
 from app.session.state import CurrentImage
@@ -59,7 +60,11 @@ class Session(QObject):
         self._copies = CopySaving(self._reader, self)
         self._copies.message.connect(self.message)
         self._opened: OpenProject | None = None
-        self._open_task: Task | None = None
+        self._opener = ProjectOpener(self._reader, self._open_root, self)
+        self._opener.opened.connect(self._on_opened)
+        self._opener.failed.connect(self.open_failed)
+        self._opener.busy_changed.connect(self._tell_busy)
+        self._busy_told = ""
         self.editor = ImageEditor(self)
         """Edits of the current image."""
         self.class_editor = ClassEditor(self)
@@ -129,8 +134,9 @@ class Session(QObject):
 
     @property
     def busy(self) -> str:
-        """What editing has to wait for, "" when nothing."""
-        return self.editor.busy
+        """What is being done to the project that takes a while, "" for nothing. Drawing goes on meanwhile."""
+        changing = "" if self._opened is None else self._opened.class_changes.busy
+        return changing or self._opener.busy
 
     @property
     def editable(self) -> bool:
@@ -166,26 +172,12 @@ class Session(QObject):
 
         What is open stays open until the new project is, and when that fails (`open_failed`).
         """
-        path = Path(path)
-        open_root = None if self.project is None else self.project.root
-        self._set_busy(f"opening {path.name or path}")
-        self._open_task = task = self._reader.run(open_target, path, open_root, doing=f"opening {path}")
-        task.done.connect(partial(self._on_opened, task))
-        task.failed.connect(partial(self._on_open_failed, task))
+        self._opener.open(Path(path))
 
-    def _on_open_failed(self, task: Task, sentence: str) -> None:
-        if task is self._open_task:
-            self._open_task = None
-            self._set_busy("")
-            self.open_failed.emit(task.error, sentence)
+    def _open_root(self) -> Path | None:
+        return None if self.project is None else self.project.root
 
-    def _on_opened(self, task: Task, opened: Opened) -> None:
-        if task is not self._open_task:  # the person has asked for something else meanwhile
-            if opened.project is not None:
-                opened.project.close()
-            return
-        self._open_task = None
-        self._set_busy("")
+    def _on_opened(self, opened: Opened) -> None:
         if opened.project is not None:
             if not self.close():
                 opened.project.close()
@@ -203,7 +195,7 @@ class Session(QObject):
         opened.autosaver.conflict_found.connect(self.conflict_found)
         opened.board.changed.connect(self.statuses_changed)
         opened.message.connect(self.message)
-        opened.busy_changed.connect(self._set_busy)
+        opened.class_changes.busy_changed.connect(self._on_classes_busy)
         opened.document_changed.connect(self._on_document_changed)
         opened.document_reloaded.connect(self._shown.follow_reload)
         opened.images_changed.connect(self._on_images_changed)
@@ -253,7 +245,7 @@ class Session(QObject):
         self._opened = None
         self._shown.attach(None)
         self.editor.attach(None)
-        self._set_busy("")
+        self._tell_busy()
         opened.deleteLater()
         self.project_changed.emit()
         self.class_editor.attach(None)
@@ -262,7 +254,6 @@ class Session(QObject):
 
     def shut_down(self) -> None:
         """End the worker threads; the session is of no further use."""
-        self._open_task = None
         self._reader.close()
 
     def flush(self) -> bool:
@@ -356,9 +347,9 @@ class Session(QObject):
         self.class_editor.set_active(label_class)
         self.editor.relabel_selection(label_class.name)
 
-    def add_class(self, name: str, color: str | None = None) -> None:
-        """Add a class; `classes_changed` follows. Other changes of classes: see `class_editor`."""
-        self.class_editor.add(name, color)
+    def add_class(self, name: str, color: str | None = None) -> Task | None:
+        """Add a class, see `class_editor`, which has the other changes; `classes_changed` follows."""
+        return self.class_editor.add(name, color)
 
     # --- files --------------------------------------------------------------------------------------------
 
@@ -395,7 +386,12 @@ class Session(QObject):
         self.images_changed.emit(change)
         self._shown.follow_images()
 
-    def _set_busy(self, doing: str) -> None:
-        if doing != self.editor.busy:
-            self.editor.busy = doing
-            self.busy_changed.emit(doing)
+    def _on_classes_busy(self) -> None:
+        self._tell_busy()
+        if self._opened is not None and not self._opened.class_changes.busy:
+            self._shown.follow_classes()
+
+    def _tell_busy(self) -> None:
+        if self.busy != self._busy_told:
+            self._busy_told = self.busy
+            self.busy_changed.emit(self._busy_told)

@@ -17,9 +17,9 @@ from app.session.image_loading import LoadedImage
 from app.session.open_project import OpenProject, vanished_image
 from app.session.state import CurrentImage
 from app.workers.tasks import Task
-from core.annotation.commands import drawing
-from core.annotation.locking import with_lock
-from core.annotation.model import Shape
+from core.annotation.commands import pasting
+from core.annotation.document import AnnotationDocument
+from core.annotation.model import AnnotationState
 
 if TYPE_CHECKING:
     from core.project.project import ImageEntry
@@ -50,7 +50,7 @@ class ShownImage(QObject):
         self._editor = editor
         self._opened: OpenProject | None = None
         self._browser = Browser()
-        self._shapes_to_copy: tuple[Shape, ...] = ()
+        self._copy_shapes = False
         self._load_task: Task | None = None
 
     def attach(self, opened: OpenProject | None) -> None:
@@ -79,10 +79,11 @@ class ShownImage(QObject):
         opened = self._opened
         if opened is None or key not in opened.entries:
             return
-        document = None if self.current is None else self.current.document
-        copies = document is not None and (copy_shapes or self.keep_previous)
-        self._shapes_to_copy = document.shapes if copies and document is not None else ()
+        self._copy_shapes = copy_shapes or self.keep_previous
         opened.autosaver.save_now()
+        self._read(opened, key)
+
+    def _read(self, opened: OpenProject, key: str) -> None:
         self._drop_load()
         self._browser.wanted = key
         self._load_task = task = opened.load(key)
@@ -111,17 +112,25 @@ class ShownImage(QObject):
             self._load_task = None
 
     def _on_loaded(self, found: LoadedImage) -> None:
-        self._load_task = None
         opened = self._opened
-        if opened is None or found.entry.key != self._browser.wanted:
+        if opened is None or opened.class_changes.busy:
+            return  # its labels may be those of before: `follow_classes` reads it again
+        self._load_task = None
+        if found.entry.key != self._browser.wanted:
             return
+        left = None if self.current is None else self.current.document
         self._set_current(opened.take(found))
-        copied, self._shapes_to_copy = self._shapes_to_copy, ()
         document = None if self.current is None else self.current.document
-        if copied and document is not None and not document.shapes:
-            shapes = [with_lock(shape.copy(), locked=False) for shape in copied]
-            self._editor.execute(drawing(document, shapes))
+        if self._copy_shapes and left is not None and document is not None:
+            self._copy(left, document)
+        self._copy_shapes = False
         opened.prefetch(self.neighbour(1))
+
+    def _copy(self, left: AnnotationDocument, document: AnnotationDocument) -> None:
+        """Put the shapes of the image that was left on this one, if nobody has said anything of it yet."""
+        if left.shapes and not document.shapes and document.state is AnnotationState.UNLABELLED:
+            command, _ = pasting(document, left.shapes, title="Copy shapes")
+            self._editor.execute(command)
 
     def _on_failed(self, entry: ImageEntry, sentence: str) -> None:
         self._load_task = None
@@ -137,6 +146,11 @@ class ShownImage(QObject):
         self.history_changed.emit()
 
     # --- what the open project tells ----------------------------------------------------------------------
+
+    def follow_classes(self) -> None:
+        """The classes are others: an image on its way is read again, its labels may be those of before."""
+        if self._load_task is not None and self._opened is not None and self._browser.wanted is not None:
+            self._read(self._opened, self._browser.wanted)
 
     def follow_reload(self, key: str) -> None:
         """An annotation was read again from disk; its image may be usable now."""

@@ -85,6 +85,11 @@ class ProjectLayout:
         return self.private / "rewriting.json"
 
     @property
+    def recolored(self) -> Path:
+        """There while masks that are older than this file have old colours of classes."""
+        return self.private / "recolored"
+
+    @property
     def edits(self) -> Path:
         """Journals of edits that are not in their annotation files yet, one file for each image."""
         return self.private / "edits"

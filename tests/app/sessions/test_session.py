@@ -46,6 +46,36 @@ def test_a_folder_inside_a_project_opens_the_project(session, qtbot, image_folde
     assert session.active_class.name == "nerve"
 
 
+def test_a_double_click_opens_a_project_once(session, qtbot, image_folder):
+    folder = image_folder(3)
+    session.open_project(folder)
+    open_in(session, qtbot, folder)
+    assert session.project.root == folder
+    assert not session.complaints
+
+
+def test_of_two_projects_asked_for_at_once_the_later_one_opens_and_the_other_is_free(
+    session, qtbot, image_folder
+):
+    first, second = image_folder(3, name="first"), image_folder(3, name="second")
+    session.open_project(first)
+    session.open_project(first / "scan001.png")
+    session.open_project(second)
+    open_in(session, qtbot, second / "scan002.png")
+    assert session.project.root == second
+    assert session.current.entry.key == "scan002.png"
+    assert not session.complaints
+    Project.open(first).close()
+
+
+def test_what_is_drawn_while_another_project_opens_is_saved(opened, qtbot, image_folder):
+    path = opened.current.entry.annotation_path
+    opened.open_project(image_folder(3, name="second"))
+    draw(opened)
+    qtbot.waitUntil(lambda: opened.project.root.name == "second")
+    assert len(json.loads(path.read_bytes())["shapes"]) == 1
+
+
 def test_a_project_closed_while_it_opens_shows_nothing_more(session, qtbot, image_folder):
     listed: list[object] = []
     session.open_project(image_folder(3))
@@ -220,3 +250,46 @@ def test_only_shapes_that_exist_can_be_selected_and_deleting_one_deselects_it(op
     assert opened.selection == {uid}
     opened.delete_selection()
     assert opened.selection == frozenset()
+
+
+def test_shapes_are_not_put_on_an_image_that_is_done_without_any(opened, qtbot):
+    show(opened, qtbot, "scan001.png")
+    opened.set_image_state(AnnotationState.DONE)
+    show(opened, qtbot, "scan000.png")
+    draw(opened)
+    opened.keep_previous = True
+    show(opened, qtbot, "scan001.png")
+    assert opened.document.state is AnnotationState.DONE
+    assert not opened.document.shapes
+    show(opened, qtbot, "scan000.png")
+    show(opened, qtbot, "scan002.png")
+    assert len(opened.document.shapes) == 1
+
+
+def test_a_shape_without_area_is_put_on_the_next_image_as_it_is(opened, qtbot):
+    flat = Shape("nerve", ShapeType.POLYGON, np.array([[1.0, 1.0], [5.0, 5.0], [9.0, 9.0]]))
+    opened.execute(AddShapes((flat,)))
+    opened.next_image(copy_shapes=True)
+    qtbot.waitUntil(lambda: opened.current.entry.key == "scan001.png")
+    assert [shape.points.tolist() for shape in opened.document.shapes] == [flat.points.tolist()]
+
+
+def test_going_to_a_deleted_annotation_in_the_history_deletes_its_file_again(opened, qtbot):
+    path = opened.current.entry.annotation_path
+    draw(opened)
+    opened.editor.delete_annotation()
+    assert opened.flush()
+    opened.go_to_edit(1)
+    assert opened.flush()
+    assert path.is_file()
+    opened.go_to_edit(2)
+    assert opened.flush()
+    assert not path.exists()
+    draw(opened)
+    assert opened.flush()
+    assert path.is_file()
+    opened.undo()
+    assert opened.flush()
+    assert not path.exists()
+    opened.go_to_edit(9)  # a list that is behind may ask for it
+    assert opened.current.history.position == 2
