@@ -60,7 +60,7 @@ class WindowParts(QObject):
         self.classes = ClassPanelWiring(session, window.classes, self.label_mask, window)
         self.class_undo = ClassUndoOffer(session.class_editor, window.classes, toast)
         self.shapes = ShapePanelWiring(session, window.shapes, window.classes, canvas)
-        self.history = HistoryWiring(session, window.history, window.tabs)
+        self.history = HistoryWiring(session, window.history)
         self.learning = LearningWiring(common, canvas=canvas, panel=window.training, bar=bar, status=status)
         self.resume_offer = ResumeOffer(session, controller, window.page.offer, actions["train.resume"])
         most_useful = window.images.model.most_useful

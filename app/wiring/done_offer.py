@@ -62,7 +62,7 @@ class DoneOffer(QObject):
             return
         last = left.history.entries[left.history.position - 1] if left.history.can_undo else None
         if isinstance(last, SetState) and left.document.state is AnnotationState.DONE:
-            left.history.undo()
+            self._session.editor.undo(on=left)
             self._offer(left)
 
     def _on_clicked(self) -> None:

@@ -49,7 +49,6 @@ class Editing(QObject):
         self._pasted = 0  # so often beside where it was copied from
         self._finished_area = False
         self._tool_before = "select"
-        self._when_class_added: tuple[str, Callable[[], None]] | None = None
         self._connect_canvas()
         self._connect_session()
         self._connect_actions()
@@ -128,10 +127,6 @@ class Editing(QObject):
 
     def _on_classes_changed(self) -> None:
         self._canvas.set_classes(self._session.classes)
-        waiting = self._when_class_added
-        if waiting is not None and self._session.classes.by_name(waiting[0]) is not None:
-            self._when_class_added = None
-            waiting[1]()
 
     def _on_active_class_changed(self, label_class: LabelClass | None) -> None:
         if not self._finished_area:
@@ -239,8 +234,9 @@ class Editing(QObject):
         if self._session.classes.by_name(label) is not None or label.startswith("__"):
             then(label)
             return
-        self._when_class_added = (label, partial(then, label))
-        self._session.add_class(label)
+        task = self._session.add_class(label)
+        if task is not None:
+            task.done.connect(lambda _added: then(label))
 
     # --- clipboard and selection --------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtWidgets import QApplication
 
 from app.panels.history_list import HistoryPanel
+from core.annotation.model import AnnotationState
 
 LEFT = Qt.MouseButton.LeftButton
 NAMES = ("Add polygon", "Move vertex", "Relabel", "Delete shape")
@@ -110,3 +111,23 @@ def test_each_image_has_its_own_history(drawn, qtbot):
     drawn.key(Qt.Key.Key_A)
     drawn.wait_for_image("scan000.png")
     qtbot.waitUntil(lambda: len(drawn.window.history.names()) == 4)
+
+
+def test_the_history_of_another_image_is_shown_when_its_dock_opens_again(drawn, qtbot):
+    dock = drawn.window.docks["labels"]
+    dock.close()
+    drawn.key(Qt.Key.Key_D)
+    drawn.wait_for_image("scan001.png")
+    dock.show()
+    assert drawn.window.history.names() == ["As it was opened"]
+
+
+def test_calling_an_image_done_can_be_taken_back_from_the_next_one_and_is_told(drawn, qtbot):
+    left, toast = drawn.session.current, drawn.window.toast
+    drawn.key(Qt.Key.Key_D)
+    drawn.wait_for_image("scan001.png")
+    toast.action_clicked.emit()
+    assert left.document.state is AnnotationState.DONE
+    with qtbot.waitSignal(drawn.session.history_changed):
+        toast.action_clicked.emit()
+    assert left.document.state is AnnotationState.IN_PROGRESS

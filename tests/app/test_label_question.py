@@ -9,6 +9,7 @@ from PySide6.QtCore import QPoint, Qt
 
 from app.canvas.tools.half_drawn import ASKING_HINT
 from app.dialogs.label import LabelDialog
+from core.errors import StorageError
 
 CORNERS = ((10, 8), (30, 8), (30, 28), (20, 34), (10, 28))
 
@@ -107,3 +108,20 @@ def test_shapes_are_relabelled_that_were_selected_when_the_question_came(bench, 
     bench.session.set_selection(())
     writing.set()
     qtbot.waitUntil(lambda: bench.labels() == ["vessel"])
+
+
+def test_a_shape_whose_class_could_not_be_made_is_not_drawn_when_another_makes_it_later(
+    asked, bench, qtbot, monkeypatch
+):
+    def refuse(*_arguments, **_options):
+        raise StorageError("project.json", "the disk is full")
+
+    project = bench.session.project
+    with monkeypatch.context() as full:
+        full.setattr(project, "add_class", refuse)
+        qtbot.keyClicks(asked.field, "nerve")
+        with qtbot.waitSignal(bench.session.message):
+            qtbot.keyClick(asked.field, Qt.Key.Key_Return)
+    bench.key(Qt.Key.Key_Escape)
+    bench.add_class("nerve")
+    assert bench.labels() == []
