@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -199,14 +199,19 @@ class ClassPanelWiring(QObject):
 
 
 class ShapePanelWiring(QObject):
-    """Shape list, and which shapes are hidden one by one or with their class."""
+    """Shape list, and which shapes are hidden, one by one or with their class.
+
+    Of a hidden class a shape can be shown by itself; where all shapes are shown, so are their classes.
+    """
 
     def __init__(self, session: Session, panel: ShapePanel, classes: ClassPanel, canvas: CanvasView) -> None:
         super().__init__(panel)
         self._session = session
         self._panel = panel
+        self._classes = classes
         self._canvas = canvas
         self._hidden: frozenset[int] = frozenset()
+        self._shown: frozenset[int] = frozenset()  # though their classes are hidden
         self._hidden_classes: set[int] = set()
         self._timer = QTimer(self, singleShot=True, interval=SHAPES_DELAY_MS)
         self._timer.timeout.connect(self._refresh)
@@ -220,7 +225,7 @@ class ShapePanelWiring(QObject):
         session.selection_changed.connect(self._on_selection_changed)
 
     def _on_current_changed(self, _current: CurrentImage | None) -> None:
-        self._hidden = frozenset()
+        self._hidden = self._shown = frozenset()
         self._refresh()
 
     def _on_document_changed(self, _change: object) -> None:
@@ -247,21 +252,28 @@ class ShapePanelWiring(QObject):
     def _apply_hidden(self) -> None:
         if self._session.document is None:
             return
-        hidden = self._hidden | self._hidden_with_class()
+        hidden = self._hidden | (self._of_classes(self._hidden_classes) - self._shown)
         self._canvas.set_hidden(hidden)
         self._panel.set_hidden(hidden)
 
-    def _hidden_with_class(self) -> frozenset[int]:
+    def _of_classes(self, indices: Collection[int]) -> frozenset[int]:
+        """The uids of this image's shapes of these classes."""
         document = self._session.document
-        if document is None or not self._hidden_classes:
+        if document is None or not indices:
             return frozenset()
         found = {label: self._session.classes.by_name(label) for label in {s.label for s in document.shapes}}
-        labels = {label for label, each in found.items() if each and each.index in self._hidden_classes}
+        labels = {label for label, each in found.items() if each and each.index in indices}
         return frozenset(shape.uid for shape in document.shapes if shape.label in labels)
 
     def _on_visibility_changed(self, hidden: frozenset[int]) -> None:
+        with_class = self._of_classes(self._hidden_classes)
         # What is hidden with its class comes back with it, unless it was hidden by itself before.
-        self._hidden = (hidden - self._hidden_with_class()) | (hidden & self._hidden)
+        self._hidden = (hidden - with_class) | (hidden & self._hidden)
+        self._shown = with_class - hidden
+        if not hidden:
+            for index in [index for index in self._hidden_classes if self._of_classes({index})]:
+                self._hidden_classes.remove(index)
+                self._classes.set_class_visible(index, visible=True)
         self._apply_hidden()
 
     def _on_class_visibility_changed(self, index: int, visible: bool) -> None:
@@ -269,6 +281,7 @@ class ShapePanelWiring(QObject):
             self._hidden_classes.discard(index)
         else:
             self._hidden_classes.add(index)
+        self._shown -= self._of_classes({index})
         self._apply_hidden()
 
     def _on_shape_moved(self, uid: int, index: int) -> None:

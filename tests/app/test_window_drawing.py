@@ -297,6 +297,29 @@ def test_shapes_hidden_with_their_class_come_back_with_it(opened, qtbot):
     assert opened.canvas.context.index.hidden == {first.uid, third.uid}
 
 
+def test_a_shape_of_a_hidden_class_can_be_shown_by_itself_and_all_with_their_classes(opened, qtbot):
+    panels, session, index = opened.window, opened.session, opened.canvas.context.index
+    for x, name in ((5, "nerve"), (20, "nerve"), (40, "vessel")):
+        session.set_active_class(session.classes.by_name(name))
+        opened.draw_square(x, 8)
+    first, second, third = session.current.document.shapes
+    qtbot.waitUntil(lambda: panels.shapes.model.rowCount() == 3)
+    nerve = session.classes.by_name("nerve").index
+    panels.classes.set_class_visible(nerve, False)
+    panels.classes.class_visibility_changed.emit(nerve, False)
+    assert index.hidden == {first.uid, second.uid}
+    panels.shapes.view.spot_clicked.emit(panels.shapes.model.row_of(first.uid), "box")
+    assert index.hidden == panels.shapes.model.hidden == {second.uid}
+    assert not panels.classes.model.is_visible(nerve)
+    panels.shapes.view.spot_clicked.emit(panels.shapes.model.row_of(third.uid), "box")
+    assert index.hidden == {second.uid, third.uid}
+    panels.classes.class_visibility_changed.emit(nerve, False)
+    assert index.hidden == {first.uid, second.uid, third.uid}, "the class is hidden anew, with all its shapes"
+    panels.shapes.eye_button.click()
+    assert index.hidden == set()
+    assert panels.classes.model.is_visible(nerve)
+
+
 # --- keys that are held -----------------------------------------------------------------------------------
 
 
