@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QPointF, QSize, Qt
+from PySide6.QtWidgets import (
+    QDialog,
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.learning.score_words import MEANINGS, images_words
 from app.panels.confusion import Confusion, ConfusionView
@@ -17,6 +26,14 @@ from core.learning.events import Validated
 _UNKNOWN_COLOR: Final = "#808080"
 
 
+class _Scroll(QScrollArea):
+    """As large as what is in it, where the screen has room."""
+
+    def sizeHint(self) -> QSize:
+        """All of it; Qt's own is small."""
+        return self.widget().sizeHint()
+
+
 class ConfusionDialog(QDialog):
     """Stays open beside the window; every validation brings it up to date."""
 
@@ -24,6 +41,10 @@ class ConfusionDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Confusion matrix")
         self.view = ConfusionView()
+        self._area = _Scroll()
+        self._area.setFrameShape(QFrame.Shape.NoFrame)
+        self._area.setWidgetResizable(True)
+        self._area.setWidget(self.view)
         self._heading = label("What is taken for what", "heading")
         self._lead = label("", "muted")
         self._lead.setWordWrap(True)
@@ -35,7 +56,7 @@ class ConfusionDialog(QDialog):
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._stack = QStackedWidget()
         self._stack.addWidget(self._empty)
-        self._stack.addWidget(self.view)
+        self._stack.addWidget(self._area)
         close = QPushButton("Close")
         close.setProperty("kind", "primary")
         close.clicked.connect(self.close)
@@ -51,6 +72,8 @@ class ConfusionDialog(QDialog):
         layout.addWidget(self._stack, 1)
         layout.addLayout(foot)
         self.view.cell_shown.connect(self._on_cell_shown)
+        self.view.cell_reached.connect(self._on_cell_reached)
+        self.resize(560, 420)
         self.clear()
 
     @property
@@ -69,7 +92,6 @@ class ConfusionDialog(QDialog):
         self._stack.setCurrentWidget(self._empty)
         self._lead.setText("Each row has the pixels of one true class, each column what they were taken for.")
         self._cell.clear()
-        self.resize(560, 420)
 
     def show_validation(self, event: Validated, classes: ClassList) -> None:
         """Show a validation's counts; colours come from `classes`."""
@@ -81,7 +103,7 @@ class ConfusionDialog(QDialog):
             for name in event.per_class_iou
         )
         self.view.set_confusion(Confusion(tuple(event.per_class_iou), colors, event.confusion))
-        self._stack.setCurrentWidget(self.view)
+        self._stack.setCurrentWidget(self._area)
         on = images_words(event.on, event.images)
         self._lead.setText(
             f"Step {event.step:,}, on {on}: {MEANINGS[event.on]}. Each row has the pixels of one true class,"
@@ -90,6 +112,9 @@ class ConfusionDialog(QDialog):
         if first:
             self._on_cell_shown("")
             self.adjustSize()
+
+    def _on_cell_reached(self, middle: QPointF) -> None:
+        self._area.ensureVisible(int(middle.x()), int(middle.y()))
 
     def _on_cell_shown(self, text: str) -> None:
         self._cell.setText(text or "Point at a cell to read its counts.")

@@ -55,9 +55,11 @@ class ConfusionView(Themed, QWidget):
 
     Signals:
         cell_shown(str): the chosen cell in words, "" when there is none.
+        cell_reached(QPointF): the middle of the cell that an arrow key has gone to.
     """
 
     cell_shown = Signal(str)
+    cell_reached = Signal(QPointF)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -152,11 +154,11 @@ class ConfusionView(Themed, QWidget):
         if step is None or last < 0:
             super().keyPressEvent(event)
             return
-        if self._cell is None:
-            self._choose((0, 0))
-            return
-        row, column = (min(max(at + by, 0), last) for at, by in zip(self._cell, step, strict=True))
+        row, column = 0, 0
+        if self._cell is not None:
+            row, column = (min(max(at + by, 0), last) for at, by in zip(self._cell, step, strict=True))
         self._choose((row, column))
+        self.cell_reached.emit(self.cell_center(row, column))
 
     def event(self, event: QEvent) -> bool:
         """Counts as a tooltip."""

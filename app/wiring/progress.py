@@ -200,6 +200,8 @@ class ProgressWiring(Wiring):
             case TrainingStarted():
                 self._classes = event.classes
                 self._unseen.pop(event.run, None)
+                if event.resumed_step is None:
+                    self._clear_confusion()
             case Validated():
                 self._validated = event
                 self._actions["train.confusion"].setEnabled(True)
@@ -217,8 +219,14 @@ class ProgressWiring(Wiring):
             case _:
                 pass
 
-    def _on_project_changed(self) -> None:
+    def _clear_confusion(self) -> None:
+        """What was shown is of another run."""
         self._validated = None
+        if self._confusion is not None:
+            self._confusion.clear()
+
+    def _on_project_changed(self) -> None:
+        self._clear_confusion()
         self._unseen.clear()
         self._ask_timer.stop()
         opened = self._session.project is not None
@@ -227,8 +235,6 @@ class ProgressWiring(Wiring):
         for dialog in (self._confusion, self._compare):
             if dialog is not None:
                 dialog.close()
-        if self._confusion is not None:
-            self._confusion.clear()
         self._tell_bar()
 
 

@@ -1,4 +1,4 @@
-"""Runs side by side, the confusion matrix, and what a run has not seen: as a person meets them."""
+"""Runs side by side, scores of classes, and what a run has not seen: as a person meets them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from PySide6.QtWidgets import QListWidget, QStyle, QStyleOptionViewItem, QTreeWi
 from pytestqt.qtbot import QtBot
 
 from app.dialogs.compare_runs import LABELS, CompareRunsDialog
-from app.dialogs.confusion import ConfusionDialog
 from app.panels.class_scores import ClassScores
 from app.panels.run_history import RunHistory, RunSummary
 from core.annotation.model import ClassList, LabelClass
@@ -253,44 +252,7 @@ def test_the_history_says_what_a_run_has_not_seen(shown) -> None:
     assert history.hint == "This run has not seen 3 images labelled since."
 
 
-# --- the confusion matrix ---------------------------------------------------------------------------------
-
-
-def _validated(**changes: object) -> Validated:
-    values: dict[str, object] = {
-        "step": 40, "seconds": 10.0, "miou": 0.6,
-        "per_class_iou": {"background": 0.9, "nerve": 0.4, "vessel": None},
-        "pixel_accuracy": 0.9, "on": "validation", "images": 8, "best": True,
-        "confusion": ((900, 100, 0), (250, 750, 0), (0, 0, 0)),
-    }  # fmt: skip
-    return Validated(**(values | changes))  # type: ignore[arg-type]
-
-
-def test_a_cell_tells_its_counts(qtbot: QtBot, shown) -> None:
-    dialog = shown(ConfusionDialog(), 640, 600)
-    dialog.show_validation(_validated(), CLASSES)
-    qtbot.mouseMove(dialog.view, dialog.view.cell_center(1, 0).toPoint())
-    assert dialog.cell_text == "25 % of nerve (250 of 1,000 pixels) was taken for background."
-    qtbot.mouseMove(dialog.view, dialog.view.cell_center(2, 1).toPoint())
-    assert dialog.cell_text == "No pixel is labelled vessel in the images of the score."
-    qtbot.keyClick(dialog.view, Qt.Key.Key_Up)
-    assert dialog.cell_text == "75 % of nerve (750 of 1,000 pixels) was recognised."
-
-
 # --- in the window ----------------------------------------------------------------------------------------
-
-
-def test_the_matrix_follows_validations_while_it_is_open(qtbot: QtBot, opened) -> None:
-    window = opened.window
-    window.actions_["train.confusion"].trigger()
-    dialog = window.findChild(ConfusionDialog)
-    assert dialog.isVisible()
-    opened.trainer.event_received.emit(_validated())
-    assert "Step 40" in dialog.lead_text
-    opened.trainer.event_received.emit(_validated(step=80))
-    assert "Step 80" in dialog.lead_text
-    qtbot.mouseClick(window.training.scores.confusion_button, LEFT)
-    assert dialog.isVisible()
 
 
 def test_comparing_asks_the_engine_about_the_image_on_show(
@@ -346,6 +308,16 @@ def make_runs() -> Callable[[Path], tuple[str, ...]]:
 
 
 # --- the scores of the training panel ---------------------------------------------------------------------
+
+
+def _validated(**changes: object) -> Validated:
+    values: dict[str, object] = {
+        "step": 40, "seconds": 10.0, "miou": 0.6,
+        "per_class_iou": {"background": 0.9, "nerve": 0.4, "vessel": None},
+        "pixel_accuracy": 0.9, "on": "validation", "images": 8, "best": True,
+        "confusion": ((900, 100, 0), (250, 750, 0), (0, 0, 0)),
+    }  # fmt: skip
+    return Validated(**(values | changes))  # type: ignore[arg-type]
 
 
 def _scores(shown, **changes: object) -> ClassScores:
