@@ -29,9 +29,16 @@ _UNKNOWN_COLOR: Final = "#808080"
 class _Scroll(QScrollArea):
     """As large as what is in it, where the screen has room."""
 
+    def __init__(self, content: QWidget) -> None:
+        super().__init__()
+        self._content = content
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWidgetResizable(True)
+        self.setWidget(content)
+
     def sizeHint(self) -> QSize:
         """All of it; Qt's own is small."""
-        return self.widget().sizeHint()
+        return self._content.sizeHint()
 
 
 class ConfusionDialog(QDialog):
@@ -41,10 +48,7 @@ class ConfusionDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Confusion matrix")
         self.view = ConfusionView()
-        self._area = _Scroll()
-        self._area.setFrameShape(QFrame.Shape.NoFrame)
-        self._area.setWidgetResizable(True)
-        self._area.setWidget(self.view)
+        self._area = _Scroll(self.view)
         self._heading = label("What is taken for what", "heading")
         self._lead = label("", "muted")
         self._lead.setWordWrap(True)

@@ -128,6 +128,7 @@ class AuditPanel(QWidget):
         self.view.row_entered.connect(self.visit)
         self.view.used.connect(self._on_used)
         self.view.selectionModel().currentChanged.connect(self._on_chosen_changed)
+        self.model.modelReset.connect(self._on_chosen_changed)
         for signal in (self.model.rowsInserted, self.model.rowsRemoved, self.model.modelReset):
             signal.connect(self._refresh)
 
@@ -173,7 +174,7 @@ class AuditPanel(QWidget):
         self._summary.setVisible(bool(summary))
         self.audit_button.setEnabled(True)
         self.start_button.setVisible(note == START_NOTE)
-        self._list.set_note(note)
+        self._list.set_note(ALL_SETTLED_NOTE if note == FINE_NOTE and self.model.found else note)
 
     def clear(self) -> None:
         """Another project."""

@@ -220,6 +220,26 @@ def test_a_shape_changed_by_hand_leaves_the_list_and_cannot_be_fixed(drawn, qtbo
     assert drawn.labels() == ["vessel", "vessel"]
 
 
+def test_what_was_found_and_settled_before_the_end_is_not_called_right(drawn, qtbot):
+    panel = drawn.window.audit
+    early = suspect("scan000.png", shape_of(drawn, 0), VESSEL)
+    drawn.trainer.event_received.emit(AuditProgress(done=1, steps=3, doing="judging", found=(early,)))
+    panel.take_keyboard()
+    qtbot.keyClick(panel.view, Qt.Key.Key_F6)
+    assert panel.model.suspects() == []
+    drawn.trainer.event_received.emit(AuditEnded(images=3, regions=3, left_out=0, complete=True))
+    assert panel.note == ALL_SETTLED_NOTE
+
+
+def test_keys_do_nothing_once_an_audit_begins_anew(drawn):
+    found(drawn, suspect("scan000.png", shape_of(drawn, 0), VESSEL))
+    fix = drawn.window.actions_["train.audit_fix"]
+    assert fix.isEnabled()
+    drawn.window.audit.audit_button.click()
+    assert not fix.isEnabled()
+    assert not drawn.window.audit.fix_button.isEnabled()
+
+
 def test_keys_do_nothing_without_a_chosen_label(drawn):
     for name in ("train.audit_fix", "train.audit_confirm"):
         assert not drawn.window.actions_[name].isEnabled()
