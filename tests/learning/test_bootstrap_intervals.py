@@ -130,6 +130,18 @@ def test_the_parts_of_an_only_image_add_up_to_it() -> None:
     assert intervals(parts, over).miou is not None
 
 
+def test_an_image_without_a_label_is_none_of_the_score() -> None:
+    counted = CountedImages(2)
+    truth, predicted = _maps(0)
+    for unlabelled in (True, False, True):
+        counted.update(np.full_like(truth, 255) if unlabelled else truth, predicted)
+    alone = CountedImages(2)
+    alone.update(truth, predicted)
+    assert len(counted) == 1
+    assert counted.units[1] == "parts"
+    assert intervals(*counted.units) == intervals(*alone.units)
+
+
 def test_an_image_that_cannot_be_counted_leaves_no_trace() -> None:
     counted = CountedImages(2)
     truth, predicted = _maps(0)

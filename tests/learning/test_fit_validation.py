@@ -168,6 +168,20 @@ def test_many_images_are_scored_in_part_in_between_and_all_at_the_end(world, clo
     assert (comparable.images, everything.images) == (4, 12)
 
 
+def test_a_slow_first_image_that_is_lost_leaves_others_to_be_scored(world, clock) -> None:
+    world.put_done(1, 2, 3)
+    validator = _validator(world)
+    slow = _Everywhere(DISC, clock, image_s=10.0)
+
+    class Deleting:
+        def predict(self, image: NDArray[np.uint8], *, probabilities: bool = False) -> _Found:
+            world.store.remove(validator.plan.keys[0])
+            return slow.predict(image)
+
+    assert validator.score(Deleting(), 0.0).images == 0
+    assert validator.score(_Everywhere(DISC), 50.0).images == 1
+
+
 def test_the_budget_leaves_time_for_the_last_score(world, clock) -> None:
     world.put_done(*range(1, 7))
     validator = _validator(world, budget_s=100.0)

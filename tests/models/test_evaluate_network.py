@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from core.errors import UsageError
+from core.learning.prediction.class_maps import PredictedMap
 from core.learning.prediction.predict import Predictor
+from core.learning.scores import calibration
 from core.learning.validation.evaluate import LabelledPixels, evaluate
 
 
@@ -67,6 +70,38 @@ def test_nothing_to_score_is_said(predictor: Predictor):
     for pairs in ([], [unlabelled]):
         with pytest.raises(UsageError, match="none of the masks has a labelled pixel"):
             evaluate(predictor, pairs)
+
+
+def test_masks_without_a_label_are_counted_apart(predictor: Predictor):
+    channels = np.ones((40, 40), np.int64)
+    channels[:, :20] = 0
+    truth = np.where(channels == 1, 3, 0).astype(np.uint8)
+    truth[::7, 20:] = 0
+    known = labelled(channels, truth)
+    unknown = labelled(channels, np.full_like(truth, 255))
+    alone = evaluate(predictor, [known])
+    result = evaluate(predictor, [unknown, known, unknown])
+    assert (result.images, result.interval, result.interval_over) == (1, alone.interval, "parts")
+    assert result.notes == (*alone.notes, "without a labelled pixel, and not scored: 2 of the masks")
+
+
+def test_probabilities_of_images_that_are_too_large_are_not_kept(
+    colour_network, colour_header, monkeypatch: pytest.MonkeyPatch
+):
+    predictor = Predictor(colour_network(), replace(colour_header, temperature=2.0))
+    asked: list[bool] = []
+    usual = Predictor.predict
+
+    def predict(self: Predictor, image: np.ndarray, *, probabilities: bool = False) -> PredictedMap:
+        asked.append(probabilities)
+        return usual(self, image, probabilities=probabilities)
+
+    monkeypatch.setattr(Predictor, "predict", predict)
+    monkeypatch.setattr(calibration, "MOST_PIXELS", 100)
+    small, large = (labelled(np.ones((n, n), np.int64), np.full((n, n), 3, np.uint8)) for n in (10, 20))
+    assert evaluate(predictor, [small, large]).ece_uncalibrated is not None
+    assert evaluate(predictor, [large]).ece_uncalibrated is None
+    assert asked == [True, False, False]
 
 
 def test_a_class_the_network_does_not_know_is_refused(predictor: Predictor):

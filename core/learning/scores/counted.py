@@ -76,7 +76,7 @@ class CountedImages:
         digest: str = "",
         probabilities: NDArray[np.floating] | None = None,
     ) -> None:
-        """Count one image in, both maps (H, W) of mask values.
+        """Count one image in, both maps (H, W) of mask values; one without a labelled pixel says nothing.
 
         Args:
             truth: what is labelled.
@@ -106,6 +106,8 @@ class CountedImages:
                     if part.counts.any():
                         parts.append(_row(part))
                         whole.add_counts(part.counts)
+        if not whole.counts.any():
+            return
         self._parts += parts
         self.confusion.add_counts(whole.counts)
         if probabilities is not None:

@@ -15,7 +15,7 @@ from core.learning.prediction.looks import looked_again
 from core.learning.prediction.postprocessed import check_classes_for, postprocessed
 from core.learning.prediction.predict import Predictor
 from core.learning.scores.bootstrap import Interval, Units
-from core.learning.scores.calibration import Reliability
+from core.learning.scores.calibration import Reliability, worth_sampling
 from core.learning.scores.counted import CountedImages
 from core.learning.scores.metrics import BoundaryScore
 from core.learning.validation.validation import Score
@@ -44,7 +44,7 @@ class Evaluation:
     Attributes:
         miou, mean_dice, boundary_f1: means over the classes that have a true pixel; None without any.
         per_class_iou, dice: None for a class without a true pixel.
-        images: how many were scored.
+        images: how many were scored: those with a labelled pixel.
         model: the network's name.
         run: the run folder it comes from; None for a bare file of weights.
         interval, class_intervals: bootstrap intervals of mIoU and IoU; None where there is too little to draw
@@ -52,7 +52,7 @@ class Evaluation:
         confusion: pixels by true class (rows) and predicted class, in the order of `per_class_iou`.
         notes: what limits the score. class_notes: why a class has no IoU, or a doubtful one.
         ece, ece_uncalibrated: expected calibration error (15 bins) at the network's temperature and without
-            it, 0..1.
+            it, 0..1; the second one of images up to the size that `worth_sampling` says, None without any.
         post: the post-processing that was scored, as text.
     """
 
@@ -124,8 +124,15 @@ def evaluate(
     counted = CountedImages(classes.indices)
     boundaries = BoundaryScore(classes.indices)
     sure, sure_before = Reliability(), Reliability()
+    unlabelled = 0
     for pair in pairs:
-        plain = predictor.predict(pair.pixels, probabilities=bool(post) or predictor.temperature != 1.0)
+        labelled = pair.truth != UNLABELLED
+        if not labelled.any():
+            unlabelled += 1
+            continue
+        size_hw = pair.pixels.shape[:2]
+        shares = bool(post) or (predictor.temperature != 1.0 and worth_sampling(size_hw))
+        plain = predictor.predict(pair.pixels, probabilities=shares)
         predicted = postprocessed(
             post,
             drained(looked_again(predictor, pair.pixels, plain, post.looks)),
@@ -136,7 +143,6 @@ def evaluate(
         )
         counted.update(pair.truth, predicted.classes)
         boundaries.update(pair.truth, predicted.classes)
-        labelled = pair.truth != UNLABELLED
         right = (predicted.classes == pair.truth)[labelled]
         sure.update(predicted.confidence[labelled].astype(np.float32) / 255, right)
         if plain.probabilities is not None:
@@ -146,6 +152,7 @@ def evaluate(
     if not confusion.counts.any():
         raise UsageError("there is nothing to score: none of the masks has a labelled pixel")
     score = Score.of(counted, classes.names)
+    left_out = f"without a labelled pixel, and not scored: {unlabelled} of the masks" if unlabelled else ""
     return Evaluation(
         miou=score.miou,
         per_class_iou=dict(score.per_class_iou),
@@ -160,10 +167,10 @@ def evaluate(
         class_intervals=dict(score.class_intervals),
         interval_over=score.interval_over,
         confusion=score.confusion,
-        notes=score.trust.notes,
+        notes=(*score.trust.notes, *filter(None, [left_out])),
         class_notes=dict(score.trust.class_notes),
         ece=sure.error(),
-        ece_uncalibrated=sure.error() if sure_before.error() is None else sure_before.error(),
+        ece_uncalibrated=sure.error() if predictor.temperature == 1.0 else sure_before.error(),
         temperature=predictor.temperature,
         post=str(post),
     )

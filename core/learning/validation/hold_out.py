@@ -142,11 +142,13 @@ def _labelled(store: LabelStore, keys: Sequence[str]) -> list[str]:
 
 
 def _without_only_examples(store: LabelStore, chosen: Sequence[str]) -> tuple[str, ...]:
-    held_out = list(chosen)
+    held_out = dict.fromkeys(chosen)  # a set that keeps its order
+    learned = store.counts([key for key in store.labelled_keys() if key not in held_out])
     for index in store.classes.indices:
-        training = [key for key in store.labelled_keys() if key not in held_out]
-        if store.counts(training)[index] == 0:
-            having = [key for key in held_out if store.get(key).counts[index]]
-            if having:
-                held_out.remove(having[0])
+        if learned[index]:
+            continue
+        example = next((key for key in held_out if store.get(key).counts[index]), None)
+        if example is not None:
+            del held_out[example]
+            learned = learned + store.get(example).counts
     return tuple(held_out)

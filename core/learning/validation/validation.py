@@ -218,12 +218,13 @@ class Validator:
             for _ in watch.through(self._counting(counted, predictor, key)):
                 yield number / len(keys)
             if self.few is None and watch.seconds > allowance_s:
-                self.few = len(counted)
+                keys = keys[: number + 1]
                 break
             yield (number + 1) / len(keys)
         took_s = watch.seconds
-        self.few = max(len(counted), 1) if self.few is None else self.few
-        self.image_s = took_s / max(len(counted), 1)
+        seen = max(sum(key in self.store for key in keys), 1)  # those that cannot be read are gone
+        self.few = seen if self.few is None else self.few
+        self.image_s = took_s / seen
         self._next_s = seconds + took_s + max(self.every_s, took_s / TIME_SHARE)
         self.scored_step = step
         return self._score(counted) if self._as_counted(counted) else self.score_again(predictor)
