@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -50,8 +51,8 @@ def begin(
     if own is None and resume == "newest":
         if not runs:
             raise MaskloopError(f"{project.root}: there is no run to resume; train without --resume first")
-        _check_same(RunFolder(runs[-1]), config)
-        _tell_ignored(RunFolder(runs[-1]), config, notify)
+        check_same(RunFolder(runs[-1]), config)
+        tell_ignored(RunFolder(runs[-1]), config, notify)
         return _divisible(resumed(runs[-1], config), team)
     unfinished = [run for run in runs[-1:] if not _is_finished(RunFolder(run))] if resume == "auto" else []
     going_on = own or (unfinished[0] if unfinished else None)
@@ -59,8 +60,8 @@ def begin(
         # The budget is the run's own: the same command line must not add another one at every start.
         state = resumed(going_on, replace(config, steps=None, seconds=None))
         if own is not None or not state.over():
-            _check_same(RunFolder(going_on), config)
-            _tell_ignored(RunFolder(going_on), config, notify)
+            check_same(RunFolder(going_on), config)
+            tell_ignored(RunFolder(going_on), config, notify)
             return _divisible(state, team)
     return start_run(divided(config, store, team.world), store, project.layout, notify)
 
@@ -93,13 +94,15 @@ def _is_finished(run: RunFolder) -> bool:
     return status is not None and status.state == "finished"
 
 
-def _tell_ignored(run: RunFolder, asked: TrainConfig, notify: Notify) -> None:
+def tell_ignored(
+    run: RunFolder, asked: TrainConfig, notify: Notify, followed: Collection[str] = FOLLOWED
+) -> None:
     """Say which settings of the command line a run that goes on does not follow: it keeps its own."""
     saved, usual = run.config, TrainConfig()
     ignored = [
         field.name
         for field in fields(TrainConfig)
-        if field.name not in FOLLOWED
+        if field.name not in followed
         and getattr(asked, field.name) not in (getattr(usual, field.name), getattr(saved, field.name))
     ]
     if ignored:
@@ -122,7 +125,7 @@ def _indivisible(batch: int, world: int) -> str:
     )
 
 
-def _check_same(run: RunFolder, asked: TrainConfig) -> None:
+def check_same(run: RunFolder, asked: TrainConfig) -> None:
     """Raise MaskloopError where the command line asks for another network than the run has."""
     saved = run.config
     options = dict(saved.model_options)

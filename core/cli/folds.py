@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from core.cli.beginning import Resume
+from core.cli.beginning import FOLLOWED, Resume, check_same, tell_ignored
 from core.cli.output import answer, say
-from core.errors import UsageError
+from core.errors import MaskloopError, UsageError
 from core.learning.config import TrainConfig
 from core.learning.events import Finished
 from core.learning.runs.run_folder import RunFolder
 from core.learning.runs.run_status import RunLock
 from core.learning.training.fold_plan import FoldPlan
 from core.learning.training.folds import FoldReport
+from core.learning.training.state import Notify
 from core.project.layout import ProjectLayout
 
 TrainOnce = Callable[[FoldPlan], Finished]
@@ -54,19 +55,40 @@ def cross_validate(plan: FoldPlan, train_once: TrainOnce) -> tuple[Finished, Fol
     return report.of(finished), report
 
 
-def plan_to_resume(layout: ProjectLayout, asked: TrainConfig, choice: Resume) -> FoldPlan | None:
+def plan_to_resume(
+    layout: ProjectLayout, asked: TrainConfig, choice: Resume, notify: Notify
+) -> FoldPlan | None:
     """The cross-validation that was cut short, if nothing was trained since.
+
+    Args:
+        layout: of the project.
+        asked: what the command line says.
+        choice: whether there must be one.
+        notify: told which settings do not count, for it has its own.
 
     Raises:
         UsageError: a budget is given, which is divided among its runs already.
+        MaskloopError: it has another network or another number of folds; or there is none, where just that is
+            wanted.
     """
     plan = FoldPlan.load(layout)
     if plan is None or not plan.is_newest():
+        if choice == "newest" and asked.folds:
+            raise MaskloopError(
+                f"{layout.root}: no cross-validation was cut short last; leave --resume out to begin one"
+            )
         return None
     if choice == "newest" and (asked.steps is not None or asked.seconds is not None):
         raise UsageError(
             "the cross-validation that was cut short has a budget; leave --steps and --seconds out"
         )
+    if asked.folds not in (None, plan.folds):
+        raise MaskloopError(
+            f"{plan.folder.path}: the cross-validation that was cut short has {plan.folds} folds, not"
+            f" {asked.folds}; leave --folds out to go on with it, or train without --resume"
+        )
+    check_same(plan.folder, asked)
+    tell_ignored(plan.folder, asked, notify, FOLLOWED - {"patience"})
     return plan
 
 

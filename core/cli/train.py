@@ -71,7 +71,9 @@ def train(arguments: argparse.Namespace) -> None:
         for note in project.notes:
             say(note)
         choice: Resume = "newest" if arguments.resume else "auto" if arguments.auto_resume else None
-        plan = plan_to_resume(project.layout, config, choice) if choice and place.world == 1 else None
+        plan: FoldPlan | None = None
+        if choice and place.world == 1:
+            plan = plan_to_resume(project.layout, config, choice, ProgressPrinter().on_event)
         if plan is not None or config.folds:
             store = _labels(project)
             if plan is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from core.cli.folds import plan_to_resume
 from core.cli.main import main
 from core.cli.output import ProgressPrinter
 from core.errors import NothingToLearnError, ProjectFileError, UsageError
@@ -28,7 +29,7 @@ from core.learning.events import (
 )
 from core.learning.labels.data import LabelStore
 from core.learning.runs.run_folder import RunFolder, best_of
-from core.learning.runs.run_status import CutShort
+from core.learning.runs.run_status import CutShort, RunLock
 from core.learning.settings.settings_text import configured
 from core.learning.training.fold_plan import FoldPlan, unfinished_folds
 from core.learning.training.folds import FoldLayout, Spread, fold_configs, folds_of
@@ -238,6 +239,62 @@ def test_the_command_line_goes_on_with_folds(bench: EngineBench, capsys: pytest.
     summary = json.loads(capsys.readouterr().out)
     assert len(summary["cross_validation"]["folds"]) == 2
     assert offered(ProjectLayout(bench.root)) is None
+
+
+def plan_of(bench: EngineBench) -> FoldPlan:
+    """A cross-validation that was begun and cut short at once."""
+    with Project.open(bench.root, lock=False) as project:
+        store = LabelStore.from_project(project)
+        return FoldPlan.begin(replace(tiny.TINY, folds=2, steps=9), store, project.layout)
+
+
+def test_a_cross_validation_that_is_refused_leaves_the_one_under_way(
+    bench: EngineBench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = plan_of(bench)
+    files = {file.name: file.read_bytes() for file in plan.folder.path.glob("*.json")}
+    with RunLock(plan.folder):
+        assert main(["train", str(bench.root), "--folds", "3", "--steps", "30", "--device", "cpu"]) == 1
+        assert "is going on in another program" in capsys.readouterr().err
+        bench.open()
+        bench.do(Train(config=replace(tiny.TINY, folds=3, steps=30)))
+        assert "is going on in another program" in bench.got(Failed)[-1].text
+    assert {file.name: file.read_bytes() for file in plan.folder.path.glob("*.json")} == files
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--folds", "3"], "has 2 folds, not 3; leave --folds out to go on with it"),
+        (["--model", "fcn8s"], "has model unet, not fcn8s"),
+        (["--crop", "128"], "has crop 64, not 128"),
+    ],
+)
+def test_a_cross_validation_goes_on_as_what_it_is(
+    bench: EngineBench, capsys: pytest.CaptureFixture[str], asked: list[str], said: str
+) -> None:
+    plan_of(bench)
+    assert main(["train", str(bench.root), "--resume", *asked]) == 1
+    assert said in capsys.readouterr().err
+    assert offered(ProjectLayout(bench.root)) is not None
+
+
+def test_settings_that_folds_do_not_follow_are_named(bench: EngineBench) -> None:
+    layout = plan_of(bench).layout
+    told: list[Event] = []
+    asked = replace(TrainConfig(), seed=9, patience=5, threads=1)
+    assert plan_to_resume(layout, asked, "newest", told.append) is not None
+    assert [event.text for event in told if isinstance(event, Notice)] == [
+        "the run goes on with its own settings; what was given now is left out: seed, patience"
+    ]
+
+
+def test_where_no_cross_validation_was_cut_short_none_is_resumed(
+    bench: EngineBench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(bench.root), "--resume", "--folds", "2", "--steps", "9"]) == 1
+    assert "no cross-validation was cut short last; leave --resume out" in capsys.readouterr().err
+    assert not FoldLayout(bench.root).runs.exists()
 
 
 @pytest.mark.parametrize("in_run", [2, 3], ids=["in-a-fold", "in-the-last-run"])

@@ -27,7 +27,7 @@ from core.learning.config import TrainConfig
 from core.learning.events import Finished
 from core.learning.labels.data import LabelStore
 from core.learning.runs.run_folder import RunFolder
-from core.learning.runs.run_status import CutShort, RunState, RunStatus, read_status, write_status
+from core.learning.runs.run_status import CutShort, RunLock, RunState, RunStatus, read_status, write_status
 from core.learning.training.folds import FoldLayout, FoldReport, fold_configs, forget_weights
 from core.project.layout import ProjectLayout
 
@@ -69,12 +69,14 @@ class FoldPlan:
 
         Raises:
             UsageError, NothingToLearnError: as `fold_configs`.
+            TrainingError: another process is at one.
             StorageError: the project cannot be written.
         """
         plan = cls(layout, _plan=_Plan(fold_configs(config, store)))
-        plan.folder.write_config(config)
-        plan._write()
-        plan._status("going")
+        with RunLock(plan.folder):
+            plan.folder.write_config(config)
+            plan._write()
+            plan._status("going")
         return plan
 
     @classmethod
