@@ -220,7 +220,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         f"boundary F1 {percent(result.boundary_f1)}, {result.images} images"
     )
     if result.ece is not None:
-        without = "" if result.temperature == 1.0 else f", {result.ece_uncalibrated:.3f} without it"
+        before = None if result.temperature == 1.0 else result.ece_uncalibrated
+        without = "" if before is None else f", {before:.3f} without it"
         answer(f"calibration error {result.ece:.3f} at temperature {result.temperature:.2f}{without}")
     if result.interval is not None and result.interval_over == "parts":
         answer("95 %: over parts of the one image; it says nothing of other images")
@@ -241,7 +242,7 @@ def _scored(
 def check_post(file: Path, post: Pipeline, size_hw: tuple[int, int], classes: ClassList) -> None:
     """Raise MaskloopError, which names the file, where an image or a network cannot be processed so."""
     try:
-        check_possible(post, size_hw, classes.background)
+        check_possible(post, size_hw, classes.background, classes=len(classes))
     except UsageError as error:
         raise MaskloopError(f"{file}: {error}") from error
 

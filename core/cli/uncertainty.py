@@ -8,7 +8,6 @@ from typing import Final
 
 from core.cli.output import say
 from core.errors import MaskloopError, StorageError, UsageError
-from core.files import file_digest
 from core.formats.prediction_files import NO_PIXELS, PredictionFiles, ReadyFile
 from core.images.pages import stamp
 from core.images.rows import open_rows
@@ -16,7 +15,7 @@ from core.learning.config import DeviceChoice
 from core.learning.overlay.doubt_rows import uncertain_rows
 from core.learning.overlay.doubt_sources import check_source
 from core.learning.prediction.folder_prediction import ImageDone
-from core.learning.prediction.predict import Predictor, open_predictor
+from core.learning.prediction.predict import open_known_predictor
 from core.learning.prediction.prediction_journal import Predicted, PredictionJournal, identity
 from core.learning.prediction.uncertainty import UncertaintySource
 from core.learning.runs.ensemble_members import members_beside
@@ -25,6 +24,9 @@ FOLDER: Final = "uncertainty"
 """Below the folder of the predictions."""
 FORMAT: Final = "uncertainty"
 """Of the files, as `PredictionFiles` calls it."""
+_FATAL: Final = (
+    "the program ended twice while its uncertainty was computed, and so it is left out; predict it by itself"
+)
 
 
 def refuse_same_places(images: Sequence[Path]) -> None:
@@ -58,14 +60,15 @@ class UncertaintyFiles:
         device: DeviceChoice,
     ) -> None:
         self._source = source
-        self._predictor = open_predictor(weights, device=device)
+        self._predictor, made_from = open_known_predictor(weights, device=device)
         if source == "ensemble" and not members and run is not None:
             members = members_beside(run, self._predictor.header.classes)
         elif source != "ensemble" and members:
             raise UsageError("--members are the networks of an ensemble: choose --uncertainty ensemble")
-        self._others: list[Predictor] = [open_predictor(member, device=device) for member in members]
+        others = [open_known_predictor(member, device=device) for member in members]
+        self._others = [other for other, _ in others]
         check_source(source, self._predictor, self._others)
-        self._made_from = " ".join([source, *(file_digest(file) or "" for file in (weights, *members))])
+        self._made_from = " ".join([source, made_from, *(digest for _, digest in others)])
 
     def write(
         self,
@@ -104,7 +107,9 @@ class UncertaintyFiles:
                     if image.file is None:
                         continue
                     name = image.file.relative_to(out).with_suffix(".png").as_posix()
-                    if self._is_there(image.path, journal) or self._made(image.path, name, files, journal):
+                    if len(done) > 1 and journal.is_fatal(identity(image.path)):
+                        say(f"warning: {image.path}: {_FATAL}")
+                    elif self._is_there(image.path, journal) or self._made(image.path, name, files, journal):
                         found.append(folder / name)
             finally:
                 journal.tidy()
@@ -116,9 +121,6 @@ class UncertaintyFiles:
     def _made(self, image: Path, name: str, files: PredictionFiles, journal: PredictionJournal) -> bool:
         """Whether the picture could be made; why not is said."""
         key, before = identity(image), stamp(image)
-        if journal.is_fatal(key):
-            say(f"warning: {image}: the program ended twice while its uncertainty was computed: left out")
-            return False
         journal.begin(key)
         try:
             ready = self._drawn(image, name, files)

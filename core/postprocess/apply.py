@@ -18,21 +18,33 @@ from core.postprocess.watershed import part_touching
 MOST_PIXELS: Final = 40_000_000
 MOST_CRF_PIXELS: Final = 13_000_000
 """Its lattice needs about 0.5 GB a megapixel."""
+USUAL_CLASSES: Final = 20
+"""With more of them than these, whose probabilities are all held at once, images must be so much smaller."""
 
 
-def check_possible(pipeline: Pipeline, size_hw: tuple[int, int], background: int | None) -> None:
-    """Raise UsageError where such an image, or one of a network without background, cannot be processed."""
+def check_possible(
+    pipeline: Pipeline, size_hw: tuple[int, int], background: int | None, *, classes: int
+) -> None:
+    """Raise UsageError where such an image, or one of a network without background, cannot be processed.
+
+    Args:
+        pipeline: the steps.
+        size_hw: of the image.
+        background: index of the background class; None for none.
+        classes: how many there are.
+    """
     if background is None and any(isinstance(step, Watershed) for step in pipeline.steps):
         raise UsageError(
             "watershed parts objects by lines of background, and these classes have no background"
         )
     crf = any(isinstance(step, DenseCrf) for step in pipeline.steps)
-    most = MOST_CRF_PIXELS if crf else MOST_PIXELS
+    most = (MOST_CRF_PIXELS if crf else MOST_PIXELS) * USUAL_CLASSES // max(classes, USUAL_CLASSES)
     height, width = size_hw
     if pipeline and height * width > most:
         what = "crf needs" if crf else "post-processing needs"
+        many = f" with {classes} classes" if classes > USUAL_CLASSES else ""
         raise UsageError(
-            f"{what} the whole image in memory, which works up to {most // 1_000_000} megapixels;"
+            f"{what} the whole image in memory, which works up to {most / 1e6:.3g} megapixels{many};"
             f" this one has {height * width / 1e6:.0f}: predict it without"
         )
 
@@ -67,7 +79,7 @@ def postprocess(
     Raises:
         UsageError: see `check_possible`.
     """
-    check_possible(pipeline, (image.shape[0], image.shape[1]), background)
+    check_possible(pipeline, (image.shape[0], image.shape[1]), background, classes=len(values))
     steps = pipeline.on_maps
     if steps and isinstance(steps[0], DenseCrf):
         probabilities = dense_crf(probabilities, image, steps[0], device=device, between=between)

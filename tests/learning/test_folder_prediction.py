@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,10 @@ from core.annotation.labelme_json import loads
 from core.annotation.model import ClassList, LabelClass
 from core.cli.main import main
 from core.errors import MaskloopError
+from core.files import file_digest
 from core.images.reader import read_image
+from core.learning.prediction import folder_prediction, predict
+from core.learning.prediction.class_maps import PredictedMap
 from core.learning.prediction.folder_job import PendingJob, PredictionJob, shard_of_environment
 from core.learning.prediction.folder_prediction import FolderPrediction, ImageDone
 from core.learning.prediction.predict import Predictor, open_predictor
@@ -147,6 +152,80 @@ def test_asked_for_again_it_is_done_again_once(job: Callable[..., PredictionJob]
     assert outcomes(work_through(job())) == ["known"] * 2 + ["predicted"] * 3
 
 
+def test_what_was_predicted_into_the_folder_of_the_images_is_no_image(
+    job: Callable[..., PredictionJob], folder: Path, tmp_path: Path
+) -> None:
+    for path in list(folder.iterdir()):
+        path.rename(path.with_suffix(".jpg"))
+    into = job(out=str(folder))
+    assert outcomes(work_through(into)) == ["predicted"] * 5
+    assert outcomes(work_through(into)) == ["known"] * 5
+    other = str(save_network(tmp_path / "other.safetensors", seed=1))
+    assert outcomes(work_through(replace(into, weights=other, subfolders=True))) == ["predicted"] * 5
+    write_picture(folder / "5.png", 5)
+    assert outcomes(work_through(into))[-1] == "failed", "one that somebody puts there is an image"
+    assert visible(folder) == sorted([*(f"{n}.{s}" for n in range(5) for s in ("jpg", "png")), "5.png"])
+
+
+def test_what_is_to_be_done_again_and_was_interrupted_can_still_be_replaced(
+    job: Callable[..., PredictionJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_through(job())
+
+    def end(_self: Predictor, _picture: object) -> None:
+        raise KeyboardInterrupt
+
+    work = FolderPrediction(job(again=True), device="cpu")
+    with monkeypatch.context() as patch:
+        patch.setattr(Predictor, "stepwise", end)
+        with pytest.raises(KeyboardInterrupt):
+            list(work.steps())
+    work.close()
+    other = str(save_network(tmp_path / "other.safetensors", seed=1))
+    assert outcomes(work_through(job(weights=other))) == ["predicted"] * 5
+
+
+def test_weights_that_are_replaced_while_they_are_read_are_not_taken_for_the_new_ones(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "best.safetensors"
+    shutil.copy(weights, file)
+    other = save_network(tmp_path / "other.safetensors", seed=1)
+    usual, opened = predict.open_predictor, []
+
+    def replaced(*arguments: Any, **named: Any) -> Predictor:
+        opened.append(usual(*arguments, **named))
+        shutil.copy(other, file)
+        return opened[-1]
+
+    monkeypatch.setattr(predict, "open_predictor", replaced)
+    predictor, digest = predict.open_known_predictor(file, device="cpu")
+    assert len(opened) == 2
+    assert digest == file_digest(other)
+    picture = np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+    found, expected = (
+        p.predict(picture, probabilities=True) for p in (predictor, usual(other, device="cpu"))
+    )
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory")])
+def test_an_image_whose_post_processing_takes_too_much_memory_is_named_and_the_rest_goes_on(
+    job: Callable[..., PredictionJob], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    usual, left = folder_prediction.postprocessed, [error]
+
+    def scarce(*arguments: Any, **named: Any) -> PredictedMap:
+        if left:
+            raise left.pop()
+        return usual(*arguments, **named)
+
+    monkeypatch.setattr(folder_prediction, "postprocessed", scarce)
+    done = work_through(job(post="min_region=9"))
+    assert outcomes(done) == ["failed"] + ["predicted"] * 4
+    assert "0.png: the computer is out of memory; predict it without post-processing" in done[0].problem
+
+
 def test_broken_files_are_named_and_the_rest_goes_on(job: Callable[..., PredictionJob], folder: Path) -> None:
     (folder / "2.png").write_bytes(b"no picture")
     done = work_through(job())
@@ -194,6 +273,8 @@ def test_an_image_the_program_dies_of_is_left_out_the_third_time(
     done = work_through(job())
     assert outcomes(done) == ["failed"] + ["predicted"] * 4
     assert "ended twice" in done[0].problem
+    assert "predict it again by itself" in done[0].problem
+    assert outcomes(work_through(job(images=(str(done[0].path),)))) == ["predicted"]
 
 
 def test_leaving_in_good_order_is_no_death(job: Callable[..., PredictionJob]) -> None:

@@ -143,10 +143,12 @@ def test_after_a_crf_the_confidence_is_the_crf_s() -> None:
 
 def test_what_cannot_be_done_is_refused_in_one_sentence() -> None:
     with pytest.raises(UsageError, match="these classes have no background"):
-        check_possible(Pipeline.parsed("watershed"), (10, 10), None)
+        check_possible(Pipeline.parsed("watershed"), (10, 10), None, classes=2)
     with pytest.raises(UsageError, match="up to 13 megapixels; this one has 25"):
-        check_possible(Pipeline.parsed("crf"), (5000, 5000), 0)
-    check_possible(Pipeline.parsed("min_region=5"), (5000, 5000), None)
+        check_possible(Pipeline.parsed("crf"), (5000, 5000), 0, classes=2)
+    check_possible(Pipeline.parsed("min_region=5"), (5000, 5000), None, classes=20)
     with pytest.raises(UsageError, match="up to 40 megapixels; this one has 100"):
-        check_possible(Pipeline.parsed("min_region=5"), (10000, 10000), 0)
-    check_possible(Pipeline(), (100_000, 100_000), None)
+        check_possible(Pipeline.parsed("min_region=5"), (10000, 10000), 0, classes=2)
+    check_possible(Pipeline(), (100_000, 100_000), None, classes=150)
+    with pytest.raises(UsageError, match=r"up to 5\.33 megapixels with 150 classes; this one has 25"):
+        check_possible(Pipeline.parsed("min_region=5"), (5000, 5000), None, classes=150)

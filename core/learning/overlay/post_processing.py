@@ -86,7 +86,10 @@ class PostProcessing:
         said = self._asked(asker, target, speakers, interrupted, version)
         opinions = said.opinions if keep else None
         try:
-            check_possible(pipeline, (image.shape[0], image.shape[1]), speakers.classes.background)
+            classes = speakers.classes
+            check_possible(
+                pipeline, (image.shape[0], image.shape[1]), classes.background, classes=len(classes)
+            )
         except UsageError as error:
             if self._refused != (refused := (target.key, pipeline)):
                 self._refused = refused

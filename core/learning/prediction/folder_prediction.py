@@ -16,46 +16,38 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from core.errors import MaskloopError, StorageError, UsageError
-from core.files import file_digest, walk
 from core.formats.prediction_files import NO_PIXELS, SUFFIXES, PredictionFiles
-from core.images.pages import image_file, image_stem, page_names, stamp
+from core.images.pages import stamp
 from core.images.pyramid import is_huge
 from core.images.reader import read_image
 from core.images.rows import PixelRows, WholePicture, open_rows
 from core.learning.config import DeviceChoice
+from core.learning.machine.memory import is_out_of_memory, why_given_up
 from core.learning.prediction.class_maps import PredictedRows
 from core.learning.prediction.folder_job import PredictionJob
 from core.learning.prediction.looks import looked_again
 from core.learning.prediction.postprocessed import check_classes_for, joined, postprocessed
-from core.learning.prediction.predict import Predictor, open_predictor
+from core.learning.prediction.predict import Predictor, open_known_predictor
 from core.learning.prediction.prediction_journal import Predicted, PredictionJournal, identity
+from core.learning.prediction.sources import Source, planned_names, sources
 from core.learning.runs.header import as_called_now
 from core.models.pretrained import Notify
 from core.postprocess.apply import check_possible
 from core.postprocess.pipeline import Pipeline
 from core.project.layout import ProjectLayout
 from core.project.opening import read_file
-from core.project.scan import is_image_name, natural_order
 
 RATE_OVER: Final = 40
 """Images that the rate is measured over."""
 
 Outcome: TypeAlias = Literal["predicted", "known", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """An image to predict, and the folders below which its result goes, with `/`; "" for none."""
-
-    path: Path
-    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +96,8 @@ class FolderPrediction:
         self.total = 0
         self.outcomes: dict[Outcome, int] = {"predicted": 0, "known": 0, "failed": 0}
         self._post = Pipeline.parsed(job.post)
-        self.predictor: Predictor = open_predictor(Path(job.weights), device=device, notify=notify)
+        self.predictor: Predictor
+        self.predictor, weights = open_known_predictor(Path(job.weights), device=device, notify=notify)
         root = None if job.root is None else Path(job.root)
         renamed = root is not None and self._rename(root)
         classes = self.predictor.header.classes
@@ -112,7 +105,7 @@ class FolderPrediction:
         self._clock = clock
         self._out = Path(job.out)
         # What was processed in another way, or called something else, is not done.
-        self._weights = (file_digest(Path(job.weights)) or "") + (f" {self._post}" if self._post else "")
+        self._weights = weights + (f" {self._post}" if self._post else "")
         self._weights += f" {' '.join(classes.names)}" if renamed else ""
         self._open = contextlib.ExitStack()
         self._files = self._open.enter_context(PredictionFiles(self._out, job.format, classes, root))
@@ -152,7 +145,9 @@ class FolderPrediction:
             StorageError: results cannot be written any more.
         """
         share, count = self.job.shard
-        everything = sources(self.job.images, subfolders=self.job.subfolders, without=self._out)
+        everything = sources(
+            self.job.images, subfolders=self.job.subfolders, without=self._out, results=self._results()
+        )
         names = planned_names(everything, self._journal.names(self.job.format), SUFFIXES[self.job.format])
         mine = everything[share::count]
         self.total = len(mine)
@@ -190,6 +185,12 @@ class FolderPrediction:
         self.predictor.header = as_called_now(Path(self.job.weights), before, file.class_list)
         return self.predictor.header.classes.names != before.classes.names
 
+    def _results(self) -> frozenset[Path]:
+        """Files of the folder of results that an earlier job wrote, and nobody since."""
+        return frozenset(
+            self._out.resolve() / e.file for e in self._journal.files if self._journal.is_there(e)
+        )
+
     def _begin_reading(self, source: Source) -> Future[PixelRows | None]:
         self._stamps[source.path] = stamp(source.path)  # one that is replaced from now on is another image
         return self._reader.submit(_read, source.path)
@@ -202,7 +203,7 @@ class FolderPrediction:
         self, source: Source, name: str, present: Future[PixelRows | None]
     ) -> Iterator[ImageDone | None]:
         image = identity(source.path)
-        if self._journal.is_fatal(image):
+        if self.total > 1 and self._journal.is_fatal(image):
             problem = (
                 f"{source.path}: the program ended twice while it was predicted, and so it is left out; look "
                 "whether the file is sound, and predict it again by itself"
@@ -273,24 +274,30 @@ class FolderPrediction:
             return
         classes, height = self.predictor.header.classes, picture.size_hw[0]
         try:
-            check_possible(self._post, picture.size_hw, classes.background)
+            check_possible(self._post, picture.size_hw, classes.background, classes=len(classes))
         except UsageError as error:
             raise MaskloopError(f"{path}: {error}") from error
-        for found in joined(self.predictor.stepwise(picture, probabilities=True)):
-            if found is None:
-                yield None
-                continue
-            image = picture.rows(0, height)
-            seen = yield from looked_again(self.predictor, image, found, self._post.looks)
-            done = postprocessed(
-                self._post,
-                seen,
-                image,
-                classes,
-                temperature=self.predictor.temperature,
-                device=self.predictor.device,
-            )
-            yield PredictedRows(0, done.classes, done.confidence)
+        try:
+            for found in joined(self.predictor.stepwise(picture, probabilities=True)):
+                if found is None:
+                    yield None
+                    continue
+                image = picture.rows(0, height)
+                seen = yield from looked_again(self.predictor, image, found, self._post.looks)
+                done = postprocessed(
+                    self._post,
+                    seen,
+                    image,
+                    classes,
+                    temperature=self.predictor.temperature,
+                    device=self.predictor.device,
+                )
+                yield PredictedRows(0, done.classes, done.confidence)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            problem = f"{path}: {why_given_up(error)}; predict it without post-processing"
+            raise MaskloopError(problem) from error
 
     def _count(self, image: ImageDone) -> ImageDone:
         self.outcomes[image.outcome] += 1
@@ -312,78 +319,3 @@ def _second_look(path: Path, picture: PixelRows, *, wanted: bool) -> Iterator[Pi
         return
     with open_rows(path) as shown:
         yield shown
-
-
-# --- which images -----------------------------------------------------------------------------------------
-
-
-def sources(paths: Iterable[str], *, subfolders: bool = False, without: Path | None = None) -> list[Source]:
-    """The images that are named, and those in the folders that are named, in natural order, each once.
-
-    Args:
-        paths: images, and folders of them.
-        subfolders: look into folders of folders; of a project only into those with images.
-        without: a folder that is passed over: the one of the results.
-
-    Raises:
-        MaskloopError: one of them is not there, or a folder holds no image.
-    """
-    found: dict[str, Source] = {}
-    for text in paths:
-        path = Path(text)
-        if path.is_dir():
-            inside = sorted(_inside(path, subfolders, without), key=lambda s: natural_order(str(s.path)))
-            if not inside:
-                raise MaskloopError(f"{path}: there is no image in this folder")
-        elif image_file(path).exists():
-            inside = [Source(path)]
-        else:
-            raise MaskloopError(f"{path}: there is no such image")
-        for source in inside:
-            found.setdefault(identity(source.path), source)
-    return list(found.values())
-
-
-def _inside(folder: Path, subfolders: bool, without: Path | None) -> Iterator[Source]:
-    hidden = None if without is None else without.resolve()
-    skipped = ProjectLayout.SKIPPED if ProjectLayout(folder).project_file.is_file() else frozenset()
-    for place, folders, files in walk(folder):
-        relative = place.relative_to(folder).as_posix()
-        for name in files:
-            if is_image_name(name):
-                for page in page_names(place / name):
-                    yield Source(place / page, "" if relative == "." else relative)
-        if not subfolders:
-            return
-        folders[:] = [
-            name
-            for name in sorted(folders)
-            if not name.startswith(".")
-            and not (place == folder and name in skipped)
-            and (place / name).resolve() != hidden
-        ]
-
-
-def planned_names(everything: Sequence[Source], known: Mapping[str, str], suffix: str) -> dict[Path, str]:
-    """The result's name for each image; equal stems get a number.
-
-    The plan is made over all images, so that programs that share the work agree on it, and what has a name
-    keeps it.
-
-    Args:
-        everything: all images, in order.
-        known: names that images have from before, by absolute path.
-        suffix: of the names.
-    """
-    names = {s.path: known[identity(s.path)] for s in everything if identity(s.path) in known}
-    taken = {name.casefold() for name in names.values()}
-    for source in everything:
-        if source.path in names:
-            continue
-        stem = f"{source.place}/{image_stem(source.path)}".lstrip("/")
-        name, number = f"{stem}{suffix}", 2
-        while name.casefold() in taken:
-            name, number = f"{stem}_{number}{suffix}", number + 1
-        names[source.path] = name
-        taken.add(name.casefold())
-    return names

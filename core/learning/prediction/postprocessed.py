@@ -18,7 +18,7 @@ from core.postprocess.pipeline import Pipeline
 
 def check_classes_for(pipeline: Pipeline, classes: ClassList) -> None:
     """Raise UsageError where a network of these classes cannot be processed so, whatever the image."""
-    check_possible(pipeline, (0, 0), classes.background)
+    check_possible(pipeline, (0, 0), classes.background, classes=len(classes))
 
 
 def postprocessed(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from core.annotation.model import ClassList
 from core.errors import DeviceError, MaskloopError
+from core.files import file_digest
 from core.images.rows import PixelRows, WholePicture
 from core.images.upright import Box
 from core.learning.config import DeviceChoice
@@ -79,6 +80,17 @@ def open_predictor(
     network, header = load_weights(path, classes=classes)
     network.to(memory_format=torch.channels_last)
     return Predictor(network, header, choose_device(device), notify=notify)
+
+
+def open_known_predictor(
+    path: Path, *, device: DeviceChoice = "auto", notify: Notify | None = None
+) -> tuple[Predictor, str]:
+    """As `open_predictor`, and the digest of just these weights: a run may replace the file meanwhile."""
+    while True:
+        before = file_digest(path)
+        predictor = open_predictor(path, device=device, notify=notify)
+        if before is not None and file_digest(path) == before:
+            return predictor, before
 
 
 class Predictor:

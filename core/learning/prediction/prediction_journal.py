@@ -116,6 +116,10 @@ class PredictionJournal:
             return False
         if (entry.stamp, entry.weights, entry.format) != (stamp, weights, output_format):
             return False
+        return self.is_there(entry)
+
+    def is_there(self, entry: Predicted) -> bool:
+        """Whether the file is there, as it was written as far as its size tells."""
         path = self._out / entry.file
         try:
             if path.stat().st_size != entry.size:
@@ -151,7 +155,7 @@ class PredictionJournal:
 
     def tidy(self) -> None:
         """Leave nothing behind where nothing was written."""
-        written = any(file_digest(self._out / e.file) == e.digest for e in self._by_image.values())
+        written = any(file_digest(self._out / e.file) == e.digest for e in self._by_file.values())
         if not written and not any(self._begun.values()):
             with contextlib.suppress(OSError):
                 self._file.unlink(missing_ok=True)
