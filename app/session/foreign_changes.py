@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -77,6 +77,17 @@ class ForeignChanges(QObject):
         task = self._worker.run(file_digest, entry.annotation_path, doing=doing, priority=DIGEST_PRIORITY)
         task.done.connect(partial(self._on_digest, key))
 
+    def look_at_all(self) -> None:
+        """The annotations of all images that are open may have changed on disk."""
+        entries = [each.entry for each in self._documents if self._entry_of(each.entry.key) is not None]
+        task = self._worker.run(digests, entries, doing="reading annotations", priority=DIGEST_PRIORITY)
+        task.done.connect(self._on_digests)
+
+    def _on_digests(self, found: Mapping[str, str | None]) -> None:
+        for key, digest in found.items():
+            if digest != self._autosaver.digest_of(key):
+                self._on_digest(key, digest)
+
     def _on_digest(self, key: str, digest: str | None) -> None:
         opened = self._documents.get(key)
         if self._closed or opened is None:
@@ -142,3 +153,8 @@ class ForeignChanges(QObject):
 
     def _on_failed(self, sentence: str) -> None:
         self.message.emit(sentence, "warning")
+
+
+def digests(entries: Sequence[ImageEntry]) -> dict[str, str | None]:
+    """Worker: the digest of each annotation file by its image's key, None where there is none."""
+    return {entry.key: file_digest(entry.annotation_path) for entry in entries}

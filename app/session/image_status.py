@@ -6,7 +6,7 @@ it goes; what is edited in the window is known at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
@@ -61,10 +61,17 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class StatusesRead:
-    """The status of each image, and the keys of those whose annotation another program has written."""
+    """What was read.
+
+    Attributes:
+        statuses: of each image, by its key.
+        foreign: keys of those whose annotation another program has written.
+        replaced: keys of those whose image is another file than when it was looked at last.
+    """
 
     statuses: dict[str, ImageStatus]
     foreign: tuple[str, ...]
+    replaced: tuple[str, ...]
 
 
 class StatusReader:
@@ -72,7 +79,8 @@ class StatusReader:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._sizes: dict[str, tuple[Stamp, tuple[int, int]]] = {}
+        self._images: dict[str, Stamp | None] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
         self._annotations: dict[str, Stamp | None] = {}
 
     def read(self, entries: tuple[ImageEntry, ...], ours: bool = False) -> StatusesRead:
@@ -83,7 +91,18 @@ class StatusReader:
             ours: what has changed in these files since they were read last was written here.
         """
         changed = tuple(entry.key for entry in entries if self._has_changed(entry))
-        return StatusesRead({entry.key: self._read(entry) for entry in entries}, () if ours else changed)
+        replaced = tuple(entry.key for entry in entries if self._is_replaced(entry))
+        statuses = {entry.key: self._read(entry) for entry in entries}
+        return StatusesRead(statuses, () if ours else changed, replaced)
+
+    def _is_replaced(self, entry: ImageEntry) -> bool:
+        """Whether the image is another file than when it was looked at last: its size is to be read again."""
+        stamp = stamp_of(entry.image_path)
+        replaced = stamp != self._images.get(entry.key)
+        if replaced:
+            self._images[entry.key] = stamp
+            self._sizes.pop(entry.key, None)
+        return replaced
 
     def _has_changed(self, entry: ImageEntry) -> bool:
         """Whether the annotation is another file than when it was looked at last."""
@@ -109,13 +128,11 @@ class StatusReader:
 
     def _size_of(self, entry: ImageEntry) -> tuple[int, int]:
         """Height and width. Raises ImageFileError."""
-        stamp = stamp_of(entry.image_path)
-        if stamp is None:
+        if self._images.get(entry.key) is None:
             raise ImageFileError(entry.image_path, vanished(entry).partition(": ")[2])
-        known = self._sizes.get(entry.key)
-        if known is None or known[0] != stamp:
-            known = self._sizes[entry.key] = stamp, image_size(entry.image_path)
-        return known[1]
+        if entry.key not in self._sizes:
+            self._sizes[entry.key] = image_size(entry.image_path)
+        return self._sizes[entry.key]
 
 
 class StatusBoard(QObject):
@@ -168,6 +185,12 @@ class StatusBoard(QObject):
         task.done.connect(self._on_read)
         task.failed.connect(self._on_read_failed)
 
+    def look_again(self, entries: Mapping[str, ImageEntry]) -> None:
+        """Read some of the images that cannot be used once more: one may have been copied whole meanwhile."""
+        broken = [entries[each.key] for each in self.problems(entries) if each.key is not None]
+        if broken:
+            self.scan(broken[:PORTION])
+
     def problems(self, keys: Iterable[str]) -> Sequence[Problem]:
         """The images among these that cannot be used."""
         broken = {key for key, status in self._statuses.items() if status.problem}
@@ -189,6 +212,10 @@ class StatusBoard(QObject):
             self.changed.emit((key,))
 
     def _on_read(self, found: StatusesRead) -> None:
+        for key in found.replaced:
+            self._image_problems.pop(
+                key, None
+            )  # a copy may be whole now; else its thumbnail shows that again
         fresh = {key: status for key, status in found.statuses.items() if key not in self._live}
         self._statuses.update(fresh)
         if fresh:

@@ -7,7 +7,7 @@ class change never races a save. The session shows one image of it at a time.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +74,7 @@ class OpenProject(QObject):
         self._images = ImageCache()
         self._prefetching: str | None = None
         self._rescanning = False
+        self._then: Callable[[], None] | None = None
         self._rescanned_at = time.monotonic()
         self._names: frozenset[str] | None = None
         self._notes_told = 0
@@ -260,26 +261,41 @@ class OpenProject(QObject):
 
     def _on_folders_touched(self) -> None:
         """Our own saves touch folders, too, and rescanning ten thousand images takes a second: look first."""
-        if self._rescanning or self._closed:
+        if not self._may_look(self._then or self._on_folders_touched):
             return
-        self._rescanning = True
         task = self.worker.run(
             image_names, self._watcher.folders, doing="looking for images", priority=SCAN_PRIORITY
         )
         task.done.connect(self._on_names)
         task.failed.connect(self._on_worker_failed)
 
-    def _on_names(self, names: frozenset[str]) -> None:
+    def _may_look(self, look: Callable[[], None]) -> bool:
+        """Whether nothing looks just now; else `look` follows, for what comes meanwhile may not be seen."""
+        if self._rescanning:
+            self._then = look
+        if self._rescanning or self._closed:
+            return False
+        self._rescanning = True
+        return True
+
+    def _on_looked(self) -> None:
         self._rescanning = False
+        then, self._then = self._then, None
+        if then is not None:
+            then()
+
+    def _on_names(self, names: frozenset[str]) -> None:
         if self._names is not None and names != self._names:
-            self.rescan()
+            self._then = self.rescan
+        else:
+            self.board.look_again(self.entries)
         self._names = names
+        self._on_looked()
 
     def rescan(self) -> None:
-        """Look for images that appeared or vanished."""
-        if self._rescanning or self._closed:
+        """Look for images that appeared or vanished, and for what other programs did to annotations."""
+        if not self._may_look(self.rescan):
             return
-        self._rescanning = True
         self._rescanned_at = time.monotonic()
         task = self.worker.run(
             self.project.rescan, doing=f"looking for images in {self.project.root}", priority=SCAN_PRIORITY
@@ -288,17 +304,21 @@ class OpenProject(QObject):
         task.failed.connect(self._on_worker_failed)
 
     def _on_worker_failed(self, sentence: str) -> None:
-        self._rescanning = False
         self.message.emit(sentence, "warning")
+        self._on_looked()
 
     def _on_rescanned(self, change: ScanChange) -> None:
-        self._rescanning = False
+        self._take_images(change)
+        self._on_looked()
+
+    def _take_images(self, change: ScanChange) -> None:
         if self._closed:
             return
         self._take_entries()
         for key in change.removed:
             self._images.drop(key)
         self.board.scan(self._unopened())
+        self._foreign.look_at_all()
         if self.project.classes != self.classes:
             self.classes = self.project.classes
             self.classes_changed.emit()
@@ -316,8 +336,8 @@ class OpenProject(QObject):
         task = self.worker.run(
             self.project.add_image_root, folder, doing=f"adding {folder}", priority=CHANGE_PRIORITY
         )
-        task.done.connect(self._on_rescanned)
-        task.failed.connect(self._on_worker_failed)
+        task.done.connect(self._take_images)
+        task.failed.connect(lambda sentence: self.message.emit(sentence, "warning"))
 
     def _on_classes_changed(self) -> None:
         self.classes = self.project.classes

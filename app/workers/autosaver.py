@@ -37,7 +37,7 @@ DELAY_MS: Final = 250
 RETRY_MS: Final = 3000
 JSON_PRIORITY: Final = 10
 MASK_PRIORITY: Final = 5
-SLOW: Final = "What you drew last is still being written, which takes long. Try again in a moment."
+SLOW: Final = "The files are still being written, which takes long. Try again in a moment."
 
 SaveKind: TypeAlias = Literal["saved", "unsaved", "saving", "failed", "conflict"]
 

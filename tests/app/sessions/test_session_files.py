@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from core.errors import AnnotationFileError
 from core.project.project import Project
 from tests.app.on_disk import labels_in
 from tests.app.sessions.conftest import add_class, draw, open_in, show, square
+from tests.patience import PATIENCE_S
 
 
 def test_a_corrupt_annotation_blocks_its_image_and_is_never_overwritten(opened, qtbot):
@@ -205,3 +207,71 @@ def test_an_annotation_that_would_not_be_seen_is_not_opened_silently(tmp_path):
     beside = write(tmp_path / "images" / "a.json", "a.png")
     for path in (beside, apart):
         assert locate(path).root.resolve() == tmp_path / "images"
+
+
+def test_an_image_that_appears_while_others_are_looked_for_is_found(opened, qtbot, monkeypatch):
+    inside = opened._opened
+    qtbot.waitUntil(lambda: not inside.worker.busy)
+    scanned, go_on, rescan = threading.Event(), threading.Event(), inside.project.rescan
+
+    def rescan_slowly():
+        change = rescan()
+        scanned.set()
+        go_on.wait(PATIENCE_S)
+        return change
+
+    monkeypatch.setattr(inside.project, "rescan", rescan_slowly)
+    shutil.copy(opened.project.root / "scan000.png", opened.project.root / "scan003.png")
+    qtbot.waitUntil(scanned.is_set)
+    with qtbot.waitSignal(inside._watcher.folders_touched):
+        shutil.copy(opened.project.root / "scan000.png", opened.project.root / "scan004.png")
+    go_on.set()
+    qtbot.waitUntil(lambda: len(opened.keys()) == 5)
+
+
+def test_what_another_program_does_to_visited_images_is_seen(opened, qtbot):
+    paths = []
+    for name in ("scan000", "scan001", "scan002"):
+        show(opened, qtbot, f"{name}.png")
+        draw(opened)
+        paths.append(opened.current.entry.annotation_path)
+    assert opened.flush()
+    opened.complaints.clear()
+    for path in paths[:2]:
+        path.write_bytes(path.read_bytes().replace(b"nerve", b"vessel"))
+    told: list[str] = []
+    opened.labels_written.connect(lambda written: told.append(written.entry.key))
+    opened._opened.rescan()  # as when the window comes to the front
+    qtbot.waitUntil(lambda: sorted(told) == ["scan000.png", "scan001.png"])
+    show(opened, qtbot, "scan000.png")
+    assert [shape.label for shape in opened.document.shapes] == ["vessel"]
+    assert len([text for _level, text in opened.complaints if "has been read again" in text]) == 2
+
+
+def test_visited_images_that_are_moved_away_with_their_annotations_raise_no_question(opened, qtbot, tmp_path):
+    draw(opened)
+    show(opened, qtbot, "scan001.png")
+    assert opened.flush()
+    opened.complaints.clear()
+    (tmp_path / "away").mkdir()
+    for name in ("scan000.png", "scan000.json"):
+        shutil.move(opened.project.root / name, tmp_path / "away" / name)
+    opened._opened.rescan()
+    qtbot.waitUntil(lambda: len(opened.keys()) == 2 and not opened._opened.worker.busy)
+    assert opened.save_state.kind == "saved"
+    assert not opened.complaints
+
+
+def test_an_image_that_was_copied_halfway_when_it_was_noticed_is_whole_again(opened, qtbot):
+    whole = (opened.project.root / "scan000.png").read_bytes()
+    path = opened.project.root / "scan003.png"
+    path.write_bytes(whole[: len(whole) // 2])
+    qtbot.waitUntil(lambda: len(opened.keys()) == 4 and not opened._opened.worker.busy)
+    opened.statuses.set_image_problem("scan003.png", f"{path}: is truncated")  # as its thumbnail tells
+    opened._opened.rescan()
+    qtbot.waitUntil(lambda: not opened._opened.worker.busy)
+    assert opened.statuses.get("scan003.png").problem
+    path.write_bytes(whole)
+    with qtbot.waitSignal(opened.statuses_changed, check_params_cb=lambda keys: "scan003.png" in keys):
+        opened.check_disk()
+    assert not opened.statuses.get("scan003.png").problem

@@ -1,0 +1,84 @@
+"""New colours of classes come into all masks, behind everything else, and at the next opening if need be."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from PIL import Image
+
+from app.session import mask_refresh
+from app.session.session import Session
+from app.workers import autosaver
+from tests.app.sessions.conftest import add_class, draw, open_in, show
+from tests.patience import PATIENCE_S
+
+GREEN = (1, 200, 3)
+
+
+@pytest.fixture
+def labelled(opened: Session, qtbot) -> Session:
+    """Three images with a nerve each."""
+    add_class(opened, qtbot, "nerve")
+    for entry in opened.entries:
+        show(opened, qtbot, entry.key)
+        draw(opened, "nerve")
+    assert opened.flush()
+    return opened
+
+
+def recolor(session: Session, qtbot) -> None:
+    with qtbot.waitSignal(session.classes_changed):
+        session.class_editor.recolor(session.classes.by_name("nerve").index, "#01c803")
+
+
+def colors_of_nerve(session: Session) -> list[tuple[int, ...]]:
+    """What masks show as nerve, image by image."""
+    found = []
+    for entry in session.entries:
+        with Image.open(entry.mask_path) as mask:
+            found.append(mask.convert("RGB").getpixel((10, 10)))
+    return found
+
+
+def test_a_new_colour_comes_into_all_masks(labelled, qtbot):
+    recolor(labelled, qtbot)
+    qtbot.waitUntil(lambda: colors_of_nerve(labelled) == [GREEN] * 3)
+    qtbot.waitUntil(lambda: not labelled.project.layout.recolored.exists())
+
+
+def test_labels_are_saved_before_a_second_mask_gets_its_new_colour(labelled, qtbot, monkeypatch):
+    begun, go_on, order = threading.Event(), threading.Event(), []
+    write_annotation = autosaver.write_annotation
+
+    def refresh(_project, entry, _last):
+        order.append(entry.key)
+        begun.set()
+        go_on.wait(PATIENCE_S)
+
+    def write(*arguments):
+        order.append("labels")
+        return write_annotation(*arguments)
+
+    monkeypatch.setattr(mask_refresh, "refresh", refresh)
+    monkeypatch.setattr(autosaver, "write_annotation", write)
+    recolor(labelled, qtbot)
+    qtbot.waitUntil(begun.is_set)
+    draw(labelled, "nerve", at=20)
+    labelled.save_now()
+    go_on.set()
+    qtbot.waitUntil(lambda: len(order) == 4)
+    assert order[:2] == ["scan000.png", "labels"]
+
+
+def test_masks_that_closing_left_with_their_old_colour_follow_at_the_next_opening(
+    labelled, qtbot, monkeypatch
+):
+    with monkeypatch.context() as closing:
+        closing.setattr(mask_refresh, "refresh", lambda *_arguments: None)
+        recolor(labelled, qtbot)
+        root = labelled.project.root
+        assert labelled.close()
+    open_in(labelled, qtbot, root)
+    qtbot.waitUntil(lambda: colors_of_nerve(labelled) == [GREEN] * 3)
+    qtbot.waitUntil(lambda: not labelled.project.layout.recolored.exists())
