@@ -29,6 +29,7 @@ from core.annotation.model import ClassList
 from core.images.upright import Box
 from core.learning.commands import (
     ClassesChanged,
+    CloseProject,
     Export,
     ImageRemoved,
     LearnLive,
@@ -255,6 +256,7 @@ class LearningController(QObject):
         if project is None:
             self._watched.leave()
             self._start_timer.stop()
+            self._thread.send(CloseProject())
             return
         self._thread.send(OpenProject(root=str(project.root)))
         self._start_timer.start()

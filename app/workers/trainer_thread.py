@@ -28,6 +28,7 @@ from PySide6.QtCore import QCoreApplication, QThread, Signal
 from core.errors import EngineError
 from core.learning.commands import (
     ClassesChanged,
+    CloseProject,
     Command,
     Export,
     ImageRemoved,
@@ -279,9 +280,9 @@ class EngineMemory:
 
     def note(self, command: Command) -> None:
         """Remember what this command changes for good."""
-        if isinstance(command, OpenProject):
+        if isinstance(command, OpenProject | CloseProject):
             self._forget_all()
-            self._project = command
+            self._project = command if isinstance(command, OpenProject) else None
         elif isinstance(command, LearnLive):
             self._live = command
         elif isinstance(command, WantUncertainty):
@@ -328,10 +329,11 @@ REMEMBERED: Final = (
     WantUncertainty,
     PostProcess,
     OpenProject,
+    CloseProject,
     ClassesChanged,
     LabelsChanged,
     ImageRemoved,
     UseWeights,
     Watch,
 )
-"""Commands that `EngineMemory` tells again, so that none of them waits for an engine to come."""
+"""Commands whose outcome `EngineMemory` tells again, so that none of them waits for an engine to come."""

@@ -4,7 +4,7 @@ Masks travel packed (`core.learning.labels.packed_mask`). Images never travel: t
 
 ::
 
-    window --Command--> engine:  OpenProject ClassesChanged LabelsChanged ImageRemoved
+    window --Command--> engine:  OpenProject CloseProject ClassesChanged LabelsChanged ImageRemoved
                                  Train Pause Resume Stop LearnLive PostProcess Shutdown
                                  Watch WantUncertainty Predict PredictFolder HoldFolder PreviewCrops
                                  UseWeights Export RateImages AuditLabels CompareLabels PredictWithRun
@@ -33,6 +33,11 @@ class OpenProject:
     """Read this project's classes and labels; replaces whatever was open."""
 
     root: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseProject:
+    """Let go of the open project and all that was read of it; a run ends, saved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +259,7 @@ class Shutdown:
 
 Command: TypeAlias = (
     OpenProject
+    | CloseProject
     | ClassesChanged
     | LabelsChanged
     | ImageRemoved

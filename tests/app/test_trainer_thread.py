@@ -18,6 +18,7 @@ from core.annotation.model import AnnotationState, ClassList
 from core.errors import EngineError
 from core.learning.commands import (
     ClassesChanged,
+    CloseProject,
     Command,
     ImageRemoved,
     LabelsChanged,
@@ -297,3 +298,5 @@ def test_memory_keeps_what_matters_in_an_order_that_makes_sense() -> None:
     for number in range(LABELS_KEPT + 3):
         memory.note(labels(f"image {number}"))
     assert len(memory.commands()) == 2 + LABELS_KEPT
+    memory.note(CloseProject())
+    assert memory.commands() == []

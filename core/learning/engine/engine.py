@@ -27,6 +27,7 @@ from core.images.pyramid import PYRAMIDS
 from core.learning.commands import (
     AuditLabels,
     ClassesChanged,
+    CloseProject,
     Command,
     CompareLabels,
     ExplainModel,
@@ -54,13 +55,13 @@ from core.learning.commands import (
 )
 from core.learning.engine.crop_preview import preview_crops
 from core.learning.engine.explainer import Explainer
+from core.learning.engine.exporting import export
 from core.learning.engine.folder_host import FolderHost
 from core.learning.engine.guide import Guide
 from core.learning.engine.run_host import CancelledStartError, RunHost
 from core.learning.engine.run_questions import RunQuestions
 from core.learning.engine.telling import failure, not_learned_from
-from core.learning.events import Event, Exported, Failed, Notice, Paused, ProjectOpened, Resumed
-from core.learning.export import export_run
+from core.learning.events import Event, Failed, Notice, ProjectOpened
 from core.learning.inbox import Inbox
 from core.learning.instant.live import LiveInstant
 from core.learning.labels.data import NO_REVISIONS, LabelStore
@@ -170,6 +171,8 @@ class Engine:
         match command:
             case OpenProject():
                 self._open(Path(command.root))
+            case CloseProject():
+                self._close()
             case ClassesChanged():
                 self._take_classes(command)
             case LabelsChanged():
@@ -179,15 +182,9 @@ class Engine:
             case Train():
                 self._train(command)
             case Pause():
-                if self._host.state is not None and not self._host.paused:
-                    try:
-                        self._host.pause()
-                    finally:  # it is held, whether it could be saved or not
-                        self._send(Paused())
+                self._host.pause()
             case Resume():
-                if self._host.paused:
-                    self._host.resume()
-                    self._send(Resumed())
+                self._host.resume()
             case Stop():
                 self._host.request_stop()
             case LearnLive():
@@ -207,7 +204,7 @@ class Engine:
             case UseWeights():
                 self._use_weights(Path(command.path))
             case Export():
-                self._export(command)
+                self._send(export(command, self._best_run(), self._store, self._viewer.pipeline))
             case RateImages() | AuditLabels():
                 self._guide.handle(command)
             case CompareLabels() | PredictWithRun():
@@ -223,7 +220,8 @@ class Engine:
             case _:
                 assert_never(command)
 
-    def _open(self, root: Path) -> None:
+    def _close(self) -> None:
+        """Let go of the project and of all that was read of it."""
         self._end_run()
         self._project = self._store = None
         self._instant.follow(None)
@@ -231,6 +229,10 @@ class Engine:
         self._questions.forget()
         self._explainer.forget()
         self._viewer.clear()
+        self._guide.forget()
+
+    def _open(self, root: Path) -> None:
+        self._close()
         self._send(ProjectOpened(root=str(root)))
         self._read_project(root)
         self._show_best_run()
@@ -294,15 +296,6 @@ class Engine:
         if self._host.state is not None:
             raise MaskloopError(f"{path}: a run is going on and shows its own weights; stop it first")
         self._viewer.show_file(path, None if self._store is None else self._store.classes)
-
-    def _export(self, command: Export) -> None:
-        run = RunFolder(Path(command.run)) if command.run is not None else self._best_run()
-        if run is None:
-            raise MaskloopError("no run has saved weights yet; train first, then export")
-        classes = None if self._store is None else self._store.classes
-        post = self._viewer.pipeline
-        path = export_run(run, command.format, Path(command.out), classes=classes, post=post)
-        self._send(Exported(format=command.format, path=str(path)))
 
     def _show_maps(self, command: ShowMaps) -> None:
         if self._store is None or self._project is None:

@@ -58,14 +58,17 @@ class Guide:
         self._audit_may_take_s = 0.0
 
     def follow(self, root: Path, store: LabelStore) -> None:
-        """These labels, read anew: an audit of others is over."""
-        known = root == self._root
-        if not known:
-            self._rater.clear()
+        """These labels, read anew: an audit of what they were is over."""
         self._root, self._store = root, store
-        if self._auditor.busy and known:
+        if self._auditor.busy:
             self._fail("AuditLabels", MaskloopError(READ_ANEW))
         self._auditor.cancel()
+
+    def forget(self) -> None:
+        """No project is open: nobody waits for the answers."""
+        self._rater.clear()
+        self._auditor.cancel()
+        self._root = self._store = None
 
     def handle(self, command: RateImages | AuditLabels) -> None:
         """Do one command.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core.learning.commands import Train
 from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, TrainConfig
-from core.learning.events import Event, Finished, Notice
+from core.learning.events import Event, Finished, Notice, Paused, Resumed
 from core.learning.labels.data import LabelStore
 from core.learning.runs.run_folder import RunFolder
 from core.learning.runs.run_status import LOCK_FILE, RunLock, can_go_on, status_file
@@ -136,14 +136,19 @@ class RunHost:
         self._given_up = None
 
     def pause(self) -> None:
-        """Hold, with everything saved: a held run may be killed without loss."""
-        if self._state is not None:
+        """Hold, with everything saved: a held run may be killed without loss. `Paused` follows."""
+        if self._state is not None and not self._paused:
             self._paused = True
-            self._save(self._state)
+            try:
+                self._save(self._state)
+            finally:  # it is held, whether it could be saved or not
+                self._send(Paused())
 
     def resume(self) -> None:
-        """Go on."""
-        self._paused = False
+        """Go on, if it is held: `Resumed` follows."""
+        if self.paused:
+            self._paused = False
+            self._send(Resumed())
 
     def leave(self) -> None:
         """End the run because the process ends: saved, to be resumed.

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from core.images.upright import Box
-from core.learning.commands import LabelsChanged, OpenProject, PostProcess, Shutdown, Stop, Train, Watch
+from core.learning.commands import (
+    CloseProject,
+    LabelsChanged,
+    OpenProject,
+    PostProcess,
+    Shutdown,
+    Stop,
+    Train,
+    Watch,
+)
 from core.learning.inbox import Inbox
 from core.learning.overlay.schedule import Target
 
@@ -22,7 +31,7 @@ class Urgency:
     @property
     def ends_a_start(self) -> bool:
         """Whether a run that is being prepared is not wanted any more."""
-        return self._inbox.closed or self._waits(Stop, Shutdown, OpenProject)
+        return self._inbox.closed or self._waits(Stop, Shutdown, OpenProject, CloseProject)
 
     def before(self, target: Target | None) -> bool:
         """Whether something should not wait for a slow prediction of this image.

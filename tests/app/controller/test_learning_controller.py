@@ -18,6 +18,7 @@ from core.annotation.model import (
 from core.errors import ImageFileError
 from core.learning.commands import (
     ClassesChanged,
+    CloseProject,
     Export,
     ImageRemoved,
     LabelsChanged,
@@ -181,6 +182,7 @@ def test_closing_the_project_ends_what_was_going_on(opened: Bench) -> None:
     assert opened.session.close()
     assert isinstance(opened.thread.of(Stop)[-1], Stop)
     assert opened.thread.of(Watch)[-1].key is None
+    assert opened.thread.of(CloseProject) == [CloseProject()]
     assert opened.shown[-1] is None
     assert opened.states[-1] == "stopping"
 
