@@ -165,6 +165,19 @@ def test_opening_a_folder_tells_what_cannot_be_used_and_lists_all_of_it(bench, q
     dialog.close()
 
 
+def test_an_image_noticed_before_it_was_copied_whole_gets_its_thumbnail_once_it_is(opened, qtbot):
+    session, images = opened.session, opened.window.images.model
+    whole = session.current.entry.image_path.read_bytes()
+    path = session.project.root / "scan003.png"
+    path.write_bytes(whole[: len(whole) // 2])
+    qtbot.waitUntil(lambda: bool(session.statuses.get("scan003.png").problem))
+    path.write_bytes(whole)
+    session.check_disk()  # as when the window comes to the front
+    qtbot.waitUntil(lambda: not session.statuses.get("scan003.png").problem)
+    thumbnail = Qt.ItemDataRole.DecorationRole
+    qtbot.waitUntil(lambda: images.index_of("scan003.png").data(thumbnail) is not None)
+
+
 def test_a_folder_without_problems_says_nothing(opened, qtbot):
     qtbot.waitUntil(lambda: not opened.session._opened.worker.busy)
     assert opened.session.problems == ()

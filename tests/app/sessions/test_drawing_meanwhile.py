@@ -218,3 +218,16 @@ def test_merging_the_background_takes_shapes_drawn_as_background_along(classes, 
     gate.go_on.set()
     saved_whole(classes, qtbot)
     assert labels_drawn(classes) == ["vessel", "vessel"]
+
+
+def test_an_opening_that_fails_does_not_end_the_note_of_a_class_change(classes, qtbot, rewriting, tmp_path):
+    told: list[str] = []
+    classes.busy_changed.connect(told.append)
+    rename(classes)
+    assert rewriting.begun.wait(PATIENCE_S)
+    with qtbot.waitSignal(classes.open_failed):
+        classes.open_project(tmp_path / "nowhere")
+    assert classes.busy == told[-1] == "renaming nerve to median nerve"
+    rewriting.go_on.set()
+    qtbot.waitUntil(lambda: not classes.busy)
+    assert told[-1] == ""
