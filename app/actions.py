@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QWidget
 
@@ -284,7 +284,13 @@ REPEATED: Final = frozenset(
 
 
 class Actions(QObject):
-    """The QActions of one window, by name. Who owns an action's meaning connects to it."""
+    """The QActions of one window, by name. Who owns an action's meaning connects to it.
+
+    Signals:
+        keys_changed: `key_of` has other answers.
+    """
+
+    keys_changed = Signal()
 
     def __init__(self, window: QWidget, canvas: QWidget) -> None:
         super().__init__(window)
@@ -327,6 +333,11 @@ class Actions(QObject):
                 keys = tuple(key for key in spec.keys if _portable(key) not in taken)
             action.setShortcuts([QKeySequence(key) for key in keys])
             action.setToolTip(_tooltip(spec, keys))
+        self.keys_changed.emit()
+
+    def key_of(self, name: str) -> str:
+        """The key of an action as this system writes it; "" for none."""
+        return self[name].shortcut().toString(QKeySequence.SequenceFormat.NativeText)
 
     def fill_menu(self, menu: QMenu, name: str) -> None:
         """Put the actions of one menu into it, separators between their groups."""

@@ -18,6 +18,7 @@ from app.wiring.file_actions import FileActions
 from app.wiring.folder_prediction import PredictingWiring
 from app.wiring.help_actions import HelpActions
 from app.wiring.history import HistoryWiring
+from app.wiring.keys import KeysWiring
 from app.wiring.label_mask import LabelMask
 from app.wiring.panels import ClassPanelWiring, ImagePanelWiring, ShapePanelWiring
 from app.wiring.part import Common
@@ -74,6 +75,7 @@ class WindowParts(QObject):
         toggles = [dock.toggleViewAction() for dock in window.docks.values()]
         others = [*self.classes.digit_actions, *toggles]
         self.help = HelpActions(actions, window.settings, window, others)
+        self.keys = KeysWiring(actions, window.page)
         self.exporting = Exporting(session, controller, window)
         self.pointer = PointerInfo(session, controller, canvas, self.label_mask, status)
         self.aids = ViewAidsWiring(session, canvas, actions, window.settings, status)

@@ -13,6 +13,7 @@ from app.panels.audit_rows import AuditDelegate, AuditModel, SuspectRole
 from app.panels.headings import PanelHeading
 from app.panels.parts import MIN_PANEL_WIDTH, ElidedLabel, IconButton, IconPushButton
 from app.panels.rows import ListOrNote, one_line_rows
+from app.panels.tips import with_key
 from app.theme import SPACE
 from core.annotation.model import ClassList
 from core.learning.labels.suspects import Suspect
@@ -140,8 +141,8 @@ class AuditPanel(QWidget):
 
     def set_keys(self, fix: str, confirm: str) -> None:
         """Say on the buttons' tooltips which keys do the same."""
-        self.fix_button.setToolTip(_with_key("The network is right: change the label to what it sees", fix))
-        self.confirm_button.setToolTip(_with_key("The label is right: never list it again as it is", confirm))
+        self.fix_button.setToolTip(with_key("The network is right: change the label to what it sees", fix))
+        self.confirm_button.setToolTip(with_key("The label is right: never list it again as it is", confirm))
 
     def begin(self) -> None:
         """An audit starts anew."""
@@ -261,7 +262,3 @@ class AuditPanel(QWidget):
         self._count.set_text(f"{rows}" if found else "", f"{rows} left of {found}" if found else "")
         if found and not rows and not self.running:
             self._list.set_note(ALL_SETTLED_NOTE)
-
-
-def _with_key(text: str, key: str) -> str:
-    return f"{text}  ({key})" if key else text

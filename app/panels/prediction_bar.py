@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
@@ -11,16 +12,29 @@ from app.learning.overlay_words import ONLY_SHOWN
 from app.panels.facts import FactsLabel
 from app.panels.heat_legend import HeatLegend
 from app.panels.parts import IconButton, IconPushButton
+from app.panels.tips import with_key
 from app.theme import SPACE
 
-HINT: Final = "Press Enter over a region to accept it"
 TRAIN: Final = "Train to see a prediction"
-PICK: Final = "Click predicted regions to make them editable shapes (R)"
-ACCEPT_ALL: Final = "Turn every predicted region into editable shapes (Ctrl+Enter)"
+PICK: Final = "Click predicted regions to make them editable shapes"
+ACCEPT_ALL: Final = "Turn every predicted region into editable shapes"
 _BETWEEN: Final = "  ·  "
 _SLIDER: Final = 80
 _LEAST_SLIDER: Final = 28
 """Logical pixels, in the narrowest window with everything on show."""
+
+
+@dataclass(frozen=True, slots=True)
+class BarKeys:
+    """Which keys do what the bar does, as this system writes them; "" for none. `accept`: one region."""
+
+    labels: str = ""
+    prediction: str = ""
+    uncertainty: str = ""
+    doubtful: str = ""
+    accept: str = ""
+    pick: str = ""
+    accept_all: str = ""
 
 
 class PredictionBar(QFrame):
@@ -46,9 +60,9 @@ class PredictionBar(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("kind", "floating")
-        self.labels = IconButton("labels", "Show labels (L)", checkable=True)
-        self.prediction = IconButton("prediction", "Show prediction (P)", checkable=True)
-        self.uncertainty = IconButton("uncertainty", "Show uncertainty (U)", checkable=True)
+        self.labels = IconButton("labels", "Show labels", checkable=True)
+        self.prediction = IconButton("prediction", "Show prediction", checkable=True)
+        self.uncertainty = IconButton("uncertainty", "Show uncertainty", checkable=True)
         for button, text in (
             (self.labels, "Labels"),
             (self.prediction, "Prediction"),
@@ -67,7 +81,7 @@ class PredictionBar(QFrame):
         self.heat.setMinimumWidth(_LEAST_SLIDER)
         self.heat.setMaximumWidth(_SLIDER)
         self._facts = FactsLabel()
-        self.doubtful = IconButton("doubtful", "Next doubtful region (I)")
+        self.doubtful = IconButton("doubtful", "Next doubtful region")
         self.pick = IconPushButton("region", "Pick regions", "ghost")
         self.accept_all = IconPushButton("accept-all", "Accept all", "ghost")
         for accepting in (self.pick, self.accept_all):
@@ -99,6 +113,7 @@ class PredictionBar(QFrame):
         self.pick.clicked.connect(self.pick_requested)
         self.accept_all.clicked.connect(self.accept_all_requested)
         self.doubtful.clicked.connect(self.doubtful_requested)
+        self._keys = BarKeys()
         self._available = self._acceptable = False
         self._absence = ""
         self._source = ""
@@ -130,6 +145,19 @@ class PredictionBar(QFrame):
     def absence(self) -> str:
         """Why there is no prediction, or what helps; "" where there is one."""
         return "" if self._available else self._absence or TRAIN
+
+    def set_keys(self, keys: BarKeys) -> None:
+        """Say these keys."""
+        self._keys = keys
+        for button, key in (
+            (self.labels, keys.labels),
+            (self.prediction, keys.prediction),
+            (self.uncertainty, keys.uncertainty),
+            (self.doubtful, keys.doubtful),
+        ):
+            button.setToolTip(with_key(button.accessibleName(), key))
+        self._enable()
+        self._tell()
 
     def set_labels_visible(self, visible: bool) -> None:
         """Mirror the canvas."""
@@ -206,7 +234,8 @@ class PredictionBar(QFrame):
             return
         source, age, sure, (caveat, why) = self._source, self._age, self._sureness, self._caveat
         name = source.partition(",")[0]
-        hint = HINT if self._acceptable else ""
+        accept = self._keys.accept
+        hint = f"Press {accept} over a region to accept it" if accept and self._acceptable else ""
         lines = [[source, age, sure, caveat, hint], [source, age, sure, caveat], [source, sure, caveat]]
         lines += [[name, sure, caveat], [name, sure], [sure or name]]
         texts = [_BETWEEN.join(part for part in line if part) for line in lines]
@@ -217,9 +246,13 @@ class PredictionBar(QFrame):
         shown = self._available and self.prediction.isChecked()
         self.opacity.setEnabled(shown)
         only_shown = self._available and not self._acceptable
-        for accepting, does in ((self.pick, PICK), (self.accept_all, ACCEPT_ALL)):
+        keys = self._keys
+        for accepting, does, key in (
+            (self.pick, PICK, keys.pick),
+            (self.accept_all, ACCEPT_ALL, keys.accept_all),
+        ):
             accepting.setEnabled(shown and self._acceptable)
-            accepting.setToolTip(ONLY_SHOWN if only_shown else does)
+            accepting.setToolTip(ONLY_SHOWN if only_shown else with_key(does, key))
         self.doubtful.setEnabled(self._available)
 
     def _on_prediction_toggled(self, visible: bool) -> None:

@@ -25,6 +25,11 @@ def wrapped(text: str) -> str:
     return f"<qt>{escape(text, quote=False).replace(chr(10), '<br>')}</qt>"
 
 
+def with_key(text: str, key: str) -> str:
+    """A tooltip that says which key does the same; "" for none."""
+    return f"{text}  ({key})" if key else text
+
+
 class WrappedTip(_WidgetBase):
     """Mixin, named before the QWidget class: its tooltip is plain text, and wrapped when it is shown."""
 

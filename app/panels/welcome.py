@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QMimeData, QSize, Qt, Signal
-from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent, QKeySequence
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from app.icons import app_icon
@@ -16,6 +16,7 @@ from core.files import is_folder
 
 _MAX_RECENT = 6
 _DOOR_SIZE = QSize(296, 96)
+_BEHIND_OPEN = "Your images, or a labelme folder as it is"
 
 
 class Door(QPushButton):
@@ -27,13 +28,12 @@ class Door(QPushButton):
         self.setAutoDefault(True)  # Enter presses it, as Space does
         self.setFixedSize(_DOOR_SIZE)
         self.setAccessibleName(title)
-        self.setAccessibleDescription(explanation)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         words = QVBoxLayout()
         words.setSpacing(SPACE // 2)
         words.addStretch(1)
-        for text, role in ((title, "heading"), (explanation, "small")):
-            line = label(text, role)
+        self._explanation = label("", "small")
+        for line in (label(title, "heading"), self._explanation):
             line.setWordWrap(True)
             line.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
             words.addWidget(line)
@@ -43,6 +43,12 @@ class Door(QPushButton):
         layout.setSpacing(SPACE * 2)
         layout.addWidget(IconLabel(icon_name, "accent_text", 28))
         layout.addLayout(words, 1)
+        self.set_explanation(explanation)
+
+    def set_explanation(self, text: str) -> None:
+        """Say what is behind it."""
+        self._explanation.setText(text)
+        self.setAccessibleDescription(text)
 
 
 class RecentRow(QPushButton):
@@ -89,8 +95,7 @@ class WelcomePage(QWidget):
         self.setProperty("kind", "page")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setAcceptDrops(True)
-        key = QKeySequence("Ctrl+U").toString(QKeySequence.SequenceFormat.NativeText)
-        self.open_door = Door("folder", "Open a folder", f"Your images, or a labelme folder as it is ({key})")
+        self.open_door = Door("folder", "Open a folder", _BEHIND_OPEN)
         self.sample_door = Door("images", "Open the sample", "Ultrasound nerves and vessels, some labelled")
         self.open_door.clicked.connect(self.open_folder_requested)
         self.sample_door.clicked.connect(self.open_sample_requested)
@@ -119,6 +124,10 @@ class WelcomePage(QWidget):
             row.clicked.connect(self._on_recent_clicked)
             self._recent.addWidget(row)
         self._recent_title.setText("Recent projects" if shown else "Recent projects appear here.")
+
+    def set_open_key(self, key: str) -> None:
+        """Say which key opens a folder; "" for none."""
+        self.open_door.set_explanation(f"{_BEHIND_OPEN} ({key})" if key else _BEHIND_OPEN)
 
     # --- dropping ---------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from app.panels.prediction_bar import PredictionBar
+from app.panels.prediction_bar import BarKeys, PredictionBar
 from app.theme import apply_theme
 
 LEFT = Qt.MouseButton.LeftButton
@@ -17,6 +17,7 @@ LEFT = Qt.MouseButton.LeftButton
 def bar(qtbot: QtBot, qapp: QApplication) -> PredictionBar:
     apply_theme(qapp, "dark")
     bar = PredictionBar()
+    bar.set_keys(BarKeys(accept="Enter", accept_all="Ctrl+Enter"))
     qtbot.addWidget(bar)
     with qtbot.waitExposed(bar):
         bar.show()
@@ -58,6 +59,26 @@ def test_of_a_huge_image_regions_are_only_shown(bar: PredictionBar) -> None:
     bar.set_prediction_available(True)
     assert bar.accept_all.isEnabled()
     assert "Ctrl+Enter" in bar.accept_all.toolTip()
+
+
+def test_the_keys_that_are_named_are_those_that_a_person_has_chosen(bench, image_folder) -> None:
+    page, actions = bench.window.page, bench.window.actions_
+    bar, door = page.prediction_bar, page.welcome.open_door
+    assert "Ctrl+U" in door.accessibleDescription()
+    assert bar.labels.toolTip() == "Show labels  (L)"
+    actions.apply_shortcuts(
+        {
+            "file.open_folder": "F9",
+            "view.labels": "Y",
+            "train.accept_region": "",
+            "train.accept_all": "Shift+Y",
+        }
+    )
+    assert "(F9)" in door.accessibleDescription()
+    assert bar.labels.toolTip() == "Show labels  (Y)"
+    bar.set_prediction_available(True)
+    assert bar.accept_all.toolTip().endswith("(Shift+Y)")
+    assert "Press" not in bar.hint
 
 
 def test_accepting_needs_a_prediction(qtbot: QtBot, bar: PredictionBar) -> None:
