@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtCore import QItemSelectionModel, QPoint, Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -28,6 +28,7 @@ from core.learning.events import Event, StepDone, TrainingStarted, Validated
 from core.learning.runs.run_folder import BestScore
 
 _PathRole: Final = Qt.ItemDataRole.UserRole
+_SELECT_TOO: Final = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
 _UNDER_WAY: Final = ("training", "paused", "stopping")
 _STOP: Final = "Stop the present run to continue another."
 _WAIT: Final = {"idle": "", "stopping": "The present run is ending; then another can go on."}
@@ -137,7 +138,11 @@ class RunHistory(QFrame):
         self.set_runs([])
 
     def set_runs(self, runs: Sequence[RunSummary]) -> None:
-        """Show these runs, the newest first; of the one that is under way what is known may be newer."""
+        """Show these runs, the newest first; of the one that is under way what is known may be newer.
+
+        What was selected stays so, except that another newest run takes the place of the newest one.
+        """
+        selected, newest = self._chosen(), next(iter(self._runs), None)
         known = self._runs.get(self._present or "")
         self._runs = {run.path: run for run in sorted(runs, key=lambda run: run.started, reverse=True)}
         if known is not None and known.path in self._runs:
@@ -156,9 +161,12 @@ class RunHistory(QFrame):
         self._empty.setVisible(not runs)
         self._resume.setVisible(bool(runs))
         self.compare_button.setVisible(len(runs) > 1)
-        newest = self._table.topLevelItem(0)
-        if newest is not None:
-            self._table.setCurrentItem(newest)
+        items = self._items()
+        kept = (
+            [] if selected == (newest,) else [item for item in items if item.data(0, _PathRole) in selected]
+        )
+        for item in kept or items[:1]:
+            self._table.setCurrentItem(item, 0, _SELECT_TOO)
         self._on_selection_changed()
 
     def on_event(self, event: Event) -> None:

@@ -121,8 +121,7 @@ class ShapesModel(ReorderListModel):
             now = []
         for row in now:
             self.dataChanged.emit(self.index(row), self.index(row))
-        if self.hidden:
-            self.hidden = self.hidden & self._row_of.keys()
+        self.hidden = self.hidden.intersection(self._row_of)
 
     def set_classes(self, classes: ClassList) -> None:
         """Take colours and names of the classes."""

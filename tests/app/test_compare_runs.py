@@ -245,6 +245,28 @@ def test_two_runs_selected_in_the_history_are_compared(qtbot: QtBot, shown) -> N
     assert asked.args == [("a", "c")]
 
 
+def test_what_is_selected_stays_so_when_a_run_begins_or_ends(qtbot: QtBot, shown) -> None:
+    history = shown(RunHistory())
+    runs = [_summary("a", 3), _summary("b", 2), _summary("c", 1)]
+    history.set_runs(runs)
+    table = history.findChild(QTreeWidget)
+    for row in (1, 2):
+        place = table.visualItemRect(table.topLevelItem(row)).center()
+        keys = Qt.KeyboardModifier.ControlModifier if row == 2 else Qt.KeyboardModifier.NoModifier
+        qtbot.mouseClick(table.viewport(), LEFT, keys, place)
+    history.set_runs([_summary("new", 4), *runs])
+    with qtbot.waitSignal(history.compare_requested) as asked:
+        qtbot.mouseClick(history.compare_button, LEFT)
+    assert asked.args == [("b", "c")]
+
+
+def test_the_newest_run_is_selected_unless_others_were_chosen(shown) -> None:
+    history = shown(RunHistory())
+    history.set_runs([_summary("a", 1)])
+    history.set_runs([_summary("new", 2), _summary("a", 1)])
+    assert history._chosen() == ("new",)
+
+
 def test_the_history_says_what_a_run_has_not_seen(shown) -> None:
     history = shown(RunHistory())
     history.set_runs([_summary("a", 2), _summary("b", 1)])

@@ -99,6 +99,15 @@ def test_the_box_hides_without_choosing(qtbot: QtBot, shapes: ShapePanel) -> Non
     assert shown.args == [frozenset()]
 
 
+def test_what_is_hidden_is_told_as_a_frozen_set_also_after_an_edit(qtbot: QtBot, shapes: ShapePanel) -> None:
+    a, b, c = polygon("a"), polygon("b"), polygon("c")
+    shapes.set_shapes([a, b, c])
+    shapes.set_hidden(frozenset({a.uid, c.uid}))
+    shapes.set_shapes([a, b])
+    assert shapes.model.hidden == {a.uid}
+    assert isinstance(shapes.model.hidden, frozenset)
+
+
 def test_space_and_the_eye_hide_and_show(qtbot: QtBot, shapes: ShapePanel) -> None:
     a, b = polygon("a"), polygon("b")
     shapes.set_shapes([a, b])
