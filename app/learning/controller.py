@@ -32,6 +32,7 @@ from core.learning.commands import (
     CloseProject,
     Export,
     ImageRemoved,
+    LabelsChanged,
     LearnLive,
     OpenProject,
     Pause,
@@ -68,6 +69,9 @@ TrainingState: TypeAlias = Literal["idle", "starting", "training", "paused", "st
 
 ENGINE_START_DELAY_MS: Final = 800
 """After a project was opened: the window paints first, then the engine loads its libraries."""
+
+UNSEEN: Final = " The image on show is predicted again once its labels change or a run begins."
+"""Of an engine that has died again while it predicted it, perhaps of that."""
 
 
 class LearningController(QObject):
@@ -117,7 +121,8 @@ class LearningController(QObject):
 
         self._thread.event_received.connect(self._on_event)
         self._thread.engine_state_changed.connect(self._on_engine_state)
-        self._feed.labels_changed.connect(self._thread.send)
+        self._thread.watch_ended.connect(self._watched.give_up)
+        self._feed.labels_changed.connect(self._on_labels_changed)
         self.shown.changed.connect(self.prediction_changed)
         session.project_changed.connect(self._on_project_changed)
         session.current_changed.connect(self._on_current_changed)
@@ -224,16 +229,6 @@ class LearningController(QObject):
         workers_ended = self._worker.close()
         return self._thread.shutdown(timeout_s) and workers_ended
 
-    # --- predictions become shapes ------------------------------------------------------------------------
-
-    def accept_region(self, x: int, y: int, label: str | None = None) -> None:
-        """Make the predicted region at a pixel of the current image a shape; undoable."""
-        self.accepting.accept_region(x, y, label)
-
-    def accept_all(self) -> None:
-        """Make every predicted region of the current image a shape; undoable in one step."""
-        self.accepting.accept_all()
-
     def follow_view(self, view: Box | None) -> None:
         """This part of the current image, x0, y0, x1, y1, is on the screen: of a large one it comes first."""
         current = self._session.current
@@ -282,6 +277,10 @@ class LearningController(QObject):
         added = [self._session.entry(key) for key in change.added]
         self._feed.send_from_disk(entry for entry in added if entry is not None)
 
+    def _on_labels_changed(self, command: LabelsChanged) -> None:
+        self._thread.send(command)
+        self._watched.labels_sent(command.key)
+
     def _on_classes_changed(self) -> None:
         classes = self._session.classes
         if self._project is None or classes == self._classes:
@@ -325,6 +324,7 @@ class LearningController(QObject):
         self.event_received.emit(event)
 
     def _on_training_started(self) -> None:
+        self._watched.try_again()
         if self._state == "stopping":
             return  # Stop is on its way to the engine
         self._set_state("training")
@@ -360,15 +360,16 @@ class LearningController(QObject):
             self._exports_under_way -= 1
             text = f"{sentence} The export was not written; export again."
             self.event_received.emit(Failed(during="Export", text=text))
+        unseen = UNSEEN if self._watched.given_up else ""
         if self._state in ("idle", "stopping"):
             self._set_state("idle")
-            self._session.message.emit(sentence, "warning")
+            self._session.message.emit(sentence + unseen, "warning")
             return
         self._pause_when_started |= self._state == "paused"
         again = self._recovery.after_crash(time.monotonic(), sentence) if restarts else None
         if again is None:
             self._train_when_ready = None
-            text = f"{sentence} Training has stopped; what was saved can be resumed."
+            text = f"{sentence} Training has stopped; what was saved can be resumed.{unseen}"
             self.event_received.emit(Failed(during="Train", text=text))
             self._session.message.emit(text, "error")
             self._set_state("idle")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.learning.label_feed import LabelFeed
@@ -37,6 +38,23 @@ class WatchedImage:
         self._feed = feed
         self._predictions = predictions
         self._watched: Watch | None = None
+        self.given_up = False
+        """No engine is told of it any more, for some may have died of it."""
+
+    def give_up(self) -> None:
+        """Leave it alone until something has changed."""
+        self.given_up = self._watched is not None and self._watched.key is not None
+
+    def labels_sent(self, key: str) -> None:
+        """The labels of this image are others."""
+        if self._watched is not None and self._watched.key == key:
+            self.try_again()
+
+    def try_again(self) -> None:
+        """What was given up may do no harm now: a run has begun, say."""
+        watched = self._watched
+        if self.given_up and watched is not None and watched.key is not None:
+            self._watch(replace(watched, revision=self._feed.revision_of(watched.key)))
 
     def leave(self) -> None:
         """Nothing that could be predicted is on show."""
@@ -74,7 +92,7 @@ class WatchedImage:
         return Watch(key=entry.key, image_path=str(entry.image_path), revision=revision, view=view)
 
     def _watch(self, watch: Watch) -> None:
-        self._watched = watch
+        self._watched, self.given_up = watch, False
         self._thread.send(watch)
 
 

@@ -216,10 +216,10 @@ class LearningWiring(Wiring):
         controller, canvas, bar, actions = self._controller, self._canvas, self._bar, self._actions
         controller.prediction_changed.connect(self._on_prediction_changed)
         canvas.image_changed.connect(self._on_image_changed)
-        canvas.region_clicked.connect(controller.accept_region)
+        canvas.region_clicked.connect(controller.accepting.accept_region)
         canvas.cursor_moved.connect(self._on_mouse)
         canvas.cursor_left.connect(self._on_mouse)
-        bar.accept_all_requested.connect(controller.accept_all)
+        bar.accept_all_requested.connect(controller.accepting.accept_all)
         controller.accepting.absence = self._absence
         bar.pick_requested.connect(actions["shape.region"].trigger)
         bar.labels_toggled.connect(actions["view.labels"].setChecked)
@@ -321,7 +321,7 @@ class LearningWiring(Wiring):
         self._pointed = x, y
 
     def _on_accept_all(self) -> None:
-        self._controller.accept_all()
+        self._controller.accepting.accept_all()
 
     def _on_accept_region(self) -> None:
         mouse = self._canvas.under_mouse()
@@ -329,7 +329,7 @@ class LearningWiring(Wiring):
         if at is None or self._canvas.region_at(*at) is None:
             self._session.message.emit("Move the mouse over a predicted region and press Enter.", "info")
             return
-        self._controller.accept_region(*at)
+        self._controller.accepting.accept_region(*at)
 
     # --- projects -----------------------------------------------------------------------------------------
 

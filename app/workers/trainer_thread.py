@@ -8,8 +8,9 @@
                     engine_state_changed: starting, ready, crashed, stopped
 
 An engine that dies is started again after a growing delay and told again what it has to know: the project,
-the newest labels, the classes, the watched image. Commands nobody has read yet survive. Whether an
-interrupted run goes on is the controller's decision, not this thread's.
+the newest labels, the classes, the watched image. Commands nobody has read yet survive, but those of which
+the window misses an answer (`MISSED`). Whether an interrupted run goes on is the controller's decision, not
+this thread's.
 """
 
 from __future__ import annotations
@@ -58,6 +59,11 @@ LABELS_KEPT: Final = 8
 class TrainerThread(QThread):
     """Supervises one engine process at a time.
 
+    Signals:
+        event_received(object): what an engine says.
+        engine_state_changed(str, str): see above, and a sentence.
+        watch_ended: no other engine is told of the watched image, of which the last ones may have died.
+
     The methods belong to the GUI thread. Have no parent and keep a reference until `shutdown` has returned: a
     QThread that is destroyed while it runs takes the program with it.
 
@@ -69,6 +75,7 @@ class TrainerThread(QThread):
 
     event_received = Signal(object)
     engine_state_changed = Signal(str, str)
+    watch_ended = Signal()
 
     def __init__(
         self,
@@ -172,6 +179,8 @@ class TrainerThread(QThread):
 
     def _after_crash(self, problem: str, crashes: int) -> None:
         log.warning("%s (crash %d within %.0f s)", problem, crashes, self._crash_window_s)
+        with self._lock:
+            self._outbox = deque(command for command in self._outbox if not isinstance(command, MISSED))
         if crashes > len(self._restart_delays_s):
             with self._lock:
                 self._wanted = False
@@ -184,6 +193,7 @@ class TrainerThread(QThread):
         if crashes > 1:
             with self._lock:
                 self._memory.forget_watched()  # it may be the image that the engine dies of
+            self.watch_ended.emit()
         self.engine_state_changed.emit("crashed", problem)
         self._sleep_until(lambda: False, self._restart_delays_s[crashes - 1])
 
@@ -324,6 +334,8 @@ class EngineMemory:
         return [command for command in known if command is not None]
 
 
+MISSED: Final = (Train, Export, PredictFolder)
+"""Commands that the window says to be lost with an engine, or gives again: unread ones are dropped."""
 REMEMBERED: Final = (
     LearnLive,
     WantUncertainty,

@@ -272,7 +272,7 @@ def test_while_the_instant_learner_is_at_work_nobody_is_sent_to_train(bench):
     messages: list[str] = []
     bench.session.message.connect(lambda text, _level: messages.append(text))
     bench.key(Qt.Key.Key_I)
-    bench.window.controller.accept_all()
+    bench.window.controller.accepting.accept_all()
     wanted = "There is no prediction for this image yet. Draw something: a prediction follows within seconds."
     assert messages == [wanted, wanted]
 
@@ -283,7 +283,7 @@ def test_without_a_prediction_it_says_what_to_do(make_window, image_folder, qtbo
     messages: list[str] = []
     bench.session.message.connect(lambda text, _level: messages.append(text))
     bench.key(Qt.Key.Key_I)
-    bench.window.controller.accept_region(5, 5)
+    bench.window.controller.accepting.accept_region(5, 5)
     assert messages == ["There is no prediction for this image yet. Train to see a prediction."] * 2
 
 

@@ -96,7 +96,7 @@ def test_of_a_huge_image_what_is_on_the_screen_is_predicted(bench, folder: Path,
     assert bench.canvas.has_prediction
     assert bench.canvas.prediction is None, "no map of every pixel"
     assert bench.canvas.region_at((x0 + x1) / 2, (y0 + y1) / 2) is None
-    bench.window.controller.accept_region((x0 + x1) // 2, (y0 + y1) // 2)
+    bench.window.controller.accepting.accept_region((x0 + x1) // 2, (y0 + y1) // 2)
     assert not bench.window.actions_["train.accept_all"].isEnabled()
     assert bench.labels() == []
 

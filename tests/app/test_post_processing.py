@@ -85,7 +85,7 @@ def test_what_is_shown_is_what_is_accepted(bench, qtbot):
     say = bench.trainer.event_received.emit
     say(predicted(bench, 1, "", side=20))
     say(predicted(bench, 2, "crf=5", side=10))
-    bench.window.controller.accept_all()
+    bench.window.controller.accepting.accept_all()
     qtbot.waitUntil(lambda: bool(bench.session.current.document.shapes))
     (shape,) = bench.session.current.document.shapes
     xs = [x for x, _ in shape.points]

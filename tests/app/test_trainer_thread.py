@@ -20,6 +20,7 @@ from core.learning.commands import (
     ClassesChanged,
     CloseProject,
     Command,
+    Export,
     ImageRemoved,
     LabelsChanged,
     OpenProject,
@@ -222,7 +223,20 @@ def test_an_image_that_may_kill_the_engine_is_not_watched_a_third_time(
     for number in (1, 2):
         qtbot.waitUntil(lambda n=number: len(bench.engines) == n and WATCH in bench.engine.received)
         bench.engine.die()
-    qtbot.waitUntil(lambda: len(bench.engines) == 3 and bench.engine.received == [OPEN])
+    with qtbot.waitSignal(bench.thread.watch_ended):
+        qtbot.waitUntil(lambda: len(bench.engines) == 3 and bench.engine.received == [OPEN])
+
+
+@pytest.mark.parametrize("lost", [TRAIN, Export(format="onnx", out="out")])
+def test_what_the_window_calls_lost_with_an_engine_is_not_done_by_the_next_one(
+    qtbot: QtBot, make_bench: Callable[..., Bench], lost: Command
+) -> None:
+    broken = iter((True, False))
+    bench = make_bench(lambda: FakeEngine(dies_at_start=next(broken)))
+    bench.thread.send(lost)  # which starts the engine
+    qtbot.waitUntil(lambda: bench.state_names() == ["starting", "crashed", "starting", "ready"])
+    bench.thread.send(Stop())
+    qtbot.waitUntil(lambda: bench.engine.received == [Stop()])
 
 
 def test_an_engine_that_keeps_dying_stays_stopped_until_somebody_trains(

@@ -42,6 +42,7 @@ class FakeThread(QObject):
 
     event_received = Signal(object)
     engine_state_changed = Signal(str, str)
+    watch_ended = Signal()
 
     def __init__(self) -> None:
         super().__init__()

@@ -79,10 +79,10 @@ def test_stale_predictions_are_dropped(opened: Bench) -> None:
 
 
 def test_a_clicked_region_becomes_a_shape_and_can_be_undone(opened: Bench) -> None:
-    opened.controller.accept_region(12, 12)
+    opened.controller.accepting.accept_region(12, 12)
     assert "no prediction" in opened.messages[-1][0]
     opened.thread.say(predicted("scan000.png"))
-    opened.controller.accept_region(12, 12)
+    opened.controller.accepting.accept_region(12, 12)
     opened.qtbot.waitUntil(lambda: len(opened.document) == 1)
     assert opened.document.shapes[0].label == "square"
     mask = opened.wait_for(LabelsChanged).mask.unpack()
@@ -95,7 +95,7 @@ def test_a_clicked_region_becomes_a_shape_and_can_be_undone(opened: Bench) -> No
 def test_accept_all_is_one_step_and_leaves_the_person_s_shapes_on_top(opened: Bench) -> None:
     mine = opened.draw("_background_", 10, 10, 14, 29)
     opened.thread.say(predicted("scan000.png"))
-    opened.controller.accept_all()
+    opened.controller.accepting.accept_all()
     opened.qtbot.waitUntil(lambda: len(opened.document) == 3)
     assert opened.document.shapes[-1].uid == mine.uid
     opened.session.undo()
@@ -106,14 +106,14 @@ def test_nothing_is_accepted_when_the_labels_or_the_image_changed_meanwhile(open
     opened.thread.say(predicted("scan000.png"))
     slow = threading.Event()
     opened.controller._worker.run(slow.wait, 10, priority=2)
-    opened.controller.accept_all()
+    opened.controller.accepting.accept_all()
     mine = opened.draw(x0=40, x1=50)
     slow.set()
     opened.qtbot.waitUntil(lambda: any("drawn meanwhile" in text for text, _ in opened.messages))
     assert [shape.uid for shape in opened.document.shapes] == [mine.uid]
     slow.clear()
     opened.controller._worker.run(slow.wait, 10, priority=2)
-    opened.controller.accept_all()
+    opened.controller.accepting.accept_all()
     opened.show("scan001.png")
     slow.set()
     opened.qtbot.waitUntil(lambda: any("another image" in text for text, _ in opened.messages))
@@ -133,16 +133,16 @@ def test_a_prediction_of_another_size_cannot_be_accepted(opened: Bench) -> None:
             seconds=0.0,
         )
     )
-    opened.controller.accept_all()
+    opened.controller.accepting.accept_all()
     assert "another size" in opened.messages[-1][0]
 
 
 def test_what_cannot_be_accepted_is_said(opened: Bench) -> None:
     opened.thread.say(predicted("scan000.png"))
-    opened.controller.accept_region(0, 0)
+    opened.controller.accepting.accept_region(0, 0)
     opened.qtbot.waitUntil(lambda: bool(opened.messages))
     assert opened.messages[-1] == ("Only background is predicted here; click a predicted region.", "info")
     shape = opened.draw(x0=0, y0=0, x1=63, y1=47)
-    opened.controller.accept_all()
+    opened.controller.accepting.accept_all()
     opened.qtbot.waitUntil(lambda: "labelled already" in opened.messages[-1][0])
     assert opened.session.execute(RemoveShapes.of(opened.document, [shape.uid]))

@@ -191,7 +191,7 @@ def test_without_a_project_there_is_a_sentence_instead_of_a_run(bench: Bench) ->
     bench.controller.train(CONFIG)
     assert "Open a folder" in bench.messages[-1][0]
     assert bench.states == []
-    bench.controller.accept_all()
+    bench.controller.accepting.accept_all()
     assert bench.thread.of(Train) == []
 
 

@@ -69,10 +69,10 @@ def test_a_first_part_leaves_the_rest_open_and_only_the_whole_can_be_accepted(op
     assert shown is not None
     assert shown.classes.size_hw == SIZE
     assert shown.classes.unpack()[0, 0] == 255
-    opened.controller.accept_all()
+    opened.controller.accepting.accept_all()
     assert "still being predicted" in opened.messages[-1][0]
     opened.thread.say(predicted("scan000.png"))
-    opened.controller.accept_all()
+    opened.controller.accepting.accept_all()
     opened.qtbot.waitUntil(lambda: len(opened.document) == 2)
 
 
