@@ -79,6 +79,12 @@ class AugmentationPreviewDialog(QDialog):
         self._classes = classes
         self._draw()
 
+    def clear(self) -> None:
+        """Another project: the crops on show are none of its."""
+        self._shown = None
+        self._draw()
+        self.set_waiting()
+
     def set_waiting(self) -> None:
         """Crops have been asked for."""
         if self._shown is None:

@@ -86,5 +86,7 @@ class PreviewWiring(Wiring):
 
     def _on_project_changed(self) -> None:
         self._action.setEnabled(self._session.project is not None)
-        if self._session.project is None and self._dialog is not None:
-            self._dialog.close()
+        if self._dialog is not None:
+            self._dialog.clear()
+            if self._session.project is None:
+                self._dialog.close()

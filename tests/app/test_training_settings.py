@@ -198,6 +198,20 @@ def crops(**changes: object) -> CropsPreviewed:
     return CropsPreviewed(**(values | changes))  # type: ignore[arg-type]
 
 
+def test_crops_of_the_last_project_are_not_shown_in_the_next(bench, image_folder) -> None:
+    bench.open(image_folder(2))
+    window = bench.window
+    window.actions_["train.preview_crops"].trigger()
+    dialog = window.findChild(AugmentationPreviewDialog)
+    bench.trainer.event_received.emit(crops())
+    window.actions_["file.close"].trigger()
+    assert not dialog.isVisible()
+    bench.open(image_folder(2, "others"))
+    window.actions_["train.preview_crops"].trigger()
+    assert dialog.lead_text == "The engine makes the crops…"
+    assert all(tile.isHidden() for tile in dialog.tiles)
+
+
 def test_crops_are_asked_for_shown_and_follow_the_settings(bench, image_folder, qtbot: QtBot) -> None:
     bench.open(image_folder(2))
     window = bench.window
