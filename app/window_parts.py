@@ -51,7 +51,7 @@ class WindowParts(QObject):
         self._window = window
         session, controller, actions = window.session, window.controller, window.actions_
         canvas, bar, status, toast = window.canvas, window.page.prediction_bar, window.status, window.toast
-        common = Common(session, controller, window.trainer, actions, window.settings)
+        self._common = common = Common(session, controller, window.trainer, actions, window.settings)
 
         self.label_mask = LabelMask(session, window)
         self.editing = Editing(session, canvas, actions)
@@ -90,19 +90,8 @@ class WindowParts(QObject):
 
     def end_workers(self) -> None:
         """End the threads of all parts; they are of no further use."""
-        for part in (
-            self.reshaping,
-            self.learning,
-            self.progress,
-            self.audit,
-            self.post,
-            self.doubts,
-            self.sources,
-            self.resume_offer,
-            self.exporting,
-            self.predicting,
-            self.images,
-        ):
+        others = self.reshaping, self.resume_offer, self.exporting, self.images
+        for part in (*self._common.parts, *others):
             part.close()
         self._window.canvas.end_workers()
         self.label_mask.close()

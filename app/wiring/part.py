@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from PySide6.QtCore import QObject
 
@@ -23,6 +23,7 @@ class Common:
         controller, trainer: what the engine says, and what it is told.
         actions: what a person can ask for.
         settings: what is remembered between starts.
+        parts: those that are made of this, in order.
     """
 
     session: Session
@@ -30,10 +31,13 @@ class Common:
     trainer: TrainerThread
     actions: Actions
     settings: Settings
+    parts: list[Wiring] = field(default_factory=list)
 
 
 class Wiring(QObject):
     """Joins one concern of the window with session and engine; connects itself, and `close` ends its worker.
+
+    The worker has no thread before it is given something to do.
 
     Args:
         common: what all of them share.
@@ -48,6 +52,7 @@ class Wiring(QObject):
         self._actions = common.actions
         self._settings = common.settings
         self._runner = TaskRunner(1, self)
+        common.parts.append(self)
 
     def close(self) -> None:
         """End the worker."""

@@ -11,6 +11,7 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 
 from app.dialogs.message import MessageDialog
+from app.wiring.part import Wiring
 from core.project.project import Project
 from tests.app.on_disk import shapes_on_disk
 from tests.patience import PATIENCE_S
@@ -273,6 +274,9 @@ def test_closing_the_window_saves_the_last_edit_and_ends_everything(opened, qtbo
     assert not opened.window.isVisible()
     assert len(shapes_on_disk(root, "scan000")) == 1
     Project.open(root).close()  # the lock is free again
+    parts = opened.window.findChildren(Wiring)
+    assert len(parts) >= 8
+    assert all(part._runner.run(int).cancelled for part in parts), "no worker begins anything more"
 
 
 def test_closing_with_a_full_disk_asks_and_can_be_put_off(opened, qtbot, monkeypatch):
