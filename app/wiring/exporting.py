@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QWidget
 from app.dialogs.export import ExportDialog, ExportFormat, ExportRequest
 from app.learning.controller import LearningController
 from app.session.session import Session
-from app.wiring.training import read_runs
+from app.wiring.earlier_runs import read_runs
 from app.workers.tasks import TaskRunner
 from core.errors import MaskloopError
 from core.learning.events import Event, Exported, Failed

@@ -14,8 +14,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton, QStatusBar, QWidget
 
 from app.dialogs.message import Level, Toast
+from app.wiring.earlier_runs import read_runs
 from app.wiring.part import Common, Wiring
-from app.wiring.training import read_runs
 from core.learning.commands import HoldFolder, PredictFolder
 from core.learning.events import Event, FolderEnded, FolderProblem, FolderProgress
 from core.learning.prediction.folder_job import PendingJob, PredictionJob

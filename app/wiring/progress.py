@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QWidget
 
 from app.panels.prediction_bar import PredictionBar
 from app.panels.training_panel import TrainingPanel
+from app.wiring.earlier_runs import read_runs
 from app.wiring.part import Common, Wiring
-from app.wiring.training import read_runs
 from core.annotation.model import ClassList
 from core.images.pyramid import PYRAMIDS, huge_thumbnail, is_huge
 from core.images.reader import read_image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,25 +15,21 @@ from app.canvas.view import CanvasView
 from app.learning.kept_training import KEY, kept, restored
 from app.learning.overlay_words import OverlayWords
 from app.panels.prediction_bar import PredictionBar
-from app.panels.run_history import RunSummary
 from app.panels.training_panel import TrainingPanel
 from app.status_bar import StatusBar
 from app.wiring.drawn_images import DrawnImages
+from app.wiring.earlier_runs import History, read_history
 from app.wiring.part import Common, Wiring
 from app.wiring.view_feed import ViewFeed
 from core.errors import MaskloopError
 from core.learning.config import TrainConfig
 from core.learning.events import Event, Finished, Prediction, StepDone, TrainingStarted
-from core.learning.runs.comparison import title_of_run
-from core.learning.runs.continuing import can_continue
-from core.learning.runs.header import gone_classes, read_header
 from core.learning.runs.past import read_past
-from core.learning.runs.run_folder import RunFolder, best_of
+from core.learning.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from app.session.state import CurrentImage
-    from core.annotation.model import ClassList
-    from core.project.layout import ProjectLayout
+    from app.workers.tasks import Task
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +61,7 @@ class LearningWiring(Wiring):
         self._on_canvas: str | None = None  # the key of the image over which predictions are painted
         self._shown: Prediction | None = None
         self._classes_read: frozenset[int] = frozenset()
+        self._reading: Task | None = None
         self._pointed: tuple[int, int] | None = None
         self._view = ViewFeed(canvas, self._session, self)
         self._view.rested.connect(self._controller.follow_view)
@@ -194,16 +191,18 @@ class LearningWiring(Wiring):
     # --- runs ---------------------------------------------------------------------------------------------
 
     def _read_runs(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()  # of another project, or older
         project = self._session.project
         if project is None:
             self._classes_read = frozenset()
             self._panel.set_runs([])
             return
         self._classes_read = frozenset(project.classes.indices)
-        task = self._runner.run(
+        self._reading = self._runner.run(
             read_history, project.layout, project.classes, doing="reading the earlier runs"
         )
-        task.done.connect(self._on_runs)
+        self._reading.done.connect(self._on_runs)
 
     def _on_runs(self, runs: History) -> None:
         self._panel.set_runs(runs.summaries)
@@ -344,57 +343,3 @@ class LearningWiring(Wiring):
         self._panel.set_classes(self._session.classes)
         if self._classes_read != set(self._session.classes.indices):
             self._read_runs()  # not every run can go on, or predict, with other classes
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """A project's earlier runs.
-
-    Attributes:
-        summaries: newest first; the first says whether it can go on.
-        shown: what people call the one that the engine predicts with before there is a new one; "" for none.
-    """
-
-    summaries: list[RunSummary]
-    shown: str
-
-
-def read_history(layout: ProjectLayout, classes: ClassList) -> History:
-    """Worker: the project's runs, and which of them predicts."""
-    best = best_of(layout.runs_by_time(), classes)
-    try:
-        usable = best is not None and not gone_classes(read_header(best.best_weights), classes)
-    except MaskloopError:
-        usable = False
-    runs = read_runs(layout)
-    if runs:
-        newest = RunFolder(Path(runs[0].path))
-        runs[0] = replace(runs[0], continues=newest.config if can_continue(newest, classes) else None)
-    return History(runs, best.spoken_name() if best is not None and usable else "")
-
-
-def read_runs(layout: ProjectLayout) -> list[RunSummary]:
-    """Worker: the project's runs, newest first; one that cannot be read is left out."""
-    summaries: list[RunSummary] = []
-    for path in reversed(layout.runs_by_time()):
-        run = RunFolder(path)
-        try:
-            config, rows = run.config, run.read_metrics()
-            best = run.best_score(rows)
-        except MaskloopError:
-            continue
-        started = run.started
-        if started is None:
-            continue
-        steps = max((int(step) for row in rows if isinstance(step := row.get("step"), float)), default=0)
-        summaries.append(
-            RunSummary(
-                path=str(path),
-                model=title_of_run(config),
-                started=started,
-                steps=steps,
-                best=best,
-                has_weights=run.best_weights.is_file(),
-            )
-        )
-    return summaries

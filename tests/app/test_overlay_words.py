@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from app.learning.overlay_words import OverlayWords
-from app.wiring.training import read_history
+from app.wiring.earlier_runs import read_history
 from core.annotation.model import ClassList, LabelClass
 from core.learning.events import EngineReady, Failed, OverlayCompared, Prediction
 from core.learning.runs.header import METADATA_KEY, WeightsHeader
@@ -129,7 +129,7 @@ def test_while_the_engine_starts_the_bar_names_the_run_that_is_loaded(bench, fol
     key = bench.session.current.entry.key
     run = str(folder_with_run / "runs" / "2026-01-02_06-12-00-unet")
     bench.trainer.event_received.emit(predicted("U-Net, run of 02 Jan, 06:12", run, miou=0.5, key=key))
-    said = "U-Net, run of 02 Jan, 06:12, mIoU 0.50 on 4 held-out images  ·  100 % sure  ·  Press Enter"
+    said = "U-Net, run of 02 Jan, 06:12, mIoU 0.50 on 4 held-out images  ·  100 % sure  ·  Press Return"
     assert bar.hint.startswith(said)
 
 

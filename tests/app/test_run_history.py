@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,11 +12,12 @@ from pytestqt.qtbot import QtBot
 from app.panels.run_history import RunHistory, RunSummary
 from app.panels.training_panel import TrainingPanel
 from app.wiring import training as learning_wiring
-from app.wiring.training import History
+from app.wiring.earlier_runs import History
 from core.learning.config import DEFAULT_ENCODER
 from core.learning.runs.run_folder import BestScore
 from core.learning.scores.gain import Gain
 from tests.app.engine_events import started, step, validated
+from tests.patience import PATIENCE_S
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -182,3 +184,25 @@ def test_runs_are_read_once_more_only_for_other_classes(bench, image_folder, qtb
     bench.add_class("nerve")
     qtbot.waitUntil(lambda: len(reads) == 3)
     assert reads[-1] == ("background", "vein", "nerve")
+
+
+def test_runs_that_are_still_being_read_are_not_shown_in_another_project(
+    bench, image_folder, qtbot, monkeypatch
+) -> None:
+    went_on, shown = threading.Event(), []
+
+    def read(layout, _classes) -> History:
+        if layout.root.name == "old":
+            went_on.wait(PATIENCE_S)
+        return History(RUNS if layout.root.name == "old" else [], "")
+
+    monkeypatch.setattr(learning_wiring, "read_history", read)
+    bench.open(image_folder(1, name="old"))
+    bench.session.close()
+    told = bench.window.training.set_runs
+    monkeypatch.setattr(bench.window.training, "set_runs", lambda runs: (shown.append(runs), told(runs)))
+    went_on.set()
+    bench.open(image_folder(1, name="new"))
+    qtbot.waitUntil(lambda: not bench.window.parts.learning._runner.busy)
+    assert shown
+    assert not any(shown)
