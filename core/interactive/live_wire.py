@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.interactive.window import PixelBox, Pixels, checked_image, overlap
+from core.interactive.window import PixelBox, Pixels, overlap
 
 Boundary = NDArray[np.float32]
 """(H, W), 0..1: how likely a pixel lies on a border between two classes."""
@@ -33,54 +33,6 @@ _WEIGHTS: Final = (0.43, 0.43, 0.14)
 _BOUNDARY_WEIGHTS: Final = (0.1, 0.1, 0.8)
 _TRUSTED_GRADIENT: Final = 0.5
 """What the steepest gradient counts as, beside a boundary map's 0..1."""
-
-
-class LiveWire:
-    """Paths along edges from one anchor at a time.
-
-    Args:
-        image: (H, W, 3) uint8.
-        boundary: (H, W) float in 0..1, for instance a network's (`boundary_map`); None: gradients alone.
-        radius: how far from an anchor paths reach, image pixels. Above 256 the window is shrunk to that
-            resolution, so that a map costs the same at any zoom.
-
-    Raises:
-        ValueError: the image is not one, or the boundary map has another size.
-    """
-
-    def __init__(self, image: Pixels, boundary: Boundary | None = None, *, radius: int = RADIUS) -> None:
-        self._image = checked_image(image)
-        if boundary is not None and boundary.shape != image.shape[:2]:
-            raise ValueError(
-                f"the boundary map is {boundary.shape[1]} x {boundary.shape[0]}"
-                f" and the image is {image.shape[1]} x {image.shape[0]} pixels"
-            )
-        self._boundary = boundary
-        self._radius = max(8, radius)
-        self._map: EdgeMap | None = None
-
-    def anchor(self, xy: tuple[float, float]) -> EdgeMap:
-        """Compute the paths from here, tens of milliseconds; `path_to` follows them from now on.
-
-        A point outside the image is moved to its border.
-        """
-        height, width = self._image.shape[:2]
-        x0, y0, x1, y1 = map_box(xy, (height, width), self._radius)
-        boundary = None if self._boundary is None else self._boundary[y0:y1, x0:x1]
-        self._map = edge_map(self._image[y0:y1, x0:x1], boundary, xy, origin=(x0, y0))
-        return self._map
-
-    def path_to(self, xy: tuple[float, float]) -> NDArray[np.float64]:
-        """The path (N, 2) from the anchor to a point, both included, pixel centres, microseconds.
-
-        Past the window's border the path goes straight on.
-
-        Raises:
-            ValueError: there is no anchor yet.
-        """
-        if self._map is None:
-            raise ValueError("set an anchor first")
-        return self._map.path_to(xy)
 
 
 class EdgeMap:

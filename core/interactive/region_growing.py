@@ -75,20 +75,6 @@ class RegionGrower:
         return Patch(without_holes(region, specks), self._x + x0, self._y + y0).trimmed()
 
 
-def grow_region(
-    image: Pixels,
-    seed_xy: tuple[float, float],
-    tolerance: float,
-    *,
-    connectivity: Literal[4, 8] = 8,
-    smooth: float = 1.0,
-    max_pixels: int = MAX_PIXELS,
-) -> Patch:
-    """The region of one seed and tolerance; see `RegionGrower`."""
-    grower = RegionGrower(image, seed_xy, smooth=smooth, max_pixels=max_pixels)
-    return grower.grow(tolerance, connectivity=connectivity)
-
-
 def _distance(pixels: Pixels, seed: tuple[int, int]) -> NDArray[np.uint8]:
     """Grey levels between each pixel and the seed's surroundings, the most different channel, (h, w)."""
     column, row = seed

@@ -21,7 +21,7 @@ from machine import describe, quantile
 from core.images.reader import read_image
 from core.interactive.blobs import blob_candidates
 from core.interactive.grabcut import grab_cut
-from core.interactive.live_wire import LiveWire
+from core.interactive.live_wire import RADIUS, EdgeMap, edge_map, map_box
 from core.interactive.region_growing import RegionGrower
 from core.interactive.superpixels import superpixels
 
@@ -52,6 +52,12 @@ def report(name: str, action: Callable[[], object], repeat: int) -> None:
     print(f"{name:52}{quantile(spent, 0.5):10.2f}{quantile(spent, 0.95):10.2f}")
 
 
+def wire_from(xy: tuple[float, float], image: np.ndarray, radius: int) -> EdgeMap:
+    """The live wire's paths from an anchor."""
+    x0, y0, x1, y1 = map_box(xy, image.shape[:2], radius)
+    return edge_map(image[y0:y1, x0:x1], None, xy, origin=(x0, y0))
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -67,10 +73,9 @@ def main() -> None:
     grower = RegionGrower(image, middle)
     report("wand: distances from a seed", lambda: RegionGrower(image, middle), 5)
     report("wand: a region of one tolerance", lambda: grower.grow(float(generator.integers(60))), 30)
-    wire = LiveWire(image)
-    report("live wire: map of an anchor, 513 x 513", lambda: wire.anchor(middle), 5)
-    wide = LiveWire(image, radius=1024)
-    report("live wire: map of an anchor, 2049 x 2049 halved", lambda: wide.anchor(middle), 3)
+    report("live wire: map of an anchor, 513 x 513", lambda: wire_from(middle, image, RADIUS), 5)
+    report("live wire: map of an anchor, 2049 x 2049 halved", lambda: wire_from(middle, image, 1024), 3)
+    wire = wire_from(middle, image, RADIUS)
     report(
         "live wire: path to the mouse",
         lambda: wire.path_to(

@@ -6,11 +6,20 @@ import math
 
 import cv2
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.interactive.live_wire import LiveWire, boundary_map
+from core.interactive.live_wire import RADIUS, Boundary, EdgeMap, boundary_map, edge_map, map_box
+from core.interactive.window import Pixels
+
+
+def wire_from(
+    xy: tuple[float, float], image: Pixels, boundary: Boundary | None = None, *, radius: int = RADIUS
+) -> EdgeMap:
+    """The paths from an anchor, as the tool asks for them."""
+    x0, y0, x1, y1 = map_box(xy, image.shape[:2], radius)
+    likely = None if boundary is None else boundary[y0:y1, x0:x1]
+    return edge_map(image[y0:y1, x0:x1], likely, xy, origin=(x0, y0))
 
 
 def off_circle(path, center=(80.0, 60.0), radius=25.0) -> float:
@@ -24,8 +33,7 @@ def on_circle(angle: float, center=(80.0, 60.0), radius=25.0) -> tuple[float, fl
 
 def test_a_path_between_two_points_of_a_disc_follows_its_rim(disc) -> None:
     image, _ = disc()
-    wire = LiveWire(image)
-    wire.anchor(on_circle(0.2))
+    wire = wire_from(on_circle(0.2), image)
     path = wire.path_to(on_circle(1.9))
     assert off_circle(path) < 1.5
     assert len(path) > 25
@@ -35,8 +43,7 @@ def test_a_path_between_two_points_of_a_disc_follows_its_rim(disc) -> None:
 @settings(max_examples=40, deadline=None)
 def test_a_path_runs_from_the_anchor_to_the_mouse_without_jumps(ax, ay, x, y) -> None:
     rng = np.random.default_rng(1)
-    wire = LiveWire(rng.integers(0, 255, (120, 160, 3), dtype=np.uint8))
-    wire.anchor((ax, ay))
+    wire = wire_from((ax, ay), rng.integers(0, 255, (120, 160, 3), dtype=np.uint8))
     path = wire.path_to((x, y))
     assert tuple(path[0]) == (math.floor(ax) + 0.5, math.floor(ay) + 0.5)
     assert tuple(path[-1]) == (math.floor(x) + 0.5, math.floor(y) + 0.5)
@@ -48,10 +55,8 @@ def test_a_boundary_map_leads_where_the_image_shows_nothing(disc) -> None:
     _, truth = disc()
     flat = np.full((120, 160, 3), 128, np.uint8)
     classes = truth.astype(np.uint8)
-    straight = LiveWire(flat)
-    straight.anchor(on_circle(0.2))
-    led = LiveWire(flat, boundary_map(classes))
-    led.anchor(on_circle(0.2))
+    straight = wire_from(on_circle(0.2), flat)
+    led = wire_from(on_circle(0.2), flat, boundary_map(classes))
     assert off_circle(led.path_to(on_circle(2.4))) < 1.5
     assert off_circle(straight.path_to(on_circle(2.4))) > 4
 
@@ -59,35 +64,22 @@ def test_a_boundary_map_leads_where_the_image_shows_nothing(disc) -> None:
 def test_a_wide_window_is_followed_at_a_coarser_resolution() -> None:
     image = np.zeros((1500, 1500, 3), np.uint8)
     cv2.circle(image, (750, 750), 500, (200, 200, 200), -1)
-    wire = LiveWire(image, radius=1500)
-    wire.anchor(on_circle(0.0, (750, 750), 500))
+    wire = wire_from(on_circle(0.0, (750, 750), 500), image, radius=1500)
     path = wire.path_to(on_circle(1.5, (750, 750), 500))
     assert off_circle(path, (750, 750), 500) < 6
     assert len(path) < 700
 
 
 def test_past_the_window_the_path_goes_straight_on(disc) -> None:
-    wire = LiveWire(disc()[0], radius=20)
-    wire.anchor((80, 60))
+    wire = wire_from((80, 60), disc()[0], radius=20)
     path = wire.path_to((150.5, 60.5))
     assert tuple(path[-1]) == (150.5, 60.5)
     assert np.abs(np.diff(path, axis=0)).max() > 40
 
 
 def test_an_image_of_one_colour_has_paths_too() -> None:
-    wire = LiveWire(np.full((40, 40, 3), 9, np.uint8))
-    wire.anchor((5, 5))
+    wire = wire_from((5, 5), np.full((40, 40, 3), 9, np.uint8))
     assert len(wire.path_to((30, 30))) >= 2
-
-
-def test_without_an_anchor_there_is_no_path() -> None:
-    with pytest.raises(ValueError, match="anchor first"):
-        LiveWire(np.zeros((9, 9, 3), np.uint8)).path_to((1, 1))
-
-
-def test_a_boundary_map_of_another_size_is_refused() -> None:
-    with pytest.raises(ValueError, match="boundary map is 8 x 9"):
-        LiveWire(np.zeros((9, 9, 3), np.uint8), np.zeros((9, 8), np.float32))
 
 
 def test_doubt_counts_less_than_a_border() -> None:

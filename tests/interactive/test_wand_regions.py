@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from core.annotation.model import Annotation, ClassList, LabelClass
 from core.annotation.rasterize import rasterize
-from core.interactive.region_growing import RegionGrower, grow_region
+from core.interactive.region_growing import RegionGrower
 from core.interactive.window import Patch, window_around, without_specks
 
 SMALL_IMAGES = arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12), st.just(3)))
@@ -38,27 +38,27 @@ def test_a_region_is_one_part_has_its_seed_and_grows_with_the_tolerance(image, d
 
 def test_a_click_on_a_disc_takes_the_disc(disc, iou) -> None:
     image, truth = disc()
-    found = grow_region(image, (80.5, 60.2), 40)
+    found = RegionGrower(image, (80.5, 60.2)).grow(40)
     assert iou(found.on(truth.shape), truth) > 0.95
     assert not found.on(truth.shape)[5, 5]
 
 
 def test_smoothing_keeps_noise_from_fraying_the_region(disc, iou) -> None:
     image, truth = disc(noise=18)
-    rough = grow_region(image, (80, 60), 35, smooth=0).on(truth.shape)
-    smooth = grow_region(image, (80, 60), 35, smooth=1.5).on(truth.shape)
+    rough = RegionGrower(image, (80, 60), smooth=0).grow(35).on(truth.shape)
+    smooth = RegionGrower(image, (80, 60), smooth=1.5).grow(35).on(truth.shape)
     assert iou(smooth, truth) > 0.9
     assert iou(smooth, truth) > iou(rough, truth)
 
 
 def test_an_image_of_one_colour_is_one_region() -> None:
     image = np.full((30, 40, 3), 90, dtype=np.uint8)
-    assert grow_region(image, (3, 4), 0).on((30, 40)).all()
+    assert RegionGrower(image, (3, 4)).grow(0).on((30, 40)).all()
 
 
 def test_a_huge_image_is_searched_in_a_window_around_the_seed() -> None:
     image = np.zeros((3000, 3000, 3), dtype=np.uint8)
-    found = grow_region(image, (1500, 2990), 5, max_pixels=10_000)
+    found = RegionGrower(image, (1500, 2990), max_pixels=10_000).grow(5)
     assert found.area <= 10_000
     assert found.contains((1500, 2990))
     assert not found.contains((1400, 2990))
@@ -67,7 +67,7 @@ def test_a_huge_image_is_searched_in_a_window_around_the_seed() -> None:
 @pytest.mark.parametrize("seed", [(-1, 3), (40, 3), (3, 30), (3, -0.5)])
 def test_a_seed_outside_the_image_is_refused(seed) -> None:
     with pytest.raises(ValueError, match="outside the image of 40 x 30"):
-        grow_region(np.zeros((30, 40, 3), np.uint8), seed, 5)
+        RegionGrower(np.zeros((30, 40, 3), np.uint8), seed).grow(5)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_seed_outside_the_image_is_refused(seed) -> None:
 )
 def test_what_is_no_image_is_refused(image) -> None:
     with pytest.raises(ValueError, match="uint8 with pixels"):
-        grow_region(image, (0, 0), 5)
+        RegionGrower(image, (0, 0)).grow(5)
 
 
 def test_some_tolerance_finds_most_nuclei(nuclei, iou) -> None:

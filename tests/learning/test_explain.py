@@ -16,9 +16,10 @@ from core.learning.commands import ExplainModel, ShowMaps
 from core.learning.config import TrainConfig
 from core.learning.engine.explainer import Explainer
 from core.learning.explain.blend import same_deep_network
-from core.learning.explain.explained import PICTURE, Block
-from core.learning.explain.network import AGAIN, MOST_BLOCKS, condensed, explain_model
+from core.learning.explain.explained import PICTURE, Block, Explanation
+from core.learning.explain.network import AGAIN, MOST_BLOCKS, condensed, explaining
 from core.learning.labels.data import LabelStore
+from core.learning.machine.pieces import drained
 from core.learning.runs.run_folder import RunFolder
 from core.learning.runs.weights import header_for, save_weights
 from core.models.registry import build, model_specs
@@ -43,8 +44,20 @@ NARROW: dict[str, Option] = {
 SMALL = {"encoder": "plain", "options": {"encoder_width": 2, "width": 2}}
 
 
+def explained(
+    name: str,
+    *,
+    tile: int,
+    classes: int = 2,
+    encoder: str | None = None,
+    options: dict[str, Option] | None = None,
+) -> Explanation:
+    """All of it at once."""
+    return drained(explaining(name, tile=tile, classes=classes, encoder=encoder, options=options))
+
+
 def test_a_unet_is_told_as_boxes_with_the_sizes_of_their_maps_and_its_skips():
-    told = explain_model("unet", tile=128, classes=3, **SMALL)
+    told = explained("unet", tile=128, classes=3, **SMALL)
     sizes = [block.shape[1:] for block in told.blocks]
     assert sizes[:6] == [(128, 128), (64, 64), (32, 32), (16, 16), (8, 8), (4, 4)]
     assert told.blocks[-1].shape == (3, 128, 128)
@@ -74,7 +87,7 @@ def test_the_receptive_field_holds_whatever_a_pixel_depends_on(name: str, option
     """Change one place of the picture outside of it: the pixel's scores stay. Its border is not far off."""
     torch.manual_seed(0)
     encoder = "plain" if "encoder_width" in options else None
-    field = explain_model(name, tile=256, encoder=encoder, options=options).field
+    field = explained(name, tile=256, encoder=encoder, options=options).field
     assert not field.whole
     network = build(name, classes=2, encoder=encoder, **options).eval()
     side = max(field.width, field.height) * 2 // 32 * 32 + 64
@@ -93,7 +106,7 @@ def test_every_network_of_the_registry_has_a_page(spec: ModelSpec):
     """Taken apart with few channels."""
     narrow = {option.name: NARROW[option.name] for option in spec.options if option.name in NARROW}
     encoder = "plain" if "plain" in spec.encoders else None
-    told = explain_model(spec.name, tile=64, encoder=encoder, options=narrow)
+    told = explained(spec.name, tile=64, encoder=encoder, options=narrow)
     assert told.blocks[told.scores].shape == (2, 64, 64)
     assert all(block.inputs for block in told.blocks)
     assert len(told.blocks) <= MOST_BLOCKS
@@ -138,7 +151,7 @@ def test_of_many_blocks_those_of_the_most_divided_part_become_one():
 
 def test_a_tile_out_of_bounds_is_refused():
     with pytest.raises(UsageError, match="take 32 to 4096: 32"):
-        explain_model("unet", tile=8)
+        explained("unet", tile=8)
 
 
 # --- asked by the window ----------------------------------------------------------------------------------
@@ -162,7 +175,7 @@ def test_a_click_on_any_box_shows_maps_of_its_size(picture):
     explainer = Explainer(heard.append)
     options = (("encoder_width", 2), ("width", 2))
     model = ExplainModel(name="unet", tile=48, encoder="plain", options=options)
-    told = explain_model("unet", tile=48, encoder="plain", options=dict(options))
+    told = explained("unet", tile=48, encoder="plain", options=dict(options))
     for block in told.blocks:
         explainer.show(
             ShowMaps(model=model, key="a.png", image_path=str(picture), maps=block.maps), CLASSES, []
@@ -205,7 +218,7 @@ def test_maps_of_an_image_come_from_the_newest_run_of_the_network_else_untrained
     network = build("random_forest", classes=2, **dict(options))
     run.path.mkdir()
     save_weights(run.best_weights, network, header_for(network, classes=CLASSES, tile=32, scale=0.5))
-    told = explain_model("random_forest", tile=32, options=dict(options))
+    told = explained("random_forest", tile=32, options=dict(options))
     for block in told.blocks:
         explainer.show(
             ShowMaps(model=asked.model, key="a.png", image_path=str(picture), maps=block.maps), CLASSES, [run]
@@ -230,7 +243,7 @@ def test_a_network_in_an_early_stage_shows_the_boxes_of_its_diagram(picture, tmp
     run = RunFolder(tmp_path / "run")
     run.path.mkdir()
     save_weights(run.best_weights, network, header_for(network, classes=CLASSES, tile=32))
-    told = explain_model("fcn8s", tile=32, encoder="plain", options=dict(options))
+    told = explained("fcn8s", tile=32, encoder="plain", options=dict(options))
     for block in told.blocks:
         model = ExplainModel(name="fcn8s", tile=32, encoder="plain", options=options)
         asked = ShowMaps(model=model, key="a.png", image_path=str(picture), maps=block.maps)
@@ -266,7 +279,7 @@ def test_images_are_seen_at_the_scale_of_a_run_that_would_be_started(picture, tm
 
 
 def test_weights_that_blocks_share_are_counted_once():
-    told = explain_model("instant", tile=64, encoder="plain", options={"encoder_width": 2, "hidden": 4})
+    told = explained("instant", tile=64, encoder="plain", options={"encoder_width": 2, "hidden": 4})
     assert sum(block.parameters for block in told.blocks) == told.parameters
     again = [(block.part, block.shape[1]) for block in told.blocks if AGAIN in block.layers]
     assert [part for part, _ in again if part] == ["encoder", "encoder"], "one encoder sees three zooms"
@@ -276,7 +289,7 @@ def test_weights_that_blocks_share_are_counted_once():
 
 def test_a_blend_is_two_networks_and_what_joins_them():
     deep = {"name": "unet", "encoder": "plain", "options": {"width": 2, "encoder_width": 2}}
-    told = explain_model("blend", tile=64, options={"deep": json.dumps(deep), "share": 30})
+    told = explained("blend", tile=64, options={"deep": json.dumps(deep), "share": 30})
     first, second, both = told.blocks
     assert (first.title, second.title, both.inputs) == ("U-Net", "Instant learner", (0, 1))
     assert first.inputs == second.inputs == (PICTURE,)

@@ -62,24 +62,6 @@ _WORKING: Final = 1.5
 """What convolutions need at work, on top of what is kept for the gradient."""
 
 
-def explain_model(
-    name: str,
-    *,
-    tile: int = USUAL_TILE,
-    classes: int = 2,
-    encoder: str | None = None,
-    options: Mapping[str, Option] | None = None,
-) -> Explanation:
-    """Explain a network of the registry, all at once; see `explaining`."""
-    pieces = explaining(name, tile=tile, classes=classes, encoder=encoder, options=options)
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as end:
-            explanation: Explanation = end.value
-            return explanation
-
-
 def explaining(
     name: str,
     *,

@@ -8,16 +8,13 @@ they belong to.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from core.annotation.model import UNLABELLED
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Scores = tuple[float | None, ...]
 """One value per class, None where the class has no true pixel."""
@@ -59,7 +56,7 @@ class ConfusionMatrix:
         self.counts += np.bincount(rows * size + columns, minlength=size * size).reshape(size, size)
 
     def add_counts(self, counts: NDArray[np.int64]) -> None:
-        """Add another matrix (C, C), such as one from `channel_counts`."""
+        """Add another matrix (C, C) of the same classes."""
         self.counts += counts
 
     def iou(self) -> Scores:
@@ -92,21 +89,6 @@ class ConfusionMatrix:
             float(n / d) if true > 0 else None
             for n, d, true in zip(numerator, denominator, true_pixels, strict=True)
         )
-
-
-def channel_counts(truth: Tensor, predicted: Tensor, classes: int) -> Tensor:
-    """A confusion matrix (C, C), int64, on the tensors' own device.
-
-    Args:
-        truth: integers of any shape, channel or UNLABELLED.
-        predicted: channels, of the same shape.
-        classes: C.
-    """
-    pairs = truth.long() * classes + predicted.long()
-    # Unlabelled pixels go to a bin of their own, which is cheaper than selecting the others.
-    pairs = pairs.masked_fill(truth == UNLABELLED, classes * classes)
-    counts = pairs.flatten().bincount(minlength=classes * classes + 1)
-    return counts[:-1].view(classes, classes)
 
 
 def mean_of_present(scores: Scores) -> float | None:
@@ -166,15 +148,6 @@ class BoundaryScore:
         precision = found_right / found if found else 0.0
         recall = expected_met / expected if expected else 0.0
         return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-
-
-def boundary_f1(
-    truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int | Sequence[int]
-) -> float | None:
-    """Mean boundary F1 of one image; see `BoundaryScore`."""
-    score = BoundaryScore(classes)
-    score.update(truth, predicted)
-    return score.mean_f1()
 
 
 def _boundary(region: NDArray[np.bool_], labelled: NDArray[np.bool_]) -> NDArray[np.bool_]:
