@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -188,10 +189,15 @@ def rewritten(entry: ImageEntry, edit: ClassEdit, glance: Glance | None) -> byte
         return None
     if glance.problem is not None:
         # Nobody can tell which shapes it has, unless the label does not occur in it at all.
-        if not any(label.encode() in data for label in edit.labels):
+        if not any(form in data for label in edit.labels for form in _written(label)):
             return None
         raise glance.problem
     return dumps(_fitting(edit.applied(loads(data, path)), entry))
+
+
+def _written(label: str) -> set[bytes]:
+    """How a JSON file may have a label: as it is, or as labelme escapes it."""
+    return {json.dumps(label, ensure_ascii=ascii)[1:-1].encode() for ascii in (False, True)}
 
 
 def _annotation_bytes(entry: ImageEntry) -> tuple[Path, bytes | None]:

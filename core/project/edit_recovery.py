@@ -5,15 +5,18 @@ The other half of `core.project.edit_journal`; called while a project is opened,
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from core.annotation.labelme_json import dumps, loads
 from core.annotation.model import Annotation, AnnotationState
-from core.errors import AnnotationFileError, FileProblem
+from core.errors import AnnotationFileError, FileProblem, StorageError
 from core.files import write_atomic
 from core.project.annotation_store import load_annotation, name_beside, save_annotation
 from core.project.edit_journal import SCHEMA, SUFFIX
@@ -60,42 +63,69 @@ def recover_edits(folder: Path, entries: Mapping[str, ImageEntry]) -> tuple[list
     completed: list[str] = []
     notes: list[str] = []
     for path in sorted(folder.glob(f"*{SUFFIX}")):
-        journal = _read(path)
-        if journal is None:  # killed before its first line was whole: nothing was noted
-            path.unlink(missing_ok=True)
-            continue
-        entry = entries.get(journal.key)
-        if entry is None:
-            continue
         try:
+            journal = _read(path)
+            if journal is None:  # killed before its first line was whole: nothing was noted
+                _remove(path)
+                continue
+            entry = entries.get(journal.key)
+            if entry is None:
+                continue
             count, note = _complete(entry, journal, [e.image_path.stem for e in entries.values()])
+            recovered.append(entry)
+            if note:
+                notes.append(note)
+            if count:
+                completed.append(f"{count} of {journal.key}")
+            _remove(path)
         except FileProblem as problem:
             notes.append(f"Edits that were not saved wait for this: {problem}")
-            continue
-        path.unlink(missing_ok=True)
-        recovered.append(entry)
-        if note:
-            notes.append(note)
-        if count:
-            completed.append(f"{count} of {journal.key}")
     if completed:
         notes.insert(0, f"The program ended before all edits were saved; recovered: {', '.join(completed)}.")
     return recovered, notes
 
 
+class _Header(msgspec.Struct):
+    schema: int
+    image: str
+    base: str | None
+
+
 def _read(path: Path) -> _Journal | None:
-    lines = list(_whole_lines(path.read_bytes()))
-    if not lines or lines[0].get("schema") != SCHEMA:
+    """The journal; None where not even the first line is whole. Raises FileProblem."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StorageError(path, f"cannot be read ({error.strerror or error})") from error
+    first, end, rest = data.partition(b"\n")
+    if not end:
         return None
-    return _Journal(lines[0]["image"], lines[0]["base"], tuple(lines[1:]))
+    header: _Header | None = None
+    with contextlib.suppress(msgspec.DecodeError):
+        header = msgspec.json.decode(first, type=_Header)
+    if header is None or header.schema != SCHEMA:
+        raise AnnotationFileError(
+            path, "is of another version of Maskloop, and stays as it is; open the project with that one"
+        )
+    return _Journal(header.image, header.base, tuple(_whole_lines(rest)))
 
 
 def _whole_lines(data: bytes) -> Iterator[Record]:
+    """Up to the first that is cut off, or that a power cut took the content of."""
     for line in data.splitlines():
         try:
-            yield json.loads(line)
+            record = json.loads(line)
         except ValueError:
             return
+        if not isinstance(record, dict) or not isinstance(record.get("revision"), int):
+            return
+        yield record
+
+
+def _remove(path: Path) -> None:
+    """It has nothing to say any more; where the disk refuses, it stays."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _complete(entry: ImageEntry, journal: _Journal, stems: Sequence[str]) -> tuple[int, str]:

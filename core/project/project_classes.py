@@ -33,6 +33,7 @@ class ProjectClasses:
         self._json = json
         self._index = index
         self._notes = notes
+        self._refused: set[str] = set()  # labels that were told
 
     @property
     def classes(self) -> ClassList:
@@ -54,7 +55,9 @@ class ProjectClasses:
             try:
                 self._json.content, label_class = with_class(self._json.content, label, as_is=True)
             except UsageError as error:
-                self._notes.append(f"Shapes labelled {label!r} are left out: {error}.")
+                if label not in self._refused:
+                    self._notes.append(f"Shapes labelled {label!r} are left out: {error}.")
+                self._refused.add(label)
                 continue
             added.append(label_class)
         return tuple(added)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 from collections.abc import Callable
@@ -142,6 +143,48 @@ def test_a_journal_that_says_nothing_yet_is_no_obstacle(window):
     window.journal.path.write_bytes(b'{"schema": 1, "ima')
     assert len(window.reopened().shapes) == 2
     assert not list(window.folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b'{"schema": 2, "image": "a.png", "base": null}', b"[]", b'{"schema": 1}', b"junk", b"\xff"],
+    ids=["newer", "list", "incomplete", "text", "bytes"],
+)
+def test_a_journal_of_another_version_stays_and_is_told(window, header):
+    window.folder.mkdir(parents=True)
+    data = header + b'\n{"revision": 1, "edit": "state", "state": "done"}\n'
+    window.journal.path.write_bytes(data)
+    assert len(window.reopened().shapes) == 2
+    assert window.journal.path.read_bytes() == data
+    told = [note for note in window.notes if "is of another version of Maskloop, and stays as it is" in note]
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("line", [b"[]", b"7", b'{"revision": "x", "edit": "removed"}', b"{}"])
+def test_a_line_that_says_nothing_ends_what_is_recovered(window, line):
+    window.document.insert(0, triangle(1))
+    with window.journal.path.open("ab") as file:
+        file.write(line + b"\n")
+    window.document.insert(0, triangle(2))
+    assert window.reopened().shapes[0] == triangle(1)
+
+
+@pytest.mark.parametrize("method", ["read_bytes", "unlink"])
+def test_a_journal_that_the_disk_refuses_keeps_no_project_from_opening(window, monkeypatch, method):
+    window.document.insert(0, triangle(1))
+    usual = getattr(Path, method)
+
+    def refuse(path: Path, **named: object) -> object:
+        if path == window.journal.path:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return usual(path, **named)
+
+    monkeypatch.setattr(Path, method, refuse)
+    shapes = window.reopened().shapes
+    if method == "unlink":
+        assert shapes[0] == triangle(1)
+    else:
+        assert any(f"{window.journal.path}: cannot be read" in note for note in window.notes)
 
 
 def test_edits_of_a_file_that_labelme_changed_meanwhile_never_replace_it(window, new_labelme):

@@ -241,6 +241,26 @@ def test_a_broken_annotation_with_the_label_stops_the_change(project: Project) -
     assert project.classes.by_index(3).name == "bloom"
 
 
+@pytest.mark.parametrize("ascii", [False, True], ids=["as it is", "escaped"])
+def test_a_label_is_found_in_a_broken_annotation_however_it_is_written(project: Project, ascii: bool) -> None:
+    project.rename_class(2, 'Blätt"er')
+    broken = f'{{"shapes": [{{"label": {json.dumps("Blätt" + chr(34) + "er", ensure_ascii=ascii)}, '.encode()
+    (project.root / "a.json").write_bytes(broken)
+
+    with pytest.raises(AnnotationFileError, match=r"a\.json"):
+        project.rename_class(2, "frond")
+
+    assert (project.root / "a.json").read_bytes() == broken
+
+
+def test_a_label_that_can_be_no_class_is_told_once(project: Project, new_labelme: Maker) -> None:
+    new_labelme(project.root / "c.json", "c.png", " ")
+    for _ in range(3):
+        project.rescan()
+
+    assert len([note for note in project.notes if "are left out" in note]) == 1
+
+
 def labels_of_b(project: Project) -> list[str]:
     return [shape.label for shape in project.load(project.entry("b.png")).annotation.shapes]
 
