@@ -90,8 +90,9 @@ class WindowParts(QObject):
 
     def end_workers(self) -> None:
         """End the threads of all parts; they are of no further use."""
-        others = self.reshaping, self.resume_offer, self.exporting, self.images
-        for part in (*self._common.parts, *others):
+        for wiring in self._common.parts:
+            wiring.close()
+        for part in (self.reshaping, self.resume_offer, self.exporting, self.images):
             part.close()
         self._window.canvas.end_workers()
         self.label_mask.close()
