@@ -12,12 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.annotation.model import ClassList
 from core.cli.lost_card import say_lost
 from core.cli.output import answer, answer_json, class_table, percent, say
 from core.cli.uncertainty import UncertaintyFiles, refuse_same_places
 from core.errors import MaskloopError, UsageError
-from core.images.reader import read_image
+from core.images.reader import image_size, read_image
 from core.learning.config import DeviceChoice
 from core.learning.prediction.folder_job import PredictionJob, shard_of_environment
 from core.learning.prediction.folder_prediction import FolderPrediction, ImageDone
@@ -37,10 +40,13 @@ from core.project.scan import is_image_name
 def weights_of(source: Path) -> tuple[Path, Path | None]:
     """The weights file of a source: itself, or of a project's run with the best validation mIoU.
 
+    Args:
+        source: weights, or a project as `Project.open` takes it.
+
     Returns:
         The file, and the run's folder (None for a bare weights file).
     """
-    if source.is_file():
+    if source.is_file() and source.suffix.lower() != ".json":
         return source, None
     if not source.exists():
         raise MaskloopError(f"{source}: there is no such project or weights file")
@@ -72,9 +78,12 @@ def predict(arguments: argparse.Namespace) -> None:
     """Segment images into masks, labelme files or overlays; what is done already is passed over.
 
     Raises:
+        UsageError: what is asked for does not go together.
         MaskloopError: nothing could be done, or some images were left out. One of several processes that a
             launcher started does not fail for such images: the launcher would end all the others.
     """
+    if arguments.members and arguments.uncertainty != "ensemble":
+        raise UsageError("--members are the networks of an ensemble: add --uncertainty ensemble")
     shard = arguments.shard or shard_of_environment()
     launched = arguments.shard is None and shard[1] > 1
     weights, run = weights_of(arguments.source)
@@ -235,7 +244,11 @@ def _scored(
     predictor, run = predictor_for(source, device)
     classes = predictor.header.classes
     check_post(source, post, (0, 0), classes)
-    labelled = (_read_pair(image, mask, classes, post) for image, mask in pairs)  # one at a time
+    for image, mask in pairs:  # a mask that is unfit is told before hours of work are in vain
+        size_hw = image_size(image)
+        check_post(image, post, size_hw, classes)
+        _truth(mask, size_hw, classes)
+    labelled = (_read_pair(image, mask, classes) for image, mask in pairs)  # one at a time
     return scoring.evaluate(predictor, labelled, run=run, post=post)
 
 
@@ -247,13 +260,13 @@ def check_post(file: Path, post: Pipeline, size_hw: tuple[int, int], classes: Cl
         raise MaskloopError(f"{file}: {error}") from error
 
 
-def _read_pair(image: Path, mask: Path, classes: ClassList, post: Pipeline) -> LabelledPixels:
+def _read_pair(image: Path, mask: Path, classes: ClassList) -> LabelledPixels:
     pixels = read_image(image)
-    check_post(image, post, (pixels.shape[0], pixels.shape[1]), classes)
-    truth = read_index_mask(
-        mask, size_hw=(pixels.shape[0], pixels.shape[1]), classes=classes, owner="weights"
-    )
-    return LabelledPixels(pixels, truth)
+    return LabelledPixels(pixels, _truth(mask, (pixels.shape[0], pixels.shape[1]), classes))
+
+
+def _truth(mask: Path, size_hw: tuple[int, int], classes: ClassList) -> NDArray[np.uint8]:
+    return read_index_mask(mask, size_hw=size_hw, classes=classes, owner="weights")
 
 
 def _pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:

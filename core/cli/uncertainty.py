@@ -63,8 +63,6 @@ class UncertaintyFiles:
         self._predictor, made_from = open_known_predictor(weights, device=device)
         if source == "ensemble" and not members and run is not None:
             members = members_beside(run, self._predictor.header.classes)
-        elif source != "ensemble" and members:
-            raise UsageError("--members are the networks of an ensemble: choose --uncertainty ensemble")
         others = [open_known_predictor(member, device=device) for member in members]
         self._others = [other for other, _ in others]
         check_source(source, self._predictor, self._others)

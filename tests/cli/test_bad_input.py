@@ -19,6 +19,7 @@ from PIL import Image
 
 from app.__main__ import main
 from core.files import digest
+from core.learning.prediction.predict import Predictor
 from core.learning.runs.weights import load_weights, save_weights
 from core.project.project import Project
 from tests.patience import PATIENCE_S
@@ -348,6 +349,22 @@ class TestWeights:
 
         assert "bird" in said
         assert contents(project) == before
+
+    def test_a_mask_that_is_unfit_is_told_before_anything_is_predicted(
+        self, project: Path, tmp_path: Path, fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[object] = []
+        usual = Predictor.predict
+        monkeypatch.setattr(Predictor, "predict", lambda *a, **n: asked.append(a) or usual(*a, **n))
+        Image.new("L", (SIDE, SIDE), 1).save(tmp_path / "0.png")
+        Image.new("L", (SIDE, SIDE), 9).save(tmp_path / "1.png")
+        evaluate = "evaluate", project, "--images", project / "images", "--masks", tmp_path
+
+        assert "1.png" in fails(*evaluate)
+        Image.new("L", (SIDE, SIDE // 2), 1).save(tmp_path / "1.png")
+        assert "1.png" in fails(*evaluate)
+
+        assert asked == []
 
     def test_masks_without_a_labelled_pixel(
         self, project: Path, tmp_path: Path, fails: Callable[..., str]

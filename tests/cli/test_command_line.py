@@ -118,6 +118,14 @@ def test_predict_writes_one_file_an_image(
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"0{suffix}", f"1{suffix}"]
 
 
+def test_a_project_may_be_given_as_its_file(trained: Path, discs: Path, tmp_path: Path) -> None:
+    image = str(discs / "images" / "0.png")
+
+    assert main(["predict", str(trained / "project.json"), image, "--out", str(tmp_path)]) == 0
+
+    assert (tmp_path / "0.png").is_file()
+
+
 def test_predicted_masks_hold_class_indices_at_the_images_size(
     trained: Path, discs: Path, tmp_path: Path
 ) -> None:
@@ -189,6 +197,8 @@ def test_models_lists_the_registry_as_json(capsys: pytest.CaptureFixture[str]) -
         ["export", "p", "--format", "word", "--out", "o"],
         ["init", "p", "--classes", "a,,b"],
         ["init", "p", "--classes", "a,a"],
+        ["predict", "p", "images", "--out", "o", "--members", "other.safetensors"],
+        ["predict", "p", "images", "--out", "o", "--uncertainty", "tta", "--members", "other.safetensors"],
     ],
 )
 def test_bad_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
