@@ -25,7 +25,7 @@ from core.annotation.model import LabelClass
 
 if TYPE_CHECKING:
     from app.session.state import CurrentImage
-    from core.project.project import ImageEntry, ScanChange
+    from core.project.project import ScanChange
 
 ROWS_AT_ONCE = 500
 SHAPES_DELAY_MS = 30
@@ -41,34 +41,29 @@ class ImagePanelWiring(QObject):
         super().__init__(panel)
         self._session = session
         self._panel = panel
-        self._thumbnails: ThumbnailLoader | None = None
+        self._thumbnails = ThumbnailLoader(self)
+        self._thumbnails.ready.connect(panel.set_thumbnail)
+        self._thumbnails.failed.connect(self._on_thumbnail_failed)
         # Laying out ten thousand rows at once takes a tenth of a second in which the window stands.
         panel.view.setLayoutMode(QListView.LayoutMode.Batched)
         panel.view.setBatchSize(ROWS_AT_ONCE)
         panel.image_requested.connect(session.open_image)
         panel.order_changed.connect(session.set_browse_order)
-        panel.thumbnail_needed.connect(self._on_thumbnail_needed)
+        panel.thumbnail_needed.connect(self._thumbnails.request)
         session.project_changed.connect(self._on_project_changed)
         session.images_changed.connect(self._on_images_changed)
         session.statuses_changed.connect(panel.update_statuses)
         session.current_changed.connect(self._on_current_changed)
 
     def close(self) -> None:
-        """End the thumbnail worker."""
-        if self._thumbnails is not None:
-            self._thumbnails.close()
-            self._thumbnails.deleteLater()
-            self._thumbnails = None
+        """End the thumbnail workers."""
+        self._thumbnails.close()
 
     def _on_project_changed(self) -> None:
-        self.close()
         self._panel.set_current(None)
         self._panel.forget_thumbnails()
         project = self._session.project
-        if project is not None:
-            self._thumbnails = ThumbnailLoader(project.layout.cache / "thumbnails")
-            self._thumbnails.ready.connect(self._panel.set_thumbnail)
-            self._thumbnails.failed.connect(self._on_thumbnail_failed)
+        self._thumbnails.begin(None if project is None else project.layout.cache / "thumbnails")
 
     def _on_images_changed(self, _change: ScanChange | None) -> None:
         self._panel.set_entries(self._session.entries, self._status)
@@ -79,10 +74,6 @@ class ImagePanelWiring(QObject):
 
     def _on_current_changed(self, current: CurrentImage | None) -> None:
         self._panel.set_current(None if current is None else current.entry.key)
-
-    def _on_thumbnail_needed(self, entry: ImageEntry) -> None:
-        if self._thumbnails is not None:
-            self._thumbnails.request(entry)
 
     def _on_thumbnail_failed(self, key: str, sentence: str) -> None:
         statuses = self._session.statuses

@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QImage
 
 from app.qt_pixels import paintable
-from app.workers.tasks import TaskRunner
+from app.workers.tasks import Task, TaskRunner
 from core.errors import ImageFileError
 from core.files import digest
 from core.images.pages import image_file
@@ -35,24 +35,38 @@ class ThumbnailLoader(QObject):
     """Makes thumbnails one by one, the latest request first.
 
     Requests come while a list is painted, so taking one must cost nothing: they wait in the GUI thread, and
-    the worker gets the next when it is through with the last.
+    the worker gets the next when it is through with the last. A second worker goes on while the first is
+    still at an image of a project that was closed.
     """
 
     ready = Signal(str, object)  # key, QImage
     failed = Signal(str, str)  # key, sentence
 
-    def __init__(self, cache: Path, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._cache = cache
-        self._runner = TaskRunner(1, self)
+        self._cache: Path | None = None
+        self._runner = TaskRunner(2, self)
         self._waiting: OrderedDict[str, ImageEntry] = OrderedDict()
         self._making: str | None = None
+        self._task: Task | None = None
         self._timer = QTimer(self, singleShot=True, interval=REST_MS)
         self._timer.timeout.connect(self._start_next)
 
+    def begin(self, cache: Path | None) -> None:
+        """Another project, whose thumbnails are kept in this folder, or none: forget what was asked for.
+
+        Does not wait for what is being made; nothing comes of it.
+        """
+        self._timer.stop()
+        self._waiting.clear()
+        if self._task is not None:
+            self._task.cancel()
+        self._making = self._task = None
+        self._cache = cache
+
     def request(self, entry: ImageEntry) -> None:
         """Ask for one thumbnail; `ready` or `failed` follows, unless too many later ones were asked for."""
-        if entry.key == self._making:
+        if self._cache is None or entry.key == self._making:
             return
         self._waiting[entry.key] = entry
         self._waiting.move_to_end(entry.key)
@@ -67,21 +81,20 @@ class ThumbnailLoader(QObject):
         return bool(self._waiting) or self._making is not None
 
     def close(self) -> None:
-        """End the worker."""
-        self._timer.stop()
-        self._waiting.clear()
+        """End the workers."""
+        self.begin(None)
         self._runner.close()
 
     def _start_next(self) -> None:
-        self._making = None
-        if not self._waiting:
+        self._making = self._task = None
+        if not self._waiting or self._cache is None:
             return
         key, entry = self._waiting.popitem()
         self._making = key
         doing = f"reading {entry.image_path}"
-        task = self._runner.run(load_thumbnail, entry.image_path, self._cache, doing=doing)
-        task.done.connect(partial(self._on_done, key))
-        task.failed.connect(partial(self._on_failed, key))
+        self._task = self._runner.run(load_thumbnail, entry.image_path, self._cache, doing=doing)
+        self._task.done.connect(partial(self._on_done, key))
+        self._task.failed.connect(partial(self._on_failed, key))
 
     def _on_done(self, key: str, image: QImage) -> None:
         self._start_next()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from app.panels.image_delegate import name_in
 from app.panels.image_list import ImageListPanel
 from app.panels.image_model import KEY_ROLE, ImageOrder, StateFilter
 from app.session.image_status import ImageStatus
+from app.workers import thumbnails
 from app.workers.thumbnails import MAX_WAITING, ThumbnailLoader
 from core.annotation.model import AnnotationState
 from core.project.project import ImageEntry
+from tests.patience import PATIENCE_S
 
 DONE = ImageStatus(AnnotationState.DONE, 4)
 STARTED = ImageStatus(AnnotationState.IN_PROGRESS, 1)
@@ -179,7 +182,8 @@ def test_the_current_image_stays_in_sight_however_far_down_the_list_it_is(qtbot)
 
 @pytest.fixture
 def loader(qapp, tmp_path: Path) -> Iterator[ThumbnailLoader]:
-    loader = ThumbnailLoader(tmp_path / "cache")
+    loader = ThumbnailLoader()
+    loader.begin(tmp_path / "cache")
     yield loader
     loader.close()
 
@@ -196,6 +200,28 @@ def test_a_thumbnail_is_made_once_and_then_read_from_the_cache(loader, qtbot, im
     with qtbot.waitSignal(loader.ready):
         loader.request(entry)
     assert kept.stat().st_mtime_ns == kept_at
+
+
+def test_another_project_opens_while_a_thumbnail_is_made(bench, image_folder, qtbot, monkeypatch):
+    went_on, begun, ended = threading.Event(), threading.Event(), []
+    load = thumbnails.load_thumbnail
+
+    def held(path: Path, cache: Path) -> QImage:
+        if path.parent.name == "slow":
+            begun.set()
+            ended.append(went_on.wait(PATIENCE_S))
+        return load(path, cache)
+
+    monkeypatch.setattr(thumbnails, "load_thumbnail", held)
+    bench.open(image_folder(1, name="slow"))
+    qtbot.waitUntil(begun.is_set)
+    model, role = bench.window.images.model, Qt.ItemDataRole.DecorationRole
+    try:
+        bench.open(image_folder(2, name="other"))
+        qtbot.waitUntil(lambda: all(model.index(row).data(role) is not None for row in range(2)))
+        assert not ended, "it is still being made"
+    finally:
+        went_on.set()
 
 
 def test_an_unreadable_image_is_told(loader, qtbot, tmp_path):
