@@ -33,6 +33,7 @@ from app.wiring.training import LearningWiring
 from app.wiring.uncertainty_sources import UncertaintySources
 from app.wiring.usefulness import UsefulnessWiring
 from app.wiring.view_aids import ViewAidsWiring
+from app.wiring.weights_file import WeightsFileWiring
 
 if TYPE_CHECKING:
     from app.main_window import MainWindow
@@ -86,6 +87,7 @@ class WindowParts(QObject):
             common, status=status, toast=toast, window=window, post=lambda: str(self.post.pipeline)
         )
         self.preview = PreviewWiring(common, panel=window.training, window=window)
+        self.weights_file = WeightsFileWiring(common, window)
         self.explain = ExplainWiring(common, panel=window.training, canvas=canvas, window=window)
 
     def end_workers(self) -> None:

@@ -1,4 +1,4 @@
-"""The system's file dialogs, opened without blocking: folders, images and annotations, places to save to."""
+"""The system's file dialogs, opened without blocking: folders, images and annotations, weights, targets."""
 
 from __future__ import annotations
 
@@ -30,6 +30,17 @@ def choose_file(
     dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
     images = " ".join(f"*{suffix}" for suffix in sorted(IMAGE_SUFFIXES))
     dialog.setNameFilters([f"Images and annotations ({images} *.json)", "All files (*)"])
+    dialog.open()
+    return dialog
+
+
+def choose_weights(
+    parent: QWidget, title: str, start: Path | None, chosen: Callable[[Path], None]
+) -> QFileDialog:
+    """Ask for a file of weights."""
+    dialog = _dialog(parent, title, start, chosen)
+    dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+    dialog.setNameFilters(["Weights (*.safetensors)", "All files (*)"])
     dialog.open()
     return dialog
 

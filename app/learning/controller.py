@@ -213,9 +213,9 @@ class LearningController(QObject):
         """Whether an `Uncertainty` should follow the predictions of the current image, and from what."""
         self._thread.send(WantUncertainty(on=on, source=source))
 
-    def use_weights(self, path: Path | str) -> None:
-        """Predict with the weights of this file."""
-        self._thread.send(UseWeights(path=str(path)))
+    def use_weights(self, path: Path | None) -> None:
+        """Predict with the weights of this file; None: with those of the project's best run again."""
+        self._thread.send(UseWeights(path=None if path is None else str(path)))
 
     def begin_shutdown(self, timeout_s: float = SHUTDOWN_LIMIT_S) -> None:
         """Have the engine save and leave, without waiting: a window may hide meanwhile."""

@@ -309,7 +309,7 @@ class EngineMemory:
         elif isinstance(command, ImageRemoved):
             self._labels.pop(command.key, None)
         elif isinstance(command, UseWeights):
-            self._weights = command
+            self._weights = command if command.path is not None else None
         elif isinstance(command, Train):
             self._weights = None  # the run's own take over
         elif isinstance(command, Watch):

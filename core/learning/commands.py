@@ -160,9 +160,9 @@ class PreviewCrops:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UseWeights:
-    """Load weights from a safetensors file for prediction."""
+    """Predict with the weights of a safetensors file; None: with those of the project's best run again."""
 
-    path: str
+    path: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

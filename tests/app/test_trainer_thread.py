@@ -306,6 +306,9 @@ def test_memory_keeps_what_matters_in_an_order_that_makes_sense() -> None:
     for command in (WATCH, weights, labels("a"), labels("b"), classes, ImageRemoved(key="a")):
         memory.note(command)
     assert memory.commands() == [OPEN, classes, labels("b"), weights, WATCH]
+    memory.note(UseWeights(path=None))
+    assert memory.commands() == [OPEN, classes, labels("b"), WATCH]
+    memory.note(weights)
     for command in (TRAIN, Watch(key=None), Predict(key="a", image_path="a"), Shutdown()):
         memory.note(command)
     assert memory.commands() == [OPEN, classes, labels("b")]

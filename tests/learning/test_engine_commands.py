@@ -421,6 +421,9 @@ def test_exports_are_written_and_weights_can_be_used_again(bench: EngineBench, t
     bench.do(UseWeights(path=str(weights)), bench.watch(0))
     bench.run()
     assert bench.got(Prediction)[-1].source == f"U-Net, {weights.name}"
+    bench.do(UseWeights(path=None))
+    bench.run()
+    assert bench.got(Prediction)[-1].run == run, "the way back"
 
 
 def test_weights_for_other_classes_are_refused(bench: EngineBench) -> None:

@@ -202,7 +202,7 @@ class Engine:
             case PreviewCrops():
                 self._send(preview_crops(command, self._store))
             case UseWeights():
-                self._use_weights(Path(command.path))
+                self._use_weights(command.path)
             case Export():
                 self._send(export(command, self._best_run(), self._store, self._viewer.pipeline))
             case RateImages() | AuditLabels():
@@ -292,10 +292,13 @@ class Engine:
             self._viewer.watch(target)
         self._instant.watch(command.key)
 
-    def _use_weights(self, path: Path) -> None:
+    def _use_weights(self, path: str | None) -> None:
         if self._host.state is not None:
-            raise MaskloopError(f"{path}: a run is going on and shows its own weights; stop it first")
-        self._viewer.show_file(path, None if self._store is None else self._store.classes)
+            raise MaskloopError("a run is going on and shows its own weights; stop it first")
+        if path is None:
+            self._show_best_run()
+        else:
+            self._viewer.show_file(Path(path), None if self._store is None else self._store.classes)
 
     def _show_maps(self, command: ShowMaps) -> None:
         if self._store is None or self._project is None:
