@@ -194,10 +194,10 @@ def fill_holes(classes: NDArray[np.uint8], pixels: int, background: int | None) 
             apart = numbers[here] != numbers[there]
             np.minimum.at(lowest, numbers[here][apart], classes[there][apart])
             np.maximum.at(highest, numbers[here][apart], classes[there][apart])
-        holes &= lowest == highest
-        if not holes.any():
-            return classes
-        classes = given_away(classes, numbers, holes)
+        filled = given_away(classes, numbers, holes & (lowest == highest))
+        if np.array_equal(filled, classes):
+            return filled
+        classes = filled
 
 
 DONE_HERE = {"min_region": remove_small_regions, "fill_holes": fill_holes}

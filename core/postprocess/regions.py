@@ -36,10 +36,10 @@ def fill_holes(classes: ClassMap, pixels: int, background: int | None = None) ->
         marked, sizes = regions(classes, indices, connectivity=4)
         holes = (sizes <= pixels) & ~_at_edge(marked, len(sizes))
         low, high = _classes_around(classes, marked, len(sizes))
-        holes &= low == high
-        if not holes.any():
-            return classes
-        classes = _given_away(classes, marked, holes)
+        filled = _given_away(classes, marked, holes & (low == high))
+        if np.array_equal(filled, classes):
+            return filled
+        classes = filled
 
 
 def regions(
