@@ -326,7 +326,9 @@ class LearningWiring(Wiring):
         mouse = self._canvas.under_mouse()
         at = self._pointed if mouse is None or self._pointed else (int(mouse.x()), int(mouse.y()))
         if at is None or self._canvas.region_at(*at) is None:
-            self._session.message.emit("Move the mouse over a predicted region and press Enter.", "info")
+            key = self._actions.key_of("train.accept_region")
+            text = "Move the mouse over a predicted region" + (f" and press {key}." if key else " first.")
+            self._session.message.emit(text, "info")
             return
         self._controller.accepting.accept_region(*at)
 

@@ -39,6 +39,16 @@ def test_enter_accepts_the_predicted_region_under_the_mouse(predicted, qtbot):
     assert predicted.labels() == []
 
 
+@pytest.mark.parametrize(("key", "said"), [("F9", "and press F9."), ("", "first.")])
+def test_where_no_region_is_under_the_mouse_the_chosen_key_is_named(predicted, qtbot, key, said):
+    action = predicted.window.actions_["train.accept_region"]
+    predicted.window.actions_.apply_shortcuts({"train.accept_region": key})
+    qtbot.mouseMove(predicted.canvas.viewport(), predicted.at(2, 2))
+    with qtbot.waitSignal(predicted.session.message) as told:
+        action.trigger()
+    assert told.args[0] == f"Move the mouse over a predicted region {said}"
+
+
 def test_a_click_with_the_region_tool_and_accept_all_make_polygons(predicted, qtbot):
     predicted.key(Qt.Key.Key_R)
     predicted.click(30, 20)
