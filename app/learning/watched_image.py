@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from app.learning.label_feed import LabelFeed
 from app.learning.prediction_cache import PredictionCache
 from app.workers.trainer_thread import TrainerThread
-from core.errors import ImageFileError
-from core.images.pyramid import is_huge
 from core.images.upright import Box
 from core.learning.commands import Predict, Watch
 from core.learning.overlay.view_parts import is_large
@@ -17,7 +15,6 @@ from core.learning.overlay.view_parts import is_large
 if TYPE_CHECKING:
     from app.session.session import Session
     from app.session.state import CurrentImage
-    from core.project.project import ImageEntry
 
 
 class WatchedImage:
@@ -70,7 +67,9 @@ class WatchedImage:
             self._watch(self._watching(current, None))
         following = self._session.neighbour(1)
         ahead = None if following is None else self._session.entry(following)
-        if ahead is not None and self._predictions.get(ahead.key) is None and not _is_huge(ahead):
+        if (
+            ahead is not None and self._predictions.get(ahead.key) is None
+        ):  # a huge one the engine passes over
             revision = self._feed.revision_of(ahead.key)
             self._thread.send(Predict(key=ahead.key, image_path=str(ahead.image_path), revision=revision))
 
@@ -94,10 +93,3 @@ class WatchedImage:
     def _watch(self, watch: Watch) -> None:
         self._watched, self.given_up = watch, False
         self._thread.send(watch)
-
-
-def _is_huge(entry: ImageEntry) -> bool:
-    try:
-        return is_huge(entry.image_path)
-    except ImageFileError:
-        return False  # the engine says what is wrong with it

@@ -298,9 +298,11 @@ class Viewer:
             self._doubts.predicted(target, prediction, opinions)
 
     def _predict_excerpt(self, target: Target, version: int, revision: int) -> None:
-        """Of a huge image only what is on the screen is ever predicted."""
+        """Of a huge image only what is on the screen is ever predicted, and so nothing of one to come."""
         started_s = self._clock()
-        excerpt = self._excerpts.read(target)
+        watched = self._schedule.watched
+        on_screen = watched is not None and watched.key == target.key
+        excerpt = self._excerpts.read(target) if on_screen else None
         if excerpt is None:
             self._schedule.failed(target)  # the window says so again once it has laid the image out
             return
