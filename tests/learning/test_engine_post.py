@@ -20,7 +20,7 @@ from tests.learning.engine_bench import EngineBench, live_squares_bench, shrink_
 
 @pytest.fixture(autouse=True)
 def _small_learner(monkeypatch: pytest.MonkeyPatch) -> None:
-    shrink_instant_learner(monkeypatch, first_steps=30, more_fits=1, scored_steps=10)
+    shrink_instant_learner(monkeypatch, first_steps=60, more_fits=1, scored_steps=10)
 
 
 @pytest.fixture

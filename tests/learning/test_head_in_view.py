@@ -332,6 +332,23 @@ def test_what_is_drawn_shows_before_the_learner_is_fitted_to_it(bench: EngineBen
     assert not learner.stale
 
 
+@pytest.mark.parametrize(("on_show", "predicted"), [(3, 1), (2, 0)])
+def test_it_is_predicted_again_when_what_is_said_of_it_changes(
+    bench: EngineBench, on_show: int, predicted: int
+) -> None:
+    """The fit that follows a correction is news of every image but the one that was bent to it before."""
+    learner = bench.engine._instant.learner
+    assert learner is not None
+    bench.do(bench.watch(on_show))
+    bench.run()
+    fits, before = learner.version, len(bench.got(Prediction))
+    bench.do(_no_square(bench, 3, 2))
+    bench.run(until=lambda: learner.version > fits)
+    assert len(bench.got(Prediction)) == before + predicted
+    bench.engine.tick()
+    assert len(bench.got(Prediction)) == before + 1
+
+
 def test_other_images_are_predicted_by_the_learner_itself(bench: EngineBench) -> None:
     bench.do(_no_square(bench, 3, 2))
     bench.run()

@@ -119,7 +119,9 @@ def test_hidden_units_are_dropped_as_often_as_they_should(network) -> None:
     units = network.hidden.out_features
     alive = ((scores.detach() - network.head.bias.detach())[:, 0] * (1 - network.dropout.p)).round() / units
     assert alive.mean() == pytest.approx(1 - network.dropout.p, abs=0.02)
-    assert alive.std() == pytest.approx((network.dropout.p * (1 - network.dropout.p) / units) ** 0.5, rel=0.15)
+    assert alive.std() == pytest.approx(
+        (network.dropout.p * (1 - network.dropout.p) / units) ** 0.5, rel=0.15
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -141,6 +141,20 @@ class LiveInstant:
         learner = self.learner
         return learner is not None and learner.weak_background
 
+    def voice_of(self, key: str | None) -> object:
+        """Changes with whatever changes what it says of an image; 0 while there is nothing to show.
+
+        Of one that follows its own labels it says the same before and after a fit of the learner.
+
+        Args:
+            key: of the image; None: of no image in particular.
+        """
+        version = self.version
+        if not version:
+            return 0
+        asked = self.asked_about(key)
+        return version if asked is self._learner else asked
+
     def bends_to(self, key: str) -> bool:
         """Whether what it says of an image follows the labels of that more closely than all others."""
         return self.learner is not None and self.asked_about(key) is not self.learner

@@ -22,9 +22,10 @@ from core.learning.prediction.uncertainty import UncertaintySource, Voice, uncer
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
-    """An image that was predicted, and what the learners think of it."""
+    """An image that was predicted, and what the learners think of it; whose voice that was."""
 
     target: Target
+    voice: object
     prediction: Prediction
     opinions: Opinions
 
@@ -52,7 +53,7 @@ class UncertaintyWork:
 
     def predicted(self, target: Target, prediction: Prediction, opinions: Opinions) -> None:
         """The watched image was predicted."""
-        self._plain = _Asked(target, prediction, opinions)
+        self._plain = _Asked(target, self._overlay.voice_of(target.key), prediction, opinions)
         self._refinable = None
 
     def clear(self) -> None:
@@ -76,7 +77,7 @@ class UncertaintyWork:
     def refinable(self) -> bool:
         """Whether `refine` has something to do."""
         asked = self._refinable
-        if asked is not None and asked.prediction.weights_version != self._overlay.version:
+        if asked is not None and asked.voice != self._overlay.voice_of(asked.target.key):
             self._refinable = None  # other weights: their own map comes
         return self._refinable is not None
 

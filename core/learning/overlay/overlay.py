@@ -72,19 +72,21 @@ class OverlayWeights:
     @property
     def version(self) -> int | None:
         """Of the weights that would be used now; None when there are none."""
-        speaking = self._speaking
-        if speaking is None:
+        shown = self.voice_of(None)
+        if shown is None:
             return None
-        shown = speaking, self.post.pipeline
         if shown != self._versioned:
             self._versioned = shown
             self._latest += 1
         return self._latest
 
-    @property
-    def _speaking(self) -> object:
-        """Changes with whatever changes what is said of an image; None when there are no weights."""
-        deep, instant = self.deep.version, 0 if self._instant is None else self._instant.version
+    def voice_of(self, key: str | None) -> object:
+        """Changes with whatever changes what is shown of an image, None for any; None without weights."""
+        speaking = self._speaking_of(key)
+        return None if speaking is None else (speaking, self.post.pipeline)
+
+    def _speaking_of(self, key: str | None) -> object:
+        deep, instant = self.deep.version, 0 if self._instant is None else self._instant.voice_of(key)
         if deep is None and not instant:
             return None
         share = self._instant_share()
@@ -120,7 +122,7 @@ class OverlayWeights:
         """As `predict`, and with `keep` what each learner thinks."""
         answer, speakers = self._begin(target, revision)
         found, opinions, post = self.post.ask(
-            self._asker, target, speakers, interrupted, version=self._speaking, keep=keep
+            self._asker, target, speakers, interrupted, version=self._speaking_of(target.key), keep=keep
         )
         return answer(found, post=post), opinions
 

@@ -44,7 +44,7 @@ class PredictionSchedule:
         self._pause_factor = (1.0 - share) / share
         self._watched: Target | None = None
         self._requests: list[Target] = []
-        self._shown_version: int | None = None
+        self._shown: object = None
         self._eager = False
         self._broken = self._unreadable = False
         self._rest_due = False
@@ -59,7 +59,7 @@ class PredictionSchedule:
     @property
     def first_look_due(self) -> bool:
         """Whether nothing of the watched image was predicted since it is watched."""
-        unseen = self._shown_version is None and not self._rest_due
+        unseen = self._shown is None and not self._rest_due
         return self._watched is not None and not self._broken and unseen
 
     def watch(self, target: Target | None) -> None:
@@ -75,7 +75,7 @@ class PredictionSchedule:
             )
         )
         if not same or self._broken:
-            self._shown_version = None
+            self._shown = None
             self._eager = self._broken = self._rest_due = False
 
     def request(self, target: Target) -> None:
@@ -100,29 +100,29 @@ class PredictionSchedule:
 
         What could not be predicted before is tried again, unless its file cannot be read.
         """
-        self._shown_version = None
+        self._shown = None
         self._broken = self._broken and self._unreadable
 
-    def next(self, now_s: float, version: int | None, *, training: bool) -> Target | None:
+    def next(self, now_s: float, voice: object, *, training: bool) -> Target | None:
         """The image to predict now, if any.
 
         Args:
             now_s: a monotonic clock, seconds.
-            version: of the weights that would be used; None where there are none.
+            voice: changes with what would be said of the watched image; None where there are no weights.
             training: training steps wait for their turn.
         """
-        if version is None:
+        if voice is None:
             del self._requests[:-1]  # of those before, the window asks again when it gets there
             return None
         if self.first_look_due or (self._rest_due and not self._broken):
             return self._watched
-        due = self._refresh_due(now_s, version, training=training)
+        due = self._refresh_due(now_s, voice, training=training)
         if self._requests and not (due and self._eager):
             return self._requests[0]
         return self._watched if due else None
 
-    def _refresh_due(self, now_s: float, version: int, *, training: bool) -> bool:
-        if self._watched is None or self._broken or self._shown_version == version:
+    def _refresh_due(self, now_s: float, voice: object, *, training: bool) -> bool:
+        if self._watched is None or self._broken or self._shown == voice:
             return False
         if training and now_s < self._not_before_s:
             return False
@@ -132,12 +132,12 @@ class PredictionSchedule:
         """A part of the watched image was predicted: the rest comes next."""
         self._rest_due = True
 
-    def done(self, target: Target, version: int, *, started_s: float, ended_s: float) -> None:
-        """The target was predicted with these weights."""
+    def done(self, target: Target, voice: object, *, started_s: float, ended_s: float) -> None:
+        """The target was predicted, and this is what its voice was."""
         self._requests = [waiting for waiting in self._requests if waiting.key != target.key]
         self._not_before_s = ended_s + (ended_s - started_s) * self._pause_factor
         if self._watched is not None and self._watched.key == target.key:
-            self._shown_version = version
+            self._shown = voice
             self._eager = self._rest_due = False
             self._last_end_s = ended_s
 

@@ -69,7 +69,7 @@ class Viewer:
         self._overlay = OverlayWeights(send, instant, lambda: urgency.anything)
         self._doubts = UncertaintyWork(send, self._overlay)
         self._excerpts = Excerpts()
-        self._ahead: tuple[Target, int] | None = None  # the part that was predicted last, and with what
+        self._ahead: tuple[Target, object] | None = None  # the part that was predicted last, and with what
         self._ahead_took_s = 0.0
         self._had_weights = False
 
@@ -191,9 +191,10 @@ class Viewer:
 
     def tick(self, store: LabelStore | None, *, training: bool) -> bool:
         """Do one piece of work; False when none is due."""
-        version = self._overlay.version
-        self._tell_if_gone(version)
-        target = self._schedule.next(self._clock(), version, training=training)
+        watched = self._schedule.watched
+        voice = self._overlay.voice_of(None if watched is None else watched.key)
+        self._tell_if_gone(weights=voice is not None)
+        target = self._schedule.next(self._clock(), voice, training=training)
         if target is not None:
             self._predict(target, store)
             return True
@@ -226,9 +227,9 @@ class Viewer:
             self._fail("Uncertainty", error)
         return True
 
-    def _tell_if_gone(self, version: int | None) -> None:
+    def _tell_if_gone(self, *, weights: bool) -> None:
         """Where nothing predicts any more, and nothing is being learned that soon would."""
-        if version is not None:
+        if weights:
             self._had_weights = True
         elif self._had_weights and (self._instant is None or not self._instant.urgent):
             self._had_weights = False
@@ -236,18 +237,17 @@ class Viewer:
 
     def _predict(self, target: Target, store: LabelStore | None) -> None:
         """The next piece of what is to be predicted of an image: a part of a large one, else all of it."""
-        version = self._overlay.version
-        assert version is not None
+        voice = self._overlay.voice_of(target.key)
         try:
             revision = self._revision_known(target.key, store)
             if is_huge(Path(target.image_path)):
-                self._predict_excerpt(target, version, revision)
+                self._predict_excerpt(target, voice, revision)
                 return
-            part = self._part_ahead(target, version)
+            part = self._part_ahead(target, voice)
             if part is not None:
-                self._predict_part(target, part, version, revision)
+                self._predict_part(target, part, voice, revision)
             else:
-                self._predict_whole(target, version, revision)
+                self._predict_whole(target, voice, revision)
         except InterruptedPredictionError:
             return
         except WeightsFileError as error:
@@ -267,22 +267,22 @@ class Viewer:
             return labels.revision
         return instant.revision_of(labels)
 
-    def _part_ahead(self, target: Target, version: int) -> Box | None:
+    def _part_ahead(self, target: Target, voice: object) -> Box | None:
         """The part of a large image that comes before the rest; None where all of it is due."""
-        if self._ahead == (target, version) or self._overlay.post.pipeline:
+        if self._ahead == (target, voice) or self._overlay.post.pipeline:
             return None  # post-processing is done to whole images
         return part_ahead(target.view, image_size(Path(target.image_path)))
 
-    def _predict_part(self, target: Target, part: Box, version: int, revision: int) -> None:
+    def _predict_part(self, target: Target, part: Box, voice: object, revision: int) -> None:
         started_s = self._clock()
         prediction = self._overlay.predict_part(
             target, part, revision, lambda: self._urgency.before_the_rest(target)
         )
-        self._ahead, self._ahead_took_s = (target, version), self._clock() - started_s
+        self._ahead, self._ahead_took_s = (target, voice), self._clock() - started_s
         self._schedule.part_done()
         self._send(prediction)
 
-    def _predict_whole(self, target: Target, version: int, revision: int) -> None:
+    def _predict_whole(self, target: Target, voice: object, revision: int) -> None:
         started_s = self._clock()
         watched = self._schedule.watched
         looked_at = watched is not None and watched.key == target.key
@@ -291,13 +291,13 @@ class Viewer:
         prediction, opinions = self._overlay.opine(
             target, revision, lambda: urgent(target), keep=self._doubts.wanted and looked_at
         )
-        took_s = self._ahead_took_s if self._ahead == (target, version) else 0.0
-        self._done(target, version, started_s - took_s)
+        took_s = self._ahead_took_s if self._ahead == (target, voice) else 0.0
+        self._done(target, voice, started_s - took_s)
         self._send(prediction)
         if opinions is not None:
             self._doubts.predicted(target, prediction, opinions)
 
-    def _predict_excerpt(self, target: Target, version: int, revision: int) -> None:
+    def _predict_excerpt(self, target: Target, voice: object, revision: int) -> None:
         """Of a huge image only what is on the screen is ever predicted, and so nothing of one to come."""
         started_s = self._clock()
         watched = self._schedule.watched
@@ -312,11 +312,11 @@ class Viewer:
             return self._urgency.before(target) or (view is not None and not excerpt.suits(view))
 
         prediction = self._overlay.predict_excerpt(target, excerpt, revision, urgent)
-        self._done(target, version, started_s)
+        self._done(target, voice, started_s)
         self._send(prediction)
 
-    def _done(self, target: Target, version: int, started_s: float) -> None:
-        self._schedule.done(target, version, started_s=started_s, ended_s=self._clock())
+    def _done(self, target: Target, voice: object, started_s: float) -> None:
+        self._schedule.done(target, voice, started_s=started_s, ended_s=self._clock())
         if self._instant is not None and self._instant.urgent:
             self._schedule.labels_changed(target.key)  # newer labels wait: they are shown without delay, too
 
