@@ -1,4 +1,4 @@
-"""What becomes of the image on show when engines die one after the other: it is left alone until it may be well."""
+"""The image on show when engines die one after the other: it is left alone until it may be well."""
 
 from __future__ import annotations
 
