@@ -21,6 +21,7 @@ from app.__main__ import main
 from core.files import digest
 from core.learning.prediction.predict import Predictor
 from core.learning.runs.weights import load_weights, save_weights
+from core.learning.training import safekeeping
 from core.project.project import Project
 from tests.patience import PATIENCE_S
 
@@ -391,6 +392,7 @@ def test_a_place_that_cannot_be_written(
         raise OSError(code, os.strerror(code), str(target))
 
     monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(safekeeping, "PATIENCE_S", 0.5)  # for room on the disk, at the end of a run
 
     for arguments in (
         ["export", project, "--format", "masks", "--out", tmp_path / "a"],
