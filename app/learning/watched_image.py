@@ -67,9 +67,8 @@ class WatchedImage:
             self._watch(self._watching(current, None))
         following = self._session.neighbour(1)
         ahead = None if following is None else self._session.entry(following)
-        if (
-            ahead is not None and self._predictions.get(ahead.key) is None
-        ):  # a huge one the engine passes over
+        # A huge one is passed over by the engine.
+        if ahead is not None and self._predictions.get(ahead.key) is None:
             revision = self._feed.revision_of(ahead.key)
             self._thread.send(Predict(key=ahead.key, image_path=str(ahead.image_path), revision=revision))
 
