@@ -6,7 +6,7 @@ A 4-megapixel mask takes about 10 ms through a pipe.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ class PackedMask:
     """
 
     size_hw: tuple[int, int]
-    data: bytes
+    data: bytes = field(repr=False)
     deflated: bool = False
 
     @classmethod
