@@ -149,11 +149,10 @@ class LiveInstant:
         Args:
             key: of the image; None: of no image in particular.
         """
-        version = self.version
-        if not version:
+        if not self.version:
             return 0
         asked = self.asked_about(key)
-        return version if asked is self._learner else asked
+        return self.version if asked is self._learner else asked
 
     def bends_to(self, key: str) -> bool:
         """Whether what it says of an image follows the labels of that more closely than all others."""
