@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from PySide6.QtCore import QObject, Signal
 
+from app.session.foreign_changes import digests
 from app.session.mask_refresh import MaskRefresh, note_recolored
 from app.session.open_documents import OpenDocument, OpenDocuments
 from app.workers.autosaver import JSON_PRIORITY, Autosaver
 from app.workers.tasks import Task, TaskRunner
-from core.files import file_digest
 
 if TYPE_CHECKING:
     from app.session.class_steps import ClassChange
@@ -143,9 +143,10 @@ def change_classes(
     Raises:
         MaskloopError: it could not be done; the project is as it was.
     """
-    before = {entry.key: file_digest(entry.annotation_path) for entry in open_entries}
+    before = digests(open_entries)
     change.operation(project)
     if change.refresh_masks:
         note_recolored(project)
-    rewritten = [e for e in open_entries if file_digest(e.annotation_path) != before[e.key]]
+    after = digests(open_entries)
+    rewritten = [entry for entry in open_entries if after[entry.key] != before[entry.key]]
     return {entry.key: Rewritten(before[entry.key], project.load(entry)) for entry in rewritten}

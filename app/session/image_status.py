@@ -212,10 +212,8 @@ class StatusBoard(QObject):
             self.changed.emit((key,))
 
     def _on_read(self, found: StatusesRead) -> None:
-        for key in found.replaced:
-            self._image_problems.pop(
-                key, None
-            )  # a copy may be whole now; else its thumbnail shows that again
+        for key in found.replaced:  # a copy may be whole now; else its thumbnail shows that again
+            self._image_problems.pop(key, None)
         fresh = {key: status for key, status in found.statuses.items() if key not in self._live}
         self._statuses.update(fresh)
         if fresh:

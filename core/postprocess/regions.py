@@ -27,8 +27,8 @@ def fill_holes(classes: ClassMap, pixels: int, background: int | None = None) ->
     """The map in which no hole has at most so many pixels.
 
     A hole is an area of background (where there is no background class, of any class) that has only one
-    class around it and does not reach the image's edge. What has a hole can be one itself
-    once that is filled.
+    class around it and does not reach the image's edge. What has a hole can be one itself once that is
+    filled.
     """
     while True:
         indices = np.unique(classes) if background is None else [background]
