@@ -9,15 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QByteArray, QRectF, Qt
-from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+from PySide6.QtCore import QByteArray, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QIcon, QIconEngine, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
 RESOURCES: Final = Path(__file__).resolve().parent.parent / "resources"
 """Folder of what the program ships beside its code."""
 _ICONS: Final = RESOURCES / "icons"
-_SIDES_PX: Final = (16, 20, 24, 32, 40, 48)
-"""Rendered sides in device pixels: 16, 20 and 24 at one and at two pixels a point."""
 _DISABLED_OPACITY: Final = 0.38
 
 
@@ -34,20 +32,8 @@ def icon(
 
     Raises KeyError naming the icon when there is none of that name.
     """
-    result = QIcon()
-    for state, tint in ((QIcon.State.Off, color), (QIcon.State.On, checked_color or color)):
-        renderer = _renderer(name, tint)
-        dim = renderer if disabled_color is None else _renderer(name, disabled_color)
-        dim_opacity = _DISABLED_OPACITY if disabled_color is None else 1.0
-        for side in _SIDES_PX:
-            whole = _render(renderer, side, 1.0)
-            # Without a pixmap for selected rows Qt would tint this one.
-            result.addPixmap(whole, QIcon.Mode.Normal, state)
-            result.addPixmap(whole, QIcon.Mode.Selected, state)
-            result.addPixmap(_render(dim, side, dim_opacity), QIcon.Mode.Disabled, state)
-        if checked_color is None:
-            break
-    return result
+    _source(name)
+    return QIcon(_LineIcon(name, color, checked_color or color, disabled_color))
 
 
 def icon_pixmap(name: str, color: str, side: int, device_pixel_ratio: float = 1.0) -> QPixmap:
@@ -69,6 +55,46 @@ def app_icon() -> QIcon:
 def control_image(name: str, theme: str) -> str:
     """Path of a style sheet image (check mark, chevron, ...), with the forward slashes it wants."""
     return (_ICONS / "controls" / f"{name}-{theme}.svg").as_posix()
+
+
+_CLONES: Final[list[QIconEngine]] = []
+
+
+class _LineIcon(QIconEngine):
+    """Draws an icon when it is first asked for, at just the size asked for.
+
+    The window has a hundred icons and shows a third of them; drawing each at every size that a screen may
+    want was a tenth of the program's start.
+    """
+
+    def __init__(self, name: str, color: str, checked_color: str, disabled_color: str | None) -> None:
+        super().__init__()
+        self._looks = (name, color, checked_color, disabled_color)
+        self._drawn: dict[tuple[int, str, float], QPixmap] = {}
+
+    def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
+        """The icon, `size` in device pixels; a selected row does not tint it."""
+        name, color, checked_color, disabled_color = self._looks
+        tint, opacity = checked_color if state is QIcon.State.On else color, 1.0
+        if mode is QIcon.Mode.Disabled:
+            tint, opacity = (tint, _DISABLED_OPACITY) if disabled_color is None else (disabled_color, 1.0)
+        key = (min(size.width(), size.height()), tint, opacity)
+        if key not in self._drawn:
+            self._drawn[key] = _render(_renderer(name, tint), key[0], opacity)
+        return self._drawn[key]
+
+    def paint(self, painter: QPainter, rect: QRect, mode: QIcon.Mode, state: QIcon.State) -> None:
+        """Draw it in the middle of `rect`, in device-independent pixels, as sharp as the screen is."""
+        side = min(rect.width(), rect.height())
+        square = QRect(0, 0, side, side)
+        square.moveCenter(rect.center())
+        ratio = painter.device().devicePixelRatio()
+        painter.drawPixmap(square, self.pixmap(square.size() * ratio, mode, state))
+
+    def clone(self) -> QIconEngine:
+        """A copy for an icon that is changed. It is Qt's, which the binding does not know."""
+        _CLONES.append(_LineIcon(*self._looks))
+        return _CLONES[-1]
 
 
 @lru_cache(maxsize=256)

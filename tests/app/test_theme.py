@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Iterator
 from dataclasses import fields
@@ -9,7 +10,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, QSize, Qt
-from PySide6.QtGui import QColor, QEnterEvent, QImage
+from PySide6.QtGui import QColor, QEnterEvent, QIcon, QImage, QPainter, QPixmap
 from PySide6.QtWidgets import QApplication, QCheckBox, QLabel, QPushButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -143,6 +144,30 @@ def test_disabled_icons_are_fainter_and_selected_ones_keep_their_colour() -> Non
     assert whole == selected == QColor("#ff8000")
     assert faint.alphaF() == pytest.approx(0.38, abs=0.02)
     assert checked == QColor("#0080ff")
+
+
+def test_an_icon_is_as_large_as_asked_for_and_keeps_its_shape_in_a_wide_rectangle() -> None:
+    found = icon("stop", "#ff8000")
+    assert found.actualSize(QSize(17, 17)) == QSize(17, 17)
+    assert found.pixmap(QSize(17, 17), 2.0).size() == QSize(34, 34)
+    wide = QPixmap(60, 20)
+    wide.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(wide)
+    found.paint(painter, wide.rect())
+    painter.end()
+    drawn = wide.toImage()
+    inked = [x for x in range(60) if drawn.pixelColor(x, 10).alpha() > 0]
+    assert inked[0] >= 20
+    assert inked[-1] < 40
+
+
+def test_an_icon_that_is_copied_and_changed_still_draws_itself() -> None:
+    first = icon("stop", "#ff8000")
+    copy = QIcon(first)
+    copy.setIsMask(True)
+    del first
+    gc.collect()
+    assert copy.pixmap(QSize(16, 16)).toImage().pixelColor(8, 8) == QColor("#ff8000")
 
 
 def test_the_program_has_an_icon_of_its_own() -> None:
