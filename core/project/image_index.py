@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,6 +13,7 @@ from core.errors import FileProblem
 from core.project.annotation_files import Glance, Glances
 from core.project.layout import ProjectLayout
 from core.project.scan import ImageEntry, ScanChange, scan
+from core.project.schema import ProjectFile
 
 
 class ImageIndex:
@@ -31,11 +32,11 @@ class ImageIndex:
         self.problems: tuple[FileProblem, ...] = ()
         self.folders: tuple[Path, ...] = ()
 
-    def scan(self, image_roots: Sequence[str]) -> ScanChange:
-        """Look at the disk again."""
+    def scan(self, file: ProjectFile) -> ScanChange:
+        """Look at the disk again, where project.json says."""
         before = self.entries
         problems: list[FileProblem] = []
-        self.entries = MappingProxyType(scan(self._layout, image_roots, self._glances, before, problems))
+        self.entries = MappingProxyType(scan(self._layout, file, self._glances, before, problems))
         self.problems = tuple(problems)
         # On strings: ten thousand times Path.parent takes a fifth of a second.
         folders = dict.fromkeys(os.path.dirname(e.image_path) for e in self.entries.values())  # noqa: PTH120

@@ -6,18 +6,20 @@ import errno
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
+
+import msgspec
 
 from core.annotation.model import MAX_CLASSES, ClassList, LabelClass
 from core.errors import ProjectFileError, StorageError, UsageError
-from core.files import ProjectLock, digest
+from core.files import ProjectLock, digest, safe_name
 from core.project import class_edits, schema
 from core.project.annotation_files import Glances
 from core.project.layout import PROJECT_FILE, ProjectLayout
 from core.project.palette import palette_color, unused_color
 from core.project.scan import is_image_name, scan
-from core.project.schema import ProjectFile
+from core.project.schema import SLOTS_KEY, ProjectFile
 from core.project.transaction import recover
 
 DEFAULT_BACKGROUND: Final = "background"
@@ -148,6 +150,29 @@ def image_roots_for(root: Path, given: Sequence[str | Path]) -> tuple[str, ...]:
     return roots
 
 
+def with_slots(root: Path, file: ProjectFile) -> ProjectFile:
+    """The project with a slot for each image root outside it: a folder of its own below `annotations/`.
+
+    It is given once and stays, whatever roots come and go: the labels are found by it.
+    """
+    slots = file.slots
+    taken = {part.casefold() for spec in file.image_roots for part in PurePosixPath(spec).parts[:1]}
+    taken |= {slot.casefold() for slot in slots.values()}
+    for spec in file.image_roots:
+        folder = Path(os.path.normpath(root / spec))
+        if spec in slots or folder.is_relative_to(root):
+            continue
+        name = slots[spec] = safe_name(folder.name)
+        number = 2
+        while slots[spec].casefold() in taken:
+            slots[spec] = f"{name}-{number}"
+            number += 1
+        taken.add(slots[spec].casefold())
+    if slots == file.slots:
+        return file
+    return msgspec.structs.replace(file, settings={**file.settings, SLOTS_KEY: slots})
+
+
 def folders_inside(root: Path, image_roots: Sequence[str]) -> list[Path]:
     """The image folders that lie in the project, which need not exist."""
     folders = [Path(os.path.normpath(root / spec)) for spec in image_roots]
@@ -168,4 +193,4 @@ def relative_to_project(root: Path, folder: str | Path) -> str:
 def _holds_images(root: Path) -> bool:
     layout = ProjectLayout(root)
     file = ProjectFile(name="", classes=(), background=None, image_roots=(".",))
-    return bool(scan(layout, file.image_roots, Glances(), {}, []))
+    return bool(scan(layout, file, Glances(), {}, []))

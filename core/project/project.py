@@ -36,6 +36,7 @@ from core.project.opening import (
     read_file,
     relative_to_project,
     take_lock,
+    with_slots,
 )
 from core.project.project_classes import ProjectClasses
 from core.project.project_json import ProjectJson
@@ -111,7 +112,7 @@ class Project(ProjectContents):
             file = ProjectFile(
                 name=layout.root.name or "project", classes=(), background=None, image_roots=roots
             )
-            project = cls(layout, file.with_classes(class_list), lock)
+            project = cls(layout, with_slots(layout.root, file.with_classes(class_list)), lock)
             for folder in folders_inside(layout.root, roots):
                 folder.mkdir(parents=True, exist_ok=True)
             project._scan()
@@ -146,16 +147,16 @@ class Project(ProjectContents):
         holding, notes = take_lock(layout, holder) if lock else (None, [])
         try:
             file, digest_on_disk = read_file(layout)
-            first = file is None
-            project = cls(layout, file or new_file(layout), holding, digest_on_disk=digest_on_disk)
+            content = with_slots(layout.root, file or new_file(layout))
+            project = cls(layout, content, holding, digest_on_disk=digest_on_disk)
             project.notes += notes
             if lock and holding is None:
                 project.read_only_reason = "its folder is read-only"
                 project.read_only_note = notes[0]
             project._scan()
             recovered = project._recover() if project.writable else []
-            added = project._classes.adopt_found(first=first)
-            if project.writable and (first or added):
+            added = project._classes.adopt_found(first=file is None)
+            if project.writable and (added or content != file):
                 project._save_opened()
             if project.writable:
                 project.refresh_masks(recovered)
@@ -211,7 +212,8 @@ class Project(ProjectContents):
             spec = relative_to_project(self.root, folder)
             if spec not in self._json.content.image_roots:
                 roots = (*self._json.content.image_roots, spec)
-                self._write(msgspec.structs.replace(self._json.content, image_roots=roots))
+                content = msgspec.structs.replace(self._json.content, image_roots=roots)
+                self._write(with_slots(self.root, content))
             return self.rescan()
 
     def import_folder(self) -> Path:
@@ -358,7 +360,7 @@ class Project(ProjectContents):
     # --- inside -------------------------------------------------------------------------------------------
 
     def _scan(self) -> ScanChange:
-        change = self._index.scan(self.image_roots)
+        change = self._index.scan(self._json.content)
         self.problems = list(self._index.problems)
         return change
 

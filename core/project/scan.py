@@ -10,12 +10,13 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from core.errors import AnnotationFileError, FileProblem, ImageFileError
-from core.files import is_file, safe_name, walk
+from core.files import is_file, walk
 from core.images.pages import image_file, page_names
 from core.images.reader import IMAGE_SUFFIXES
 from core.project.annotation_files import Glance, Glances, customary, pair, stamp_of
 from core.project.layout import PROJECT_FILE, ProjectLayout
 from core.project.mask_file import is_own_mask
+from core.project.schema import SLOTS_KEY, ProjectFile
 
 _DIGITS: Final = re.compile(r"(\d+)")
 
@@ -78,21 +79,23 @@ class _Folder:
 
 def scan(
     layout: ProjectLayout,
-    image_roots: Sequence[str],
+    file: ProjectFile,
     glances: Glances,
     before: Mapping[str, ImageEntry],
     problems: list[FileProblem],
 ) -> dict[str, ImageEntry]:
     """All images of the project by key, in natural order ("2" before "10").
 
-    Roots that are missing and annotations whose image has vanished are added to `problems`. `before` is the
-    last scan's result: where files on disk do not decide, an image keeps the annotation file it had.
+    Roots that are missing and annotations whose image has vanished are added to `problems`. `file` has a slot
+    for each root outside the project. `before` is the last scan's result: where files on disk do not decide,
+    an image keeps the annotation file it had.
     """
     entries: list[ImageEntry] = []
-    folders = list(_folders(layout, image_roots, problems))
+    folders = list(_folders(layout, file, problems))
     for folder in folders:
         entries += _entries(layout, _nameable(folder, problems), glances, before)
     problems += _left_over(layout, folders, entries, glances)
+    problems += _given_up(layout, file)
     entries.sort(key=lambda entry: natural_order(entry.key))
     return {entry.key: entry for entry in entries}
 
@@ -112,12 +115,12 @@ def is_image_name(name: str) -> bool:
 # --- folders ----------------------------------------------------------------------------------------------
 
 
-def _folders(
-    layout: ProjectLayout, image_roots: Sequence[str], problems: list[FileProblem]
-) -> Iterator[_Folder]:
+def _folders(layout: ProjectLayout, file: ProjectFile, problems: list[FileProblem]) -> Iterator[_Folder]:
     seen: set[str] = set()
+    slots = file.slots
     root_is_writable = os.access(layout.root, os.W_OK)
-    for spec, (base, slot) in _bases(layout, image_roots).items():
+    for spec in dict.fromkeys(file.image_roots):
+        base = Path(os.path.normpath(layout.root / spec))
         if not base.is_dir():
             problems.append(
                 ImageFileError(base, "this folder of images is not there; bring it back or remove it")
@@ -132,7 +135,7 @@ def _folders(
             yield _Folder(
                 path=path,
                 key="" if str(key) == "." else str(key),
-                slot=key if inside else PurePosixPath(slot, relative.as_posix()),
+                slot=key if inside else PurePosixPath(slots[spec], relative.as_posix()),
                 inside=inside,
                 images=tuple(
                     page for name in names if is_image_name(name) for page in page_names(path / name)
@@ -140,24 +143,6 @@ def _folders(
                 annotations=tuple(name for name in names if name.endswith(".json")),
                 ours=inside and (not root_is_writable or os.access(path, os.W_OK)),
             )
-
-
-def _bases(layout: ProjectLayout, image_roots: Sequence[str]) -> dict[str, tuple[Path, str]]:
-    """For each root its folder and, for those outside the project, a name of its own under `annotations/`."""
-    bases: dict[str, tuple[Path, str]] = {}
-    taken = {PurePosixPath(spec).parts[0].casefold() for spec in image_roots if PurePosixPath(spec).parts}
-    for spec in image_roots:
-        folder = Path(os.path.normpath(layout.root / spec))
-        slot = ""
-        if not folder.is_relative_to(layout.root):
-            name = slot = safe_name(folder.name)
-            number = 2
-            while slot.casefold() in taken:
-                slot = f"{name}-{number}"
-                number += 1
-            taken.add(slot.casefold())
-        bases[spec] = folder, slot
-    return bases
 
 
 def _walk(
@@ -268,6 +253,19 @@ def _left_over(
                 folder.path,
                 f"has annotations of images in other folders, which are not read ({elsewhere[0]}{more}); "
                 f'bring them in with: maskloop import "{layout.root}" "{folder.path}" --format labelme',
+            )
+
+
+def _given_up(layout: ProjectLayout, file: ProjectFile) -> Iterator[FileProblem]:
+    """Labels of roots that the project has no more."""
+    for spec, slot in file.slots.items():
+        folder = layout.annotations / slot
+        if spec not in file.image_roots and folder.is_dir():
+            yield AnnotationFileError(
+                folder,
+                f"has labels of images in {spec}, which is no image root any more; if these have moved, "
+                f"write their new place in image_roots and {SLOTS_KEY} of {PROJECT_FILE}, else move this "
+                "folder away as well",
             )
 
 

@@ -20,6 +20,8 @@ from core.errors import ProjectFileError
 SCHEMA: Final = 1
 RETIRED_KEY: Final = "retired_indices"
 """In `settings`: indices of deleted classes, which old masks still mean and no class gets again."""
+SLOTS_KEY: Final = "annotation_folders"
+"""In `settings`: which folder below `annotations/` has the labels of which image root outside the project."""
 
 _MIGRATIONS: Final[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
 """From schema n to n + 1."""
@@ -66,6 +68,11 @@ class ProjectFile(msgspec.Struct, frozen=True, kw_only=True):
     def retired_indices(self) -> tuple[int, ...]:
         """Indices of deleted classes."""
         return tuple(self.settings.get(RETIRED_KEY, ()))
+
+    @property
+    def slots(self) -> dict[str, str]:
+        """For each image root outside the project, and any that was one, its folder below `annotations/`."""
+        return dict(self.settings.get(SLOTS_KEY, {}))
 
     def next_index(self) -> int | None:
         """The index for a new class; None when all 255 are used up."""
@@ -179,3 +186,12 @@ def _check(project: ProjectFile, path: Path) -> None:
     retired = project.settings.get(RETIRED_KEY, [])
     if not isinstance(retired, list) or not all(type(index) is int for index in retired):
         raise ProjectFileError(path, f"settings.{RETIRED_KEY}: must be a list of class indices")
+    slots = project.settings.get(SLOTS_KEY, {})
+    if not isinstance(slots, dict) or not all(_is_folder_name(slot) for slot in slots.values()):
+        raise ProjectFileError(
+            path, f"settings.{SLOTS_KEY}: must give a folder name for each image root outside the project"
+        )
+
+
+def _is_folder_name(value: JsonValue) -> bool:
+    return isinstance(value, str) and value not in ("", ".", "..") and not set(value) & set("/\\")

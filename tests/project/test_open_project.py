@@ -320,47 +320,6 @@ def test_a_missing_image_folder_is_a_problem_and_not_the_end(tmp_path: Path, new
         assert ["gone" in str(problem) for problem in project.problems] == [True]
 
 
-def test_images_outside_keep_their_annotations_in_the_project(
-    tmp_path: Path, new_image: Maker, new_labelme: Maker, snapshot: Callable[[Path], dict[str, object]]
-) -> None:
-    outside = tmp_path / "camera"
-    new_image(outside / "day 1" / "a.png")
-    new_labelme(outside / "day 1" / "a.json", "a.png", "car")
-    new_image(outside / "b.png")
-    before = snapshot(outside)
-
-    with Project.create(tmp_path / "p", image_roots=(outside,)) as project:
-        entry = project.entry("../camera/day 1/a.png")
-        loaded = project.load(entry)
-        assert [shape.label for shape in loaded.annotation.shapes] == ["car"]
-        assert loaded.digest is None
-        project.save(entry, loaded.annotation, loaded.digest)
-        project.write_mask(entry, project.render_mask(entry, loaded.annotation))
-
-        saved = project.root / "annotations" / "camera" / "day 1" / "a.json"
-        assert json.loads(saved.read_text())["imagePath"] == "../../../../camera/day 1/a.png"
-        assert entry.mask_path == project.root / "masks" / "camera" / "day 1" / "a.png"
-        assert project.load(entry).digest is not None
-        project.rename_class(project.classes.by_name("car").index, "truck")
-        assert [s.label for s in project.load(entry).annotation.shapes] == ["truck"]
-
-    assert snapshot(outside) == before
-    with Project.open(tmp_path / "p") as project:
-        assert len(project.images()) == 2
-        assert project.classes.names == ("background", "truck")
-
-
-def test_two_outside_folders_of_one_name_do_not_share(tmp_path: Path, new_image: Maker) -> None:
-    new_image(tmp_path / "x" / "cam" / "a.png")
-    new_image(tmp_path / "y" / "cam" / "a.png")
-
-    with Project.create(tmp_path / "p", image_roots=("../x/cam", "../y/cam")) as project:
-        first, second = project.images()
-
-    assert first.annotation_path != second.annotation_path
-    assert first.mask_path != second.mask_path
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are always text")
 def test_an_image_whose_name_is_no_text_is_said(tmp_path: Path, new_image: Maker) -> None:
     new_image(tmp_path / "good.png")

@@ -71,6 +71,7 @@ def test_a_byte_order_mark_is_no_reason_to_refuse() -> None:
         ({"background": 9}, r"background: 9"),
         ({"image_roots": "images"}, r"image_roots: "),
         ({"settings": {"retired_indices": "none"}}, r"settings\.retired_indices"),
+        ({"settings": {"annotation_folders": {"../cam": "../cam"}}}, r"settings\.annotation_folders"),
         ({"schema": "1"}, r"schema: must be a whole number"),
         ({"schema": 2}, r"schema: 2 is of a newer Maskloop.*update"),
     ],
