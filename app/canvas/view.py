@@ -221,29 +221,11 @@ class CanvasView(Themed, ImageView):
         self.update_box(union(dirty if before is None else [*dirty, before]), LIVE_MARGIN)
 
     def _on_document_changed(self, change: Change) -> None:
-        # A command may change ten thousand shapes one by one: nothing here may depend on how many there are.
-        touched = self._index.follow(change)
-        self._live.follow(change)
-        self._tool.document_changed(change)
-        self.context.waiting.document_changed(change)
-        if touched is None:
-            return
-        self._changes_unpainted += 1
-        if self._changes_unpainted <= _BURST:
-            self._shapes.invalidate(touched.box if self._changes_unpainted < _BURST else None)
-        if touched.box is None:
-            self._shapes.invalidate()
-            self._after_live_change(None)
-            self.viewport().update()
-        elif self._changes_unpainted < _BURST:
-            self.update_box(touched.box, LIVE_MARGIN)
-        elif self._changes_unpainted == _BURST:
-            self.viewport().update()
+        self._follow((change,))
 
     def _on_much_changed(self, changes: Sequence[Change]) -> None:
         if len(changes) < MANY_CHANGES:
-            for change in changes:
-                self._on_document_changed(change)
+            self._follow(changes)
             return
         self._index.reload()
         self._live.follow_many()
@@ -253,6 +235,32 @@ class CanvasView(Themed, ImageView):
         self._shapes.fade()
         self._after_live_change(None)
         self.viewport().update()
+
+    def _follow(self, changes: Sequence[Change]) -> None:
+        # A command may change ten thousand shapes one by one: nothing here may depend on how many there are.
+        # The document is past all of them: so is the index before anyone looks at both.
+        touched = [self._index.follow(change) for change in changes]
+        for change in changes:
+            self._live.follow(change)
+            self._tool.document_changed(change)
+            self.context.waiting.document_changed(change)
+        for each in touched:
+            if each is not None:
+                self._repaint(each.box)
+
+    def _repaint(self, box: Box | None) -> None:
+        """The shapes in a box of the image look different; None: anywhere."""
+        self._changes_unpainted += 1
+        if self._changes_unpainted <= _BURST:
+            self._shapes.invalidate(box if self._changes_unpainted < _BURST else None)
+        if box is None:
+            self._shapes.invalidate()
+            self._after_live_change(None)
+            self.viewport().update()
+        elif self._changes_unpainted < _BURST:
+            self.update_box(box, LIVE_MARGIN)
+        elif self._changes_unpainted == _BURST:
+            self.viewport().update()
 
     def color_of(self, label: str) -> QColor:
         """The colour shapes of this label are drawn in."""

@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMenu
 
+from core.annotation.commands import drawing, uniting
 from core.annotation.document import AnnotationDocument
 from core.annotation.history import History
 from core.annotation.model import Annotation, ShapeType
@@ -321,6 +322,26 @@ def test_an_undo_during_a_drag_ends_the_drag(desk):
     assert not desk.view.busy
     desk.release(180, 180)
     assert desk.points() == SQUARE
+
+
+@pytest.mark.parametrize("edit", ["delete", "unite", "undo"])
+def test_several_shapes_go_at_once_while_the_mouse_rests_on_a_vertex(make_desk, make_shape, caplog, edit):
+    row = [make_shape([(x, 100), (x + 60, 100), (x + 60, 160), (x, 160)]) for x in (60, 110, 160)]
+    desk = make_desk()
+    desk.history.push(drawing(desk.document, row))
+    desk.select(shape.uid for shape in row)
+    desk.move(110, 160)
+    assert desk.view.context.hovered.uid == row[1].uid
+    match edit:
+        case "delete":
+            desk.key(KEY.Key_Delete)
+        case "unite":
+            desk.history.push(uniting(desk.document, [shape.uid for shape in row]))
+        case "undo":
+            desk.history.undo()
+    assert not caplog.records
+    assert desk.view.context.index.shown() == [shape.uid for shape in desk.shapes]
+    assert desk.view.context.hovered is None
 
 
 def test_a_document_reloaded_from_disk_leaves_nothing_behind(desk):
