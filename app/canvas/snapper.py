@@ -96,10 +96,10 @@ class Snapper:
         Where several rings pass through both, the one with the shortest way counts; `longer` goes the other
         way round it. Where none does, `across` goes on from ring to ring where they touch. None: no way.
         """
-        index, hidden = self._ready(), self._hidden()
-        both = index.rings_at(*end, ON_RING, leave_out=hidden)
+        index = self._ready()
+        both = self._borders_at(end)
         if both:
-            both &= index.rings_at(*start, ON_RING, leave_out=hidden)
+            both &= self._borders_at(start)
         best: tuple[float, Points] | None = None
         for uid, ring in sorted(both):
             outlines = index[uid]
@@ -126,8 +126,8 @@ class Snapper:
     def _search(
         self, index: SnapIndex, hidden: Collection[int], start: XY, end: XY, *, longer: bool
     ) -> Points | None:
-        goal = index.rings_at(*end, ON_RING, leave_out=hidden)
-        met = fresh = index.rings_at(*start, ON_RING, leave_out=hidden)
+        goal = self._borders_at(end)
+        met = fresh = self._borders_at(start)
         points = 0
         while goal and fresh and not met & goal and points <= _MOST_POINTS:
             neighbours = (self._rings_around(ring, hidden) for ring in fresh)
@@ -139,6 +139,12 @@ class Snapper:
         rings = ((index[uid].rings[ring], index[uid].closed) for uid, ring in sorted(met))
         ways = trace_across(rings, start, end)
         return ways[-1 if longer else 0] if ways else None
+
+    def _borders_at(self, xy: XY) -> set[tuple[int, int]]:
+        """The shown rings (uid, ring) that pass through a point; one that is but a point is no border."""
+        index = self._ready()
+        rings = index.rings_at(*xy, ON_RING, leave_out=self._hidden())
+        return {(uid, ring) for uid, ring in rings if len(index[uid].rings[ring]) > 1}
 
     def _rings_around(self, ring: tuple[int, int], hidden: Collection[int]) -> set[tuple[int, int]]:
         """Rings whose boxes come near that of a ring: others cannot touch it."""

@@ -170,6 +170,20 @@ def test_points_on_different_shapes_have_no_common_border(make_desk, make_shape,
     assert len(desk.points()) == 2
 
 
+@pytest.mark.parametrize("kind", [ShapeType.POINT, ShapeType.POINTS])
+@pytest.mark.parametrize("tool", ["polygon", "linestrip", "split"])
+@pytest.mark.parametrize("keys", [Qt.KeyboardModifier.NoModifier, SHIFT])
+def test_a_point_has_no_border_to_take_along(make_desk, make_shape, tool, kind, keys) -> None:
+    desk = make_desk(make_shape([(100, 100)], shape_type=kind))
+    desk.view.set_tool(tool)
+    desk.click(100, 100)
+    desk.move(101, 101, keys)
+    assert not desk.view.context.snapper.border((100, 100), (100, 100), across=True)
+    for x, y in ((160, 100), (160, 160)):
+        desk.click(x, y, keys)
+    assert desk.view.busy
+
+
 def test_a_border_goes_on_across_neighbours_that_touch(neighbours, make_shape) -> None:
     neighbours.view.set_tool("polygon")
     neighbours.click(100, 130)  # on the left side of the square
