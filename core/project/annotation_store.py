@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from core.annotation.labelme_json import dumps, loads
 from core.annotation.model import Annotation
@@ -16,6 +16,7 @@ from core.project.annotation_files import Glance, belongs_to_another
 from core.project.class_edits import ClassEdit
 from core.project.opening import relative_to_project
 from core.project.scan import ImageEntry
+from core.project.transaction import Replacement
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,51 +134,8 @@ def _require_unchanged(path: Path, current: str | None, expected: str | None) ->
         raise ForeignChangeError(path, f"{what} by another program; read it again, keep yours, or keep both")
 
 
-def copy_beside(path: Path, image_stems: Collection[str]) -> Path | None:
-    """Copy an annotation file to `<stem>.theirs-<n>.json`; see `name_beside`.
-
-    Returns:
-        The copy; None if there is no file.
-
-    Raises:
-        StorageError: it cannot be read or written.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StorageError(path, f"cannot be read ({error.strerror or error})") from error
-    copy = name_beside(path, "theirs", image_stems)
-    write_atomic(copy, data)
-    return copy
-
-
-def name_beside(path: Path, whose: str, image_stems: Collection[str]) -> Path:
-    """`<stem>.<whose>-<n>.json` beside an annotation file: a name that nothing has and no image is given.
-
-    Args:
-        path: the annotation file.
-        whose: "theirs" or "mine".
-        image_stems: stems of the project's images: a file named after one would become its annotation.
-
-    Raises:
-        StorageError: the folder cannot be read.
-    """
-    try:
-        # Compared without case: on many disks two names that differ in case are one.
-        taken = {PurePosixPath(file.name.casefold()).stem for file in path.parent.iterdir()}
-    except OSError as error:
-        raise StorageError(path, f"cannot be read ({error.strerror or error})") from error
-    taken |= {stem.casefold() for stem in image_stems}
-    number = 1
-    while f"{path.stem}.{whose}-{number}".casefold() in taken:
-        number += 1
-    return path.with_name(f"{path.stem}.{whose}-{number}.json")
-
-
-def rewritten(entry: ImageEntry, edit: ClassEdit, glance: Glance | None) -> bytes | None:
-    """An image's annotation file after a change of classes; None if the change does not touch it.
+def rewritten(entry: ImageEntry, edit: ClassEdit, glance: Glance | None) -> Replacement | None:
+    """What replaces an image's annotation file in a change of classes; None if that does not touch it.
 
     Raises:
         AnnotationFileError: the file is broken and may hold a label that changes.
@@ -192,7 +150,8 @@ def rewritten(entry: ImageEntry, edit: ClassEdit, glance: Glance | None) -> byte
         if not any(form in data for label in edit.labels for form in _written(label)):
             return None
         raise glance.problem
-    return dumps(_fitting(edit.applied(loads(data, path)), entry))
+    content = dumps(_fitting(edit.applied(loads(data, path)), entry))
+    return Replacement(content, digest(data) if path == entry.annotation_path else None)
 
 
 def _written(label: str) -> set[bytes]:

@@ -18,7 +18,8 @@ from core.annotation.labelme_json import dumps, loads
 from core.annotation.model import Annotation, AnnotationState
 from core.errors import AnnotationFileError, FileProblem, StorageError
 from core.files import write_atomic
-from core.project.annotation_store import load_annotation, name_beside, save_annotation
+from core.project.annotation_store import load_annotation, save_annotation
+from core.project.beside import name_beside
 from core.project.edit_journal import SCHEMA, SUFFIX
 from core.project.scan import ImageEntry
 

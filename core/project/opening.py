@@ -60,8 +60,7 @@ def take_lock(layout: ProjectLayout, holder: str | None) -> tuple[ProjectLock | 
     try:
         if lock.stale_holder is not None:
             notes.append(lock.stale_holder.was_cut_short())
-        if recover(layout.journal):
-            notes.append("A change of classes that was cut short has been completed.")
+        notes += recover(layout)
     except BaseException:
         lock.release()
         raise

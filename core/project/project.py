@@ -21,7 +21,8 @@ from core.annotation.model import Annotation, LabelClass
 from core.errors import FileProblem, ProjectFileError, StorageError, UsageError
 from core.files import ProjectLock
 from core.project import class_edits, mask_store
-from core.project.annotation_store import Loaded, copy_beside, remove_annotation, save_annotation
+from core.project.annotation_store import Loaded, remove_annotation, save_annotation
+from core.project.beside import copy_beside
 from core.project.class_edits import ClassEdit, ShapesOfDeleted
 from core.project.contents import LabelledImage, ProjectContents
 from core.project.edit_recovery import recover_edits

@@ -15,7 +15,7 @@ from core.project.layout import ProjectLayout
 from core.project.opening import with_class
 from core.project.project_json import ProjectJson
 from core.project.scan import ImageEntry
-from core.project.transaction import replace_all
+from core.project.transaction import Replacement, replace_all
 
 
 class ProjectClasses:
@@ -98,17 +98,17 @@ class ProjectClasses:
         """
         before = self._json.content
         content = before.with_classes(edit.classes, retired=edit.retired)
-        contents: dict[Path, bytes] = {}
+        replacements: dict[Path, Replacement] = {}
         touched: list[ImageEntry] = []
         entries = tuple(self._index.entries.values())
         for entry in entries if edit.labels else ():
-            data = rewritten(entry, edit, self._index.glance(entry))
-            if data is not None:
-                contents[entry.annotation_path] = data
+            replacement = rewritten(entry, edit, self._index.glance(entry))
+            if replacement is not None:
+                replacements[entry.annotation_path] = replacement
                 touched.append(entry)
-        contents[self._json.path] = data = self._json.encoded(content)
-        replace_all(contents, self._layout.journal)
-        self._json.accept(content, data)
+        replacements[self._json.path] = new = self._json.replacement(content)
+        replace_all(replacements, self._layout)
+        self._json.accept(content, new.content)
         for entry in touched:
             self._index.forget(entry)
         if not edit.retired:

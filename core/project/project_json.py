@@ -9,6 +9,7 @@ from core.errors import ForeignChangeError
 from core.files import digest, file_digest, write_atomic
 from core.project import schema
 from core.project.schema import ProjectFile
+from core.project.transaction import Replacement
 
 
 class ProjectJson:
@@ -42,17 +43,17 @@ class ProjectJson:
             ForeignChangeError: another program wrote the file meanwhile.
             StorageError: it cannot be written; file and content are as they were.
         """
-        data = self.encoded(content)
-        write_atomic(self.path, data)
-        self.accept(content, data)
+        new = self.replacement(content)
+        write_atomic(self.path, new.content)
+        self.accept(content, new.content)
 
-    def encoded(self, content: ProjectFile) -> bytes:
-        """The bytes to write for `content`. Raises ForeignChangeError, as `write` does."""
+    def replacement(self, content: ProjectFile) -> Replacement:
+        """What is to be written for `content`. Raises ForeignChangeError, as `write` does."""
         if file_digest(self.path) != self._digest:
             raise ForeignChangeError(
                 self.path, "was changed by another program; close the project and open it again"
             )
-        return schema.dumps(content)
+        return Replacement(schema.dumps(content), self._digest)
 
     def accept(self, content: ProjectFile, data: bytes) -> None:
         """`data`, the bytes of `content`, are on disk now."""

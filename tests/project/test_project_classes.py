@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from core.annotation.model import AnnotationState
-from core.errors import AnnotationFileError, StorageError, UsageError
+from core.errors import AnnotationFileError, ForeignChangeError, StorageError, UsageError
 from core.project import transaction
+from core.project.layout import ProjectLayout
 from core.project.project import Project
 from core.project.transaction import recover
 
@@ -198,11 +199,13 @@ def test_a_change_that_fails_leaves_everything_as_it_was(
     assert project.usage(2) == 2
 
 
-def test_a_change_cut_short_by_a_crash_is_completed_by_the_next_opening(
-    labelme_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Killed(BaseException):
-        pass
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture
+def cut_short(labelme_folder: Path, monkeypatch: pytest.MonkeyPatch) -> ProjectLayout:
+    """A project whose renaming of `leaf` (2) to `frond` a crash cut short: a.json has it, b.json has not."""
 
     def killed(_temporary: Path, target: Path) -> None:
         if target.name == "b.json":
@@ -210,22 +213,91 @@ def test_a_change_cut_short_by_a_crash_is_completed_by_the_next_opening(
         original(_temporary, target)
 
     original = transaction.replace_file
-    with Project.open(labelme_folder) as project:
-        monkeypatch.setattr(transaction, "replace_file", killed)
-        monkeypatch.setattr(Path, "unlink", lambda *_args, **_kwargs: None)  # a dead process tidies nothing
+    with Project.open(labelme_folder) as project, monkeypatch.context() as patch:
+        patch.setattr(transaction, "replace_file", killed)
+        patch.setattr(Path, "unlink", lambda *_args, **_kwargs: None)  # a dead process tidies nothing
         with pytest.raises(Killed):
             project.rename_class(2, "frond")
-        monkeypatch.undo()
-        journal = project.layout.journal
-        assert journal.exists()
+    assert project.layout.journal.exists()
+    return project.layout
 
-    with Project.open(labelme_folder) as project:
+
+@pytest.mark.parametrize("since", ["as it was left", "moved", "left by an earlier version"])
+def test_a_change_cut_short_by_a_crash_is_completed_by_the_next_opening(
+    cut_short: ProjectLayout, since: str
+) -> None:
+    root = cut_short.root
+    if since == "moved":
+        root = root.rename(root.with_name("moved"))
+    elif since == "left by an earlier version":  # whose journals had absolute paths and no digests
+        lines = json.loads(cut_short.journal.read_bytes())
+        cut_short.journal.write_text(json.dumps([[str(root / path) for path in line[:2]] for line in lines]))
+
+    with Project.open(root) as project:
         assert project.classes.by_index(2).name == "frond"
         assert labels(project)["a.png"] == ["frond", "stem"]
         assert labels(project)["b.png"][0] == "frond"
-        assert any("completed" in note for note in project.notes)
-        assert not list(labelme_folder.glob(".maskloop-*"))
-        assert recover(journal) == 0
+        assert [note for note in project.notes if "completed" in note] == [
+            "A change of classes that was cut short has been completed."
+        ]
+        assert not list(root.glob(".maskloop-*"))
+        assert recover(project.layout) == []
+
+
+def test_what_was_changed_after_a_crash_stays_and_its_other_version_is_beside_it(
+    cut_short: ProjectLayout, new_labelme: Maker
+) -> None:
+    new_labelme(cut_short.root / "b.json", "b.png", "leaf", "moss")
+
+    with Project.open(cut_short.root) as project:
+        assert labels(project)["a.png"] == ["frond", "stem"]
+        assert labels(project)["b.png"] == ["leaf", "moss"]
+        assert any("b.json was changed" in note and "b.mine-1.json" in note for note in project.notes)
+        assert "frond" in (project.root / "b.mine-1.json").read_text()
+
+
+@pytest.mark.parametrize("name", ["a.json", "b.json", "project.json"])
+def test_what_labelme_saves_while_classes_change_is_not_overwritten(
+    project: Project,
+    new_labelme: Maker,
+    monkeypatch: pytest.MonkeyPatch,
+    snapshot: Callable[[Path], dict[str, tuple[bytes, int]]],
+    name: str,
+) -> None:
+    before = {file: content for file, (content, _) in snapshot(project.root).items()}
+    path, original = project.root / name, transaction.write_temporary
+
+    def write_temporary(target: Path, data: bytes) -> Path:
+        if target == path:
+            new_labelme(path, "a.png", "leaf", "moss")
+        return original(target, data)
+
+    monkeypatch.setattr(transaction, "write_temporary", write_temporary)
+    with pytest.raises(ForeignChangeError, match=rf"{name}: was changed by another program"):
+        project.rename_class(2, "frond")
+
+    assert '"moss"' in path.read_text()
+    after = {file: content for file, (content, _) in snapshot(project.root).items()}
+    assert {file for file in after if after[file] != before.get(file)} == {name}
+    assert project.classes.by_index(2).name == "leaf"
+
+
+def test_what_labelme_saves_over_a_change_that_is_taken_back_is_not_overwritten(
+    project: Project, new_labelme: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = transaction.replace_file
+
+    def replace_file(temporary: Path, target: Path) -> None:
+        if target.name == "b.json":
+            new_labelme(project.root / "a.json", "a.png", "frond", "moss")
+            raise PermissionError(13, "Permission denied")
+        original(temporary, target)
+
+    monkeypatch.setattr(transaction, "replace_file", replace_file)
+    with pytest.raises(StorageError, match=r"b\.json"):
+        project.rename_class(2, "frond")
+
+    assert labels(project)["a.png"] == ["frond", "moss"]
 
 
 def test_a_broken_annotation_with_the_label_stops_the_change(project: Project) -> None:
