@@ -155,7 +155,8 @@ GROUPS: Final[tuple[tuple[str, tuple[FieldSpec, ...]], ...]] = (
           "network trained in stages in its last one.", "whole",
           empty="only the time does"),
         F("checkpoint_every_s", "Save every", "Seconds of training that a crash can cost.", "number"),
-        F("steps", "Steps", "Ends the run after so many steps.", "whole", empty="only the time does"),
+        F("steps", "Steps", "Ends the run after so many steps; one that is continued does so many "
+          "more.", "whole", empty="only the time does"),
         F("seed", "Seed", "The same seed, labels and threads give the same run on a CPU.", "whole"),
         F("threads", "Threads", "Processor threads for the network.", "whole", empty="all of them"),
     )),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,6 +22,7 @@ from app.wiring.view_feed import ViewFeed
 from core.errors import MaskloopError
 from core.learning.config import TrainConfig
 from core.learning.events import Event, Finished, Prediction, StepDone, TrainingStarted
+from core.learning.runs.continuing import continued_as
 from core.learning.runs.past import read_past
 from core.learning.runs.run_folder import RunFolder
 
@@ -109,12 +108,10 @@ class LearningWiring(Wiring):
 
     def _on_run_resume(self, run: str) -> None:
         try:
-            config = RunFolder(Path(run)).config
+            config = continued_as(self._panel.config(), RunFolder(Path(run)))
         except MaskloopError as error:
             self._session.message.emit(str(error), "error")
             return
-        # How long to go on is chosen now; everything else is as it was.
-        config = replace(config, steps=None, seconds=self._panel.config().seconds or math.inf)
         self._session.save_now()
         self._controller.train(config, resume_run=run)
 

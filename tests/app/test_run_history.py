@@ -13,8 +13,10 @@ from app.panels.run_history import RunHistory, RunSummary
 from app.panels.training_panel import TrainingPanel
 from app.wiring import training as learning_wiring
 from app.wiring.earlier_runs import History
-from core.learning.config import DEFAULT_ENCODER
-from core.learning.runs.run_folder import BestScore
+from core.learning.commands import Train
+from core.learning.config import DEFAULT_ENCODER, TrainConfig
+from core.learning.runs.run_folder import BestScore, RunFolder
+from core.learning.runs.run_status import RunStatus, write_status
 from core.learning.scores.gain import Gain
 from tests.app.engine_events import started, step, validated
 from tests.patience import PATIENCE_S
@@ -161,6 +163,32 @@ def test_the_menu_says_what_the_button_does_and_offers_a_new_run(opened, qtbot: 
     with qtbot.waitSignal(panel.train_requested), qtbot.assertNotEmitted(panel.run_resume_requested):
         anew.trigger()
     assert not anew.isEnabled()  # it has begun
+
+
+def test_a_run_is_continued_as_is_chosen_in_the_panel(bench, image_folder, qtbot) -> None:
+    """It was trained on a graphics card that has gone, and is to go on for 500 steps on two threads."""
+    folder = image_folder(2)
+    run = RunFolder(folder / "runs" / "2026-01-02_06-12-00-unet")
+    run.write_config(TrainConfig(model="unet", device="cuda", seconds=60.0, crop=64))
+    write_status(run, RunStatus(state="stopped", step=140, seconds=33.0))
+    run.last_checkpoint.write_bytes(b"what the engine reads")
+    bench.open(folder)
+    panel = bench.window.training
+    qtbot.waitUntil(lambda: panel.history._table.topLevelItemCount() == 1)
+    advanced = panel.setup.open_advanced()
+    for name, text in (("steps", "500"), ("threads", "2"), ("patience", "4")):
+        qtbot.keyClicks(advanced.rows[name].editor, text)
+    panel.setup.budget.setCurrentIndex(panel.setup.budget.findData(None))
+    panel.setup.device.setCurrentIndex(panel.setup.device.findData("cpu"))
+    qtbot.mouseClick(panel.history_button, LEFT)
+    qtbot.mouseClick(panel.history._resume, LEFT)
+    bench.trainer.engine_state_changed.emit("ready", "CPU")
+    qtbot.waitUntil(lambda: any(isinstance(command, Train) for command in bench.trainer.sent))
+    (train,) = [command for command in bench.trainer.sent if isinstance(command, Train)]
+    assert train.resume_run == str(run.path)
+    asked = train.config
+    assert (asked.steps, asked.seconds) == (640, None)
+    assert (asked.device, asked.threads, asked.patience) == ("cpu", 2, 4)
 
 
 def test_runs_are_read_once_more_only_for_other_classes(bench, image_folder, qtbot, monkeypatch) -> None:

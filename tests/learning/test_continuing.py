@@ -9,7 +9,10 @@ import pytest
 
 from core.annotation.model import ClassList
 from core.learning.config import TrainConfig
-from core.learning.runs.continuing import asks_for_the_same, can_continue
+from core.learning.runs.continuing import asks_for_the_same, can_continue, continued_as
+from core.learning.runs.run_folder import RunFolder
+from core.learning.runs.run_status import RunStatus, write_status
+from core.learning.training.state import TrainState
 
 RUN = TrainConfig(
     model="unet", join_instant=True, encoder="tf_efficientnet_lite0", crop=256, lr=1e-3, seconds=60.0
@@ -42,11 +45,45 @@ def test_another_length_and_place_is_the_same_run(change) -> None:
         {"crop": 128},
         {"seed": 1},
         {"folds": 3},
+        {"schedule_steps": 100},
         {"model_options": (("width", 16),)},
     ],
 )
 def test_whoever_chooses_something_else_gets_a_new_run(change) -> None:
     assert not asks_for_the_same(replace(CHOSEN, **change), RUN)
+
+
+def test_a_schedule_of_its_own_is_given_up_in_a_new_run() -> None:
+    assert not asks_for_the_same(CHOSEN, replace(RUN, schedule_steps=100))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "budget"),
+    [
+        ({"steps": 500, "seconds": None}, (700, None)),
+        ({"steps": 500, "seconds": 60.0}, (700, 60.0)),
+        ({"steps": None, "seconds": 60.0}, (None, 60.0)),
+        ({"steps": None, "seconds": None}, (None, math.inf)),
+    ],
+)
+def test_for_how_long_and_where_a_run_goes_on_is_chosen_now(tmp_path, chosen, budget) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.write_config(replace(RUN, device="cuda", threads=8, patience=9))
+    write_status(run, RunStatus(state="stopped", step=200))
+    asked = continued_as(replace(CHOSEN, device="cpu", threads=1, patience=3, **chosen), run)
+    assert (asked.steps, asked.seconds) == budget
+    assert (asked.device, asked.threads, asked.patience) == ("cpu", 1, 3)
+    assert (asked.crop, asked.lr) == (256, 1e-3), "all else is as it was"
+
+
+def test_a_run_goes_on_for_the_steps_that_are_chosen(world, start, run) -> None:
+    world.put_done(1, 2)
+    ended = start(steps=2)
+    run(ended)
+    asked = continued_as(TrainConfig(steps=3, device="cpu"), ended.run)
+    again = TrainState.resume(ended.run.path, world.store, asked, lambda _: None)
+    run(again)
+    assert again.step == 5
 
 
 def test_a_run_goes_on_while_the_classes_are_what_it_learned(world, start, run) -> None:

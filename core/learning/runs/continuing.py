@@ -7,7 +7,8 @@ worth far more than a second run from the beginning (docs/results.md, "Quality p
 
 from __future__ import annotations
 
-from dataclasses import fields
+import math
+from dataclasses import fields, replace
 from typing import Final
 
 from core.annotation.model import ClassList
@@ -15,8 +16,9 @@ from core.errors import MaskloopError
 from core.learning.config import AUTO_MODEL, TrainConfig
 from core.learning.runs.header import read_header
 from core.learning.runs.run_folder import RunFolder
+from core.learning.runs.run_status import read_status
 
-_MAY_DIFFER: Final = frozenset({"steps", "seconds", "schedule_steps", "patience", "device", "threads"})
+_MAY_DIFFER: Final = frozenset({"steps", "seconds", "patience", "device", "threads"})
 """How long it lasts, and where it is computed."""
 _BY_NAME: Final = frozenset({"model", "join_instant"})
 """What "auto" stands for is filled in when a run begins."""
@@ -45,4 +47,29 @@ def asks_for_the_same(chosen: TrainConfig, run: TrainConfig) -> bool:
     if chosen.network != run.network or (chosen.model == AUTO_MODEL) != run.join_instant:
         return False
     names = (field.name for field in fields(TrainConfig) if field.name not in _MAY_DIFFER | _BY_NAME)
-    return all(getattr(chosen, name) in (None, getattr(run, name)) for name in names)
+    # No preset decides about the schedule: without steps of its own it is as long as the run.
+    return chosen.schedule_steps == run.schedule_steps and all(
+        getattr(chosen, name) in (None, getattr(run, name)) for name in names
+    )
+
+
+def continued_as(chosen: TrainConfig, run: RunFolder) -> TrainConfig:
+    """What a run is told that goes on with what is chosen now: for how long and where; all else is as it was.
+
+    Steps that are chosen are done after those it has, as time is added to the time it took. With neither it
+    goes on until it is stopped.
+
+    Raises:
+        ProjectFileError: the run's config.json cannot be read.
+    """
+    status = read_status(run)
+    done = 0 if status is None else status.step
+    endless = chosen.steps is None and chosen.seconds is None
+    return replace(
+        run.config,
+        steps=None if chosen.steps is None else done + chosen.steps,
+        seconds=math.inf if endless else chosen.seconds,
+        patience=chosen.patience,
+        device=chosen.device,
+        threads=chosen.threads,
+    )
