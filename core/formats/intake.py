@@ -42,7 +42,8 @@ def bring_images(
 
     An image that lies in the project already stays where it is. Any other is copied into the project's first
     image folder, in the subfolder it has below `base`; a name that is taken by other content gets a number,
-    the same content is not copied again. Broken images are added to `problems` and left out.
+    the same content is not copied again. Broken images, and those that scans of the project pass over, are
+    added to `problems` and left out.
     """
     known = {entry.image_path.resolve() for entry in project.images()}
     copies: dict[Path, Path] = {}
@@ -55,15 +56,30 @@ def bring_images(
                 continue
             file, page = split_page(source)
             if file not in copies:
-                inside = file.is_relative_to(base)
-                folder = project.import_folder() / (file.relative_to(base).parent if inside else "")
-                copies[file] = place(folder, file.name, _content(file))
+                below = file.relative_to(base).parent if file.is_relative_to(base) else Path()
+                copies[file] = place(_folder_for(project, below), file.name, _content(file))
             placed[source] = page_of(copies[file], page)
         except ImageFileError as problem:
             problems.append(problem)
     project.rescan()
     entries = {entry.image_path.resolve(): entry for entry in project.images()}
-    return {source: entries[path.resolve()] for source, path in placed.items() if path.resolve() in entries}
+    brought: dict[Path, ImageEntry] = {}
+    for source, path in placed.items():
+        if (entry := entries.get(path.resolve())) is not None:
+            brought[source] = entry
+        elif (
+            path.resolve() != source.resolve()
+        ):  # else it lies in the project as something that is no image of it
+            problems.append(ImageFileError(source, f"is at {path} now, where no images are looked for"))
+    return brought
+
+
+def _folder_for(project: Project, below: Path) -> Path:
+    """Where images from a subfolder `below` of elsewhere go: not among what the project itself writes."""
+    folder = project.import_folder()
+    if folder == project.root and below.parts and below.parts[0].casefold() in ProjectLayout.SKIPPED:
+        folder /= "images"
+    return folder / below
 
 
 def place(folder: Path, name: str, content: bytes) -> Path:

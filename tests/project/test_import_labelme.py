@@ -132,6 +132,35 @@ def test_images_are_found_where_the_json_says_or_inside_it(
     assert (project.root / "images" / "y.png").read_bytes() == embedded
 
 
+@pytest.mark.parametrize("subfolder", ["annotations", "Masks/day", "runs"])
+def test_images_from_a_folder_called_as_one_of_ours_come_in(
+    tmp_path: Path, new_image: Maker, new_labelme: Maker, subfolder: str
+) -> None:
+    new_image(tmp_path / "set" / subfolder / "q.png")
+    new_labelme(tmp_path / "set" / subfolder / "q.json", "q.png", "leaf")
+    new_image(tmp_path / "p" / "mine.png", value=1)
+
+    with Project.create(tmp_path / "p", image_roots=(".",)) as project:
+        report = labelme.import_into(project, tmp_path / "set")
+
+        assert (report.images, report.shapes, report.problems) == (1, 1, [])
+        assert [image.entry.key for image in project.labelled()] == [f"images/{subfolder}/q.png"]
+
+
+def test_an_image_from_a_hidden_folder_is_said(
+    project: Project, tmp_path: Path, new_image: Maker, new_labelme: Maker
+) -> None:
+    image = new_image(tmp_path / "set" / ".thumbs" / "q.png")
+    new_labelme(tmp_path / "set" / "q.json", ".thumbs/q.png", "leaf")
+
+    report = labelme.import_into(project, tmp_path / "set")
+
+    assert report.images == 0
+    (problem,) = report.problems
+    assert problem.path == image
+    assert "where no images are looked for" in problem.problem
+
+
 def test_what_cannot_come_in_is_said_file_by_file(
     project: Project, labelme_folder: Path, new_image: Maker, new_labelme: Maker
 ) -> None:
