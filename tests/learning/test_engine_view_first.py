@@ -14,7 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 import core.images.pyramid
+from core.annotation.model import UNLABELLED, AnnotationState
 from core.images.pyramid import PYRAMIDS, open_pyramid
+from core.images.reader import read_image
 from core.images.upright import Box
 from core.learning.commands import Predict, Train, Watch
 from core.learning.events import Failed, Prediction
@@ -211,3 +213,24 @@ def test_a_correction_is_shown_in_the_view_of_a_huge_image(
     after = bench.got(Prediction)[-1]
     assert after.region == before.region
     assert after.weights_version > before.weights_version
+
+
+def test_what_is_drawn_in_a_huge_image_shows_before_the_learner_is_fitted_to_it(
+    bench: EngineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core.images.pyramid, "HUGE_PIXELS", SIDE * SIDE - 1)
+    key, path = bench.entries[3].key, bench.entries[3].image_path
+    lay_out(bench, path)
+    bench.do(bench.watch(3))
+    bench.run()
+    square = np.full((SIDE, SIDE), UNLABELLED, np.uint8)
+    square[10:26, 10:40] = 0
+    bench.do(replace(bench.labels(3, square, 2), state=AnnotationState.IN_PROGRESS))
+    bench.run(until=lambda: bench.got(Prediction)[-1].revision == 2)
+    shown, instant = bench.got(Prediction)[-1], bench.engine._instant
+    assert shown.bent
+    assert instant.learner is not None
+    pixels = instant.look(read_image(path))
+    bent, general = instant.said_of(pixels, key).classes, instant.learner.predict(pixels).classes
+    assert (bent != general).any()
+    np.testing.assert_array_equal(shown.classes.unpack(), bent)

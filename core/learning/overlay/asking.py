@@ -197,16 +197,16 @@ class Asker:
         return _said(speakers, deep, quick, interrupted)
 
     def ask_excerpt(
-        self, excerpt: Excerpt, speakers: Speakers, interrupted: Callable[[], bool]
+        self, target: Target, excerpt: Excerpt, speakers: Speakers, interrupted: Callable[[], bool]
     ) -> PredictedMap:
-        """The map of an excerpt (h, w), as it is. Raises as `ask`."""
+        """The map of an excerpt (h, w) of an image, as it is. Raises as `ask`."""
 
         def quick(instant: LiveInstant) -> PredictedMap:
             name = excerpt.name, instant.eyes
             if self._looked is None or self._looked[0] != name:
                 self._looked = None
                 self._looked = name, instant.look(excerpt.pixels, scale_for=excerpt.scale_for)
-            return instant.said_of(self._looked[1])
+            return instant.said_of(self._looked[1], target.key)
 
         def deep(predictor: Predictor) -> PredictedMap:
             return self._deep_excerpt(excerpt, speakers, predictor, interrupted)

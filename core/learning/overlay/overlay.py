@@ -138,7 +138,7 @@ class OverlayWeights:
     ) -> Prediction:
         """Predict what was read of a huge image. Raises as `predict`."""
         answer, speakers = self._begin(target, revision)
-        return answer(self._asker.ask_excerpt(excerpt, speakers, interrupted), region=excerpt.region)
+        return answer(self._asker.ask_excerpt(target, excerpt, speakers, interrupted), region=excerpt.region)
 
     def _begin(self, target: Target, revision: int) -> tuple[Answer, Speakers]:
         """Who is to be asked now, and what makes a `Prediction` of what they say. Raises UsageError."""
