@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,10 +11,8 @@ from core.errors import StorageError
 from core.files import digest, file_digest, replace_file, write_atomic
 from core.formats.report import ExportReport
 from core.images.pages import image_stem
+from core.project.export_manifest import ExportManifest
 from core.project.layout import ProjectLayout
-
-MANIFEST = "exports.json"
-"""In the project's cache: folder -> file name -> digest of what was exported."""
 
 
 class ExportFolder:
@@ -29,9 +26,8 @@ class ExportFolder:
     def __init__(self, layout: ProjectLayout | None, out: Path, report: ExportReport) -> None:
         self._out = out
         self._report = report
-        self._manifest = None if layout is None else layout.cache / MANIFEST
-        self._all = {} if self._manifest is None else _read(self._manifest)
-        self._exported = self._all.setdefault(str(out.resolve()), {})
+        self._manifest = None if layout is None else ExportManifest(layout)
+        self._exported = {} if self._manifest is None else self._manifest.written_to(out.resolve())
         self._taken: dict[str, Path] = {}  # stems, and the folders of their images
         try:
             out.mkdir(parents=True, exist_ok=True)
@@ -51,7 +47,7 @@ class ExportFolder:
             return
         # Without the manifest the next export asks for an empty folder: no reason to fail this one.
         with contextlib.suppress(StorageError):
-            write_atomic(self._manifest, json.dumps(self._all, indent=1).encode())
+            self._manifest.save()
 
     def free_stem(self, image: Path) -> str:
         """What a file made of an image is called: by its stem, or with a number if this export has used it.
@@ -113,11 +109,3 @@ class ExportFolder:
             )
         )
         return False
-
-
-def _read(manifest: Path) -> dict[str, dict[str, str]]:
-    try:
-        folders = json.loads(manifest.read_bytes())
-        return {str(folder): dict(files) for folder, files in folders.items()}
-    except (OSError, ValueError, AttributeError, TypeError):
-        return {}

@@ -14,6 +14,7 @@ from core.files import is_file, walk
 from core.images.pages import image_file, page_names
 from core.images.reader import IMAGE_SUFFIXES
 from core.project.annotation_files import Glance, Glances, customary, pair, stamp_of
+from core.project.export_manifest import ExportManifest
 from core.project.layout import PROJECT_FILE, ProjectLayout
 from core.project.mask_file import is_own_mask
 from core.project.schema import SLOTS_KEY, ProjectFile
@@ -86,7 +87,8 @@ def scan(
 ) -> dict[str, ImageEntry]:
     """All images of the project by key, in natural order ("2" before "10").
 
-    Roots that are missing and annotations whose image has vanished are added to `problems`. `file` has a slot
+    What the project's exports and predictions have written is passed over. Roots that are missing and
+    annotations whose image has vanished are added to `problems`. `file` has a slot
     for each root outside the project. `before` is the last scan's result: where files on disk do not decide,
     an image keeps the annotation file it had.
     """
@@ -118,6 +120,7 @@ def is_image_name(name: str) -> bool:
 def _folders(layout: ProjectLayout, file: ProjectFile, problems: list[FileProblem]) -> Iterator[_Folder]:
     seen: set[str] = set()
     slots = file.slots
+    exported = ExportManifest(layout).files()
     root_is_writable = os.access(layout.root, os.W_OK)
     for spec in dict.fromkeys(file.image_roots):
         base = Path(os.path.normpath(layout.root / spec))
@@ -132,14 +135,14 @@ def _folders(layout: ProjectLayout, file: ProjectFile, problems: list[FileProble
             key = PurePosixPath(
                 path.relative_to(layout.root).as_posix() if inside else f"{spec}/{relative.as_posix()}"
             )
+            real = os.path.realpath(path)
+            images = [n for n in names if is_image_name(n) and f"{real}{os.sep}{n}" not in exported]
             yield _Folder(
                 path=path,
                 key="" if str(key) == "." else str(key),
                 slot=key if inside else PurePosixPath(slots[spec], relative.as_posix()),
                 inside=inside,
-                images=tuple(
-                    page for name in names if is_image_name(name) for page in page_names(path / name)
-                ),
+                images=tuple(page for name in images for page in page_names(path / name)),
                 annotations=tuple(name for name in names if name.endswith(".json")),
                 ours=inside and (not root_is_writable or os.access(path, os.W_OK)),
             )

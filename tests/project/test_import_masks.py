@@ -207,6 +207,32 @@ def test_exporting_again_replaces_only_what_was_exported(
     assert (read_index_mask(out / "a.png") == 1).sum() == 0
 
 
+@pytest.mark.parametrize("noted_by", ["this version", "an earlier version"])
+def test_exports_are_replaced_also_after_the_project_was_moved(
+    project: Project, tmp_path: Path, new_image: Maker, noted_by: str
+) -> None:
+    new_image(project.root / "images" / "a.png")
+    make_mask(tmp_path / "in" / "a.png")
+    project.rescan()
+    masks.import_into(project, tmp_path / "in")
+    masks.export_from(project, project.layout.exports)
+    root = project.root
+    project.close()
+    if noted_by == "this version":
+        root = root.rename(root.with_name("moved"))
+    else:  # which wrote absolute paths
+        manifest = project.layout.cache / "exports.json"
+        folders = json.loads(manifest.read_text())
+        manifest.write_text(json.dumps({str(root / folder): files for folder, files in folders.items()}))
+
+    with Project.open(root) as again:
+        again.delete_class(1)
+        report = masks.export_from(again, again.layout.exports)
+
+    assert report.problems == []
+    assert read_index_mask(root / "exports" / "a.png").max() == 255
+
+
 def test_ultrasound_masks_survive_the_way_in(shared_data: Path, tmp_path: Path) -> None:
     source = tmp_path / "set"
     stems = ["0000", "0007", "0036", "0058", "0101", "0199"]
