@@ -57,9 +57,10 @@ def drawing_as(
 def drawing_under(
     document: AnnotationDocument, shapes: Iterable[Shape], *, spare: Collection[str] = BACKDROP
 ) -> Command:
-    """Add shapes where nothing is drawn yet, below what they would overlap.
+    """Add shapes where nothing is drawn yet, below what they would overlap, above the ground they meet.
 
-    Below, because where outlines touch, the boundary's pixels belong to the upper shape.
+    Below, because where outlines touch, the boundary's pixels belong to the upper shape; but the ground would
+    hide them, wherever it lies in the stack.
 
     Raises:
         ValueError: no pixel is free there.
@@ -74,10 +75,14 @@ def drawing_under(
             continue
         others = taken.near(shape)
         free.extend(less(shape, others))
-        if others:
-            place = min(place, *(document.index_of(other.uid) for other in others))
+        place = min([place, *(document.index_of(other.uid) for other in others)])
     if not free:
         raise ValueError("everything here belongs to other shapes already")
+    hiding = _Areas(shape for shape in document.shapes[place:] if shape.label in spare)
+    for part in (part for part in free if part.shape_type in AREAL):
+        area = geometry(part)
+        met = (ground for ground in hiding.near(part) if area.intersects(geometry(ground)))
+        place = max([place, *(document.index_of(ground.uid) + 1 for ground in met)])
     return Composite("Draw under", (AddShapes(tuple(free), place), *in_progress(document)))
 
 

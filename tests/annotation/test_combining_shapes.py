@@ -217,6 +217,19 @@ def test_a_shape_drawn_under_takes_only_free_pixels() -> None:
         commands.drawing_under(table.document, [box(1, 1, 9, 9)])
 
 
+@pytest.mark.parametrize(
+    "nerve",
+    [box(10, 10, 40, 40), shape(ShapeType.POLYGON, [(5, 10), (60, 10), (60, 12), (8, 12), (8, 50), (5, 50)])],
+    ids=["overlaps", "surrounds"],
+)
+def test_a_shape_drawn_under_is_seen_on_background_above_another(nerve: Shape) -> None:
+    elsewhere = box(70, 0, 75, 5, "_background_")
+    table = Table(nerve, box(35, 35, 60, 55, "_background_"), elsewhere)
+    table.do(commands.drawing_under(table.document, [box(30, 30, 50, 50, "new")]))
+    assert [s.label for s in table.shapes] == ["cell", "_background_", "new", "_background_"]
+    assert [s.label for s in table.shapes if shape_mask(s, SIZE_HW)[45, 45]][-1] == "new"
+
+
 def test_others_give_way_to_a_shape_drawn_over_them() -> None:
     backdrop, hidden = box(0, 0, 70, 50, "_background_"), box(6, 4, 8, 6)
     table = Table(backdrop, box(0, 0, 10, 10), hidden, box(40, 40, 50, 50))
