@@ -13,10 +13,11 @@ from typing import Final
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from PIL import Image
 from shapely.geometry.base import BaseGeometry
 
 from core.annotation.model import Points, Shape, ShapeType, frozen_points
-from core.annotation.rasterize import PixelBox, shape_mask
+from core.annotation.rasterize import PixelBox, draw_shape
 from core.geometry import bounding_box
 from core.polygons.boolean import Region, geometry_of, polygonal, regions_of
 
@@ -89,18 +90,23 @@ def pixel_box(shapes: Sequence[Shape]) -> PixelBox:
     """The whole pixels around shapes."""
     boxes = np.array([bounding_box(shape) for shape in shapes])
     x0, y0 = np.floor(boxes[:, :2].min(axis=0)).astype(int).tolist()
-    x1, y1 = (np.floor(boxes[:, 2:].max(axis=0)).astype(int) + 1).tolist()
+    x1, y1 = (np.trunc(boxes[:, 2:].max(axis=0)).astype(int) + 1).tolist()  # -0.5 is drawn at 0
     return x0, y0, x1, y1
 
 
 def pixels(shape: Shape, box: PixelBox) -> NDArray[np.bool_]:
-    """The pixels (h, w) a shape draws within a box."""
+    """The pixels (h, w) a shape draws within a box: just those that it draws there in the whole image.
+
+    Therefore columns are counted from the image's left border, for Pillow would round edges otherwise. Left
+    of it, and where no image reaches, nobody sees that.
+    """
     x0, y0, x1, y1 = box
-    moved = shape.with_(
-        points=frozen_points(shape.points - (x0, y0)),
-        holes=tuple(frozen_points(hole - (x0, y0)) for hole in shape.holes),
-    )
-    return shape_mask(moved, (y1 - y0, x1 - x0))
+    if x0 < 0 < x1:
+        return np.hstack([pixels(shape, (x0, y0, 0, y1)), pixels(shape, (0, y0, x1, y1))])
+    left = 0 if x0 >= 0 and x1 * (y1 - y0) <= MOST_PIXELS else x0
+    canvas = Image.new("L", (x1 - left, y1 - y0))
+    draw_shape(canvas, shape, 1, corner=(left, y0))
+    return np.asarray(np.asarray(canvas)[:, x0 - left :] != 0)
 
 
 def as_mask(shape: Shape, covered: NDArray[np.bool_], corner: tuple[int, int]) -> tuple[Shape, ...]:

@@ -210,6 +210,9 @@ def test_coordinates_far_away_are_drawn_as_far_as_the_image_goes() -> None:
     assert shape_mask(box("a", -far, 3, far, 3), SIZE).sum() == SIZE[1]
     assert shape_mask(Shape("a", ShapeType.CIRCLE, frozen_points([(5, 5), (5e6, 5e6)])), SIZE).all()
     assert not shape_mask(Shape("a", ShapeType.POINT, frozen_points([(far, far)])), SIZE).any()
+    for place in (far, -far, 2.0**31):
+        patch = Shape("a", ShapeType.MASK, frozen_points([(place, 3)] * 2), mask=np.ones((1, 1), bool))
+        assert not shape_mask(patch, SIZE).any()
 
 
 # --- as other readers draw it -----------------------------------------------------------------------------
@@ -260,7 +263,7 @@ def drawn_shapes(draw) -> Shape:
         x, y = draw(coordinates), draw(coordinates)
         square = np.array([(0, 0), (20, 1), (21, 19), (2, 22)])
         return polygon(draw(labels), np.add(square, (x, y)), [np.add(square / 2, (x + 4, y + 5))])
-    count = {"polygon": 5, "oriented_rectangle": 4, "point": 1}.get(kind, 2)
+    count = {"polygon": 5, "linestrip": 5, "oriented_rectangle": 4, "point": 1}.get(kind, 2)
     points = draw(st.lists(st.tuples(coordinates, coordinates), min_size=count, max_size=count))
     return Shape(draw(labels), kind, frozen_points(points))
 
@@ -275,6 +278,25 @@ def test_a_part_is_cut_out_of_the_whole(shapes, corners, done) -> None:
     (x0, x1), (y0, y1) = sorted(corners[:2]), sorted(corners[2:])
     part = rasterize(annotation, CLASSES, box=(x0, y0, x1, y1))
     assert np.array_equal(part, rasterize(annotation, CLASSES)[y0:y1, x0:x1])
+
+
+def test_of_a_line_through_many_rows_a_part_draws_and_holds_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    corners: list[int] = []
+    new, line = Image.new, ImageDraw.ImageDraw.line
+    zigzag = [(20.3 + 9 * (k % 2), 10.7 * k) for k in range(99)]
+    annotation = Annotation("a.png", (1000, 40), (Shape("nerve", "linestrip", frozen_points(zigzag)),))
+    whole = rasterize(annotation, CLASSES)
+    monkeypatch.setattr(Image, "new", lambda mode, size, *a: rows.append(size[1]) or new(mode, size, *a))
+    monkeypatch.setattr(
+        ImageDraw.ImageDraw,
+        "line",
+        lambda pen, xy, *a, **n: corners.append(len(xy)) or line(pen, xy, *a, **n),
+    )
+    part = rasterize(annotation, CLASSES, box=(0, 900, 40, 930))
+    assert np.array_equal(part, whole[900:930])
+    assert max(rows) == 30
+    assert max(corners) < 20
 
 
 @given(st.lists(drawn_shapes(), min_size=1, max_size=6), drawn_shapes())
