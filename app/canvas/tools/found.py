@@ -82,7 +82,7 @@ class FoundRegionTool(Tool):
         self.found: Found | None = None
         self._path = QPainterPath()
         self._accepting = False
-        self._asking = False
+        self._handed_over: frozenset[int] = frozenset()  # uids of what was accepted
 
     @property
     def busy(self) -> bool:
@@ -97,11 +97,12 @@ class FoundRegionTool(Tool):
         """Begin anew: it was dropped, or is in the document."""
         self.work.drop()
         self.show(None)
-        self._accepting = self._asking = False
+        self._accepting = False
+        self._handed_over = frozenset()
 
     def document_changed(self, change: Change) -> None:
         """What was accepted is in the document, once its label has been asked for."""
-        if self._asking and change.kind == "inserted":
+        if change.kind == "inserted" and change.uid in self._handed_over:
             self.forget()
 
     # --- finding ------------------------------------------------------------------------------------------
@@ -129,11 +130,12 @@ class FoundRegionTool(Tool):
         if self.found is None:
             return
         shapes = self.found.shapes
-        self._asking = self.context.active_class is None
         if not shapes:
             self.forget()
             self.context.say("Nothing was found here, so there is nothing to add.")
-        elif self.context.add_drawn(*shapes, kept=True) and self.context.active_class is not None:
+            return
+        self._handed_over = frozenset(shape.uid for shape in shapes)
+        if self.context.add_drawn(*shapes, kept=True) and self.context.active_class is not None:
             self.forget()
 
     # --- keys ---------------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from app.canvas.tools.base import Pointer
 from app.canvas.tools.half_drawn import ASKING_HINT, BRING_BACK_HINT
 from app.canvas.tools.outline import OutlineTool
 from core.annotation.commands import XY
-from core.annotation.document import Change
 from core.annotation.model import Points, Shape, ShapeType, frozen_points
 from core.interactive.live_wire import EdgeMap, boundary_map, edge_map, map_box
 from core.polygons.smoothing import simplify_line
@@ -83,11 +82,6 @@ class LiveWireTool(OutlineTool[_Drawn]):
     def _resume(self, unfinished: _Drawn) -> None:
         self.points, self._segments = unfinished
         self._want_map()
-
-    def document_changed(self, change: Change) -> None:
-        """What was closed is in the document, once its label has been asked for."""
-        if self._asking and change.kind == "inserted":
-            self._begin()
 
     # --- mouse --------------------------------------------------------------------------------------------
 

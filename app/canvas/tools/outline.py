@@ -18,6 +18,7 @@ from app.canvas.tools.base import Pointer, Tool
 from app.canvas.tools.half_drawn import DroppedOutlines, brings_back, steers, takes_back
 from app.canvas.tools.snap_mark import paint_snap
 from core.annotation.commands import XY
+from core.annotation.document import Change
 from core.annotation.model import Shape
 from core.polygons.snapping import Snap
 
@@ -41,6 +42,7 @@ class OutlineTool(Tool, Generic[T]):
         self._snap: Snap | None = None
         self._closing = False
         self._asking = False  # finished, and waiting for its label
+        self._finished_uid: int | None = None  # of the shape last handed over
         self._dropped: DroppedOutlines[T] = DroppedOutlines(context)
 
     # --- what subclasses say ------------------------------------------------------------------------------
@@ -84,9 +86,15 @@ class OutlineTool(Tool, Generic[T]):
         self._snap = None
         self._closing = self._asking = False
 
+    def document_changed(self, change: Change) -> None:
+        """What was finished is in the document, once its label has been asked for: the next one begins."""
+        if self._asking and change.kind == "inserted" and change.uid == self._finished_uid:
+            self._begin()
+
     def _hand_over(self, shape: Shape) -> None:
         """The shape is finished: the next one begins. Backspace brings one back that was refused."""
         drawn = self._unfinished()
+        self._finished_uid = shape.uid
         if self.context.active_class is None:
             self._asking, self._closing, self._at = True, False, None
         else:

@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt
 
 from app.canvas.tools import live_wire
 from app.qt_pixels import paintable
+from core.annotation.commands import AddShapes
 from core.errors import ImageFileError
 
 KEY = Qt.Key
@@ -152,6 +153,18 @@ def test_without_a_class_the_label_is_asked_for_and_the_outline_stays(desk):
     desk.settle()
     assert len(desk.unlabelled) == 1
     assert desk.view.busy
+
+
+def test_only_its_own_shape_in_the_document_ends_an_outline_that_waits_for_its_label(desk, square):
+    desk.view.set_active_class(None)
+    click_around(desk, 0.0, 2.1, 4.2)
+    desk.key(KEY.Key_Return)
+    desk.settle()
+    (asked,) = desk.unlabelled  # and the question is cancelled
+    desk.history.push(AddShapes((square,)))
+    assert desk.view.busy
+    desk.history.push(AddShapes((asked.with_(label="nerve"),)))
+    assert not desk.view.busy
 
 
 def test_two_clicks_on_one_spot_enclose_nothing(desk):

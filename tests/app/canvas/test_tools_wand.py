@@ -176,6 +176,18 @@ def test_without_a_class_the_label_is_asked_for_and_the_region_stays_in_sight(de
     assert not desk.view.busy
 
 
+def test_only_its_own_shape_in_the_document_ends_a_region_that_waits_for_its_label(desk, square):
+    desk.view.set_active_class(None)
+    desk.click(280, 150)
+    desk.settle()
+    desk.key(KEY.Key_Return)
+    (asked,) = desk.unlabelled  # and the question is cancelled
+    desk.history.push(AddShapes((square,)))
+    assert desk.view.busy
+    desk.history.push(AddShapes((asked.with_(label="nerve"),)))
+    assert not desk.view.busy
+
+
 def test_holes_of_the_region_are_holes_of_the_polygon(desk):
     desk.click(20, 20)
     desk.settle()
