@@ -12,7 +12,9 @@ from core.annotation.model import AnnotationState
 from core.errors import UsageError
 from core.learning.config import TrainConfig
 from core.learning.settings.preset import (
+    MEASURED_IMAGES,
     RECIPES,
+    RegionWidths,
     choose_scale,
     narrowest_region,
     promise,
@@ -116,6 +118,36 @@ def test_a_region_that_fills_its_image_is_as_wide_as_that(world) -> None:
     world.store.put("a", world.folder / "a", mask, AnnotationState.DONE)
     with np.errstate(all="raise"):
         assert narrowest_region(world.store, [world.store.get("a")]) == 64.0
+
+
+@pytest.mark.parametrize("showing", [slice(0, 6), slice(None, None, 5), slice(24, 30)])
+def test_regions_are_measured_wherever_in_the_folder_they_are(world, showing: slice) -> None:
+    names = [f"{number:03}" for number in range(30)]
+    empty = np.zeros((100, 100), np.uint8)
+    for name in names:
+        world.store.put(name, world.folder / name, empty, AnnotationState.DONE)
+    for name in names[showing]:
+        _put(world, name, (100, 100), 20)
+    labels = [world.store.get(name) for name in names]
+    assert narrowest_region(world.store, labels) == pytest.approx(20, rel=0.15)
+
+
+def test_of_a_long_folder_a_sample_is_measured_that_one_more_image_hardly_changes(
+    world, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{number:03}" for number in range(60)]
+    for name in names:
+        _put(world, name, (60, 100), 20)
+    measured = set[str]()
+    monkeypatch.setattr(RegionWidths, "of", lambda _, image, _index: measured.add(image.key) or 20.0)
+    narrowest_region(world.store, [world.store.get(name) for name in names[:-1]])
+    before = set(measured)
+    measured.clear()
+    narrowest_region(world.store, [world.store.get(name) for name in names])
+    assert len(before) == len(measured) == MEASURED_IMAGES
+    assert len(measured - before) <= 1
+    assert min(before) < "020", "from all of the folder"
+    assert max(before) > "040"
 
 
 def test_big_images_with_broad_regions_are_shrunk_so_that_a_crop_shows_them_whole(world) -> None:

@@ -12,6 +12,7 @@ for the network (`ModelSpec.least_crop`).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
@@ -32,6 +33,7 @@ SCALES: Final = (1.0, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125)
 NARROWEST: Final = 16.0
 """Regions are not shrunk below this width, in pixels: thinner ones lose their shape, and their IoU."""
 MEASURED_IMAGES: Final = 24
+"""Of each class."""
 UNNORMALIZED_RATE: Final = 0.3
 """Learning rate of networks without normalisation layers, as a share of the preset's."""
 BORDER_WEIGHTS: Final = {"unet_paper": 10.0}
@@ -245,15 +247,19 @@ class RegionWidths:
 def narrowest_region(
     store: LabelStore, labels: Iterable[ImageLabels], widths: RegionWidths | None = None
 ) -> float:
-    """Typical width of the narrowest class's regions, in image pixels; the background does not count."""
+    """Typical width of the narrowest class's regions, in image pixels; the background does not count.
+
+    Of each class up to MEASURED_IMAGES images that show it are measured, chosen by a hash of their names:
+    the first ones of a folder may all be alike, and another image changes the choice by one at most.
+    """
     widths = RegionWidths() if widths is None else widths
-    classes = [c.index for c in store.classes if c.index != store.classes.background]
-    found = {index: list[float]() for index in classes}
-    for image in list(labels)[:MEASURED_IMAGES]:
-        for index in classes:
-            if image.counts[index]:
-                found[index].append(widths.of(image, index))
-    return min((float(np.median(of_class)) for of_class in found.values() if of_class), default=1.0)
+    mixed = sorted(labels, key=lambda image: hashlib.blake2b(image.key.encode(), digest_size=8).digest())
+    typical = []
+    for index in store.classes.indices:
+        showing = [image for image in mixed if image.counts[index]][:MEASURED_IMAGES]
+        if showing and index != store.classes.background:
+            typical.append(float(np.median([widths.of(image, index) for image in showing])))
+    return min(typical, default=1.0)
 
 
 def _width(region: NDArray[np.bool_]) -> float:
