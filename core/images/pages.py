@@ -7,10 +7,12 @@ images keep in the file, and masks, are no pages.
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import BinaryIO, Final
 
@@ -23,6 +25,8 @@ _REDUCED_OR_MASK: Final = 0b101
 _OLD_REDUCED: Final = 2
 _WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274
 _MOST_DIRECTORIES: Final = 100_000
+_MOST_ENTRIES: Final = 65_535
+"""In one directory: what TIFF can count to; BigTIFF could claim more than fits into memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def page_names(path: Path) -> tuple[str, ...]:
     if path.suffix.lower() not in TIFF_SUFFIXES:
         return (path.name,)
     try:
-        count = sum(not directory.reduced for directory in directories(path))
+        count = len(_pages(path))
     except (OSError, ValueError, struct.error):
         count = 1
     return (path.name, *(f"{path.name}#{number}" for number in range(2, count + 1)))
@@ -99,14 +103,27 @@ def page_directory(path: Path, page: int) -> int:
         ValueError: the file has not so many pages, or is no TIFF.
         OSError: it cannot be read.
     """
-    if page == 0:
-        return 0
-    for directory in directories(path):
-        if not directory.reduced:
-            page -= 1
-            if page < 0:
-                return directory.number
-    raise ValueError("it has not so many pages any more")
+    return page_header(path, page).number if page else 0
+
+
+def page_header(path: Path, page: int) -> Directory:
+    """The directory that holds a page (from 0). Raises as `page_directory`."""
+    pages = _pages(path)
+    if page >= len(pages):
+        raise ValueError("it has not so many pages any more")
+    return pages[page]
+
+
+def _pages(path: Path) -> tuple[Directory, ...]:
+    """The directories of a file that are pages."""
+    status = path.stat()
+    return _pages_of(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=4)
+def _pages_of(path: Path, _mtime_ns: int, _size: int) -> tuple[Directory, ...]:
+    # Kept, because each page of a stack is looked for by itself: 2000 walks to the end of a stack of 2000.
+    return tuple(directory for directory in directories(path) if not directory.reduced)
 
 
 def directories(path: Path) -> Iterator[Directory]:
@@ -115,19 +132,24 @@ def directories(path: Path) -> Iterator[Directory]:
     The first is never called reduced: something has to be the image.
 
     Raises:
-        ValueError: no TIFF, or a chain of directories that leads in a circle.
+        ValueError: no TIFF, or a chain of directories that leads in a circle or out of the file.
         OSError, struct.error: it cannot be read, or is cut short.
     """
     with path.open("rb") as file:
         order, wide, offset = _header(file)
         count_format, entry_bytes, offset_format = ("Q", 20, "Q") if wide else ("H", 12, "I")
+        end = os.fstat(file.fileno()).st_size
         seen: set[int] = set()
         while offset:
+            if offset >= end:
+                raise ValueError("its pages are not all there")
             if offset in seen or len(seen) >= _MOST_DIRECTORIES:
                 raise ValueError("its pages lead in a circle")
             seen.add(offset)
             file.seek(offset)
             entries = _unpack(file, order + count_format)
+            if entries > _MOST_ENTRIES:
+                raise ValueError("one of its directories makes no sense")
             tags = file.read(entries * entry_bytes)
             yield _directory(len(seen) - 1, tags, order, wide=wide)
             offset = _unpack(file, order + offset_format)

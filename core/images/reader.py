@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from core.errors import ImageFileError
-from core.images.pages import TIFF_SUFFIXES, image_file, page_directory, split_page
+from core.images.pages import TIFF_SUFFIXES, image_file, page_directory, page_header, split_page
 from core.images.stretch import Sampler
 
 IMAGE_SUFFIXES: Final = frozenset(
@@ -90,20 +90,27 @@ def image_size(path: Path) -> tuple[int, int]:
         ImageFileError: as `read_image`, as far as the header shows it.
     """
     with as_image_file_error(path):
+        file, number = split_page(path)
+        if number:  # decoders go through all pages before it
+            header = page_header(file, number)
+            check_size(path, header.size_hw)
+            return _upright_size(header.size_hw, header.orientation)
         with opened_image(path) as image:
             if image is not None:
-                width, height = image.size
                 # Pillow's size of a TIFF is already the rotated one.
-                sideways = image.format != "TIFF" and exif_orientation(image) in _SIDEWAYS
-                return (width, height) if sideways else (height, width)
+                orientation = 1 if image.format == "TIFF" else exif_orientation(image)
+                return _upright_size((image.height, image.width), orientation)
         import tifffile
 
-        file, number = split_page(path)
         with tifffile.TiffFile(file) as tiff:
-            page = _page(tiff, page_directory(file, number))
+            page = _page(tiff, 0)
             check_size(path, (page.imagelength, page.imagewidth))
-            height, width = page.imagelength, page.imagewidth
-            return (width, height) if _tiff_orientation(page) in _SIDEWAYS else (height, width)
+            return _upright_size((page.imagelength, page.imagewidth), _tiff_orientation(page))
+
+
+def _upright_size(stored_hw: tuple[int, int], orientation: int) -> tuple[int, int]:
+    height, width = stored_hw
+    return (width, height) if orientation in _SIDEWAYS else (height, width)
 
 
 def thumbnail(path: Path, side: int) -> NDArray[np.uint8]:
@@ -234,7 +241,7 @@ def exif_orientation(image: Image.Image) -> int:
     """How the pixels of a file (no TIFF, which Pillow turns itself) lie, 1..8."""
     # Not image.getexif(): for PNG that decodes all pixels to look for EXIF after them. Reading and measuring
     # must agree, so both only honour what stands before the pixels.
-    return int(Image.Image.getexif(image).get(_ORIENTATION, 1))
+    return _orientation(Image.Image.getexif(image).get(_ORIENTATION))
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -352,7 +359,12 @@ def _page(tiff: Any, directory: int) -> Any:
 
 def _tiff_orientation(page: Any) -> int:
     tag = page.tags.get(_ORIENTATION)
-    return 1 if tag is None else int(tag.value)
+    return 1 if tag is None else _orientation(tag.value)
+
+
+def _orientation(value: object) -> int:
+    """1..8 as a file has it; whatever else it has means nothing."""
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from core.errors import ImageFileError
 from core.images.reader import image_size, read_image, thumbnail
+from core.images.strips import StripReader
 
 HEIGHT, WIDTH = 40, 60
 RED, GREEN = (255, 0, 0), (0, 255, 0)
@@ -166,6 +167,19 @@ def test_pixels_stand_upright(
     ]
     expected = (RED[0],) * 3 if kind == "grey.tif" else RED
     assert np.abs(pixels[y, x].astype(int) - expected).max() <= 2
+
+
+@pytest.mark.parametrize(
+    "entry", [struct.pack("<HHIHH", 0x0112, 3, 1, 9, 0), struct.pack("<HHI4s", 0x0112, 2, 4, b"up\0\0")]
+)
+def test_an_orientation_that_means_nothing_turns_nothing(
+    tmp_path: Path, corners: NDArray[np.uint8], entry: bytes
+) -> None:
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4)
+    Image.fromarray(corners).save(tmp_path / "a.jpg", exif=exif)
+
+    assert check(tmp_path / "a.jpg").shape[:2] == (HEIGHT, WIDTH)
+    assert StripReader(tmp_path / "a.jpg").size_hw == (HEIGHT, WIDTH)
 
 
 # --- what is no image -------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from core.annotation.model import Shape, ShapeType, frozen_points
 from core.errors import ImageFileError
 from core.formats import labelme, masks
+from core.images import pages as pages_module
 from core.images.pages import image_file, page_names
 from core.images.reader import image_size, read_image, thumbnail
 from core.project.project import Project
@@ -53,6 +56,20 @@ def test_a_page_that_is_not_there_is_said(stack: Path) -> None:
         read_image(page(stack, 4))
 
 
+def test_sizes_of_all_pages_take_one_walk_through_the_file(
+    stack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walks: list[Path] = []
+    walk = pages_module.directories
+    monkeypatch.setattr(pages_module, "directories", lambda path: walks.append(path) or walk(path))
+    monkeypatch.setattr(TiffImageFile, "seek", None)
+
+    assert [image_size(page(stack, number)) for number in (2, 3)] == [(HEIGHT, WIDTH)] * 2
+    tifffile.imwrite(stack, np.zeros((2, 5, 7), np.uint8), photometric="minisblack")
+    assert image_size(page(stack, 2)) == (5, 7)
+    assert walks == [stack, stack]
+
+
 def test_deep_pages_have_their_own_stretch(tmp_path: Path) -> None:
     ramp = np.arange(HEIGHT * WIDTH, dtype=np.uint16).reshape(HEIGHT, WIDTH)
     tifffile.imwrite(tmp_path / "a.tif", np.stack([ramp, ramp * 40]), photometric="minisblack")
@@ -88,6 +105,20 @@ def test_a_broken_file_is_one_image_that_says_why(tmp_path: Path, content: bytes
     assert page_names(tmp_path / "a.tif") == ("a.tif",)
     with pytest.raises(ImageFileError):
         read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("entries", [2**16, 2**40, 2**58, 2**62])
+@pytest.mark.parametrize("first_directory", [16, 2**63])
+def test_a_damaged_big_tiff_keeps_no_project_from_opening(
+    tmp_path: Path, stack: Path, entries: int, first_directory: int
+) -> None:
+    header = struct.pack("<2sHHHQ", b"II", 43, 8, 0, first_directory)
+    (tmp_path / "images" / "torn.tif").write_bytes(header + struct.pack("<Q", entries) + bytes(100))
+
+    with Project.create(tmp_path, classes=["nerve"]) as project:
+        assert [entry.key for entry in project.images()][-1] == "images/torn.tif"
+        with pytest.raises(ImageFileError):
+            image_size(project.entry("images/torn.tif").image_path)
 
 
 def test_a_project_has_every_page_with_its_own_files(tmp_path: Path, stack: Path) -> None:
