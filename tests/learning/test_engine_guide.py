@@ -187,6 +187,27 @@ def test_a_swapped_label_in_one_of_six_images_is_the_worst(tmp_path: Path, live_
     assert [event.done for event in progress] == sorted(event.done for event in progress)
 
 
+def test_classes_that_were_renamed_since_they_were_learned_are_judged_all_the_same(tmp_path: Path) -> None:
+    bench, swapped = two_squares(tmp_path / "squares")
+    bench.do(LearnLive(on=True))
+    bench.open()
+    bench.run()
+    with Project.open(bench.root) as project:
+        project.rename_class(1, "light")
+        project.rename_class(2, "shadow")
+        bench.do(ClassesChanged(classes=project.classes))
+    bench.run()
+    bench.do(AuditLabels())
+    bench.run(most=2000)
+    ended = bench.got(AuditEnded)[-1]
+    assert (ended.images, ended.regions, ended.left_out) == (6, 12, 0)
+    worst = suspects(bench)[0]
+    assert (worst.key, worst.fingerprint) == (
+        bench.entries[4].key,
+        fingerprint(swapped.with_(label="shadow")),
+    )
+
+
 def test_an_audit_can_be_given_up_and_begun_again(tmp_path: Path) -> None:
     bench, _ = two_squares(tmp_path / "squares")
     bench.do(LearnLive(on=True))

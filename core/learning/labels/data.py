@@ -60,6 +60,11 @@ class ChannelMap:
             return None
         return self.classes.indices.index(self.classes.background)
 
+    def named_as(self, present: ClassList) -> ChannelMap:
+        """The same channels with the names and colours their classes have now, or had before they went."""
+        named = tuple(present.by_index(c.index) or c for c in self.classes)
+        return ChannelMap(ClassList(named, self.classes.background))
+
     def to_channels(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Class indices (any shape) to channels; UNLABELLED and indices of other classes become 255."""
         table = np.full(256, UNLABELLED, np.uint8)

@@ -110,7 +110,7 @@ def _judged(
         return None  # the list of problems has it
     probabilities: NDArray[np.floating] | None = network.predict(features, probabilities=True).probabilities
     assert probabilities is not None
-    classes = network.channels.classes
+    classes = network.channels.named_as(store.classes).classes  # the label files go by these names
     try:
         other = deep()
         if other is not None and key in other.images:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import Tensor
 
-from core.annotation.model import ClassList
 from core.learning.events import Event, Notice
-from core.learning.labels.data import ChannelMap
 from core.learning.training.losses import balanced_class_weights
 from core.learning.training.record import Best
 from core.learning.validation.hold_out import plan_on
@@ -58,8 +56,7 @@ class LabelIntake:
         if present == self._told_classes:
             return
         self._told_classes = present
-        renamed = tuple(present.by_index(c.index) or c for c in state.channels.classes)
-        state.channels = ChannelMap(ClassList(renamed, state.channels.classes.background))
+        state.channels = state.channels.named_as(present)
         state.validator.channels = state.channels
         state.classes_renamed()
         added = [c.name for c in present if state.channels.classes.by_index(c.index) is None]
