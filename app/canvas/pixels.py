@@ -107,6 +107,17 @@ class Latest(QObject):
             self._task = None
             self.changed.emit()
 
+    def let_go(self, then: Callable[[Any], None]) -> None:
+        """Compute the newest request whatever is asked for or dropped from now on; `then` gets its result."""
+        if self._next is not None and self._task is not None:
+            self._task.cancel()
+            self._next()
+        task, self._task = self._task, None
+        if task is not None:
+            task.done.connect(then)
+            task.failed.connect(self.failed)
+            self.changed.emit()
+
     def _start(
         self, function: Callable[..., Any], args: tuple[Any, ...], doing: str, then: Callable[[Any], None]
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from PySide6.QtCore import Qt
@@ -16,7 +17,7 @@ from app.canvas.pixels import Latest
 from app.canvas.style import line_pen
 from app.canvas.tools.base import Tool
 from app.canvas.tools.half_drawn import FINISH_KEYS
-from core.annotation.document import Change
+from core.annotation.document import AnnotationDocument, Change
 from core.annotation.model import Shape, ShapeType
 from core.interactive.window import Patch
 
@@ -77,7 +78,7 @@ class FoundRegionTool(Tool):
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)
         self.work = Latest(context.runner, context.view)
-        self.work.failed.connect(context.say)
+        self.work.failed.connect(self._on_failed)
         self.work.changed.connect(context.refresh)
         self.found: Found | None = None
         self._path = QPainterPath()
@@ -107,6 +108,16 @@ class FoundRegionTool(Tool):
 
     # --- finding ------------------------------------------------------------------------------------------
 
+    def let_accepted_go(self) -> None:
+        """Another region begins: one that was accepted before it was found is added when it is."""
+        if self._accepting:
+            self.work.let_go(partial(self._add, self.context.document))
+            self.forget()
+
+    def _add(self, document: AnnotationDocument | None, result: Found) -> None:
+        if document is self.context.document:
+            self.context.add_drawn(*result.shapes)
+
     def look(self, function: Callable[..., Patch], *args: Any, doing: str = "finding a region") -> None:
         """Compute a region in the worker and show it; only the newest request counts."""
         self.work.run(outlined, function, *args, doing=doing, then=self._on_found)
@@ -115,6 +126,11 @@ class FoundRegionTool(Tool):
         self.show(result)
         if self._accepting and not self.work.busy:
             self.accept()
+
+    def _on_failed(self, sentence: str) -> None:
+        """What was not found is not accepted, nor is what is looked for next."""
+        self._accepting = False
+        self.context.say(sentence)
 
     def show(self, result: Found | None) -> None:
         """Show a region, or none."""

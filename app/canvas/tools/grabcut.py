@@ -100,6 +100,7 @@ class GrabCutTool(FoundRegionTool):
         """Begin the box, or a stroke."""
         if not pointer.left or self.context.document is None or self.context.pixels is None:
             return
+        self.let_accepted_go()
         at = self.context.clamp(pointer.xy)
         if self._box is None:
             self._corner = pointer

@@ -191,6 +191,7 @@ class SuperpixelTool(FoundRegionTool):
         """Begin painting segments, or with Alt taking them out."""
         if not pointer.left or self.context.document is None:
             return
+        self.let_accepted_go()
         self._stroke = set()
         self._removing = pointer.alt
         self._at = pointer.xy

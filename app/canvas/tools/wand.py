@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Final, Literal
 
@@ -29,20 +30,29 @@ Combine = Literal["new", "add", "subtract"]
 
 
 class _Seed:
-    """Where the wand was pressed. Its pixels are read and compared at the first look, in the worker."""
+    """Where the wand was pressed. Its pixels are read and compared at the first look, in the worker.
 
-    def __init__(self, reader: PixelReader, xy: XY, base: Patch | None, combine: Combine) -> None:
+    Args:
+        before: finds what the region is added to or taken from; called once, in the worker.
+    """
+
+    def __init__(
+        self, reader: PixelReader, xy: XY, combine: Combine, before: Callable[[], Patch] | None
+    ) -> None:
         self._reader = reader
         self._xy = xy
-        self._base = base
         self._combine = combine
+        self._before = before
+        self._base: Patch | None = None
         self._grower: RegionGrower | None = None
         self._origin = 0, 0
 
     def region(self, tolerance: float) -> Patch:
         """Worker: the region of a tolerance, with what was found before."""
         grown = self._grow(tolerance)
-        if self._base is None or self._combine == "new":
+        if self._before is not None:
+            self._base, self._before = self._before(), None
+        if self._base is None:
             return grown
         return self._base.plus(grown) if self._combine == "add" else self._base.minus(grown)
 
@@ -91,16 +101,24 @@ class WandTool(FoundRegionTool):
         x, y = pointer.xy
         if not (0 <= x < reader.width and 0 <= y < reader.height):
             return
-        base = None if self.found is None else self.found.patch
+        self.let_accepted_go()
+        before = self._found_by_now()
         combine: Combine = "add" if pointer.shift else "subtract" if pointer.alt else "new"
-        if combine == "subtract" and base is None:
+        if combine == "subtract" and before is None:
             self.context.say("There is nothing to take from yet; click without Alt first.")
             return
         self.work.drop()
-        self._seed = _Seed(reader, pointer.xy, base, combine)
+        self._seed = _Seed(reader, pointer.xy, combine, None if combine == "new" else before)
         self._pressed = pointer, self.tolerance
         self._at = pointer.xy
         self._look()
+
+    def _found_by_now(self) -> Callable[[], Patch] | None:
+        """What finds all that was pressed so far; the last of it may still be looked for. None: nothing."""
+        if self._seed is not None and self.work.busy:
+            return partial(self._seed.region, self.tolerance)
+        found = self.found
+        return None if found is None else lambda: found.patch
 
     def move(self, pointer: Pointer) -> None:
         """Change the tolerance while the button is held."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 
+from app.canvas.pixels import PixelReader
 from app.qt_pixels import paintable
 from core.annotation.commands import AddShapes, Overlap
+from core.errors import ImageFileError
+from tests.patience import PATIENCE_S
 
 KEY = Qt.Key
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -134,6 +140,85 @@ def test_enter_before_the_worker_is_ready_accepts_when_it_is(desk, regions):
     desk.key(KEY.Key_Return)
     desk.settle()
     assert len(desk.shapes) == 1
+
+
+def unreadable(*_args):
+    raise ImageFileError(Path("a.tif"), "is still being read; try again in a moment")
+
+
+@pytest.fixture
+def slow_desk(desk):
+    """Nothing is found before `settle`: the worker has something else to do."""
+    gate = threading.Event()
+    desk.view.context.runner.run(gate.wait, PATIENCE_S)
+    settle = desk.settle
+    desk.settle = lambda: (gate.set(), settle())
+    yield desk
+    gate.set()
+
+
+@pytest.mark.parametrize("with_class", [True, False])
+def test_a_region_accepted_while_it_grows_is_added_though_another_is_pressed_meanwhile(
+    slow_desk, regions, with_class
+):
+    desk = slow_desk
+    nerve = desk.view.classes[1]
+    desk.view.set_active_class(nerve if with_class else None)
+    desk.click(100, 150)
+    desk.key(KEY.Key_BracketLeft)  # the newest request waits for the first one
+    desk.key(KEY.Key_Return)
+    desk.click(280, 150)
+    desk.settle()
+    assert desk.view.busy  # what was pressed last is a preview
+    desk.key(KEY.Key_Escape)
+    assert not desk.view.busy
+    desk.view.set_active_class(nerve)
+    assert iou(desk.covered(), regions["a"]) > 0.95
+
+
+def test_a_region_that_could_not_be_found_accepts_no_other(desk, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(PixelReader, "window", unreadable)
+        desk.double_click(100, 150)
+        desk.settle()
+    assert "still being read" in desk.view.hint
+    desk.click(280, 150)
+    desk.settle()
+    assert desk.shapes == ()
+    assert desk.view.busy
+
+
+def test_shift_adds_to_what_is_there_after_a_click_that_found_nothing(desk, regions, monkeypatch):
+    desk.click(100, 150)
+    desk.settle()
+    with monkeypatch.context() as patched:
+        patched.setattr(PixelReader, "window", unreadable)
+        desk.click(20, 20, SHIFT)
+        desk.settle()
+    desk.click(280, 150, SHIFT)
+    desk.settle()
+    desk.key(KEY.Key_Return)
+    assert iou(desk.covered(), regions["a"] | regions["core"]) > 0.9
+
+
+def test_shift_adds_to_what_is_not_found_yet(slow_desk, regions):
+    desk = slow_desk
+    desk.click(100, 150)
+    desk.click(280, 150, SHIFT)
+    desk.click(280, 150, ALT)
+    desk.click(280, 150, SHIFT)
+    desk.settle()
+    desk.key(KEY.Key_Return)
+    assert iou(desk.covered(), regions["a"] | regions["core"]) > 0.9
+
+
+def test_shift_adds_to_the_region_of_the_last_tolerance(slow_desk, regions):
+    desk = slow_desk
+    desk.drag((280, 150), (330, 150))
+    desk.click(100, 150, SHIFT)
+    desk.settle()
+    desk.key(KEY.Key_Return)
+    assert iou(desk.covered(), regions["a"] | regions["b"]) > 0.95
 
 
 def test_esc_and_another_tool_drop_the_preview(desk):
