@@ -20,6 +20,7 @@ from core.cli.lost_card import say_lost
 from core.cli.output import answer, answer_json, class_table, percent, say
 from core.cli.uncertainty import UncertaintyFiles, refuse_same_places
 from core.errors import MaskloopError, UsageError
+from core.images.pages import image_stem, page_names
 from core.images.reader import image_size, read_image
 from core.learning.config import DeviceChoice
 from core.learning.prediction.folder_job import PredictionJob, shard_of_environment
@@ -275,18 +276,23 @@ def _pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
             raise MaskloopError(f"{folder}: there is no such folder")
     pngs = (path for path in masks.iterdir() if is_image_name(path.name) and path.suffix.lower() == ".png")
     by_stem = {path.stem: path for path in pngs}
-    found = sorted(path for path in images.iterdir() if is_image_name(path.name))
-    if not found:
+    files = sorted(path for path in images.iterdir() if is_image_name(path.name))
+    if not files:
         raise MaskloopError(f"{images}: there is no image in this folder")
-    stems = Counter(path.stem for path in found if path.name not in by_stem)
+    found = [file.with_name(name) for file in files for name in page_names(file)]
+    stems = Counter(image_stem(path) for path in found if path.name not in by_stem)
     pairs: list[tuple[Path, Path]] = []
     for path in found:
         # Is a.png the mask of a.jpg or of a.png? One of them has a.jpg.png or a.png.png, as exports call it.
-        mask = by_stem.get(path.name) or (by_stem.get(path.stem) if stems[path.stem] == 1 else None)
+        stem = image_stem(path)
+        mask = by_stem.get(path.name) or (by_stem.get(stem) if stems[stem] == 1 else None)
         if mask is not None:
             pairs.append((path, mask))
     if not pairs:
         raise MaskloopError(f"{masks}: no PNG here has the stem of an image in {images}")
     if len(pairs) < len(found):
         say(f"warning: {len(found) - len(pairs)} images have no mask of their own and are left out")
+    if alone := set(by_stem.values()) - {mask for _, mask in pairs}:
+        some = ", ".join(sorted(mask.name for mask in alone)[:3])
+        say(f"warning: {len(alone)} masks have no image of their own and are left out, such as {some}")
     return pairs

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from core.annotation.labelme_json import dumps, loads
-from core.annotation.model import Annotation
+from core.annotation.model import Annotation, AnnotationState
 from core.errors import AnnotationFileError, FileProblem
 from core.files import is_file
 from core.formats.export_folder import ExportFolder
@@ -85,7 +85,7 @@ def _put(project: Project, entry: ImageEntry, json_path: Path, annotation: Annot
         kept = loaded.annotation
         if (kept.shapes, kept.state, dict(kept.flags)) == (moved.shapes, moved.state, dict(moved.flags)):
             return False
-        if kept.shapes or kept.flags:
+        if kept.shapes or kept.flags or kept.state is AnnotationState.DONE:
             raise AnnotationFileError(json_path, f"{entry.key} has labels already; they were kept")
     project.save(entry, moved, loaded.digest)
     project.write_mask(entry, project.render_mask(entry, moved))

@@ -4,8 +4,9 @@ What import takes, SRC being the folder it is given:
 
 - masks: everything in `SRC/masks/` if there is such a folder, else in SRC itself, subfolders too;
 - images: those in `SRC/images/`, copied into the project, if there is such a folder; else the project's own;
-- a mask belongs to the image of the same stem (`a.png` to `a.jpg`), in the same subfolder where several have
-  it; `a_mask.png` and the like belong to `a` where no image is called so;
+- a mask belongs to the image of the same stem (`a.png` to `a.jpg`, `stack#2.png` to the second page of
+  `stack.tif`), in the same subfolder where several have it; `a_mask.png` and the like belong to `a` where no
+  image is called so;
 - classes: the project's. A project that has none of its own yet gets a class for every index; names come from
   a `classes.json` beside the masks (as export writes it) or from the project they lie in, and then indices
   are translated by name.
@@ -32,7 +33,7 @@ from core.formats.export_folder import ExportFolder
 from core.formats.intake import bring_images, images_below
 from core.formats.mask_classes import TABLE_NAME, class_table, meaning_of_values, translated
 from core.formats.report import ExportReport, ImportReport
-from core.images.pages import image_file, image_stem
+from core.images.pages import image_file, image_stem, page_names
 from core.images.reader import image_size
 from core.project.mask_file import encode_index_mask, is_own_mask, read_index_mask
 from core.project.project import ImageEntry, Project
@@ -100,7 +101,8 @@ def _is_derived(project: Project, path: Path) -> bool:
 
 
 def _by_path(images: Path) -> dict[Path, str]:
-    return {path: path.relative_to(images).as_posix() for path in images_below(images)}
+    pages = (path.with_name(name) for path in images_below(images) for name in page_names(path))
+    return {page: page.relative_to(images).as_posix() for page in pages}
 
 
 def _matched(
@@ -154,7 +156,8 @@ def _without_suffix(stem: str, by_stem: Mapping[str, list[Path]]) -> list[Path]:
 
 
 def _ends_with(key: str, relative: str) -> bool:
-    stem = PurePosixPath(key).with_suffix("").as_posix()
+    image = PurePosixPath(key)
+    stem = image.with_name(image_stem(image)).as_posix()
     return stem == relative or stem.endswith(f"/{relative}")
 
 

@@ -6,11 +6,13 @@ import base64
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from core.annotation.model import AnnotationState
 from core.formats import labelme
 from core.project.project import Project
 
@@ -113,6 +115,21 @@ def test_labels_an_image_has_already_are_kept_and_said(project: Project, labelme
 
     assert [problem.path for problem in report.problems] == [theirs]
     assert entry.annotation_path.read_bytes() == before
+
+
+def test_an_image_that_is_done_with_nothing_on_it_stays_so(project: Project, labelme_folder: Path) -> None:
+    (labelme_folder / "a.json").rename(labelme_folder.parent / "a.json")
+    labelme.import_into(project, labelme_folder)
+    entry = project.entry("images/a.png")
+    loaded = project.load(entry)
+    project.save(entry, replace(loaded.annotation, state=AnnotationState.DONE), loaded.digest)
+    theirs = (labelme_folder.parent / "a.json").rename(labelme_folder / "a.json")
+
+    report = labelme.import_into(project, labelme_folder)
+
+    assert [problem.path for problem in report.problems] == [theirs]
+    kept = project.load(entry).annotation
+    assert (kept.state, kept.shapes) == (AnnotationState.DONE, ())
 
 
 def test_images_are_found_where_the_json_says_or_inside_it(

@@ -105,6 +105,24 @@ def test_masks_alone_find_the_projects_images(project: Project, tmp_path: Path, 
     assert labelled == {"images/a.png", "images/one/b.png", "images/c.jpg"}
 
 
+def test_pages_find_their_masks_in_subfolders_too(project: Project, tmp_path: Path) -> None:
+    source = tmp_path / "set"
+    pages = [Image.new("L", (16, 12), value) for value in (9, 99, 199)]
+    for folder in ("one", "two"):
+        (source / "images" / folder).mkdir(parents=True)
+        pages[0].save(source / "images" / folder / "stack.tif", save_all=True, append_images=pages[1:])
+        for index, name in ((1, "stack"), (2, "stack#2"), (1, "stack#3")):
+            make_mask(source / "masks" / folder / f"{name}.png", index=index)
+
+    report = masks.import_into(project, source)
+
+    assert (report.images, report.problems) == (6, [])
+    for folder in ("one", "two"):
+        pixels = project.read_mask(project.entry(f"images/{folder}/stack.tif#2"))
+        assert pixels is not None
+        assert 2 in pixels
+
+
 def test_what_does_not_fit_is_said_file_by_file_and_the_rest_comes_in(
     project: Project, tmp_path: Path, new_image: Maker
 ) -> None:
