@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import errno
 
-import numpy as np
 import pytest
 import torch
 
-from core.annotation.model import AnnotationState
 from core.errors import StorageError
 from core.images.reader import read_image
 from core.learning.events import Finished, Notice, StepDone, TrainingStarted, Validated
@@ -17,15 +15,14 @@ from core.learning.instant.head import FitStep
 from core.learning.instant.learner import InstantLearner
 from core.learning.machine.clock import Clock
 from core.learning.prediction.predict import Predictor, open_predictor
-from core.learning.runs.deep_part import best_deep_part
+from core.learning.runs.deep_part import save_joined
 from core.learning.runs.header import read_header
-from core.learning.runs.weights import load_weights, save_weights
+from core.learning.runs.weights import load_weights
 from core.learning.scores import calibration
 from core.learning.scores.metrics import ConfusionMatrix
 from core.learning.training import best_share, joint
 from core.learning.training.fit import save_now
 from core.learning.training.joint import events_of
-from core.learning.training.judged_again import judge_best_again
 from core.learning.training.state import TrainState
 from tests.learning.conftest import tiny_config
 
@@ -112,12 +109,14 @@ def test_few_labels_are_blended_evenly(world, start) -> None:
 def test_what_joins_both_waits_for_room_on_the_disk(world, start, monkeypatch, room: bool) -> None:
     waits = []
 
-    def refused(path, *rest) -> None:
+    def refused(run, *rest) -> None:
         if not room or len(waits) < 5:
-            raise StorageError.from_os_error(path, OSError(errno.ENOSPC, "No space left on device"))
-        save_weights(path, *rest)
+            raise StorageError.from_os_error(
+                run.best_weights, OSError(errno.ENOSPC, "No space left on device")
+            )
+        save_joined(run, *rest)
 
-    monkeypatch.setattr(joint, "save_weights", refused)
+    monkeypatch.setattr(joint, "save_joined", refused)
     monkeypatch.setattr("core.learning.training.fit.WAIT_S", 0.0)
     world.put_done(1, 2)
     state = start(steps=3, join_instant=True)
@@ -277,56 +276,6 @@ def test_a_run_that_goes_on_shares_out_what_it_was_given_now(world, start, resum
             next(events)
         events.close()
         assert aside.pop() == pytest.approx(joint.JOIN_SHARE / 2 * 60.0)
-
-
-def test_the_deep_network_alone_takes_the_place_of_what_an_earlier_end_has_joined(
-    world, start, resume, monkeypatch
-) -> None:
-    shares = iter([50, 0])
-
-    def decided(*_args):
-        yield from ()
-        return next(shares), None
-
-    monkeypatch.setattr(joint, "best_share", decided)
-    world.put_done(*range(1, 8))
-    state = start(steps=5, join_instant=True, held_out=("1.png", "2.png"))
-    list(events_of(state))
-    assert read_header(state.run.best_weights).architecture == "blend"
-    deep = best_deep_part(state.run).network.state_dict()
-    again = resume(steps=6)
-    told = [event.text for event in events_of(again) if isinstance(event, Notice)]
-    assert told[-1] == "kept: U-Net alone, which scored best"
-    network, header = load_weights(state.run.best_weights)
-    assert header.architecture == network.architecture == "unet"
-    assert network.state_dict().keys() == deep.keys()
-
-
-@pytest.mark.parametrize(("share", "kept"), [(50, "blend"), (100, "instant")])
-def test_of_a_run_of_both_that_goes_on_the_deep_network_is_judged_again(
-    world, start, resume, monkeypatch, share, kept
-) -> None:
-    """Were it the file of both, all that the deep one learns from then on would have to beat that."""
-
-    def decided(*_args):
-        yield from ()
-        return share, None
-
-    monkeypatch.setattr(joint, "best_share", decided)
-    world.put_done(*range(1, 8))
-    held_out = ("1.png", "2.png")
-    list(events_of(start(steps=5, join_instant=True, held_out=held_out)))
-    state = resume(steps=9)
-    before = state.run.best_weights.read_bytes()
-    assert read_header(state.run.best_weights).architecture == kept
-    picture = world.picture(1)
-    world.store.put(picture.key, picture.path, np.full_like(picture.mask, SQUARE), AnnotationState.DONE)
-    judge_best_again(state)
-    deep = best_deep_part(state.run)
-    assert deep.network.architecture == "unet"
-    score = state.validator.score_again(Predictor(deep.network, deep.header))
-    assert state.best.compared == pytest.approx(score.miou)
-    assert state.run.best_weights.read_bytes() == before, "whoever predicts has both until the run's end"
 
 
 def _weights(state) -> dict[str, torch.Tensor]:

@@ -100,6 +100,11 @@ class RunFolder:
         return self.path / "best.safetensors"
 
     @property
+    def deep_weights(self) -> Path:
+        """The deep network's best, where both learners' are better; see `deep_part`."""
+        return self.path / "deep.safetensors"
+
+    @property
     def last_checkpoint(self) -> Path:
         """Where the run goes on from."""
         return self.path / "last.ckpt"

@@ -239,9 +239,11 @@ def save_now(state: TrainState) -> Iterator[Event]:
 
     Also for whoever holds a run between two of its events and may never go on.
     """
+    keeping = state.keeping
+    if keeping.closed:
+        return
     if state.tally.steps:
         yield from _report(state)
-    keeping = state.keeping
     if keeping.watch.doubtful and not state.over():
         keeping.hold_best()
         return  # what is on disk is better

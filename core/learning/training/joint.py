@@ -26,9 +26,8 @@ from core.learning.instant.pace import FEATURES_SHARE
 from core.learning.instant.setup import instant_learner
 from core.learning.machine.memory import why_given_up
 from core.learning.prediction.predict import Predictor
-from core.learning.runs.deep_part import DeepPart, best_deep_part, kept_aside
+from core.learning.runs.deep_part import DeepPart, best_deep_part, save_joined
 from core.learning.runs.header import WeightsHeader
-from core.learning.runs.weights import save_weights
 from core.learning.scores.counted import CountedImages
 from core.learning.training.best_share import best_share
 from core.learning.training.fit import (
@@ -283,7 +282,7 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
     """Save what scores best of deep, instant and blended; a fit takes so many seconds at most."""
     learner.held_out = frozenset(state.validator.plan.held_out)  # some may have come late
     in_a_hurry = state.stop_requested and not state.step  # stopped before the deep one began
-    if in_a_hurry and learner.ended_early and kept_aside(state.run).is_file():
+    if in_a_hurry and learner.ended_early and state.run.deep_weights.is_file():
         return  # one that was fitted longer is kept
     try:
         if learner.stale and not in_a_hurry:
@@ -318,20 +317,21 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
     except (MaskloopError, MemoryError, RuntimeError) as error:
         yield Notice(text=f"the deep network is kept alone: {why_given_up(error)}", level="warning")
         return
+    state.keeping.closed = True  # the checkpoint knows the deep network's score, which it goes on from
     if score is not None:
         state.best.void()  # that was the deep network's, whose weights these replace
-        yield state.note_score(score, comparable=score)
-    state.best.saved = True
+        validated = state.note_score(score, comparable=score)
+        state.best.saved = True
+        yield validated
     yield Notice(text=text)
     yield Checkpointed(run=str(state.run.path), step=state.step, best=True)
 
 
 def _write(state: TrainState, network: SegmentationNetwork, score: Score | None, part: DeepPart) -> bool:
     """The run's best weights; beside them its deep part, where they are without it. Raises StorageError."""
-    if isinstance(network, InstantNetwork):
-        save_weights(kept_aside(state.run), part.network, part.header)
-    save_weights(state.run.best_weights, network, _header(state, part.header, network, score))
-    state.progress.saved(step=state.step, best=True, held_out=())
+    save_joined(state.run, network, _header(state, part.header, network, score), part)
+    held_out = state.validator.plan.held_out if network is part.network else ()
+    state.progress.saved(step=state.step, best=True, held_out=held_out)
     return True
 
 
@@ -368,5 +368,5 @@ def _header(
             "on": deep.metrics.get("on") if score is None else state.validator.plan.on,
         },
         temperature=1.0 if calibration is None else calibration.temperature,
-        data_digest=state.store.digest(),
+        data_digest=deep.data_digest if network.architecture == deep.architecture else state.store.digest(),
     )

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 from core.errors import StorageError, TrainingError
 from core.learning.events import Notice
 from core.learning.runs.checkpoint import load_checkpoint, save_checkpoint
+from core.learning.runs.deep_part import save_deep_part
 from core.learning.runs.header import WeightsHeader
-from core.learning.runs.weights import save_weights
 from core.learning.training.bundle import bundle
 from core.learning.training.loss_watch import LossWatch
 from core.models.copies import copy_on_cpu
@@ -40,6 +40,8 @@ class Safekeeping:
         patience_s: how long the end of the run waits for room on the disk; infinite in the window, where the
             person ends it.
         also: called with every save; it writes what else a kill should not cost.
+        closed: what the run leaves behind is on disk, and the checkpoint it can go on from: nothing is
+            written over them.
     """
 
     def __init__(self, state: TrainState) -> None:
@@ -48,6 +50,7 @@ class Safekeeping:
         self.trouble_told = False
         self.patience_s = PATIENCE_S
         self.also: Callable[[], None] = lambda: None
+        self.closed = False
         self._returns = 0
         self._saved_s = state.clock.seconds
         self._saved_at = time.monotonic()
@@ -81,7 +84,7 @@ class Safekeeping:
     def save(self) -> bool:
         """Write the best weights if they are new, the checkpoint, and what the record could not write before.
 
-        Each is tried, whatever becomes of the others. Returns whether best weights were written.
+        Each is tried, whatever becomes of the others. Returns whether the run has new best weights.
 
         Raises:
             StorageError: of the first that could not be written; what was on disk before is untouched.
@@ -92,8 +95,7 @@ class Safekeeping:
         best = False
         if not state.best.saved:
             try:
-                self._save_best()
-                best = True
+                best = self._save_best()
             except StorageError as error:
                 errors.append(error)
         try:
@@ -113,20 +115,24 @@ class Safekeeping:
             raise errors[0]
         return best
 
-    def _save_best(self) -> None:
-        """The averaged weights that scored best: those of now, or those that did not get to disk then."""
+    def _save_best(self) -> bool:
+        """The averaged weights that scored best: those of now, or those that did not get to disk then.
+
+        Returns as `save_deep_part`.
+        """
         state = self._state
         step = state.best.step or 0
         network, header = state.learner.ema.network, state.header()
         if self._unwritten is not None and self._unwritten[0] == step:
             _, network, header = self._unwritten
         try:
-            save_weights(state.run.best_weights, network, header)
+            best = save_deep_part(state.run, network, header)
         except StorageError:
             self.hold_best()
             raise
         self._unwritten = None
         state.best.saved = True
+        return best
 
     def hold_best(self) -> None:
         """Weights that scored best just now are kept in memory, where they are not written yet."""
