@@ -341,7 +341,7 @@ class BrushTool(StrokeTool):
 
 
 class EraserTool(StrokeTool):
-    """A stroke is taken from the selected shapes, else from all it crosses that are not locked.
+    """A stroke is taken from the selected shapes; without any, from all it crosses that are not locked.
 
     Begun on a predicted region that nothing labels, it accepts the region without the stroke. Finished areas
     are erased only when selected, or when there is nothing else: what is erased inside them is background.
@@ -352,7 +352,7 @@ class EraserTool(StrokeTool):
 
     def base_at(self, pointer: Pointer) -> PredictedRegion | None:
         """The predicted region, unless something is selected."""
-        return None if self.selected() else self.region_below(pointer.xy)
+        return None if self.context.selection else self.region_below(pointer.xy)
 
     def finish(
         self, stroke: tuple[Shape, ...], start: XY, base: PredictedRegion | None, *, new: bool
@@ -361,7 +361,8 @@ class EraserTool(StrokeTool):
         document = self.context.document
         if document is None:
             return
-        found = self.selected() or self.paintable(shape.uid for shape in self.near(stroke))
+        selected = bool(self.context.selection)
+        found = self.selected() if selected else self.paintable(shape.uid for shape in self.near(stroke))
         left = [(shape, less(shape, stroke)) for shape in found if _meet(shape, stroke)]
         drawn = [(shape, rest) for shape, rest in left if shape.label != BACKGROUND_LABEL]
         changed = [(shape, rest) for shape, rest in drawn or left if rest != (shape,)]
@@ -370,7 +371,8 @@ class EraserTool(StrokeTool):
             rest = [part for shape in self.accepted(base) for part in less(shape, stroke)]
             commands += [drawing(document, rest)] if rest else []
         if not commands:
-            self.context.say("Nothing was erased: no shape that can be changed lies under the stroke.")
+            which = "selected shape" if selected else "shape"
+            self.context.say(f"Nothing was erased: no {which} that can be changed lies under the stroke.")
             return
         self.issue(Composite("Erase", tuple(commands)))
 

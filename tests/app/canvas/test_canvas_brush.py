@@ -309,6 +309,20 @@ def test_a_finished_area_stays_under_what_is_erased_on_it(eraser, make_shape, sq
     assert desk.shapes[0].shape_type is ShapeType.POLYGON
 
 
+@pytest.mark.parametrize("kind", ["locked", "line"])
+def test_where_the_selected_shape_cannot_be_erased_no_other_is(predicted, make_shape, kind):
+    corners = [(100, 100), (350, 100), (350, 200), (100, 200)]
+    chosen = make_shape(corners, shape_type=ShapeType.LINESTRIP if kind == "line" else ShapeType.POLYGON)
+    chosen = with_lock(chosen, locked=kind == "locked")
+    neighbour = make_shape([(120, 120), (180, 120), (180, 180), (120, 180)])
+    desk = predicted(chosen, neighbour, tool="eraser")
+    desk.select({chosen.uid})
+    desk.drag((150, 150), (170, 150))
+    assert "no selected shape that can be changed" in desk.view.hint
+    desk.drag((250, 150), (270, 150))  # where a region is predicted
+    assert desk.shapes == (chosen, neighbour)
+
+
 def test_erasing_beside_everything_says_so(eraser, square):
     desk = eraser(square)
     desk.click(300, 250)
