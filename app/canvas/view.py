@@ -55,6 +55,8 @@ class CanvasView(Themed, ImageView):
     label_needed = Signal(object)
     """Finished shapes (a tuple, label "") while no class is active; the receiver labels and adds them, or
     drops them."""
+    label_asked_again = Signal(object)
+    """As `label_needed`, of shapes that wait already: the person wants to answer now."""
     region_clicked = Signal(int, int)
     """Pixel x, y of a predicted region that was clicked with the region tool."""
     context_menu_requested = Signal(QPoint)

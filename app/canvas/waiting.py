@@ -77,7 +77,7 @@ class WaitingShapes:
             return False
         if event.key() in _ASK_KEYS:
             if not event.isAutoRepeat():
-                self._context.view.label_needed.emit(self.shapes)
+                self._context.view.label_asked_again.emit(self.shapes)
         else:
             self._keep(() if event.key() == Qt.Key.Key_Escape else self._batches[:-1])
         return True

@@ -60,6 +60,7 @@ class Editing(QObject):
         canvas.drag_ended.connect(session.end_drag)
         canvas.selection_requested.connect(session.set_selection)
         canvas.label_needed.connect(self._on_label_needed)
+        canvas.label_asked_again.connect(self._ask_label_of)
         canvas.tool_changed.connect(self._on_tool_changed)
         canvas.context_menu_requested.connect(self._on_menu_requested)
 
@@ -129,8 +130,9 @@ class Editing(QObject):
         self._canvas.set_classes(self._session.classes)
 
     def _on_active_class_changed(self, label_class: LabelClass | None) -> None:
-        if not self._finished_area:
-            self._canvas.set_active_class(label_class)
+        self._canvas.set_active_class(label_class)  # labels what waits
+        if self._finished_area:
+            self._canvas.set_active_class(None)
 
     def _update_actions(self) -> None:
         session, actions = self._session, self._actions
@@ -178,14 +180,17 @@ class Editing(QObject):
         self._actions[before].trigger()
 
     def _on_label_needed(self, shapes: tuple[Shape, ...]) -> None:
-        image = self._session.current
-        if image is None or image.document is None:
+        document = self._session.document
+        if document is None or not self._finished_area:
+            self._ask_label_of(shapes)
             return
-        if self._finished_area:
-            self._session.execute(finished_area(image.document, shapes))
-            self._session.end_drag()
-            self._end_finished_area()
-        else:
+        self._session.execute(finished_area(document, shapes))
+        self._session.end_drag()
+        self._end_finished_area()
+
+    def _ask_label_of(self, shapes: tuple[Shape, ...]) -> None:
+        image = self._session.current
+        if image is not None and image.document is not None:
             self._ask_label("", partial(self._draw, image, shapes))
 
     def _draw(self, image: CurrentImage, shapes: tuple[Shape, ...], label: str) -> None:

@@ -124,3 +124,31 @@ def test_a_finished_area_takes_nothing_along_that_waits(opened, qtbot) -> None:
     opened.drag((2, 2), (60, 45))
     assert opened.labels() == ["_background_"]
     assert len(opened.canvas.context.waiting.shapes) == 1
+
+
+@pytest.fixture
+def one_waits(opened, qtbot):
+    """A circle that waits for its label, and then the tool for finished areas."""
+    opened.session.set_active_class(None)
+    draw(opened, "circle")
+    qtbot.keyClick(question(opened, qtbot).field, Qt.Key.Key_Escape)
+    opened.window.actions_["shape.finished_area"].trigger()
+    return opened
+
+
+def test_enter_asks_for_the_label_of_what_waits_while_a_finished_area_is_begun(one_waits, qtbot) -> None:
+    one_waits.key(Qt.Key.Key_Return)
+    dialog = question(one_waits, qtbot)
+    assert one_waits.labels() == []
+    qtbot.keyClicks(dialog.field, "nerve")
+    qtbot.keyClick(dialog.field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: one_waits.labels() == ["nerve"])
+
+
+def test_a_class_chosen_while_a_finished_area_is_begun_labels_what_waits_and_not_the_area(one_waits) -> None:
+    one_waits.session.set_active_class(one_waits.session.classes.by_name("vessel"))
+    assert one_waits.labels() == ["vessel"]
+    one_waits.drag((2, 2), (60, 45))
+    assert one_waits.labels() == ["_background_", "vessel"]
+    draw(one_waits, "circle")
+    assert one_waits.labels()[-1] == "vessel"
