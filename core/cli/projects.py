@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from core.annotation.model import BACKGROUND_LABEL
@@ -21,11 +20,11 @@ def init(arguments: argparse.Namespace) -> None:
     background = next((name for name in names if name in BACKGROUND_NAMES), None)
     root: Path = arguments.directory
     if arguments.images is None:
-        image_roots: tuple[str, ...] = ("images",)
+        image_roots: tuple[str | Path, ...] = ("images",)
     elif not arguments.images.is_dir():
         raise MaskloopError(f"{arguments.images}: there is no such folder of images")
     else:
-        image_roots = (Path(os.path.relpath(arguments.images.resolve(), root.resolve())).as_posix(),)
+        image_roots = (arguments.images.resolve(),)
     with Project.create(root, classes=names, background=background, image_roots=image_roots) as project:
         answer(f"{root}: {len(project.images())} images, classes {', '.join(project.classes.names)}")
 

@@ -35,7 +35,13 @@ from core.images.stretch import Sampler, Stretch
 from core.images.whole import refuse_too_large, whole_strips
 
 _STRIP_ROWS: Final = 256
-_LOADERS: Final = {"PNG": "pngload", "JPEG": "jpegload", "TIFF": "tiffload", "WEBP": "webpload"}
+_LOADERS: Final = {
+    "PNG": "pngload",
+    "JPEG": "jpegload",
+    "MPO": "jpegload",  # of some cameras and phones: more pictures stand behind the JPEG that counts
+    "TIFF": "tiffload",
+    "WEBP": "webpload",
+}
 _MODES: Final = frozenset({"1", "L", "P", "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 
 Report = Callable[[float], None]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -125,7 +126,8 @@ class TileStore:
         Raises:
             StorageError: the folder cannot be written.
         """
-        part = path.with_suffix(f".{os.getpid()}.part")
+        # A name of its own: the window may lay an image out twice at once, for the canvas and a thumbnail.
+        part = path.with_suffix(f".{secrets.token_hex(8)}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = part.open("w+b")

@@ -107,7 +107,8 @@ def new_classes(classes: Sequence[str | LabelClass], background: str | None) -> 
         if isinstance(given, str):
             color = palette_color(position, background=background_index)
             given = LabelClass(position, given, color)
-        name = class_edits.checked_name(result, given.name)
+        of_others = None if given.index == background_index else background_index
+        name = class_edits.checked_name(ClassList(result.classes, of_others), given.name)
         if result.by_index(given.index) is not None:
             raise UsageError(f"the class index {given.index} is given twice")
         if not 0 <= given.index < MAX_CLASSES:

@@ -22,6 +22,10 @@ SMALL = PyramidShape(tile_side=64, overview_side=120)
 Pixels = NDArray[np.uint8]
 
 
+class GivenUpError(Exception):
+    """Whoever wanted an image laid out wants it no more."""
+
+
 def quiet(_share: float) -> None:
     """Nobody wants to know how far it is."""
 
@@ -72,6 +76,10 @@ def with_alpha(path: Path, image: Image.Image, **options: object) -> None:
     Image.fromarray(np.dstack([pixels, pixels[..., 1]])).save(path, **options)
 
 
+def with_another(path: Path, image: Image.Image) -> None:
+    image.save(path, "MPO", save_all=True, append_images=[image.resize((40, 30))])
+
+
 def palette(**options: object) -> Callable[[Path, Image.Image], None]:
     return lambda path, image: image.quantize(64).save(path, **options)
 
@@ -81,6 +89,7 @@ KINDS: dict[str, tuple[str, Callable[[Path, Image.Image], None]]] = {
     "jpeg in grey": ("a.jpg", converted("L")),
     "jpeg in CMYK": ("a.jpg", converted("CMYK")),
     "progressive jpeg": ("a.jpg", saved(progressive=True)),
+    "jpeg with another picture": ("a.jpg", with_another),
     "png": ("a.png", saved()),
     "png in grey": ("a.png", converted("L")),
     "png, black and white": ("a.png", converted("1")),
@@ -229,9 +238,6 @@ def test_a_layout_that_is_given_up_leaves_nothing(tmp_path: Path, picture: Pixel
     Image.fromarray(picture).save(tmp_path / "a.png")
     pyramid = open_pyramid(tmp_path / "a.png", tmp_path / "cache", shape=SMALL)
 
-    class GivenUpError(Exception):
-        pass
-
     def give_up(share: float) -> None:
         if share > 0:
             raise GivenUpError
@@ -242,6 +248,28 @@ def test_a_layout_that_is_given_up_leaves_nothing(tmp_path: Path, picture: Pixel
     assert list((tmp_path / "cache").iterdir()) == []
     assert pyramid.tile(0, 0, 0) is None
     assert not pyramid.ready
+
+
+def test_an_image_can_be_laid_out_twice_at_once(tmp_path: Path, picture: Pixels) -> None:
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    one, other = (open_pyramid(tmp_path / "a.png", tmp_path / "cache", shape=SMALL) for _ in range(2))
+    given_up: list[float] = []
+
+    def give_up(share: float) -> None:
+        if share > 0:
+            given_up.append(share)
+            raise GivenUpError
+
+    def lay_out_another(share: float) -> None:
+        if share > 0 and not given_up:
+            with pytest.raises(GivenUpError):
+                other.prepare(give_up)
+
+    one.prepare(lay_out_another)
+
+    assert given_up
+    assert np.array_equal(one.region(0, 0, 401, 302), picture)
+    one.close()
 
 
 def test_tiles_can_be_had_while_the_rest_is_laid_out(tmp_path: Path) -> None:
@@ -265,8 +293,9 @@ def test_tiles_can_be_had_while_the_rest_is_laid_out(tmp_path: Path) -> None:
     pyramid.close()
 
 
-def test_a_jpeg_has_its_overview_before_its_tiles(tmp_path: Path, picture: Pixels) -> None:
-    Image.fromarray(picture).save(tmp_path / "a.jpg", quality=95)
+@pytest.mark.parametrize("kind", ["jpeg", "jpeg with another picture"])
+def test_a_jpeg_has_its_overview_before_its_tiles(tmp_path: Path, picture: Pixels, kind: str) -> None:
+    KINDS[kind][1](tmp_path / "a.jpg", Image.fromarray(picture))
     pyramid = open_pyramid(tmp_path / "a.jpg", tmp_path / "cache", shape=SMALL)
     seen: list[Pixels] = []
 
@@ -274,7 +303,7 @@ def test_a_jpeg_has_its_overview_before_its_tiles(tmp_path: Path, picture: Pixel
         if share == 0:
             overview = pyramid.overview()
             assert overview is not None
-            seen.append(overview)
+            seen.append(overview.copy())
 
     pyramid.prepare(look)
 

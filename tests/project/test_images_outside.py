@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from core.annotation.model import Shape, ShapeType, frozen_points
+from core.cli.main import main
 from core.formats import labelme
 from core.project.project import Project
 
@@ -137,3 +139,19 @@ def test_a_project_of_an_earlier_version_keeps_its_labels_and_notes_their_folder
     with Project.open(two_cameras) as project:
         assert labels(project) == {"../cam1/frames/001.png": ["one"], "../cam2/frames/001.png": ["two"]}
     assert json.loads((two_cameras / "project.json").read_text())["settings"] == {"annotation_folders": slots}
+
+
+def test_a_project_is_made_for_images_on_another_drive(
+    tmp_path: Path, new_image: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_image(tmp_path / "camera" / "a.png")
+
+    def on_another_drive(*_paths: object) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")  # as on Windows
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os.path, "relpath", on_another_drive)
+        assert main(["init", str(tmp_path / "p"), "--images", str(tmp_path / "camera")]) == 0
+
+    with Project.open(tmp_path / "p") as project:
+        assert [entry.image_path for entry in project.images()] == [tmp_path / "camera" / "a.png"]

@@ -118,6 +118,8 @@ def test_a_project_gets_exactly_the_classes_it_is_given(tmp_path: Path) -> None:
         (["a", "a"], "there is a class 'a' already"),
         (["a", ""], "a class needs a name"),
         (["__ignore__"], "__ignore__"),
+        (["background", "_background_"], "'_background_' means the background class"),
+        (["_background_", "background"], "'_background_' means the background class"),
         ([str(number) for number in range(256)], "256 classes are too many; a project has at most 255"),
         ([LabelClass(255, "a", "#ffffff")], "the class index 255 is not from 0 to 254"),
     ],
