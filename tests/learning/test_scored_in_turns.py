@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from core.annotation.model import UNLABELLED
 from core.learning.events import Finished, Notice, Validated
+from core.learning.labels.data import ChannelMap
 from core.learning.prediction import predict
 from core.learning.training import fit as fitting
 from core.learning.training.fit import SCORING, fit
+from core.learning.validation.hold_out import Plan
+from core.learning.validation.validation import Validator
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +69,46 @@ def test_labels_that_change_meanwhile_are_scored_as_they_are_now(world, start, c
     )
     assert score.confusion is not None
     assert np.sum(score.confusion) == labelled < 4 * 72 * 96
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_of_all_images_only_those_that_change_meanwhile_are_looked_at_again(world, last: bool) -> None:
+    """Somebody draws on while the score is taken: it waits for no more than that image, and others go on."""
+    world.put_done(1, 2, 3, 4)
+    keys = world.store.done_keys()
+    plan, channels = Plan(keys, "validation"), ChannelMap(world.store.classes)
+    validator = Validator(world.store, channels, plan, every_s=15.0)
+    looks = list[bytes]()
+
+    class Careful:
+        """Has pauses; no predictor has them while nobody can have a turn."""
+
+        def predict(self, image, *, probabilities=False):
+            pytest.fail("in one piece")
+
+        def predicting(self, image, *, probabilities=False):
+            looks.append(image.tobytes())
+            yield
+            return SimpleNamespace(classes=np.zeros(image.shape[:2], np.uint8), probabilities=None)
+
+    scoring = (
+        validator.final_scoring(Careful()) if last else validator.scoring(Careful(), seconds=0.0, step=1)
+    )
+    strokes = iter(range(1, 7))  # the last one while the image is looked at again
+    score = None
+    while score is None:
+        try:
+            share = next(scoring)
+        except StopIteration as end:
+            score = end.value[1] if last else end.value
+        else:
+            if share >= 0.5 and (row := next(strokes, None)) is not None:
+                labels = world.store.get(keys[0])
+                mask = labels.mask.copy()
+                mask[:row] = UNLABELLED
+                world.store.put(labels.key, labels.image_path, mask, labels.state)
+    assert len(looks) == 5
+    assert looks[4] == looks[0]
+    assert score.images == 4
+    labelled = sum(int((world.store.get(key).mask != UNLABELLED).sum()) for key in keys)
+    assert np.sum(score.confusion) == labelled == 4 * 72 * 96 - 6 * 96

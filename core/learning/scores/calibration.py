@@ -93,6 +93,11 @@ class PixelSample:
         chances = probabilities[:, rows, columns].astype(np.float32)
         self.keep(np.log(chances + np.float32(_FLOOR)), truth[rows, columns])
 
+    def add_sample(self, other: PixelSample) -> None:
+        """What another one has drawn, from other images."""
+        self._logits += other._logits
+        self._truths += other._truths
+
     def clear(self) -> None:
         """Forget all."""
         self._logits.clear()

@@ -115,6 +115,15 @@ class CountedImages:
         self._images.append(Unit(key, digest))
         self._rows.append(_row(whole))
 
+    def add_counted(self, other: CountedImages) -> None:
+        """Count in, after these, the images that another one of the same classes has counted."""
+        if not self._images:
+            self._parts += other._parts
+        self.confusion.add_counts(other.confusion.counts)
+        self.judged.add_sample(other.judged)
+        self._images += other._images
+        self._rows += other._rows
+
 
 def _row(confusion: ConfusionMatrix) -> Counts:
     counts = confusion.counts

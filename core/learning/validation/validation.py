@@ -8,7 +8,7 @@ last one of a run is on all of them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, Self, runtime_checkable
 
@@ -119,11 +119,18 @@ class Score:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
-    """Of one image: truth and prediction, channels (H, W); its labels' digest; probabilities, if asked."""
+    """Of one image: truth and prediction, channels (H, W); probabilities, if asked."""
 
     maps: tuple[NDArray[np.uint8], NDArray[np.uint8]]
-    digest: str
     probabilities: NDArray[np.float16] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Look:
+    """What was counted of one image, nothing if it could not be; and the digest of its labels then."""
+
+    counted: CountedImages
+    digest: str
 
 
 @dataclass(slots=True)
@@ -212,10 +219,10 @@ class Validator:
         Now and then comes the share that is done: there others may have their turn, and labels change.
         """
         allowance_s = max(ALLOWANCE_S, ALLOWANCE_SHARE * (self.time_budget_s or 0.0))
-        counted, watch = CountedImages(len(self.channels.classes)), Stopwatch()
+        looks, watch = dict[str, _Look](), Stopwatch()
         keys = self.scored_keys
         for number, key in enumerate(keys):
-            for _ in watch.through(self._counting(counted, predictor, key)):
+            for _ in watch.through(self._counting(looks, predictor, key)):
                 yield number / len(keys)
             if self.few is None and watch.seconds > allowance_s:
                 keys = keys[: number + 1]
@@ -227,7 +234,8 @@ class Validator:
         self.image_s = took_s / seen
         self._next_s = seconds + took_s + max(self.every_s, took_s / TIME_SHARE)
         self.scored_step = step
-        return self._score(counted) if self._as_counted(counted) else self.score_again(predictor)
+        yield from with_share(self._catching_up(looks, predictor, lambda: self.scored_keys), 1.0)
+        return self._score(looks, self.scored_keys)
 
     def final_score(self, predictor: PredictsImages) -> tuple[Score, Score]:
         """`final_scoring` without a pause."""
@@ -238,33 +246,20 @@ class Validator:
 
         Yields as `scoring`.
         """
-        keys = self._keys()
-        few = len(keys) if self.few is None else self.few
-        counted, everything = (CountedImages(len(self.channels.classes)) for _ in range(2))
+        looks, keys = dict[str, _Look](), self._keys()
         for number, key in enumerate(keys):
-            found = yield from with_share(self._looking(predictor, key), number / len(keys))
-            if found is not None:
-                maps, digest = found.maps, found.digest
-                everything.update(*maps, key=key, digest=digest, probabilities=found.probabilities)
-                if number < few:
-                    counted.update(*maps, key=key, digest=digest)
+            yield from with_share(self._counting(looks, predictor, key), number / len(keys))
             yield (number + 1) / len(keys)
-        if not self._as_counted(everything):
-            return self.final_score(predictor)
-        score = self._score(everything)
-        return (score if len(counted) == len(everything) else self._score(counted)), score
-
-    def _as_counted(self, counted: CountedImages) -> bool:
-        """Whether the labels are those that were counted."""
-        present = {key: self.store.get(key).digest for key in self._keys()}
-        return all(present.get(unit.key) == unit.digest for unit in counted.images)
+        yield from with_share(self._catching_up(looks, predictor, self._keys), 1.0)
+        score = self._score(looks, self._keys())
+        few = len(self.scored_keys) < len(self._keys())
+        return (self._score(looks, self.scored_keys) if few else score), score
 
     def score_again(self, predictor: PredictsImages) -> Score:
         """Of other weights, on the images of the intermediate scores; plans nothing."""
-        counted = CountedImages(len(self.channels.classes))
-        for key in self.scored_keys:
-            drained(self._counting(counted, predictor, key))
-        return self._score(counted)
+        looks = dict[str, _Look]()
+        drained(self._catching_up(looks, predictor, lambda: self.scored_keys))
+        return self._score(looks, self.scored_keys)
 
     def also_took(self, seconds: float) -> None:
         """The validation that was held took so much longer: the next one comes later for it."""
@@ -283,13 +278,33 @@ class Validator:
         confusion.update(*found.maps)
         return 1
 
-    def _counting(
-        self, counted: CountedImages, predictor: PredictsImages, key: str
+    def _catching_up(
+        self, looks: dict[str, _Look], predictor: PredictsImages, keys: Callable[[], Iterable[str]]
     ) -> Generator[None, None, None]:
-        """Count one image in, if it can be read."""
+        """Look at those of the images that were not looked at, or not with the labels they have now.
+
+        It ends, whatever is drawn meanwhile: labels are asked for after the prediction, so that the image
+        that was looked at last is as it is now.
+        """
+        while changed := [key for key in keys() if not self._is_looked_at(looks, key)]:
+            for key in changed:
+                yield from self._counting(looks, predictor, key)
+
+    def _is_looked_at(self, looks: Mapping[str, _Look], key: str) -> bool:
+        """Whether it was, with the labels it has now."""
+        return key in looks and looks[key].digest == self.store.get(key).digest
+
+    def _counting(
+        self, looks: dict[str, _Look], predictor: PredictsImages, key: str
+    ) -> Generator[None, None, None]:
+        """Look at one image, and count it if that is possible."""
         found = yield from self._looking(predictor, key)
+        if key not in self.store:
+            return
+        digest = self.store.get(key).digest
+        looks[key] = _Look(CountedImages(len(self.channels.classes)), digest)
         if found is not None:
-            counted.update(*found.maps, key=key, digest=found.digest, probabilities=found.probabilities)
+            looks[key].counted.update(*found.maps, key=key, digest=digest, probabilities=found.probabilities)
 
     def _looking(self, predictor: PredictsImages, key: str) -> Generator[None, None, _Found | None]:
         """Ask about one image; None if it cannot be read, or is gone by now."""
@@ -312,10 +327,13 @@ class Validator:
         if labels is None or labels.mask.shape != predicted.classes.shape:
             return None  # changed in a pause
         maps = self.channels.to_channels(labels.mask), self.channels.to_channels(predicted.classes)
-        return _Found(maps, labels.digest, predicted.probabilities)
+        return _Found(maps, predicted.probabilities)
 
     def _keys(self) -> list[str]:
         return [key for key in self.plan.keys if key in self.store]
 
-    def _score(self, counted: CountedImages) -> Score:
+    def _score(self, looks: Mapping[str, _Look], keys: Iterable[str]) -> Score:
+        counted = CountedImages(len(self.channels.classes))
+        for key in keys:
+            counted.add_counted(looks[key].counted)
         return Score.of(counted, self.channels.classes.names)
