@@ -222,7 +222,7 @@ class Engine:
 
     def _close(self) -> None:
         """Let go of the project and of all that was read of it."""
-        self._end_run()
+        self._end_run(keep_folds=True)
         self._project = self._store = None
         self._instant.follow(None)
         self._instant.watch(None)
@@ -262,7 +262,7 @@ class Engine:
             store.set_classes(command.classes)
             return
         if self._host.state is not None:
-            self._end_run()
+            self._end_run(keep_folds=False)
             text = "The classes are others now: the run was saved and has ended. Train again to learn them."
             self._send(Notice(text=text, level="warning"))
         # Pixels of merged and deleted classes mean something else now: only the files know what.
@@ -358,9 +358,9 @@ class Engine:
         """One piece of the instant learner's work; False when there is none."""
         return self._piece("LearnLive", lambda: self._instant.tick(training=self.training))
 
-    def _end_run(self) -> None:
-        """Stop the run, if there is one: score, save, `Finished`."""
-        self._host.request_stop(at_once=True)
+    def _end_run(self, *, keep_folds: bool) -> None:
+        """Stop the run, if there is one: score, save, `Finished`; its folds may go on another time."""
+        self._host.request_stop(at_once=True, keep_folds=keep_folds)
         while self._host.state is not None:
             self._advance()
 

@@ -125,14 +125,21 @@ class RunHost:
             self._send(event)
         return state.run if over else None
 
-    def request_stop(self, *, at_once: bool = False) -> None:
-        """The next `advance`s score, save and end the run; `at_once`: with no wait for room on the disk."""
+    def request_stop(self, *, at_once: bool = False, keep_folds: bool = False) -> None:
+        """The next `advance`s score, save and end the run.
+
+        Args:
+            at_once: with no wait for room on the disk.
+            keep_folds: a cross-validation goes on another time; else it ends with the run.
+        """
+        if keep_folds:
+            self._folds = self._given_up = None
         if self._state is not None:
             self._paused = False
             self._state.request_stop()
             self._state.keeping.patience_s = 0.0 if at_once else PATIENCE_S
-        elif self._given_up is not None and not at_once:
-            self._given_up.end("stopped")  # else it is offered again another time
+        elif self._given_up is not None:
+            self._given_up.end("stopped")
         self._given_up = None
 
     def pause(self) -> None:
@@ -156,11 +163,11 @@ class RunHost:
         It is scored only if it never was: without a score there would be no weights to predict with. Nobody
         has stopped it, so that it counts as cut short even then.
         """
-        state, self._folds = self._state, None  # the folds that are left are for the next process
+        state = self._state
         if state is None:
             return
         if state.best.step is None:
-            self.request_stop(at_once=True)
+            self.request_stop(at_once=True, keep_folds=True)
             while self._state is not None:
                 self.advance()
             if not state.budget_spent:

@@ -100,7 +100,7 @@ class FoldPlan:
 
     @classmethod
     def of(cls, run: Path, layout: ProjectLayout) -> FoldPlan | None:
-        """The unfinished one that this folder stands for, or that this run is under way in.
+        """The unfinished one that this folder stands for, or that this run is, or was, under way in.
 
         Raises:
             ProjectFileError: the folder is that of folds, and the plan in it is damaged.
@@ -111,9 +111,10 @@ class FoldPlan:
             if FoldLayout(layout.root).runs.absolute() in (run.absolute(), *run.absolute().parents):
                 raise
             return None
-        if plan is not None and run.absolute() in (plan.folder.path.absolute(), plan.present):
-            return plan
-        return None
+        if plan is None:
+            return None
+        done = (Path(fold.run).absolute() for fold in plan._plan.finished)
+        return plan if run.absolute() in (plan.folder.path.absolute(), plan.present, *done) else None
 
     @property
     def config(self) -> TrainConfig | None:
@@ -170,13 +171,18 @@ class FoldPlan:
         self._plan.finished.append(finished)
         self._plan.present = ""
         self._write()
-        forget_weights(finished.run)
+        forget_weights(Path(finished.run))
 
     def end(self, state: RunState) -> None:
-        """All is done, or a person wants no more of it."""
+        """All is done, or a person wants no more of it.
+
+        The fold that was stopped predicts on: its best weights stay until the next cross-validation ends.
+        """
         with contextlib.suppress(OSError):
             (self.folder.path / PLAN_FILE).unlink(missing_ok=True)
         self._status(state)
+        for run in FoldLayout(self.layout.root).runs_by_time():
+            forget_weights(run, but_best=run.absolute() == self.present)
 
     def is_newest(self) -> bool:
         """Whether nothing was trained since, but for what belongs to it."""

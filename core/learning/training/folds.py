@@ -7,6 +7,7 @@ learns from everything, has no image left to be scored on itself. Torch-free.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -153,8 +154,15 @@ def fold_configs(config: TrainConfig, store: LabelStore) -> list[TrainConfig]:
     return [*runs, replace(share, validation="none")]
 
 
-def forget_weights(run: str) -> None:
-    """After its score a fold's network is of no further use; what it scored stays."""
-    folder = RunFolder(Path(run))
-    for file in (folder.last_checkpoint, folder.best_weights):
-        file.unlink(missing_ok=True)
+def forget_weights(run: Path, *, but_best: bool = False) -> None:
+    """After its score a fold's network is of no further use; what it scored stays.
+
+    Args:
+        run: its folder.
+        but_best: its best weights stay, too.
+    """
+    kept = RunFolder(run).best_weights if but_best else None
+    for file in (*run.glob("*.ckpt"), *run.glob("*.safetensors")):
+        if file != kept:
+            with contextlib.suppress(OSError):  # of Windows, where somebody reads it
+                file.unlink(missing_ok=True)
