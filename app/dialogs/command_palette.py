@@ -72,10 +72,13 @@ def fuzzy(title: str, typed: str) -> tuple[float, tuple[int, ...]] | None:
 def matches(actions: Iterable[QAction], typed: str) -> list[Match]:
     """Actions that fit, best first; no menus, no separators.
 
-    Those that are called as typed come before those with its letters only: "hole" means "Fill holes", not
-    "Open log folder", even where there is none to fill. Of either, those that cannot run now come last.
+    Those that are called as typed come first, then those whose menu or tip has its words, then those with its
+    letters only: "hole" means "Fill holes", not "Open log folder", even where there is none to fill, and
+    "post" the post-processing of "Clean up predictions", not letters of "Help, Keyboard shortcuts". Of each,
+    those that cannot run now come last.
     """
     found = []
+    spoken_of = set()
     for action in actions:
         title = action.text().replace("&", "").rstrip(".…")
         if not title or action.isSeparator() or action.menu() is not None or not action.isVisible():
@@ -86,15 +89,17 @@ def matches(actions: Iterable[QAction], typed: str) -> list[Match]:
             # "file open" finds Open in the menu File; the letters of the group are not marked.
             whole = fuzzy(f"{group} {title}", typed)
             fit = None if whole is None else (whole[0] - 1.0, ())
-        if fit is None and words_are_in(typed, f"{group} {title} {action.statusTip()}"):
-            # "background" finds "Image is done", whose tip speaks of it; what is so called comes first.
-            fit = (-1.0, ())
+        if words_are_in(typed, f"{group} {title} {action.statusTip()}"):
+            # "background" finds "Image is done", whose tip speaks of it.
+            spoken_of.add(action)
+            fit = fit or (-1.0, ())
         if fit is not None:
             found.append(Match(action, title, group, fit[1], fit[0]))
     return sorted(
         found,
         key=lambda match: (
             not words_are_in(typed, match.title),
+            match.action not in spoken_of,
             not match.action.isEnabled(),
             -match.score,
         ),

@@ -97,6 +97,7 @@ class LearningWiring(Wiring):
         actions["train.anew"].triggered.connect(panel.train_anew)
         actions["train.pause"].triggered.connect(self._on_pause)
         actions["train.stop"].triggered.connect(self._on_stop)
+        actions["train.settings"].triggered.connect(panel.setup.open_advanced)
         actions["train.live"].setChecked(self._settings.learn_live)
         actions["train.live"].toggled.connect(self._on_live)
         controller.learn_live(on=self._settings.learn_live)

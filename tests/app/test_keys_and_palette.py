@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QDialog, QLineEdit, QMenu, QWidget
 
 from app.dialogs.command_palette import CommandPalette
 from app.dialogs.shortcuts import ShortcutsDialog
+from app.dialogs.training_settings import TrainingSettingsDialog
 
 PORTABLE = QKeySequence.SequenceFormat.PortableText
 
@@ -53,6 +54,27 @@ def test_the_palette_finds_all_that_is_in_the_menus(opened, open_dialog):
     palette.field.setText("training panel")
     assert palette.titles[0] == "Training panel"
     palette.close()
+
+
+@pytest.mark.parametrize(
+    ("typed", "title"),
+    [
+        ("advanced", "Training settings"),
+        ("post-processing", "Clean up predictions"),
+        ("post", "Clean up predictions"),
+    ],
+)
+def test_the_palette_knows_other_words_for_it(opened, open_dialog, typed, title):
+    palette = open_dialog("help.palette", CommandPalette)
+    palette.field.setText(typed)
+    assert palette.titles[0].rstrip(" …") == title
+    palette.close()
+
+
+def test_the_training_settings_open_from_the_menu(opened):
+    opened.window.actions_["train.settings"].trigger()
+    (dialog,) = opened.window.findChildren(TrainingSettingsDialog)
+    assert dialog.isVisible()
 
 
 def test_every_action_is_in_the_shortcuts_dialog_and_none_can_take_the_keys_of_another(opened, open_dialog):

@@ -124,6 +124,14 @@ def test_words_of_the_tip_find_an_action_after_those_that_are_called_so(window: 
     assert [match.title for match in matches(actions, "zoom")] == ["Zoom in", "Open folder"]
 
 
+def test_words_of_the_tip_count_more_than_letters_of_the_title(window: QMainWindow) -> None:
+    actions = actions_of(window)
+    actions[1].setStatusTip("Masks, as files")
+    assert [match.title for match in matches(actions, "as")] == ["Export"]
+    actions[1].setStatusTip("Masks, zoi")
+    assert [match.title for match in matches(actions, "zoi")] == ["Export", "Zoom in"]
+
+
 def test_what_is_called_so_comes_first_even_if_it_cannot_run_now(window: QMainWindow) -> None:
     actions = actions_of(window)
     next(action for action in actions if action.objectName() == "view.zoom_in").setEnabled(False)
