@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ import pytest
 
 from core.annotation.model import ClassList
 from core.learning.commands import ClassesChanged, LearnLive, RateImages
+from core.learning.engine import main
 from core.learning.events import Failed, ImagesRated, Prediction
+from core.learning.inbox import Inbox
 from core.learning.instant import learner, live
 from core.models.instant import CHEAPER_VIEWS, VIEWS
 from core.project.project import Project
@@ -56,6 +60,35 @@ def test_a_class_that_is_deleted_in_the_middle_of_a_rating_ends_it_and_the_next_
     bench.run()
     assert not bench.got(Failed)
     assert set(bench.got(ImagesRated)[-1].scores) == {entry.key for entry in bench.entries[2:]}
+
+
+def test_work_whose_time_comes_while_the_person_only_looks_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command comes any more: the loop sees by itself that the score of the last strokes may be taken."""
+
+    class Waiting:
+        """An engine that has nothing to do until its third look."""
+
+        def __init__(self, _send: object, _inbox: Inbox) -> None:
+            self.leaving = False
+            self._looks = 0
+
+        def tick(self) -> bool:
+            self._looks += 1
+            self.leaving = self._looks == 3
+            return self.leaving
+
+    class Quiet(Inbox):
+        """Into which nobody puts anything."""
+
+        def wait(self, timeout_s: float | None = None) -> bool:
+            assert timeout_s is not None, "it would sleep for ever"
+            return False
+
+    monkeypatch.setattr(main, "Engine", Waiting)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    ours, theirs = Pipe()
+    with ours, theirs:
+        assert main.engine_main(theirs, Quiet()) == 0
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@
 
     loop:  take commands, oldest first
            else do one piece of work
-           else sleep until a command comes, and after a while give back memory that nothing needs
+           else sleep until a command comes; now and then give back memory that nothing needs, and see
+                whether there is work whose time has come
 
 It saves and leaves on Shutdown, on SIGTERM and when its window is gone; at once when the graphics card is
 lost.
@@ -80,7 +81,6 @@ def engine_main(
                 engine.handle(command)
             elif not engine.tick() and not inbox.wait(IDLE_S):
                 give_back()
-                inbox.wait()
     except DeviceLostError as error:
         print(f"maskloop engine: {error}", file=sys.stderr)
         return EXIT_DEVICE_LOST
