@@ -7,6 +7,7 @@ out has its label, its place and its identity.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
@@ -31,7 +32,7 @@ from core.annotation.command import Command, Composite
 from core.annotation.content_edits import ReplaceShapes
 from core.annotation.document import AnnotationDocument, by_index
 from core.annotation.locking import is_locked, refuse_locked
-from core.annotation.model import Shape, ShapeType, frozen_points
+from core.annotation.model import Points, Shape, ShapeType, frozen_points
 from core.annotation.rasterize import painted_box
 from core.annotation.region_edits import CutHole
 from core.annotation.stack_edits import AddShapes, RemoveShapes
@@ -184,11 +185,9 @@ def _clipped(shape: Shape, width: int, height: int) -> tuple[Shape, ...]:
             inside = ((shape.points >= 0) & (shape.points <= (width, height))).all(axis=1)
             return (shape.with_(points=frozen_points(shape.points[inside])),) if inside.any() else ()
         case ShapeType.LINE | ShapeType.LINESTRIP:
-            line = shapely.LineString(shape.points).intersection(shapely.box(0, 0, width, height))
-            # What only touches the border is a point; of what lies outside shapely has an empty line.
-            parts = [part for part in shapely.get_parts(line) if part.length > 0]
-            joined = shapely.get_parts(shapely.line_merge(shapely.MultiLineString(parts)))
-            cut = [shape.with_(points=frozen_points(part.coords)) for part in joined]
+            cut = [
+                shape.with_(points=frozen_points(run)) for run in _runs_inside(shape.points, width, height)
+            ]
             return (*cut[:1], *(part.copy() for part in cut[1:]))
         case ShapeType.MASK:
             x0, y0, x1, y1 = pixel_box([shape])
@@ -202,6 +201,25 @@ def _clipped(shape: Shape, width: int, height: int) -> tuple[Shape, ...]:
         case _:
             inside_area = geometry(shape).intersection(shapely.box(0, 0, width, height))
             return as_polygons(shape, regions_of(inside_area))
+
+
+def _runs_inside(line: Points, width: int, height: int) -> list[list[tuple[float, ...]]]:
+    """The runs of a line (N, 2) inside an image, in its direction.
+
+    Segment by segment, for of a whole line that crosses itself shapely makes a piece for each crossing.
+    """
+    image = shapely.box(0, 0, width, height)
+    runs: list[list[tuple[float, ...]]] = []
+    for start, end in itertools.pairwise(line):
+        part = shapely.LineString([start, end]).intersection(image)
+        if part.length == 0:  # outside, or it touches the border in a point
+            continue
+        first, last = sorted(part.coords, key=lambda xy: float((xy - start) @ (end - start)))
+        if runs and runs[-1][-1] == first:
+            runs[-1].append(last)
+        else:
+            runs.append([first, last])
+    return runs
 
 
 # --- polygon and mask -------------------------------------------------------------------------------------

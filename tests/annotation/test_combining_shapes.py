@@ -145,6 +145,29 @@ def test_clipping_cuts_at_the_border_of_the_image() -> None:
         table.do(commands.clipping(table.document, table.uids(), SIZE_HW[::-1]))
 
 
+@pytest.mark.parametrize(
+    ("points", "runs"),
+    [
+        (
+            [(10, 10), (50, 10), (50, 30), (30, 30), (30, -9)],
+            [[(10, 10), (50, 10), (50, 30), (30, 30), (30, 0)]],
+        ),
+        (
+            [(30, -9), (30, 30), (10, 30), (10, 20), (90, 20)],
+            [[(30, 0), (30, 30), (10, 30), (10, 20), (80, 20)]],
+        ),
+        ([(70, 5), (90, 5), (90, 9), (70, 9)], [[(70, 5), (80, 5)], [(80, 9), (70, 9)]]),
+        ([(80, 5), (80, 5), (80, 9), (85, 9)], [[(80, 5), (80, 9)]]),
+        ([(75, 0), (80, 5), (75, 10), (75, -5)], [[(75, 0), (80, 5), (75, 10), (75, 0)]]),
+    ],
+    ids=["end outside", "both outside", "two runs", "along the border", "touches"],
+)
+def test_a_clipped_line_strip_keeps_its_course_even_where_it_crosses_itself(points, runs) -> None:
+    table = Table(shape(ShapeType.LINESTRIP, points))
+    table.do(commands.clipping(table.document, table.uids(), SIZE_HW[::-1]))
+    assert [[tuple(point) for point in s.points.tolist()] for s in table.shapes] == runs
+
+
 # --- polygon and mask -------------------------------------------------------------------------------------
 
 
