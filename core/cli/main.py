@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Sequence
 
@@ -16,6 +17,8 @@ def main(argv: Sequence[str]) -> int:
     Returns:
         0 on success, 1 on failure (one sentence on standard error), 2 on bad usage.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # no work is lost for a name that a console cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         arguments = make_parser().parse_args(argv)
         _handler(arguments.command)(arguments)

@@ -24,8 +24,8 @@ def answer(text: str) -> None:
 
 
 def answer_json(fields: Mapping[str, Any]) -> None:
-    """The result as one JSON object."""
-    print(json.dumps(fields, ensure_ascii=False), flush=True)
+    """The result as one JSON object, in ASCII: it must be read again whatever the encoding of the output."""
+    print(json.dumps(fields), flush=True)
 
 
 def say_problems(problems: Sequence[FileProblem]) -> None:

@@ -24,7 +24,10 @@ class _Parser(argparse.ArgumentParser):
 
 def positive_int(text: str) -> int:
     """A whole number of at least 1."""
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
     return value
@@ -32,7 +35,10 @@ def positive_int(text: str) -> int:
 
 def positive_seconds(text: str) -> float:
     """A finite number above 0."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
     return value
@@ -43,7 +49,7 @@ def option(text: str) -> tuple[str, str | int]:
     name, equals, value = text.partition("=")
     if not (name and equals and value):
         raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
-    return name, int(value) if value.lstrip("-").isdigit() else value
+    return name, int(value) if value.removeprefix("-").isdecimal() else value
 
 
 def setting(text: str) -> tuple[str, str]:
@@ -57,7 +63,7 @@ def setting(text: str) -> tuple[str, str]:
 def shard(text: str) -> tuple[int, int]:
     """`2/4` as (1, 4)."""
     number, slash, count = text.partition("/")
-    if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
         raise argparse.ArgumentTypeError(f"{text} is no share; from 1/4 to 4/4, say")
     return int(number) - 1, int(count)
 
