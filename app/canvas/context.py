@@ -169,7 +169,7 @@ class ToolContext:
         """
         if self.document is None:
             raise ValueError("there is no image to draw on")
-        return drawing_as(self.document, shapes, self.overlap, spare=self._spare)
+        return drawing_as(self.document, shapes, self.overlap, spare=self.spare)
 
     def extending(self, target: Shape, pieces: Iterable[Shape], *, title: str) -> Command | None:
         """The command that adds areas to a shape in the way chosen for overlaps; None: it has them already.
@@ -179,11 +179,11 @@ class ToolContext:
         """
         if self.document is None:
             raise ValueError("there is no image to draw on")
-        return extending_as(self.document, target, pieces, self.overlap, title=title, spare=self._spare)
+        return extending_as(self.document, target, pieces, self.overlap, title=title, spare=self.spare)
 
     @property
-    def _spare(self) -> set[str]:
-        """Labels of shapes that nothing gives way to."""
+    def spare(self) -> set[str]:
+        """Labels of what is ground to draw on: finished areas and the background. Nothing gives way to it."""
         background = self._view.classes.by_name(BACKGROUND_LABEL)
         return {BACKGROUND_LABEL} if background is None else {BACKGROUND_LABEL, background.name}
 

@@ -19,7 +19,7 @@ from app.canvas.tools.base import Pointer, Tool
 from app.canvas.tools.found import TOLERANCE, preview_path
 from core.annotation.commands import XY
 from core.annotation.document import Change
-from core.annotation.model import BACKGROUND_LABEL, Shape
+from core.annotation.model import Shape
 from core.interactive.blobs import Blob, BlobKind, blob_candidates
 from core.interactive.window import Patch, PixelBox, overlap, window_around
 
@@ -172,7 +172,7 @@ class BlobTool(Tool):
         if document is None:
             return False
         under = self.context.index.under(*candidate.blob.center, 0.0)
-        return any(document.get(uid).label != BACKGROUND_LABEL for uid in under)
+        return any(document.get(uid).label not in self.context.spare for uid in under)
 
     def _candidate_at(self, xy: XY) -> Candidate | None:
         x0, y0, x1, y1 = self._boxes.T

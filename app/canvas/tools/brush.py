@@ -23,7 +23,7 @@ from core.annotation.combining import exchanging
 from core.annotation.command import Command, Composite
 from core.annotation.commands import XY, drawing
 from core.annotation.locking import is_locked
-from core.annotation.model import BACKGROUND_LABEL, Shape, ShapeType, frozen_points
+from core.annotation.model import Shape, ShapeType, frozen_points
 from core.annotation.shape_edits import translated
 from core.annotation.vectorize import region_shapes
 from core.interactive.strokes import stroke_region
@@ -364,7 +364,7 @@ class EraserTool(StrokeTool):
         selected = bool(self.context.selection)
         found = self.selected() if selected else self.paintable(shape.uid for shape in self.near(stroke))
         left = [(shape, less(shape, stroke)) for shape in found if _meet(shape, stroke)]
-        drawn = [(shape, rest) for shape, rest in left if shape.label != BACKGROUND_LABEL]
+        drawn = [(shape, rest) for shape, rest in left if shape.label not in self.context.spare]
         changed = [(shape, rest) for shape, rest in drawn or left if rest != (shape,)]
         commands: list[Command] = [exchanging(document, "Erase", changed)] if changed else []
         if base is not None:

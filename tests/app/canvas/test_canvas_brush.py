@@ -299,8 +299,9 @@ def test_what_is_erased_whole_is_gone_and_comes_back_with_undo(eraser, make_shap
     assert desk.shapes == (small, square)
 
 
-def test_a_finished_area_stays_under_what_is_erased_on_it(eraser, make_shape, square):
-    ground = make_shape([(50, 50), (350, 250)], label=BACKGROUND_LABEL, shape_type=ShapeType.RECTANGLE)
+@pytest.mark.parametrize("label", [BACKGROUND_LABEL, "background"])
+def test_a_finished_area_stays_under_what_is_erased_on_it(eraser, make_shape, square, label):
+    ground = make_shape([(50, 50), (350, 250)], label=label, shape_type=ShapeType.RECTANGLE)
     desk = eraser(ground, square)
     desk.click(150, 150)
     assert desk.shapes[0] == ground

@@ -8,6 +8,8 @@ import pytest
 from PySide6.QtCore import Qt
 
 from app.qt_pixels import paintable
+from core.annotation.commands import AddShapes
+from core.annotation.model import BACKGROUND_LABEL, ShapeType
 from core.annotation.rasterize import shape_mask
 
 KEY = Qt.Key
@@ -39,6 +41,16 @@ def test_candidates_are_offered_and_a_click_adds_one(desk, qtbot):
     assert mask[DOTS[1][1], DOTS[1][0]]
     assert 150 < mask.sum() < 400
     qtbot.waitUntil(lambda: on_show(desk) == len(DOTS) - 1)
+
+
+@pytest.mark.parametrize("label", [BACKGROUND_LABEL, "background"])
+def test_candidates_on_a_finished_area_are_offered(desk, qtbot, make_shape, label):
+    desk.click(*DOTS[1])
+    qtbot.waitUntil(lambda: on_show(desk) == len(DOTS) - 1)
+    ground = make_shape([(0, 0), (400, 300)], label=label, shape_type=ShapeType.RECTANGLE)
+    desk.history.push(AddShapes((ground,), index=0))
+    desk.click(*DOTS[2])
+    qtbot.waitUntil(lambda: on_show(desk) == len(DOTS) - 2)
 
 
 def test_undo_brings_a_candidate_back(desk, qtbot):
