@@ -12,10 +12,10 @@ from core.annotation.areas import pixels
 from core.annotation.commands import AddShapes, Command, Composite, Relabel, RemoveShapes
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import AnnotationState, ClassList, Shape
+from core.annotation.rasterize import touching
 from core.annotation.shape_edits import translated
 from core.annotation.vectorize import region_shapes
 from core.errors import MaskloopError
-from core.geometry import bounding_box
 from core.learning.labels.suspects import Suspect, fingerprint
 
 
@@ -58,9 +58,9 @@ def still_stands(
         return False
     value = classes.background if document.state is AnnotationState.DONE else None
     x, y = innermost(suspect)
-    for shape in document.shapes:
-        x0, y0, x1, y1 = bounding_box(shape)
-        if x0 - 1 <= x <= x1 + 1 and y0 - 1 <= y <= y1 + 1 and pixels(shape, (x, y, x + 1, y + 1)).any():
+    pixel = x, y, x + 1, y + 1
+    for shape in touching(document.shapes, pixel):
+        if pixels(shape, pixel).any():
             found = classes.mask_value(shape.label)
             value = value if found is None else found
     return value == classes.background
@@ -100,13 +100,15 @@ def fixing(
 def _drawing_missing(
     document: AnnotationDocument, suspect: Suspect, label: str, classes: ClassList
 ) -> Command:
-    """Draw a missing object below all other objects, but above finished areas."""
+    """Draw a missing object right above the background that is seen there, and so below other objects."""
     assert suspect.region is not None
     corner = np.array(suspect.box[:2], np.float64)
     shapes = tuple(translated(shape, corner) for shape in region_shapes(suspect.region, label, TOLERANCE_PX))
-    place = 0
-    for shape in document.shapes:
-        if classes.mask_value(shape.label) != classes.background:
-            break
-        place += 1
+    background = [
+        document.index_of(shape.uid)
+        for shape in touching(document.shapes, suspect.box)
+        if classes.mask_value(shape.label) == classes.background
+        and (pixels(shape, suspect.box) & suspect.region).any()
+    ]
+    place = max(background, default=-1) + 1
     return Composite("Draw missing object", (AddShapes(shapes, place),))

@@ -7,8 +7,9 @@ import pytest
 from PySide6.QtCore import Qt
 
 from app.panels.label_audit import ALL_SETTLED_NOTE, FINE_NOTE, START_NOTE
-from core.annotation.commands import AddShapes, SetState
+from core.annotation.commands import AddShapes, RemoveShapes, SetState
 from core.annotation.model import AnnotationState, Shape, ShapeType, frozen_points
+from core.annotation.rasterize import rasterize
 from core.learning.commands import AuditLabels
 from core.learning.events import AuditEnded, AuditProgress, Failed
 from core.learning.labels.suspects import Suspect, fingerprint
@@ -170,6 +171,35 @@ def test_a_missing_object_is_drawn_below_all_others_with_its_pixels(drawn, qtbot
     points = shape_of(drawn, 0).points
     assert (*points.min(axis=0), *points.max(axis=0)) == pytest.approx((20, 10, 30, 20), abs=1)
     assert drawn.window.audit.model.suspects() == []
+
+
+def test_a_missing_object_in_a_finished_area_is_seen_and_covers_no_other(drawn, qtbot):
+    session = drawn.session
+    session.execute(SetState.of(session.current.document, AnnotationState.IN_PROGRESS))
+    cell = square("vessel", 2)
+    area = Shape("_background_", ShapeType.RECTANGLE, frozen_points([(0, 0), (55, 40)]))
+    above = Shape("vessel", ShapeType.RECTANGLE, frozen_points([(28, 18), (34, 24)]))
+    session.execute(RemoveShapes.of(session.document, [shape.uid for shape in session.document.shapes]))
+    session.execute(AddShapes((cell, area, above)))
+    missing = suspect("scan000.png", None, NERVE)
+    found(drawn, missing)
+    drawn.window.audit.take_keyboard()
+    qtbot.keyClick(drawn.window.audit.view, Qt.Key.Key_F8)
+    assert drawn.labels() == ["vessel", "_background_", "nerve", "vessel"]
+    mask = rasterize(session.document.snapshot(), session.classes)
+    assert mask[15, 25] == NERVE
+    assert mask[20, 30] == VESSEL
+    assert drawn.window.audit.model.suspects() == []
+
+
+@pytest.mark.parametrize("kind", [ShapeType.LINE, ShapeType.LINESTRIP, ShapeType.POINT])
+def test_a_missing_object_that_is_drawn_by_hand_is_missing_no_more(drawn, qtbot, kind):
+    drawn.session.open_image("scan002.png")
+    drawn.wait_for_image("scan002.png")
+    found(drawn, suspect("scan002.png", None, NERVE))
+    ends = [(25.5, 11.5)] if kind is ShapeType.POINT else [(15.5, 12.5), (36.5, 12.5)]
+    drawn.session.execute(AddShapes((Shape("nerve", kind, frozen_points(ends)),)))
+    qtbot.waitUntil(lambda: drawn.window.audit.model.suspects() == [])
 
 
 def test_f6_confirms_and_the_next_audit_does_not_ask_again(drawn, qtbot):
