@@ -98,8 +98,9 @@ def two_cameras(tmp_path: Path, new_image: Maker) -> Path:
     """A project with an image of one name, drawn differently, in two folders of one name."""
     for camera in ("cam1", "cam2"):
         new_image(tmp_path / camera / "frames" / "001.png")
-    roots = ("../cam1/frames", "../cam2/frames")
+    roots = ("../cam1/frames",)
     with Project.create(tmp_path / "p", classes=["one", "two"], image_roots=roots) as project:
+        project.add_image_root(tmp_path / "cam2" / "frames")
         draw(project, "../cam1/frames/001.png", "one")
         draw(project, "../cam2/frames/001.png", "two")
     return tmp_path / "p"
