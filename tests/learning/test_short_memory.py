@@ -140,6 +140,20 @@ def test_where_the_graphics_card_is_full_a_run_begins_on_the_cpu(
     assert run(again)[-1].steps == 4
 
 
+def test_a_run_that_begins_again_while_the_card_is_full_tries_it_later(
+    world, config, tmp_path, monkeypatch
+) -> None:
+    """It was cut short before its first checkpoint."""
+    world.put_done(1, 2)
+    told: list[Event] = []
+    TrainState.create(config(steps=2, device="auto"), world.store, tmp_path / "run", told.append)
+    monkeypatch.setattr("core.learning.training.learner.Ema", _short_once(CARD, _ema()))
+    state = TrainState.resume(tmp_path / "run", world.store, TrainConfig(), told.append)
+    assert _texts(told) == [CARD_FULL]
+    assert (state.resumed_step, state.device.type) == (0, "cpu")
+    assert state.run.config.device == "auto"
+
+
 def _ema() -> Callable[..., object]:
     from core.learning.training.learner import Ema
 

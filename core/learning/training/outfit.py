@@ -13,7 +13,7 @@ import torch
 
 from core.annotation.model import ClassList
 from core.errors import TrainingError, WeightsFileError
-from core.learning.config import TrainConfig
+from core.learning.config import DeviceChoice, TrainConfig
 from core.learning.events import Event, Notice
 from core.learning.instant.pace import paced
 from core.learning.labels.data import LabelStore
@@ -61,34 +61,41 @@ class Outfit:
 
 
 def where_it_fits(
-    begin: Callable[[TrainConfig], R], config: TrainConfig, notify: Callable[[Event], None]
+    begin: Callable[[DeviceChoice], R], device: DeviceChoice, notify: Callable[[Event], None]
 ) -> R:
-    """What `begin` makes of the configuration; where the graphics card is full, of one for the CPU.
+    """What `begin` makes on this device; where the graphics card is full, on the CPU.
+
+    A run keeps the device that it was given in its configuration: when it goes on it tries the card again.
 
     Raises:
         TrainingError: the computer's own memory is too small.
     """
     try:
-        return begin(config)
+        return begin(device)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        full = is_card_full(error) and config.device != "cpu"
+        full = is_card_full(error) and device != "cpu"
     # Out of the handler first: the error's traceback holds the tensors that filled the memory.
     if full:
         torch.cuda.empty_cache()
         notify(Notice(text=CARD_FULL, level="warning"))
-        return where_it_fits(begin, replace(config, device="cpu"), notify)
+        return where_it_fits(begin, "cpu", notify)
     raise TrainingError("there is not enough memory to begin; close other programs or choose a smaller model")
 
 
 def outfit_new(
-    config: TrainConfig, store: LabelStore, run_dir: Path, notify: Callable[[Event], None]
+    config: TrainConfig,
+    store: LabelStore,
+    run_dir: Path,
+    notify: Callable[[Event], None],
+    *,
+    on: DeviceChoice,
 ) -> Outfit:
-    """For a new run in the folder `run_dir`; errors as `TrainState.create`."""
+    """For a new run in the folder `run_dir`, `on` this device; errors as `TrainState.create`."""
     check_sensible(config)
     check_learnable(store, config)
-    device = choose_device(config.device)
+    device = choose_device(on)
     _prepare_torch(config, device)
     config = resolve(config, "cuda" if device.type == "cuda" else "cpu", store)
     if small := small_crop(config):
@@ -123,22 +130,24 @@ def outfit_new(
 
 
 def outfit_restarted(
-    run_dir: Path, store: LabelStore, config: TrainConfig, notify: Callable[[Event], None]
+    run_dir: Path,
+    store: LabelStore,
+    config: TrainConfig,
+    notify: Callable[[Event], None],
+    *,
+    on: DeviceChoice,
 ) -> Outfit:
     """For a run that was cut short before anything of it was saved: from its start, in the same folder."""
     saved = RunFolder(run_dir).config
-    again = replace(
-        saved,
-        device=config.device if config.device != "auto" else saved.device,
-        threads=saved.threads if config.threads is None else config.threads,
-        patience=saved.patience if config.patience is None else config.patience,
-    )
+    again = _as_asked(saved, config)
     if config.steps is not None or config.seconds is not None:
         again = replace(again, steps=config.steps, seconds=_limit(config.seconds))
-    return outfit_new(again, store, run_dir, notify)
+    return outfit_new(again, store, run_dir, notify, on=_device_again(on, saved))
 
 
-def outfit_resumed(run_dir: Path, store: LabelStore, config: TrainConfig) -> tuple[Outfit, Checkpoint]:
+def outfit_resumed(
+    run_dir: Path, store: LabelStore, config: TrainConfig, *, on: DeviceChoice
+) -> tuple[Outfit, Checkpoint]:
     """For the run in `run_dir`, with the checkpoint it goes on from; errors as `TrainState.resume`."""
     run = RunFolder(run_dir)
     checkpoint = load_checkpoint(run.last_checkpoint)
@@ -146,13 +155,8 @@ def outfit_resumed(run_dir: Path, store: LabelStore, config: TrainConfig) -> tup
     check_sensible(saved)
     check_sensible(config)
     check_learnable(store, saved)
-    device = _resumed_device(config, saved)
-    merged = replace(
-        saved,
-        device=config.device if config.device != "auto" else saved.device,
-        threads=saved.threads if config.threads is None else config.threads,
-        patience=saved.patience if config.patience is None else config.patience,
-    )
+    device = choose_device(_device_again(on, saved))
+    merged = _as_asked(saved, config)
     steps, seconds, *noted = checkpoint["budget"]
     since_s = noted[0] if noted else 0.0  # checkpoints of earlier versions have none
     if config.steps is not None or config.seconds is not None:
@@ -188,11 +192,19 @@ def outfit_of(
     )
 
 
-def _resumed_device(asked: TrainConfig, saved: TrainConfig) -> torch.device:
+def _as_asked(saved: TrainConfig, asked: TrainConfig) -> TrainConfig:
+    """A run's own configuration, but for what is asked of its next part."""
+    return replace(
+        saved,
+        device=asked.device if asked.device != "auto" else saved.device,
+        threads=saved.threads if asked.threads is None else asked.threads,
+        patience=saved.patience if asked.patience is None else asked.patience,
+    )
+
+
+def _device_again(asked: DeviceChoice, saved: TrainConfig) -> DeviceChoice:
     """What is asked for now; else what the run was started on, unless that has gone meanwhile."""
-    if asked.device != "auto":
-        return choose_device(asked.device)
-    return choose_device("cpu" if saved.device == "cpu" else "auto")
+    return "cpu" if asked == "auto" and saved.device == "cpu" else asked
 
 
 def _limit(seconds: float | None) -> float | None:

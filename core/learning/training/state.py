@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from core.errors import TrainingError
-from core.learning.config import TrainConfig
+from core.learning.config import DeviceChoice, TrainConfig
 from core.learning.events import Event, Notice, ScoredOn, TrainingStarted, Validated
 from core.learning.labels.border_weights import BorderMaps
 from core.learning.labels.data import ChannelMap, LabelStore
@@ -136,14 +136,10 @@ class TrainState:
             StorageError: the run's folder cannot be written.
         """
 
-        def begun(chosen: TrainConfig) -> TrainState:
-            return cls(outfit_new(chosen, store, run_dir, notify), store, notify)._begun()
+        def begun(on: DeviceChoice) -> TrainState:
+            return cls(outfit_new(config, store, run_dir, notify, on=on), store, notify)._begun()
 
-        state = where_it_fits(begun, config, notify)
-        if state.config.device != config.device:
-            state.config = replace(state.config, device=config.device)
-            state.run.write_config(state.config)
-        return state
+        return where_it_fits(begun, config.device, notify)
 
     @classmethod
     def resume(cls, run_dir: Path, store: LabelStore, config: TrainConfig, notify: Notify) -> TrainState:
@@ -158,20 +154,22 @@ class TrainState:
             UsageError, StorageError, TrainingError: as in `create`.
         """
 
-        def resumed(chosen: TrainConfig) -> TrainState:
-            return cls._resumed(run_dir, store, chosen, notify)
+        def resumed(on: DeviceChoice) -> TrainState:
+            return cls._resumed(run_dir, store, config, notify, on=on)
 
-        return where_it_fits(resumed, config, notify)
+        return where_it_fits(resumed, config.device, notify)
 
     @classmethod
-    def _resumed(cls, run_dir: Path, store: LabelStore, config: TrainConfig, notify: Notify) -> TrainState:
+    def _resumed(
+        cls, run_dir: Path, store: LabelStore, config: TrainConfig, notify: Notify, *, on: DeviceChoice
+    ) -> TrainState:
         run = RunFolder(run_dir)
         run.sweep()
         if can_go_on(run) and not run.last_checkpoint.is_file():
-            state = cls(outfit_restarted(run_dir, store, config, notify), store, notify)._begun()
+            state = cls(outfit_restarted(run_dir, store, config, notify, on=on), store, notify)._begun()
             state.resumed_step = 0
             return state
-        outfit, checkpoint = outfit_resumed(run_dir, store, config)
+        outfit, checkpoint = outfit_resumed(run_dir, store, config, on=on)
         state = cls(outfit, store, notify)
         restore(state, checkpoint)
         outfit.run.forget_metrics_after(state.step)
