@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,15 @@ import pytest
 import torch
 
 from core.annotation.model import UNLABELLED, AnnotationState
-from core.learning.events import Notice
+from core.learning.commands import Train
+from core.learning.events import Failed, Finished, Notice
 from core.learning.labels.data import LabelStore
 from core.learning.training.prior import start_from_shares
 from core.learning.training.state import TrainState
 from core.models.registry import build
+from tests import tiny
 from tests.learning.conftest import BACKGROUND, DISC, SQUARE, three_classes, tiny_config
+from tests.learning.engine_bench import EngineBench, squares_bench
 
 
 @pytest.mark.parametrize("model", ["unet", "fcn8s"])
@@ -72,3 +76,28 @@ def test_border_weights_without_a_background_are_told_to_weigh_nothing(
     told: list[Notice] = []
     TrainState.create(tiny_config(border_weight=10.0), store, tmp_path / "run", told.append)
     assert any("border_weight" in notice.text for notice in told) is not background
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> EngineBench:
+    """Of a process with three threads for torch."""
+    torch.set_num_threads(3)
+    bench = squares_bench(tmp_path / "squares")
+    bench.open()
+    return bench
+
+
+def test_threads_that_are_chosen_are_those_of_that_run_only(engine: EngineBench) -> None:
+    engine.do(Train(config=replace(tiny.TINY, threads=1, steps=2)))
+    assert torch.get_num_threads() == 1
+    engine.run()
+    assert engine.got(Finished)
+    assert torch.get_num_threads() == 3
+    engine.do(Train(config=replace(tiny.TINY, threads=None, steps=2)))
+    assert torch.get_num_threads() == 3
+
+
+def test_a_run_that_cannot_begin_leaves_the_threads_as_they_were(engine: EngineBench) -> None:
+    engine.do(Train(config=replace(tiny.TINY, threads=1, encoder_weights="/no/such/file.pth")))
+    assert engine.got(Failed)
+    assert torch.get_num_threads() == 3

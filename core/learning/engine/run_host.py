@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+import torch
+
 from core.learning.commands import Train
 from core.learning.config import AUTO_MODEL, DEFAULT_MODEL, TrainConfig
 from core.learning.events import Event, Finished, Notice, Paused, Resumed
@@ -52,6 +54,7 @@ class RunHost:
         self._folds: _Folds | None = None
         self._given_up: FoldPlan | None = None
         self._lock: RunLock | None = None
+        self._threads = torch.get_num_threads()
 
     @property
     def state(self) -> TrainState | None:
@@ -86,16 +89,12 @@ class RunHost:
         if plan is not None:
             self._folds = _Folds(plan, store, live)
             state = self._next_fold(self._folds, device=command.config)
-        elif command.resume_run is not None:
-            self._hold(RunFolder(Path(command.resume_run)))
+        else:
             try:
-                state = TrainState.resume(Path(command.resume_run), store, command.config, self._tell)
+                state = self._prepared(command, store, layout)
             except BaseException:
                 self._drop()
                 raise
-        else:
-            state = self._create(command, store, layout)
-            self._hold(state.run)
         follow = self._folds is None
         self._paused = False
         self._go_on_with(state, events_of(state, features=layout.features, live=live, follow=follow))
@@ -225,8 +224,15 @@ class RunHost:
             self._drop()
             raise
 
-    def _create(self, command: Train, store: LabelStore, layout: ProjectLayout) -> TrainState:
-        return start_run(command.config, store, layout, self._tell)
+    def _prepared(self, command: Train, store: LabelStore, layout: ProjectLayout) -> TrainState:
+        """One run, held: a new one, or one that goes on."""
+        if command.resume_run is None:
+            state = start_run(command.config, store, layout, self._tell)
+            self._hold(state.run)
+            return state
+        run = RunFolder(Path(command.resume_run))
+        self._hold(run)
+        return TrainState.resume(run.path, store, command.config, self._tell)
 
     def _tell(self, event: Event) -> None:
         """Pass on what a run says while it is prepared, and later while it predicts."""
@@ -251,6 +257,7 @@ class RunHost:
 
     def _drop(self) -> None:
         self._state, self._events, self._paused = None, iter(()), False
+        torch.set_num_threads(self._threads)  # a run may have chosen others, and they are the process's
         if self._lock is not None:
             self._lock.release()
             self._lock = None
