@@ -48,7 +48,7 @@ class TrainConfig:
         warmup: share of the run with rising rate. freeze: share of the run with a frozen encoder.
         coarse_share: of a network trained in stages, the share of the run before the last and finest, and
             where there are two, the first gets two thirds of it; None: by what a step costs on this device.
-        schedule_steps: steps of one cosine; for time budgets it is estimated from the measured step time.
+        schedule_steps: steps of one fall of the rate, whatever the budget; None: the budget's.
         loss: what is minimised: losses joined by "+", see `core.learning.settings.loss_recipe`.
         dice: factor on the Dice term of `loss`.
         focal_gamma, tversky_beta: see `LossRecipe`.
@@ -74,7 +74,7 @@ class TrainConfig:
         held_out: keys of the images that are held out, instead of those `validation` chooses.
         validation: "auto" holds out done images from five on; "none" scores training images and says so.
         join_instant: the instant learner takes part: see `training/joint.py`; set for the model "auto".
-        threads: torch threads; None leaves it to torch.
+        threads: torch threads while the run goes on; None: as many as its process has.
     """
 
     model: str = AUTO_MODEL
