@@ -9,7 +9,7 @@ from typing import Final, ParamSpec, TypeVar
 _Args = ParamSpec("_Args")
 _Result = TypeVar("_Result")
 
-_OTHER_HANDLERS: Final = frozenset({"event", "drawBackground", "drawForeground"})
+_OTHER_HANDLERS: Final = frozenset({"event", "drawBackground", "drawForeground", "scrollContentsBy"})
 """Those whose names do not end in Event."""
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Literal
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, Signal
@@ -45,6 +47,7 @@ class PannableView(WholeErrors, QGraphicsView):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._moves = 0  # of the content, under way
         self.setScene(QGraphicsScene(self))
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setTransformationAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
@@ -124,8 +127,9 @@ class PannableView(WholeErrors, QGraphicsView):
         room = self.maximumViewportSize()
         whole = min(room.width() / self._content.width(), room.height() / self._content.height())
         near = share * min(room.width() / max(x1 - x0, 1.0), room.height() / max(y1 - y0, 1.0))
-        self.set_zoom(max(whole, min(near, max(REVEAL_ZOOM, self._zoom))))
-        self.centerOn((x0 + x1) / 2, (y0 + y1) / 2)
+        with self._moving():
+            self.set_zoom(max(whole, min(near, max(REVEAL_ZOOM, self._zoom))))
+            self.centerOn((x0 + x1) / 2, (y0 + y1) / 2)
 
     def set_zoom(self, zoom: float, anchor: QPointF | None = None) -> None:
         """Zoom so that what is under `anchor` (viewport pixels; default: the centre) stays there."""
@@ -141,6 +145,25 @@ class PannableView(WholeErrors, QGraphicsView):
         """A point of the image as a viewport position."""
         return self.viewportTransform().map(point)
 
+    def content_moved(self) -> None:
+        """Something else is under the mouse now."""
+
+    @contextmanager
+    def _moving(self) -> Iterator[None]:
+        """Whatever is scrolled and zoomed inside: the content moves once."""
+        self._moves += 1
+        try:
+            yield
+        finally:
+            self._moves -= 1
+        if self._moves == 0:
+            self.content_moved()
+
+    def scrollContentsBy(self, dx: int, dy: int) -> None:
+        """What is under the mouse moves away from it."""
+        with self._moving():
+            super().scrollContentsBy(dx, dy)
+
     def _fit(self) -> None:
         if self._content.isEmpty():
             return
@@ -150,8 +173,9 @@ class PannableView(WholeErrors, QGraphicsView):
                 across -= self.verticalScrollBar().sizeHint().width() / self._content.width()
             self._apply_zoom(across, QPointF(self.viewport().rect().center()))
             return
-        self._apply_zoom(min(across, down), QPointF(self.viewport().rect().center()))
-        self.centerOn(self._content.width() / 2, self._content.height() / 2)
+        with self._moving():
+            self._apply_zoom(min(across, down), QPointF(self.viewport().rect().center()))
+            self.centerOn(self._content.width() / 2, self._content.height() / 2)
 
     def _fitting_zooms(self) -> tuple[float, float]:
         """At which zooms the content is as wide and as high as the view has room for."""
@@ -174,23 +198,22 @@ class PannableView(WholeErrors, QGraphicsView):
         changed = zoom != self._zoom
         self._zoom = zoom
         margin = MARGIN / zoom
-        # The rectangle first: scroll bars that come and go with it would move what was just anchored.
-        self.setSceneRect(
-            QRectF(0, 0, self._content.width(), self._content.height()).adjusted(
-                -margin, -margin, margin, margin
-            )
-        )
-        self.setTransform(QTransform.fromScale(zoom, zoom))
-        drift = self.to_viewport(held) - anchor
-        self._scroll_by(round(drift.x()), round(drift.y()))
+        room = QRectF(0, 0, self._content.width(), self._content.height())
+        with self._moving():
+            # The rectangle first: scroll bars that come and go with it would move what was just anchored.
+            self.setSceneRect(room.adjusted(-margin, -margin, margin, margin))
+            self.setTransform(QTransform.fromScale(zoom, zoom))
+            drift = self.to_viewport(held) - anchor
+            self._scroll_by(round(drift.x()), round(drift.y()))
         self.viewport().update()
         if changed:
             self.zoom_changed.emit(zoom)
 
     def _scroll_by(self, dx: int, dy: int) -> None:
         across, down = self.horizontalScrollBar(), self.verticalScrollBar()
-        across.setValue(across.value() + dx)
-        down.setValue(down.value() + dy)
+        with self._moving():
+            across.setValue(across.value() + dx)
+            down.setValue(down.value() + dy)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Go on fitting, if that was asked for last."""

@@ -41,7 +41,7 @@ class ToolView(PannableView):
         self._hint = ""
         self._note: str | None = None
         self._overlay_box: Box | None = None
-        self._mouse_at: QPointF | None = None
+        self._mouse: Pointer | None = None  # as it moved last, and where the image was then
         self._held: Pointer | None = None  # the mouse as last seen since a press that tools were told of
         self._keys_elsewhere = KeysElsewhere(self, self._drawing_wants, self.keyPressEvent)
 
@@ -87,6 +87,7 @@ class ToolView(PannableView):
         self._tool = tool
         tool.activate()
         self.refresh_tool()
+        self.content_moved()
         self.tool_changed.emit(name)
 
     def refresh_tool(self) -> None:
@@ -136,7 +137,14 @@ class ToolView(PannableView):
 
     def under_mouse(self) -> QPointF | None:
         """The image's point that the mouse is over now: zooming moves it under a resting mouse."""
-        return None if self._mouse_at is None or not self.has_image else self.to_image(self._mouse_at)
+        return None if self._mouse is None or not self.has_image else self.to_image(self._mouse.screen)
+
+    def content_moved(self) -> None:
+        """The tool goes with the mouse that rests over another point of the image, or over another image."""
+        at = self.under_mouse()
+        if self._mouse is not None and at is not None and self.usable and not self.panning:
+            held = Qt.MouseButton.NoButton if self._held is None else self._held.buttons
+            self._move_tool(replace(self._mouse, x=at.x(), y=at.y(), buttons=held))
 
     # --- events -------------------------------------------------------------------------------------------
 
@@ -157,6 +165,11 @@ class ToolView(PannableView):
         method(pointer)
         if tool is self._tool:
             self.refresh_tool()
+
+    def _move_tool(self, pointer: Pointer) -> None:
+        if self._held is not None:
+            self._held = replace(pointer, button=self._held.button)
+        self._to_tool(self._tool.move, pointer)
 
     def _press(self, event: QMouseEvent, *, double: bool = False) -> None:
         self._note = None
@@ -187,15 +200,11 @@ class ToolView(PannableView):
         """Pan, or hand it to the tool; tell where the mouse is."""
         if not self.has_image:
             return
-        self._mouse_at = event.position()
-        at = self.to_image(event.position())
-        self.cursor_moved.emit(at.x(), at.y())
+        self._mouse = pointer = self._pointer(event)
+        self.cursor_moved.emit(pointer.x, pointer.y)
         if not self.continues_pan(event) and not self.panning:
             self._make_up_for_release(event.buttons())
-            pointer = self._pointer(event)
-            if self._held is not None:
-                self._held = replace(pointer, button=self._held.button)
-            self._to_tool(self._tool.move, pointer)
+            self._move_tool(pointer)
             event.accept()
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
@@ -220,7 +229,7 @@ class ToolView(PannableView):
 
     def leaveEvent(self, event: QEvent) -> None:
         """Nothing is under the mouse any more."""
-        self._mouse_at = None
+        self._mouse = None
         self._tool.leave()
         self.refresh_tool()
         self.cursor_left.emit()

@@ -146,6 +146,7 @@ class CanvasView(Themed, ImageView):
         if document is not None:
             self._tool.activate()
         self.refresh_tool()
+        self.content_moved()
 
     def set_classes(self, classes: ClassList) -> None:
         """Draw labels and predictions in these classes' colours."""

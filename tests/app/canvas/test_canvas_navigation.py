@@ -205,6 +205,65 @@ def checkerboard(cell: int, size: int = 64) -> QImage:
     return QImage(grey.tobytes(), size, size, size, QImage.Format.Format_Grayscale8).copy()
 
 
+MOVES = {
+    "the wheel": lambda desk: desk.wheel(-2, 300, 200),
+    "a zoom by key": lambda desk: desk.view.zoom_in(),
+    "a jump": lambda desk: desk.view.reveal((900, 600, 1100, 800)),
+}
+
+
+@pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
+def test_the_tool_stays_under_the_resting_mouse_when_the_image_moves(large, move):
+    large.view.set_tool("brush")
+    large.move(300, 200)
+    move(large)
+    at = large.view.under_mouse()
+    x0, y0, x1, y1 = large.view._tool.overlay_box()
+    assert ((x0 + x1) / 2, (y0 + y1) / 2) == pytest.approx((at.x(), at.y()))
+    assert (at.x(), at.y()) != pytest.approx((300, 200), abs=1)
+
+
+def test_enter_after_scrolling_ends_a_rectangle_where_the_mouse_is(large):
+    large.view.set_tool("rectangle")
+    large.click(100, 100)
+    large.move(300, 200)
+    large.wheel(-2, 300, 200)
+    large.key(Qt.Key.Key_Return)
+    at = large.view.under_mouse()
+    assert large.points() == [[100, 100], [round(at.x()), round(at.y())]]
+
+
+def test_backspace_after_scrolling_removes_no_vertex_that_the_mouse_has_left(make_desk, square):
+    desk = make_desk(square, size_wh=(2000, 1000))
+    desk.view.zoom_actual()
+    desk.move(200, 200)
+    desk.wheel(-2, 200, 200)
+    desk.key(Qt.Key.Key_Backspace)
+    assert len(desk.points()) == 4
+
+
+def test_a_tool_chosen_by_key_is_where_the_mouse_is(large):
+    large.view.set_tool("brush")
+    large.move(300, 200)
+    large.view.set_tool("select")
+    large.move(400, 250)
+    large.view.set_tool("brush")
+    x0, y0, x1, y1 = large.view._tool.overlay_box()
+    assert ((x0 + x1) / 2, (y0 + y1) / 2) == pytest.approx((400, 250), abs=1)
+
+
+@pytest.mark.parametrize("notches", [3, -2])
+def test_zooming_at_the_mouse_adds_nothing_to_a_stroke(large, notches):
+    large.view.set_tool("brush")
+    large.press(990, 500)
+    large.move(1010, 500, held=LEFT)
+    large.wheel(notches, 1010, 500, CTRL)
+    large.release(1010, 500)
+    points = large.shapes[0].points
+    assert points.min(axis=0) == pytest.approx((980, 490), abs=2)
+    assert points.max(axis=0) == pytest.approx((1020, 510), abs=2)
+
+
 def test_pixels_are_crisp_when_magnified(make_desk):
     desk = make_desk(size_wh=(64, 64), image=checkerboard(1))
     desk.view.set_zoom(8.0)
