@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.annotation.model import UNLABELLED, AnnotationState
 from core.learning.answers import CropsPreviewed
-from core.learning.commands import PreviewCrops
+from core.learning.commands import LabelsChanged, PreviewCrops
 from core.learning.config import TrainConfig
 from tests import tiny
 from tests.learning.engine_bench import SIDE, EngineBench, squares_bench
@@ -56,3 +57,30 @@ def test_what_is_in_the_way_is_said(bench: EngineBench) -> None:
     assert "draw something first" in asked(bench, number=3).problem
     (bench.root / "images" / "1.png").unlink()
     assert "1.png" in asked(bench, number=1).problem
+
+
+def begun(bench: EngineBench, number: int, background_rows: int = 0) -> LabelsChanged:
+    """An image in progress: its square is drawn, and background in its first rows."""
+    mask = np.full((SIDE, SIDE), UNLABELLED, np.uint8)
+    mask[10 + number : 40, 10:40] = 1
+    mask[:background_rows] = 0
+    return replace(bench.labels(number, mask, 1), state=AnnotationState.IN_PROGRESS)
+
+
+@pytest.mark.parametrize(
+    ("others", "background_rows", "stands_in"),
+    [
+        ("done", 0, False),  # they say what background is
+        ("begun", 0, True),
+        ("begun", 13, True),  # enough of it for this image, and too little for all of them
+    ],
+)
+def test_undrawn_pixels_stand_in_for_background_where_they_would_in_a_run(
+    bench: EngineBench, others: str, background_rows: int, stands_in: bool
+) -> None:
+    if others == "begun":
+        bench.do(*(begun(bench, number) for number in range(3)))
+    bench.do(begun(bench, 3, background_rows))
+    crops = asked(bench, 3, replace(CONFIG, augment=False, crop=SIDE))
+    labels = np.frombuffer(crops.labels, np.uint8).reshape(crops.count, SIDE, SIDE)
+    assert (labels[:, background_rows:] == 0).any() == stands_in

@@ -11,6 +11,7 @@ from core.learning.labels.data import ChannelMap, LabelStore
 from core.learning.settings.preset import resolve
 from core.learning.training.augment import Augmenter, AugmentSettings
 from core.learning.training.sampler import CropSampler
+from core.learning.validation.hold_out import plan_validation
 
 COUNT = 8
 
@@ -39,8 +40,9 @@ def preview_crops(command: PreviewCrops, store: LabelStore | None) -> CropsPrevi
         seed=command.seed,
         weak_background=config.weak_background > 0,
         rare_crops=config.rare_crops,
+        only=key,
     )
-    sampler.hold_out([other for other in store.labelled_keys() if other != key])
+    sampler.hold_out([other for other in plan_validation(store, config).held_out if other != key])
     windows = sampler.draw(COUNT)
     if windows is None:
         return CropsPreviewed(key=key, problem="No labelled pixel of this image is left at the chosen scale.")

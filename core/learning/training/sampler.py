@@ -95,6 +95,7 @@ class CropSampler:
         margin: side of the windows, as a multiple of the crop's.
         rare_crops: share of the seeds that go where learning lags.
         borders: windows tell where objects nearly touch; None: they do not.
+        only: draws from this image alone, as a sampler would that draws from all of them.
 
     Attributes:
         weak_background: whether undrawn pixels stand in for background at present.
@@ -115,6 +116,7 @@ class CropSampler:
         weak_background: bool,
         rare_crops: float = 0.5,
         borders: BorderMaps | None = None,
+        only: str | None = None,
     ) -> None:
         self.crop = crop
         self.margin = margin
@@ -124,6 +126,7 @@ class CropSampler:
         self._weak_allowed = weak_background
         self._rare_crops = rare_crops
         self._borders = borders
+        self._only = only
         self._rng = np.random.default_rng(seed)
         self._known = {key: store.get(key).digest for key in keys}
         self._learned_from = set(keys)
@@ -323,8 +326,9 @@ class CropSampler:
             self._weak_allowed and background is not None and self._store.lacks_background(background, wanted)
         )
         before = self._index
-        self._index = {key: self._indexed(key, before.get(key)) for key in wanted}
-        self._keys = tuple(key for key in wanted if self._index[key].counts)
+        chosen = [key for key in wanted if self._only in (None, key)]
+        self._index = {key: self._indexed(key, before.get(key)) for key in chosen}
+        self._keys = tuple(key for key in chosen if self._index[key].counts)
         self._note_corrections(before)
         totals = self._class_pixels().sum(axis=0)
         # A class is drawn inversely to the square root of its share: rare ones often, but not only.
