@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import itertools
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from core.annotation.model import AnnotationState
 from core.errors import ImageFileError
 from core.images.pages import stamp
 from core.images.reader import read_image
+from core.learning.commands import Train
 from core.learning.labels import data
 from core.learning.labels.data import LOOK_EVERY_S, LabelStore
+from core.learning.overlay import kept
+from core.learning.overlay.overlay import OverlayWeights
+from core.learning.overlay.schedule import Target
+from core.learning.prediction.predict import Predictor
 from tests.learning.conftest import three_classes
+from tests.learning.engine_bench import live_squares_bench, shrink_instant_learner
+from tests.tiny import TINY
 
 SIZE_WH = (20, 10)
 GREEN, GREY = (10, 200, 30), (90, 90, 90)
@@ -139,3 +148,40 @@ def test_features_that_are_kept_are_of_its_new_pixels(world, learner) -> None:
     for old, new, true in zip(before.groups, found.groups, right.groups, strict=True):
         torch.testing.assert_close(new, true)
         assert not torch.equal(new, old)
+
+
+def test_while_it_is_predicted_nothing_of_its_older_pixels_is_kept_as_the_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shrink_instant_learner(monkeypatch, first_steps=5, more_fits=0, scored_steps=2)
+    monkeypatch.setattr(OverlayWeights, "_instant_share", lambda _self: 0.5)
+    bench = live_squares_bench(tmp_path / "squares")
+    bench.do(Train(config=replace(TINY, steps=2)))
+    bench.run()
+    entry, overlay, learner = bench.entries[0], bench.engine._viewer.overlay, bench.engine._instant.learner
+    target = Target(entry.key, str(entry.image_path))
+    assert learner is not None
+
+    def replaced_at_once(path: Path) -> NDArray[np.uint8]:
+        pixels = read_image(path)
+        Image.fromarray(255 - pixels).save(path)
+        os.utime(path, ns=(0, next(_written) * 1_000_000_000))
+        return pixels
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(kept, "read_image", replaced_at_once)
+        overlay.predict(target, 0, lambda: False)
+    present = read_image(entry.image_path)
+    found, right = learner.features(entry.key), learner.cache.compute(present)
+    for group, true in zip(found.groups, right.groups, strict=True):
+        torch.testing.assert_close(group, true)
+    asked: list[NDArray[np.uint8]] = []
+    predict = Predictor.predict
+
+    def noted(predictor: Predictor, image: NDArray[np.uint8], **how: object) -> object:
+        asked.append(image)
+        return predict(predictor, image, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Predictor, "predict", noted)
+    overlay.predict(target, 0, lambda: False)
+    np.testing.assert_array_equal(asked, [present])

@@ -25,7 +25,6 @@ from torch import nn
 
 from core.annotation.model import ClassList
 from core.errors import MaskloopError, NothingToLearnError
-from core.images.pages import stamp
 from core.images.upright import Box
 from core.learning.config import TrainConfig
 from core.learning.events import Event, Notice
@@ -217,25 +216,23 @@ class LiveInstant:
             self._overtaken = urgent and self._store.revision != self._seen_revision
         return True
 
-    def probabilities(
-        self, key: str, image_path: Path, read: Callable[[], NDArray[np.uint8]]
-    ) -> PredictedMap:
+    def probabilities(self, key: str, of: str, read: Callable[[], NDArray[np.uint8]]) -> PredictedMap:
         """The map of any image, with its probabilities (classes, H, W), float16.
 
         Args:
             key: of the image.
-            image_path: of its file.
+            of: its file's stamp (`core.images.pages.stamp`), taken before its pixels are read.
             read: gives its pixels, RGB (H, W, 3), uint8, if they are needed.
         """
         assert self._learner is not None
-        return self.said_of(self._learner.cache.get(key, stamp(image_path), read), key)
+        return self.said_of(self._learner.cache.get(key, of, read), key)
 
     def probabilities_of_part(
-        self, key: str, image_path: Path, read: Callable[[], NDArray[np.uint8]], box: Box
+        self, key: str, of: str, read: Callable[[], NDArray[np.uint8]], box: Box
     ) -> PredictedMap:
         """As `probabilities`, of a part of the image, x0, y0, x1, y1: no more is looked at than it needs."""
         assert self._learner is not None
-        features = self._learner.cache.get_part(key, stamp(image_path), read, box)
+        features = self._learner.cache.get_part(key, of, read, box)
         asked = self.asked_about(key)
         return asked.predict_part(features, box, probabilities=True, temperature=self.temperature)
 
@@ -262,12 +259,12 @@ class LiveInstant:
         cache = self._learner.cache
         return cache.compute(image, scale=None if scale_for is None else scale_for(cache.scale))
 
-    def said_of(self, features: Features, key: str | None = None) -> PredictedMap:
+    def said_of(self, features: Features, key: str) -> PredictedMap:
         """The map of the pixels these features are of, with probabilities (classes, H, W), float16.
 
         Args:
             features: of an image, or of what was made of it.
-            key: of that image; None: of no image in particular.
+            key: of that image.
         """
         asked = self.asked_about(key)
         return asked.predict(features, probabilities=True, temperature=self.temperature)

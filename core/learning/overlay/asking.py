@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from core.annotation.model import ClassList
-from core.images.pages import stamp
 from core.images.upright import Box
 from core.learning.instant.features import Features
 from core.learning.instant.live import LiveInstant
@@ -151,8 +149,8 @@ class Asker:
         self._tiles = KeptTiles()
         self._looked: tuple[object, Features] | None = None  # what the instant learner sees in an excerpt
 
-    def image(self, target: Target) -> NDArray[np.uint8]:
-        """The pixels (H, W, 3), uint8, that are asked about. Raises ImageFileError."""
+    def image(self, target: Target) -> tuple[str, NDArray[np.uint8]]:
+        """The file's stamp, and the pixels (H, W, 3), uint8, that are asked about. Raises ImageFileError."""
         return self._images.get(target)
 
     def forget(self, key: str) -> None:
@@ -168,14 +166,14 @@ class Asker:
             InterruptedPredictionError: because `interrupted()`.
             ImageFileError, MaskloopError: it cannot be predicted.
         """
-        return self._ask(target, self._images.get(target), speakers, interrupted, keep=keep)
+        return self._ask(target, *self._images.get(target), speakers, interrupted, keep=keep)
 
     def ask_again(
         self, target: Target, look: Look, speakers: Speakers, interrupted: Callable[[], bool]
     ) -> Opinions:
         """What they think of an image in another look than as it is. Raises as `ask`."""
-        image = look.of(self._images.get(target))
-        _, opinions = self._ask(target, image, speakers, interrupted, keep=True, otherwise=True)
+        image = look.of(self._images.get(target)[1])
+        _, opinions = self._ask(target, None, image, speakers, interrupted, keep=True)
         assert opinions is not None
         return opinions.seen_back(look)
 
@@ -186,13 +184,14 @@ class Asker:
 
         Raises as `ask`.
         """
-        image = self._images.get(target)
+        of, image = self._images.get(target)
+        asked = _asked(target, of, speakers)
 
         def quick(instant: LiveInstant) -> PredictedMap:
-            return instant.probabilities_of_part(target.key, Path(target.image_path), lambda: image, box)
+            return instant.probabilities_of_part(target.key, of, lambda: image, box)
 
         def deep(predictor: Predictor) -> PredictedMap:
-            return self._deep_part(target, image, box, speakers, predictor, interrupted)
+            return self._deep_part(asked, image, box, speakers, predictor, interrupted)
 
         return _said(speakers, deep, quick, interrupted)
 
@@ -216,31 +215,31 @@ class Asker:
     def _ask(
         self,
         target: Target,
+        of: str | None,
         image: NDArray[np.uint8],
         speakers: Speakers,
         interrupted: Callable[[], bool],
         *,
         keep: bool,
-        otherwise: bool = False,
     ) -> tuple[PredictedMap, Opinions | None]:
-        """`image` is the target's; where it is looked at `otherwise`, nothing of it is kept."""
+        """`image` is the target's, `of` its file's stamp; None: in another look, of which nothing is kept."""
         predictor, instant = speakers.deep, speakers.instant
         if predictor is None:
             assert instant is not None
-            quick = _quick(instant, target, image, interrupted, otherwise=otherwise)
+            quick = _quick(instant, target, of, image, interrupted)
             kept = Opinions(None, quick.probabilities, 1.0, instant_temperature=instant.temperature)
             return quick, kept if keep else None
+        asked = None if of is None else _asked(target, of, speakers)
         if instant is None:
-            tiles = self._tiles_of(None if otherwise else _asked(target, speakers), image)
+            tiles = self._tiles_of(asked, image)
             with interruption(predictor.network, interrupted):
                 found = predictor.predict(image, probabilities=keep, kept=tiles)
             if tiles is not None:
                 tiles.clear()
             kept = Opinions(found.probabilities, None, 0.0, deep_temperature=predictor.temperature)
             return found, kept if keep else None
-        asked = None if otherwise else _asked(target, speakers)
         deep = self._deep(asked, image, predictor, interrupted)
-        quick = _quick(instant, target, image, interrupted, otherwise=otherwise)
+        quick = _quick(instant, target, of, image, interrupted)
         shown, opinions = _together(speakers, deep, quick)
         return shown, opinions if keep else None
 
@@ -271,7 +270,7 @@ class Asker:
 
     def _deep_part(
         self,
-        target: Target,
+        asked: object,
         image: NDArray[np.uint8],
         box: Box,
         speakers: Speakers,
@@ -280,7 +279,6 @@ class Asker:
     ) -> PredictedMap:
         """Where both have a say only the probabilities of the map count."""
         both = speakers.instant is not None
-        asked = _asked(target, speakers)
         x0, y0, x1, y1 = box
         known = self._maps.get(asked) if both else None
         if known is not None:
@@ -314,9 +312,9 @@ class Asker:
         return self._tiles
 
 
-def _asked(target: Target, speakers: Speakers) -> object:
-    """What the deep network is asked."""
-    return target.key, stamp(Path(target.image_path)), speakers.deep_version
+def _asked(target: Target, of: str, speakers: Speakers) -> object:
+    """What the deep network is asked about the image whose file had this stamp."""
+    return target.key, of, speakers.deep_version
 
 
 def _said(
@@ -366,13 +364,12 @@ def _looking(instant: LiveInstant, interrupted: Callable[[], bool]) -> Iterator[
 def _quick(
     instant: LiveInstant,
     target: Target,
+    of: str | None,
     image: NDArray[np.uint8],
     interrupted: Callable[[], bool],
-    *,
-    otherwise: bool,
 ) -> PredictedMap:
     """The instant learner's map, with probabilities; features of the image itself are kept."""
     with _looking(instant, interrupted):
-        if otherwise:
+        if of is None:
             return instant.probabilities_of(target.key, image)
-        return instant.probabilities(target.key, Path(target.image_path), lambda: image)
+        return instant.probabilities(target.key, of, lambda: image)

@@ -45,8 +45,8 @@ class KeptImages:
         self._budget_bytes = budget_bytes
         self._images: OrderedDict[str, tuple[str, NDArray[np.uint8]]] = OrderedDict()
 
-    def get(self, target: Target) -> NDArray[np.uint8]:
-        """The pixels (H, W, 3), uint8.
+    def get(self, target: Target) -> tuple[str, NDArray[np.uint8]]:
+        """The file's stamp as it was before its pixels (H, W, 3), uint8, were read, and those.
 
         Raises:
             ImageFileError: it cannot be read; or it is huge: its maps would take a gigabyte here, and another
@@ -56,17 +56,16 @@ class KeptImages:
         known = self._images.get(target.key)
         if known is not None and known[0] == present:
             self._images.move_to_end(target.key)
-            return known[1]
+            return known
         path = Path(target.image_path)
         if is_huge(path):
             told = "is too large to be predicted while one looks at it; predict it into a file instead"
             raise ImageFileError(path, told)
-        image = read_image(path)
-        self._images[target.key] = present, image
+        found = self._images[target.key] = present, read_image(path)
         self._images.move_to_end(target.key)
         while len(self._images) > 1 and sum(i.nbytes for _, i in self._images.values()) > self._budget_bytes:
             self._images.popitem(last=False)
-        return image
+        return found
 
     def forget(self, key: str) -> None:
         """The image is gone."""

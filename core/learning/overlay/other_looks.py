@@ -62,7 +62,7 @@ class OtherLooks:
         dropped: tuple[Voice, ...] = ()
         if source == "mc_dropout" and speakers.instant is not None:
             dropped = (self._instant_dropping(target, opinions, speakers, interrupted),)
-        deep, image = speakers.deep, self._asker.image(target)
+        deep, (_, image) = speakers.deep, self._asker.image(target)
         if deep is None or opinions.deep is None:
             if not dropped:
                 raise UsageError("the instant learner alone is no ensemble: train a network twice")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from core.errors import UsageError
-from core.images.pages import stamp
 from core.learning.events import Notice
 from core.learning.overlay.asking import Asker, InterruptedPredictionError, Opinions, Speakers
 from core.learning.overlay.schedule import Target
@@ -82,8 +80,8 @@ class PostProcessing:
         if not pipeline:
             self._said = None
             return *asker.ask(target, speakers, interrupted, keep=keep), ""
-        image = asker.image(target)
-        said = self._asked(asker, target, speakers, interrupted, version)
+        of, image = asker.image(target)
+        said = self._asked((target.key, of, version), asker, target, speakers, interrupted)
         opinions = said.opinions if keep else None
         try:
             classes = speakers.classes
@@ -115,13 +113,12 @@ class PostProcessing:
 
     def _asked(
         self,
+        asked: object,
         asker: Asker,
         target: Target,
         speakers: Speakers,
         interrupted: Callable[[], bool],
-        version: object,
     ) -> _Said:
-        asked = target.key, stamp(Path(target.image_path)), version
         if self._said is None or self._said.of != asked:
             self._said = None
             found, opinions = asker.ask(target, speakers, interrupted, keep=True)
