@@ -236,6 +236,10 @@ class ToolContext:
         if wanted != self._live.selection:
             self._view.selection_requested.emit(wanted)
 
+    def editable(self) -> list[int]:
+        """Shapes that can be seen and are not locked, bottom to top."""
+        return self._index.editable() if self._live.visible else []
+
     @property
     def shapes_visible(self) -> bool:
         """Are shapes shown at all? What cannot be seen cannot be hit."""

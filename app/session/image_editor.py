@@ -33,6 +33,7 @@ class ImageEditor(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.selection: frozenset[int] = frozenset()
+        self._selected_before: frozenset[int] = frozenset()  # all shapes were hidden
         self._opened: OpenProject | None = None
         self._current: CurrentImage | None = None
 
@@ -43,6 +44,7 @@ class ImageEditor(QObject):
     def show(self, current: CurrentImage | None) -> None:
         """Another image is shown; nothing of it is selected."""
         self.set_selection(())
+        self._selected_before = frozenset()
         self._current = current
 
     @property
@@ -135,6 +137,15 @@ class ImageEditor(QObject):
         if selection != self.selection:
             self.selection = selection
             self.selection_changed.emit(selection)
+
+    def set_shapes_visible(self, visible: bool) -> None:
+        """Select nothing while all shapes are hidden; what was selected is so again when they are shown."""
+        if visible:
+            self.set_selection(self.selection or self._selected_before)
+            self._selected_before = frozenset()
+        else:
+            self._selected_before = self.selection
+            self.set_selection(())
 
     def relabel_selection(self, label: str) -> None:
         """Give the selected shapes another label."""

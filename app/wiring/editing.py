@@ -99,6 +99,7 @@ class Editing(QObject):
         for name, slot in slots.items():
             actions[name].triggered.connect(_without_arguments(slot))
         actions["shape.done"].triggered.connect(self._on_done_triggered)
+        actions["view.labels"].toggled.connect(session.editor.set_shapes_visible)
         actions["edit.keep_previous"].toggled.connect(self._on_keep_previous)
 
     # --- what the session says ----------------------------------------------------------------------------
@@ -306,7 +307,7 @@ class Editing(QObject):
     def select_all(self) -> None:
         """Select every shape of the image that is shown and not locked."""
         if self._session.document is not None:
-            self._session.set_selection(self._canvas.context.index.editable())
+            self._session.set_selection(self._canvas.context.editable())
             self._actions["shape.select"].trigger()
 
     # --- shapes among each other --------------------------------------------------------------------------

@@ -199,7 +199,7 @@ class ShapeActions(QObject):
         document = self._session.document
         wanted = {trait(shape) for shape in self._session.editor.selected} - {None}
         if document is not None:
-            free = self._canvas.context.index.editable()
+            free = self._canvas.context.editable()
             found = {uid for uid in free if trait(document.get(uid)) in wanted}
             self._session.set_selection(self._session.selection | found)
 

@@ -79,6 +79,28 @@ def test_digits_choose_the_class_and_relabel_what_is_selected(opened, qtbot):
     assert opened.session.active_class.name == "nerve"
 
 
+def test_nothing_is_selected_while_all_shapes_are_hidden_and_what_was_is_selected_with_them_again(opened):
+    opened.draw_square(10, 8)
+    opened.draw_square(30, 8)
+    opened.key(Qt.Key.Key_J, CTRL)
+    opened.click(15, 13)
+    chosen = opened.session.selection
+    assert len(chosen) == 1
+    opened.key(Qt.Key.Key_T)
+    opened.key(Qt.Key.Key_2)
+    assert opened.session.active_class.name == "vessel"
+    opened.key(Qt.Key.Key_A, CTRL)
+    opened.key(Qt.Key.Key_Delete)
+    assert opened.labels() == ["nerve", "nerve"]
+    opened.key(Qt.Key.Key_T)
+    assert opened.session.selection == chosen
+    opened.key(Qt.Key.Key_T)
+    opened.session.next_image()
+    opened.wait_for_image("scan001.png")
+    opened.key(Qt.Key.Key_T)
+    assert opened.session.selection == frozenset()
+
+
 def test_copies_lie_beside_on_the_same_image_and_in_place_on_another(opened, qtbot):
     opened.draw_square(10, 8)
     opened.key(Qt.Key.Key_J, CTRL)

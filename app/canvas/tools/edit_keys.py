@@ -64,7 +64,7 @@ class EditKeys(Tool):
             case Qt.Key.Key_Delete if modifiers == _NONE:
                 return self._delete(self.context.selection)
             case Qt.Key.Key_A if modifiers == _CTRL:
-                self.context.select(self.context.index.editable())
+                self.context.select(self.context.editable())
                 return True
             case _ if key in _ARROWS and modifiers in (_NONE, _SHIFT):
                 dx, dy = _ARROWS[Qt.Key(key)]

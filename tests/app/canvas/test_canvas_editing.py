@@ -470,6 +470,12 @@ def test_with_all_shapes_hidden_keys_and_tools_leave_the_selected_one_alone(desk
     assert desk.points()[0] == [101, 100]
 
 
+def test_ctrl_a_selects_nothing_while_all_shapes_are_hidden(desk):
+    desk.view.set_labels_visible(False)
+    desk.key(KEY.Key_A, CTRL)
+    assert desk.selection == frozenset()
+
+
 def test_marked_vertices_of_a_shape_that_is_hidden_stay(make_desk, make_shape, square):
     other = make_shape([(250, 100), (300, 90), (350, 100), (350, 200), (300, 220)])
     desk = make_desk(square, other)
