@@ -98,7 +98,7 @@ class Tool:
     # --- coming and going ---------------------------------------------------------------------------------
 
     def activate(self) -> None:
-        """The tool was chosen, or there is another image to use it on."""
+        """The tool was chosen, there is another image to use it on, or all of a huge one can be read now."""
 
     def cancel(self) -> None:
         """Forget what is unfinished: another tool was chosen, or another image opened."""

@@ -87,7 +87,7 @@ class BlobTool(Tool):
         self.kind: BlobKind = "log"
         self.dark: bool | None = None
         self.work = Latest(context.runner, context.view)
-        self.work.failed.connect(context.say)
+        self.work.failed.connect(self._on_failed)
         self.work.changed.connect(context.refresh)
         self._offer_soon = QTimer(context.view)
         self._offer_soon.setSingleShot(True)
@@ -113,7 +113,8 @@ class BlobTool(Tool):
 
     def activate(self) -> None:
         """Look for candidates in what is in sight."""
-        self._search()
+        if self._searched is None:
+            self._search()
 
     def cancel(self) -> None:
         """Show none."""
@@ -153,6 +154,11 @@ class BlobTool(Tool):
     def _on_found(self, found: tuple[Candidate, ...]) -> None:
         self._candidates = found
         self._offer()
+
+    def _on_failed(self, sentence: str) -> None:
+        """The next move looks again: the image may be readable soon."""
+        self._searched = None
+        self.context.say(sentence)
 
     def _offer(self) -> None:
         """Show the candidates that no shape covers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from typing import Final
 
 import numpy as np
@@ -117,15 +118,17 @@ class SuperpixelTool(FoundRegionTool):
         self.size = _FIRST_SIZE
         """Of segments, image pixels."""
         self._cutting = Latest(context.runner, context.view)
-        self._cutting.failed.connect(context.say)
+        self._cutting.failed.connect(self._on_not_cut)
         self._cutting.changed.connect(context.refresh)
         self._cut: Cut | None = None
         self._wanted: tuple[PixelBox, float] | None = None
         self._painted: Patch | None = None
         self._hovered: int | None = None
         self._hover_path = QPainterPath()
-        self._stroke: set[int] | None = None
+        self._painting = False  # the button is held
         self._removing = False
+        self._way: list[XY] = []  # of the mouse since the last segment painted
+        self._passed: set[int] = set()  # segments of the cut that the stroke has painted
         self._at: XY | None = None
 
     def activate(self) -> None:
@@ -137,16 +140,16 @@ class SuperpixelTool(FoundRegionTool):
     def cancel(self) -> None:
         """Drop what is painted, and the segments: another image or tool may come."""
         super().cancel()
-        self._cutting.drop()
+        self._drop_cutting()
         self._cut = None
-        self._wanted = None
         self._hover(None)
 
     def forget(self) -> None:
         """What is painted, too; the segments stay for the next ones."""
         super().forget()
         self._painted = None
-        self._stroke = None
+        self._painting = False
+        self._way = []
 
     @property
     def busy(self) -> bool:
@@ -171,11 +174,24 @@ class SuperpixelTool(FoundRegionTool):
             cut_window, reader, box, self.size, doing="cutting the image into segments", then=self._on_cut
         )
 
+    def _drop_cutting(self) -> None:
+        """No segments are wanted any more."""
+        self._cutting.drop()
+        self._wanted = None
+
     def _on_cut(self, cut: Cut) -> None:
         self._cut = cut
+        self._passed = set()
         self._hover(None)
         if self._at is not None:
             self._hover(cut.label_at(self._at))
+        self._paint_way()
+
+    def _on_not_cut(self, sentence: str) -> None:
+        """Segments may be asked for again: the image may be readable soon."""
+        self._wanted = None
+        self._way = []
+        self.context.say(sentence)
 
     def _hover(self, label: int | None) -> None:
         if label == self._hovered:
@@ -192,22 +208,32 @@ class SuperpixelTool(FoundRegionTool):
         if not pointer.left or self.context.document is None:
             return
         self.let_accepted_go()
-        self._stroke = set()
-        self._removing = pointer.alt
-        self._at = pointer.xy
+        self._painting, self._removing = True, pointer.alt
+        self._way, self._passed = [pointer.xy], set()
         self.move(pointer)
 
     def move(self, pointer: Pointer) -> None:
         """Highlight the segment under the mouse; while painting, take it along."""
-        before, self._at = self._at, pointer.xy
+        self._at = pointer.xy
         self._want_cut(pointer.xy)
         self._hover(None if self._cut is None else self._cut.label_at(pointer.xy))
-        if self._stroke is not None and self._cut is not None:
-            passed = self._cut.labels_between(pointer.xy if before is None else before, pointer.xy)
-            fresh = [label for label in passed if label not in self._stroke]
+        if self._painting:
+            self._way.append(pointer.xy)
+            self._paint_way()
+
+    def _paint_way(self) -> None:
+        """Take the segments along that the mouse has passed; those past this cut wait for the next one."""
+        cut = self._cut
+        reached = [] if cut is None else [k for k, xy in enumerate(self._way) if _inside(cut.box, xy)]
+        if cut is not None and reached:
+            labels = chain.from_iterable(cut.labels_between(*step) for step in pairwise(self._way))
+            fresh = [label for label in dict.fromkeys(labels) if label not in self._passed]
+            self._passed.update(fresh)
+            del self._way[: reached[-1]]
             if fresh:
-                self._stroke.update(fresh)
-                self._paint([self._cut.segment(label) for label in fresh])
+                self._paint([cut.segment(label) for label in fresh])
+        if not (self._painting or self._cutting.busy):
+            self._way = []
 
     def _paint(self, segments: Iterable[Patch]) -> None:
         for segment in segments:
@@ -227,7 +253,8 @@ class SuperpixelTool(FoundRegionTool):
         if pointer.right and not self.busy:
             self.context.request_menu(pointer.global_pos)
         if pointer.left:
-            self._stroke = None
+            self._painting = False
+            self._paint_way()
 
     def double_click(self, pointer: Pointer) -> None:
         """Accept, with the segment of the first press."""
@@ -250,14 +277,19 @@ class SuperpixelTool(FoundRegionTool):
         if event.key() in (Qt.Key.Key_BracketLeft, Qt.Key.Key_BracketRight):
             larger = event.key() == Qt.Key.Key_BracketRight
             size = round(self.size * (_STEP if larger else 1 / _STEP))
-            self.size = float(min(_LARGEST_SIZE, max(MIN_SIZE, size)))
-            self._cutting.drop()
-            if self._at is not None:
-                self._want_cut(self._at)
-            else:
-                self.activate()
+            self._set_size(float(min(_LARGEST_SIZE, max(MIN_SIZE, size))))
             return True
         return super().key(event)
+
+    def _set_size(self, size: float) -> None:
+        if size == self.size:
+            return
+        self.size = size
+        self._drop_cutting()
+        if self._at is not None:
+            self._want_cut(self._at)
+        else:
+            self.activate()
 
     # --- looks --------------------------------------------------------------------------------------------
 

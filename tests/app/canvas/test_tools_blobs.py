@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
+from app.canvas.pixels import PixelReader
 from app.qt_pixels import paintable
 from core.annotation.commands import AddShapes
 from core.annotation.model import BACKGROUND_LABEL, ShapeType
 from core.annotation.rasterize import shape_mask
+from core.errors import ImageFileError
 
 KEY = Qt.Key
 SIZE_HW = (300, 400)
@@ -129,6 +131,22 @@ def test_outlines_are_painted_and_the_one_under_the_mouse_is_filled(desk):
     before = desk.color(x, y)
     desk.move(x, y)
     assert desk.color(x, y) != before
+
+
+def test_a_move_looks_again_where_the_image_could_not_be_read(desk, monkeypatch):
+    def unreadable(*_args):
+        raise ImageFileError("a.tif", "is still being read; try again in a moment")
+
+    desk.view.set_tool("select")
+    with monkeypatch.context() as patched:
+        patched.setattr(PixelReader, "window", unreadable)
+        desk.view.set_tool("blobs")
+        desk.settle()
+    assert "still being read" in desk.view.hint
+    desk.move(200, 150)
+    desk.settle()
+    desk.key(KEY.Key_Return)
+    assert len(desk.shapes) == len(DOTS)
 
 
 def test_another_image_drops_the_candidates(desk):

@@ -132,3 +132,24 @@ def test_the_wand_works_on_a_huge_image_in_tiles(make_desk, tmp_path, qtbot):
     (x0, y0), (x1, y1) = desk.shapes[0].points.min(axis=0), desk.shapes[0].points.max(axis=0)
     assert (round(x0), round(y0), round(x1), round(y1)) == pytest.approx((150, 100, 260, 180), abs=1)
     desk.view.end_workers()
+
+
+@pytest.mark.parametrize("tool", ["superpixel", "blobs"])
+def test_a_tool_in_hand_looks_again_once_a_huge_image_is_laid_out(
+    make_desk, pyramid, monkeypatch, qtbot, tool
+):
+    gate, prepare = threading.Event(), pyramid.prepare
+
+    def prepare_later(report) -> None:
+        gate.wait(PATIENCE_S)
+        prepare(report)
+
+    monkeypatch.setattr(pyramid, "prepare", prepare_later)
+    desk = make_desk(image=pyramid)
+    desk.view.set_zoom(8.0)
+    desk.view.set_tool(tool)
+    desk.settle()
+    assert desk.view._tool.overlay_box() is None
+    gate.set()
+    qtbot.waitUntil(lambda: desk.view._tool.overlay_box() is not None)
+    desk.view.end_workers()

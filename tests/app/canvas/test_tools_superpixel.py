@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, Qt
 
+from app.canvas.pixels import PixelReader
+from app.canvas.tools import superpixel
 from app.qt_pixels import paintable
 from core.annotation.commands import AddShapes
 from core.annotation.rasterize import shape_mask
+from core.errors import ImageFileError
 
 KEY = Qt.Key
 ALT = Qt.KeyboardModifier.AltModifier
@@ -166,6 +169,72 @@ def test_accepting_while_more_is_cut_does_not_end_the_cutting(make_desk, qtbot):
     desk.settle()
     desk.key(KEY.Key_Return)
     assert len(desk.shapes) == 2
+
+
+@pytest.mark.parametrize(("wait", "end"), [(True, 560), (False, 260)])
+def test_a_drag_past_the_segments_there_are_leaves_none_out(make_desk, monkeypatch, wait, end):
+    monkeypatch.setattr(superpixel, "_WINDOW_PIXELS", 40_000)  # some 200 x 200
+    desk = make_desk(size_wh=(end + 20, 200))
+    desk.view.set_tool("superpixel")
+    desk.move(40, 100)
+    desk.settle()
+    desk.press(40, 100)
+    for x in range(50, end + 1, 10):
+        desk.move(x, 100, held=Qt.MouseButton.LeftButton)
+        if wait:
+            desk.settle()
+    desk.release(end, 100)
+    desk.settle()
+    desk.key(KEY.Key_Return)
+    assert desk.covered()[100, 40:end].all()
+    assert len(desk.shapes) == 1
+
+
+def test_a_click_while_the_image_is_cut_counts(make_desk):
+    desk = make_desk()
+    desk.view.set_tool("superpixel")
+    desk.click(210, 150)
+    desk.move(50, 50)
+    desk.settle()
+    desk.key(KEY.Key_Return)
+    assert desk.covered()[150, 210]
+    assert not desk.covered()[50, 50]
+
+
+@pytest.mark.parametrize("bracket", [KEY.Key_BracketLeft, KEY.Key_BracketRight])
+def test_a_bracket_held_to_the_end_leaves_segments_of_the_size_it_says(desk, bracket):
+    desk.move(200, 150)
+    for _ in range(14):
+        desk.key(bracket)
+    desk.settle()
+    assert f"of {desk.view._tool._cut.size:.0f} px" in desk.view.hint
+
+
+def test_segments_are_asked_for_again_where_the_image_could_not_be_read(make_desk, monkeypatch):
+    def unreadable(*_args):
+        raise ImageFileError("a.tif", "is still being read; try again in a moment")
+
+    desk = make_desk()
+    with monkeypatch.context() as patched:
+        patched.setattr(PixelReader, "window", unreadable)
+        desk.view.set_tool("superpixel")
+        desk.settle()
+    assert "still being read" in desk.view.hint
+    desk.move(200, 150)
+    desk.settle()
+    desk.click(200, 150)
+    desk.settle()
+    assert desk.view.busy
+
+
+def test_what_is_accepted_at_once_takes_nothing_of_the_next_stroke_along(desk):
+    desk.click(300, 100)
+    desk.key(KEY.Key_Return)
+    desk.click(100, 100)
+    desk.settle()
+    assert not desk.covered()[100, 100]
+    assert desk.covered()[100, 300]
+    assert desk.view.busy
 
 
 def centre(desk):
