@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,7 @@ def follow(team: Group, store: LabelStore) -> None:
         assert state is not None
         message = word.message or {}
         if "keys" in message:
-            for key in set(store.labelled_keys()) - set(message["keys"]):
-                store.remove(key)
+            _leave_out_others(store, message["keys"])
         state.learner.plateau.cuts = message.get("cuts", state.learner.plateau.cuts)
         with state.randomness.own():
             for _event in state.keep_up(word.progress):
@@ -77,6 +77,7 @@ def _taken_over(
             f"process {team.place.rank} computes on {team.device.type}, process 0 on {message['device']};"
             " choose one for all with --device"
         )
+    _leave_out_others(store, message["keys"])
     if message["labels"] != store.digest():
         raise UsageError(LABELS_DIFFER.format(rank=team.place.rank))
     checkpoint = message["checkpoint"]
@@ -89,6 +90,12 @@ def _taken_over(
         state.learner.take_place(team.place)
     restore(state, checkpoint)
     return state
+
+
+def _leave_out_others(store: LabelStore, keys: Sequence[str]) -> None:
+    """The leader has found that other images cannot be read."""
+    for key in set(store.labelled_keys()) - set(keys):
+        store.remove(key)
 
 
 def _unheard(_event: Event) -> None:

@@ -34,6 +34,7 @@ def share_state(state: TrainState) -> None:
         message={
             "config": msgspec.json.encode(state.config).decode(),
             "run": str(state.run.path),
+            "keys": list(state.store.labelled_keys()),
             "labels": state.store.digest(),
             "device": state.device.type,
             "checkpoint": bundle(state),
