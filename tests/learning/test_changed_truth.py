@@ -73,6 +73,26 @@ def test_the_best_weights_are_scored_again_when_held_out_labels_change(world, st
     assert read_compared(state.run.path).score == pytest.approx(state.best.miou)
 
 
+def test_who_began_with_few_images_is_scored_on_held_out_ones_once_there_are_more(
+    world, start, resume, run
+) -> None:
+    world.put_done(1, 2, 3)
+    run(start(steps=2, validation="auto", **STANDSTILL))
+    world.put_done(*range(4, 14))
+    state = resume(steps=4)
+    assert state.best.on == "training"
+    assert state.validator.plan.on == "validation"
+    told = _told(state)
+    run(state)
+    assert any("held-out images or their labels have changed" in text for text in told)
+    header = read_header(state.run.best_weights)
+    assert state.best.step == header.metrics["step"] == 1, "no later weights are better"
+    assert state.best.on == header.metrics["on"] == state.run.best_score().on == "validation"
+    predictor = open_predictor(state.run.best_weights, device="cpu")
+    found = state.validator.score_again(predictor).calibration
+    assert (header.metrics["ece"], header.temperature) == pytest.approx((found.error, found.temperature))
+
+
 def test_a_changed_training_image_costs_no_second_scoring(world, start, monkeypatch) -> None:
     world.put_done(*range(1, 7))
     state = start(steps=4, held_out=HELD_OUT, **STANDSTILL)

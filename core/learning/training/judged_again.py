@@ -23,6 +23,7 @@ from core.learning.prediction.predict import Predictor
 from core.learning.runs.deep_part import DeepPart, best_deep_part
 from core.learning.runs.run_folder import JUDGED_AGAIN
 from core.learning.runs.weights import save_weights
+from core.learning.scores.calibration import Calibration
 
 if TYPE_CHECKING:
     from core.learning.training.state import TrainState
@@ -46,7 +47,7 @@ def judge_best_again(state: TrainState) -> None:
         text += " so these take their place"
         best.void()
     else:
-        best.replace(score, score)
+        best.replace(score, score, on="validation")
         state.record.score(
             score,
             on="validation",
@@ -56,7 +57,7 @@ def judge_best_again(state: TrainState) -> None:
             anew=JUDGED_AGAIN,
         )
         if part.whole:
-            _note_in_file(state, part)
+            _note_in_file(state, part, score.calibration)
         text = f"the best weights so far (step {best.step}) have mIoU {_number(score.miou)} on them now,"
         text += f" {_number(before)} before"
     state.validator.also_took(time.perf_counter() - started_s)
@@ -73,17 +74,21 @@ def _best_weights(state: TrainState) -> DeepPart:
         return best_deep_part(state.run)
 
 
-def _note_in_file(state: TrainState, part: DeepPart) -> None:
-    """The weights' file says what they are worth, too."""
+def _note_in_file(state: TrainState, part: DeepPart, calibration: Calibration | None) -> None:
+    """The weights' file says what they are worth, too, and how sure they may be."""
     best = state.best
     metrics: dict[str, JsonValue] = {
         **part.header.metrics,
         "miou": best.miou,
         "per_class_iou": dict(best.per_class_iou),
         "pixel_accuracy": best.pixel_accuracy,
+        "ece": None if calibration is None else calibration.error,
+        "on": best.on,
     }
+    temperature = 1.0 if calibration is None else calibration.temperature
+    header = replace(part.header, metrics=metrics, temperature=temperature)
     try:
-        save_weights(state.run.best_weights, part.network, replace(part.header, metrics=metrics))
+        save_weights(state.run.best_weights, part.network, header)
     except StorageError as error:
         state.record.log(f"the new score could not be noted in the best weights: {error}")
 

@@ -61,13 +61,13 @@ class Best:
         known = self.compared if self.step is not None and self.claimed else None
         if known is not None and (comparable.miou or 0.0) <= known:
             return False
-        self.replace(score, comparable)
-        self.step, self.saved, self.labels, self.claimed, self.on = step, False, labels, True, on
+        self.replace(score, comparable, on=on)
+        self.step, self.saved, self.labels, self.claimed = step, False, labels, True
         return True
 
-    def replace(self, score: Score, comparable: Score) -> None:
-        """The same weights have another score now."""
-        self.compared, self.miou = comparable.miou, score.miou
+    def replace(self, score: Score, comparable: Score, *, on: ScoredOn | None) -> None:
+        """The same weights have another score now, and on other images perhaps."""
+        self.compared, self.miou, self.on = comparable.miou, score.miou, on
         self.per_class_iou, self.pixel_accuracy = score.per_class_iou, score.pixel_accuracy
 
     def void(self) -> None:
