@@ -8,7 +8,7 @@ import pytest
 
 from core.annotation.model import ClassList, LabelClass
 from core.errors import StorageError
-from core.learning.events import Event, Finished, Notice, StepDone, TrainingStarted, Validated
+from core.learning.events import Checkpointed, Event, Finished, Notice, StepDone, TrainingStarted, Validated
 from core.learning.runs.comparison import read_compared
 from core.learning.runs.header import read_header
 from core.learning.runs.run_folder import RunFolder
@@ -62,6 +62,27 @@ def test_a_run_that_is_resumed_after_a_new_name_goes_by_it(world, start, resume,
     rows = [row for row in state.run.read_metrics() if row["val_miou"] is not None]
     assert len(rows) == 2
     assert all(row["val_iou:circle"] is not None for row in rows)
+
+
+@pytest.mark.usefixtures("_scored_at_step_four")
+def test_a_run_that_is_killed_before_it_saved_a_score_keeps_those_under_the_new_name(
+    world, start, resume, run
+) -> None:
+    world.put_done(1, 2)
+    killed = start(steps=8)
+    events = fit(killed)
+    next(event for event in events if isinstance(event, Checkpointed))
+    at_its_start = killed.run.last_checkpoint.read_bytes()
+    next(event for event in events if isinstance(event, Validated))
+    killed.run.last_checkpoint.write_bytes(at_its_start)  # as if the one before the score was never written
+    _rename(world)
+    state = resume(steps=8)
+    assert state.resumed_step == 0
+    run(state)
+    rows = [row for row in state.run.read_metrics() if row["val_miou"] is not None]
+    assert len(rows) == 2
+    assert all(row["val_iou:circle"] is not None for row in rows)
+    assert state.run.best_miou == state.best.miou
 
 
 @pytest.mark.usefixtures("_scored_at_step_four")

@@ -169,6 +169,7 @@ class RunFolder:
             return
         if not kept:
             self.metrics_file.unlink(missing_ok=True)
+            self._columns = None
             return
         columns = self._columns_on_disk() or list(METRICS)
         text = io.StringIO()
