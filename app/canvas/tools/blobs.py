@@ -36,6 +36,9 @@ _PALE: Final = QColor(255, 255, 255, 200)
 _SIDES: Final = {None: "bright or dark", False: "bright", True: "dark"}
 _KINDS: Final[dict[BlobKind, str]] = {"log": "round spots", "mser": "spots of any form"}
 _OTHER_KIND: Final[dict[BlobKind, BlobKind]] = {"log": "mser", "mser": "log"}
+_NONE: Final = Qt.KeyboardModifier.NoModifier
+_KEYPAD: Final = Qt.KeyboardModifier.KeypadModifier
+_CTRL_ALT: Final = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
 _NEXT_SIDE: Final = {None: False, False: True, True: None}
 
 
@@ -238,14 +241,14 @@ class BlobTool(Tool):
 
     def claims(self, event: QKeyEvent) -> bool:
         """Take all, sizes, method, polarity; Esc while dragging."""
-        if event.modifiers() != Qt.KeyboardModifier.NoModifier:
-            return False
-        keys = {Qt.Key.Key_BracketLeft, Qt.Key.Key_BracketRight, Qt.Key.Key_Slash, Qt.Key.Key_I}
+        if event.key() in (Qt.Key.Key_BracketLeft, Qt.Key.Key_BracketRight, Qt.Key.Key_Slash):
+            return _types(event)
+        keys = {Qt.Key.Key_I}
         if self._open:
             keys |= {Qt.Key.Key_Return, Qt.Key.Key_Enter}
         if self.busy:
             keys.add(Qt.Key.Key_Escape)
-        return event.key() in keys
+        return event.key() in keys and event.modifiers() in (_NONE, _KEYPAD)
 
     def key(self, event: QKeyEvent) -> bool:
         """See `claims`."""
@@ -328,3 +331,8 @@ class BlobTool(Tool):
             corners = self.context.to_screen(self._pressed.xy), self.context.to_screen(self._at)
             band.addRect(QRectF(*corners).normalized())
             draw_line(painter, band, color, 1.2, Qt.PenStyle.DashLine)
+
+
+def _types(event: QKeyEvent) -> bool:
+    """Does a key give its character? Some layouts want Shift or AltGr, which is Ctrl+Alt on Windows."""
+    return event.modifiers() & _CTRL_ALT in (_NONE, _CTRL_ALT)

@@ -15,6 +15,11 @@ from core.annotation.rasterize import shape_mask
 from core.errors import ImageFileError
 
 KEY = Qt.Key
+NO_KEY = Qt.KeyboardModifier.NoModifier
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+CTRL = Qt.KeyboardModifier.ControlModifier
+ALT = Qt.KeyboardModifier.AltModifier
+KEYPAD = Qt.KeyboardModifier.KeypadModifier
 SIZE_HW = (300, 400)
 DOTS = ((60, 60), (150, 80), (260, 70), (100, 200), (300, 210))
 
@@ -81,9 +86,9 @@ def test_a_drag_takes_those_on_which_it_begins_and_ends(desk):
     assert len(desk.shapes) == 2
 
 
-@pytest.mark.parametrize("key", [KEY.Key_Return, KEY.Key_Enter])
-def test_a_key_takes_all_in_one_step(desk, qtbot, key):
-    desk.key(key)
+@pytest.mark.parametrize(("key", "modifier"), [(KEY.Key_Return, NO_KEY), (KEY.Key_Enter, KEYPAD)])
+def test_a_key_takes_all_in_one_step(desk, qtbot, key, modifier):
+    desk.key(key, modifier)
     assert len(desk.shapes) == len(DOTS)
     qtbot.waitUntil(lambda: on_show(desk) == 0)
     desk.history.undo()
@@ -107,6 +112,16 @@ def test_brackets_change_the_size_looked_for(desk):
         desk.key(KEY.Key_BracketLeft)
     desk.settle()
     assert on_show(desk) == len(DOTS)
+
+
+@pytest.mark.parametrize(
+    ("modifiers", "typed"),
+    [(SHIFT, True), (CTRL | ALT, True), (KEYPAD, True), (CTRL, False), (ALT, False), (CTRL | SHIFT, False)],
+)
+def test_a_slash_counts_with_the_keys_that_type_it_on_other_layouts(desk, modifiers, typed):
+    desk.key(KEY.Key_Slash, modifiers)
+    desk.settle()
+    assert ("spots of any form of radius" in desk.view.hint) == typed
 
 
 def test_the_other_method_finds_them_too(desk):
