@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from core.cli.output import answer, answer_json
+from core.models.cost import estimate_memory
 from core.models.registry import (
     EncoderSpec,
     ModelSpec,
     OptionSpec,
     encoder_spec,
-    estimate_memory,
     model_spec,
     model_specs,
 )

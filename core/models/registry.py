@@ -7,7 +7,7 @@ really wanted (by name, so that no module of the window's process depends on tor
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from core.errors import UsageError
@@ -25,8 +25,6 @@ __all__ = [
     "build",
     "encoder_spec",
     "encoder_specs",
-    "estimate_memory",
-    "macs_per_pixel",
     "model_spec",
     "model_specs",
     "register",
@@ -107,32 +105,6 @@ def _builder(spec: ModelSpec) -> Callable[..., SegmentationNetwork]:
     module, _, function = spec.build_from.partition(":")
     builder: Callable[..., SegmentationNetwork] = getattr(importlib.import_module(module), function)
     return builder
-
-
-def macs_per_pixel(
-    spec: ModelSpec, encoder: str | None = None, options: Mapping[str, Option] | None = None
-) -> float:
-    """Multiplications and additions of a forward pass per input pixel; with other options roughly.
-
-    To count those takes torch (`core.learning.explain.network`), which the window's process does without.
-    """
-    usual = spec.macs_per_pixel + encoder_spec(spec.checked_encoder(encoder)).macs_per_pixel
-    return usual * spec.cost_with(options or {})
-
-
-def estimate_memory(spec: ModelSpec, crop: int, batch: int, encoder: str | None = None) -> int:
-    """Bytes a training step takes in float32, roughly: within a factor of about two, with default options.
-
-    With others it takes torch to count: `core.learning.explain.network` does, for the window's model page.
-
-    Parameters count five times (value, gradient, two moments of AdamW, moving average), activations as
-    measured per pixel, plus half of them for what convolutions need at work. bf16 halves the activations.
-    """
-    chosen = encoder_spec(spec.checked_encoder(encoder))
-    default = encoder_spec(spec.default_encoder)
-    parameters = spec.parameters - default.parameters + chosen.parameters
-    per_pixel = spec.activation_bytes + chosen.activation_bytes
-    return 5 * 4 * parameters + int(1.5 * per_pixel * crop * crop * batch)
 
 
 for _encoder in ENCODERS:

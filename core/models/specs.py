@@ -26,6 +26,9 @@ class EncoderSpec:
         parameters: how many numbers it learns.
         activation_bytes: what training keeps per input pixel and image, in float32 (measured).
         macs_per_pixel: multiplications and additions of a forward pass per input pixel (counted).
+        channels: of its coarsest map.
+        dilated: activation bytes and multiplications with output strides of 16 and 8, where it can have them.
+        width: channels of its first maps, which the others go with, where it can have any; 0: it cannot.
         origin: the name its source knows it by.
         output_strides: what it can be built with; 32 is the classifier's own. None: it is no network's but
             one model's own, and gives one map at full resolution.
@@ -38,6 +41,9 @@ class EncoderSpec:
     parameters: int
     activation_bytes: int
     macs_per_pixel: int
+    channels: int = 0
+    dilated: tuple[tuple[int, int], ...] = ()
+    width: int = 0
     origin: str = ""
     output_strides: tuple[int, ...] = (32, 16, 8)
 
@@ -51,6 +57,7 @@ class OptionSpec:
         plain_only: values that only the encoder "plain" can take, with `plain_why`, as in "option depth is 3,
             which ..."; None for all values.
         noted: training writes it down in the weights it saves; nobody chooses it.
+        usual: what a default of 0 comes to, where what the network costs goes with it.
     """
 
     name: str
@@ -64,11 +71,21 @@ class OptionSpec:
     plain_only: tuple[Option, ...] | None = ()
     plain_why: str = ""
     noted: bool = False
+    usual: int = 0
 
     def number_in(self, options: Mapping[str, Option]) -> int:
         """A whole number as it is chosen there, in range or not; what is none counts as the default."""
         chosen = str(options.get(self.name, self.default))
         return int(chosen) if chosen.isdecimal() else int(self.default)
+
+    def multiple_in(self, options: Mapping[str, Option]) -> float:
+        """The number that is chosen there, as a multiple of the default; out of range 1."""
+        chosen, default = self.number_in(options) or self.usual, int(self.default) or self.usual
+        return chosen / default if chosen and default else 1.0
+
+    def belongs_to(self, encoder: str) -> bool:
+        """Whether a network on this encoder has it at all."""
+        return self.plain_only is not None or encoder == PLAIN
 
     def checked(self, value: Option, model: str) -> Option:
         """`value` in the option's type. Raises UsageError that names the option and what it takes."""
@@ -95,11 +112,9 @@ class OptionSpec:
 
     def check_encoder(self, value: Option, model: str, encoder: str) -> None:
         """Raise UsageError for a value that this encoder cannot take."""
-        if encoder == PLAIN:
-            return
-        if self.plain_only is None:
+        if not self.belongs_to(encoder):
             raise UsageError(f"{model}: option {self.name} belongs to the encoder {PLAIN}, not to {encoder}")
-        if value in self.plain_only:
+        if encoder != PLAIN and value in (self.plain_only or ()):
             raise UsageError(
                 f"{model}: option {self.name} is {value!r}, {self.plain_why}: choose the encoder {PLAIN}"
                 f" instead of {encoder}, or another {self.name}"
@@ -138,7 +153,11 @@ class ModelSpec:
             (measured with the default encoder).
         macs_per_pixel: multiplications and additions of a forward pass per input pixel, besides the encoder's
             (counted with the default encoder); 0: next to nothing.
-        cost_by: options that what the network and its encoder compute goes with, and as which power of them.
+        cost_by: options that the weights besides the encoder's go with, and as which power of them.
+        cost_by_channels: as which power of the channels of the encoder's coarsest map they do.
+        cost_by_pixels: as which power of that map's pixels what they compute does.
+        plain_as: the encoder whose shape `plain` has in it; "": its own, which is counted with the rest.
+        widened_by: the option that is its encoder's width, where that can have any.
         trained_by: "person" for what can be chosen for a run; "auto" for what comes out of runs of both
             learners.
         licence: of the code; the encoder's weights have their own.
@@ -164,6 +183,10 @@ class ModelSpec:
     activation_bytes: int
     macs_per_pixel: int = 0
     cost_by: tuple[tuple[str, float], ...] = ()
+    cost_by_channels: float = 0.0
+    cost_by_pixels: float = 0.0
+    plain_as: str = PLAIN
+    widened_by: str = "encoder_width"
     options: tuple[OptionSpec, ...] = ()
     trained_by: Literal["person", "auto"] = "person"
     licence: str = "Apache-2.0"
@@ -181,14 +204,6 @@ class ModelSpec:
                 side = min(option.number_in(options), option.maximum)
                 return -(-self.least_crop * side // (32 * int(option.default))) * 32
         return self.least_crop
-
-    def cost_with(self, options: Mapping[str, Option]) -> float:
-        """What a network with these options computes, as a multiple of one with the default ones, roughly."""
-        factor, powers = 1.0, dict(self.cost_by)
-        for option in self.options:
-            if option.name in powers and (chosen := option.number_in(options)):
-                factor *= (chosen / int(option.default)) ** powers[option.name]
-        return factor
 
     def has_dropout(self, options: Mapping[str, Option]) -> bool:
         """Whether a network with these options leaves anything out while it learns."""

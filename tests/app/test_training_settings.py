@@ -180,10 +180,10 @@ def test_presets_say_what_they_cost_here() -> None:
     assert "GB of GPU memory" in promise(TrainConfig(), "cuda")
 
 
-def test_a_preset_says_that_it_does_not_know_what_chosen_options_take() -> None:
-    usual, wide = (TrainConfig(model="unet", model_options=(("width", width),)) for width in (16, 64))
-    assert "GB of memory." in promise(usual, "cpu")
-    assert "GB of memory with the network's default options, not those chosen." in promise(wide, "cpu")
+def test_a_preset_says_what_the_chosen_options_take() -> None:
+    narrow, wide = (TrainConfig(model="unet", model_options=(("width", width),)) for width in (16, 64))
+    assert "4 crops of 256 pixels a step, about 1.0 GB of memory." in promise(narrow, "cpu")
+    assert "2 crops of 160 pixels a step, about 0.9 GB of memory." in promise(wide, "cpu")
 
 
 # --- crops ------------------------------------------------------------------------------------------------

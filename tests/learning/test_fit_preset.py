@@ -23,7 +23,8 @@ from core.learning.settings.preset import (
     without_images,
 )
 from core.learning.settings.sensible import check_sensible
-from core.models.registry import macs_per_pixel, model_spec
+from core.models.cost import macs_per_pixel
+from core.models.registry import model_spec
 
 
 def _put(world, name: str, size_hw: tuple[int, int], width: int) -> None:
@@ -88,6 +89,28 @@ def test_options_make_a_network_cheaper_or_dearer() -> None:
     assert pixels("unet", width=64) < pixels("unet")
     assert pixels("unet", width=8) == pixels("unet"), "the recipe's are the most"
     assert pixels("deeplabv3plus", output_stride=8) < pixels("deeplabv3plus")
+
+
+@pytest.mark.parametrize(
+    ("model", "encoder", "crop", "batch"),
+    [
+        ("deeplabv2", "tf_efficientnet_lite0", 256, 4),
+        ("pspnet", "tf_efficientnet_lite0", 256, 4),
+        ("gscnn", "tf_efficientnet_lite0", 224, 2),
+        ("segnet", "plain", 256, 4),
+        ("deconvnet", "plain", 256, 4),
+        ("segnet", "vgg16", 128, 2),
+    ],
+)
+def test_a_light_encoder_makes_a_network_light(model: str, encoder: str, crop: int, batch: int) -> None:
+    filled, _ = without_images(TrainConfig(model=model, encoder=encoder), "cpu")
+    assert (filled.crop, filled.batch) == (crop, batch)
+
+
+def test_a_wide_encoder_makes_a_network_dear() -> None:
+    wide = TrainConfig(encoder="plain", model_options=(("encoder_width", 64),))
+    assert without_images(wide, "cpu")[0].batch == 2
+    assert without_images(replace(wide, model_options=()), "cpu")[0].batch == 4
 
 
 def test_a_chosen_crop_that_does_not_pay_is_told() -> None:

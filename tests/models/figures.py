@@ -7,14 +7,17 @@ segmentation_models_pytorch anew, after an update of it.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from core.models.cost import cost
 from core.models.encoders import build_encoder
-from core.models.registry import build, encoder_spec, encoder_specs, model_spec
+from core.models.registry import build, encoder_specs, model_spec
 from core.models.smp_encoder import SmpEncoder
 from core.models.specs import EncoderSpec
 
@@ -23,9 +26,12 @@ SMP_HEAD = '''"""What `python -m tests.models.figures smp` measured of segmentat
 
 from typing import Final
 
-ROWS: Final[tuple[tuple[str, str, int, int, int, bool], ...]] = (
-    # name, weights, parameters, activation bytes and multiplications a pixel, whether it can be dilated
+ROWS: Final[tuple[tuple[str, str, int, int, int, int], ...]] = (
+    # name, weights, parameters, activation bytes and multiplications a pixel, channels of the coarsest map
 '''
+SMP_DILATED = """DILATED: Final[dict[str, tuple[tuple[int, int], ...]]] = {
+    # activation bytes and multiplications with output strides of 16 and 8, of encoders that can be dilated
+"""
 
 
 @dataclass(frozen=True)
@@ -65,19 +71,26 @@ def measure(module: nn.Module, side: int = SIDE) -> Figures:
 def of_model(name: str) -> Figures:
     """Of a model with its defaults and two classes, less what its encoder keeps and computes."""
     whole = measure(build(name, classes=2))
-    encoder = encoder_spec(model_spec(name).default_encoder)
+    spec = model_spec(name)
+    encoder = cost(replace(spec, activation_bytes=0, macs_per_pixel=0))
     return Figures(
         parameters=whole.parameters,
-        activation_bytes=max(1, whole.activation_bytes - encoder.activation_bytes),
-        macs_per_pixel=max(0, whole.macs_per_pixel - encoder.macs_per_pixel),
+        activation_bytes=max(0, whole.activation_bytes - round(encoder.activation_bytes)),
+        macs_per_pixel=max(0, whole.macs_per_pixel - round(encoder.macs_per_pixel)),
     )
+
+
+def dilated(encoder: Callable[[int], nn.Module]) -> tuple[tuple[int, int], ...]:
+    """Activation bytes and multiplications of an encoder that is built with output strides of 16 and 8."""
+    found = [measure(encoder(stride)) for stride in (16, 8)]
+    return tuple((figures.activation_bytes, figures.macs_per_pixel) for figures in found)
 
 
 def smp_catalogue() -> str:
     """`core/models/catalog/smp_rows.py`: a row for each encoder of segmentation_models_pytorch."""
     from segmentation_models_pytorch import encoders as smp
 
-    rows = []
+    rows, finer = [], []
     for name in smp.get_encoder_names():
         settings = smp.encoders[name]["pretrained_settings"]
         weights = "imagenet" if "imagenet" in settings else next(iter(settings))
@@ -91,12 +104,15 @@ def smp_catalogue() -> str:
             macs_per_pixel=0,
             origin=f"{name}/{weights}",
         )
-        found = measure(_on_meta(spec))
-        figures = (found.parameters, found.activation_bytes, found.macs_per_pixel)
-        dilatable = _dilatable(spec)
+        usual = _on_meta(spec)
+        found = measure(usual)
+        figures = (found.parameters, found.activation_bytes, found.macs_per_pixel, usual.channels[-1])
         numbers = ", ".join(f"{figure:_}" for figure in figures)
-        rows.append(f'    ("{name}", "{weights}", {numbers}, {dilatable}),\n')
-    return SMP_HEAD + "".join(rows) + ")\n"
+        rows.append(f'    ("{name}", "{weights}", {numbers}),\n')
+        if _dilatable(spec):
+            pairs = (f"({kept:_}, {computed:_})" for kept, computed in dilated(partial(_on_meta, spec)))
+            finer.append(f'    "{name}": ({", ".join(pairs)}),\n')
+    return SMP_HEAD + "".join(rows) + ")\n" + SMP_DILATED + "".join(finer) + "}\n"
 
 
 def _on_meta(spec: EncoderSpec, output_stride: int = 32) -> SmpEncoder:
@@ -127,8 +143,15 @@ def main(names: list[str]) -> None:
         print(smp_catalogue(), end="")
         return
     for name in names:
-        known = name in {spec.name for spec in encoder_specs()}
-        print(name, measure(build_encoder(name)) if known else of_model(name))
+        if name in {spec.name for spec in encoder_specs()}:
+            build_dilated = partial(_with_stride, name)
+            print(name, measure(build_encoder(name)), "dilated", dilated(build_dilated))
+        else:
+            print(name, of_model(name))
+
+
+def _with_stride(name: str, output_stride: int) -> nn.Module:
+    return build_encoder(name, output_stride=output_stride)
 
 
 if __name__ == "__main__":

@@ -12,15 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from core.errors import UsageError
 from core.models import registry
+from core.models.cost import estimate_memory, macs_per_pixel
 from core.models.encoders import build_encoder
-from core.models.registry import (
-    build,
-    encoder_specs,
-    estimate_memory,
-    macs_per_pixel,
-    model_spec,
-    model_specs,
-)
+from core.models.registry import build, encoder_specs, model_spec, model_specs
+from core.models.specs import PLAIN, Option, OptionSpec
+from tests.models.figures import measure
 
 
 def test_the_window_can_list_models_and_read_headers_without_torch():
@@ -77,37 +73,80 @@ def test_the_memory_estimate_is_near_what_training_keeps(name: str):
     assert weights + sum(kept.values()) <= estimate <= weights + 2 * sum(kept.values())
 
 
-@pytest.mark.parametrize("name", [spec.name for spec in model_specs() if spec.macs_per_pixel])
-def test_the_cost_of_a_pixel_is_counted(name: str):
-    with torch.device("meta"):  # some are large
-        network = build(name, classes=2).eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        side = max(128, model_spec(name).least_crop)
-        network(torch.zeros(1, 3, side, side, device="meta"))
-    counted = counter.get_total_flops() / 2 / side**2
-    assert macs_per_pixel(model_spec(name)) == pytest.approx(counted, rel=0.02)
+STEPPED = [spec for spec in model_specs() if spec.family not in ("Instant", "Classical")]
+"""Models that learn from crops, step by step."""
 
 
 @pytest.mark.parametrize(
-    ("name", "option"), [(spec.name, option) for spec in model_specs() for option, _ in spec.cost_by]
+    ("name", "encoder", "options"),
+    [
+        ("deeplabv2", "tf_efficientnet_lite0", {}),
+        ("pspnet", "resnet18", {}),
+        ("gscnn", "mobilenetv3_large_100", {"output_stride": 16}),
+        ("segnet", "plain", {}),
+        ("deconvnet", "plain", {}),
+        ("unet", "plain", {"encoder_width": 64}),
+        ("fcn_resnet50", None, {"width": 32}),
+        ("fcdensenet103", None, {"depth": 1}),
+    ],
 )
-def test_what_options_make_of_the_cost_is_about_what_is_counted(name: str, option: str):
+def test_the_memory_estimate_knows_encoder_and_options(name: str, encoder: str | None, options: dict):
+    with torch.device("meta"):
+        found = measure(build(name, classes=2, encoder=encoder, **options))
+    counted = 5 * 4 * found.parameters + 1.5 * found.activation_bytes * 4 * 256**2
+    told = estimate_memory(model_spec(name), 256, 4, encoder, options)
+    assert 1 / 2 < told / counted < 2
+
+
+def counted(name: str, side: int, encoder: str | None = None, **options: Option) -> float:
+    """Multiplications and additions of a forward pass, per pixel of an image of this side."""
+    with torch.device("meta"):  # some are large
+        network = build(name, classes=2, encoder=encoder, **options).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 3, side, side, device="meta"))
+    return counter.get_total_flops() / 2 / side**2
+
+
+@pytest.mark.parametrize("name", [spec.name for spec in model_specs() if spec.macs_per_pixel])
+def test_the_cost_of_a_pixel_is_counted(name: str):
+    side = max(128, model_spec(name).least_crop)
+    assert macs_per_pixel(model_spec(name)) == pytest.approx(counted(name, side), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [
+        (spec.name, encoder)
+        for spec in STEPPED
+        for encoder in spec.encoders[1:]
+        if encoder in ("tf_efficientnet_lite0", "mobilenetv3_large_100", "vgg19", "plain", "smp:resnet18")
+    ],
+)
+def test_what_another_encoder_makes_of_the_cost_is_about_what_is_counted(name: str, encoder: str):
+    told = macs_per_pixel(model_spec(name), encoder)
+    assert 1 / 1.45 < told / counted(name, 256, encoder) < 1.45
+
+
+def _sizes(option: OptionSpec) -> tuple[int, ...]:
+    """Some values of an option that a network's size goes with."""
+    usual = int(option.default) or option.usual
+    return option.numbers or ((3, 5) if option.name == "depth" else (usual // 2, 2 * usual))
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "encoder"),
+    [
+        (spec.name, option, PLAIN if option.name == "encoder_width" else None)
+        for spec in STEPPED
+        for option in spec.options
+        if option.name in ("output_stride", spec.widened_by, *dict(spec.cost_by))
+    ],
+)
+def test_what_options_make_of_the_cost_is_about_what_is_counted(name: str, option: str, encoder: str | None):
     spec = model_spec(name)
-    (known,) = (each for each in spec.options if each.name == option)
-    usual = int(known.default)
-    values = known.numbers or ((3, 5) if option == "depth" else (usual // 2, 2 * usual))
-
-    def counted(value: int) -> float:
-        with torch.device("meta"):
-            network = build(name, classes=2, **{option: value}).eval()
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            network(torch.zeros(1, 3, 256, 256, device="meta"))
-        return counter.get_total_flops()
-
-    whole = counted(usual)
-    for value in values:
-        told = macs_per_pixel(spec, options={option: value}) / macs_per_pixel(spec)
-        assert 1 / 1.45 < told / (counted(value) / whole) < 1.45, value
+    for value in _sizes(option):
+        told = macs_per_pixel(spec, encoder, {option.name: value})
+        assert 1 / 1.45 < told / counted(name, 256, encoder, **{option.name: value}) < 1.45, value
 
 
 def test_a_name_is_given_once():

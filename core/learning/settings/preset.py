@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from core.learning.config import DEFAULT_ENCODER, DEFAULT_MODEL, Optimizer, Preset, TrainConfig
 from core.learning.labels.data import ImageLabels, LabelStore
 from core.learning.settings.budget import COARSE_SHARE
-from core.models.registry import estimate_memory, macs_per_pixel, model_spec
+from core.models.cost import estimate_memory, macs_per_pixel
+from core.models.registry import model_spec
 from core.models.specs import ModelSpec
 
 Device: TypeAlias = Literal["cpu", "cuda"]
@@ -138,10 +139,8 @@ def promise(config: TrainConfig, device: Device) -> str:
     assert filled.batch is not None
     work = _pixels_a_step(filled) / _pixels_a_step(usual)
     spec, own = model_spec(config.network), dict(config.model_options)
-    memory = estimate_memory(spec, filled.crop, filled.batch, config.encoder)
+    memory = estimate_memory(spec, filled.crop, filled.batch, config.encoder, own)
     where = "memory" if device == "cpu" else "GPU memory"
-    if any(own.get(option.name, option.default) != option.default for option in spec.options):
-        where += " with the network's default options, not those chosen"
     if config.preset == "balanced":
         time = ""
     elif work >= 1:

@@ -23,7 +23,9 @@ DILATEDNET: Final = (
         build_from="core.models.dilatednet:dilatednet",
         activation_bytes=429,
         macs_per_pixel=500_772,
-        cost_by=(("fc", 0.5),),
+        cost_by=(("fc", 0.85),),
+        cost_by_channels=1.0,
+        plain_as="vgg16",
         options=(
             FC,
             OptionSpec(

@@ -15,6 +15,8 @@ ENCODERS: Final = (
         parameters=2_958_848,
         activation_bytes=1_587,
         macs_per_pixel=7_251,
+        channels=320,
+        dilated=((1_937, 13_578), (4_379, 47_061)),
         origin="tf_efficientnet_lite0",
     ),
     EncoderSpec(
@@ -25,6 +27,8 @@ ENCODERS: Final = (
         parameters=6_422_016,
         activation_bytes=2_803,
         macs_per_pixel=16_477,
+        channels=384,
+        dilated=((3_429, 29_611), (8_032, 102_325)),
         origin="tf_efficientnet_lite3.in1k",
     ),
     EncoderSpec(
@@ -35,6 +39,8 @@ ENCODERS: Final = (
         parameters=3_595_388,
         activation_bytes=1_754,
         macs_per_pixel=7_261,
+        channels=320,
+        dilated=((2_178, 13_588), (5_010, 47_070)),
         origin="efficientnet_b0.ra_in1k",
     ),
     EncoderSpec(
@@ -45,6 +51,8 @@ ENCODERS: Final = (
         parameters=1_811_712,
         activation_bytes=1_551,
         macs_per_pixel=5_569,
+        channels=320,
+        dilated=((1_786, 9_080), (3_652, 29_260)),
         origin="mobilenetv2_100.ra_in1k",
     ),
     EncoderSpec(
@@ -55,6 +63,8 @@ ENCODERS: Final = (
         parameters=2_971_952,
         activation_bytes=884,
         macs_per_pixel=4_260,
+        channels=960,
+        dilated=((1_102, 7_014), (2_710, 23_256)),
         origin="mobilenetv3_large_100.ra_in1k",
     ),
     EncoderSpec(
@@ -65,6 +75,8 @@ ENCODERS: Final = (
         parameters=11_176_512,
         activation_bytes=443,
         macs_per_pixel=36_144,
+        channels=512,
+        dilated=((496, 60_720), (820, 183_600)),
         origin="resnet18.a1_in1k",
     ),
     EncoderSpec(
@@ -75,6 +87,8 @@ ENCODERS: Final = (
         parameters=21_284_672,
         activation_bytes=644,
         macs_per_pixel=73_008,
+        channels=512,
+        dilated=((721, 111_408), (1_333, 344_880)),
         origin="resnet34.a1_in1k",
     ),
     EncoderSpec(
@@ -85,6 +99,8 @@ ENCODERS: Final = (
         parameters=23_508_032,
         activation_bytes=1_718,
         macs_per_pixel=81_456,
+        channels=2_048,
+        dilated=((1_942, 123_696), (3_790, 380_208)),
         origin="resnet50.a1_in1k",
     ),
     EncoderSpec(
@@ -95,6 +111,8 @@ ENCODERS: Final = (
         parameters=42_500_160,
         activation_bytes=2_541,
         macs_per_pixel=155_440,
+        channels=2_048,
+        dilated=((2_759, 197_680), (7_055, 676_144)),
         origin="resnet101.a1_in1k",
     ),
     EncoderSpec(
@@ -105,6 +123,8 @@ ENCODERS: Final = (
         parameters=10_313_430,
         activation_bytes=1_441,
         macs_per_pixel=32_104,
+        channels=888,
+        dilated=((1_568, 41_032), (4_051, 138_833)),
         origin="regnety_016.tv2_in1k",
     ),
     EncoderSpec(
@@ -115,6 +135,9 @@ ENCODERS: Final = (
         parameters=14_714_688,
         activation_bytes=1_456,
         macs_per_pixel=305_856,
+        channels=512,
+        dilated=((1_452, 305_856), (1_500, 388_800)),
+        width=64,
         origin="vgg16",
     ),
     EncoderSpec(
@@ -125,6 +148,8 @@ ENCODERS: Final = (
         parameters=20_024_384,
         activation_bytes=1_560,
         macs_per_pixel=388_800,
+        channels=512,
+        dilated=((1_556, 388_800), (1_628, 499_392)),
         origin="vgg19",
     ),
     EncoderSpec(
@@ -135,6 +160,9 @@ ENCODERS: Final = (
         parameters=23_508_032,
         activation_bytes=1_714,
         macs_per_pixel=81_456,
+        channels=2_048,
+        dilated=((1_942, 123_696), (3_790, 380_208)),
+        width=64,
         origin="fcn_resnet50",
     ),
     EncoderSpec(
@@ -145,6 +173,9 @@ ENCODERS: Final = (
         parameters=42_500_160,
         activation_bytes=2_531,
         macs_per_pixel=155_440,
+        channels=2_048,
+        dilated=((2_759, 197_680), (7_055, 676_144)),
+        width=64,
         origin="fcn_resnet101",
     ),
     EncoderSpec(
@@ -155,5 +186,8 @@ ENCODERS: Final = (
         parameters=2_360_432,
         activation_bytes=605,
         macs_per_pixel=17_712,
+        channels=256,
+        dilated=((614, 21_168), (704, 45_360)),
+        width=16,
     ),
 )

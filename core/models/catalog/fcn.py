@@ -53,6 +53,8 @@ def _fcn(
         build_from=f"core.models.fcn:fcn{stride}s",
         activation_bytes=activation_bytes,
         macs_per_pixel=macs,
+        cost_by=(("fc", 1.1),),
+        cost_by_channels=1.0,
         options=(*options, ENCODER_WIDTH),
         published=published,
     )

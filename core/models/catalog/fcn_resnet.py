@@ -46,13 +46,15 @@ def _fcn_resnet(
         build_from="core.models.fcn_resnet:fcn_resnet",
         activation_bytes=activation_bytes,
         macs_per_pixel=macs,
-        cost_by=(("width", 2.0), ("output_stride", -1.3)),
+        cost_by_channels=2.0,
+        cost_by_pixels=1.0,
+        widened_by="width",
         options=(_WIDTH, _NORM, output_stride(8), _AUXILIARY),
         published=PublishedSize(parameters=published, rounding=1, classes=21),
     )
 
 
 FCN_RESNET: Final = (
-    _fcn_resnet(50, parameters=35_307_588, published=35_322_218, activation_bytes=2_268, macs=446_224),
-    _fcn_resnet(101, parameters=54_299_716, published=54_314_346, activation_bytes=4_716, macs=668_176),
+    _fcn_resnet(50, parameters=35_307_588, published=35_322_218, activation_bytes=192, macs=147_472),
+    _fcn_resnet(101, parameters=54_299_716, published=54_314_346, activation_bytes=192, macs=147_472),
 )

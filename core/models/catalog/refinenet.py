@@ -22,7 +22,8 @@ REFINENET: Final = (
         build_from="core.models.refinenet:refinenet",
         activation_bytes=1_766,
         macs_per_pixel=743_328,
-        cost_by=(("width", 1.7),),
+        cost_by=(("width", 1.9),),
+        cost_by_channels=0.05,
         options=(
             width("channels of the cascades; of the coarsest twice as many", 256),
             ENCODER_NORM,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.models.catalog.smp_rows import ROWS
+from core.models.catalog.smp_rows import DILATED, ROWS
 from core.models.specs import EncoderSpec
 
 _NON_COMMERCIAL: Final = ("instagram", "ssl", "swsl")
@@ -29,8 +29,14 @@ def _licence(name: str, weights: str) -> str:
 
 
 def _spec(
-    name: str, weights: str, parameters: int, activation_bytes: int, macs_per_pixel: int, dilatable: bool
+    name: str,
+    weights: str,
+    parameters: int,
+    activation_bytes: int,
+    macs_per_pixel: int,
+    channels: int,
 ) -> EncoderSpec:
+    dilated = DILATED.get(name, ())
     return EncoderSpec(
         name=f"smp:{name}",
         title=f"smp: {name} (segmentation_models_pytorch, weights {weights})",
@@ -39,8 +45,10 @@ def _spec(
         parameters=parameters,
         activation_bytes=activation_bytes,
         macs_per_pixel=macs_per_pixel,
+        channels=channels,
+        dilated=dilated,
         origin=f"{name}/{weights}",
-        output_strides=(32, 16, 8) if dilatable else (32,),
+        output_strides=(32, 16, 8) if dilated else (32,),
     )
 
 

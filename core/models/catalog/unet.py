@@ -25,7 +25,8 @@ UNET: Final = (
         build_from="core.models.unet:unet",
         activation_bytes=779,
         macs_per_pixel=37_040,
-        cost_by=(("width", 1.5),),
+        cost_by=(("width", 1.8),),
+        cost_by_channels=0.3,
         options=(
             OptionSpec(
                 name="width",
@@ -100,9 +101,10 @@ UNET: Final = (
         normalized=False,
         build_from="core.models.unet_paper:unet_paper",
         # Per pixel of the output, of crops of 256: the surroundings of small ones cost the most.
-        activation_bytes=6_138,
-        macs_per_pixel=1_180_033,
+        activation_bytes=6_743,
+        macs_per_pixel=1_197_745,
         cost_by=(("width", 2.0), ("depth", 2.0)),
+        plain_as="",
         # Of a tile of 444 pixels for 256 a third gets scores, of one of 316 for 128 a sixth: one crop of the
         # former costs as much as two of the latter, and teaches twice as much. The authors' batch is one.
         least_crop=256,

@@ -21,6 +21,8 @@ UNPOOLING: Final = (
         build_from="core.models.segnet:segnet",
         activation_bytes=3_114,
         macs_per_pixel=305_280,
+        cost_by_channels=2.0,
+        plain_as="vgg16",
         options=(
             OptionSpec(
                 name="dropout",
@@ -46,6 +48,8 @@ UNPOOLING: Final = (
         build_from="core.models.deconvnet:deconvnet",
         activation_bytes=3_634,
         macs_per_pixel=342_165,
+        cost_by_channels=2.0,
+        plain_as="vgg16",
         least_crop=224,  # what fc6's window makes of smaller ones, repeating their last rows and columns
         least_crop_by="window",
         options=(
