@@ -76,7 +76,7 @@ class BlendNetwork(SegmentationNetwork):
     def _blended(self, x: Tensor) -> Tensor:
         share = self.share / 100.0
         deep = F.log_softmax(self.deep(x), dim=1)
-        normalize = Normalize(self.instant.normalization).to(x.device)
+        normalize = Normalize(self.instant.normalization).to(x)
         quick = F.log_softmax(self.instant(normalize(pixels_of(x, self.normalization))), dim=1)
         return (1.0 - share) * deep + share * quick
 

@@ -42,10 +42,10 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor(normalization.std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """RGB pixels (N, 3, H, W), uint8 or float, 0..255, to float32 of the same shape."""
+        """RGB pixels (N, 3, H, W), uint8 or float, 0..255, in the type of the module: float32, or cast."""
         if self.reverse:
             pixels = pixels.flip(1)
-        return (pixels.to(torch.float32) * self.scale - self.mean) / self.std
+        return (pixels.to(self.mean.dtype) * self.scale - self.mean) / self.std
 
 
 class SegmentationNetwork(nn.Module, ABC):

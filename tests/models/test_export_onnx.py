@@ -140,6 +140,21 @@ def test_rounding_that_a_network_makes_large_is_told_from_a_wrong_graph(
     asked.assert_called_once()
 
 
+@pytest.mark.parametrize("name", ["unet", "fcn8s", "segnet", "instant", "blend"])
+def test_a_check_in_doubt_computes_any_network_in_double_precision(
+    name: str, narrow: Callable[..., SegmentationNetwork], classes: ClassList
+):
+    network = narrow(name).eval()
+    module = export._WithNormalization(network, header_for(network, classes=classes, tile=64)).eval()
+    example = export._test_image(64)
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(example)).numpy()
+    exact = export._exact(module, example)
+    assert exact.dtype == np.float64
+    assert np.abs(exact - expected).max() <= 1e-3 * np.abs(expected).max()
+    assert next(network.parameters()).dtype == torch.float32
+
+
 def test_a_network_that_cannot_be_expressed_gets_a_sentence(
     network: SegmentationNetwork, header: WeightsHeader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
