@@ -39,6 +39,7 @@ class SegNet(NormalizedVGG):
         finest = channels[-1]
         self.units.append(_unit([finest] * CONVOLUTIONS[-1]))
         self.head = nn.Conv2d(finest, classes, kernel_size=3, padding=1)
+        nn.init.kaiming_normal_(self.head.weight, nonlinearity="relu")
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]  # it has a bias
         self.dropout = nn.Dropout(dropout)
 

@@ -50,6 +50,14 @@ def test_it_has_the_published_size(paper: SegmentationNetwork):
     assert round(sum(n.numel() for n in numbers) / 1e6, 1) == 29.5
 
 
+def test_all_weights_are_drawn_as_by_he_and_others(narrow: Narrow):
+    """The classifier's too, of which torch's own would be less than half as large."""
+    convolutions = [m for m in narrow("segnet", encoder_width=32).modules() if isinstance(m, nn.Conv2d)]
+    for layer in convolutions:
+        expected = (2 / (9 * layer.in_channels)) ** 0.5
+        assert float(layer.weight.detach().std()) == pytest.approx(expected, rel=0.15)
+
+
 def test_only_the_places_of_maxima_reach_the_decoder(narrow: Narrow):
     """Two images whose maxima lie alike and whose deepest map is alike get the same scores.
 
