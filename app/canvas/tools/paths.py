@@ -17,7 +17,6 @@ from app.canvas.tools.base import Pointer
 from app.canvas.tools.half_drawn import ASKING_HINT, BRING_BACK_HINT
 from app.canvas.tools.outline import OutlineTool
 from core.annotation.commands import XY
-from core.annotation.document import Change
 from core.annotation.model import Shape, ShapeType, frozen_points
 
 _MODIFIERS: Final = {
@@ -26,7 +25,7 @@ _MODIFIERS: Final = {
     Qt.Key.Key_Alt: Qt.KeyboardModifier.AltModifier,
 }
 _Drawn: TypeAlias = tuple[list[XY], list[int]]
-"""Points, and how many there were before each press."""
+"""Points, and how many there were before each press that added some."""
 
 
 class PathTool(OutlineTool[_Drawn]):
@@ -45,7 +44,7 @@ class PathTool(OutlineTool[_Drawn]):
 
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)
-        self._steps: list[int] = []  # how many points there were before each press
+        self._steps: list[int] = []  # how many points there were before each press that added some
         self._border: list[XY] = []  # what Shift takes along
         self._borders_here = False
         self._pointer: Pointer | None = None
@@ -62,14 +61,6 @@ class PathTool(OutlineTool[_Drawn]):
     def _resume(self, unfinished: _Drawn) -> None:
         self.points, self._steps = unfinished
 
-    def document_changed(self, change: Change) -> None:
-        """The shape that was finished is in the document: the next one begins."""
-        if self._asking and change.kind == "inserted" and change.after is not None:
-            drawn = set(self.points)
-            # Mending a ring that crosses itself may add points and take some away, never all.
-            if any((float(x), float(y)) in drawn for x, y in change.after.points):
-                self._begin()
-
     # --- mouse --------------------------------------------------------------------------------------------
 
     def press(self, pointer: Pointer) -> None:
@@ -79,16 +70,15 @@ class PathTool(OutlineTool[_Drawn]):
         self._follow(pointer)
         if not self.busy:
             self._dropped.take()
-        self._steps.append(len(self.points))
+        before = len(self.points)
         self.points.extend(self._border)
         self._border = []
-        if self._closing:
-            self.finish()
-            return
-        if self._at is not None:
+        if self._at is not None and not self._closing:
             self.points.append(self._at)
+        if len(self.points) > before:
+            self._steps.append(before)
         self._asking = False
-        if self.ends_at(pointer):
+        if self._closing or self.ends_at(pointer):
             self.finish()
 
     def move(self, pointer: Pointer) -> None:

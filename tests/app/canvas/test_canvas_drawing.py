@@ -148,6 +148,30 @@ def test_without_an_active_class_the_label_is_asked_for(desk):
     assert len(shape.points) == 3
 
 
+def test_each_backspace_takes_a_point_back_after_the_question_for_a_label(desk):
+    desk.view.set_active_class(None)
+    click_triangle(desk)
+    desk.click(52, 51)  # and the question is cancelled
+    for left in (2, 1, 0):
+        desk.key(KEY.Key_Backspace)
+        assert len(desk.view._tool.points) == left
+    assert not desk.view.busy
+
+
+def test_a_polygon_of_which_no_corner_is_left_is_finished_when_it_has_its_label(make_desk, make_shape):
+    desk = make_desk(*(make_shape([(x, 50), (x + 60, 50), (x + 60, 150), (x, 150)]) for x in (50, 150)))
+    desk.view.set_tool("polygon")
+    desk.view.set_active_class(None)
+    desk.view.context.overlap = Overlap.UNDER
+    for x, y in ((80, 80), (180, 80), (180, 120), (80, 120)):
+        desk.click(x, y)
+    desk.key(KEY.Key_Return)
+    (asked,) = desk.unlabelled
+    desk.history.push(desk.view.context.drawing([asked.with_(label="nerve")]))
+    assert len(desk.shapes) == 3
+    assert not desk.view.busy
+
+
 def test_a_polygon_that_crosses_itself_is_mended(desk):
     for x, y in ((50, 50), (150, 150), (150, 50), (50, 150)):
         desk.click(x, y)
