@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Final, assert_never
 
 import numpy as np
@@ -44,15 +45,29 @@ def takes_vertices(shape: Shape) -> bool:
     return shape.shape_type in (ShapeType.POLYGON, ShapeType.LINESTRIP)
 
 
+def moves_by_pixels(shapes: Iterable[Shape]) -> bool:
+    """Do these shapes move together by whole pixels? A mask among them can be moved by no less."""
+    return any(shape.shape_type is ShapeType.MASK for shape in shapes)
+
+
 def moved_handle(
-    document: AnnotationDocument, uid: int, ring: int, index: int, to: XY, *, square: bool = False
+    document: AnnotationDocument,
+    uid: int,
+    ring: int,
+    index: int,
+    to: XY,
+    *,
+    square_in: tuple[float, float] | None = None,
 ) -> ShapeEdit:
-    """The command that puts a handle at `to`; `square` keeps a rectangle's sides equal."""
+    """The command that puts a handle at `to`, one step of a drag.
+
+    `square_in`, width and height of the image, keeps a rectangle's sides equal, as far as the image reaches.
+    """
     shape = document.get(uid)
     if shape.shape_type is not ShapeType.RECTANGLE or len(shape.points) != 2:
         return MoveVertex.of(document, uid, index, to, ring)
-    if square:
-        to = square_corner(tuple(rectangle_corners(shape.points)[(index + 2) % 4]), to)
+    if square_in is not None:
+        to = square_corner(tuple(rectangle_corners(shape.points)[(index + 2) % 4]), to, square_in)
     (x0, y0), (x1, y1) = shape.points.tolist()
     x, y = to
     # Corners go round: 0 and 2 are the stored ones, 1 shares x with 2 and y with 0, 3 the other way.
@@ -62,23 +77,22 @@ def moved_handle(
         ((x0, y0), (x, y)),
         ((x, y0), (x1, y)),
     )[index]
-    return ReplaceShapes.of(document, [shape.with_(points=frozen_points(points))], title="Resize rectangle")
+    resized = shape.with_(points=frozen_points(points))
+    return ReplaceShapes.of(document, [resized], title="Resize rectangle", drag=True)
 
 
-def square_corner(anchor: XY, to: XY, size: tuple[float, float] | None = None) -> XY:
+def square_corner(anchor: XY, to: XY, size: tuple[float, float]) -> XY:
     """The corner that makes a square with `anchor`, on the side where `to` is.
 
     Args:
         anchor: the corner that stays.
         to: where the mouse is; the longer side counts.
-        size: width and height of the image the square must stay in, if any.
+        size: width and height of the image the square must stay in.
     """
     dx, dy = to[0] - anchor[0], to[1] - anchor[1]
-    side = max(abs(dx), abs(dy))
-    if size is not None:
-        room_x = size[0] - anchor[0] if dx >= 0 else anchor[0]
-        room_y = size[1] - anchor[1] if dy >= 0 else anchor[1]
-        side = min(side, room_x, room_y)
+    room_x = size[0] - anchor[0] if dx >= 0 else anchor[0]
+    room_y = size[1] - anchor[1] if dy >= 0 else anchor[1]
+    side = min(max(abs(dx), abs(dy)), room_x, room_y)
     return anchor[0] + (side if dx >= 0 else -side), anchor[1] + (side if dy >= 0 else -side)
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PySide6.QtCore import QPoint, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen
 from PySide6.QtWidgets import QMenu
 
+from app.canvas.handles import moves_by_pixels
 from app.canvas.live_shapes import FEW
 from app.canvas.outlines import Box
 from app.canvas.style import HALO
@@ -23,7 +25,7 @@ from core.annotation.commands import (
     TranslateShapes,
     pasting,
 )
-from core.annotation.model import ShapeType
+from core.annotation.model import Shape
 
 if TYPE_CHECKING:
     from app.canvas.context import ToolContext
@@ -78,9 +80,9 @@ class EditDrag(Drag):
             self._edit = edit
 
     def finish(self, pointer: Pointer) -> None:
-        """Do what was possible last."""
+        """Do what was possible last, unless all is where it was."""
         self.follow(pointer)
-        if self._edit is not None:
+        if self._edit is not None and not all(_in_place(*pair) for pair in self._edit.pairs()):
             self.context.issue(self._edit)
 
 
@@ -92,9 +94,7 @@ class MoveDrag(Drag):
         self.uids = uids
         self._box = context.index.box_of(uids)
         document = context.document
-        self._whole_pixels = document is not None and any(
-            document.get(uid).shape_type is ShapeType.MASK for uid in uids
-        )
+        self._whole_pixels = document is not None and moves_by_pixels(map(document.get, uids))
 
     def offset(self, pointer: Pointer) -> XY:
         """How far the shapes go: they stay inside the image, or as far outside as they were."""
@@ -107,9 +107,15 @@ class MoveDrag(Drag):
 
     def finish(self, pointer: Pointer) -> None:
         """Move them."""
-        document, offset = self.context.document, self.offset(pointer)
-        if document is not None and offset != (0.0, 0.0):
-            self.context.issue(TranslateShapes.of(document, self.uids, *offset))
+        self.move_by(self.offset(pointer))
+
+    def move_by(self, offset: XY) -> None:
+        """Move them, if that changes anything."""
+        document = self.context.document
+        if document is None or offset == (0.0, 0.0) or not all(uid in document for uid in self.uids):
+            return
+        self.context.issue(TranslateShapes.of(document, self.uids, *offset))
+        self.context.end_drag()
 
 
 class CopyOrMoveDrag(MoveDrag):
@@ -127,7 +133,7 @@ class CopyOrMoveDrag(MoveDrag):
         menu = QMenu(self.context.view)
         menu.setObjectName("copy_or_move_menu")
         menu.addAction("Copy here").triggered.connect(lambda: self._copy(offset))
-        menu.addAction("Move here").triggered.connect(lambda: self._move(offset))
+        menu.addAction("Move here").triggered.connect(lambda: self.move_by(offset))
         menu.addSeparator()
         menu.addAction("Cancel")
         menu.aboutToHide.connect(self.context.clear_preview)
@@ -144,12 +150,6 @@ class CopyOrMoveDrag(MoveDrag):
         self.context.issue(command)
         self.context.end_drag()
         self.context.select(shape.uid for shape in copies)
-
-    def _move(self, offset: XY) -> None:
-        document = self.context.document
-        if document is not None and all(uid in document for uid in self.uids):
-            self.context.issue(TranslateShapes.of(document, self.uids, *offset))
-            self.context.end_drag()
 
 
 class BandDrag(Drag):
@@ -204,6 +204,12 @@ class BandDrag(Drag):
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setPen(QPen(QColor(255, 255, 255), 1, Qt.PenStyle.DashLine))
         painter.drawRect(rect)
+
+
+def _in_place(before: Shape, after: Shape) -> bool:
+    """Has no point moved? Adding up offsets leaves a trace of rounding."""
+    rings = zip((before.points, *before.holes), (after.points, *after.holes), strict=True)
+    return all(old.shape == new.shape and np.allclose(old, new, rtol=0, atol=1e-6) for old, new in rings)
 
 
 def _encloses(outer: Box, inner: Box) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeyEvent
 
 from app.canvas.context import ToolContext
-from app.canvas.handles import handle_rings, moved_handle
+from app.canvas.handles import handle_rings, moved_handle, moves_by_pixels
 from app.canvas.hits import Hit
 from app.canvas.tools.base import Tool
 from app.canvas.tools.vertex_drags import sharing_places, with_sharing
@@ -153,6 +154,8 @@ class EditKeys(Tool):
         moved = with_sharing(self.context, marked)
         box = box_of(document, moved) if moved else self.context.index.box_of(selected)
         dx, dy = self.context.bounded(box, dx, dy)
+        if not marked and moves_by_pixels(map(document.get, selected)):
+            dx, dy = float(math.trunc(dx)), float(math.trunc(dy))
         if (dx, dy) == (0.0, 0.0):
             return True  # the image ends here
         if not marked:

@@ -82,7 +82,8 @@ class VertexDrag(SnappingDrag):
         if shared:
             self.show(MoveSharedVertex.of(document, self._places, to))
         else:
-            self.show(moved_handle(document, hit.uid, hit.ring, hit.index, to, square=pointer.shift))
+            square_in = self.context.image_size if pointer.shift else None
+            self.show(moved_handle(document, hit.uid, hit.ring, hit.index, to, square_in=square_in))
 
 
 def sharing_places(context: ToolContext, hit: Hit) -> list[VertexRef]:

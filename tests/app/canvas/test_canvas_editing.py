@@ -218,6 +218,27 @@ def test_a_held_arrow_is_one_step_to_undo(desk):
     assert desk.points()[0] == [103, 100]
 
 
+def test_a_held_arrow_on_a_rectangles_corner_is_one_step_to_undo(make_desk, make_shape):
+    desk = make_desk(make_shape([(100, 100), (200, 160)], shape_type=ShapeType.RECTANGLE))
+    desk.click(200, 160)
+    for _ in range(3):
+        QTest.keyPress(desk.view, KEY.Key_Right)
+    QTest.keyRelease(desk.view, KEY.Key_Right)
+    assert desk.points() == [[100, 100], [203, 160]]
+    desk.history.undo()
+    assert desk.points() == [[100, 100], [200, 160]]
+
+
+def test_arrows_move_a_mask_and_what_is_selected_with_it_by_whole_pixels(make_desk, make_shape):
+    outline = make_shape([(1.5, 100), (50, 100), (50, 150)])
+    mask = make_shape([(100, 100), (119, 119)], shape_type=ShapeType.MASK).with_(mask=np.ones((20, 20), bool))
+    desk = make_desk(outline, mask)
+    desk.select({outline.uid, mask.uid})
+    for _ in range(2):
+        desk.key(KEY.Key_Left)
+    assert [shape.points[0].tolist() for shape in desk.shapes] == [[0.5, 100], [99, 100]]
+
+
 def test_ctrl_a_selects_all_that_is_shown(make_desk, make_shape, square):
     hidden = make_shape([(250, 100), (350, 100), (350, 200)])
     desk = make_desk(square, hidden)
@@ -247,6 +268,30 @@ def test_a_right_drag_offers_to_copy_or_to_move(desk, choice, expected):
     assert desk.points()[0] == [150, 120]
     assert desk.history.position == 1
     assert desk.selection == {desk.shapes[-1].uid}
+
+
+def test_a_right_drag_back_to_where_it_began_moves_nothing(desk):
+    desk.click(150, 150)
+    desk.key(KEY.Key_Right)
+    desk.history.undo()
+    desk.drag((150, 150), (200, 170), (150, 150), button=RIGHT)
+    menu = desk.view.findChild(QMenu, "copy_or_move_menu")
+    next(action for action in menu.actions() if action.text() == "Move here").trigger()
+    menu.close()
+    assert desk.history.can_redo
+
+
+@pytest.mark.parametrize("vertices", [1, 2])
+def test_vertices_dragged_back_to_where_they_were_leave_the_history_as_it_is(desk, vertices):
+    desk.click(150, 150)
+    desk.key(KEY.Key_Right)
+    desk.history.undo()
+    desk.click(200, 200)
+    if vertices == 2:
+        desk.click(200, 100, SHIFT)
+    desk.drag((200, 200), (230, 220), (200, 200))
+    assert desk.points() == SQUARE
+    assert desk.history.can_redo
 
 
 def test_a_right_click_selects_and_asks_for_the_context_menu(desk, qtbot):
@@ -290,6 +335,13 @@ def test_every_corner_of_a_rectangle_resizes_it(make_desk, make_shape, corner, t
     desk.click(150, 130)
     desk.drag(corner, to)
     assert desk.points() == expected
+
+
+def test_shift_resizes_a_rectangle_to_a_square_inside_the_image(make_desk, make_shape):
+    desk = make_desk(make_shape([(350, 100), (390, 140)], shape_type=ShapeType.RECTANGLE))
+    desk.click(370, 120)
+    desk.drag((390, 140), (395, 250), keys=SHIFT)
+    assert desk.points() == [[350, 100], [400, 150]]
 
 
 def test_a_circle_is_resized_at_its_rim_and_moved_at_its_centre(make_desk, make_shape):
