@@ -41,7 +41,7 @@ class EncoderSpec:
     parameters: int
     activation_bytes: int
     macs_per_pixel: int
-    channels: int = 0
+    channels: int = 1
     dilated: tuple[tuple[int, int], ...] = ()
     width: int = 0
     origin: str = ""

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from core.errors import UsageError
 from core.models import registry
-from core.models.cost import estimate_memory, macs_per_pixel
+from core.models.cost import cost, estimate_memory, macs_per_pixel
 from core.models.encoders import build_encoder
 from core.models.registry import build, encoder_specs, model_spec, model_specs
 from core.models.specs import PLAIN, Option, OptionSpec
@@ -105,6 +105,13 @@ def counted(name: str, side: int, encoder: str | None = None, **options: Option)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, 3, side, side, device="meta"))
     return counter.get_total_flops() / 2 / side**2
+
+
+@pytest.mark.parametrize("spec", model_specs(), ids=lambda spec: spec.name)
+def test_the_cost_of_every_model_on_every_encoder_can_be_told(spec: registry.ModelSpec):
+    costs = [cost(spec, encoder) for encoder in spec.encoders]
+    assert all(each.parameters > 0 and each.macs_per_pixel >= 0 for each in costs)
+    assert costs[0].parameters == spec.parameters
 
 
 @pytest.mark.parametrize("name", [spec.name for spec in model_specs() if spec.macs_per_pixel])
