@@ -10,7 +10,7 @@ from PySide6.QtGui import QKeySequence
 from app.canvas.view import CanvasView
 from app.learning.suspect_edits import Fingerprints, SuspectGoneError, fixing, still_stands, suspected_shape
 from app.panels.headings import TabbedPanels
-from app.panels.label_audit import FINE_NOTE, AuditPanel
+from app.panels.label_audit import FINE_NOTE, START_NOTE, AuditPanel
 from app.wiring.part import Common, Wiring
 from core.geometry import bounding_box
 from core.learning.commands import AuditLabels
@@ -53,6 +53,7 @@ class AuditWiring(Wiring):
         self._confirmed = Confirmed()
         self._names = Fingerprints()
         self._project: object = None
+        self._number = 0  # of the newest audit; what an older one still tells is not for the list
         self._gone: set[int] = set()  # ids of suspects that stand no more, in images that were left
         self._wish: tuple[Suspect, _Wish] | None = None
         self._timer = QTimer(self, singleShot=True, interval=LOOK_DELAY_MS)
@@ -102,7 +103,8 @@ class AuditWiring(Wiring):
         self._gone.clear()
         self._panel.begin()
         self._controller.start_engine()
-        self._trainer.send(AuditLabels())
+        self._number += 1
+        self._trainer.send(AuditLabels(number=self._number))
 
     def _on_cancel(self) -> None:
         self._trainer.send(AuditLabels(on=False))
@@ -112,12 +114,12 @@ class AuditWiring(Wiring):
         if not self._panel.running:
             return  # given up, or of a project that is closed
         match event:
-            case AuditProgress():
+            case AuditProgress(number=self._number):
                 self._panel.set_progress(event.done, event.steps, event.doing)
                 self._panel.add(suspect for suspect in event.found if self._is_open(suspect))
-            case AuditEnded(complete=True):
+            case AuditEnded(number=self._number, complete=True):
                 summary, detail = _summary(event)
-                self._panel.finish(summary, FINE_NOTE, detail)
+                self._panel.finish(summary, FINE_NOTE if event.images else START_NOTE, detail)
             case Failed(during="AuditLabels"):
                 self._panel.finish("", event.text)
             case _:
@@ -257,11 +259,19 @@ class AuditWiring(Wiring):
 
 def _summary(event: AuditEnded) -> tuple[str, str]:
     """What an audit says of itself when it is over: in a line, and at length."""
-    images = "1 image" if event.images == 1 else f"{event.images:,} images"
-    labels = "1 label" if event.regions == 1 else f"{event.regions:,} labels"
-    text = f"{labels} on {images} judged"
+    text = f"{_counted(event.regions, 'label')} on {_counted(event.images, 'image')} judged"
     detail = f"{text}, each image by a network that learned from the others only."
+    missed: list[str] = []
     if event.left_out:
-        text += f", {event.left_out:,} could not be"
-        detail += f"\n{event.left_out:,} more could not be: no other image shows their class."
+        missed.append(_counted(event.left_out, "label"))
+        detail += f"\n{missed[-1]} more could not be: no other image shows their class."
+    if event.passed_over:
+        missed.append(_counted(event.passed_over, "image"))
+        detail += f"\n{missed[-1]} more could not be: too large, not to be read, or gone."
+    if missed:
+        text += f", {' and '.join(missed)} could not be"
     return text, detail
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

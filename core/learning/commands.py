@@ -188,10 +188,11 @@ class RateImages:
 class AuditLabels:
     """Look for labels that are probably wrong: `AuditProgress` and one `AuditEnded` follow.
 
-    `on` False gives up an audit that goes on.
+    `on` False gives up an audit that goes on; `number` comes back in what is told of this one.
     """
 
     on: bool = True
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

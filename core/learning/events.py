@@ -326,12 +326,13 @@ class ImagesRated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditProgress:
-    """An audit goes on: `done` of `steps`, at present "`doing`"; `found` is what is new."""
+    """An audit, `number` as asked, goes on: `done` of `steps`, now "`doing`"; `found` is what is new."""
 
     done: int
     steps: int
     doing: str
     found: tuple[Suspect, ...] = ()
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,13 +342,17 @@ class AuditEnded:
     Attributes:
         images, regions: how many were judged.
         left_out: how many regions could not be, because the images of other folds do not show their class.
+        passed_over: how many labelled images could not be: too large, not to be read, or gone.
         complete: False: it was given up.
+        number: as asked.
     """
 
     images: int
     regions: int
     left_out: int
+    passed_over: int
     complete: bool
+    number: int = 0
 
 
 Event: TypeAlias = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
@@ -16,6 +18,7 @@ from core.learning.labels.suspects import Suspect, fingerprint
 
 NERVE, VESSEL = 1, 2
 BOX = (20, 10, 31, 21)
+ENDED = AuditEnded(images=3, regions=3, left_out=1, passed_over=0, complete=True)
 
 
 @pytest.fixture
@@ -60,9 +63,19 @@ def suspect(key: str, shape: Shape | None, seen: int, loss: float = 3.0) -> Susp
     )
 
 
+def asked(bench) -> AuditLabels:
+    """The last audit."""
+    return [command for command in bench.trainer.sent if isinstance(command, AuditLabels) and command.on][-1]
+
+
+def tell(bench, *events: AuditProgress | AuditEnded) -> None:
+    """What the engine says of the last audit."""
+    for event in events:
+        bench.trainer.event_received.emit(replace(event, number=asked(bench).number))
+
+
 def found(bench, *suspects: Suspect) -> None:
-    bench.trainer.event_received.emit(AuditProgress(done=3, steps=3, doing="judging", found=suspects))
-    bench.trainer.event_received.emit(AuditEnded(images=3, regions=3, left_out=1, complete=True))
+    tell(bench, AuditProgress(done=3, steps=3, doing="judging", found=suspects), ENDED)
 
 
 def shape_of(bench, place: int) -> Shape:
@@ -74,10 +87,10 @@ def test_f7_shows_the_list_and_audits_all_labels(opened, qtbot):
     opened.key(Qt.Key.Key_F7)
     panel = opened.window.audit
     assert panel.isVisible()
-    assert opened.trainer.sent[-1] == AuditLabels()
+    assert opened.trainer.sent[-1] == asked(opened)
     assert panel.running
     assert "Looking" in panel.note
-    opened.trainer.event_received.emit(AuditProgress(done=1, steps=4, doing="judging scan000.png"))
+    tell(opened, AuditProgress(done=1, steps=4, doing="judging scan000.png"))
     qtbot.mouseClick(panel.cancel_button, Qt.MouseButton.LeftButton)
     assert opened.trainer.sent[-1] == AuditLabels(on=False)
     assert not panel.running
@@ -89,7 +102,36 @@ def test_labels_that_are_all_right_are_told_to_be(drawn):
     found(drawn)
     panel = drawn.window.audit
     assert panel.note == FINE_NOTE
-    assert panel.summary == "3 labels on 3 images judged, 1 could not be"
+    assert panel.summary == "3 labels on 3 images judged, 1 label could not be"
+
+
+@pytest.mark.parametrize(
+    ("images", "left_out", "passed_over", "summary", "note"),
+    [
+        (3, 0, 2, "3 labels on 3 images judged, 2 images could not be", FINE_NOTE),
+        (3, 2, 1, "3 labels on 3 images judged, 2 labels and 1 image could not be", FINE_NOTE),
+        (0, 0, 2, "0 labels on 0 images judged, 2 images could not be", START_NOTE),
+    ],
+)
+def test_what_could_not_be_judged_is_told(drawn, images, left_out, passed_over, summary, note):
+    regions = 3 if images else 0
+    tell(drawn, replace(ENDED, images=images, regions=regions, left_out=left_out, passed_over=passed_over))
+    assert (drawn.window.audit.summary, drawn.window.audit.note) == (summary, note)
+
+
+def test_what_an_audit_that_was_given_up_still_tells_is_not_the_next_ones(drawn, qtbot):
+    panel, given_up = drawn.window.audit, asked(drawn).number
+    qtbot.mouseClick(panel.cancel_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(panel.audit_button, Qt.MouseButton.LeftButton)
+    one = suspect("scan000.png", shape_of(drawn, 0), VESSEL)
+    late = AuditProgress(done=1, steps=3, doing="judging", found=(one,), number=given_up)
+    drawn.trainer.event_received.emit(late)
+    drawn.trainer.event_received.emit(replace(ENDED, number=given_up))
+    assert panel.running
+    assert panel.model.found == 0
+    found(drawn, one)
+    assert panel.model.suspects() == [one]
+    assert not panel.running
 
 
 def test_why_nothing_can_be_audited_stands_in_the_list(drawn):
@@ -104,7 +146,7 @@ def test_an_audit_begins_at_a_button_that_nobody_overlooks(drawn, qtbot):
     messages: list[tuple[str, str]] = []
     drawn.session.message.connect(lambda text, level: messages.append((text, level)))
     qtbot.mouseClick(panel.start_button, Qt.MouseButton.LeftButton)
-    assert drawn.trainer.sent[-1] == AuditLabels()
+    assert drawn.trainer.sent[-1] == asked(drawn)
     assert not panel.start_button.isVisible()
     drawn.trainer.event_received.emit(Failed(during="AuditLabels", text="Label at least 2 images first."))
     assert messages == [("Label at least 2 images first.", "info")]
@@ -253,11 +295,11 @@ def test_a_shape_changed_by_hand_leaves_the_list_and_cannot_be_fixed(drawn, qtbo
 def test_what_was_found_and_settled_before_the_end_is_not_called_right(drawn, qtbot):
     panel = drawn.window.audit
     early = suspect("scan000.png", shape_of(drawn, 0), VESSEL)
-    drawn.trainer.event_received.emit(AuditProgress(done=1, steps=3, doing="judging", found=(early,)))
+    tell(drawn, AuditProgress(done=1, steps=3, doing="judging", found=(early,)))
     panel.take_keyboard()
     qtbot.keyClick(panel.view, Qt.Key.Key_F6)
     assert panel.model.suspects() == []
-    drawn.trainer.event_received.emit(AuditEnded(images=3, regions=3, left_out=0, complete=True))
+    tell(drawn, ENDED)
     assert panel.note == ALL_SETTLED_NOTE
 
 

@@ -83,7 +83,7 @@ class Guide:
             case AuditLabels(on=True):
                 if self._store is None or self._root is None:
                     raise UsageError("no project is open; open a folder of images first")
-                self._auditor.begin(self._store, self._root)
+                self._auditor.begin(self._store, self._root, command.number)
             case AuditLabels():
                 self._auditor.cancel()
             case _:

@@ -53,9 +53,14 @@ class Judge:
 def judges(
     learner: InstantLearner, keys: Sequence[str], *, steps: int | None = None
 ) -> Iterator[Judge | None]:
-    """A judge for every fold of these images, each fitted in `steps`; None for every piece of that work."""
+    """A judge for every fold of these images, each fitted in `steps`; None for every piece of that work.
+
+    There is none for a fold when all others have lost their labels by then.
+    """
     for fold in folds(keys):
         others = [points for key in keys if key not in fold and (points := learner.points(key)) is not None]
+        if not others:
+            continue
         twin = learner.twin()
         drawn_from = PointSet(others, device=learner.device, seed=learner.seed)
         twin.network.standardize(*drawn_from.standardization())

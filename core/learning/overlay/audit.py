@@ -3,12 +3,14 @@
 A network that learned from a wrong label half believes it. So the judges are heads of the instant learner,
 fitted by cross-fitting (`core.learning.instant.crossfit`) on the other images alone. The deep network has
 trained on most of what it would judge; on the images that its run holds out it has its say beside them.
-Shapes of a class that only their own image shows cannot be judged, and are counted.
+Shapes of a class that only their own image shows cannot be judged, and are counted; so are images of which
+there are no features or no map, because they are too large or cannot be read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +60,7 @@ def audit(
         NothingToLearnError: there are labels on fewer than two images.
         MaskloopError: the project cannot be read.
     """
+    labelled = len(store.labelled_keys())
     if not learner.version:
         for piece in learner.update(steps=0):
             if isinstance(piece, FeaturesDone):
@@ -66,10 +69,10 @@ def audit(
     if len(keys) < FEWEST_IMAGES:
         raise NothingToLearnError(f"{_AUDITS}; label at least {FEWEST_IMAGES} images first.")
     shapes = _Annotations(root)
-    images = regions = left_out = 0
+    done = images = regions = left_out = 0
     for judging in judges(learner, keys, steps=STEPS):
         if judging is None:
-            yield AuditProgress(done=images, steps=len(keys), doing="learning from the other images")
+            yield AuditProgress(done=done, steps=len(keys), doing="learning from the other images")
             continue
         for key in judging.fold:
             for attempt in range(MOST_TRIES + 1):
@@ -78,14 +81,18 @@ def audit(
                     found = _judged(judging, store, shapes, key, other, interrupted)
                     break
                 except InterruptedPredictionError:
-                    yield AuditProgress(done=images, steps=len(keys), doing=f"judging {key}")
-            images += 1
+                    yield AuditProgress(done=done, steps=len(keys), doing=f"judging {key}")
+            done += 1
             if found is not None:
+                images += 1
                 regions += found.shapes
                 left_out += found.left_out
             suspects = () if found is None else found.suspects
-            yield AuditProgress(done=images, steps=len(keys), doing=f"judging {key}", found=suspects)
-    yield AuditEnded(images=images, regions=regions, left_out=left_out, complete=True)
+            yield AuditProgress(done=done, steps=len(keys), doing=f"judging {key}", found=suspects)
+    passed_over = labelled - images
+    yield AuditEnded(
+        images=images, regions=regions, left_out=left_out, passed_over=passed_over, complete=True
+    )
 
 
 def _judged(
@@ -153,26 +160,29 @@ class LabelAuditor:
         self._interrupted = interrupted
         self._work: Iterator[AuditProgress | AuditEnded] | None = None
         self._said: tuple[int, str] | None = None
+        self._number = 0
 
     @property
     def busy(self) -> bool:
         """Whether an audit goes on."""
         return self._work is not None
 
-    def begin(self, store: LabelStore, root: Path) -> None:
-        """Judge these labels; an audit that goes on begins anew.
+    def begin(self, store: LabelStore, root: Path, number: int) -> None:
+        """Judge these labels, in an audit of this number; one that goes on is given up.
 
         Raises:
             MaskloopError: the encoder's weights are not to be had.
         """
         learner = self._instant.learner or self._instant.new_learner()
         self._work, self._said = audit(learner, store, root, self._deep, self._interrupted), None
+        self._number = number
 
     def cancel(self) -> None:
         """Give up; what was found is known already."""
         if self._work is not None:
             self._work = None
-            self._send(AuditEnded(images=0, regions=0, left_out=0, complete=False))
+            ended = AuditEnded(images=0, regions=0, left_out=0, passed_over=0, complete=False)
+            self._send(replace(ended, number=self._number))
 
     def tick(self) -> bool:
         """Do one piece of work; False when there is none.
@@ -193,5 +203,5 @@ class LabelAuditor:
             return True  # a step of a fit: nothing to tell
         else:
             self._said = event.done, event.doing
-        self._send(event)
+        self._send(replace(event, number=self._number))
         return True
