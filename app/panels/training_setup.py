@@ -265,7 +265,7 @@ class TrainingSetup(QWidget):
     def _describe(self) -> None:
         """Say in one line what the choice means: about the weights if they need saying, else the preset."""
         config = self.config()
-        promises = {name: promise(replace(config, preset=name), self._device_kind) for name, _ in PRESETS}
+        promises = {name: promise(replace(config, preset=name), self.device_kind) for name, _ in PRESETS}
         for position, (name, _) in enumerate(PRESETS):
             self.preset.setItemData(position, promises[name], _TOOLTIP)
         spec, encoder = self._spec(config.model), self._encoders.get(config.encoder or "")
@@ -305,14 +305,14 @@ class TrainingSetup(QWidget):
             spec = self._spec(config.model)
             if spec is not None:
                 self._dialog.set_network(spec, config.encoder or spec.default_encoder)
-            usual, _ = without_images(back_to_preset(config), self._device_kind)
+            usual, _ = without_images(back_to_preset(config), self.device_kind)
             by_preset = {name: getattr(usual, name) for name in ("crop", "batch", "lr", "coarse_share")}
             title = dict(PRESETS)[config.preset]
-            self._dialog.set_config(config, by_preset, title, promise(config, self._device_kind))
+            self._dialog.set_config(config, by_preset, title, promise(config, self.device_kind))
 
     @property
-    def _device_kind(self) -> Literal["cpu", "cuda"]:
-        """What a run would be computed on."""
+    def device_kind(self) -> Literal["cpu", "cuda"]:
+        """What a run would be computed on, as far as the engine has told."""
         return "cuda" if self._gpu and self.device.currentData() != "cpu" else "cpu"
 
     def _weights_words(self) -> str:

@@ -100,7 +100,7 @@ class ExplainWiring(Wiring):
         assert self._page is not None
         self._asked = asked = self._question(config)
         spec = model_spec(asked.name)
-        usual, _ = without_images(config, "cpu")
+        usual, _ = without_images(config, self._panel.setup.device_kind)
         deep = model_spec(config.network).title
         parts = ((BLEND, "Both together"), (DEEP, deep), (INSTANT, "Instant learner"))
         self._page.set_parts(parts if config.model == AUTO_MODEL else (), self._part)

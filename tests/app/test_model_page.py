@@ -16,6 +16,7 @@ from app.panels.model_diagram import lanes
 from core.annotation.model import ClassList, LabelClass
 from core.learning.answers import ModelExplained, ModelMaps
 from core.learning.commands import ExplainModel, ShowMaps
+from core.learning.events import EngineReady
 from core.learning.explain.explained import PICTURE, Block, Explanation, Pictures, ReceptiveField
 from core.models.registry import encoder_spec, model_spec
 
@@ -205,6 +206,21 @@ def test_the_page_opens_beside_the_picker_and_follows_it(
     assert window.canvas.aids.field is not None
     page.close()
     assert window.canvas.aids.field is None
+
+
+@pytest.mark.parametrize(("device", "crop"), [("CPU, 2 threads", 256), ("NVIDIA RTX 4090", 384)])
+def test_the_page_opens_at_the_crop_of_a_run_on_the_engines_device(
+    bench, image_folder: Callable[..., Path], qtbot: QtBot, device: str, crop: int
+):
+    bench.open(image_folder(1))
+    setup = bench.window.training.setup
+    setup.model.setCurrentIndex(setup.model.findData("unet"))
+    bench.trainer.event_received.emit(EngineReady(pid=1, device=device, torch="2"))
+    qtbot.mouseClick(setup.explain, LEFT)
+    page = bench.dialog(ModelPage)
+    assert page.tile.currentData() == crop
+    assert [command.tile for command in bench.trainer.sent if isinstance(command, ExplainModel)] == [crop]
+    page.close()
 
 
 def test_arrows_that_overlap_pass_at_heights_of_their_own():
