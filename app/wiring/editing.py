@@ -15,6 +15,7 @@ from PySide6.QtGui import QAction, QActionGroup, QCursor
 from PySide6.QtWidgets import QMenu
 
 from app.actions import Actions
+from app.canvas.handles import moves_by_pixels
 from app.canvas.outlines import outline_of
 from app.canvas.shape_index import union
 from app.canvas.tools.registry import tool_names
@@ -106,7 +107,8 @@ class Editing(QObject):
 
     def _on_project_changed(self) -> None:
         self._canvas.set_placeholder(self._why_no_image())
-        self._clipboard_classes = {}  # another project's indices stand for other classes
+        # Another project's indices stand for other classes, its keys for other images.
+        self._clipboard_classes, self._clipboard_key = {}, None
 
     def _why_no_image(self) -> str:
         session = self._session
@@ -298,10 +300,11 @@ class Editing(QObject):
 
     def _beside(self, shapes: tuple[Shape, ...], steps: int) -> XY:
         """An offset to the lower right; to the left or up where the image ends."""
-        away = steps * COPY_OFFSET_PX / self._canvas.zoom
+        step = COPY_OFFSET_PX / self._canvas.zoom
+        away = steps * (max(1.0, float(round(step))) if moves_by_pixels(shapes) else step)
         box, bounded = union(outline_of(shape).box for shape in shapes), self._canvas.context.bounded
-        dx = next((step for step in (away, -away) if bounded(box, step, 0.0)[0] == step), 0.0)
-        dy = next((step for step in (away, -away) if bounded(box, 0.0, step)[1] == step), 0.0)
+        dx = next((way for way in (away, -away) if bounded(box, way, 0.0)[0] == way), 0.0)
+        dy = next((way for way in (away, -away) if bounded(box, 0.0, way)[1] == way), 0.0)
         return (dx, dy) if dx or dy else (away, away)
 
     def select_all(self) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from PySide6.QtCore import Qt
 
 from app.dialogs.message import MessageDialog
-from core.annotation.model import AnnotationState
+from core.annotation.commands import AddShapes
+from core.annotation.model import AnnotationState, Shape, ShapeType, frozen_points
 from tests.app.on_disk import shapes_on_disk
 
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -120,6 +122,33 @@ def test_copies_lie_beside_on_the_same_image_and_in_place_on_another(opened, qtb
     assert opened.session.current.document.state is AnnotationState.IN_PROGRESS
     opened.key(Qt.Key.Key_D, CTRL)
     assert len(opened.labels()) == 2
+
+
+def test_copies_lie_in_place_on_an_image_of_that_name_in_another_project(opened, qtbot, image_folder):
+    opened.draw_square(10, 8)
+    (drawn,) = opened.session.current.document.shapes
+    opened.session.set_selection([drawn.uid])
+    opened.key(Qt.Key.Key_C, CTRL)
+    opened.open(image_folder(1, "others"))
+    qtbot.waitUntil(lambda: opened.session.project.root.name == "others" and opened.labels() == [])
+    opened.add_class("nerve")
+    opened.window.actions_["edit.paste"].trigger()
+    (pasted,) = opened.session.current.document.shapes
+    assert pasted.points.tolist() == drawn.points.tolist()
+
+
+@pytest.mark.parametrize("zoom", [32, 5])
+def test_a_mask_is_duplicated_beside_itself_by_whole_pixels_and_with_it_what_else_is_selected(opened, zoom):
+    mask = Shape("nerve", ShapeType.MASK, frozen_points([(20, 20), (29, 29)]), mask=np.ones((10, 10), bool))
+    outline = Shape("nerve", ShapeType.POLYGON, frozen_points([(31, 20), (40, 20), (40, 30)]))
+    opened.session.execute(AddShapes((mask, outline)))
+    opened.canvas.set_zoom(zoom)
+    opened.session.set_selection([mask.uid, outline.uid])
+    opened.key(Qt.Key.Key_D, CTRL)
+    copies = opened.session.current.document.shapes[2:]
+    offsets = [copy.points - shape.points for copy, shape in zip(copies, (mask, outline), strict=True)]
+    step = max(1.0, round(12 / zoom))
+    assert all((offset == step).all() for offset in offsets)
 
 
 def test_a_polygon_inside_another_becomes_its_hole(opened, qtbot):
