@@ -18,8 +18,13 @@ MIN_GAMMA: Final = 0.2
 MAX_GAMMA: Final = 5.0
 _STEEPEST: Final = math.radians(89)
 """The steepest slope, as an angle: full contrast is nearly a step, and still a number."""
-_LUMINANCE: Final = (0.2126, 0.7152, 0.0722)
-"""Weights of red, green and blue (Rec. 709)."""
+GREY_WEIGHTS: Final[dict[Channel, tuple[float, float, float]]] = {
+    "red": (1.0, 0.0, 0.0),
+    "green": (0.0, 1.0, 0.0),
+    "blue": (0.0, 0.0, 1.0),
+    "luminance": (0.2126, 0.7152, 0.0722),
+}
+"""How much of red, green and blue is in what is shown as grey; the luminance is that of Rec. 709."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +74,3 @@ def lookup_table(adjustment: DisplayAdjustment) -> NDArray[np.uint8]:
     slope = math.tan(min((adjustment.contrast + 1.0) * math.pi / 4, _STEEPEST))
     values = (values - 0.5) * slope + 0.5 + adjustment.brightness
     return np.rint(np.clip(values, 0.0, 1.0) * 255).astype(np.uint8)
-
-
-def adjusted(pixels: NDArray[np.uint8], adjustment: DisplayAdjustment) -> NDArray[np.uint8]:
-    """Pixels as they are to be shown.
-
-    Args:
-        pixels: (H, W, 3), uint8, RGB; or (H, W), grey, for which every channel is the same.
-        adjustment: how to show them.
-
-    Returns:
-        The same shape; `pixels` itself where nothing changes.
-    """
-    if pixels.ndim == 3 and adjustment.channel != "rgb":
-        pixels = np.repeat(_one_channel(pixels, adjustment.channel)[..., None], 3, axis=2)
-    table = lookup_table(adjustment)
-    return pixels if np.array_equal(table, np.arange(256)) else table[pixels]
-
-
-def _one_channel(pixels: NDArray[np.uint8], channel: Channel) -> NDArray[np.uint8]:
-    if channel == "luminance":
-        grey: NDArray[np.uint8] = np.rint(pixels @ np.array(_LUMINANCE)).astype(np.uint8)
-        return grey
-    return pixels[..., ("red", "green", "blue").index(channel)]

@@ -7,8 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QColor, QImage
 
-from app.canvas.display import DisplayAdjustment, adjusted, lookup_table
+from app.canvas.aids.adjusted_image import AdjustedImage
+from app.canvas.display import DisplayAdjustment, lookup_table
+from app.canvas.image_layer import ImageLayer
+from app.canvas.layer_cache import Frame
 from app.panels.display_adjustment import DisplayControls, DisplayPopover
 
 LEFT = Qt.MouseButton.LeftButton
@@ -17,11 +21,23 @@ LEFT = Qt.MouseButton.LeftButton
 # --- numbers --------------------------------------------------------------------------------------------
 
 
-def test_the_neutral_adjustment_changes_nothing():
+def as_shown(rgb: tuple[int, int, int], adjustment: DisplayAdjustment) -> tuple[int, int, int]:
+    """The colour in which the canvas draws an image of one colour."""
+    layer = ImageLayer()
+    image = QImage(4, 4, QImage.Format.Format_RGB888)
+    image.fill(QColor(*rgb))
+    layer.set_image(image)
+    adjusted = AdjustedImage(layer)
+    adjusted.set_adjustment(adjustment)
+    target = QImage(4, 4, QImage.Format.Format_ARGB32_Premultiplied)
+    adjusted.render(target, target.rect(), Frame(scale=1.0, dx=0.0, dy=0.0, width=4, height=4, ratio=1.0))
+    return target.pixelColor(2, 2).getRgb()[:3]
+
+
+def test_the_neutral_adjustment_changes_nothing(qapp):
     assert DisplayAdjustment().is_neutral
     assert lookup_table(DisplayAdjustment()).tolist() == list(range(256))
-    pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    assert adjusted(pixels, DisplayAdjustment()) is pixels
+    assert as_shown((10, 200, 30), DisplayAdjustment()) == (10, 200, 30)
 
 
 @pytest.mark.parametrize(
@@ -41,14 +57,21 @@ def test_each_amount_does_what_its_name_says(adjustment, shown):
     assert (np.diff(table.astype(int)) >= 0).all()
 
 
-def test_one_channel_is_shown_as_grey_and_grey_images_stay_grey():
-    pixels = np.zeros((2, 2, 3), np.uint8)
-    pixels[..., 1] = 200
-    assert (adjusted(pixels, DisplayAdjustment(channel="green")) == 200).all()
-    assert (adjusted(pixels, DisplayAdjustment(channel="red")) == 0).all()
-    assert (adjusted(pixels, DisplayAdjustment(channel="luminance")) == 143).all()
-    grey = np.full((2, 2), 64, np.uint8)
-    assert (adjusted(grey, DisplayAdjustment(channel="blue", gamma=2)) == 128).all()
+@pytest.mark.parametrize(
+    ("rgb", "adjustment", "grey"),
+    [
+        ((10, 200, 30), DisplayAdjustment(channel="red"), 10),
+        ((10, 200, 30), DisplayAdjustment(channel="green"), 200),
+        ((10, 200, 30), DisplayAdjustment(channel="blue"), 30),
+        ((255, 0, 0), DisplayAdjustment(channel="luminance"), 54),
+        ((0, 255, 0), DisplayAdjustment(channel="luminance"), 182),
+        ((0, 0, 255), DisplayAdjustment(channel="luminance"), 18),
+        ((64, 64, 64), DisplayAdjustment(channel="luminance"), 64),
+        ((0, 0, 64), DisplayAdjustment(channel="blue", gamma=2), 128),
+    ],
+)
+def test_one_channel_or_the_luminance_is_shown_as_grey(qapp, rgb, adjustment, grey):
+    assert as_shown(rgb, adjustment) == (grey, grey, grey)
 
 
 @pytest.mark.parametrize(

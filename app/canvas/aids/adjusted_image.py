@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QRect
 from PySide6.QtGui import QImage
 
-from app.canvas.display import DisplayAdjustment, lookup_table
+from app.canvas.display import GREY_WEIGHTS, DisplayAdjustment, lookup_table
 from app.canvas.image_layer import ImageLayer
 from app.canvas.layer_cache import Frame, image_pixels
-
-_PLACES: Final = {"blue": 0, "green": 1, "red": 2}
-"""Of the colours in a pixel, as `image_pixels` has them."""
 
 
 class AdjustedImage:
@@ -49,9 +44,8 @@ class AdjustedImage:
         top, left = part.y(), part.x()
         pixels = image_pixels(target)[top : top + part.height(), left : left + part.width()]
         colors = np.ascontiguousarray(pixels[..., :3])
-        channel = self._adjustment.channel
-        if channel != "rgb":
-            one = cv2.cvtColor(colors, cv2.COLOR_BGR2GRAY) if channel == "luminance" else None
-            grey = colors[..., _PLACES[channel]] if one is None else np.asarray(one, np.uint8)
-            colors = np.repeat(grey[..., None], 3, axis=2)
+        weights = GREY_WEIGHTS.get(self._adjustment.channel)
+        if weights is not None:
+            blue_green_red = np.tile(weights[::-1], (3, 1))  # as `image_pixels` has them
+            colors = np.asarray(cv2.transform(colors, blue_green_red), np.uint8)
         pixels[..., :3] = colors if self._table is None else cv2.LUT(colors, self._table)
