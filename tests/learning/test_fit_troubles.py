@@ -351,7 +351,7 @@ def test_whatever_the_full_disk_refuses_is_told_once_and_written_later(
     world.put_done(1, 2)
     state = start(steps=40, checkpoint_every_s=0.0, validate_every_s=0.0)
     where = (
-        "core.learning.training.safekeeping."
+        "core.learning.runs.deep_part."
         if which == "save_weights"
         else "core.learning.runs.run_folder.RunFolder."
     )

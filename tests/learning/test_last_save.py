@@ -12,6 +12,7 @@ from core.cli.main import main
 from core.errors import StorageError
 from core.learning.commands import Stop, Train
 from core.learning.events import Checkpointed, Failed, Finished, Notice, Prediction
+from core.learning.runs import deep_part
 from core.learning.runs.run_folder import RunFolder
 from core.learning.training import safekeeping
 from core.learning.training.fit import fit
@@ -30,15 +31,15 @@ class Disk:
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     """With room on it; whoever waits for more does so without sleeping."""
     found = Disk()
-    for name in ("save_checkpoint", "save_weights"):
-        usual = getattr(safekeeping, name)
+    for module, name in ((safekeeping, "save_checkpoint"), (deep_part, "save_weights")):
+        usual = getattr(module, name)
 
         def save(path: Path, *rest: object, usual=usual) -> None:
             if found.full:
                 raise StorageError.from_os_error(path, OSError(errno.ENOSPC, "No space left on device"))
             usual(path, *rest)
 
-        monkeypatch.setattr(safekeeping, name, save)
+        monkeypatch.setattr(module, name, save)
     monkeypatch.setattr("core.learning.training.fit.WAIT_S", 0.0)
     monkeypatch.setattr("core.learning.training.fit.WAITS", 3)
     return found
