@@ -366,3 +366,20 @@ def test_a_mixture_is_the_geometric_mean() -> None:
     assert (found.classes == values[best]).mean() > 0.99
     share = (mean.max(dim=0).values / mean.sum(dim=0)).numpy() * 255
     assert np.abs(found.confidence - share).max() < 2
+
+
+def test_it_is_scored_as_soon_as_a_second_image_is_labelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "SCORE_EVERY_S", 1e9)
+    bench = squares_bench(tmp_path / "squares", images=3, labelled=1)
+    bench.do(LearnLive(on=True))
+    square = np.zeros((SIDE, SIDE), np.uint8)
+    square[11:40, 10:40] = 1
+    for _ in range(2):  # a project that is opened after another has a time of its own
+        bench.open()
+        bench.run()
+        assert bench.engine._instant.score is None
+        bench.do(bench.labels(1, square, 2))
+        bench.run()
+        assert bench.engine._instant.score is not None

@@ -106,6 +106,7 @@ class LiveInstant:
         self._seen_revision = -1
         self._overtaken = False
         self._refit_due, self._more, self._score_due = False, 0, False
+        self._next_score_s = float("-inf")
         self._told.clear()
         self._heads.follow(store)
 
@@ -394,4 +395,5 @@ class LiveInstant:
             score = piece
             yield None
         self.score = score
-        self._next_score_s = self._clock() + SCORE_EVERY_S
+        if score is not None:
+            self._next_score_s = self._clock() + SCORE_EVERY_S
