@@ -17,7 +17,7 @@ from core.annotation.model import (
     frozen_points,
 )
 from core.annotation.rasterize import rasterize
-from core.learning.labels.suspects import Judged, fingerprint, judge, owners
+from core.learning.labels.suspects import Judged, fingerprint, judge, owners, view_around
 
 CLASSES = ClassList(
     (
@@ -85,6 +85,19 @@ def test_the_one_shape_with_a_swapped_label_is_suspected(place: int):
     assert (suspect.drawn, suspect.seen) == ((3, 7) if other == "disc" else (7, 3))
     assert suspect.sure == pytest.approx(0.9, abs=0.01)
     assert suspect.loss == pytest.approx(-np.log(0.05), rel=0.02)
+
+
+def test_of_a_shape_that_is_half_covered_what_is_seen_is_shown():
+    """And what reaches beyond the image is not."""
+    wrong = Shape("disc", ShapeType.RECTANGLE, frozen_points([(70, 20), (120, 59)]))
+    above = Shape("square", ShapeType.RECTANGLE, frozen_points([(60, 10), (99, 39)]))
+    annotation = done(wrong, above)
+    drawn = rasterize(annotation, CLASSES)
+    (suspect,) = judged(annotation, opinion(np.where(drawn == 3, np.uint8(7), drawn))).suspects
+    assert suspect.fingerprint == fingerprint(wrong)
+    assert suspect.box == (70, 40, 100, 60)
+    x0, y0, x1, y1 = view_around(suspect.box, SIZE)
+    np.testing.assert_array_equal(suspect.outline, owners(annotation, SIZE)[y0:y1, x0:x1] == 1)
 
 
 def test_a_shape_where_nothing_is_should_go():

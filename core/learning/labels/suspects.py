@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.annotation.model import Annotation, ClassList, Shape
-from core.annotation.rasterize import PixelBox, draw_shape
+from core.annotation.rasterize import PixelBox, draw_shape, painted_box
 from core.files import digest
 
 SuspectKind: TypeAlias = Literal["label", "missing"]
@@ -126,10 +126,8 @@ def judge(
     owner = owners(annotation, (mask.shape[0], mask.shape[1]))
     doubted, shapes, left_out = _doubted_shapes(annotation, owner, probabilities, classes, known)
     found = [
-        _suspect(
-            key, image, owner == place, "label", fingerprint(annotation.shapes[place - 1]), drawn, seen, *how
-        )
-        for place, drawn, seen, how in doubted
+        _suspect(key, image, region, "label", fingerprint(shape), drawn, seen, *how)
+        for shape, region, drawn, seen, how in doubted
     ]
     if classes.background is not None:
         for region, seen, how in _missing(mask, probabilities, classes, known, _areas(mask, owner)):
@@ -137,10 +135,44 @@ def judge(
     return Judged(tuple(found), shapes, left_out)
 
 
-# --- shapes -----------------------------------------------------------------------------------------------
-
 _How: TypeAlias = tuple[float, float]
 """Loss, and how sure the network is."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Region:
+    """Some pixels of an image: an image has hundreds of regions, each as small as its box.
+
+    Attributes:
+        corner: the first row and column of the box.
+        inside: bool (h, w): those pixels of the box.
+    """
+
+    corner: tuple[int, int]
+    inside: NDArray[np.bool_]
+
+    @classmethod
+    def where(cls, marked: NDArray[np.integer], value: int, box: PixelBox) -> _Region:
+        """The pixels of a box where an image (H, W) is marked with this value; there must be some."""
+        left, top, right, bottom = box
+        inside = marked[top:bottom, left:right] == value
+        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        trimmed = inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return cls((top + int(rows[0]), left + int(columns[0])), trimmed)
+
+    @property
+    def box(self) -> PixelBox:
+        """Where it lies."""
+        (top, left), (height, width) = self.corner, self.inside.shape
+        return left, top, left + width, top + height
+
+    def of(self, plane: NDArray[np.floating]) -> NDArray[np.floating]:
+        """What a plane (H, W) has at its pixels, row by row (N,)."""
+        x0, y0, x1, y1 = self.box
+        return plane[y0:y1, x0:x1][self.inside]
+
+
+# --- shapes -----------------------------------------------------------------------------------------------
 
 
 def _doubted_shapes(
@@ -149,8 +181,8 @@ def _doubted_shapes(
     probabilities: NDArray[np.floating],
     classes: ClassList,
     known: Collection[int],
-) -> tuple[list[tuple[int, int, int, _How]], int, int]:
-    """Place, drawn and seen class index of suspected shapes; how many were judged; how many could not be."""
+) -> tuple[list[tuple[Shape, _Region, int, int, _How]], int, int]:
+    """Shape, region, drawn and seen class index of suspected ones; how many were judged, or could not be."""
     indices = classes.indices
     values = [classes.mask_value(shape.label) for shape in annotation.shapes]
     judged = [value in indices and value != classes.background for value in values]
@@ -166,15 +198,16 @@ def _doubted_shapes(
     visible = np.bincount(owner.ravel(), minlength=count)
     inside = np.where(_inner(owner), owner, 0)
     use_inside = np.bincount(inside.ravel(), minlength=count) >= SMALLEST_PX
-    counted = np.where(use_inside[owner], inside, owner).ravel()
-    pixels = np.bincount(counted, minlength=count)
+    counted = np.where(use_inside[owner], inside, owner)
+    flat = counted.ravel()
+    pixels = np.bincount(flat, minlength=count)
     mean = np.stack(
-        [np.bincount(counted, plane.ravel().astype(np.float32), minlength=count) for plane in probabilities]
+        [np.bincount(flat, plane.ravel().astype(np.float32), minlength=count) for plane in probabilities]
     ) / np.maximum(pixels, 1)  # (C, shapes + 1)
     best = probabilities.argmax(axis=0).ravel()
-    votes = np.bincount(counted * len(indices) + best, minlength=count * len(indices))
+    votes = np.bincount(flat * len(indices) + best, minlength=count * len(indices))
     votes = votes.reshape(count, len(indices))
-    found: list[tuple[int, int, int, _How]] = []
+    found: list[tuple[Shape, _Region, int, int, _How]] = []
     shapes = 0
     for place in places:
         if visible[place] < SMALLEST_PX:
@@ -188,8 +221,12 @@ def _doubted_shapes(
         if others.sum() <= DISAGREEMENT * votes[place].sum():
             continue
         seen = int(others.argmax())
-        loss = _loss(probabilities[channel].ravel()[counted == place])
-        found.append((place, drawn, indices[seen], (loss, float(mean[seen, place]))))
+        shape = annotation.shapes[place - 1]
+        box = painted_box(shape, (owner.shape[0], owner.shape[1]))
+        assert box is not None
+        loss = _loss(_Region.where(counted, place, box).of(probabilities[channel]))
+        region = _Region.where(owner, place, box)
+        found.append((shape, region, drawn, indices[seen], (loss, float(mean[seen, place]))))
     return found, shapes, unknown
 
 
@@ -229,8 +266,8 @@ def _missing(
     classes: ClassList,
     known: Collection[int],
     areas: dict[int, float],
-) -> list[tuple[NDArray[np.bool_], int, _How]]:
-    """Regions (H, W) that are labelled background and taken for an object: region, class index, how."""
+) -> list[tuple[_Region, int, _How]]:
+    """Regions that are labelled background and taken for an object: region, class index, how."""
     background = classes.background
     if background is None or background not in known:
         return []
@@ -238,7 +275,7 @@ def _missing(
     best = np.array(classes.indices, np.uint8)[probabilities.argmax(axis=0)]
     from_background = probabilities[classes.indices.index(background)]
     around = np.ones((2 * BESIDE_DRAWN_PX + 1,) * 2, np.uint8)
-    found: list[tuple[NDArray[np.bool_], int, _How]] = []
+    found: list[tuple[_Region, int, _How]] = []
     for channel, index in enumerate(classes.indices):
         if index == background or index not in known:
             continue
@@ -252,10 +289,11 @@ def _missing(
         for number in range(1, count):
             if not least <= figures[number, cv2.CC_STAT_AREA] <= most:
                 continue
-            region = parts == number
-            sure = float(probabilities[channel][region].astype(np.float32).mean())
+            left, top, width, height = figures[number, : cv2.CC_STAT_AREA].tolist()
+            region = _Region.where(parts, number, (left, top, left + width, top + height))
+            sure = float(region.of(probabilities[channel]).astype(np.float32).mean())
             if sure >= SURE_MISSING:
-                found.append((region, index, (_loss(from_background[region]), sure)))
+                found.append((region, index, (_loss(region.of(from_background)), sure)))
     return found
 
 
@@ -265,7 +303,7 @@ def _missing(
 def _suspect(
     key: str,
     image: NDArray[np.uint8],
-    region: NDArray[np.bool_],
+    region: _Region,
     kind: SuspectKind,
     name: str,
     drawn: int,
@@ -273,14 +311,14 @@ def _suspect(
     loss: float,
     sure: float,
 ) -> Suspect:
-    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-    x0, y0, x1, y1 = view_around(box, (region.shape[0], region.shape[1]))
+    box = region.box
+    x0, y0, x1, y1 = view_around(box, (image.shape[0], image.shape[1]))
     scale = min(1.0, PICTURE_SIDE / max(x1 - x0, y1 - y0))
     small = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
     picture = cv2.resize(image[y0:y1, x0:x1], small, interpolation=cv2.INTER_AREA)
-    outline = cv2.resize(region[y0:y1, x0:x1].astype(np.uint8), small, interpolation=cv2.INTER_NEAREST)
-    cut = region[box[1] : box[3], box[0] : box[2]].copy() if kind == "missing" else None
+    around = (box[1] - y0, y1 - box[3]), (box[0] - x0, x1 - box[2])
+    viewed = np.pad(region.inside, around).astype(np.uint8)
+    outline = cv2.resize(viewed, small, interpolation=cv2.INTER_NEAREST)
     return Suspect(
         key=key,
         kind=kind,
@@ -290,7 +328,7 @@ def _suspect(
         loss=loss,
         sure=sure,
         box=box,
-        region=cut,
+        region=region.inside.copy() if kind == "missing" else None,
         picture=np.ascontiguousarray(picture, np.uint8),
         outline=outline.astype(np.bool_),
     )
