@@ -298,11 +298,13 @@ class PannableView(WholeErrors, QGraphicsView):
     def _let_go(self) -> None:
         self._pan_from = None
         self.update_cursor()
+        self.content_moved()
 
     def hold_space(self, *, held: bool) -> None:
         """Space goes down or up: the left button pans meanwhile."""
         self._space_held = held
         self.update_cursor()
+        self.content_moved()
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         """Stop panning when Space is let go."""

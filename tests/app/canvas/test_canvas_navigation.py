@@ -223,6 +223,23 @@ def test_the_tool_stays_under_the_resting_mouse_when_the_image_moves(large, move
     assert (at.x(), at.y()) != pytest.approx((300, 200), abs=1)
 
 
+@pytest.mark.parametrize("button", [MIDDLE, LEFT])
+def test_the_tool_is_under_the_mouse_that_has_dragged_the_image_to_its_end(large, button):
+    large.view.set_tool("brush")
+    if button == LEFT:
+        QTest.keyPress(large.view, Qt.Key.Key_Space)
+    start, end = QPoint(100, 240), QPoint(600, 240)
+    large.move_to(start)
+    for _ in range(3):
+        QTest.mousePress(large.view.viewport(), button, pos=start)
+        large.move_to(end, held=button)
+        QTest.mouseRelease(large.view.viewport(), button, pos=end)
+    QTest.keyRelease(large.view, Qt.Key.Key_Space)
+    at = large.view.under_mouse()
+    x0, y0, x1, y1 = large.view._tool.overlay_box()
+    assert ((x0 + x1) / 2, (y0 + y1) / 2) == pytest.approx((at.x(), at.y()))
+
+
 def test_enter_after_scrolling_ends_a_rectangle_where_the_mouse_is(large):
     large.view.set_tool("rectangle")
     large.click(100, 100)
