@@ -92,13 +92,31 @@ def test_the_receptive_field_holds_whatever_a_pixel_depends_on(name: str, option
     network = build(name, classes=2, encoder=encoder, **options).eval()
     side = max(field.width, field.height) * 2 // 32 * 32 + 64
     x = torch.randint(0, 256, (1, 3, 32, side)).float()
-    at = side // 2
+    at = side // 64 * 32  # as the middle of the tile of 256, to which the field belongs
     with torch.inference_mode():
         before = network(x)[0, :, 16, at]
         outside = x.clone()
         outside[..., : at - field.left] = 128.0
         outside[..., at + field.width - field.left :] = 128.0
         assert torch.equal(network(outside)[0, :, 16, at], before)
+
+
+def test_the_published_unet_sees_what_is_framed_though_it_mirrors_more_behind_a_tile_than_before_it():
+    options: dict[str, Option] = {"width": 2, "depth": 4}
+    field = explained("unet_paper", tile=256, options=options).field
+    network = build("unet_paper", classes=2, **options).double().eval()
+    network.encoder.pool = torch.nn.AvgPool2d(2)  # with this and positive weights nothing is hidden
+    for parameter in network.parameters():
+        torch.nn.init.constant_(parameter, 0.1)
+    picture = torch.rand(1, 3, 32, 256, dtype=torch.double, requires_grad=True)
+    scores = network(picture)[0, 0, 16]
+    seen = set()
+    for place in range(128, 144):
+        (gradient,) = torch.autograd.grad(scores[place], picture, retain_graph=True)
+        columns = gradient[0].sum((0, 1)).nonzero().flatten().tolist()
+        seen.add((place - columns[0], columns[-1] - columns[0] + 1))
+    assert (field.left, field.width) in seen
+    assert field.width == max(width for _, width in seen)
 
 
 @pytest.mark.parametrize("spec", model_specs(), ids=lambda spec: spec.name)

@@ -96,7 +96,9 @@ def explaining(
         raise UsageError(
             f"{name} cannot take a tile of {tile} pixels ({reason}); take a larger one"
         ) from error
-    field = yield from receptive_field(seen_by, picture)
+    parts = [part for part in network.modules() if isinstance(part, SegmentationNetwork)]
+    margin = max(part.surroundings(tile)[0] for part in parts)
+    field = yield from receptive_field(seen_by, picture, margin=margin)
     macs = _macs(network, picture)
     yield
     values = sum(parameter.numel() for parameter in network.parameters())

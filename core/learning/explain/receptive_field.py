@@ -24,12 +24,15 @@ MOST_PHASES: Final = 64
 """Pixels that are followed back; they repeat with the coarsest stride, which is no longer."""
 
 
-def receptive_field(recorder: Recorder, picture: Tensor) -> Generator[None, None, ReceptiveField]:
+def receptive_field(
+    recorder: Recorder, picture: Tensor, *, margin: int = 0
+) -> Generator[None, None, ReceptiveField]:
     """What of a picture a pixel of the scores sees, at most; a piece of the work at a time.
 
     Args:
         recorder: of the network's pass over the picture.
         picture: (N, C, H, W).
+        margin: rows, and columns, that the network puts before a picture it mirrors at its borders.
     """
     target = recorder.operations[-1].outputs[0] if recorder.result is None else recorder.result
     sizes = [int(map_.shape[-1]) for map_ in recorder.maps.values()]
@@ -40,7 +43,7 @@ def receptive_field(recorder: Recorder, picture: Tensor) -> Generator[None, None
         found: tuple[int, int] = (0, 0)
         middle = int(target.shape[axis - 2]) // 2
         for place in range(middle, middle + min(MOST_PHASES, max(1, middle), coarsest)):
-            span, everything = seen_from(recorder.operations, picture, target, place, axis)
+            span, everything = seen_from(recorder.operations, picture, target, place, axis, margin)
             whole |= everything
             if span is not None and span[1] - span[0] + 1 > found[0]:
                 # The scores may be smaller than the picture: where the pixel itself lies in it.
@@ -53,7 +56,7 @@ def receptive_field(recorder: Recorder, picture: Tensor) -> Generator[None, None
 
 
 def seen_from(
-    operations: Sequence[Operation], picture: Tensor, target: Tensor, place: int, axis: int
+    operations: Sequence[Operation], picture: Tensor, target: Tensor, place: int, axis: int, margin: int
 ) -> tuple[Span | None, bool]:
     """The rows (axis 0) or columns (1) of the picture that one row or column of `target` needs.
 
@@ -68,7 +71,7 @@ def seen_from(
             continue
         span = min(first for first, _ in spans), max(last for _, last in spans)
         for tensor in operation.inputs:
-            before = _before(operation, tensor, span, axis)
+            before = _before(operation, tensor, span, axis, margin)
             if before is None:
                 whole = True
                 continue
@@ -77,7 +80,7 @@ def seen_from(
     return needed.get(id(picture)), whole
 
 
-def _before(operation: Operation, tensor: Tensor, span: Span, axis: int) -> Span | None:
+def _before(operation: Operation, tensor: Tensor, span: Span, axis: int, margin: int) -> Span | None:
     """What of an input is needed for a span of the output; None: all of it, or places are mixed up."""
     kind, args = operation.kind, operation.arguments
     output = operation.outputs[0]
@@ -95,12 +98,9 @@ def _before(operation: Operation, tensor: Tensor, span: Span, axis: int) -> Span
         return span[0] - before, span[1] - before
     if kind in ("slice", "flip"):
         return _cut(kind, args, span, axis, tensor)
-    if kind in (
-        "index",
-        "index_select",
-    ):  # a picture mirrored at its border, with as many rows on either side
-        around = (there - here) // 2
-        return span[0] - around, span[1] - around
+    if kind in ("index", "index_select"):  # a picture mirrored at its borders; along one axis each
+        before = margin if here != there else 0
+        return span[0] - before, span[1] - before
     if kind in ("pixel_shuffle", "max_unpool2d"):
         return _floor_div(span, here, there)
     if kind == "pixel_unshuffle":
