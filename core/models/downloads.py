@@ -109,7 +109,7 @@ def _append(url: str, file: BinaryIO, text: str, notify: Notify) -> None:
     done = file.seek(0, os.SEEK_END)
     request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
     try:
-        response = urllib.request.urlopen(request, timeout=_TIMEOUT_S)
+        response = _opened(request)
     except urllib.error.HTTPError as error:
         if error.code != _RANGE_REFUSED or not done:
             raise
@@ -117,19 +117,41 @@ def _append(url: str, file: BinaryIO, text: str, notify: Notify) -> None:
         if int((error.headers.get("Content-Range") or "*/-1").rpartition("/")[2]) == done:
             return
         file.truncate(0)
-        response = urllib.request.urlopen(url, timeout=_TIMEOUT_S)
+        response = _opened(urllib.request.Request(url))
     with response:
         if response.status != _PARTIAL_CONTENT:
             file.truncate(0)  # a server that knows no ranges sends all of it
         done = file.seek(0, os.SEEK_END)
         coming = int(response.headers.get("Content-Length") or 0)
         size = done + coming if coming else 0
-        while chunk := response.read(_CHUNK_BYTES):
+        while chunk := _received(response):
             file.write(chunk)
             done += len(chunk)
             notify(text, done / size if size else None)
         if size and done != size:
             raise http.client.IncompleteRead(b"", size - done)
+
+
+def _opened(request: urllib.request.Request) -> http.client.HTTPResponse:
+    with _of_the_network():
+        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=_TIMEOUT_S)
+        return response
+
+
+def _received(response: http.client.HTTPResponse) -> bytes:
+    with _of_the_network():
+        return response.read(_CHUNK_BYTES)
+
+
+@contextlib.contextmanager
+def _of_the_network() -> Iterator[None]:
+    """Tell what fails there from a disk that fails: broken TLS has the number of a forbidden file."""
+    try:
+        yield
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        raise
+    except OSError as error:
+        raise ConnectionError(str(error)) from error
 
 
 def _sha256(path: Path) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import http.client
 import http.server
+import ssl
 import sys
 import threading
 import urllib.error
@@ -328,6 +331,27 @@ def test_what_had_come_of_a_broken_download_is_kept_for_the_next_try(server: Ser
     fetch(server, tmp_path / NAME)
     assert server.ranges == ["bytes=1000000-"]
     assert [entry.name for entry in tmp_path.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize(
+    "broken", [ssl.SSLError(1, "bad record mac"), OSError(errno.ENETUNREACH, "Network is unreachable")]
+)
+def test_a_network_that_fails_is_tried_again_and_never_taken_for_a_disk(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: OSError
+):
+    plain, fails = http.client.HTTPResponse.read, [False, True, True]
+
+    def read(response: http.client.HTTPResponse, amount: int | None = None) -> bytes:
+        if fails and fails.pop(0):
+            raise broken
+        return plain(response, amount)
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read", read)
+    with pytest.raises(ConnectionError, match=r"the connection broke after 1\.0 MB, which are kept"):
+        fetch(server, tmp_path / NAME)
+    assert server.ranges == [None, "bytes=1048576-"]
+    fetch(server, tmp_path / NAME)
+    assert (tmp_path / NAME).read_bytes() == CONTENT
 
 
 def test_a_server_without_ranges_starts_again(server: Server, tmp_path: Path):
