@@ -37,15 +37,19 @@ class SteadyBatchNorm(nn.BatchNorm2d):
 
     Args:
         fewest: values a channel, N * h * w, with which it is as any batch normalisation.
+
+    Attributes:
+        shares: the parts of a batch of which x is one: there are as many processes.
     """
 
     def __init__(self, channels: int, *, fewest: int) -> None:
         super().__init__(channels)
         self.fewest = fewest
+        self.shares = 1
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, h, w), as it came."""
-        if not self.training or x.numel() // x.shape[1] >= self.fewest:
+        if not self.training or self.shares * x.numel() // x.shape[1] >= self.fewest:
             return super().forward(x)
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
@@ -92,6 +96,12 @@ class DeconvNet(NormalizedVGG):
         height, width = x.shape[-2:]
         x = F.pad(x, (0, max(0, self.smallest - width), 0, max(0, self.smallest - height)), mode="replicate")
         return super().forward(x)[..., :height, :width]
+
+    def share_batches(self, shares: int) -> None:
+        """Whether a batch is large enough to be normalised by goes by the whole of it."""
+        for module in self.modules():
+            if isinstance(module, SteadyBatchNorm):
+                module.shares = shares
 
     def logits(self, x: Tensor) -> Tensor:
         """Scores (N, classes, H, W); shapes are of 224 x 224."""

@@ -121,6 +121,10 @@ class SegmentationNetwork(nn.Module, ABC):
         scores: Tensor = self(x)
         return scores
 
+    def share_batches(self, shares: int) -> None:
+        """Each of so many processes will compute its part of every batch; 1: all of it."""
+        del shares
+
     def look_at(self, images: Sequence[Tensor]) -> None:
         """Before anything is learned: some of the images it will be learned from, normalised (1, 3, H, W)."""
         del images

@@ -58,6 +58,15 @@ def test_vectors_of_few_crops_are_not_normalised_by_their_own_statistics(narrow:
         assert [bool(norm.running_mean.any()) for norm in norms] == [taken] * 3  # type: ignore[union-attr, operator]
 
 
+def test_of_a_batch_in_two_parts_the_whole_decides_whether_it_is_normalised(narrow: Narrow):
+    network = narrow("deconvnet", encoder_width=2, fc=16, window=2)
+    norms = [*network.classifier_norms, network.deconv_fc6[1]]  # type: ignore[misc, index, union-attr]
+    network.share_batches(2)
+    for crops, taken in ((FEWEST // 2 - 1, False), (FEWEST // 2, True)):
+        network(torch.randn(crops, 3, 64, 64))  # one vector each
+        assert [bool(norm.running_mean.any()) for norm in norms] == [taken] * 3  # type: ignore[union-attr, operator]
+
+
 def test_a_steady_batch_norm_is_an_ordinary_one_of_many_values_and_in_evaluation():
     steady, ordinary = SteadyBatchNorm(4, fewest=6), nn.BatchNorm2d(4)
     few, many = (3 + 5 * torch.randn(count, 4, 1, 3) for count in (1, 2))

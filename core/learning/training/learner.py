@@ -199,6 +199,7 @@ class Learner:
     def take_place(self, place: Place) -> None:
         """Compute the part of every batch that is this process's."""
         self._world = place.world
+        self.network.share_batches(place.world)
         self.augment.place = place
         self.load = replace(
             self.load, piece=max(1, min(self.load.piece, (self.config.batch or 0) // place.world))
