@@ -40,6 +40,8 @@ CLICK_PART: Final = (
     "Click a network of the diagram for its own diagram and maps, the box of both for the classes' scores."
 )
 UNKNOWN: Final = "–"
+GROWN: Final = "grown, not by gradients"
+"""What learning of a forest takes goes with the labels, not with a tile."""
 _FACTS: Final = (
     ("parameters", "Parameters", "Numbers that are learned"),
     ("macs", "Computing", "Multiplications with their additions, for one tile"),
@@ -222,9 +224,9 @@ class ModelPage(QDialog):
             )
         texts = {
             "parameters": _count(explanation.parameters),
-            "macs": _count(explanation.macs) if explanation.macs else "next to none",
+            "macs": UNKNOWN if explanation.macs is None else _count(explanation.macs),
             "predict": format_bytes(explanation.predict_bytes),
-            "train": format_bytes(explanation.train_bytes),
+            "train": GROWN if explanation.train_bytes is None else format_bytes(explanation.train_bytes),
             "field": f"{field}, and the whole tile" if seen.whole else field,
         }
         for name, text in texts.items():

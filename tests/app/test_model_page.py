@@ -85,6 +85,12 @@ def test_the_page_tells_costs_and_receptive_field(page: ModelPage):
     assert page.fact("field").startswith("120 × 100 (240 × 200 in the image")
 
 
+def test_a_forest_is_told_no_numbers_of_a_network(page: ModelPage):
+    page.set_explained(_explained(explanation=replace(EXPLANATION, macs=None, train_bytes=None)))
+    assert (page.fact("macs"), page.fact("train")) == (UNKNOWN, "grown, not by gradients")
+    assert page.fact("predict") != UNKNOWN
+
+
 @pytest.mark.parametrize("answer", [None, _explained(explanation=None, problem="there is no such tile")])
 def test_nothing_of_the_network_before_is_shown_for_another(page: ModelPage, answer: ModelExplained | None):
     page.set_explained(_explained(scale=0.5))

@@ -85,9 +85,10 @@ class Explanation:
         name, title, encoder, options: of the registry.
         tile: side of the tile, pixels. classes: scores a pixel.
         parameters: how many numbers it learns.
-        macs: multiplications and additions for one tile.
+        macs: multiplications and additions for one tile; None of a forest, which mostly compares.
         field: what a pixel's scores depend on.
-        predict_bytes, train_bytes: memory for predicting one tile, and for learning from one, in float32.
+        predict_bytes, train_bytes: memory for predicting one tile, and for learning from one, in float32;
+            of what is grown and not learned by gradients, None for the latter.
         blocks: in the order in which they are computed.
         scores: position of the block that gives the scores.
     """
@@ -99,9 +100,9 @@ class Explanation:
     tile: int
     classes: int
     parameters: int
-    macs: int
+    macs: int | None
     predict_bytes: int
-    train_bytes: int
+    train_bytes: int | None
     field: ReceptiveField
     blocks: tuple[Block, ...]
     scores: int = -1

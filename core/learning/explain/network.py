@@ -24,6 +24,7 @@ from core.learning.explain.receptive_field import receptive_field
 from core.learning.explain.trace import PASSED_ON, Group, Recorder, trace
 from core.models.blend import BlendNetwork
 from core.models.network import SegmentationNetwork
+from core.models.random_forest import ForestNetwork
 from core.models.registry import build, model_spec
 from core.models.specs import Option
 
@@ -99,11 +100,13 @@ def explaining(
     parts = [part for part in network.modules() if isinstance(part, SegmentationNetwork)]
     margin = max(part.surroundings(tile)[0] for part in parts)
     field = yield from receptive_field(seen_by, picture, margin=margin)
-    macs = _macs(network, picture)
-    yield
     values = sum(parameter.numel() for parameter in network.parameters())
-    kept = kept_bytes(network, picture)
-    yield
+    macs = train_bytes = None
+    if not isinstance(network, ForestNetwork):
+        macs = _macs(network, picture)
+        yield
+        train_bytes = 4 * _COPIES * values + int(_WORKING * kept_bytes(network, picture))
+        yield
     if isinstance(network, BlendNetwork):
         blocks = blocks_of_blend(network, tile)
         scores = len(blocks) - 1
@@ -119,7 +122,7 @@ def explaining(
         parameters=values,
         macs=macs,
         predict_bytes=4 * values + peak_bytes(recorder),
-        train_bytes=4 * _COPIES * values + int(_WORKING * kept),
+        train_bytes=train_bytes,
         field=field,
         blocks=blocks,
         scores=scores,
