@@ -42,7 +42,7 @@ def test_one_model_is_told_in_full(capsys: pytest.CaptureFixture[str]):
         "dropout 0 0 to 90",
         "width 16 2 to 64",
         "depth 5 1 to 5",
-        "resnet50 23.5 M 1.5 GB timm Apache-2.0",
+        "resnet50 23.5 M 1.6 GB timm Apache-2.0",
     ):
         assert line in [" ".join(own.split()) for own in page.splitlines()]
 

@@ -148,6 +148,7 @@ def _sizes(option: OptionSpec) -> tuple[int, ...]:
         for option in spec.options
         if option.name in ("output_stride", spec.widened_by, *dict(spec.cost_by))
     ],
+    ids=lambda value: value.name if isinstance(value, OptionSpec) else value,
 )
 def test_what_options_make_of_the_cost_is_about_what_is_counted(name: str, option: str, encoder: str | None):
     spec = model_spec(name)
