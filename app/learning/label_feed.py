@@ -11,7 +11,7 @@ import itertools
 import logging
 import weakref
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -22,6 +22,7 @@ from app.workers.label_files import LabelsWritten, PackedLabels
 from app.workers.tasks import TaskRunner
 from core.annotation.document import AnnotationDocument
 from core.annotation.model import Annotation, AnnotationState
+from core.errors import MaskloopError
 from core.learning.commands import LabelsChanged
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 DELAY_MS: Final = 150
 READ_PRIORITY: Final = -10
 """What is drawn here goes before what others have written to perhaps thousands of files."""
+PORTION: Final = 64
+"""So many images without labels are passed over at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,16 @@ class _Drawn:
     entry: ImageEntry
     document: AnnotationDocument
     edited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the files of an image say; `rest` are those after it, which nobody has looked at yet."""
+
+    entry: ImageEntry
+    state: AnnotationState
+    labels: PackedLabels
+    rest: tuple[ImageEntry, ...]
 
 
 class LabelFeed(QObject):
@@ -61,7 +74,8 @@ class LabelFeed(QObject):
         self._worker = worker
         self._due: dict[str, _Drawn] = {}
         self._rendering = 0
-        self._reading = 0
+        self._reading = False
+        self._to_read: dict[str, ImageEntry] = {}
         self._waiting: list[Callable[[], None]] = []
         self._revisions = itertools.count(1)
         self._revision_of: dict[str, int] = {}
@@ -113,20 +127,14 @@ class LabelFeed(QObject):
 
     def send_from_disk(self, entries: Iterable[ImageEntry]) -> None:
         """Images have appeared, or labels of images that are not open: send what the files say."""
-        project = self._session.project
-        if project is None:
-            return
-        for entry in entries:
-            self._reading += 1
-            drawn = entry.key in self._labelled  # if nothing is any more, that is news
-            doing = f"reading {entry.annotation_path}"
-            task = self._worker.run(_read, project, entry, drawn, doing=doing, priority=READ_PRIORITY)
-            task.done.connect(partial(self._on_read, project, entry))
-            task.failed.connect(self._on_not_read)
+        self._to_read.update((entry.key, entry) for entry in entries)
+        if not self._reading:
+            self._read_on()
 
     def forget(self, key: str) -> None:
         """The image is gone."""
         self._due.pop(key, None)
+        self._to_read.pop(key, None)
         self._labelled.discard(key)
         self._told.pop(key, None)
         self._sent.pop(key, None)
@@ -141,6 +149,7 @@ class LabelFeed(QObject):
         """Another project, or none: nothing of the last one is of interest."""
         self._delay.stop()
         self._due.clear()
+        self._to_read.clear()
         self._labelled.clear()
         self._told.clear()
         self._sent.clear()
@@ -211,16 +220,37 @@ class LabelFeed(QObject):
             self._send(drawn.entry, state, labels, edited=drawn.edited)
         self._one_rendered()
 
-    def _on_read(
-        self, project: Project, entry: ImageEntry, found: tuple[AnnotationState, PackedLabels] | None
-    ) -> None:
-        told = self._told.get(entry.key)
-        is_open = entry.key in self._due or (told is not None and told[0]() is not None)
-        if found is not None and project is self._session.project and not is_open:
-            state, labels = found
-            if self._sent.get(entry.key) != (state, labels.checksum):  # else it was written here
-                self._send(entry, state, labels)
-        self._one_read()
+    def _read_on(self) -> None:
+        """One task at a time: ten thousand images are not made into tasks all at once."""
+        project = self._session.project
+        portion = tuple(itertools.islice(self._to_read.values(), PORTION))
+        if project is None or not portion:
+            self._reading = False
+            self._call_waiting()
+            return
+        self._reading = True
+        for entry in portion:
+            del self._to_read[entry.key]
+        drawn = self._labelled.intersection(entry.key for entry in portion)
+        doing = f"reading annotations from {portion[0].annotation_path} on"
+        task = self._worker.run(_first_found, project, portion, drawn, doing=doing, priority=READ_PRIORITY)
+        task.done.connect(partial(self._on_read, project))
+        task.failed.connect(self._on_not_read)
+
+    def _on_read(self, project: Project, found: _Found | None) -> None:
+        if found is not None and project is self._session.project:
+            self._send_found(found)
+            rest = {entry.key: entry for entry in found.rest}
+            self._to_read = rest | self._to_read
+        self._read_on()
+
+    def _send_found(self, found: _Found) -> None:
+        key = found.entry.key
+        told = self._told.get(key)
+        is_open = key in self._due or (told is not None and told[0]() is not None)
+        written_here = self._sent.get(key) == (found.state, found.labels.checksum)
+        if not is_open and not written_here:
+            self._send(found.entry, found.state, found.labels)
 
     def _on_not_rendered(self, key: str, sentence: str) -> None:
         # Saving meets the same problem and tells the person; once it is over, what was saved is sent.
@@ -228,18 +258,13 @@ class LabelFeed(QObject):
         log.warning("The engine does not learn of the newest labels: %s", sentence)
         self._one_rendered()
 
-    def _on_not_read(self, sentence: str) -> None:
-        log.warning("The engine does not learn of labels on the disk: %s", sentence)  # the list tells
-        self._one_read()
+    def _on_not_read(self, _sentence: str) -> None:
+        self._read_on()  # the log has it; the other images shall not suffer
 
     def _one_rendered(self) -> None:
         self._rendering -= 1
         if not self._rendering and self._due and not self._delay.isActive():
             self.send_now()
-        self._call_waiting()
-
-    def _one_read(self) -> None:
-        self._reading -= 1
         self._call_waiting()
 
     def _call_waiting(self) -> None:
@@ -272,8 +297,23 @@ def _render(project: Project, entry: ImageEntry, annotation: Annotation) -> Pack
     return PackedLabels.of(project.drawn_mask(entry, annotation))
 
 
+def _first_found(project: Project, entries: tuple[ImageEntry, ...], drawn: Set[str]) -> _Found | None:
+    """Worker: the first of these images whose files say something; `drawn`: keys of those that did before."""
+    for number, entry in enumerate(entries, 1):
+        try:
+            found = _read(project, entry, entry.key in drawn)
+        except MaskloopError as problem:
+            log.warning("The engine does not learn of labels on the disk: %s", problem)  # the list tells
+            continue
+        if found is not None:
+            return _Found(entry, *found, rest=entries[number:])
+    return None
+
+
 def _read(project: Project, entry: ImageEntry, drawn: bool) -> tuple[AnnotationState, PackedLabels] | None:
     """Worker: what the files say; None where they say nothing and nothing was `drawn` before."""
+    if not drawn and project.glance(entry) is None:
+        return None
     annotation = project.load(entry).annotation
     if not drawn and not annotation.shapes and annotation.state is AnnotationState.UNLABELLED:
         return None

@@ -13,6 +13,7 @@ import pytest
 from app.learning import label_feed
 from app.learning.label_feed import _read
 from app.session.image_status import StatusBoard
+from app.workers.tasks import TaskRunner
 from core.annotation.model import (
     UNLABELLED,
     Annotation,
@@ -137,6 +138,39 @@ def test_what_is_drawn_here_does_not_wait_for_thousands_of_files(
     settle(bench)
     keys = [labels.key for labels in bench.thread.of(LabelsChanged)]
     assert keys == ["scan001.png", "scan000.png", "scan002.png"]
+
+
+@pytest.mark.parametrize("portion", [1, 2, 64])
+def test_of_a_folder_with_few_labels_these_are_learned_from_at_once_and_in_few_tasks(
+    bench: Bench,
+    folder: Path,
+    image_folder: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    portion: int,
+) -> None:
+    image_folder(9)
+    for name in ("scan004", "scan007"):
+        text = (folder / "scan001.json").read_text()
+        (folder / f"{name}.json").write_text(text.replace("scan001", name))
+    (folder / "scan005.json").write_text("{ not json")
+    open_and_read(bench, folder)
+    tasks: list[str] = []
+    run = TaskRunner.run
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        tasks.append(options["doing"])
+        return run(*arguments, **options)
+
+    monkeypatch.setattr(TaskRunner, "run", counted)
+    monkeypatch.setattr(label_feed, "PORTION", portion)
+    bench.controller._feed._labelled.clear()  # as of images that have just appeared
+    bench.controller._feed.send_from_disk(bench.session.entries)
+    assert len(tasks) == 1
+    settle(bench)
+    assert [labels.key for labels in bench.thread.of(LabelsChanged)] == [
+        "scan001.png", "scan004.png", "scan007.png",
+    ]  # fmt: skip
+    assert len(tasks) <= 3 + -(-9 // portion)
 
 
 def test_a_renamed_class_is_no_news_of_every_image_that_has_it(bench: Bench, folder: Path) -> None:
