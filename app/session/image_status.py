@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QObject, Signal
@@ -146,7 +146,7 @@ class StatusBoard(QObject):
         super().__init__(parent)
         self._reader = StatusReader(project)
         self._worker = worker
-        self._waiting: list[tuple[ImageEntry, bool]] = []
+        self._waiting: dict[str, tuple[ImageEntry, bool]] = {}
         self._reading = False
         self._statuses: dict[str, ImageStatus] = {}
         self._image_problems: dict[str, str] = {}
@@ -159,12 +159,22 @@ class StatusBoard(QObject):
             return status
         return replace(status, problem=self._image_problems[key])
 
-    def scan(self, entries: Iterable[ImageEntry], *, ours: bool = False) -> None:
-        """Read these images' annotations, later ones later; `ours`: all that is new in them is from here."""
-        entries = tuple(entries)
+    def scan(self, entries: Iterable[ImageEntry], *, ours: bool = False, first: Iterable[str] = ()) -> None:
+        """Read these images' annotations; one that waits already is read once, in its place.
+
+        Args:
+            entries: the images.
+            ours: all that is new in them is from here.
+            first: keys of those that go before all that wait.
+        """
+        asked: dict[str, tuple[ImageEntry, bool]] = {}
+        for entry in entries:
+            _, only_ours = self._waiting.get(entry.key, (entry, True))
+            asked[entry.key] = entry, ours and only_ours
         if self._live:
-            self._live.difference_update(entry.key for entry in entries)
-        self._waiting += [(entry, ours) for entry in entries]
+            self._live.difference_update(asked)
+        ahead = {key: asked[key] for key in first if key in asked}
+        self._waiting = ahead | self._waiting | asked
         if not self._reading:
             self._read_on()
 
@@ -174,11 +184,11 @@ class StatusBoard(QObject):
         if not self._waiting:
             self.scanned.emit()
             return
-        ours = self._waiting[0][1]
-        portion = tuple(
-            entry for entry, _ in takewhile(lambda each: each[1] is ours, self._waiting[:PORTION])
-        )
-        del self._waiting[: len(portion)]
+        ours = next(iter(self._waiting.values()))[1]
+        waiting = islice(self._waiting.values(), PORTION)
+        portion = tuple(entry for entry, _ in takewhile(lambda each: each[1] is ours, waiting))
+        for entry in portion:
+            del self._waiting[entry.key]
         task = self._worker.run(
             self._reader.read, portion, ours, doing="reading annotations", priority=SCAN_PRIORITY
         )

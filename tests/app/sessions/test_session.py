@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+from pathlib import Path
 
 import numpy as np
+import pytest
 
+from app.session import image_status
+from app.session.image_status import StatusReader
 from core.annotation.commands import AddShapes, SetLocked
 from core.annotation.labelme_json import loads
 from core.annotation.locking import is_locked
 from core.annotation.model import AnnotationState, Shape, ShapeType
 from core.project.project import Project
 from tests.app.sessions.conftest import add_class, draw, json_of, open_in, show, square
+from tests.patience import PATIENCE_S
 
 # --- opening ----------------------------------------------------------------------------------------------
 
@@ -102,6 +108,26 @@ def test_opening_an_image_of_the_open_project_only_shows_it(opened, qtbot):
     assert opened.current.entry.key == "scan002.png"
 
 
+def test_an_image_is_found_through_links_and_in_folders_outside_without_following_every_path(
+    session, qtbot, image_folder, tmp_path, monkeypatch
+):
+    root, other = image_folder(3), image_folder(3, name="other")
+    (tmp_path / "link").symlink_to(root)
+    Project.create(root, image_roots=(".", "../other")).close()
+    open_in(session, qtbot, root)
+    followed, resolve = [], Path.resolve
+    monkeypatch.setattr(
+        Path, "resolve", lambda path, **options: followed.append(path) or resolve(path, **options)
+    )
+    key_of = session._opened.key_of
+    assert key_of(root / "scan002.png") == "scan002.png"
+    assert not followed
+    assert session.entry(key_of(other / "scan001.png")).image_path.samefile(other / "scan001.png")
+    assert key_of(tmp_path / "link" / "scan001.png") == "scan001.png"
+    assert key_of(tmp_path / "scan001.png") is None
+    assert all(path.is_dir() for path in followed)
+
+
 def test_what_cannot_be_opened_leaves_the_open_project_as_it_is(opened, qtbot, tmp_path):
     with qtbot.waitSignal(opened.open_failed) as failed:
         opened.open_project(tmp_path / "nowhere")
@@ -128,6 +154,52 @@ def test_an_empty_folder_opens_and_images_put_into_it_appear(session, qtbot, tmp
     shutil.copy(image_folder(1) / "scan000.png", empty / "new.png")
     qtbot.waitUntil(lambda: session.current is not None)
     assert session.current.entry.key == "new.png"
+
+
+@pytest.fixture
+def read(monkeypatch) -> list[str]:
+    """Keys of the images whose statuses have been read, each in a portion of its own."""
+    keys, read = [], StatusReader.read
+    monkeypatch.setattr(image_status, "PORTION", 1)
+    monkeypatch.setattr(
+        StatusReader, "read", lambda *args: keys.extend(entry.key for entry in args[1]) or read(*args)
+    )
+    return keys
+
+
+def test_an_image_that_arrives_is_looked_at_before_those_that_wait(opened, qtbot, image_folder, read):
+    ours = opened._opened
+    qtbot.waitUntil(lambda: not ours.worker.busy)
+    read.clear()
+    ours.board.scan(opened.entries)
+    shutil.copy(opened.current.entry.image_path, opened.project.root / "zoom.png")
+    with qtbot.waitSignal(ours.board.scanned):
+        ours.rescan()
+    assert read.index("zoom.png") < 3
+
+
+def test_images_asked_for_again_and_again_are_read_once(opened, qtbot, read):
+    board = opened._opened.board
+    qtbot.waitUntil(lambda: not opened._opened.worker.busy)
+    read.clear()
+    with qtbot.waitSignal(board.scanned):
+        for ours in (True, False, True):
+            board.scan(opened.entries, ours=ours)
+    assert read == ["scan000.png", "scan001.png", "scan002.png", "scan000.png"]
+
+
+def test_what_others_and_the_window_have_written_is_told_as_of_others(opened, qtbot):
+    board = opened._opened.board
+    qtbot.waitUntil(lambda: not opened._opened.worker.busy)
+    go_on = threading.Event()
+    opened._opened.worker.run(go_on.wait, PATIENCE_S)
+    board.scan([opened.entry("scan000.png")])  # keeps the others waiting
+    (opened.project.root / "scan001.json").write_text("{}")
+    board.scan(opened.entries)
+    board.scan(opened.entries, ours=True)
+    with qtbot.waitSignal(board.annotations_changed) as told:
+        go_on.set()
+    assert told.args[0] == ("scan001.png",)
 
 
 # --- drawing and saving -----------------------------------------------------------------------------------
