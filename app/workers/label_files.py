@@ -41,7 +41,7 @@ class PackedLabels:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelsWritten:
-    """One image's labels as they now are on disk.
+    """One image's labels as they now are on disk: the annotation, and the mask where it may be written.
 
     Attributes:
         entry: which image.
@@ -90,14 +90,14 @@ def write_annotation(
 def write_mask(
     project: Project, entry: ImageEntry, annotation: Annotation, revision: int, unwanted: bool
 ) -> LabelsWritten:
-    """Worker: bring the mask up to date, or remove it.
+    """Worker: bring the mask up to date, or remove it; one of a project that is only read stays as it is.
 
     Raises:
         MaskFileError, StorageError: it cannot be written.
     """
     mask = project.drawn_mask(entry, annotation)
-    if unwanted:
+    if project.writable and unwanted:
         project.remove_mask(entry)
-    else:
+    elif project.writable:
         project.write_mask(entry, mask)
     return LabelsWritten(entry, revision, annotation.state, mask, counts_of(mask), PackedLabels.of(mask))

@@ -26,6 +26,8 @@ from tests.patience import PATIENCE_MS, PATIENCE_S
 class RecordingProject:
     """Stands in for a project on a disk that can be slow, full, or used by others."""
 
+    writable = True
+
     def __init__(self) -> None:
         self.log: list[tuple[str, str, int]] = []
         self.error: Exception | None = None

@@ -132,6 +132,21 @@ def test_a_read_only_project_can_be_looked_at_and_says_why_it_cannot_be_changed(
     assert opened.close()
 
 
+def test_what_another_program_saves_in_a_read_only_project_is_shown_and_it_can_be_left(opened, qtbot):
+    draw(opened)
+    assert opened.flush()
+    entry = opened.current.entry
+    mask = entry.mask_path.read_bytes()
+    opened.project.read_only_reason = "it was opened for reading only"
+    with qtbot.waitSignal(opened.labels_written) as written:
+        entry.annotation_path.write_bytes(entry.annotation_path.read_bytes().replace(b"nerve", b"vessel"))
+    assert written.args[0].entry == entry
+    assert [shape.label for shape in opened.document.shapes] == ["vessel"]
+    assert opened.save_state.kind == "saved"
+    assert entry.mask_path.read_bytes() == mask
+    assert opened.close()
+
+
 def test_a_label_that_labelme_added_to_another_image_becomes_a_class_and_is_told(opened, qtbot):
     add_class(opened, qtbot, "nerve")
     qtbot.waitUntil(lambda: not opened._opened.worker.busy)
