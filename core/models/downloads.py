@@ -8,7 +8,6 @@ import http.client
 import ipaddress
 import os
 import re
-import secrets
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -27,6 +26,7 @@ HUB_ADDRESS: Final = "HF_ENDPOINT"
 """The environment variable that names another server than the Hugging Face hub."""
 _CHUNK_BYTES: Final = 1 << 20
 _TIMEOUT_S: Final = 30.0
+_LOOK_AGAIN_S: Final = 1.0
 _PARTIAL_CONTENT: Final = 206
 _RANGE_REFUSED: Final = 416
 
@@ -34,57 +34,63 @@ _RANGE_REFUSED: Final = 416
 def download(url: str, path: Path, text: str, notify: Notify) -> None:
     """Bring a file to `path`, where it appears only when it is whole.
 
-    What came before a connection broke lies beside it as `.part`, and the rest is asked for: at once, and by
-    the next call. Names such as `vgg16-397923af.pth` carry the first digits of their SHA-256, which is
-    compared; a file that is not the promised one is removed.
+    What came before a connection broke, or the process ended, lies beside it as `.part`, and the rest is
+    asked for: at once, and by the next call. Of two processes that want the same file, one waits for the
+    other. Names such as `vgg16-397923af.pth` carry the first digits of their SHA-256, which is compared; a
+    file that is not the promised one is removed.
 
     Raises:
         URLError, TimeoutError, ConnectionError: the network.
         ValueError: what came is not the file its name promises.
         StorageError: the cache folder cannot be written.
     """
-    part = _claimed(path)
+    part = path.with_name(f"{path.name}.part")
     try:
-        _complete(url, part, text, notify)
-        promised = re.search(r"-([0-9a-f]{8,})\.", path.name)
-        if promised and not _sha256(part).startswith(promised[1]):
-            part.unlink()
-            raise ValueError(f"{path.name} came otherwise than it should be, and was removed: try again")
-        part.replace(path)
+        with _alone(path, text, notify):
+            if path.is_file():  # by whoever was waited for
+                return
+            part.touch()
+            try:
+                _complete(url, part, text, notify)
+                promised = re.search(r"-([0-9a-f]{8,})\.", path.name)
+                if promised and not _sha256(part).startswith(promised[1]):
+                    part.unlink()
+                    raise ValueError(
+                        f"{path.name} came otherwise than it should be, and was removed: try again"
+                    )
+                part.replace(path)
+            finally:
+                _remove_empty(part)
     except OSError as error:
         if isinstance(error, urllib.error.URLError | TimeoutError | ConnectionError):
             raise
         raise StorageError.from_os_error(path, error) from error
-    finally:
-        _left_behind(part, path)
 
 
-def _claimed(path: Path) -> Path:
-    """This call's own file, with what an earlier one left; two at once do not write into the same."""
-    own = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+@contextlib.contextmanager
+def _alone(path: Path, text: str, notify: Notify) -> Iterator[None]:
+    """Nobody else brings this file meanwhile; the operating system ends the claim of a process that dies."""
+    from filelock import FileLock, Timeout  # 70 ms that only those pay who download
+
+    folder = path.parent / ".locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{path.name}.lock")
+    while True:
         try:
-            _rest(path).rename(own)
-        except FileNotFoundError:
-            own.touch(exist_ok=False)
-    except OSError as error:
-        raise StorageError.from_os_error(path.parent, error) from error
-    return own
+            lock.acquire(timeout=_LOOK_AGAIN_S)
+            break
+        except Timeout:
+            notify(f"{text}, as another process does already", None)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _left_behind(part: Path, path: Path) -> None:
-    """Keep what has come for the next call, unless it is nothing."""
+def _remove_empty(part: Path) -> None:
     with contextlib.suppress(OSError):
-        if part.exists():
-            if part.stat().st_size:
-                part.replace(_rest(path))
-            else:
-                part.unlink()
-
-
-def _rest(path: Path) -> Path:
-    return path.with_name(f"{path.name}.part")
+        if not part.stat().st_size:
+            part.unlink()
 
 
 def _complete(url: str, part: Path, text: str, notify: Notify) -> None:

@@ -6,9 +6,11 @@ import errno
 import hashlib
 import http.client
 import http.server
+import multiprocessing
 import ssl
 import sys
 import threading
+import time
 import urllib.error
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from filelock import FileLock
 from huggingface_hub.errors import HTTPError
 from PIL import Image
 from safetensors.torch import save_file
@@ -262,6 +265,8 @@ class Server:
     breaks: list[int] = field(default_factory=list)
     ranges: list[str | None] = field(default_factory=list)
     knows_ranges: bool = True
+    goes_on: threading.Event | None = None
+    """A connection that breaks off stands still before, until this is set."""
 
 
 @pytest.fixture
@@ -283,6 +288,8 @@ def server() -> Iterator[Server]:
             self.end_headers()
             last = first + served.breaks.pop(0) if served.breaks else len(CONTENT)
             self.wfile.write(CONTENT[first:last])
+            if last < len(CONTENT) and served.goes_on is not None:
+                served.goes_on.wait(60)
 
         def log_message(self, format: str, *args: object) -> None: ...
 
@@ -305,6 +312,11 @@ def fetch(server: Server, path: Path) -> list[float]:
     return told
 
 
+def files_in(folder: Path) -> list[str]:
+    """Names of the files of a cache, locks left out."""
+    return [entry.name for entry in folder.iterdir() if entry.is_file()]
+
+
 def test_a_download_tells_its_progress_and_checks_its_digest(server: Server, tmp_path: Path):
     progress = fetch(server, tmp_path / "cache" / NAME)
     assert (tmp_path / "cache" / NAME).read_bytes() == CONTENT
@@ -318,7 +330,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(server: Server, tmp_pat
     progress = fetch(server, tmp_path / NAME)
     assert server.ranges == [None, "bytes=1000000-", "bytes=1700000-"]
     assert (tmp_path / NAME).read_bytes() == CONTENT
-    assert [entry.name for entry in tmp_path.iterdir()] == [NAME]
+    assert files_in(tmp_path) == [NAME]
     assert progress == sorted(progress)
 
 
@@ -326,11 +338,52 @@ def test_what_had_come_of_a_broken_download_is_kept_for_the_next_try(server: Ser
     server.breaks = [1_000_000, 0]
     with pytest.raises(ConnectionError, match=r"the connection broke after 1\.0 MB, which are kept"):
         fetch(server, tmp_path / NAME)
-    assert [entry.name for entry in tmp_path.iterdir()] == [f"{NAME}.part"]
+    assert files_in(tmp_path) == [f"{NAME}.part"]
     server.ranges.clear()
     fetch(server, tmp_path / NAME)
     assert server.ranges == ["bytes=1000000-"]
-    assert [entry.name for entry in tmp_path.iterdir()] == [NAME]
+    assert files_in(tmp_path) == [NAME]
+
+
+def _fetch_for_ever(address: str, path: Path) -> None:
+    download(address, path, "fetching", lambda text, share: None)
+
+
+def test_a_download_whose_process_is_killed_goes_on_where_it_was(server: Server, tmp_path: Path):
+    server.breaks, server.goes_on = [1_500_000], threading.Event()
+    process = multiprocessing.get_context("spawn").Process(
+        target=_fetch_for_ever, args=(f"{server.address}/{NAME}", tmp_path / NAME)
+    )
+    process.start()
+    part = tmp_path / f"{NAME}.part"
+    ends = time.monotonic() + 60
+    while not (part.exists() and part.stat().st_size) and time.monotonic() < ends:
+        time.sleep(0.02)
+    process.kill()
+    process.join()
+    had = part.stat().st_size if part.exists() else 0
+    server.goes_on.set()
+    server.ranges.clear()
+    fetch(server, tmp_path / NAME)
+    assert had > 0
+    assert server.ranges == [f"bytes={had}-"]
+    assert files_in(tmp_path) == [NAME]
+
+
+def test_a_second_download_waits_for_the_first_and_brings_nothing(server: Server, tmp_path: Path):
+    held = FileLock(tmp_path / ".locks" / f"{NAME}.lock")
+    (tmp_path / ".locks").mkdir()
+    held.acquire()
+    told: list[str] = []
+
+    def notify(text: str, share: float | None) -> None:
+        told.append(text)
+        (tmp_path / NAME).write_bytes(CONTENT)
+        held.release()
+
+    download(f"{server.address}/{NAME}", tmp_path / NAME, "fetching", notify)
+    assert told == ["fetching, as another process does already"]
+    assert server.ranges == []
 
 
 @pytest.mark.parametrize(
@@ -376,7 +429,7 @@ def test_a_download_that_is_not_the_promised_file_leaves_nothing(server: Server,
     (tmp_path / f"{NAME}.part").write_bytes(b"another file's beginning")
     with pytest.raises(ValueError, match="came otherwise"):
         fetch(server, tmp_path / NAME)
-    assert list(tmp_path.iterdir()) == []
+    assert files_in(tmp_path) == []
 
 
 def test_a_broken_download_is_told_in_one_sentence(
