@@ -145,8 +145,10 @@ class OpenProject(QObject):
         self._watcher.watch_annotation(None)
         self._watcher.watch_folders(())
         self.worker.close()
+        if discard:
+            self.autosaver.give_up()
         if self._edits is not None:
-            self._edits.close(discard=discard)
+            self._edits.close()
         for opened in self.documents:
             self.autosaver.forget(opened.entry.key)
         self.documents.clear()

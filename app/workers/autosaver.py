@@ -99,7 +99,7 @@ class Autosaver(QObject):
         self._delay = QTimer(self, singleShot=True, interval=delay_ms)
         self._delay.timeout.connect(self.save_now)
         self._retry = QTimer(self, singleShot=True, interval=retry_ms)
-        self._retry.timeout.connect(self._on_retry)
+        self._retry.timeout.connect(self.save_now)
 
     # --- what is watched ----------------------------------------------------------------------------------
 
@@ -147,10 +147,11 @@ class Autosaver(QObject):
     # --- saving -------------------------------------------------------------------------------------------
 
     def save_now(self) -> None:
-        """Hand every changed document to the worker without waiting; returns at once."""
+        """Hand every changed document and every mask that is due to the worker; returns at once."""
         self._delay.stop()
         for tracked in self._tracked.values():
             self._start_write(tracked)
+            self._start_mask(tracked)
         self._update_state()
 
     def flush(self, timeout_ms: int = 5000) -> bool:
@@ -171,6 +172,16 @@ class Autosaver(QObject):
                     self._start_write(tracked)
         self._update_state()
         return self._state.kind == "saved"
+
+    def give_up(self) -> None:
+        """Nothing is written any more: edits that are in no file are lost, masks follow at the next opening."""
+        for key, tracked in self._tracked.items():
+            if self._edits is None or self.is_settled(key):
+                continue
+            if tracked.conflict or tracked.writing:  # what the file is now, nobody here knows
+                self._edits.restart(key, None)
+            else:
+                self._edits.give_up(key, tracked.digest, tracked.document.revision)
 
     def _under_way(self) -> list[Task]:
         """What `flush` waits for."""
@@ -322,12 +333,6 @@ class Autosaver(QObject):
     def _fail(self, tracked: _Tracked, sentence: str) -> None:
         tracked.failure = sentence
         self._retry.start()
-        self._update_state()
-
-    def _on_retry(self) -> None:
-        self.save_now()
-        for tracked in self._tracked.values():
-            self._start_mask(tracked)
         self._update_state()
 
     # --- what to show -------------------------------------------------------------------------------------

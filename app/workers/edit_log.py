@@ -61,11 +61,15 @@ class EditLog(QObject):
         """The image is no longer open; its journal, if there is one, is kept for the next opening."""
         self._journals.pop(key, None)
 
-    def close(self, *, discard: bool = False) -> None:
-        """Write what waits and end the thread; `discard`: the person gave unsaved edits up."""
-        if discard:
-            for key in self._journals:
-                self.restart(key, None)
+    def give_up(self, key: str, digest: str | None, revision: int) -> None:
+        """Edits up to this revision that the file of this digest lacks are not wanted; its mask is still due."""
+        journal = self._journals.get(key)
+        if journal is not None:
+            journal.restart(digest)
+            self._worker.run(journal.saving, revision, digest, doing=DOING)
+
+    def close(self) -> None:
+        """Write what waits and end the thread."""
         self._worker.wait(5000)
         self._worker.close()
         self._journals.clear()

@@ -165,6 +165,16 @@ def test_a_mask_that_cannot_be_written_is_tried_again_without_the_json(bench, qt
     assert bench.project.log == [("json", "a", 1), ("mask", "a", 1)]
 
 
+def test_trying_again_tries_the_mask_too(bench):
+    history = bench.open("a")
+    bench.project.mask_error = StorageError("/nowhere/a.mask.png", "this place is read-only")
+    draw(history)
+    assert not bench.saver.flush()
+    bench.project.mask_error = None
+    assert bench.saver.flush()
+    assert bench.project.log == [("json", "a", 1), ("mask", "a", 1)]
+
+
 def test_a_foreign_change_is_asked_about_once_and_nothing_is_written_meanwhile(bench, qtbot):
     history = bench.open("a", digest="as read")
     asked: list[tuple[str, str]] = []

@@ -13,7 +13,7 @@ from PIL import Image
 
 from app.session.opening import locate
 from core.annotation.commands import AddShapes
-from core.errors import AnnotationFileError
+from core.errors import AnnotationFileError, StorageError
 from core.project.project import Project
 from tests.app.on_disk import labels_in
 from tests.app.sessions.conftest import add_class, draw, open_in, show, square
@@ -199,6 +199,29 @@ def test_closing_saves_the_last_edit_at_once(opened):
     assert labels_in(path) == ["nerve"]
     assert opened.project is None
     assert opened.current is None
+
+
+@pytest.mark.parametrize("also_edits", [False, True])
+def test_a_mask_that_was_left_unwritten_is_drawn_at_the_next_opening(opened, qtbot, monkeypatch, also_edits):
+    def refuse(entry, *_rest, **_named):
+        raise StorageError(entry.mask_path, "cannot be written (the disk is full)")
+
+    add_class(opened, qtbot, "nerve")
+    root = opened.project.root
+    monkeypatch.setattr(opened.project, "write_mask", refuse)
+    draw(opened)
+    assert not opened.flush()
+    if also_edits:
+        monkeypatch.setattr(opened.project, "save", refuse)
+        draw(opened, at=30)
+        assert not opened.flush()
+    assert opened.close(discard=True)
+    opened.complaints.clear()
+    open_in(opened, qtbot, root)
+    assert len(opened.document) == 1
+    assert not opened.complaints
+    with Image.open(opened.current.entry.mask_path) as mask:
+        assert mask.getpixel((10, 10)) == opened.classes.by_name("nerve").index
 
 
 def test_an_annotation_that_would_not_be_seen_is_not_opened_silently(tmp_path):
