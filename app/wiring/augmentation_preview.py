@@ -10,7 +10,7 @@ from app.panels.training_panel import TrainingPanel
 from app.wiring.part import Common, Wiring
 from core.learning.answers import CropsPreviewed
 from core.learning.commands import PreviewCrops
-from core.learning.events import Event
+from core.learning.events import Event, Failed
 
 if TYPE_CHECKING:
     from app.dialogs.augmentation_preview import AugmentationPreviewDialog
@@ -33,6 +33,7 @@ class PreviewWiring(Wiring):
         self._window = window
         self._dialog: AugmentationPreviewDialog | None = None
         self._seed = 0
+        self._awaited: str | None = None  # key of the image whose crops were asked for
         self._action.triggered.connect(self.open_dialog)
         panel.setup.preview_requested.connect(self.open_dialog)
         panel.setup.config_changed.connect(self._on_changed)
@@ -40,6 +41,7 @@ class PreviewWiring(Wiring):
         session.project_changed.connect(self._on_project_changed)
         session.classes_changed.connect(self._on_classes_changed)
         self._controller.event_received.connect(self._on_event)
+        self._controller.engine_state_changed.connect(self._on_engine_state)
         self._on_project_changed()
 
     def open_dialog(self) -> AugmentationPreviewDialog | None:
@@ -71,14 +73,31 @@ class PreviewWiring(Wiring):
         if self._dialog is None or current is None:
             return
         self._dialog.set_waiting()
+        self._awaited = current.entry.key
         self._trainer.start_engine()
         self._trainer.send(PreviewCrops(key=current.entry.key, config=self._panel.config(), seed=self._seed))
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, CropsPreviewed) and self._dialog is not None:
+        if isinstance(event, CropsPreviewed):
             current = self._session.current
             if current is not None and current.entry.key == event.key:
-                self._dialog.set_crops(event, varied=self._panel.config().augment)
+                self._show(event)
+        elif isinstance(event, Failed) and event.during == "PreviewCrops":
+            self._give_up(event.text)
+
+    def _on_engine_state(self, state: str, _sentence: str) -> None:
+        if state in ("crashed", "stopped"):
+            self._give_up("The engine has ended; Again makes the crops.")
+
+    def _give_up(self, problem: str) -> None:
+        """Nobody will answer any more what was asked."""
+        if self._awaited is not None:
+            self._show(CropsPreviewed(key=self._awaited, problem=problem))
+
+    def _show(self, crops: CropsPreviewed) -> None:
+        self._awaited = None
+        if self._dialog is not None:
+            self._dialog.set_crops(crops, varied=self._panel.config().augment)
 
     def _on_classes_changed(self) -> None:
         if self._dialog is not None:
@@ -86,6 +105,7 @@ class PreviewWiring(Wiring):
 
     def _on_project_changed(self) -> None:
         self._action.setEnabled(self._session.project is not None)
+        self._awaited = None
         if self._dialog is not None:
             self._dialog.clear()
             if self._session.project is None:

@@ -19,6 +19,7 @@ from app.panels.training_panel import TrainingPanel
 from core.learning.answers import CropsPreviewed
 from core.learning.commands import PreviewCrops
 from core.learning.config import TrainConfig
+from core.learning.events import Failed
 from core.learning.settings.preset import promise
 
 LEFT = Qt.MouseButton.LeftButton
@@ -239,6 +240,31 @@ def test_crops_are_asked_for_shown_and_follow_the_settings(bench, image_folder, 
     assert not dialog.labels_box.isEnabled()
     bench.trainer.event_received.emit(crops())
     assert dialog.labels_box.isEnabled()
+
+
+@pytest.mark.parametrize("ends", ["crashed", "stopped"])
+def test_an_engine_that_ends_is_not_waited_for_and_crops_can_be_asked_for_again(
+    bench, image_folder, qtbot: QtBot, ends: str
+) -> None:
+    bench.open(image_folder(1))
+    bench.window.actions_["train.preview_crops"].trigger()
+    dialog = bench.window.findChild(AugmentationPreviewDialog)
+    bench.trainer.engine_state_changed.emit(ends, "The engine was killed.")
+    assert dialog.lead_text == "The engine has ended; Again makes the crops."
+    qtbot.mouseClick(dialog.again_button, LEFT)
+    bench.trainer.event_received.emit(crops())
+    bench.trainer.engine_state_changed.emit(ends, "The engine was killed.")
+    assert "Crops of 8 pixels" in dialog.lead_text, "these are whole, and nothing is asked for"
+
+
+def test_why_the_engine_could_not_make_crops_is_told(bench, image_folder) -> None:
+    bench.open(image_folder(1))
+    bench.window.actions_["train.preview_crops"].trigger()
+    dialog = bench.window.findChild(AugmentationPreviewDialog)
+    bench.trainer.event_received.emit(Failed(during="ExplainModel", text="This is about another page."))
+    assert dialog.lead_text == "The engine makes the crops…"
+    bench.trainer.event_received.emit(Failed(during="PreviewCrops", text="The image has vanished."))
+    assert dialog.lead_text == "The image has vanished."
 
 
 # --- kept ---------------------------------------------------------------------------------------------------
