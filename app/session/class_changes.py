@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from PySide6.QtCore import QObject, Signal
 
 from app.session.foreign_changes import digests
-from app.session.mask_refresh import MaskRefresh, note_recolored
+from app.session.mask_refresh import DOING, MaskRefresh, forget_recolored, note_recolored
 from app.session.open_documents import OpenDocument, OpenDocuments
 from app.workers.autosaver import JSON_PRIORITY, Autosaver
 from app.workers.tasks import Task, TaskRunner
@@ -68,6 +68,7 @@ class ClassChanges(QObject):
         self._autosaver = autosaver
         self._worker = worker
         self._masks = masks
+        masks.finished.connect(self._on_masks_refreshed)
 
     def begin(self, change: ClassChange) -> Task | None:
         """Run a class change in the worker, after all saves.
@@ -106,10 +107,18 @@ class ClassChanges(QObject):
         for opened in self._documents:
             self._follow(opened, change.labels, rewritten.get(opened.entry.key))
         self._autosaver.release()
+        self._set_busy("")
         if change.refresh_masks:
             self._masks.begin(self._project.images())
-        self._set_busy("")
         self.changed.emit()
+
+    def _on_masks_refreshed(self) -> None:
+        """All masks have the colours of before a change that is under way, which may set its mark already.
+
+        Of equal priority, a change that begins after this sets its mark after the old one has gone.
+        """
+        if not self.busy:
+            self._worker.run(forget_recolored, self._project, doing=DOING, priority=CHANGE_PRIORITY)
 
     def _follow(
         self, opened: OpenDocument, labels: Mapping[str, str | None], rewritten: Rewritten | None

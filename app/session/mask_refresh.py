@@ -4,16 +4,19 @@
 
     a colour changes -> a mark on disk -> the masks, one after the other -> the mark goes
 
-Where the project is closed in between, the masks that are older than the mark follow at its next opening.
+Where the project is closed in between, or a mask cannot be written, the mark stays, and the masks that are
+older than it follow at the next opening.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
 from app.workers.tasks import TaskRunner
 from core.errors import StorageError
@@ -25,20 +28,30 @@ if TYPE_CHECKING:
 MASKS_PRIORITY: Final = -20
 DOING: Final = "bringing the colours into the masks"
 
+_log = logging.getLogger(__name__)
+
 
 class MaskRefresh(QObject):
-    """Writes masks anew, one at a time: nothing has to wait for more than one. Lives in the GUI thread."""
+    """Writes masks anew, one at a time: nothing has to wait for more than one. Lives in the GUI thread.
+
+    Signals:
+        finished(): no mask waits, and none could not be written.
+    """
+
+    finished = Signal()
 
     def __init__(self, project: Project, worker: TaskRunner, parent: QObject) -> None:
         super().__init__(parent)
         self._project = project
         self._worker = worker
         self._waiting: dict[str, ImageEntry] = {}
+        self._failed: set[str] = set()
         self._running = False
 
     def begin(self, entries: Iterable[ImageEntry]) -> None:
         """Write the masks of these images, after those that wait already."""
         self._waiting.update({entry.key: entry for entry in entries})
+        self._failed.difference_update(self._waiting)
         if not self._running:
             self._go_on()
 
@@ -51,20 +64,34 @@ class MaskRefresh(QObject):
 
     def _go_on(self) -> None:
         self._running = bool(self._waiting)
-        if not self._waiting:
-            return
-        entry = self._waiting.pop(next(iter(self._waiting)))
-        task = self._worker.run(
-            refresh, self._project, entry, not self._waiting, doing=DOING, priority=MASKS_PRIORITY
-        )
-        task.done.connect(self._go_on)
-        task.failed.connect(self._go_on)  # the log has it; the other masks shall not suffer
+        if self._waiting:
+            entry = self._waiting.pop(next(iter(self._waiting)))
+            task = self._worker.run(refresh, self._project, entry, doing=DOING, priority=MASKS_PRIORITY)
+            task.done.connect(partial(self._on_refreshed, entry.key))
+            task.failed.connect(partial(self._on_failed, entry.key))
+        elif not self._failed:
+            self.finished.emit()
+
+    def _on_refreshed(self, key: str, written: bool) -> None:
+        if not written:
+            self._failed.add(key)
+        self._go_on()
+
+    def _on_failed(self, key: str, _sentence: str) -> None:
+        self._failed.add(key)  # the log has it; the other masks shall not suffer
+        self._go_on()
 
 
 def note_recolored(project: Project) -> None:
     """Worker: all masks there are have old colours now. A mark that cannot be written is no matter."""
     with contextlib.suppress(StorageError):
         write_atomic(project.layout.recolored, b"", durable=False)
+
+
+def forget_recolored(project: Project) -> None:
+    """Worker: no mask has old colours any more. A mark that stays is no matter: nothing is older than it."""
+    with contextlib.suppress(OSError):
+        project.layout.recolored.unlink(missing_ok=True)
 
 
 def left_over(project: Project, entries: tuple[ImageEntry, ...]) -> list[ImageEntry]:
@@ -81,9 +108,9 @@ def left_over(project: Project, entries: tuple[ImageEntry, ...]) -> list[ImageEn
     return found
 
 
-def refresh(project: Project, entry: ImageEntry, last: bool) -> None:
-    """Worker: write one mask anew; after the `last` one no mask has old colours any more."""
-    project.refresh_masks((entry,))
-    if last:
-        with contextlib.suppress(OSError):
-            project.layout.recolored.unlink(missing_ok=True)
+def refresh(project: Project, entry: ImageEntry) -> bool:
+    """Worker: write one mask anew, if there is one; False where that failed, and the log says why."""
+    problems = project.refresh_masks((entry,))
+    for problem in problems:
+        _log.warning("a mask keeps its old colours for now: %s", problem)
+    return not problems

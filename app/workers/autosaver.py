@@ -174,7 +174,7 @@ class Autosaver(QObject):
         return self._state.kind == "saved"
 
     def give_up(self) -> None:
-        """Nothing is written any more: edits that are in no file are lost, masks follow at the next opening."""
+        """Write nothing any more: edits that are in no file are lost, masks follow at the next opening."""
         for key, tracked in self._tracked.items():
             if self._edits is None or self.is_settled(key):
                 continue

@@ -62,7 +62,7 @@ class EditLog(QObject):
         self._journals.pop(key, None)
 
     def give_up(self, key: str, digest: str | None, revision: int) -> None:
-        """Edits up to this revision that the file of this digest lacks are not wanted; its mask is still due."""
+        """Edits up to this revision are not wanted, and the mask of the file of this digest is still due."""
         journal = self._journals.get(key)
         if journal is not None:
             journal.restart(digest)

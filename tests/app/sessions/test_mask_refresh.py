@@ -10,6 +10,7 @@ from PIL import Image
 from app.session import mask_refresh
 from app.session.session import Session
 from app.workers import autosaver
+from core.errors import StorageError
 from tests.app.sessions.conftest import add_class, draw, open_in, show
 from tests.patience import PATIENCE_S
 
@@ -51,10 +52,10 @@ def test_labels_are_saved_before_a_second_mask_gets_its_new_colour(labelled, qtb
     begun, go_on, order = threading.Event(), threading.Event(), []
     write_annotation = autosaver.write_annotation
 
-    def refresh(_project, entry, _last):
+    def refresh(_project, entry):
         order.append(entry.key)
         begun.set()
-        go_on.wait(PATIENCE_S)
+        return go_on.wait(PATIENCE_S)
 
     def write(*arguments):
         order.append("labels")
@@ -75,10 +76,56 @@ def test_masks_that_closing_left_with_their_old_colour_follow_at_the_next_openin
     labelled, qtbot, monkeypatch
 ):
     with monkeypatch.context() as closing:
-        closing.setattr(mask_refresh, "refresh", lambda *_arguments: None)
+        closing.setattr(mask_refresh, "refresh", lambda *_arguments: False)
         recolor(labelled, qtbot)
         root = labelled.project.root
         assert labelled.close()
     open_in(labelled, qtbot, root)
     qtbot.waitUntil(lambda: colors_of_nerve(labelled) == [GREEN] * 3)
+    qtbot.waitUntil(lambda: not labelled.project.layout.recolored.exists())
+
+
+def test_a_mask_that_cannot_be_written_gets_its_new_colour_at_the_next_opening(
+    labelled, qtbot, monkeypatch, caplog
+):
+    project, write_mask = labelled.project, labelled.project.write_mask
+
+    def refuse_the_first(entry, mask):
+        if entry.key == "scan000.png":
+            raise StorageError(entry.mask_path, "cannot be written (another program has it open)")
+        write_mask(entry, mask)
+
+    monkeypatch.setattr(project, "write_mask", refuse_the_first)
+    recolor(labelled, qtbot)
+    qtbot.waitUntil(lambda: colors_of_nerve(labelled)[1:] == [GREEN] * 2)
+    qtbot.waitUntil(lambda: not labelled._opened.worker.busy)
+    assert project.layout.recolored.exists()
+    assert "scan000.png: cannot be written (another program has it open)" in caplog.text
+    assert labelled.close()
+    open_in(labelled, qtbot, project.root)
+    qtbot.waitUntil(lambda: colors_of_nerve(labelled) == [GREEN] * 3)
+    qtbot.waitUntil(lambda: not project.layout.recolored.exists())
+
+
+def test_the_last_mask_of_one_colour_does_not_take_the_mark_of_the_next(labelled, qtbot, monkeypatch):
+    halted, go_on, refreshed = threading.Event(), threading.Event(), []
+
+    def refresh(_project, entry):
+        refreshed.append(entry.key)
+        if len(refreshed) in (3, 4):  # the last mask of one colour, the first of the next
+            halted.set()
+            go_on.wait(PATIENCE_S)
+            go_on.clear()
+        return True
+
+    monkeypatch.setattr(mask_refresh, "refresh", refresh)
+    recolor(labelled, qtbot)
+    qtbot.waitUntil(halted.is_set)
+    halted.clear()
+    with qtbot.waitSignal(labelled.classes_changed):
+        labelled.class_editor.recolor(labelled.classes.by_name("nerve").index, "#0203f0")
+        go_on.set()
+    qtbot.waitUntil(halted.is_set)
+    assert labelled.project.layout.recolored.exists()
+    go_on.set()
     qtbot.waitUntil(lambda: not labelled.project.layout.recolored.exists())
