@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -129,13 +130,20 @@ class Opened:
     project: Project | None
 
 
-def open_target(path: Path, open_root: Path | None) -> Opened:
+def open_target(path: Path, open_root: Path | None, *, report: Callable[[float], None]) -> Opened:
     """Worker: open what `path` names, unless it is in the project at `open_root`, whose lock we hold.
 
     Raises:
         MaskloopError: one sentence; nothing is open then.
+        TaskCancelledError: by `report`, when nobody wants the project any more; nothing is open then, either.
     """
     target = locate(path)
     if open_root is not None and target.root.resolve() == open_root.resolve():
         return Opened(target, None)
-    return Opened(target, Project.open(target.root))
+    project = Project.open(target.root)
+    try:
+        report(1.0)
+    except BaseException:
+        project.close()
+        raise
+    return Opened(target, project)

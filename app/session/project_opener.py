@@ -36,6 +36,7 @@ class ProjectOpener(QObject):
         self._reader = reader
         self._open_root = open_root
         self._wanted: Path | None = None
+        self._task: Task | None = None
 
     @property
     def busy(self) -> str:
@@ -49,10 +50,16 @@ class ProjectOpener(QObject):
             self._begin()
         self.busy_changed.emit()
 
+    def close(self) -> None:
+        """Give back what was opened just before the reader was closed, and nobody heard of."""
+        found = None if self._task is None else self._task.result
+        if found is not None and found.project is not None:
+            found.project.close()
+
     def _begin(self) -> None:
         path, root = self._wanted, self._open_root()
         assert path is not None
-        task = self._reader.run(open_target, path, root, doing=f"opening {path}")
+        self._task = task = self._reader.run(open_target, path, root, doing=f"opening {path}", reports=True)
         task.done.connect(partial(self._on_done, path, root))
         task.failed.connect(partial(self._on_failed, path, task))
 
@@ -74,5 +81,5 @@ class ProjectOpener(QObject):
         self.failed.emit(task.error, sentence)
 
     def _end(self) -> None:
-        self._wanted = None
+        self._wanted = self._task = None
         self.busy_changed.emit()

@@ -255,6 +255,7 @@ class Session(QObject):
     def shut_down(self) -> None:
         """End the worker threads; the session is of no further use."""
         self._reader.close()
+        self._opener.close()
 
     def flush(self) -> bool:
         """Save everything now and wait for it; False when something could not be saved (see `save_state`)."""

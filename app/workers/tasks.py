@@ -128,6 +128,11 @@ class Task(QObject):
         self._job = job
 
     @property
+    def result(self) -> Any:
+        """What the function returned; None as long as it has not."""
+        return self._job.result
+
+    @property
     def error(self) -> BaseException | None:
         """The exception the function raised."""
         return self._job.error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,36 @@ def test_a_project_closed_while_it_opens_shows_nothing_more(session, qtbot, imag
     qtbot.waitUntil(lambda: session.current is not None)
     assert listed == [None]
     assert len(session.keys()) == 2
+
+
+def test_a_project_that_is_opened_while_the_window_is_closed_is_given_back(
+    session, image_folder, monkeypatch
+):
+    folder, open_really, begun = image_folder(1), Project.open, threading.Event()
+
+    def open_until_it_is_not_wanted(root):
+        begun.set()
+        while not task.cancelled:
+            time.sleep(0.001)
+        return open_really(root)
+
+    monkeypatch.setattr(Project, "open", open_until_it_is_not_wanted)
+    session.open_project(folder)
+    (task,) = session._reader._tasks.values()
+    assert begun.wait(PATIENCE_S)
+    session.shut_down()
+    with open_really(folder) as project:
+        assert project.notes == []
+
+
+def test_a_project_that_was_opened_just_before_the_window_was_closed_is_given_back(session, image_folder):
+    folder = image_folder(1)
+    session.open_project(folder)
+    (job,) = session._reader._tasks
+    assert job.over.wait(PATIENCE_S)
+    session.shut_down()
+    with Project.open(folder) as project:
+        assert project.notes == []
 
 
 def test_an_image_asked_for_while_the_project_opens_is_the_one_that_is_shown(session, qtbot, image_folder):
