@@ -11,6 +11,7 @@ from core.annotation.model import UNLABELLED
 from core.learning.events import Finished, Notice, Validated
 from core.learning.labels.data import ChannelMap
 from core.learning.prediction import predict
+from core.learning.scores.calibration import PixelSample
 from core.learning.training import fit as fitting
 from core.learning.training.fit import SCORING, fit
 from core.learning.validation.hold_out import Plan
@@ -45,6 +46,25 @@ def test_a_large_image_is_scored_tile_by_tile(world, start, run, monkeypatch: py
     shares = [event.progress for event in events if _is_scoring(event)]
     assert shares == [0.0] * 4 + [1.0, 1.0], "two rows of two tiles"
     assert isinstance(events[-1], Finished)
+
+
+def test_every_image_has_pixels_of_its_own_by_which_confidence_is_judged(
+    world, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else of images of one size all would be judged at the same places; the order of images is nothing."""
+    world.put_done(1, 2)
+    judged = []
+    monkeypatch.setattr(PixelSample, "keep", lambda _sample, logits, _truth: judged.append(logits))
+    numbers = np.arange(3 * 72 * 96, dtype=np.float32).reshape(3, 72, 96)
+    found = SimpleNamespace(classes=np.zeros((72, 96), np.uint8), probabilities=numbers)
+    predictor = SimpleNamespace(predict=lambda _image, *, probabilities: found)
+    for keys in (("1.png", "2.png"), ("2.png", "1.png")):
+        plan = Plan(keys, "validation")
+        Validator(world.store, ChannelMap(world.store.classes), plan, every_s=15.0).final_score(predictor)
+    first, second, second_again, first_again = judged
+    assert not np.array_equal(first, second)
+    assert np.array_equal(first, first_again)
+    assert np.array_equal(second, second_again)
 
 
 @pytest.mark.parametrize("change", ["corrected", "removed"])

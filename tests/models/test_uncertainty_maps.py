@@ -205,7 +205,7 @@ def overconfident(number: int) -> tuple[np.ndarray, np.ndarray]:
 def test_an_overconfident_network_is_cooled_down_to_what_it_gets_right() -> None:
     sample = PixelSample()
     for number in range(4):
-        sample.add(*overconfident(number))
+        sample.add(*overconfident(number), key=f"{number}.png")
     found = sample.calibration()
     assert found is not None
     assert found.pixels == 4 * 2048
@@ -219,5 +219,5 @@ def test_too_few_pixels_say_nothing() -> None:
     assert sample.calibration() is None
     chances, truth = overconfident(0)
     truth[1:] = UNLABELLED
-    sample.add(chances, truth)
+    sample.add(chances, truth, key="0.png")
     assert sample.calibration() is None

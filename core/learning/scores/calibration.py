@@ -82,14 +82,15 @@ class PixelSample:
         self._logits: list[NDArray[np.float32]] = []
         self._truths: list[NDArray[np.intp]] = []
 
-    def add(self, probabilities: NDArray[np.floating], truth: NDArray[np.uint8]) -> None:
-        """Draw from one image; the same pixels whenever it comes at the same place.
+    def add(self, probabilities: NDArray[np.floating], truth: NDArray[np.uint8], *, key: str) -> None:
+        """Draw from the image of this name.
 
         Args:
             probabilities: (C, H, W) at temperature 1.
             truth: (H, W) uint8 channels, UNLABELLED where nothing is known.
+            key: decides which pixels; see `sampled_places`.
         """
-        rows, columns = self.places(truth)
+        rows, columns = sampled_places(truth, key)
         chances = probabilities[:, rows, columns].astype(np.float32)
         self.keep(np.log(chances + np.float32(_FLOOR)), truth[rows, columns])
 
@@ -102,15 +103,6 @@ class PixelSample:
         """Forget all."""
         self._logits.clear()
         self._truths.clear()
-
-    def places(self, truth: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Rows and columns of the labelled pixels that are drawn from the next image."""
-        labelled = np.flatnonzero(truth.ravel() != UNLABELLED)
-        if len(labelled) > PIXELS_PER_IMAGE:
-            rng = np.random.default_rng(len(self._truths))
-            labelled = labelled[rng.choice(len(labelled), PIXELS_PER_IMAGE, replace=False)]
-        rows, columns = np.unravel_index(labelled, truth.shape)
-        return rows, columns
 
     def keep(self, logits: NDArray[np.float32], truth: NDArray[np.uint8]) -> None:
         """What was drawn from an image: logits (C, N), up to a constant of each pixel, and channels (N,)."""
@@ -138,6 +130,23 @@ class PixelSample:
         assert error_before is not None
         assert error is not None
         return Calibration(temperature, error_before, error, pixels)
+
+
+def sampled_places(truth: NDArray[np.uint8], key: str) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns (N,) of labelled pixels, PIXELS_PER_IMAGE at most.
+
+    The image's name decides which: always the same, in whatever order images come, and others in every image.
+
+    Args:
+        truth: (H, W) uint8 channels, UNLABELLED where nothing is known.
+        key: the image's name.
+    """
+    labelled = np.flatnonzero(truth.ravel() != UNLABELLED)
+    if len(labelled) > PIXELS_PER_IMAGE:
+        rng = np.random.default_rng(list(key.encode()))
+        labelled = labelled[rng.choice(len(labelled), PIXELS_PER_IMAGE, replace=False)]
+    rows, columns = np.unravel_index(labelled, truth.shape)
+    return rows, columns
 
 
 def worth_sampling(size_hw: Sequence[int]) -> bool:

@@ -81,7 +81,7 @@ class CountedImages:
         Args:
             truth: what is labelled.
             predicted: what a network says.
-            key: of the image.
+            key: of the image; decides which of its pixels are judged.
             digest: of its labels.
             probabilities: (C, H, W), with which calibration can be judged, where values are channels.
 
@@ -111,7 +111,7 @@ class CountedImages:
         self._parts += parts
         self.confusion.add_counts(whole.counts)
         if probabilities is not None:
-            self.judged.add(probabilities, truth)
+            self.judged.add(probabilities, truth, key=key)
         self._images.append(Unit(key, digest))
         self._rows.append(_row(whole))
 

@@ -18,7 +18,7 @@ from core.learning.events import Event, Notice
 from core.learning.instant.learner import InstantLearner
 from core.learning.machine.pieces import with_share
 from core.learning.prediction.predict import Predictor
-from core.learning.scores.calibration import worth_sampling
+from core.learning.scores.calibration import sampled_places, worth_sampling
 from core.learning.scores.counted import CountedImages
 from core.learning.training.fit import REPORT_S
 from core.learning.training.state import TrainState
@@ -100,11 +100,12 @@ def _compared(
         for share, classes in found.items():
             classes[rows] = _blended(*logs, share).argmax(axis=0)
         yield
+    y, x = sampled_places(truth, key)
+    logs = _log(slow[:, y, x]), _log(quick[:, y, x])
     for share, images in counted.items():
         # On what it has learned, how right it is says nothing about how sure it may be.
         if state.validator.plan.on == "validation":
-            y, x = images.judged.places(truth)
-            images.judged.keep(_blended(_log(slow[:, y, x]), _log(quick[:, y, x]), share), truth[y, x])
+            images.judged.keep(_blended(*logs, share), truth[y, x])
         images.update(truth, found[share], key=key, digest=labels.digest)
 
 
