@@ -65,6 +65,7 @@ def run_window(path: Path | None, *, train_seconds: float | None = None) -> int:
     if train_seconds is not None:
         TrainOnceOpen(window, TrainConfig(seconds=train_seconds))
     collector = GuiCollector(app)
+    window.session.project_changed.connect(collector.freeze_soon)
     code = app.exec()
     collector.stop()
     safety.remove()
