@@ -164,15 +164,15 @@ class LearningController(QObject):
         self._start_timer.stop()
         self._thread.start_engine()
 
-    def train(self, config: TrainConfig, resume_run: str | None = None) -> None:
-        """Start a run, or go on with the one in the folder `resume_run`."""
+    def train(self, config: TrainConfig, resume_run: str | None = None, *, as_chosen: bool = False) -> None:
+        """Start a run, or go on with the one in the folder `resume_run`; see `Train`."""
         if self._project is None:
             self._session.message.emit("Open a folder of images before training.", "warning")
             return
         if self._state != "idle":
             self._session.message.emit("A run is going on; stop it before starting another.", "warning")
             return
-        command = Train(config=config, resume_run=resume_run)
+        command = Train(config=config, resume_run=resume_run, as_chosen=as_chosen)
         self._recovery.requested(command)
         self._pause_when_started = False
         self._begin(command)

@@ -82,7 +82,8 @@ class RunRecovery:
         if self._checkpoint is None or self._run is None:
             return command
         # The checkpoint knows what is left of steps and time: a resumed run would add what is given here.
-        return Train(config=replace(command.config, steps=None, seconds=None), resume_run=self._run)
+        rest = replace(command.config, steps=None, seconds=None)
+        return replace(command, config=rest, resume_run=self._run)
 
     def _follow(self, command: Train) -> None:
         self._command = command

@@ -114,7 +114,7 @@ class LearningWiring(Wiring):
             self._session.message.emit(str(error), "error")
             return
         self._session.save_now()
-        self._controller.train(config, resume_run=run)
+        self._controller.train(config, resume_run=run, as_chosen=True)
 
     def _on_past_needed(self, run: str, step: int) -> None:
         task = self._runner.run(read_past, Path(run), step, doing="reading what the run had come to")

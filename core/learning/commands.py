@@ -70,10 +70,14 @@ class ImageRemoved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Train:
-    """Start (or with `resume_run` continue) a run. One run at a time."""
+    """Start (or with `resume_run` continue) a run. One run at a time.
+
+    `as_chosen`: a person chose the whole `config` for what follows; see `TrainState.resume`.
+    """
 
     config: TrainConfig
     resume_run: str | None = None
+    as_chosen: bool = False
 
 
 @dataclass(frozen=True, slots=True)

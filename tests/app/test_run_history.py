@@ -185,9 +185,9 @@ def test_a_run_is_continued_as_is_chosen_in_the_panel(bench, image_folder, qtbot
     bench.trainer.engine_state_changed.emit("ready", "CPU")
     qtbot.waitUntil(lambda: any(isinstance(command, Train) for command in bench.trainer.sent))
     (train,) = [command for command in bench.trainer.sent if isinstance(command, Train)]
-    assert train.resume_run == str(run.path)
+    assert (train.resume_run, train.as_chosen) == (str(run.path), True)
     asked = train.config
-    assert (asked.steps, asked.seconds) == (640, None)
+    assert (asked.steps, asked.seconds) == (500, None)
     assert (asked.device, asked.threads, asked.patience) == ("cpu", 2, 4)
 
 

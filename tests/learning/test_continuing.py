@@ -11,7 +11,7 @@ from core.annotation.model import ClassList
 from core.learning.config import TrainConfig
 from core.learning.runs.continuing import asks_for_the_same, can_continue, continued_as
 from core.learning.runs.run_folder import RunFolder
-from core.learning.runs.run_status import RunStatus, write_status
+from core.learning.runs.run_status import RunStatus, status_file, write_status
 from core.learning.training.state import TrainState
 
 RUN = TrainConfig(
@@ -60,8 +60,8 @@ def test_a_schedule_of_its_own_is_given_up_in_a_new_run() -> None:
 @pytest.mark.parametrize(
     ("chosen", "budget"),
     [
-        ({"steps": 500, "seconds": None}, (700, None)),
-        ({"steps": 500, "seconds": 60.0}, (700, 60.0)),
+        ({"steps": 500, "seconds": None}, (500, None)),
+        ({"steps": 500, "seconds": 60.0}, (500, 60.0)),
         ({"steps": None, "seconds": 60.0}, (None, 60.0)),
         ({"steps": None, "seconds": None}, (None, math.inf)),
     ],
@@ -69,21 +69,49 @@ def test_a_schedule_of_its_own_is_given_up_in_a_new_run() -> None:
 def test_for_how_long_and_where_a_run_goes_on_is_chosen_now(tmp_path, chosen, budget) -> None:
     run = RunFolder(tmp_path / "run")
     run.write_config(replace(RUN, device="cuda", threads=8, patience=9))
-    write_status(run, RunStatus(state="stopped", step=200))
     asked = continued_as(replace(CHOSEN, device="cpu", threads=1, patience=3, **chosen), run)
     assert (asked.steps, asked.seconds) == budget
     assert (asked.device, asked.threads, asked.patience) == ("cpu", 1, 3)
     assert (asked.crop, asked.lr) == (256, 1e-3), "all else is as it was"
 
 
-def test_a_run_goes_on_for_the_steps_that_are_chosen(world, start, run) -> None:
+@pytest.mark.parametrize("status", ["right", "lost", "ahead"])
+def test_a_run_goes_on_for_the_steps_that_are_chosen(world, start, run, status: str) -> None:
+    """After those that are saved: a run that failed had come further."""
     world.put_done(1, 2)
     ended = start(steps=2)
     run(ended)
+    if status == "lost":
+        status_file(ended.run).write_bytes(b"damaged")
+    elif status == "ahead":
+        write_status(ended.run, RunStatus(state="failed", step=40))
     asked = continued_as(TrainConfig(steps=3, device="cpu"), ended.run)
-    again = TrainState.resume(ended.run.path, world.store, asked, lambda _: None)
+    again = TrainState.resume(ended.run.path, world.store, asked, lambda _: None, as_chosen=True)
     run(again)
     assert again.step == 5
+
+
+@pytest.mark.parametrize("saved", [False, True])
+@pytest.mark.parametrize(
+    ("chosen", "as_chosen", "followed"),
+    [
+        ({}, True, ("auto", None, None)),
+        ({}, False, ("cpu", 2, 5)),
+        ({"threads": 1, "patience": 3}, True, ("auto", 1, 3)),
+        ({"threads": 1, "patience": 3}, False, ("cpu", 1, 3)),
+    ],
+)
+def test_what_is_taken_back_in_the_panel_no_longer_holds(
+    world, start, run, saved, chosen, as_chosen, followed
+) -> None:
+    """Where nothing is asked for, as on the command line, a run is as it was."""
+    world.put_done(1, 2)
+    state = start(steps=1, device="cpu", threads=2, patience=5)
+    if saved:
+        run(state)
+    asked = continued_as(TrainConfig(steps=3, **chosen), state.run)
+    again = TrainState.resume(state.run.path, world.store, asked, lambda _: None, as_chosen=as_chosen)
+    assert (again.config.device, again.config.threads, again.config.patience) == followed
 
 
 def test_a_run_goes_on_while_the_classes_are_what_it_learned(world, start, run) -> None:

@@ -232,7 +232,7 @@ class RunHost:
             return state
         run = RunFolder(Path(command.resume_run))
         self._hold(run)
-        return TrainState.resume(run.path, store, command.config, self._tell)
+        return TrainState.resume(run.path, store, command.config, self._tell, as_chosen=command.as_chosen)
 
     def _tell(self, event: Event) -> None:
         """Pass on what a run says while it is prepared, and later while it predicts."""

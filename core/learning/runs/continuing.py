@@ -16,7 +16,6 @@ from core.errors import MaskloopError
 from core.learning.config import AUTO_MODEL, TrainConfig
 from core.learning.runs.header import read_header
 from core.learning.runs.run_folder import RunFolder
-from core.learning.runs.run_status import read_status
 
 _MAY_DIFFER: Final = frozenset({"steps", "seconds", "patience", "device", "threads"})
 """How long it lasts, and where it is computed."""
@@ -56,18 +55,16 @@ def asks_for_the_same(chosen: TrainConfig, run: TrainConfig) -> bool:
 def continued_as(chosen: TrainConfig, run: RunFolder) -> TrainConfig:
     """What a run is told that goes on with what is chosen now: for how long and where; all else is as it was.
 
-    Steps that are chosen are done after those it has, as time is added to the time it took. With neither it
-    goes on until it is stopped.
+    Steps and time are those of what follows; with neither it goes on until it is stopped. To be told
+    `as_chosen`: see `core.learning.training.state.TrainState.resume`.
 
     Raises:
         ProjectFileError: the run's config.json cannot be read.
     """
-    status = read_status(run)
-    done = 0 if status is None else status.step
     endless = chosen.steps is None and chosen.seconds is None
     return replace(
         run.config,
-        steps=None if chosen.steps is None else done + chosen.steps,
+        steps=chosen.steps,
         seconds=math.inf if endless else chosen.seconds,
         patience=chosen.patience,
         device=chosen.device,

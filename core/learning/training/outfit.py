@@ -136,17 +136,18 @@ def outfit_restarted(
     notify: Callable[[Event], None],
     *,
     on: DeviceChoice,
+    as_chosen: bool,
 ) -> Outfit:
     """For a run that was cut short before anything of it was saved: from its start, in the same folder."""
     saved = RunFolder(run_dir).config
-    again = _as_asked(saved, config)
+    again = _as_asked(saved, config, as_chosen=as_chosen)
     if config.steps is not None or config.seconds is not None:
         again = replace(again, steps=config.steps, seconds=_limit(config.seconds))
-    return outfit_new(again, store, run_dir, notify, on=_device_again(on, saved))
+    return outfit_new(again, store, run_dir, notify, on=on if as_chosen else _device_again(on, saved))
 
 
 def outfit_resumed(
-    run_dir: Path, store: LabelStore, config: TrainConfig, *, on: DeviceChoice
+    run_dir: Path, store: LabelStore, config: TrainConfig, *, on: DeviceChoice, as_chosen: bool
 ) -> tuple[Outfit, Checkpoint]:
     """For the run in `run_dir`, with the checkpoint it goes on from; errors as `TrainState.resume`."""
     run = RunFolder(run_dir)
@@ -155,13 +156,15 @@ def outfit_resumed(
     check_sensible(saved)
     check_sensible(config)
     check_learnable(store, saved)
-    device = choose_device(_device_again(on, saved))
-    merged = _as_asked(saved, config)
+    device = choose_device(on if as_chosen else _device_again(on, saved))
+    merged = _as_asked(saved, config, as_chosen=as_chosen)
     steps, seconds, *noted = checkpoint["budget"]
     since_s = noted[0] if noted else 0.0  # checkpoints of earlier versions have none
     if config.steps is not None or config.seconds is not None:
         steps, given, since_s = config.steps, _limit(config.seconds), checkpoint["seconds"]
         seconds = None if given is None else checkpoint["seconds"] + given
+        if as_chosen and steps is not None:
+            steps += checkpoint["step"]
     merged = replace(merged, steps=steps, seconds=seconds)
     outfit = outfit_of(checkpoint, run, store, merged, device)
     return replace(outfit, budget=replace(outfit.budget, since_s=since_s)), checkpoint
@@ -192,8 +195,10 @@ def outfit_of(
     )
 
 
-def _as_asked(saved: TrainConfig, asked: TrainConfig) -> TrainConfig:
+def _as_asked(saved: TrainConfig, asked: TrainConfig, *, as_chosen: bool) -> TrainConfig:
     """A run's own configuration, but for what is asked of its next part."""
+    if as_chosen:
+        return replace(saved, device=asked.device, threads=asked.threads, patience=asked.patience)
     return replace(
         saved,
         device=asked.device if asked.device != "auto" else saved.device,

@@ -142,11 +142,15 @@ class TrainState:
         return where_it_fits(begun, config.device, notify)
 
     @classmethod
-    def resume(cls, run_dir: Path, store: LabelStore, config: TrainConfig, notify: Notify) -> TrainState:
+    def resume(
+        cls, run_dir: Path, store: LabelStore, config: TrainConfig, notify: Notify, *, as_chosen: bool = False
+    ) -> TrainState:
         """Go on with the run in `run_dir`, from its last checkpoint, or from its start if it has none yet.
 
         Of `config` count `steps` (in all), `seconds` (added to the run's), `device`, `threads`, `patience`;
-        without a budget the run's own still holds. All else is as the run was started.
+        without a budget the run's own still holds. All else is as the run was started, and so are device,
+        threads and patience where `config` has "auto" or None; not if all of it is `as_chosen` for what
+        follows: then these are values like others, and `steps` are added to those of the checkpoint.
 
         Raises:
             WeightsFileError: no checkpoint, a damaged one, or one for other classes.
@@ -155,25 +159,20 @@ class TrainState:
         """
 
         def resumed(on: DeviceChoice) -> TrainState:
-            return cls._resumed(run_dir, store, config, notify, on=on)
+            run = RunFolder(run_dir)
+            run.sweep()
+            if can_go_on(run) and not run.last_checkpoint.is_file():
+                outfit = outfit_restarted(run_dir, store, config, notify, on=on, as_chosen=as_chosen)
+                state = cls(outfit, store, notify)._begun()
+                state.resumed_step = 0
+                return state
+            outfit, checkpoint = outfit_resumed(run_dir, store, config, on=on, as_chosen=as_chosen)
+            state = cls(outfit, store, notify)
+            restore(state, checkpoint)
+            outfit.run.forget_metrics_after(state.step)
+            return state
 
         return where_it_fits(resumed, config.device, notify)
-
-    @classmethod
-    def _resumed(
-        cls, run_dir: Path, store: LabelStore, config: TrainConfig, notify: Notify, *, on: DeviceChoice
-    ) -> TrainState:
-        run = RunFolder(run_dir)
-        run.sweep()
-        if can_go_on(run) and not run.last_checkpoint.is_file():
-            state = cls(outfit_restarted(run_dir, store, config, notify, on=on), store, notify)._begun()
-            state.resumed_step = 0
-            return state
-        outfit, checkpoint = outfit_resumed(run_dir, store, config, on=on)
-        state = cls(outfit, store, notify)
-        restore(state, checkpoint)
-        outfit.run.forget_metrics_after(state.step)
-        return state
 
     def _begun(self) -> TrainState:
         self.record.status("going", step=0, seconds=0.0)

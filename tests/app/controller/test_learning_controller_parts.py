@@ -95,16 +95,20 @@ def test_a_resumed_run_that_crashes_early_is_resumed_again_a_minute_later() -> N
     assert recovery.after_crash(231.0) is not None
 
 
+@pytest.mark.parametrize("as_chosen", [False, True])
 @pytest.mark.parametrize("steps, seconds", [(100, None), (None, None), (None, 100.0)])
-def test_the_checkpoint_knows_what_is_left_of_a_budget(steps: int | None, seconds: float | None) -> None:
+def test_the_checkpoint_knows_what_is_left_of_a_budget(
+    steps: int | None, seconds: float | None, as_chosen: bool
+) -> None:
     recovery = RunRecovery()
-    recovery.requested(Train(config=TrainConfig(steps=steps, seconds=seconds, seed=3)))
+    recovery.requested(Train(config=TrainConfig(steps=steps, seconds=seconds, seed=3), as_chosen=as_chosen))
     recovery.on_event(started("/runs/1"))
     recovery.on_event(Checkpointed(run="/runs/1", step=9, best=True))
     for crash_s in (0.0, 100.0):
         again = recovery.after_crash(crash_s)
         assert again is not None
-        assert again.command == Train(config=TrainConfig(seed=3), resume_run="/runs/1")
+        rest = TrainConfig(seed=3)
+        assert again.command == Train(config=rest, resume_run="/runs/1", as_chosen=as_chosen)
         recovery.on_event(started("/runs/1"))
         recovery.on_event(Checkpointed(run="/runs/1", step=15, best=True))
 
