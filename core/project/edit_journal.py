@@ -22,7 +22,6 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -96,8 +95,19 @@ def journal_path(folder: Path, key: str) -> Path:
     return folder / f"{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}{SUFFIX}"
 
 
+@dataclass(slots=True, eq=False)
+class _Beginning:
+    """What the annotation file was when the journal began anew, and what became of the journal since."""
+
+    base: str | None
+    written: bool = False
+    broken: bool = False
+
+
 class EditJournal:
-    """The journal of one open image. `note` and `restart` are for one thread, `flush` and `saving` for any.
+    """The journal of one open image.
+
+    `note` and `restart` are for one thread and never wait for the disk, `flush` is for one, `saving` for any.
 
     A journal that cannot be written (a full disk, say) is given up until its next restart: it is the second
     net, and what became of the annotation file itself is said elsewhere.
@@ -106,10 +116,8 @@ class EditJournal:
     def __init__(self, folder: Path, key: str, base: str | None) -> None:
         self.path = journal_path(folder, key)
         self._key = key
-        self._base = base
+        self._beginning = _Beginning(base)
         self._waiting: list[Edit] = []
-        self._fresh = True
-        self._broken = False
         self._lock = threading.Lock()
         self._disk = threading.Lock()
 
@@ -122,45 +130,45 @@ class EditJournal:
 
     def restart(self, base: str | None, *edits: Edit) -> None:
         """The annotation file has this digest and lacks just these edits; `flush` is due."""
-        with self._disk, self._lock:
-            self._base = base
+        with self._lock:
+            self._beginning = _Beginning(base)
             self._waiting = list(edits)
-            self._fresh = True
-            self._broken = False
 
     def flush(self) -> None:
         """Write what was noted; remove the file of a journal that has nothing to say any more."""
+        with self._lock:
+            edits, self._waiting = self._waiting, []
+            beginning = self._beginning
+        data = b"".join(edit.line() for edit in edits)  # of ten thousand polygons half a second
         with self._disk:
-            with self._lock:
-                edits, self._waiting = self._waiting, []
-                fresh = self._fresh
-            if edits:
-                self._append(edit.line() for edit in edits)
-            elif fresh:
+            if beginning is not self._beginning:
+                return  # restarted meanwhile: these edits are not lacking any more
+            if data:
+                self._append(beginning, data)
+            elif not beginning.written:
                 with contextlib.suppress(OSError):
                     self.path.unlink(missing_ok=True)
 
     def saving(self, revision: int, digest: str | None) -> None:
         """The annotation file is about to become the one of this digest, with all up to this revision."""
         with self._disk:
-            self._append([_line({"revision": revision, "saving": digest})])
+            self._append(self._beginning, _line({"revision": revision, "saving": digest}))
 
-    def _append(self, lines: Iterable[bytes]) -> None:
-        if self._broken:
+    def _append(self, beginning: _Beginning, data: bytes) -> None:
+        if beginning.broken:
             return
-        data = b"".join(lines)
         try:
-            if self._fresh:
-                header = _line({"schema": SCHEMA, "image": self._key, "base": self._base})
+            if not beginning.written:
+                header = _line({"schema": SCHEMA, "image": self._key, "base": beginning.base})
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 data = header + data
             # One write: a killed program leaves all of it, or a last line that is cut and passed over.
-            with self.path.open("wb" if self._fresh else "ab", buffering=0) as file:
+            with self.path.open("ab" if beginning.written else "wb", buffering=0) as file:
                 file.write(data)
                 os.fsync(file.fileno())
-            self._fresh = False
+            beginning.written = True
         except OSError as error:
-            self._broken = True
+            beginning.broken = True
             _log.warning("%s: edits cannot be noted (%s)", self.path, error)
 
 

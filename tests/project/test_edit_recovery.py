@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import random
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from core.annotation.labelme_json import loads
 from core.annotation.model import Annotation, AnnotationState, Shape, ShapeType
 from core.project.edit_journal import Edit, EditJournal
 from core.project.project import ImageEntry, Project
+from tests.patience import PATIENCE_S
 
 
 def triangle(seed: int, label: str = "leaf") -> Shape:
@@ -241,3 +244,39 @@ def test_a_reader_beside_the_window_leaves_its_journal_alone(window):
     with Project.open(window.root, lock=False) as project:
         assert len(project.load(window.entry).annotation.shapes) == 2
     assert window.journal.path.is_file()
+
+
+@pytest.mark.parametrize(("owner", "name"), [(Edit, "line"), (os, "fsync")])
+def test_a_journal_begins_anew_while_edits_are_being_written(tmp_path, monkeypatch, owner, name):
+    journal, really, waited = EditJournal(tmp_path, "a.png", None), getattr(owner, name), []
+
+    def meanwhile(argument):
+        window = threading.Thread(target=journal.restart, args=("saved",))
+        window.start()
+        window.join(PATIENCE_S)
+        waited.append(window.is_alive())
+        return really(argument)
+
+    monkeypatch.setattr(owner, name, meanwhile)
+    journal.note(Edit(1, "removed", 0))
+    journal.flush()
+    journal.flush()
+    assert waited == [False]
+    assert not journal.path.exists()
+
+
+def test_edits_that_a_file_has_got_while_they_were_written_down_are_not_noted_as_lacking(
+    tmp_path, monkeypatch
+):
+    journal, line = EditJournal(tmp_path, "a.png", None), Edit.line
+
+    def meanwhile(edit):
+        journal.restart("saved")
+        journal.saving(2, "next")
+        return line(edit)
+
+    monkeypatch.setattr(Edit, "line", meanwhile)
+    journal.note(Edit(1, "removed", 0))
+    journal.flush()
+    lines = [json.loads(line) for line in journal.path.read_bytes().splitlines()]
+    assert lines == [{"schema": 1, "image": "a.png", "base": "saved"}, {"revision": 2, "saving": "next"}]
