@@ -187,10 +187,15 @@ class ToolContext:
         background = self._view.classes.by_name(BACKGROUND_LABEL)
         return {BACKGROUND_LABEL} if background is None else {BACKGROUND_LABEL, background.name}
 
-    def add_drawn(self, *shapes: Shape, kept: bool = False) -> bool:
-        """Shapes are finished in one go: add them with the active class, or ask for a label.
+    def add_drawn(self, *shapes: Shape, label_class: LabelClass | None = None, kept: bool = False) -> bool:
+        """Shapes are finished in one go: add them with a class, or ask for a label.
 
         Until there is one they wait on the canvas, unless the tool itself keeps them in sight (`kept`).
+
+        Args:
+            shapes: without labels.
+            label_class: theirs; None for the active one.
+            kept: the tool goes on showing them.
 
         Returns:
             False where they were refused, and why has been told.
@@ -198,14 +203,14 @@ class ToolContext:
         document = self.document
         if document is None or not shapes:
             return False
-        if self.active_class is None:
+        label_class = label_class or self.active_class
+        if label_class is None:
             if not kept:
                 self.waiting.add(shapes)
             self._view.label_needed.emit(shapes)
             return True
-        label = self.active_class.name
         try:
-            command = self.drawing([shape.with_(label=label) for shape in shapes])
+            command = self.drawing([shape.with_(label=label_class.name) for shape in shapes])
         except ValueError as error:
             self.say(f"Nothing was added: {error}.")
             return False

@@ -107,15 +107,20 @@ class Latest(QObject):
             self._task = None
             self.changed.emit()
 
-    def let_go(self, then: Callable[[Any], None]) -> None:
-        """Compute the newest request whatever is asked for or dropped from now on; `then` gets its result."""
+    def let_go(self, then: Callable[[Any], None], failed: Callable[[str], None]) -> None:
+        """Compute the newest request whatever is asked for or dropped from now on.
+
+        Args:
+            then: gets its result.
+            failed: gets the sentence where there is none; the signal is for what is asked for from now on.
+        """
         if self._next is not None and self._task is not None:
             self._task.cancel()
             self._next()
         task, self._task = self._task, None
         if task is not None:
             task.done.connect(then)
-            task.failed.connect(self.failed)
+            task.failed.connect(failed)
             self.changed.emit()
 
     def _start(

@@ -18,7 +18,7 @@ from app.canvas.style import line_pen
 from app.canvas.tools.base import Tool
 from app.canvas.tools.half_drawn import FINISH_KEYS
 from core.annotation.document import AnnotationDocument, Change
-from core.annotation.model import Shape, ShapeType
+from core.annotation.model import LabelClass, Shape, ShapeType
 from core.interactive.window import Patch
 
 TOLERANCE: Final = 0.7
@@ -82,16 +82,23 @@ class FoundRegionTool(Tool):
         self.work.changed.connect(context.refresh)
         self.found: Found | None = None
         self._path = QPainterPath()
-        self._accepting = False
+        self._accepting = False  # as soon as it is found
+        self._accepted_as: LabelClass | None = None  # the active class then
         self._handed_over: frozenset[int] = frozenset()  # uids of what was accepted
 
     @property
     def busy(self) -> bool:
         """Is something found, or being looked for?"""
-        return self.found is not None or self.work.busy
+        return self.found is not None or self.searching
+
+    @property
+    def searching(self) -> bool:
+        """Is there more to come than what is found already?"""
+        return self.work.busy
 
     def cancel(self) -> None:
-        """Drop what was found."""
+        """Drop what was found; what was accepted is added as soon as it is."""
+        self.let_accepted_go()
         self.forget()
 
     def forget(self) -> None:
@@ -109,14 +116,30 @@ class FoundRegionTool(Tool):
     # --- finding ------------------------------------------------------------------------------------------
 
     def let_accepted_go(self) -> None:
-        """Another region begins: one that was accepted before it was found is added when it is."""
+        """The tool goes on to something else: what was accepted before it was found is added when it is."""
         if self._accepting:
-            self.work.let_go(partial(self._add, self.context.document))
+            document = self.context.document
+            self.work.let_go(
+                partial(self._add, document, self._accepted_as), partial(self._on_not_added, document)
+            )
             self.forget()
 
-    def _add(self, document: AnnotationDocument | None, result: Found) -> None:
-        if document is self.context.document:
-            self.context.add_drawn(*result.shapes)
+    def _add(
+        self, document: AnnotationDocument | None, label_class: LabelClass | None, result: Found
+    ) -> None:
+        if self._is_shown(document):
+            self.context.add_drawn(*result.shapes, label_class=label_class)
+
+    def _on_not_added(self, document: AnnotationDocument | None, sentence: str) -> None:
+        if self._is_shown(document):
+            self.context.say(sentence)
+
+    def _is_shown(self, document: AnnotationDocument | None) -> bool:
+        """Can it still be drawn on? Else that is what is told."""
+        shown = document is self.context.document
+        if not shown:
+            self.context.say("A region you accepted was not added: its image was left before it was found.")
+        return shown
 
     def look(self, function: Callable[..., Patch], *args: Any, doing: str = "finding a region") -> None:
         """Compute a region in the worker and show it; only the newest request counts."""
@@ -124,7 +147,7 @@ class FoundRegionTool(Tool):
 
     def _on_found(self, result: Found) -> None:
         self.show(result)
-        if self._accepting and not self.work.busy:
+        if self._accepting and not self.searching:
             self.accept()
 
     def _on_failed(self, sentence: str) -> None:
@@ -138,10 +161,11 @@ class FoundRegionTool(Tool):
         self._path = QPainterPath() if result is None else preview_path(result.shapes)
 
     def accept(self) -> None:
-        """Make it shapes of the active class; as soon as it is found. It stays in sight until it is."""
-        if self.work.busy:
-            self._accepting = True
+        """Make it shapes of the class active now; as soon as it is found. It stays in sight until it is."""
+        if self.searching:
+            self._accepting, self._accepted_as = True, self.context.active_class
             return
+        label_class = (self._accepted_as if self._accepting else None) or self.context.active_class
         self._accepting = False
         if self.found is None:
             return
@@ -151,7 +175,7 @@ class FoundRegionTool(Tool):
             self.context.say("Nothing was found here, so there is nothing to add.")
             return
         self._handed_over = frozenset(shape.uid for shape in shapes)
-        if self.context.add_drawn(*shapes, kept=True) and self.context.active_class is not None:
+        if self.context.add_drawn(*shapes, label_class=label_class, kept=True) and label_class is not None:
             self.forget()
 
     # --- keys ---------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from PySide6.QtGui import QImage
 from app.canvas.pixels import PixelReader
 from app.qt_pixels import paintable
 from core.annotation.commands import AddShapes, Overlap
+from core.annotation.document import AnnotationDocument
+from core.annotation.model import Annotation
 from core.errors import ImageFileError
 from tests.patience import PATIENCE_S
 
@@ -174,6 +177,73 @@ def test_a_region_accepted_while_it_grows_is_added_though_another_is_pressed_mea
     assert not desk.view.busy
     desk.view.set_active_class(nerve)
     assert iou(desk.covered(), regions["a"]) > 0.95
+
+
+@pytest.mark.parametrize("another", [True, False])
+def test_a_region_gets_the_class_that_was_active_when_it_was_accepted(slow_desk, another):
+    desk = slow_desk
+    nerve, vessel = desk.view.classes[1], desk.view.classes[2]
+    desk.click(100, 150)
+    desk.key(KEY.Key_Return)
+    desk.view.set_active_class(vessel)
+    if another:
+        desk.click(280, 150)
+    desk.settle()
+    assert [shape.label for shape in desk.shapes] == [nerve.name]
+    assert desk.view.busy == another
+    desk.key(KEY.Key_Return)
+    assert [shape.label for shape in desk.shapes] == [nerve.name, vessel.name][: 1 + another]
+
+
+def test_a_region_accepted_while_it_grows_is_added_though_another_tool_is_chosen(slow_desk, regions):
+    desk = slow_desk
+    desk.click(100, 150)
+    desk.key(KEY.Key_Return)
+    desk.view.set_tool("select")
+    desk.settle()
+    assert iou(desk.covered(), regions["a"]) > 0.95
+    desk.view.set_tool("wand")
+    assert not desk.view.busy
+
+
+def test_a_region_accepted_while_it_grows_is_dropped_by_esc(slow_desk):
+    desk = slow_desk
+    desk.click(100, 150)
+    desk.key(KEY.Key_Return)
+    desk.key(KEY.Key_Escape)
+    desk.view.set_tool("select")
+    desk.settle()
+    assert desk.shapes == ()
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_region_accepted_while_it_grows_is_said_to_be_missing_when_its_image_is_left(
+    slow_desk, readable, monkeypatch
+):
+    desk = slow_desk
+    if not readable:
+        monkeypatch.setattr(PixelReader, "window", unreadable)
+    desk.click(100, 150)
+    desk.key(KEY.Key_Return)
+    other = AnnotationDocument(Annotation("b.png", SIZE_HW, ()))
+    desk.view.set_document(None)
+    desk.view.set_image(scene()[0])
+    desk.view.set_document(other)
+    desk.settle()
+    assert "was not added" in desk.view.hint
+    assert desk.shapes == other.shapes == ()
+
+
+def test_an_accepted_region_that_could_not_be_found_leaves_the_next_one_accepted(
+    slow_desk, regions, monkeypatch
+):
+    desk, window, calls = slow_desk, PixelReader.window, itertools.count()
+    monkeypatch.setattr(PixelReader, "window", lambda *args: window(*args) if next(calls) else unreadable())
+    for x in (100, 280):
+        desk.click(x, 150)
+        desk.key(KEY.Key_Return)
+    desk.settle()
+    assert iou(desk.covered(), regions["core"]) > 0.9
 
 
 def test_a_region_that_could_not_be_found_accepts_no_other(desk, monkeypatch):
