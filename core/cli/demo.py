@@ -53,8 +53,8 @@ def _predict_unlabelled(project: Project, out: Path) -> int:
         raise MaskloopError(f"{project.root}: the run saved no weights; its log.txt says why")
     predictor = open_predictor(run.best_weights)
     entries = [e for e in project.images() if project.state_of(e) is AnnotationState.UNLABELLED]
-    with PredictionFiles(out, "overlay", project.classes, project.root) as writer:
-        for entry in entries:
-            pixels = read_image(entry.image_path)
-            writer.write(entry.image_path, pixels, predictor.predict(pixels).classes)
+    writer = PredictionFiles(out, "overlay", project.classes, project.root)
+    for entry in entries:
+        pixels = read_image(entry.image_path)
+        writer.write(entry.image_path, pixels, predictor.predict(pixels).classes)
     return len(entries)

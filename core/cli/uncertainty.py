@@ -95,22 +95,22 @@ class UncertaintyFiles:
         folder = out / FOLDER
         journal = PredictionJournal(folder, root, shard)
         found: list[Path] = []
-        with PredictionFiles(folder, FORMAT, self._predictor.header.classes, root) as files:
-            for entry in journal.files:
-                files.adopt(entry.file, entry.digest)
-            if again:
-                journal.forget()
-            try:
-                for image in done:
-                    if image.file is None:
-                        continue
-                    name = image.file.relative_to(out).with_suffix(".png").as_posix()
-                    if len(done) > 1 and journal.is_fatal(identity(image.path)):
-                        say(f"warning: {image.path}: {_FATAL}")
-                    elif self._is_there(image.path, journal) or self._made(image.path, name, files, journal):
-                        found.append(folder / name)
-            finally:
-                journal.tidy()
+        files = PredictionFiles(folder, FORMAT, self._predictor.header.classes, root)
+        for entry in journal.files:
+            files.adopt(entry.file, entry.digest)
+        if again:
+            journal.forget()
+        try:
+            for image in done:
+                if image.file is None:
+                    continue
+                name = image.file.relative_to(out).with_suffix(".png").as_posix()
+                if len(done) > 1 and journal.is_fatal(identity(image.path)):
+                    say(f"warning: {image.path}: {_FATAL}")
+                elif self._is_there(image.path, journal) or self._made(image.path, name, files, journal):
+                    found.append(folder / name)
+        finally:
+            journal.tidy()
         return found
 
     def _is_there(self, image: Path, journal: PredictionJournal) -> bool:

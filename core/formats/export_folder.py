@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from core.errors import StorageError
 from core.files import digest, file_digest, replace_file, write_atomic
@@ -16,38 +14,24 @@ from core.project.layout import ProjectLayout
 
 
 class ExportFolder:
-    """Writes an export's files into one folder; use it as a context.
+    """Writes an export's files into one folder.
 
     A file that is already there is replaced if it is as an earlier export left it; another one is somebody's
-    work and is reported instead. Without a project (`layout` None) nothing remembers what was exported, so
-    that no file is ever replaced by another one.
+    work and is reported instead, or where it has the same content left as it is. Without a project (`layout`
+    None) nothing remembers what was exported, so that no file is ever replaced by another one.
     """
 
     def __init__(self, layout: ProjectLayout | None, out: Path, report: ExportReport) -> None:
         self._out = out
         self._report = report
         self._manifest = None if layout is None else ExportManifest(layout)
-        self._exported = {} if self._manifest is None else self._manifest.written_to(out.resolve())
+        self._place = out.resolve()
+        self._exported: set[tuple[str, str]] = set()  # names and digests
         self._taken: dict[str, Path] = {}  # stems, and the folders of their images
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError.from_os_error(out, error) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._manifest is None or not self._report.files:
-            return
-        # Without the manifest the next export asks for an empty folder: no reason to fail this one.
-        with contextlib.suppress(StorageError):
-            self._manifest.save()
 
     def free_stem(self, image: Path) -> str:
         """What a file made of an image is called: by its stem, or with a number if this export has used it.
@@ -66,10 +50,10 @@ class ExportFolder:
 
     def adopt(self, name: str, content_digest: str) -> None:
         """A file of this digest is from an earlier export that could not note it down itself."""
-        self._exported[name] = content_digest
+        self._note(name, content_digest)
 
     def write(self, name: str, data: bytes) -> bool:
-        """Write one file and note it in the report; False where another one is in the way.
+        """Write one file, noted before, and add it to the report; False where another one is in the way.
 
         Raises:
             StorageError: the folder cannot be written.
@@ -79,8 +63,8 @@ class ExportFolder:
         if not self._is_ours(name, there, new):
             return False
         if there != new:
+            self._note(name, new)
             write_atomic(target, data)
-        self._exported[name] = new
         self._report.files.append(target)
         return True
 
@@ -88,20 +72,25 @@ class ExportFolder:
         """As `write`, of a file that is written already, beside its place; it is moved or taken away."""
         target = self._out / name
         try:
-            if not self._is_ours(name, file_digest(target), new):
+            there = file_digest(target)
+            is_ours = self._is_ours(name, there, new)
+            if is_ours and there != new:
+                self._note(name, new)
+                replace_file(finished, target)
+            else:
                 finished.unlink(missing_ok=True)
-                return False
-            replace_file(finished, target)
         except OSError as error:
             finished.unlink(missing_ok=True)
             raise StorageError.from_os_error(target, error) from error
-        self._exported[name] = new
-        self._report.files.append(target)
-        return True
+        if is_ours:
+            self._report.files.append(target)
+        return is_ours
 
     def _is_ours(self, name: str, there: str | None, new: str) -> bool:
         """Whether a file may be written in the place of what is there."""
-        if there in (None, new, self._exported.get(name)):
+        if there in (None, new) or (name, there) in self._exported:
+            return True
+        if self._manifest is not None and self._manifest.knows(self._place / name, there):
             return True
         self._report.problems.append(
             StorageError(
@@ -109,3 +98,10 @@ class ExportFolder:
             )
         )
         return False
+
+    def _note(self, name: str, content_digest: str) -> None:
+        self._exported.add((name, content_digest))
+        if self._manifest is not None:
+            # Without the note the next export asks for an empty folder: no reason to fail this one.
+            with contextlib.suppress(StorageError):
+                self._manifest.note(self._place / name, content_digest)

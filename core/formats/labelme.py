@@ -174,19 +174,19 @@ def export_from(project: Project, out: Path, *, with_images: bool = False) -> Ex
         with_images: copy the images too; else each JSON points back to its image where it is.
     """
     report = ExportReport()
-    with ExportFolder(project.layout, out, report) as folder:
-        for entry, annotation in project.annotated():
-            image = entry.image_path
-            stem = folder.free_stem(image)
-            if with_images:
-                if image_file(image) != image:  # one page of a file: other programs show the first alone
-                    image_path, content = f"{stem}.png", _png(image)
-                else:
-                    image_path, content = f"{stem}{image.suffix}", image.read_bytes()
-                folder.write(image_path, content)
+    folder = ExportFolder(project.layout, out, report)
+    for entry, annotation in project.annotated():
+        image = entry.image_path
+        stem = folder.free_stem(image)
+        if with_images:
+            if image_file(image) != image:  # one page of a file: other programs show the first alone
+                image_path, content = f"{stem}.png", _png(image)
             else:
-                image_path = _path_from(out, image)
-            folder.write(f"{stem}.json", dumps(replace(annotation, image_path=image_path)))
+                image_path, content = f"{stem}{image.suffix}", image.read_bytes()
+            folder.write(image_path, content)
+        else:
+            image_path = _path_from(out, image)
+        folder.write(f"{stem}.json", dumps(replace(annotation, image_path=image_path)))
     report.problems += project.problems
     return report
 

@@ -196,11 +196,11 @@ def _import_one(
 def export_from(project: Project, out: Path) -> ExportReport:
     """Write `<stem>.png` for every labelled image, flat, and `classes.json`; equal stems get a number."""
     report = ExportReport()
-    with ExportFolder(project.layout, out, report) as folder:
-        for labelled in project.labelled():
-            name = f"{folder.free_stem(labelled.entry.image_path)}.png"
-            folder.write(name, encode_index_mask(labelled.mask, project.classes))
-        if report.files:
-            folder.write(TABLE_NAME, class_table(project.classes))
+    folder = ExportFolder(project.layout, out, report)
+    for labelled in project.labelled():
+        name = f"{folder.free_stem(labelled.entry.image_path)}.png"
+        folder.write(name, encode_index_mask(labelled.mask, project.classes))
+    if report.files:
+        folder.write(TABLE_NAME, class_table(project.classes))
     report.problems += project.problems
     return report

@@ -8,8 +8,7 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,9 +53,8 @@ class PredictionFiles:
     """Writes one file a prediction into a folder; equal stems get a number, nothing is written twice.
 
     A file that was there and is not from an earlier prediction or export of the project is left as it is:
-    the folder may well be the one with the images or their annotations.
-
-    Use it as a context; leaving it remembers in the project what was written.
+    the folder may well be the one with the images or their annotations. What is written is remembered in the
+    project.
     """
 
     def __init__(self, out: Path, output_format: str, classes: ClassList, root: Path | None) -> None:
@@ -70,18 +68,6 @@ class PredictionFiles:
         self._classes = classes
         self._report = ExportReport()
         self._folder = ExportFolder(None if root is None else ProjectLayout(root), out, self._report)
-
-    def __enter__(self) -> Self:
-        self._folder.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._folder.__exit__(kind, error, traceback)
 
     @property
     def files(self) -> list[Path]:

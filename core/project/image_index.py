@@ -11,6 +11,7 @@ from types import MappingProxyType
 from core.annotation.model import AnnotationState
 from core.errors import FileProblem
 from core.project.annotation_files import Glance, Glances
+from core.project.export_manifest import ExportManifest
 from core.project.layout import ProjectLayout
 from core.project.scan import ImageEntry, ScanChange, scan
 from core.project.schema import ProjectFile
@@ -28,6 +29,7 @@ class ImageIndex:
     def __init__(self, layout: ProjectLayout) -> None:
         self._layout = layout
         self._glances = Glances()
+        self._exports = ExportManifest(layout)
         self.entries: Mapping[str, ImageEntry] = MappingProxyType({})
         self.problems: tuple[FileProblem, ...] = ()
         self.folders: tuple[Path, ...] = ()
@@ -36,7 +38,9 @@ class ImageIndex:
         """Look at the disk again, where project.json says."""
         before = self.entries
         problems: list[FileProblem] = []
-        self.entries = MappingProxyType(scan(self._layout, file, self._glances, before, problems))
+        self.entries = MappingProxyType(
+            scan(self._layout, file, self._glances, self._exports, before, problems)
+        )
         self.problems = tuple(problems)
         # On strings: ten thousand times Path.parent takes a fifth of a second.
         folders = dict.fromkeys(os.path.dirname(e.image_path) for e in self.entries.values())  # noqa: PTH120

@@ -16,6 +16,7 @@ from core.errors import ProjectFileError, StorageError, UsageError
 from core.files import ProjectLock, digest, safe_name
 from core.project import class_edits, schema
 from core.project.annotation_files import Glances
+from core.project.export_manifest import ExportManifest
 from core.project.layout import PROJECT_FILE, ProjectLayout
 from core.project.palette import palette_color, unused_color
 from core.project.scan import is_image_name, scan
@@ -193,4 +194,4 @@ def relative_to_project(root: Path, folder: str | Path) -> str:
 def _holds_images(root: Path) -> bool:
     layout = ProjectLayout(root)
     file = ProjectFile(name="", classes=(), background=None, image_roots=(".",))
-    return bool(scan(layout, file, Glances(), {}, []))
+    return bool(scan(layout, file, Glances(), ExportManifest(layout), {}, []))

@@ -82,18 +82,19 @@ def scan(
     layout: ProjectLayout,
     file: ProjectFile,
     glances: Glances,
+    exports: ExportManifest,
     before: Mapping[str, ImageEntry],
     problems: list[FileProblem],
 ) -> dict[str, ImageEntry]:
     """All images of the project by key, in natural order ("2" before "10").
 
-    What the project's exports and predictions have written is passed over. Roots that are missing and
-    annotations whose image has vanished are added to `problems`. `file` has a slot
-    for each root outside the project. `before` is the last scan's result: where files on disk do not decide,
-    an image keeps the annotation file it had.
+    What `exports` says was written by an export or a prediction, and is as it was left, is passed over. Roots
+    that are missing and annotations whose image has vanished are added to `problems`. `file` has a slot for
+    each root outside the project. `before` is the last scan's result: where files on disk do not decide, an
+    image keeps the annotation file it had.
     """
     entries: list[ImageEntry] = []
-    folders = list(_folders(layout, file, problems))
+    folders = list(_folders(layout, file, exports, problems))
     for folder in folders:
         entries += _entries(layout, _nameable(folder, problems), glances, before)
     problems += _left_over(layout, folders, entries, glances)
@@ -117,10 +118,11 @@ def is_image_name(name: str) -> bool:
 # --- folders ----------------------------------------------------------------------------------------------
 
 
-def _folders(layout: ProjectLayout, file: ProjectFile, problems: list[FileProblem]) -> Iterator[_Folder]:
+def _folders(
+    layout: ProjectLayout, file: ProjectFile, exports: ExportManifest, problems: list[FileProblem]
+) -> Iterator[_Folder]:
     seen: set[str] = set()
     slots = file.slots
-    exported = ExportManifest(layout).files()
     root_is_writable = os.access(layout.root, os.W_OK)
     for spec in dict.fromkeys(file.image_roots):
         base = Path(os.path.normpath(layout.root / spec))
@@ -130,13 +132,15 @@ def _folders(layout: ProjectLayout, file: ProjectFile, problems: list[FileProble
             )
             continue
         inside = base.is_relative_to(layout.root)
-        for path, names in _walk(base, layout, seen, problems):
+        walked = list(_walk(base, layout, seen, problems))
+        exports.refresh()  # now: a file that was written meanwhile is noted since before it was there
+        for path, names in walked:
             relative = path.relative_to(base)
             key = PurePosixPath(
                 path.relative_to(layout.root).as_posix() if inside else f"{spec}/{relative.as_posix()}"
             )
             real = os.path.realpath(path)
-            images = [n for n in names if is_image_name(n) and f"{real}{os.sep}{n}" not in exported]
+            images = [n for n in names if is_image_name(n) and not exports.is_export(f"{real}{os.sep}{n}")]
             yield _Folder(
                 path=path,
                 key="" if str(key) == "." else str(key),

@@ -238,10 +238,12 @@ def test_exports_are_replaced_also_after_the_project_was_moved(
     project.close()
     if noted_by == "this version":
         root = root.rename(root.with_name("moved"))
-    else:  # which wrote absolute paths
-        manifest = project.layout.cache / "exports.json"
-        folders = json.loads(manifest.read_text())
-        manifest.write_text(json.dumps({str(root / folder): files for folder, files in folders.items()}))
+    else:  # which wrote absolute paths of folders
+        manifest = project.layout.cache / "exports.jsonl"
+        noted = [json.loads(line) for line in manifest.read_text().strip().splitlines()]
+        files = {Path(name).name: content for name, content in noted}
+        manifest.with_suffix(".json").write_text(json.dumps({str(project.layout.exports): files}))
+        manifest.unlink()
 
     with Project.open(root) as again:
         again.delete_class(1)

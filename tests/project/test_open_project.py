@@ -17,7 +17,7 @@ from PIL import Image
 
 from core.annotation.model import AnnotationState, LabelClass
 from core.errors import ProjectFileError, ProjectLockedError, StorageError, UsageError
-from core.formats import labelme, masks
+from core.formats import labelme
 from core.project.project import Project
 
 Maker = Callable[..., Path]
@@ -168,19 +168,6 @@ def test_folders_of_the_project_itself_are_not_scanned(tmp_path: Path, new_image
 
     with Project.open(tmp_path) as project:
         assert [entry.key for entry in project.images()] == ["deep/masks/y.png", "image2.JPG", "image10.png"]
-
-
-def test_what_a_project_exports_into_its_folder_is_no_image_of_it(labelme_folder: Path) -> None:
-    before = [f"{stem}.png" for stem in "abc"]
-    with Project.open(labelme_folder) as project:
-        masks.export_from(project, labelme_folder / "for a colleague")
-        labelme.export_from(project, labelme_folder / "all" / "of it", with_images=True)
-
-        assert not project.rescan()
-
-    moved = labelme_folder.rename(labelme_folder.with_name("moved"))
-    with Project.open(moved) as project:
-        assert [entry.key for entry in project.images()] == before
 
 
 def test_a_project_in_a_subfolder_has_no_masks_for_images(labelme_folder: Path) -> None:

@@ -107,8 +107,7 @@ class FolderPrediction:
         # What was processed in another way, or called something else, is not done.
         self._weights = weights + (f" {self._post}" if self._post else "")
         self._weights += f" {' '.join(classes.names)}" if renamed else ""
-        self._open = contextlib.ExitStack()
-        self._files = self._open.enter_context(PredictionFiles(self._out, job.format, classes, root))
+        self._files = PredictionFiles(self._out, job.format, classes, root)
         self._journal = PredictionJournal(self._out, root, job.shard)
         for entry in self._journal.files:
             self._files.adopt(entry.file, entry.digest)
@@ -172,7 +171,6 @@ class FolderPrediction:
             self._under_way = None
         self._journal.tidy()
         self._reader.shutdown(cancel_futures=True)
-        self._open.close()
 
     # --- inside -------------------------------------------------------------------------------------------
 
