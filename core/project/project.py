@@ -160,7 +160,7 @@ class Project(ProjectContents):
             if project.writable and (added or content != file):
                 project._save_opened()
             if project.writable:
-                project.refresh_masks(recovered)
+                project.problems += project.refresh_masks(recovered)
         except BaseException:
             if holding is not None:
                 holding.release()

@@ -16,6 +16,8 @@ import pytest
 from core.annotation.document import AnnotationDocument
 from core.annotation.labelme_json import loads
 from core.annotation.model import Annotation, AnnotationState, Shape, ShapeType
+from core.errors import StorageError
+from core.project import mask_store
 from core.project.edit_journal import Edit, EditJournal
 from core.project.project import ImageEntry, Project
 from tests.patience import PATIENCE_S
@@ -117,6 +119,18 @@ def test_recovered_edits_are_told_and_drawn_into_the_mask(window):
         assert any("recovered: 1 of a.png" in note for note in project.notes)
         leaf = project.classes.by_name("leaf")
         assert (project.read_mask(window.entry)[8:12, 10:16] == leaf.index).all()
+
+
+def test_a_mask_that_recovered_edits_cannot_be_drawn_into_is_told(window, monkeypatch):
+    def refuse(entry, *_rest):
+        raise StorageError(entry.mask_path, "cannot be written (the disk is full)")
+
+    window.document.insert(0, Shape("leaf", ShapeType.RECTANGLE, np.array([(10.0, 8.0), (15.0, 11.0)])))
+    monkeypatch.setattr(mask_store, "write_mask", refuse)
+    with Project.open(window.root) as project:
+        assert [str(p) for p in project.problems] == [
+            f"{window.entry.mask_path}: cannot be written (the disk is full)"
+        ]
 
 
 def test_several_edits_noted_at_once_come_back(window):
