@@ -303,7 +303,7 @@ class MainWindow(Themed, QMainWindow):
 
     def _on_label_edit(self, uid: int) -> None:
         self.session.set_selection([uid])
-        self.parts.editing.edit_label()
+        self.parts.editing.edit_label_of([uid])
 
     # --- events -------------------------------------------------------------------------------------------
 

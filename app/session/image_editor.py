@@ -33,7 +33,8 @@ class ImageEditor(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.selection: frozenset[int] = frozenset()
-        self._selected_before: frozenset[int] = frozenset()  # all shapes were hidden
+        self._shapes_visible = True
+        self._selected_later: frozenset[int] = frozenset()  # when all shapes are shown again
         self._opened: OpenProject | None = None
         self._current: CurrentImage | None = None
 
@@ -44,7 +45,7 @@ class ImageEditor(QObject):
     def show(self, current: CurrentImage | None) -> None:
         """Another image is shown; nothing of it is selected."""
         self.set_selection(())
-        self._selected_before = frozenset()
+        self._selected_later = frozenset()
         self._current = current
 
     @property
@@ -131,21 +132,28 @@ class ImageEditor(QObject):
     # --- the selection ------------------------------------------------------------------------------------
 
     def set_selection(self, uids: Iterable[int]) -> None:
-        """Select shapes; uids the image does not have are left out."""
+        """Select shapes; uids the image does not have are left out.
+
+        While all shapes are hidden the selection stays empty, and these wait until shapes are shown again.
+        """
         document = self.document
         selection = frozenset() if document is None else frozenset(uid for uid in uids if uid in document)
-        if selection != self.selection:
+        if not self._shapes_visible:
+            self._selected_later = selection or self._selected_later
+        elif selection != self.selection:
             self.selection = selection
             self.selection_changed.emit(selection)
 
     def set_shapes_visible(self, visible: bool) -> None:
         """Select nothing while all shapes are hidden; what was selected is so again when they are shown."""
         if visible:
-            self.set_selection(self.selection or self._selected_before)
-            self._selected_before = frozenset()
+            self._shapes_visible = True
+            self.set_selection(self.selection or self._selected_later)
+            self._selected_later = frozenset()
         else:
-            self._selected_before = self.selection
+            self._selected_later = self.selection
             self.set_selection(())
+            self._shapes_visible = False
 
     def relabel_selection(self, label: str) -> None:
         """Give the selected shapes another label."""

@@ -6,7 +6,7 @@ label, and the answer is a `_background_` shape at the bottom of the stack.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -221,11 +221,15 @@ class Editing(QObject):
 
     def edit_label(self) -> None:
         """Ask for another label for the selected shapes."""
-        image, chosen = self._session.current, self._session.selection
-        if image is None or image.document is None or not chosen:
+        self.edit_label_of(self._session.selection)
+
+    def edit_label_of(self, uids: Collection[int]) -> None:
+        """Ask for another label for shapes of the image that is shown."""
+        image = self._session.current
+        if image is None or image.document is None or not uids:
             return
-        labels = {image.document.get(uid).label for uid in chosen}
-        relabel = partial(self._session.editor.relabel, chosen, on=image)
+        labels = {image.document.get(uid).label for uid in uids}
+        relabel = partial(self._session.editor.relabel, uids, on=image)
         self._ask_label(labels.pop() if len(labels) == 1 else "", relabel)
 
     def _ask_label(self, current: str, then: Callable[[str], None]) -> None:

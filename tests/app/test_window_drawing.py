@@ -103,6 +103,52 @@ def test_nothing_is_selected_while_all_shapes_are_hidden_and_what_was_is_selecte
     assert opened.session.selection == frozenset()
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_copy_pasted_while_all_shapes_are_hidden_is_selected_once_they_are_shown(opened, elsewhere):
+    opened.draw_square(10, 8)
+    opened.key(Qt.Key.Key_J, CTRL)
+    opened.click(15, 13)
+    opened.key(Qt.Key.Key_C, CTRL)
+    opened.key(Qt.Key.Key_T)
+    if elsewhere:
+        opened.key(Qt.Key.Key_D)
+        opened.wait_for_image("scan001.png")
+    opened.key(Qt.Key.Key_V, CTRL)
+    assert opened.session.selection == frozenset()
+    labels = opened.labels()
+    opened.key(Qt.Key.Key_2)
+    opened.key(Qt.Key.Key_Delete)
+    assert opened.labels() == labels == ["nerve"] * (1 if elsewhere else 2)
+    opened.key(Qt.Key.Key_T)
+    assert opened.session.selection == {opened.session.current.document.shapes[-1].uid}
+
+
+def test_what_was_selected_before_all_shapes_were_hidden_is_so_again_after_another_is_taken_back(opened):
+    for x in (10, 30):
+        opened.draw_square(x, 8)
+    opened.key(Qt.Key.Key_J, CTRL)
+    opened.click(15, 13)
+    chosen = opened.session.selection
+    opened.key(Qt.Key.Key_T)
+    opened.key(Qt.Key.Key_Z, CTRL)
+    opened.key(Qt.Key.Key_T)
+    assert opened.labels() == ["nerve"]
+    assert opened.session.selection == chosen
+
+
+def test_a_label_is_changed_from_the_list_while_all_shapes_are_hidden(opened, qtbot):
+    from app.dialogs.label import LabelDialog
+
+    opened.draw_square(10, 8)
+    (shape,) = opened.session.current.document.shapes
+    opened.key(Qt.Key.Key_T)
+    opened.window.shapes.label_edit_requested.emit(shape.uid)
+    dialog = opened.dialog(LabelDialog)
+    qtbot.keyClicks(dialog.field, "vessel")
+    qtbot.keyClick(dialog.field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: opened.labels() == ["vessel"])
+
+
 def test_copies_lie_beside_on_the_same_image_and_in_place_on_another(opened, qtbot):
     opened.draw_square(10, 8)
     opened.key(Qt.Key.Key_J, CTRL)
