@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from typing import Final
 
@@ -18,10 +18,10 @@ from app.canvas.painting import draw_line
 from app.canvas.pixels import Latest, PixelReader
 from app.canvas.shape_index import union
 from app.canvas.tools.base import Pointer
-from app.canvas.tools.found import FoundRegionTool, found, preview_path
+from app.canvas.tools.found import Found, FoundRegionTool, found, preview_path
 from core.annotation.commands import XY
 from core.interactive.superpixels import MIN_SIZE, superpixels
-from core.interactive.window import Patch, PixelBox, overlap, window_around
+from core.interactive.window import EMPTY, Patch, PixelBox, overlap, window_around
 
 _WINDOW_PIXELS: Final = 2_000_000
 """Pixels cut into segments at once, around the mouse: some 0.7 s in the worker."""
@@ -104,6 +104,53 @@ def _places(labels: NDArray[np.int32]) -> NDArray[np.int64]:
     return places
 
 
+@dataclass(slots=True, eq=False)
+class _Stroke:
+    """What one press paints in, or takes out.
+
+    Attributes:
+        removing: it takes out.
+        way: of the mouse since the last segment painted, image pixels.
+        cut: the one it was painted on last.
+        passed: segments of that cut that it has painted.
+    """
+
+    removing: bool
+    way: list[XY]
+    cut: Cut | None = None
+    passed: set[int] = field(default_factory=set)
+
+    @property
+    def waits(self) -> bool:
+        """Is there some way past the segments there are?"""
+        return len(self.way) > 1
+
+    def paint(self, painted: Patch, cut: Cut) -> Patch:
+        """A region with, or without, the segments of a cut that lie on the way; it goes on from the last."""
+        if cut is not self.cut:
+            self.cut, self.passed = cut, set()
+        reached = [k for k, xy in enumerate(self.way) if _inside(cut.box, xy)]
+        if not reached:
+            return painted
+        labels = chain.from_iterable(cut.labels_between(*step) for step in pairwise(self.way))
+        fresh = [label for label in dict.fromkeys(labels) if label not in self.passed]
+        self.passed.update(fresh)
+        del self.way[: reached[-1]]
+        for segment in map(cut.segment, fresh):
+            painted = painted.minus(segment) if self.removing else painted.plus(segment)
+        return painted
+
+
+def _cut_and_paint(
+    reader: PixelReader, box: PixelBox, size: float, strokes: Iterable[_Stroke], painted: Patch
+) -> Found:
+    """Worker: a region with strokes whose segments are not there yet."""
+    cut = cut_window(reader, box, size)
+    for stroke in strokes:
+        painted = stroke.paint(painted, cut)
+    return found(painted)
+
+
 class SuperpixelTool(FoundRegionTool):
     """The segment under the mouse is highlighted; a click or drag paints segments in, with Alt out.
 
@@ -122,13 +169,11 @@ class SuperpixelTool(FoundRegionTool):
         self._cutting.changed.connect(context.refresh)
         self._cut: Cut | None = None
         self._wanted: tuple[PixelBox, float] | None = None
-        self._painted: Patch | None = None
+        self._painted = EMPTY
         self._hovered: int | None = None
         self._hover_path = QPainterPath()
         self._painting = False  # the button is held
-        self._removing = False
-        self._way: list[XY] = []  # of the mouse since the last segment painted
-        self._passed: set[int] = set()  # segments of the cut that the stroke has painted
+        self._strokes: list[_Stroke] = []  # those that wait for segments, and the one being drawn
         self._at: XY | None = None
 
     def activate(self) -> None:
@@ -136,6 +181,11 @@ class SuperpixelTool(FoundRegionTool):
         x0, y0, x1, y1 = self.context.visible_box
         if x0 < x1 and y0 < y1:
             self._want_cut(((x0 + x1) / 2, (y0 + y1) / 2))
+
+    def image_readable(self) -> None:
+        """Cut what is in sight, if nothing could be cut."""
+        if self._wanted is None:
+            self.activate()
 
     def cancel(self) -> None:
         """Drop what is painted, and the segments: another image or tool may come."""
@@ -147,14 +197,31 @@ class SuperpixelTool(FoundRegionTool):
     def forget(self) -> None:
         """What is painted, too; the segments stay for the next ones."""
         super().forget()
-        self._painted = None
+        self._painted = EMPTY
         self._painting = False
-        self._way = []
+        self._strokes = []
 
     @property
     def busy(self) -> bool:
-        """Is something painted?"""
-        return self._painted is not None or super().busy
+        """Is something painted, or does it wait for segments?"""
+        return bool(self._painted.mask.size) or super().busy
+
+    @property
+    def searching(self) -> bool:
+        """Also while strokes wait for segments."""
+        return super().searching or self._waiting
+
+    @property
+    def _waiting(self) -> bool:
+        return any(stroke.waits for stroke in self._strokes)
+
+    def let_accepted_go(self) -> None:
+        """Also what waits for segments: they are cut for it alone, those under way are the next region's."""
+        reader = self.context.pixels
+        if self._accepting and self._waiting and self._wanted is not None and reader is not None:
+            args = reader, *self._wanted, self._strokes, self._painted
+            self.work.run(_cut_and_paint, *args, doing="outlining segments", then=self._on_found)
+        super().let_accepted_go()
 
     # --- segments -----------------------------------------------------------------------------------------
 
@@ -181,17 +248,17 @@ class SuperpixelTool(FoundRegionTool):
 
     def _on_cut(self, cut: Cut) -> None:
         self._cut = cut
-        self._passed = set()
         self._hover(None)
         if self._at is not None:
             self._hover(cut.label_at(self._at))
-        self._paint_way()
+        self._paint()
 
     def _on_not_cut(self, sentence: str) -> None:
         """Segments may be asked for again: the image may be readable soon."""
         self._wanted = None
-        self._way = []
-        self.context.say(sentence)
+        for stroke in self._strokes:
+            stroke.way = []
+        self._on_failed(sentence)
 
     def _hover(self, label: int | None) -> None:
         if label == self._hovered:
@@ -208,8 +275,8 @@ class SuperpixelTool(FoundRegionTool):
         if not pointer.left or self.context.document is None:
             return
         self.let_accepted_go()
-        self._painting, self._removing = True, pointer.alt
-        self._way, self._passed = [pointer.xy], set()
+        self._painting = True
+        self._strokes.append(_Stroke(pointer.alt, [pointer.xy]))
         self.move(pointer)
 
     def move(self, pointer: Pointer) -> None:
@@ -218,35 +285,28 @@ class SuperpixelTool(FoundRegionTool):
         self._want_cut(pointer.xy)
         self._hover(None if self._cut is None else self._cut.label_at(pointer.xy))
         if self._painting:
-            self._way.append(pointer.xy)
-            self._paint_way()
+            self._strokes[-1].way.append(pointer.xy)
+            self._paint()
 
-    def _paint_way(self) -> None:
-        """Take the segments along that the mouse has passed; those past this cut wait for the next one."""
-        cut = self._cut
-        reached = [] if cut is None else [k for k, xy in enumerate(self._way) if _inside(cut.box, xy)]
-        if cut is not None and reached:
-            labels = chain.from_iterable(cut.labels_between(*step) for step in pairwise(self._way))
-            fresh = [label for label in dict.fromkeys(labels) if label not in self._passed]
-            self._passed.update(fresh)
-            del self._way[: reached[-1]]
-            if fresh:
-                self._paint([cut.segment(label) for label in fresh])
-        if not (self._painting or self._cutting.busy):
-            self._way = []
+    def _paint(self) -> None:
+        """Take the segments along that strokes have passed; those past this cut wait for the next one."""
+        before = self._painted
+        if self._cut is not None:
+            for stroke in self._strokes:
+                self._painted = stroke.paint(self._painted, self._cut)
+        if self._painted is not before:
+            self._outline()
+        if not self._cutting.busy:
+            self._strokes = self._strokes[-1:] if self._painting else []
+        if self._accepting and not self.searching:
+            self.accept()
 
-    def _paint(self, segments: Iterable[Patch]) -> None:
-        for segment in segments:
-            if self._removing:
-                left = None if self._painted is None else self._painted.minus(segment)
-                self._painted = left if left is not None and left.area else None
-            else:
-                self._painted = segment if self._painted is None else self._painted.plus(segment)
-        if self._painted is None:
+    def _outline(self) -> None:
+        if self._painted.mask.size:
+            self.work.run(found, self._painted, doing="outlining segments", then=self._on_found)
+        else:
             self.work.drop()
             self.show(None)
-        else:
-            self.work.run(found, self._painted, doing="outlining segments", then=self._on_found)
 
     def release(self, pointer: Pointer) -> None:
         """End of painting."""
@@ -254,7 +314,7 @@ class SuperpixelTool(FoundRegionTool):
             self.context.request_menu(pointer.global_pos)
         if pointer.left:
             self._painting = False
-            self._paint_way()
+            self._paint()
 
     def double_click(self, pointer: Pointer) -> None:
         """Accept, with the segment of the first press."""
@@ -322,7 +382,7 @@ class SuperpixelTool(FoundRegionTool):
         """What to do next."""
         if self._cutting.busy:
             return f"Cutting the image into segments of {self.size:.0f} px …"
-        if self._painted is not None:
+        if self._painted.mask.size:
             return "Enter accepts; drag paints more segments, Alt+drag takes out, [ and ] size, Esc drops"
         return f"Click or drag to pick segments of {self.size:.0f} px; [ and ] change their size"
 

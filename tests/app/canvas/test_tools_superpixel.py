@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, Qt
@@ -12,6 +14,8 @@ from app.qt_pixels import paintable
 from core.annotation.commands import AddShapes
 from core.annotation.rasterize import shape_mask
 from core.errors import ImageFileError
+from tests.app.canvas.conftest import Desk
+from tests.patience import PATIENCE_S
 
 KEY = Qt.Key
 ALT = Qt.KeyboardModifier.AltModifier
@@ -27,6 +31,15 @@ def desk(make_desk, qtbot):
     desk.view.set_tool("superpixel")
     desk.settle()
     return desk
+
+
+def click_and_enter(desk, x, y):
+    desk.click(x, y)
+    desk.key(KEY.Key_Return)
+
+
+def unreadable(*_args):
+    raise ImageFileError("a.tif", "is still being read; try again in a moment")
 
 
 def test_a_click_picks_a_segment_that_ends_at_the_edge(desk):
@@ -190,15 +203,98 @@ def test_a_drag_past_the_segments_there_are_leaves_none_out(make_desk, monkeypat
     assert len(desk.shapes) == 1
 
 
-def test_a_click_while_the_image_is_cut_counts(make_desk):
+@pytest.fixture
+def uncut_desk(make_desk):
+    """No segments before `settle`: the worker has something else to do."""
+    gate = threading.Event()
     desk = make_desk()
+    desk.view.context.runner.run(gate.wait, PATIENCE_S)
     desk.view.set_tool("superpixel")
+    settle = desk.settle
+    desk.settle = lambda: (gate.set(), settle())
+    yield desk
+    gate.set()
+
+
+def test_all_clicks_while_the_image_is_cut_count(uncut_desk):
+    desk = uncut_desk
     desk.click(210, 150)
+    desk.click(330, 230)
+    desk.drag((90, 230), (150, 230))
+    desk.click(150, 230, ALT)
     desk.move(50, 50)
     desk.settle()
     desk.key(KEY.Key_Return)
+    covered = desk.covered()
+    assert covered[150, 210]
+    assert covered[230, 330]
+    assert covered[230, 90]
+    assert not covered[50, 50]
+    assert not covered[230, 150]
+
+
+@pytest.mark.parametrize("accept", [Desk.double_click, click_and_enter])
+def test_what_is_accepted_while_the_image_is_cut_is_added_when_it_is(uncut_desk, accept):
+    desk = uncut_desk
+    accept(desk, 210, 150)
+    assert desk.shapes == ()
+    desk.settle()
     assert desk.covered()[150, 210]
-    assert not desk.covered()[50, 50]
+    assert not desk.view.busy
+
+
+def test_accepting_an_alt_click_while_the_image_is_cut_adds_nothing(uncut_desk):
+    desk = uncut_desk
+    desk.click(210, 150, ALT)
+    desk.key(KEY.Key_Return)
+    desk.settle()
+    assert desk.shapes == ()
+    assert not desk.view.busy
+
+
+def test_esc_drops_what_is_clicked_while_the_image_is_cut(uncut_desk):
+    desk = uncut_desk
+    click_and_enter(desk, 210, 150)
+    desk.key(KEY.Key_Escape)
+    assert not desk.view.busy
+    desk.settle()
+    assert desk.shapes == ()
+    assert not desk.view.busy
+
+
+def test_what_is_accepted_while_the_image_is_cut_is_added_though_another_is_begun(uncut_desk):
+    desk = uncut_desk
+    click_and_enter(desk, 210, 150)
+    desk.view.set_active_class(desk.view.classes[2])
+    click_and_enter(desk, 330, 230)
+    desk.settle()
+    at = {shape.label: shape_mask(shape, SIZE_HW) for shape in desk.shapes}
+    assert at["nerve"][150, 210]
+    assert not at["nerve"][230, 330]
+    assert at["vessel"][230, 330]
+    assert not at["vessel"][150, 210]
+
+
+def test_what_is_accepted_while_the_image_is_cut_is_added_though_another_tool_is_chosen(uncut_desk):
+    desk = uncut_desk
+    click_and_enter(desk, 210, 150)
+    desk.view.set_tool("select")
+    desk.settle()
+    assert desk.covered()[150, 210]
+
+
+def test_what_is_clicked_while_the_image_cannot_be_cut_is_not_accepted_later(uncut_desk, monkeypatch):
+    desk = uncut_desk
+    with monkeypatch.context() as patched:
+        patched.setattr(PixelReader, "window", unreadable)
+        click_and_enter(desk, 210, 150)
+        desk.settle()
+    assert "still being read" in desk.view.hint
+    assert not desk.view.busy
+    desk.click(330, 230)
+    desk.settle()
+    assert desk.shapes == ()
+    assert desk.view.busy
 
 
 @pytest.mark.parametrize("bracket", [KEY.Key_BracketLeft, KEY.Key_BracketRight])
@@ -211,9 +307,6 @@ def test_a_bracket_held_to_the_end_leaves_segments_of_the_size_it_says(desk, bra
 
 
 def test_segments_are_asked_for_again_where_the_image_could_not_be_read(make_desk, monkeypatch):
-    def unreadable(*_args):
-        raise ImageFileError("a.tif", "is still being read; try again in a moment")
-
     desk = make_desk()
     with monkeypatch.context() as patched:
         patched.setattr(PixelReader, "window", unreadable)
