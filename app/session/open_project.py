@@ -27,6 +27,8 @@ from app.workers.edit_log import EditLog
 from app.workers.tasks import Task, TaskRunner
 from core.annotation.document import Change
 from core.annotation.model import ClassList
+from core.images.pages import image_file
+from core.images.reader import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from core.project.project import ImageEntry, Project, ScanChange
@@ -296,7 +298,12 @@ class OpenProject(QObject):
             then()
 
     def _on_names(self, names: frozenset[str]) -> None:
-        if self._names is not None and names != self._names:
+        if self._names is None:  # whatever came since the opening listed the images is none of these
+            listed = {str(image_file(entry.image_path)) for entry in self.entries.values()}
+            changed = not listed >= {name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES}
+        else:
+            changed = names != self._names
+        if changed:
             self._then = self.rescan
         else:
             self.board.look_again(self.entries)

@@ -300,6 +300,13 @@ def test_visited_images_that_are_moved_away_with_their_annotations_raise_no_ques
     assert not opened.complaints
 
 
+def test_an_image_that_came_while_the_project_was_opened_is_seen_at_the_first_look(opened, qtbot):
+    qtbot.waitUntil(lambda: not opened._opened.worker.busy)
+    opened._opened._names = None  # nobody has looked since the images were listed
+    shutil.copy(opened.project.root / "scan000.png", opened.project.root / "scan003.png")
+    qtbot.waitUntil(lambda: len(opened.keys()) == 4)
+
+
 def test_an_image_that_was_copied_halfway_when_it_was_noticed_is_whole_again(opened, qtbot):
     whole = (opened.project.root / "scan000.png").read_bytes()
     path = opened.project.root / "scan003.png"
