@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from core.annotation.model import AnnotationState
-from core.learning.events import Checkpointed, Notice, Validated
+from core.learning.events import Checkpointed, Finished, Notice, Validated
 from core.learning.instant import head, learner, points, setup
 from core.learning.labels.revisions import read_seen
 from core.learning.prediction.predict import Predictor
 from core.learning.runs.deep_part import best_deep_part
 from core.learning.runs.header import read_header
-from core.learning.runs.weights import load_weights
+from core.learning.runs.weights import load_weights, save_weights
 from core.learning.scores.counted import CountedImages
 from core.learning.training import joint
 from core.learning.training.fit import save_now
@@ -154,3 +154,49 @@ def test_what_both_came_to_stays_until_the_deep_network_is_better(
     list(events_of(resume(steps=state.step)))
     assert read_header(state.run.best_weights).architecture == ("blend" if share == 50 else "instant")
     assert state.run.deep_weights.is_file() is (share == 100)
+
+
+def test_a_deep_network_that_an_older_version_left_beside_a_blend_is_not_gone_on_with(
+    world, start, resume, monkeypatch
+) -> None:
+    """It was put aside when the instant learner was best alone, and stayed when both were joined later."""
+    _joined_with(monkeypatch, 100, 50)
+    world.put_done(1, 2, 3)
+    run = start(steps=2, join_instant=True, held_out=HELD_OUT).run
+    list(events_of(resume(steps=2)))
+    older, its_header = load_weights(run.deep_weights)
+    list(events_of(resume(steps=40)))
+    blend, header = load_weights(run.best_weights)
+    assert header.metrics["step"] > its_header.metrics["step"]
+    save_weights(run.deep_weights, older, its_header)
+    part = best_deep_part(run)
+    assert part.header.metrics["step"] == header.metrics["step"]
+    deep, found = blend.deep.state_dict(), part.network.state_dict()
+    assert all(torch.equal(deep[name], found[name]) for name in deep)
+
+
+@pytest.mark.parametrize(
+    ("fails", "told"),
+    [
+        ("_learner", "the deep network learns alone: the computer is out of memory"),
+        ("best_share", "what an earlier end of the run had joined is kept: the computer is out of memory"),
+    ],
+)
+def test_where_both_cannot_be_joined_again_the_score_is_that_of_what_is_kept(
+    world, start, resume, monkeypatch, fails: str, told: str
+) -> None:
+    _joined_with(monkeypatch, 50, miou=0.99)
+    world.put_done(1, 2, 3)
+    run = start(steps=2, join_instant=True, held_out=HELD_OUT).run
+    list(events_of(resume(steps=2)))
+    joined = run.best_weights.read_bytes()
+
+    def full(*_args: object, **_options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(joint, fails, full)
+    events = list(events_of(resume(steps=4)))
+    assert told in [event.text for event in events if isinstance(event, Notice)]
+    assert run.best_weights.read_bytes() == joined
+    assert isinstance(events[-1], Finished)
+    assert events[-1].best_miou == 0.99

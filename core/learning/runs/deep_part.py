@@ -48,7 +48,7 @@ def best_deep_part(run: RunFolder) -> DeepPart:
     """
     network, header = load_weights(run.best_weights)
     whole = True
-    if isinstance(network, BlendNetwork | InstantNetwork) and run.deep_weights.is_file():
+    if run.deep_weights.is_file() and _is_without(run, network, header):
         network, header = load_weights(run.deep_weights)
         whole = False
     elif isinstance(network, BlendNetwork):
@@ -91,12 +91,36 @@ def save_joined(run: RunFolder, network: SegmentationNetwork, header: WeightsHea
         _forget_aside(run)
 
 
-def _joined_is_better(run: RunFolder, deep: WeightsHeader) -> bool:
+def joined_weights(run: RunFolder, deep: WeightsHeader) -> WeightsHeader | None:
+    """The header of the run's best weights where an end of it has joined both learners in them.
+
+    None where they are the `deep` network that the run trains, or there are none.
+    """
     try:
         left = read_header(run.best_weights)
     except WeightsFileError:
-        return False
-    return left.architecture != deep.architecture and _rank(left) >= _rank(deep)
+        return None
+    return None if left.architecture == deep.architecture else left
+
+
+def _is_without(run: RunFolder, network: SegmentationNetwork, header: WeightsHeader) -> bool:
+    """Whether best weights are without the deep network that lies beside them.
+
+    Earlier versions of the program left one beside a blend that was joined later, of a newer one.
+    """
+    if isinstance(network, BlendNetwork):
+        return _step(read_header(run.deep_weights)) > _step(header)
+    return isinstance(network, InstantNetwork)
+
+
+def _step(header: WeightsHeader) -> int:
+    step = header.metrics.get("step")
+    return step if isinstance(step, int) else 0
+
+
+def _joined_is_better(run: RunFolder, deep: WeightsHeader) -> bool:
+    left = joined_weights(run, deep)
+    return left is not None and _rank(left) >= _rank(deep)
 
 
 def _rank(header: WeightsHeader) -> tuple[bool, float]:

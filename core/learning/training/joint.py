@@ -26,7 +26,7 @@ from core.learning.instant.pace import FEATURES_SHARE
 from core.learning.instant.setup import instant_learner
 from core.learning.machine.memory import why_given_up
 from core.learning.prediction.predict import Predictor
-from core.learning.runs.deep_part import DeepPart, best_deep_part, save_joined
+from core.learning.runs.deep_part import DeepPart, best_deep_part, joined_weights, save_joined
 from core.learning.runs.header import WeightsHeader
 from core.learning.scores.counted import CountedImages
 from core.learning.training.best_share import best_share
@@ -55,6 +55,7 @@ HEAD: Final = "head.ckpt"
 LAST_HEAD: Final = "last_head.ckpt"
 """Of a run's folder: a fit of the instant learner that is going on; and the last fit of a run of both."""
 FITTING: Final = "fitting the instant learner"
+KEPT_JOINED: Final = "what an earlier end of the run had joined is kept"
 CROSS_FITTING: Final = "scoring it on images that were left out"
 ALONE_SHARE: Final = 0.7
 """Of a time budget, what looking and fitting may take where the instant learner is alone; it is scored in the
@@ -114,11 +115,18 @@ def _kept_fit(state: TrainState, name: str) -> KeptFit:
 
 
 def _finished(state: TrainState) -> Finished:
-    """The last event; a run that was stopped may go on, also with a fit."""
+    """The last event, with the score of what is kept; a run that was stopped may go on, also with a fit."""
     if not state.stop_requested:
         for name in (HEAD, LAST_HEAD):
             _kept_fit(state, name).forget()
-    return finished(state)
+    ended, joined = finished(state), joined_weights(state.run, state.header())
+    if joined is None:
+        return ended
+    miou, per_class = joined.metrics.get("miou"), joined.metrics.get("per_class_iou")
+    if not (isinstance(miou, float) and isinstance(per_class, dict)):
+        return ended
+    scores = {name: iou for name, iou in per_class.items() if iou is None or isinstance(iou, float)}
+    return replace(ended, best_miou=miou, per_class_iou=scores)
 
 
 # --- the instant learner alone ----------------------------------------------------------------------------
@@ -315,7 +323,9 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
             text = f"kept: {share} % instant learner, {100 - share} % {model_spec(deep.architecture).title}"
         yield from until_saved(state, lambda: _write(state, network, score, part))
     except (MaskloopError, MemoryError, RuntimeError) as error:
-        yield Notice(text=f"the deep network is kept alone: {why_given_up(error)}", level="warning")
+        joined = joined_weights(state.run, state.header())
+        kept = "the deep network is kept alone" if joined is None else KEPT_JOINED
+        yield Notice(text=f"{kept}: {why_given_up(error)}", level="warning")
         return
     state.keeping.closed = True  # the checkpoint knows the deep network's score, which it goes on from
     if score is not None:
