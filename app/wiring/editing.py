@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QObject, QPoint, Qt
@@ -45,7 +46,7 @@ class Editing(QObject):
         self._canvas = canvas
         self._actions = actions
         self._clipboard: tuple[Shape, ...] = ()
-        self._clipboard_key: str | None = None
+        self._clipboard_from: tuple[Path, str] | None = None  # project and image
         self._clipboard_classes: dict[str, int] = {}  # indices of its labels: names change
         self._pasted = 0  # so often beside where it was copied from
         self._finished_area = False
@@ -107,8 +108,7 @@ class Editing(QObject):
 
     def _on_project_changed(self) -> None:
         self._canvas.set_placeholder(self._why_no_image())
-        # Another project's indices stand for other classes, its keys for other images.
-        self._clipboard_classes, self._clipboard_key = {}, None
+        self._clipboard_classes = {}  # another project's indices stand for other classes
 
     def _why_no_image(self) -> str:
         session = self._session
@@ -254,9 +254,8 @@ class Editing(QObject):
 
     def copy(self) -> None:
         """Remember the selected shapes."""
-        current = self._session.current
-        if current is not None and (shapes := self._session.editor.selected):
-            self._clipboard, self._clipboard_key = tuple(shapes), current.entry.key
+        if shapes := self._session.editor.selected:
+            self._clipboard, self._clipboard_from = tuple(shapes), self._place()
             classes = {label: self._session.classes.by_name(label) for label in {s.label for s in shapes}}
             # `_background_` is what it is, whatever the background is called.
             self._clipboard_classes = {
@@ -267,13 +266,15 @@ class Editing(QObject):
 
     def paste(self) -> None:
         """Add what was copied: beside itself on the same image, at its own place on another."""
-        current = self._session.current
-        if current is None or not self._clipboard:
-            return
-        beside = current.entry.key == self._clipboard_key
+        beside = self._place() == self._clipboard_from
         steps = self._pasted + 1 if beside else 0  # a second paste lies beside the first
         if self._add_copies(self._with_classes_of_now(self._clipboard), steps, "Paste"):
             self._pasted = max(self._pasted, steps)
+
+    def _place(self) -> tuple[Path, str] | None:
+        """The project and the key of the image that is shown."""
+        project, current = self._session.project, self._session.current
+        return None if project is None or current is None else (project.root, current.entry.key)
 
     def _with_classes_of_now(self, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
         """Copied shapes under their classes' names of now; those of classes that are gone stay out."""

@@ -183,6 +183,21 @@ def test_copies_lie_in_place_on_an_image_of_that_name_in_another_project(opened,
     assert pasted.points.tolist() == drawn.points.tolist()
 
 
+def test_copies_lie_beside_after_the_project_was_closed_and_opened_again(opened, qtbot):
+    opened.draw_square(10, 8)
+    (drawn,) = opened.session.current.document.shapes
+    opened.session.set_selection([drawn.uid])
+    opened.key(Qt.Key.Key_C, CTRL)
+    root = opened.session.project.root
+    opened.wait_saved()
+    opened.session.close()
+    qtbot.waitUntil(lambda: opened.session.project is None)
+    opened.open(root)
+    opened.window.actions_["edit.paste"].trigger()
+    first, second = opened.session.current.document.shapes
+    assert (second.points > first.points).all()
+
+
 @pytest.mark.parametrize("zoom", [32, 5])
 def test_a_mask_is_duplicated_beside_itself_by_whole_pixels_and_with_it_what_else_is_selected(opened, zoom):
     mask = Shape("nerve", ShapeType.MASK, frozen_points([(20, 20), (29, 29)]), mask=np.ones((10, 10), bool))
