@@ -101,6 +101,6 @@ class ImageView(PredictionView):
         name = self._feed.pyramid.path.name
         self.show_note(f"Reading {name}: {share:.0%}" if share < 1.0 else None)
         if share >= 1.0:
-            self._tool.activate()
+            self._tool.image_readable()
             self.refresh_tool()
             self.laid_out.emit()

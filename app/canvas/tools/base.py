@@ -98,7 +98,10 @@ class Tool:
     # --- coming and going ---------------------------------------------------------------------------------
 
     def activate(self) -> None:
-        """The tool was chosen, there is another image to use it on, or all of a huge one can be read now."""
+        """The tool was chosen, or there is another image to use it on."""
+
+    def image_readable(self) -> None:
+        """All of a huge image can be read now, no longer only what has been laid out of it."""
 
     def cancel(self) -> None:
         """Forget what is unfinished: another tool was chosen, or another image opened."""

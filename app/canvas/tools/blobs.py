@@ -119,6 +119,10 @@ class BlobTool(Tool):
         if self._searched is None:
             self._search()
 
+    def image_readable(self) -> None:
+        """Look again, if nothing could be looked at."""
+        self.activate()
+
     def cancel(self) -> None:
         """Show none."""
         self.work.drop()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QImage
 
 from app.canvas.pixels import Latest, PixelReader
@@ -134,10 +134,9 @@ def test_the_wand_works_on_a_huge_image_in_tiles(make_desk, tmp_path, qtbot):
     desk.view.end_workers()
 
 
-@pytest.mark.parametrize("tool", ["superpixel", "blobs"])
-def test_a_tool_in_hand_looks_again_once_a_huge_image_is_laid_out(
-    make_desk, pyramid, monkeypatch, qtbot, tool
-):
+@pytest.fixture
+def gate(pyramid, monkeypatch) -> threading.Event:
+    """Until it is set the pyramid is not laid out."""
     gate, prepare = threading.Event(), pyramid.prepare
 
     def prepare_later(report) -> None:
@@ -145,6 +144,25 @@ def test_a_tool_in_hand_looks_again_once_a_huge_image_is_laid_out(
         prepare(report)
 
     monkeypatch.setattr(pyramid, "prepare", prepare_later)
+    return gate
+
+
+def test_a_stroke_goes_on_from_the_last_one_when_a_huge_image_was_laid_out_between(
+    make_desk, pyramid, gate, qtbot
+):
+    desk = make_desk(image=pyramid)
+    desk.view.set_tool("brush")
+    desk.view.context.brush.radius = 5
+    desk.click(50, 150)
+    with qtbot.waitSignal(desk.view.laid_out):
+        gate.set()
+    desk.click(250, 150, Qt.KeyboardModifier.ShiftModifier)
+    assert desk.covered()[150, 150]
+    desk.view.end_workers()
+
+
+@pytest.mark.parametrize("tool", ["superpixel", "blobs"])
+def test_a_tool_in_hand_looks_again_once_a_huge_image_is_laid_out(make_desk, pyramid, gate, qtbot, tool):
     desk = make_desk(image=pyramid)
     desk.view.set_zoom(8.0)
     desk.view.set_tool(tool)
