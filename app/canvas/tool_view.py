@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
 from app.canvas.keys_elsewhere import KeysElsewhere
@@ -144,7 +144,8 @@ class ToolView(PannableView):
         at = self.under_mouse()
         if self._mouse is not None and at is not None and self.usable and not self.panning:
             held = Qt.MouseButton.NoButton if self._held is None else self._held.buttons
-            self._move_tool(replace(self._mouse, x=at.x(), y=at.y(), buttons=held))
+            keys = QGuiApplication.queryKeyboardModifiers()  # another window may have got their events
+            self._move_tool(replace(self._mouse, x=at.x(), y=at.y(), buttons=held, modifiers=keys))
 
     # --- events -------------------------------------------------------------------------------------------
 
@@ -198,9 +199,9 @@ class ToolView(PannableView):
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Pan, or hand it to the tool; tell where the mouse is."""
+        self._mouse = pointer = self._pointer(event)
         if not self.has_image:
             return
-        self._mouse = pointer = self._pointer(event)
         self.cursor_moved.emit(pointer.x, pointer.y)
         if not self.continues_pan(event) and not self.panning:
             self._make_up_for_release(event.buttons())

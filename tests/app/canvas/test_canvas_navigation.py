@@ -13,6 +13,7 @@ from app.canvas.view import CanvasView
 from app.theme import apply_theme
 
 CTRL = Qt.KeyboardModifier.ControlModifier
+NO_KEY = Qt.KeyboardModifier.NoModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 LEFT = Qt.MouseButton.LeftButton
 MIDDLE = Qt.MouseButton.MiddleButton
@@ -257,6 +258,37 @@ def test_backspace_after_scrolling_removes_no_vertex_that_the_mouse_has_left(mak
     desk.wheel(-2, 200, 200)
     desk.key(Qt.Key.Key_Backspace)
     assert len(desk.points()) == 4
+
+
+@pytest.mark.parametrize("held_first", [True, False])
+def test_the_tool_over_a_moved_image_goes_by_the_keys_held_now(large, held_first):
+    large.view.set_tool("rectangle")
+    large.click(300, 100)
+    large.move(500, 200, SHIFT if held_first else NO_KEY)
+    if held_first:
+        QTest.keyRelease(large.view, Qt.Key.Key_Shift)
+    else:
+        QTest.keyPress(large.view, Qt.Key.Key_Shift, SHIFT)  # Qt's state is the modifiers of the event
+    large.view.zoom_in()
+    QTest.keyRelease(large.view, Qt.Key.Key_Shift)
+    large.key(Qt.Key.Key_Return)
+    (x0, y0), (x1, y1) = large.points()
+    assert (abs(x1 - x0) == abs(y1 - y0)) is not held_first
+
+
+def test_the_tool_is_where_the_mouse_went_while_there_was_no_image(large):
+    large.view.set_tool("brush")
+    large.move(300, 200)
+    image = QImage(2000, 1000, QImage.Format.Format_RGB888)
+    large.view.set_document(None)
+    large.view.set_image(None)
+    there = QPoint(120, 90)
+    large.move_to(there)
+    large.view.set_image(image)
+    large.view.set_document(large.document)
+    at = large.view.to_image(QPointF(there))
+    x0, y0, x1, y1 = large.view._tool.overlay_box()
+    assert ((x0 + x1) / 2, (y0 + y1) / 2) == pytest.approx((at.x(), at.y()))
 
 
 def test_a_tool_chosen_by_key_is_where_the_mouse_is(large):
