@@ -73,7 +73,8 @@ class Compared:
 
     def judge_best_again(self, miou: float) -> None:
         """The run's next score comes, on the labels of now."""
-        self.best.replace(replace(self.score, miou=miou), replace(self.score, miou=miou))
+        score = replace(self.score, miou=miou)
+        self.best.replace(score, score, on="validation")
         self.best.labels = self.validator.labels_digest()
 
 
