@@ -104,7 +104,7 @@ def shapes_of_all(
     """
     if annotation.state is AnnotationState.DONE:
         raise NothingToAcceptError(
-            "This image is marked as done: what is not drawn is background. Mark it as in progress first."
+            "This image is marked as done: nothing is missing in it. Mark it as in progress first."
         )
     drawn = drawn_pixels(annotation, (predicted.shape[0], predicted.shape[1]))
     shapes: list[Shape] = []
