@@ -21,14 +21,13 @@ from app.session.image_status import Problem, StatusBoard, status_of
 from app.session.mask_refresh import MaskRefresh
 from app.session.open_documents import OpenDocuments
 from app.session.state import CurrentImage
-from app.session.watching import ProjectWatcher, image_names
+from app.session.watching import ProjectWatcher, image_names, may_be_image
 from app.workers.autosaver import Autosaver
 from app.workers.edit_log import EditLog
 from app.workers.tasks import Task, TaskRunner
 from core.annotation.document import Change
 from core.annotation.model import ClassList
 from core.images.pages import image_file
-from core.images.reader import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from core.project.project import ImageEntry, Project, ScanChange
@@ -300,7 +299,7 @@ class OpenProject(QObject):
     def _on_names(self, names: frozenset[str]) -> None:
         if self._names is None:  # whatever came since the opening listed the images is none of these
             listed = {str(image_file(entry.image_path)) for entry in self.entries.values()}
-            changed = not listed >= {name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES}
+            changed = not listed >= set(filter(may_be_image, names))
         else:
             changed = names != self._names
         if changed:

@@ -23,15 +23,18 @@ MAX_FOLDERS: Final = 400
 """inotify watches are few (8192 for all programs of a user on some systems)."""
 
 
+def may_be_image(name: str) -> bool:
+    """Whether a file of this name, or path, is one of an image."""
+    return Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
 def image_names(folders: tuple[Path, ...]) -> frozenset[str]:
     """Worker: the paths of all image files directly in these folders, and of their subfolders."""
     names: set[str] = set()
     for folder in folders:
         with contextlib.suppress(OSError), os.scandir(folder) as entries:
             for entry in entries:
-                if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES or (
-                    entry.is_dir() and entry.name not in ProjectLayout.SKIPPED
-                ):
+                if may_be_image(entry.name) or (entry.is_dir() and entry.name not in ProjectLayout.SKIPPED):
                     names.add(entry.path)
     return frozenset(names)
 
