@@ -142,6 +142,12 @@ GROUPS: Final[tuple[tuple[str, tuple[FieldSpec, ...]], ...]] = (
         F("augment", "Vary the crops", "Flips, zoom, rotation, bending, light and noise.", "switch"),
         F("turns", "Any way up", "Also quarter turns and upside down: for microscope and satellite images.",
           "switch"),
+        F("zoom", "Zoom", "Largest magnification, 1 to 4; its inverse is the smallest. 1 keeps the size of "
+          "things, which a microscope knows.", "number"),
+        F("rotation_deg", "Rotation", "Degrees to either side.", "number"),
+        F("elastic", "Bending", "Largest displacement, 0 to 0.2 of a crop's side.", "number"),
+        F("light", "Light and noise", "How strongly brightness, contrast, colour, noise and sharpness vary: "
+          "0 not at all, 1 as usual, 2 twice as much.", "number"),
     )),
     ("The run", (
         F("validation", "Validation", "Whether done images are held out, from five on.", "choice",

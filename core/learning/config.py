@@ -66,7 +66,8 @@ class TrainConfig:
             less than a label's.
         ema: decay of the averaged weights, which are what is shown and saved.
         augment: vary the crops; `turns` also turns them by quarters and upside down, for pictures without an
-            up (microscope, satellite).
+            up (microscope, satellite). `zoom`, `rotation_deg`, `elastic`: how far, see `AugmentSettings`.
+        light: how strongly brightness, contrast, colour, noise and sharpness vary: 0 not at all, 1 as usual.
         patience: validations in a row without a better score that end the run, in the last stage of a network
             trained in stages; None: only its budget does.
         folds: so many runs, each scored on other done images, before the one on all: see
@@ -114,6 +115,10 @@ class TrainConfig:
     ema: float = 0.99
     augment: bool = True
     turns: bool = False
+    zoom: float = 1.6
+    rotation_deg: float = 15.0
+    elastic: float = 0.03
+    light: float = 1.0
     folds: int | None = None
     held_out: tuple[str, ...] = ()
     validation: Literal["auto", "none"] = "auto"

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from core.annotation.model import UNLABELLED
+from core.learning.config import TrainConfig
 from core.learning.training.augment import Augmenter, AugmentSettings
 from core.learning.training.sampler import Windows
 
@@ -109,3 +110,22 @@ def test_grey_images_stay_grey_and_all_stay_in_range() -> None:
 def test_light_changes_from_crop_to_crop() -> None:
     pixels = _augmenter(AugmentSettings(blur=0.0, noise=0.0))(_windows(count=8), 64).pixels
     assert pixels.mean(dim=(1, 2, 3)).std() > 3
+
+
+def test_a_configuration_says_how_far_crops_vary() -> None:
+    assert AugmentSettings.of(TrainConfig()) == AugmentSettings()
+    assert AugmentSettings.of(TrainConfig(augment=False, turns=True)) is None
+    chosen = AugmentSettings.of(TrainConfig(turns=True, zoom=1.1, rotation_deg=5.0, elastic=0.01))
+    assert chosen == AugmentSettings(turns=True, zoom=1.1, rotation_deg=5.0, elastic=0.01)
+
+
+def test_no_light_zoom_rotation_and_bending_leave_flips_and_shifts_only() -> None:
+    still = AugmentSettings.of(TrainConfig(zoom=1.0, rotation_deg=0.0, elastic=0.0, light=0.0))
+    crops = _augmenter(still)(_windows(), 64)
+    assert crops.pixels.aminmax() == (pytest.approx(40.0, abs=0.01), pytest.approx(220.0, abs=0.01))
+    sizes = (crops.targets == 1).sum(dim=(1, 2))  # of a rectangle of 16 x 24
+    assert ((sizes - 16 * 24).abs() <= 16 + 24).all()
+    stronger = AugmentSettings.of(TrainConfig(light=2.0))
+    assert stronger is not None
+    assert stronger.brightness == pytest.approx(2 * AugmentSettings().brightness)
+    assert stronger.contrast == pytest.approx(AugmentSettings().contrast ** 2)

@@ -24,7 +24,7 @@ def preview_crops(command: PreviewCrops, store: LabelStore | None) -> CropsPrevi
     config = resolve(command.config, "cuda" if _on_gpu(command) else "cpu", store)
     assert config.crop is not None
     assert config.image_scale is not None
-    settings = AugmentSettings(turns=config.turns) if config.augment else None
+    settings = AugmentSettings.of(config)
     channels = ChannelMap(store.classes)
     try:
         store.pixels(key, config.image_scale)

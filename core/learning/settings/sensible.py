@@ -63,6 +63,10 @@ RANGES: Final = {
     "momentum": Range(0, 0.9999),
     "class_weight_cap": Range(1),
     "rare_crops": Range(0, 1),
+    "zoom": Range(1, 4),
+    "rotation_deg": Range(0, 180),
+    "elastic": Range(0, 0.2),
+    "light": Range(0, 2),
     "folds": Range(2, 100),
     "weak_background": Range(0, 0.99),  # as much as a label, it would be taken for one
     "ema": Range(0, 0.99999),

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.annotation.model import UNLABELLED
+from core.learning.config import TrainConfig
 from core.learning.training.distributed import Place
 from core.learning.training.sampler import Windows
 
@@ -24,7 +25,7 @@ class AugmentSettings:
     """Ranges of the random changes.
 
     Attributes:
-        zoom: largest magnification; its inverse is the smallest. Above 1.
+        zoom: largest magnification; its inverse is the smallest. 1 or more.
         rotation_deg: to either side.
         shift: of the crop's side, to either side.
         elastic: largest displacement, of the crop's side.
@@ -46,11 +47,30 @@ class AugmentSettings:
     noise: float = 0.03
     blur: float = 0.3
 
+    @classmethod
+    def of(cls, config: TrainConfig) -> AugmentSettings | None:
+        """What a configuration asks for; None: crops are taken as they are."""
+        if not config.augment:
+            return None
+        usual, light = cls(), config.light
+        return cls(
+            zoom=config.zoom,
+            rotation_deg=config.rotation_deg,
+            elastic=config.elastic,
+            turns=config.turns,
+            brightness=usual.brightness * light,
+            contrast=usual.contrast**light,
+            gamma=usual.gamma**light,
+            tint=usual.tint * light,
+            noise=usual.noise * light,
+            blur=usual.blur * light,
+        )
+
     @property
     def window_margin(self) -> float:
         """Side of the windows that fill a crop at the widest view, as a multiple of the crop's."""
         # Corners beyond it are rare (widest zoom and rotation together) and are mirrored.
-        return 0.5 * (1 + self.zoom) * (1.4 if self.turns else 1.25)
+        return 0.5 * (1 + self.zoom) * (1.4 if self.turns or self.rotation_deg > 30 else 1.25)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ class Learner:
         self.ema = Ema(self.network, config.ema)
         self.optimizer = new_optimizer(self.network, self.config)
         self.normalize = Normalize(network.normalization).to(device)
-        self.augment_settings = AugmentSettings(turns=config.turns) if config.augment else None
+        self.augment_settings = AugmentSettings.of(config)
         self.augment = self._new_augmenter()
         self.lr = 0.0
         self.plateau = Plateau()
