@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from core.cli.main import main
 from core.errors import NothingToLearnError, UsageError
@@ -31,13 +29,6 @@ from core.project.layout import ProjectLayout
 from core.project.project import Project
 from tests import tiny
 from tests.learning.engine_bench import EngineBench, squares_bench
-
-
-@pytest.fixture(autouse=True)
-def few_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

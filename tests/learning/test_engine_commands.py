@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from core.annotation.model import ClassList, LabelClass
 from core.learning.commands import (
@@ -54,13 +53,6 @@ from tests.learning.engine_bench import SIDE, EngineBench, squares_bench
 ENDLESS = tiny.TINY
 TINY = replace(ENDLESS, steps=6)
 SIZE = (SIDE, SIDE)
-
-
-@pytest.fixture(autouse=True)
-def few_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from core.cli.folds import plan_to_resume
 from core.cli.main import main
@@ -35,13 +33,6 @@ from core.project.layout import ProjectLayout
 from core.project.project import Project
 from tests import tiny
 from tests.learning.engine_bench import EngineBench, squares_bench
-
-
-@pytest.fixture(autouse=True)
-def few_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
