@@ -356,8 +356,8 @@ class LearningController(QObject):
         self.engine_state_changed.emit(state, sentence)
 
     def _on_engine_lost(self, sentence: str, *, restarts: bool) -> None:
-        while self._exports_under_way > 0:
-            self._exports_under_way -= 1
+        lost, self._exports_under_way = self._exports_under_way, 0
+        for _ in range(lost):  # whoever hears of one may ask for the next export at once
             text = f"{sentence} The export was not written; export again."
             self.event_received.emit(Failed(during="Export", text=text))
         unseen = UNSEEN if self._watched.given_up else ""

@@ -33,6 +33,7 @@ from core.learning.commands import (
 )
 from core.learning.events import (
     Checkpointed,
+    Event,
     Exported,
     Failed,
     Finished,
@@ -315,3 +316,19 @@ def test_exports_are_asked_for_and_one_lost_in_a_crash_is_said(opened: Bench, tm
     opened.thread.crash()
     lost = [e for e in opened.events if isinstance(e, Failed)]
     assert [failed.during for failed in lost] == ["Export"]
+
+
+def test_an_export_asked_for_when_another_is_lost_is_written_by_the_next_engine(
+    opened: Bench, tmp_path: Path
+) -> None:
+    def export_the_rest(event: Event) -> None:
+        if isinstance(event, Failed) and len(opened.thread.of(Export)) == 1:
+            opened.controller.export("onnx", tmp_path)
+
+    opened.controller.event_received.connect(export_the_rest)
+    opened.controller.export("weights", tmp_path)
+    for lost in (1, 2):
+        opened.thread.crash()
+        assert len([event for event in opened.events if isinstance(event, Failed)]) == lost
+    opened.thread.crash()
+    assert len([event for event in opened.events if isinstance(event, Failed)]) == 2
