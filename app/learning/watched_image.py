@@ -81,7 +81,11 @@ class WatchedImage:
             return  # it is told again once every tile is there; a small image is predicted at once
         watch = self._watching(current, view)
         known = self._watched
-        if known is None or (known.key, known.view) != (watch.key, watch.view):
+        if known is None or known.key != watch.key:
+            self._watch(watch)
+        elif self.given_up:
+            self._watched = watch  # what is told once it is tried again
+        elif known.view != watch.view:
             self._watch(watch)
 
     def _watching(self, current: CurrentImage, view: Box | None) -> Watch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.learning.commands import Watch
+from core.learning.overlay import view_parts
 from tests.app.controller.conftest import Bench
 from tests.app.engine_events import started
 
@@ -42,6 +43,17 @@ def test_it_is_predicted_again_when_it_is_drawn_in(given_up: Bench) -> None:
     assert watched(given_up) == ["scan000.png"]
     assert isinstance(given_up.thread.sent[-1], Watch), "after the labels it is predicted with"
     assert given_up.thread.sent[-1].revision > 0
+
+
+def test_moving_over_a_large_image_is_no_reason_to_try_it_again(
+    given_up: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view_parts, "LARGE_PIXELS", 1000)
+    given_up.controller.follow_view((8, 4, 40, 28))
+    given_up.controller.follow_view((9, 4, 41, 28))
+    assert watched(given_up) == []
+    given_up.thread.say(started("/runs/1"))
+    assert [watch.view for watch in given_up.thread.of(Watch)] == [(9, 4, 41, 28)], "where the person is now"
 
 
 def test_after_a_first_crash_the_thread_sees_to_it(opened: Bench) -> None:
