@@ -8,7 +8,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QKeySequence
 
 from app.canvas.view import CanvasView
-from app.learning.suspect_edits import Fingerprints, SuspectGoneError, fixing, still_stands, suspected_shape
+from app.learning.suspect_edits import Fingerprints, Recheck, SuspectGoneError, fixing
 from app.panels.headings import TabbedPanels
 from app.panels.label_audit import FINE_NOTE, START_NOTE, AuditPanel
 from app.wiring.part import Common, Wiring
@@ -21,12 +21,13 @@ from core.project.confirmed import Confirmed
 if TYPE_CHECKING:
     from app.session.state import CurrentImage
     from core.annotation.document import AnnotationDocument
+    from core.annotation.model import Shape
     from core.project.layout import ProjectLayout
 
 _Wish: TypeAlias = Literal["visit", "fix"]
 
 LOOK_DELAY_MS: Final = 30
-"""A drag changes a shape sixty times a second; the list need not follow each time."""
+"""A drag changes a shape sixty times a second; the list follows once the mouse rests."""
 
 
 class AuditWiring(Wiring):
@@ -168,13 +169,14 @@ class AuditWiring(Wiring):
             self._session.open_image(suspect.key)
 
     def _fulfil(self, document: AnnotationDocument, suspect: Suspect, wish: _Wish) -> None:
-        self._show(document, suspect)
+        now = Recheck(document, self._session.classes, self._names)
+        self._show(now.shape(suspect), suspect)
         if wish == "visit":
-            if not still_stands(document, suspect, self._session.classes, self._names):
+            if not now.stands(suspect):
                 self._session.message.emit("This label was changed since the audit.", "info")
             return
         try:
-            command = fixing(document, suspect, self._session.classes, self._names)
+            command = fixing(now, suspect)
         except SuspectGoneError as error:
             self._session.message.emit(str(error), "info")
             self._look_again()
@@ -182,8 +184,7 @@ class AuditWiring(Wiring):
         if self._session.execute(command):
             self._look_again()
 
-    def _show(self, document: AnnotationDocument, suspect: Suspect) -> None:
-        shape = suspected_shape(document.shapes, suspect, self._names)
+    def _show(self, shape: Shape | None, suspect: Suspect) -> None:
         self._session.set_selection([] if shape is None else [shape.uid])
         x0, y0, x1, y1 = suspect.box
         self._canvas.reveal((x0, y0, x1, y1) if shape is None else bounding_box(shape))
@@ -196,11 +197,12 @@ class AuditWiring(Wiring):
         document = self._session.document
         if document is not None:
             assert self._session.current is not None
-            key, classes = self._session.current.entry.key, self._session.classes
-            for suspect in self._panel.model.all_found():
-                if suspect.key == key:
-                    stands = still_stands(document, suspect, classes, self._names)
-                    (self._gone.discard if stands else self._gone.add)(id(suspect))
+            key = self._session.current.entry.key
+            here = [suspect for suspect in self._panel.model.all_found() if suspect.key == key]
+            if here:
+                now = Recheck(document, self._session.classes, self._names)
+                for suspect in here:
+                    (self._gone.discard if now.stands(suspect) else self._gone.add)(id(suspect))
         self._panel.settle(self._is_open)
 
     def _is_open(self, suspect: Suspect) -> bool:
@@ -245,7 +247,7 @@ class AuditWiring(Wiring):
         self._look_again()
 
     def _on_document_changed(self, _change: object) -> None:
-        if self._panel.model.found and not self._timer.isActive():
+        if self._panel.model.found:
             self._timer.start()
 
     def _on_keys_changed(self) -> None:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
+from app.learning import suspect_edits
 from app.panels.label_audit import ALL_SETTLED_NOTE, FINE_NOTE, START_NOTE
-from core.annotation.commands import AddShapes, RemoveShapes, SetState
+from core.annotation.commands import AddShapes, RemoveShapes, SetState, TranslateShapes
 from core.annotation.model import AnnotationState, Shape, ShapeType, frozen_points
-from core.annotation.rasterize import rasterize
+from core.annotation.rasterize import Touching, painted_box, rasterize
 from core.learning.commands import AuditLabels
 from core.learning.events import AuditEnded, AuditProgress, Failed
 from core.learning.labels.suspects import Suspect, fingerprint
@@ -56,7 +57,7 @@ def suspect(key: str, shape: Shape | None, seen: int, loss: float = 3.0) -> Susp
         seen=seen,
         loss=loss,
         sure=0.93,
-        box=BOX,
+        box=BOX if shape is None else painted_box(shape, (48, 64)),
         region=np.ones((11, 11), np.bool_) if shape is None else None,
         picture=np.full((40, 40, 3), 90, np.uint8),
         outline=np.pad(np.ones((20, 20), np.bool_), 10),
@@ -242,6 +243,22 @@ def test_a_missing_object_that_is_drawn_by_hand_is_missing_no_more(drawn, qtbot,
     ends = [(25.5, 11.5)] if kind is ShapeType.POINT else [(15.5, 12.5), (36.5, 12.5)]
     drawn.session.execute(AddShapes((Shape("nerve", kind, frozen_points(ends)),)))
     qtbot.waitUntil(lambda: drawn.window.audit.model.suspects() == [])
+
+
+def test_an_edit_is_compared_with_what_was_found_here_at_once_and_near_by_only(drawn, qtbot, monkeypatch):
+    document = drawn.session.document
+    drawn.session.execute(AddShapes((square("nerve", 2), square("nerve"))))
+    looks, named = [], []
+    monkeypatch.setattr(suspect_edits, "Touching", lambda shapes: looks.append(shapes) or Touching(shapes))
+    monkeypatch.setattr(suspect_edits, "fingerprint", lambda shape: named.append(shape) or fingerprint(shape))
+    wrong, gone = suspect("scan000.png", document.shapes[0], VESSEL), suspect("scan000.png", None, NERVE)
+    found(drawn, wrong, gone, suspect("scan001.png", square("nerve"), VESSEL))
+    looks.clear()
+    drawn.session.execute(TranslateShapes.of(document, [document.shapes[2].uid], 1, 1))
+    qtbot.waitUntil(lambda: drawn.window.audit.model.suspects()[0] is wrong and len(looks) == 1)
+    assert document.shapes[0] in named
+    assert document.shapes[2] not in named
+    assert [suspect.key for suspect in drawn.window.audit.model.suspects()] == ["scan000.png", "scan001.png"]
 
 
 def test_f6_confirms_and_the_next_audit_does_not_ask_again(drawn, qtbot):
