@@ -172,10 +172,11 @@ class PredictFolderDialog(QDialog):
         self._bar.setValue(1000 if ended.reason == "done" else 0)
         self._figures.set_text(outcome(ended))
         self._last.set_text("")
-        self._weights = None
-        kept = self.run_choice.findText(KEPT_WEIGHTS)
-        if kept >= 0:
-            self.run_choice.removeItem(kept)
+        if ended.reason != "failed":  # that can be gone on with
+            self._weights = None
+            kept = self.run_choice.findText(KEPT_WEIGHTS)
+            if kept >= 0:
+                self.run_choice.removeItem(kept)
         self._refresh()
 
     @property
@@ -199,7 +200,7 @@ class PredictFolderDialog(QDialog):
             images=(str(images.path),),
             out=str(out.path),
             format=self.format_choice.currentData(),
-            weights=str(weights if weights.suffix else weights / "best.safetensors"),
+            weights=str(weights if weights.suffix == ".safetensors" else weights / "best.safetensors"),
             subfolders=self.subfolders.isChecked(),
             again=self.again.isChecked(),
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton, QStatusBar, QWidget
@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QPushButton, QStatusBar, QWidget
 from app.dialogs.message import Level, Toast
 from app.wiring.earlier_runs import read_runs
 from app.wiring.part import Common, Wiring
+from app.workers.tasks import Task
 from core.learning.commands import HoldFolder, PredictFolder
 from core.learning.events import Event, FolderEnded, FolderProblem, FolderProgress
 from core.learning.prediction.folder_job import PendingJob, PredictionJob
@@ -57,9 +58,11 @@ class PredictingWiring(Wiring):
         self._window = window
         self._dialog: PredictFolderDialog | None = None
         self._pending: PendingJob | None = None
+        self._keeping: Task | None = None  # the job and its weights, before it goes to the engine
         self._job: PredictionJob | None = None  # under way
+        self._number = 0  # of the newest job
+        self._wanted: Literal["go on", "hold", "cancel"] = "go on"
         self._interrupted: PredictionJob | None = None
-        self._held = False
         self._engine_lost = False
         self._crashes = 0  # since an image was predicted
         self._most_done = 0
@@ -87,8 +90,8 @@ class PredictingWiring(Wiring):
 
     @property
     def busy(self) -> bool:
-        """A job is under way."""
-        return self._job is not None
+        """A job is under way, or about to be."""
+        return self._job is not None or self._keeping is not None
 
     def open_dialog(self) -> PredictFolderDialog | None:
         """Show the dialog; None without a project."""
@@ -105,7 +108,7 @@ class PredictingWiring(Wiring):
             self._dialog = dialog
         dialog = self._dialog
         dialog.set_training(self._controller.training_state in ("training", "starting"))
-        if self._job is None:
+        if not self.busy:
             if self._interrupted is not None:
                 dialog.show_job(self._interrupted)
             task = self._runner.run(read_runs, project.layout, doing="reading the earlier runs")
@@ -115,42 +118,55 @@ class PredictingWiring(Wiring):
         return dialog
 
     def _on_runs(self, runs: list[RunSummary]) -> None:
-        if self._dialog is not None and self._job is None:
+        if self._dialog is not None and not self.busy:
             self._dialog.set_runs(runs)
 
     # --- clicks -------------------------------------------------------------------------------------------
 
     def _on_start(self, job: PredictionJob) -> None:
         project = self._session.project
-        if project is None or self._job is not None:
+        if project is None or self.busy:
             return
+        job, before = replace(job, root=str(project.root), post=self._post()), self._interrupted
+        if before is not None and job == replace(before, post=job.post):
+            job = before  # images that were processed in another way would not count as done
         self._pending = PendingJob(project.layout)
-        self._interrupted = None
-        task = self._runner.run(
-            self._pending.begin,
-            replace(job, root=str(project.root), post=self._post()),
-            doing="starting a prediction",
-        )
-        task.done.connect(self._on_kept)
-        task.failed.connect(self._on_not_kept)
+        self._number += 1
+        self._wanted, self._engine_lost = "go on", False
+        self._crashes = self._most_done = 0
+        self._keeping = self._runner.run(self._pending.begin, job, doing="starting a prediction")
+        self._keeping.done.connect(self._on_kept)
+        self._keeping.failed.connect(self._on_not_kept)
         if self._dialog is not None:
             self._dialog.begin()
 
     def _on_kept(self, job: PredictionJob) -> None:
-        if self._session.project is None or str(self._session.project.root) != job.root:
-            return  # another project was opened meanwhile
-        self._job, self._held, self._engine_lost = job, False, False
-        self._crashes = self._most_done = 0
-        self._trainer.send(PredictFolder(job=job))
+        self._keeping = self._interrupted = None
+        self._job = job
+        self._give(job)
 
     def _on_not_kept(self, text: str) -> None:
-        self._tell_end(FolderEnded(reason="failed", out="", problem=text))
+        self._keeping = None
+        self._tell_end(FolderEnded(number=self._number, reason="failed", problem=text))
+
+    def _give(self, job: PredictionJob) -> None:
+        """Have the engine do the job, the way the person wants it by now."""
+        if self._wanted == "cancel":
+            self._on_ended(FolderEnded(number=self._number, reason="cancelled", predicted=self._most_done))
+        else:
+            held = self._wanted == "hold"
+            self._trainer.send(PredictFolder(job=job, number=self._number, held=held))
 
     def _on_hold(self, held: bool) -> None:
-        self._trainer.send(HoldFolder(wanted="hold" if held else "go on"))
+        self._want("hold" if held else "go on")
 
     def _on_cancel(self) -> None:
-        self._trainer.send(HoldFolder(wanted="cancel"))
+        self._want("cancel")
+
+    def _want(self, wanted: Literal["go on", "hold", "cancel"]) -> None:
+        self._wanted = wanted
+        if self._job is not None:  # else it is not the engine's yet
+            self._trainer.send(HoldFolder(wanted=wanted))
 
     def _on_toast_clicked(self) -> None:
         if self._said and self._toast.text == self._said:
@@ -165,10 +181,11 @@ class PredictingWiring(Wiring):
         job = self._job
         if job is None or not isinstance(event, FolderProgress | FolderProblem | FolderEnded):
             return
-        if event.out != job.out:
+        if event.number != self._number:
             return  # of the job before, which was given up
         match event:
             case FolderProgress():
+                self._job = replace(job, again=False)  # the engine has noted that it is all to be done again
                 self._on_progress(event)
             case FolderProblem():
                 if self._dialog is not None:
@@ -177,7 +194,6 @@ class PredictingWiring(Wiring):
                 self._on_ended(event)
 
     def _on_progress(self, progress: FolderProgress) -> None:
-        self._held = progress.held
         if progress.done > self._most_done:
             self._most_done, self._crashes = progress.done, 0
         share = f"{progress.done / progress.total:.0%}" if progress.total else "…"
@@ -191,6 +207,8 @@ class PredictingWiring(Wiring):
         self._button.hide()
         if ended.reason == "failed":
             self._interrupted = job  # it can be tried again from where it was
+            if self._dialog is not None and job is not None:
+                self._dialog.show_job(job)
         elif self._pending is not None:
             self._pending.end()
         self._tell_end(ended)
@@ -222,15 +240,14 @@ class PredictingWiring(Wiring):
         elif state == "ready" and self._engine_lost:
             self._engine_lost = False
             if self._crashes < CRASHES_BORNE:
-                # A fresh engine knows nothing of it; what its predecessor has done is passed over.
-                self._trainer.send(PredictFolder(job=replace(job, again=False), held=self._held))
+                self._give(job)  # a fresh engine knows nothing of it; what is done is passed over
             else:
                 self._fail(job, "the engine has died of it again and again, perhaps of one of its images")
         elif state == "stopped" and sentence:
             self._fail(job, sentence)
 
     def _fail(self, job: PredictionJob, why: str) -> None:
-        self._on_ended(FolderEnded(reason="failed", out=job.out, problem=f"{job.images[0]}: {why}"))
+        self._on_ended(FolderEnded(number=self._number, reason="failed", problem=f"{job.images[0]}: {why}"))
 
     def _on_training_state(self, state: str) -> None:
         if self._dialog is not None:
@@ -239,6 +256,9 @@ class PredictingWiring(Wiring):
     def _on_project_changed(self) -> None:
         project = self._session.project
         self._action.setEnabled(project is not None)
+        if self._keeping is not None:
+            self._keeping.cancel()
+            self._keeping = None
         if self._job is not None:
             self._job = None  # kept in its project; the engine lets go of it
             self._trainer.send(HoldFolder(wanted="cancel"))

@@ -139,10 +139,12 @@ class Predict:
 class PredictFolder:
     """Predict images into files between more urgent work; it takes the place of an earlier job.
 
-    `FolderProgress` and `FolderProblem` follow, and one `FolderEnded`. `held`: wait for `HoldFolder`.
+    `FolderProgress` and `FolderProblem` follow, and one `FolderEnded`, each with the `number` that is given
+    here. `held`: wait for `HoldFolder`.
     """
 
     job: PredictionJob
+    number: int = 0
     held: bool = False
 
 

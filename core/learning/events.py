@@ -229,13 +229,13 @@ class FolderProgress:
     """How far the prediction of a folder is, a few times a second.
 
     Attributes:
-        out: folder of the results, which tells the job.
+        number: of the job.
         done: images dealt with: predicted, `known` from before, or `failed`. total: 0: not counted yet.
         images_per_s, seconds_left: None before they can be said.
         image: the name of the last one. held: it waits for the person.
     """
 
-    out: str
+    number: int
     done: int
     total: int
     known: int
@@ -248,19 +248,19 @@ class FolderProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderProblem:
-    """An image that is left out of the prediction of a folder (into `out`); the rest goes on."""
+    """An image that is left out of the prediction of a folder, job `number`; the rest goes on."""
 
-    out: str
+    number: int
     path: str
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderEnded:
-    """The prediction of a folder (into `out`) is over; `problem` says why it failed."""
+    """The prediction of a folder, job `number`, is over; `problem` says why it failed."""
 
+    number: int
     reason: Literal["done", "cancelled", "failed"]
-    out: str
     predicted: int = 0
     known: int = 0
     failed: int = 0

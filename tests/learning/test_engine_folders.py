@@ -46,11 +46,11 @@ def job(bench: EngineBench, **changes: object) -> PredictionJob:
 
 def test_a_folder_is_predicted_to_its_end(bench: EngineBench) -> None:
     (bench.root / "images" / "3.png").write_bytes(b"broken")
-    bench.do(PredictFolder(job=job(bench)))
+    bench.do(PredictFolder(job=job(bench), number=3))
     bench.run()
     (ended,) = bench.got(FolderEnded)
-    assert (ended.reason, ended.predicted, ended.failed) == ("done", 7, 1)
-    assert [Path(problem.path).name for problem in bench.got(FolderProblem)] == ["3.png"]
+    assert (ended.number, ended.reason, ended.predicted, ended.failed) == (3, "done", 7, 1)
+    assert [(p.number, Path(p.path).name) for p in bench.got(FolderProblem)] == [(3, "3.png")]
     last = bench.got(FolderProgress)[-1]
     assert (last.done, last.total, last.failed, last.held) == (8, 8, 1, False)
     assert last.images_per_s is not None
@@ -109,9 +109,10 @@ def test_another_engine_goes_on_where_the_last_one_left(bench: EngineBench) -> N
     bench.run(lambda: any(progress.done == 2 for progress in bench.got(FolderProgress)))
     bench.do(Shutdown())
     again = bench.again()
-    again.do(PredictFolder(job=work, held=True))
+    again.do(PredictFolder(job=work, number=7, held=True))
     again.run()
     assert again.got(FolderEnded) == []
+    assert [(progress.number, progress.held) for progress in again.got(FolderProgress)] == [(7, True)]
     again.do(HoldFolder(wanted="go on"))
     again.run()
     assert (again.got(FolderEnded)[0].known, again.got(FolderEnded)[0].predicted) == (2, 6)

@@ -31,6 +31,7 @@ class FolderHost:
         self._send = send
         self._clock = clock
         self._work: FolderPrediction | None = None
+        self._number = 0
         self._steps: Iterator[ImageDone | None] = iter(())
         self._held = False
         self._held_s = 0.0
@@ -51,10 +52,11 @@ class FolderHost:
         """
         if isinstance(command, PredictFolder):
             self.close()
+            self._number = command.number
             try:
                 self._begin(command)
             except Exception as error:
-                self._send(FolderEnded(reason="failed", out=command.job.out, problem=str(error)))
+                self._send(FolderEnded(number=command.number, reason="failed", problem=str(error)))
                 raise
         elif command.wanted == "cancel":
             self._end("cancelled")
@@ -87,7 +89,7 @@ class FolderHost:
         taken_s = self._clock() - started_s
         self._not_before_s = self._clock() + taken_s * (1 / SHARE_BESIDE_TRAINING - 1)
         if image is not None and image.problem:
-            self._send(FolderProblem(out=work.job.out, path=str(image.path), text=image.problem))
+            self._send(FolderProblem(number=self._number, path=str(image.path), text=image.problem))
         if self._clock() >= self._reported_s + REPORT_S:
             self._report(image)
         return True
@@ -107,6 +109,8 @@ class FolderHost:
         self._not_before_s = self._reported_s = float("-inf")
         self._work = FolderPrediction(command.job, notify=self._tell, clock=self._working_s)
         self._steps = self._work.steps()
+        if self._held:
+            self._report(None)
 
     def _hold(self, held: bool) -> None:
         if self._work is None or held == self._held:
@@ -132,8 +136,8 @@ class FolderHost:
         counts = work.outcomes
         self._send(
             FolderEnded(
+                number=self._number,
                 reason=reason,
-                out=work.job.out,
                 predicted=counts["predicted"],
                 known=counts["known"],
                 failed=counts["failed"],
@@ -148,7 +152,7 @@ class FolderHost:
         self._reported_s = self._clock()
         self._send(
             FolderProgress(
-                out=work.job.out,
+                number=self._number,
                 done=work.done,
                 total=work.total,
                 known=work.outcomes["known"],
