@@ -66,6 +66,7 @@ class Accepting(QObject):
             self._session.message.emit(text, "info")
             return
         document = current.document
+        self._shown.keep()
         task = self._worker.run(
             vectorise,
             prediction.classes.unpack(),

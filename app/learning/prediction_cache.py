@@ -28,13 +28,18 @@ class PredictionCache:
         self._predictions: OrderedDict[str, Prediction] = OrderedDict()
         self._of_last_engine: set[str] = set()
 
-    def offer(self, prediction: Prediction) -> bool:
-        """Keep it, unless a newer one of the same image (by weights, then by labels) is known: False then."""
+    def wants(self, prediction: Prediction) -> bool:
+        """Whether no newer one of the same image (by weights, then by labels) is known."""
         known = self._predictions.get(prediction.key)
-        if known is not None and prediction.key not in self._of_last_engine:
-            version, revision = prediction.weights_version, prediction.revision
-            if (version, revision) < (known.weights_version, known.revision):
-                return False
+        if known is None or prediction.key in self._of_last_engine:
+            return True
+        version, revision = prediction.weights_version, prediction.revision
+        return (version, revision) >= (known.weights_version, known.revision)
+
+    def offer(self, prediction: Prediction) -> bool:
+        """Keep it where it is wanted; False where it is not."""
+        if not self.wants(prediction):
+            return False
         self.forget(prediction.key)
         self._came_s[prediction.key] = self._clock()
         self._predictions[prediction.key] = prediction

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 
 from app.learning.prediction_cache import PredictionCache
-from app.learning.region_of_prediction import is_part, joined
+from app.learning.region_of_prediction import JoinedMaps, is_part
 from core.images.upright import Box
 from core.learning.events import Prediction
 
@@ -35,6 +35,7 @@ class ShownPrediction(QObject):
         self.prediction: Prediction | None = None
         self.fresh: Box | None = None
         self._session = session
+        self._joined = JoinedMaps()
         self._partly: set[str] = set()  # images of which only a part is as new as it is said to be
 
     @property
@@ -53,10 +54,11 @@ class ShownPrediction(QObject):
             if not looked_at or current is None or current.size_hw is None:
                 return  # another image is on show by now, and this one will be asked for again
             if current.pyramid is None:
-                if not is_part(prediction, current.size_hw):
+                if not is_part(prediction, current.size_hw) or not self.cache.wants(prediction):
                     return
                 part = prediction.region
-                prediction = joined(prediction, self.cache.get(prediction.key), current.size_hw)
+                known = self.cache.get(prediction.key)
+                prediction = self._joined.join(prediction, known, current.size_hw)
         if not self.cache.offer(prediction):
             return
         self._partly.discard(prediction.key)
@@ -69,9 +71,14 @@ class ShownPrediction(QObject):
         """Show what is known of this image."""
         self._show(None if key is None else self.cache.get(key))
 
+    def keep(self) -> None:
+        """A worker reads what is shown: no part is written into that any more."""
+        self._joined.leave()
+
     def clear(self) -> None:
         """Nothing that was predicted counts any more."""
         self.cache.clear()
+        self._joined = JoinedMaps()
         self._show(None)
 
     def _show(self, prediction: Prediction | None, fresh: Box | None = None) -> None:

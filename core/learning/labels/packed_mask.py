@@ -17,12 +17,12 @@ class PackedMask:
     """A uint8 map (H, W) as bytes.
 
     Attributes:
-        data: the pixels row by row.
+        data: the pixels row by row; a view of them in the process that made the map (see `of`).
         deflated: `data` is raw deflate of rows that each begin with a 0 (see `core.project.strip_mask`).
     """
 
     size_hw: tuple[int, int]
-    data: bytes = field(repr=False)
+    data: bytes | memoryview = field(repr=False)
     deflated: bool = False
 
     @classmethod
@@ -30,6 +30,12 @@ class PackedMask:
         """Copy a (H, W) uint8 array."""
         height, width = array.shape
         return cls((height, width), np.ascontiguousarray(array, dtype=np.uint8).tobytes())
+
+    @classmethod
+    def of(cls, array: NDArray[np.uint8]) -> PackedMask:
+        """A contiguous (H, W) uint8 array itself: what is written into it later shows. For no message."""
+        height, width = array.shape
+        return cls((height, width), array.data.cast("B").toreadonly())
 
     def unpack(self) -> NDArray[np.uint8]:
         """The array (H, W), uint8, read-only."""

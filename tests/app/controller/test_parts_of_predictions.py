@@ -76,6 +76,44 @@ def test_a_first_part_leaves_the_rest_open_and_only_the_whole_can_be_accepted(op
     opened.qtbot.waitUntil(lambda: len(opened.document) == 2)
 
 
+def test_parts_are_written_into_the_maps_on_show(opened: Bench) -> None:
+    whole = predicted("scan000.png")
+    opened.thread.say(whole)
+    before = whole.classes.unpack().copy()
+    opened.thread.say(part("scan000.png", version=2, value=0))
+    first = opened.controller.prediction
+    assert first is not None
+    maps = first.classes.unpack(), first.confidence.unpack()
+    opened.thread.say(part("scan000.png", version=3, value=1))
+    opened.thread.say(predicted("scan000.png", version=4, value=0))
+    opened.thread.say(part("scan000.png", version=5))
+    last = opened.controller.prediction
+    assert last is not None
+    for old, new in zip(maps, (last.classes.unpack(), last.confidence.unpack()), strict=True):
+        assert np.shares_memory(old, new)
+        assert not new.flags.writeable
+    assert last.classes.unpack()[10, 10] == 1
+    assert not last.classes.unpack()[35:45, 40:60].any(), "around it is the newest whole"
+    np.testing.assert_array_equal(whole.classes.unpack(), before)
+    opened.thread.say(part("scan000.png", version=4, value=0))
+    assert opened.controller.prediction is last
+    assert last.classes.unpack()[10, 10] == 1, "of older weights nothing is written"
+
+
+def test_what_is_being_accepted_or_was_left_is_not_written_into(opened: Bench) -> None:
+    opened.thread.say(part("scan000.png"))
+    accepted = opened.controller.prediction
+    assert accepted is not None
+    opened.controller.accepting.accept_region(10, 10)
+    opened.thread.say(part("scan000.png", version=2, value=0))
+    assert accepted.classes.unpack()[10, 10] == 1
+    left = opened.controller.prediction
+    assert left is not None
+    opened.show("scan001.png")
+    opened.thread.say(part("scan001.png", version=2))
+    assert left.classes.unpack()[10, 10] == 0
+
+
 def test_parts_of_other_images_and_of_older_weights_are_dropped(
     opened: Bench, image_folder: Callable[..., Path]
 ) -> None:
