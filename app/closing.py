@@ -4,6 +4,8 @@
 
     close -> labels saved? --no--> ask: try again, leave without saving, stay
                 |yes
+             exports written? --no--> ask: leave without them, stay
+                |yes
              engine told to leave (hidden window, or "Saving ..." while a run is saved)
                 |finished, or killed after some seconds
              project closed, threads ended, window closed
@@ -22,10 +24,14 @@ if TYPE_CHECKING:
 
 ENGINE_LIMIT_S: Final = 6.0
 
-_CHOICES: Final = (
-    Choice("discard", "Leave without saving", "danger"),
+_UNSAVED: Final = (
+    Choice("leave", "Leave without saving", "danger"),
     Choice("stay", "Stay"),
     Choice("again", "Try again", "primary"),
+)
+_EXPORTING: Final = (
+    Choice("leave", "Leave without it", "danger"),
+    Choice("stay", "Stay", "primary"),
 )
 
 
@@ -44,23 +50,24 @@ class Closing(QObject):
         if self._begun:
             return
         self._begun = True
-        if self._window.session.flush():
-            self._leave()
+        session = self._window.session
+        if not session.flush():
+            text = f"{session.save_state.text}\n\nWhat is not saved is lost if you leave now."
+            self._ask("Not everything is saved", text, _UNSAVED)
+        elif self._window.parts.exporting.busy:
+            self._ask("An export is being written", "It is lost if you leave now.", _EXPORTING)
         else:
-            self._ask()
+            self._leave()
 
-    def _ask(self) -> None:
-        text = f"{self._window.session.save_state.text}\n\nWhat is not saved is lost if you leave now."
-        dialog = MessageDialog(
-            "warning", "Not everything is saved", text, choices=_CHOICES, parent=self._window
-        )
+    def _ask(self, title: str, text: str, choices: tuple[Choice, ...]) -> None:
+        dialog = MessageDialog("warning", title, text, choices=choices, parent=self._window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.chosen.connect(self._on_chosen)
         dialog.open()
 
     def _on_chosen(self, key: str) -> None:
         self._begun = False
-        if key == "discard":
+        if key == "leave":
             self._begun = True
             self._leave()
         elif key == "again":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QObject, Qt
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QDialog, QWidget
 
 from app.dialogs.export import ExportDialog, ExportFormat, ExportRequest
 from app.learning.controller import LearningController
@@ -47,10 +47,16 @@ class Exporting(QObject):
         self._dropped: list[ExportFormat] = []
         self._done = 0
         controller.event_received.connect(self._on_event)
+        session.project_changed.connect(self._on_project_changed)
 
     def close(self) -> None:
         """End the worker."""
         self._runner.close()
+
+    @property
+    def busy(self) -> bool:
+        """An export is being written, or will be: leaving now would lose it."""
+        return bool(self._left or self._unseen)
 
     def open_dialog(self) -> ExportDialog | None:
         """Ask what to export and where to; None without a project."""
@@ -68,9 +74,16 @@ class Exporting(QObject):
         dialog.open()
         return dialog
 
+    def _on_project_changed(self) -> None:
+        """Nothing of another project goes where this one's was asked for; what is being written is finished."""
+        if self._dialog is not None:
+            self._dialog.done(QDialog.DialogCode.Rejected)
+
     def _on_closed(self) -> None:
         if self._left and self._left[0] in _BY_ENGINE:
             self._unseen.append(self._left[0])
+        if dropped := self._left[1:]:
+            self._session.message.emit(_not_written(dropped), "warning")
         self._left = []
         self._dialog = None
 
@@ -100,7 +113,7 @@ class Exporting(QObject):
             return
         if not self._left:
             if self._dropped:
-                dialog.show_error(f"Not written: {', '.join(TITLES[name] for name in self._dropped)}.")
+                dialog.show_error(_not_written(self._dropped))
             dialog.finish()
             return
         name = self._left[0]
@@ -164,6 +177,10 @@ class Exporting(QObject):
             self._left.pop(0)
             self._done += 1
             self._next()
+
+
+def _not_written(names: Sequence[ExportFormat]) -> str:
+    return f"Not written: {', '.join(TITLES[name] for name in names)}."
 
 
 def export_labels(project: Project, name: ExportFormat, out: Path) -> ExportReport:

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.dialogs.export import ExportDialog, ExportFormat, ExportRequest
+from app.dialogs.message import MessageDialog
 from app.panels.combos import ElidedComboBox
 from app.panels.run_history import RunSummary
 from app.wiring.exporting import export_labels
@@ -220,8 +221,34 @@ def test_while_onnx_is_written_the_bar_does_not_stand_still(opened, tmp_path: Pa
     dialog.export_requested.emit(ExportRequest(formats=("onnx",), out=str(tmp_path), run="/r/good"))
     assert dialog._doing.whole_text == "Writing ONNX, which can take minutes"
     assert dialog._progress.maximum() == 0
-    dialog.finish()
+    opened.window.controller.event_received.emit(Exported(format="onnx", path="onnx/good.onnx"))
     dialog.close()
+
+
+def test_leaving_while_something_is_written_asks(opened, qtbot: QtBot, tmp_path: Path) -> None:
+    opened.window.actions_["file.export"].trigger()
+    dialog = opened.dialog(ExportDialog)
+    dialog.export_requested.emit(ExportRequest(formats=("onnx",), out=str(tmp_path), run="/r/good"))
+    dialog.reject()
+    dialog.reject()
+    opened.window.close()
+    question = opened.dialog(MessageDialog)
+    assert question.text == "It is lost if you leave now."
+    qtbot.keyClick(question, Qt.Key.Key_Escape)
+    assert opened.window.isVisible()
+    opened.window.close()
+    opened.dialog(MessageDialog).buttons["leave"].click()
+    qtbot.waitUntil(lambda: opened.window.closed)
+
+
+def test_leaving_after_everything_is_written_asks_nothing(opened, tmp_path: Path) -> None:
+    opened.window.actions_["file.export"].trigger()
+    dialog = opened.dialog(ExportDialog)
+    dialog.export_requested.emit(ExportRequest(formats=("onnx",), out=str(tmp_path), run="/r/good"))
+    opened.window.controller.event_received.emit(Exported(format="onnx", path="onnx/good.onnx"))
+    dialog.close()
+    opened.window.close()
+    assert opened.window.closed
 
 
 @pytest.mark.parametrize("name", ["masks", "labelme"])
