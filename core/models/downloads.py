@@ -36,8 +36,8 @@ def download(url: str, path: Path, text: str, notify: Notify) -> None:
 
     What came before a connection broke, or the process ended, lies beside it as `.part`, and the rest is
     asked for: at once, and by the next call. Of two processes that want the same file, one waits for the
-    other. Names such as `vgg16-397923af.pth` carry the first digits of their SHA-256, which is compared; a
-    file that is not the promised one is removed.
+    other. Where a file is what its name promises (`is_as_promised`), nothing is done; one that is not is
+    replaced, and removed if it has just come.
 
     Raises:
         URLError, TimeoutError, ConnectionError: the network.
@@ -47,13 +47,12 @@ def download(url: str, path: Path, text: str, notify: Notify) -> None:
     part = path.with_name(f"{path.name}.part")
     try:
         with _alone(path, text, notify):
-            if path.is_file():  # by whoever was waited for
+            if is_as_promised(path):  # by whoever was waited for
                 return
             part.touch()
             try:
                 _complete(url, part, text, notify)
-                promised = re.search(r"-([0-9a-f]{8,})\.", path.name)
-                if promised and not _sha256(part).startswith(promised[1]):
+                if not is_as_promised(part):
                     part.unlink()
                     raise ValueError(
                         f"{path.name} came otherwise than it should be, and was removed: try again"
@@ -65,6 +64,24 @@ def download(url: str, path: Path, text: str, notify: Notify) -> None:
         if isinstance(error, urllib.error.URLError | TimeoutError | ConnectionError):
             raise
         raise StorageError.from_os_error(path, error) from error
+
+
+def is_as_promised(path: Path) -> bool:
+    """Whether there is a file that can be read and has the SHA-256 of its name.
+
+    Names such as `vgg16-397923af.pth` carry its first digits; others promise nothing.
+    """
+    promised = re.search(r"-([0-9a-f]{8,})\.", path.name)
+    try:
+        return path.is_file() and (promised is None or sha256(path).startswith(promised[1]))
+    except OSError:
+        return False
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes, 64 digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
@@ -158,14 +175,6 @@ def _of_the_network() -> Iterator[None]:
         raise
     except OSError as error:
         raise ConnectionError(str(error)) from error
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def malformed_hub() -> str:

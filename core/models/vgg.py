@@ -33,10 +33,12 @@ def take_classifier(layers: Iterable[nn.Conv2d], left: Mapping[str, Tensor]) -> 
     """Fill fc6 and fc7 from what an encoder left over of VGG's weights, where they are VGG's own width."""
     for layer, name in zip(layers, ("classifier.0", "classifier.3"), strict=True):
         weight, bias = left.get(f"{name}.weight"), left.get(f"{name}.bias")
-        if weight is None or bias is None or weight.numel() != layer.weight.numel():
-            return
         own = layer.state_dict()
-        own["weight"].copy_(weight.view_as(own["weight"]))
+        if weight is None or bias is None or weight.numel() != own["weight"].numel():
+            return
+        if bias.shape != own["bias"].shape:
+            return
+        own["weight"].copy_(weight.reshape_as(own["weight"]))
         own["bias"].copy_(bias)
 
 

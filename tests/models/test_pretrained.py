@@ -113,10 +113,18 @@ def test_a_pth_file_fills_the_encoder(tmp_path: Path):
     assert encoder.normalization == SYMMETRIC
 
 
-def test_a_training_scripts_checkpoint_with_a_state_dict_inside(tmp_path: Path):
-    torch.save({"state_dict": build_encoder("plain", width=2).state_dict(), "epoch": 3}, tmp_path / "w.pth")
+@pytest.mark.parametrize("key", ["state_dict", "model"])
+def test_a_training_scripts_checkpoint_with_its_weights_inside(tmp_path: Path, key: str):
+    torch.save({key: build_encoder("plain", width=2).state_dict(), "epoch": 3}, tmp_path / "w.pth")
     encoder = build_encoder("plain", width=2)
     load_encoder_weights(encoder, str(tmp_path / "w.pth"))
+    assert encoder.pretrained
+
+
+def test_a_safetensors_file_is_known_however_its_ending_is_written(tmp_path: Path):
+    save_file(build_encoder("plain", width=2).state_dict(), tmp_path / "W.SAFETENSORS")
+    encoder = build_encoder("plain", width=2)
+    load_encoder_weights(encoder, str(tmp_path / "W.SAFETENSORS"))
     assert encoder.pretrained
 
 
@@ -138,10 +146,12 @@ def test_fcn_takes_fc6_and_fc7_from_a_classifier_of_its_width(tmp_path: Path):
     linear = pool5.flatten(1) @ classifier["classifier.0.weight"].T + classifier["classifier.0.bias"]
     torch.testing.assert_close(network.fc6(pool5)[0, :, 3, 3], linear[0], rtol=1e-3, atol=1e-3)
 
-    narrow = build("fcn8s", classes=2, encoder="plain", encoder_width=2, fc=17)
-    before = narrow.state_dict()["fc6.weight"].clone()
-    narrow.load_encoder_weights(str(tmp_path / "w.pth"))
-    assert torch.equal(narrow.state_dict()["fc6.weight"], before)
+    small_file(tmp_path / "odd.pth", classifier | {"classifier.0.bias": torch.randn(17)})
+    for fc, file in ((17, "w.pth"), (16, "odd.pth")):
+        other = build("fcn8s", classes=2, encoder="plain", encoder_width=2, fc=fc)
+        before = other.state_dict()["fc6.weight"].clone()
+        other.load_encoder_weights(str(tmp_path / file))
+        assert torch.equal(other.state_dict()["fc6.weight"], before)
 
 
 def test_an_encoder_starts_from_a_network_this_program_saved(tmp_path: Path, classes: ClassList):
@@ -174,6 +184,41 @@ def _with_code(path: Path) -> None:
     torch.save({"levels": print}, path)
 
 
+def _text(path: Path) -> None:
+    path.write_bytes(b".")
+
+
+def _bytes(path: Path) -> None:
+    path.write_bytes(b"q\0\0\0")
+
+
+def _nothing(path: Path) -> None:
+    path.touch()
+
+
+FIRST = "levels.0.0.weight"
+
+
+def _sparse(path: Path) -> None:
+    small_file(path, {FIRST: torch.zeros(2, 3, 3, 3).to_sparse()})
+
+
+def _quantised(path: Path) -> None:
+    small_file(path, {FIRST: torch.quantize_per_tensor(torch.zeros(2, 3, 3, 3), 0.1, 0, torch.qint8)})
+
+
+def _without_values(path: Path) -> None:
+    small_file(path, {FIRST: torch.empty(2, 3, 3, 3, device="meta")})
+
+
+def _without_end(path: Path) -> None:
+    small_file(path, {FIRST: torch.full((2, 3, 3, 3), torch.inf)})
+
+
+def _no_numbers(path: Path) -> None:
+    small_file(path, {"classifier.0.weight": torch.tensor([0.0, torch.nan])})
+
+
 def _one_tensor(path: Path) -> None:
     torch.save(torch.zeros(3), path)
 
@@ -187,6 +232,7 @@ def _odd_description(path: Path) -> None:
     save_file(tensors, path.with_suffix(".safetensors"), {"input": "YUV, somehow"})
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -198,6 +244,13 @@ def _odd_description(path: Path) -> None:
         ),
         (_other_encoder, "does not fit the encoder plain: it has no tensor levels.0.0.weight"),
         (_with_code, "holds more than numbers"),
+        *((make, "is damaged or no file of weights") for make in (_text, _bytes, _nothing)),
+        *(
+            (make, f"holds the tensor {FIRST} sparse, quantised, complex or empty")
+            for make in (_sparse, _quantised, _without_values)
+        ),
+        (_without_end, f"holds values that are no numbers, in {FIRST}"),
+        (_no_numbers, "holds values that are no numbers, in classifier.0.weight"),
         (_one_tensor, "holds no table of named tensors"),
         (_bad_safetensors, "is damaged or no safetensors file"),
         (_odd_description, "the input description 'YUV, somehow' is not understood"),
@@ -237,6 +290,8 @@ def test_input_descriptions_are_read(text: str, expected: Normalization):
     [
         ({"order": "gbr"}, "order is 'gbr'"),
         ({"std": [1, 1, 0]}, "must be positive"),
+        ({"scale": float("nan")}, "must be numbers, and none without end"),
+        ({"mean": [0, 0, float("inf")]}, "must be numbers, and none without end"),
         ({"mean": [1, 2]}, "normalization.mean has 2 values"),
         ({"scale": None}, "normalization.scale is not a number"),
         ({"mean": "none"}, "normalization.mean is not a list of numbers"),
@@ -432,20 +487,31 @@ def test_a_download_that_is_not_the_promised_file_leaves_nothing(server: Server,
     assert files_in(tmp_path) == []
 
 
-def test_a_broken_download_is_told_in_one_sentence(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+@pytest.fixture
+def torchvisions(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where torch keeps what it has fetched from torchvision's server, which is `server`."""
     import torchvision
 
-    server.breaks = [1_000_000, 0]
-
-    class Weights:
-        url = f"{server.address}/{NAME}"
-        DEFAULT: type
-
-    Weights.DEFAULT = Weights
-    monkeypatch.setattr(torchvision.models, "get_model_weights", lambda _: Weights)
+    weights = SimpleNamespace(DEFAULT=SimpleNamespace(url=f"{server.address}/{NAME}"))
+    monkeypatch.setattr(torchvision.models, "get_model_weights", lambda _: weights)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    return tmp_path / "checkpoints"
+
+
+def test_a_damaged_file_in_torchs_cache_is_fetched_again(server: Server, torchvisions: Path):
+    torchvisions.mkdir()
+    (torchvisions / NAME).write_bytes(CONTENT[:-1] + b"?")
+    encoder = build_encoder("vgg16")
+    for asked in ([None], []):
+        server.ranges.clear()
+        with pytest.raises(WeightsFileError, match="vgg-"):  # the server's file is not one of weights
+            load_encoder_weights(encoder, "default")
+        assert (torchvisions / NAME).read_bytes() == CONTENT
+        assert server.ranges == asked
+
+
+def test_a_broken_download_is_told_in_one_sentence(server: Server, torchvisions: Path):
+    server.breaks = [1_000_000, 0]
     with pytest.raises(
         EncoderDownloadError, match=r"VGG16 could not be downloaded \(the connection broke after"
     ):
