@@ -17,6 +17,7 @@
     ├── EncoderDownloadError            pretrained weights could not be fetched; what works without a network
     ├── NothingToLearnError             no labelled pixel, a single class, ...: training cannot start
     ├── TrainingError                   training started and cannot go on
+    │   └── LostProcessError            another process of a torchrun job is gone: the run can go on
     └── EngineError                     the engine process died or does not answer
 
 Raise the narrowest; catch at boundaries only (codec, engine main, worker slot, command line).
@@ -105,6 +106,10 @@ class NothingToLearnError(MaskloopError):
 
 class TrainingError(MaskloopError):
     """Training cannot go on; the message says what was saved."""
+
+
+class LostProcessError(TrainingError):
+    """One of the processes that share a run is gone. The run was cut short: it has not failed by itself."""
 
 
 class EngineError(MaskloopError):

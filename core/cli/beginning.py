@@ -16,7 +16,6 @@ from core.learning.prediction.predict import choose_device
 from core.learning.runs.run_folder import RunFolder
 from core.learning.runs.run_status import RunLock, can_go_on, read_status
 from core.learning.settings.preset import resolve
-from core.learning.training.distributed import run_of_job
 from core.learning.training.state import Notify, TrainState
 from core.learning.training.team import Team
 from core.project.project import Project
@@ -47,7 +46,8 @@ def begin(
             return TrainState.resume(run, store, asked, notify)
 
     runs = [run for run in project.layout.runs_by_time() if can_go_on(RunFolder(run))]
-    own = run_of_job(runs, team.place)
+    noted = team.noted_run()
+    own = next((run for run in runs if run.name == noted), None)
     if own is None and resume == "newest":
         if not runs:
             raise MaskloopError(f"{project.root}: there is no run to resume; train without --resume first")

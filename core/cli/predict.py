@@ -23,11 +23,12 @@ from core.errors import MaskloopError, UsageError
 from core.images.pages import image_stem, page_names
 from core.images.reader import image_size, read_image
 from core.learning.config import DeviceChoice
-from core.learning.prediction.folder_job import PredictionJob, shard_of_environment
+from core.learning.prediction.folder_job import PredictionJob
 from core.learning.prediction.folder_prediction import FolderPrediction, ImageDone
 from core.learning.prediction.predict import Predictor, open_predictor
 from core.learning.runs.header import as_called_now, read_header
 from core.learning.runs.run_folder import best_run
+from core.learning.training.distributed import Place
 from core.learning.validation import evaluate as scoring
 from core.learning.validation.evaluate import LabelledPixels
 from core.postprocess.apply import check_possible
@@ -85,8 +86,9 @@ def predict(arguments: argparse.Namespace) -> None:
     """
     if arguments.members and arguments.uncertainty != "ensemble":
         raise UsageError("--members are the networks of an ensemble: add --uncertainty ensemble")
-    shard = arguments.shard or shard_of_environment()
-    launched = arguments.shard is None and shard[1] > 1
+    place = Place.here()
+    shard = arguments.shard or (place.rank, place.world)
+    launched = arguments.shard is None and place.world > 1
     weights, run = weights_of(arguments.source)
     job = PredictionJob(
         images=tuple(str(path) for path in arguments.images),
@@ -101,6 +103,8 @@ def predict(arguments: argparse.Namespace) -> None:
     )
     if not arguments.post and (noted := read_header(weights).post):
         say(f'{weights} was exported with post-processing, which is not done now: add --post "{noted}"')
+    if shard[1] > 1:
+        say(f"share {shard[0] + 1} of {shard[1]} of the images")
     use_own_gpu()
     # Before the work: what cannot be asked for is said at once.
     doubts: UncertaintyFiles | None = None

@@ -24,7 +24,7 @@ from core.learning.labels.data import LabelStore
 from core.learning.runs.run_status import RunLock
 from core.learning.settings.sensible import check_sensible
 from core.learning.settings.settings_text import configured
-from core.learning.training.distributed import Place, note_job
+from core.learning.training.distributed import Place
 from core.learning.training.fit import TrainState
 from core.learning.training.fold_plan import FoldPlan
 from core.learning.training.folds import FoldReport
@@ -111,7 +111,7 @@ def run_training(
     printer = ProgressPrinter()
     state = _begun(lambda asked: begin(project, asked, store, resume, team, printer.on_event), config, team)
     state.team = team
-    note_job(state.run.path, team.place)
+    team.note_run(state.run.path.name)
     if state.over():
         say(_nothing_left(state))
     return _to_the_end(state, project.layout, printer, team)

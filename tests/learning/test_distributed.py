@@ -25,6 +25,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torch.distributed import HashStore, Store
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from core.cli.beginning import divided
@@ -32,8 +33,10 @@ from core.cli.main import main
 from core.errors import UsageError
 from core.learning.runs.checkpoint import load_checkpoint
 from core.learning.runs.header import read_header
+from core.learning.runs.run_status import unfinished
 from core.learning.training.batch_statistics import SharedBatchStatistics
-from core.learning.training.distributed import Place, note_job, run_of_job
+from core.learning.training.distributed import Place
+from core.learning.training.team import store_of_this_start
 from core.project.project import Project
 from tests.learning.test_folder_prediction import save_network, visible
 from tests.patience import PATIENCE_S
@@ -101,19 +104,20 @@ class Member:
         os.environ.update(variables)
         self.work()
 
-    def launched(self) -> None:
-        """What `torchrun --nproc-per-node 2 --max-restarts 1` does with a command."""
+    def launched(self, machines: int, endpoint: str) -> None:
+        """What torchrun does with a command for two processes, on one machine or on one of two."""
         settings = LaunchConfig(
-            min_nodes=1,
-            max_nodes=1,
-            nproc_per_node=2,
+            min_nodes=machines,
+            max_nodes=machines,
+            nproc_per_node=2 // machines,
             run_id="none",
-            rdzv_backend="static",
-            rdzv_endpoint=f"127.0.0.1:{free_port()}",
-            rdzv_configs={"rank": 0},
+            rdzv_backend="static" if machines == 1 else "c10d",
+            rdzv_endpoint=endpoint,
+            rdzv_configs={"rank": 0} if machines == 1 else {},
             max_restarts=1,
             start_method="fork",
             monitor_interval=0.05,
+            local_addr="127.0.0.1",
         )
         elastic_launch(settings, self.work)()
 
@@ -242,20 +246,39 @@ def test_any_process_may_be_asked_to_stop_and_all_end_with_everything_saved(
     assert load_checkpoint(only_run(root) / "last.ckpt")["step"] == steps
 
 
+@pytest.mark.parametrize("machines", [1, 2])
 def test_a_run_outlives_a_killed_worker(
-    project: Callable[[str], Path], member: Callable[..., Member]
+    project: Callable[[str], Path], member: Callable[..., Member], machines: int
 ) -> None:
-    root = project("killed")
+    root, endpoint = project("killed"), f"127.0.0.1:{free_port()}"
     job = member(root, "--batch", "4", "--steps", "40")
-    with running(FORK.Process(target=job.launched)) as (launcher,):
-        wait_for_start(root, launcher)
+    launchers = [FORK.Process(target=job.launched, args=(machines, endpoint)) for _ in range(machines)]
+    with running(*launchers):
+        wait_for_start(root, *launchers)
         os.kill(int((job.folder / "pid-1-0").read_text()), signal.SIGKILL)
-        launcher.join(PATIENCE_S)
-        assert launcher.exitcode == 0, job.complained(0)
+        for launcher in launchers:
+            launcher.join(PATIENCE_S)
+            assert launcher.exitcode == 0, job.complained(0)
     finished = json.loads(job.said(0))
     assert finished["steps"] == 40
     assert finished["resumed_step"] is not None
     assert only_run(root) == Path(finished["run"])  # the same run, not a second one
+
+
+def test_a_run_that_lost_a_process_is_offered_to_go_on(
+    project: Callable[[str], Path], member: Callable[..., Member]
+) -> None:
+    root = project("lost")
+    job = member(root, "--batch", "4", "--steps", "100000")
+    with pair(job) as (leader, other):
+        wait_for_start(root, leader, other)
+        other.kill()
+        leader.join(PATIENCE_S)
+        assert leader.exitcode == 1
+    assert "lost the others" in job.complained(0)
+    cut_short = unfinished([only_run(root)])
+    assert cut_short is not None
+    assert cut_short.step == load_checkpoint(only_run(root) / "last.ckpt")["step"]
 
 
 def test_two_processes_predict_a_folder_together(discs: Path, tmp_path: Path) -> None:
@@ -269,6 +292,8 @@ def test_two_processes_predict_a_folder_together(discs: Path, tmp_path: Path) ->
         assert [process.exitcode for process in processes] == [0, 0], job.complained(0) + job.complained(1)
     shares = [sorted(Path(file).name for file in json.loads(job.said(rank))["files"]) for rank in (0, 1)]
     assert shares == [["0.png", "2.png", "4.png"], ["1.png", "3.png"]]
+    assert "share 1 of 2" in job.complained(0)
+    assert "share 2 of 2" in job.complained(1)
     assert visible(out) == [f"{number}.png" for number in range(5)]
     assert main(["predict", *command[1:3], "--out", str(tmp_path / "alone"), "--device", "cpu"]) == 0
     for path in out.glob("*.png"):
@@ -324,7 +349,7 @@ class Meeting:
 
 
 def test_without_a_launcher_a_process_is_alone_and_leads() -> None:
-    place = Place.here({"WORLD_SIZE": "4"})  # some schedulers say so to programs that are not theirs
+    place = Place.here({"RANK": "1", "WORLD_SIZE": "4"})  # some schedulers say so to any program
     assert place == Place()
     assert place.leads
     assert place.share("abc") == ["a", "b", "c"]
@@ -345,17 +370,19 @@ def test_a_muddled_environment_is_refused(changes: dict[str, str]) -> None:
         Place.here(said | changes)
 
 
-def test_a_restarted_job_finds_its_own_run_only(tmp_path: Path) -> None:
-    first, mine, other, empty = (tmp_path / name for name in "abcd")
-    job = Place(job="mine", restarts=1)
-    for run, owner in ((first, job), (mine, job), (other, Place(job="other")), (empty, Place())):
-        run.mkdir()
-        (run / "last.ckpt").touch()
-        note_job(run, owner)
-    runs = [first, mine, other, empty]
-    assert run_of_job(runs, job) == mine
-    assert run_of_job(runs, Place(job="mine")) is None  # a job's first start begins a new run
-    assert run_of_job(runs, Place(job="new", restarts=1)) is None
+def test_only_processes_of_one_start_meet_in_a_store_that_outlives_it() -> None:
+    launcher = HashStore()
+    with ThreadPoolExecutor(3) as threads:
+
+        def met() -> list[Store]:
+            places = [Place(rank, 3) for rank in range(3)]
+            return list(threads.map(partial(store_of_this_start, launcher), places))
+
+        for start in ("first", "second"):  # nothing of an earlier one is taken for an answer
+            stores = met()
+            assert not any(store.check(["began"]) for store in stores)
+            stores[0].set("began", start)
+            assert [store.get("began").decode() for store in stores] == [start] * 3
 
 
 @pytest.mark.parametrize(

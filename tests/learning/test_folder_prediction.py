@@ -23,7 +23,7 @@ from core.files import file_digest
 from core.images.reader import read_image
 from core.learning.prediction import folder_prediction, predict
 from core.learning.prediction.class_maps import PredictedMap
-from core.learning.prediction.folder_job import PendingJob, PredictionJob, shard_of_environment
+from core.learning.prediction.folder_job import PendingJob, PredictionJob
 from core.learning.prediction.folder_prediction import FolderPrediction, ImageDone
 from core.learning.prediction.predict import Predictor, open_predictor
 from core.learning.prediction.prediction_journal import MOST_BEGINNINGS
@@ -355,10 +355,14 @@ def test_an_image_replaced_while_it_is_predicted_is_predicted_once_more(
     np.testing.assert_array_equal(read_index_mask(Path(job().out) / "1.png", classes=CLASSES), expected)
 
 
-def test_the_share_comes_from_torchrun() -> None:
-    assert shard_of_environment({"RANK": "1", "WORLD_SIZE": "4"}) == (1, 4)
-    assert shard_of_environment({}) == (0, 1)
-    assert shard_of_environment({"RANK": "4", "WORLD_SIZE": "4"}) == (0, 1)
+def test_a_program_of_a_scheduler_that_names_no_meeting_place_does_it_all(
+    folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `train` does."""
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("RANK", "0")
+    assert main(["predict", str(weights), str(folder), "--out", str(tmp_path / "out")]) == 0
+    assert visible(tmp_path / "out") == [f"{number}.png" for number in range(5)]
 
 
 def test_under_a_launcher_a_broken_image_ends_no_process(
@@ -371,6 +375,8 @@ def test_under_a_launcher_a_broken_image_ends_no_process(
     """The launcher would end all the others."""
     (folder / "0.png").write_bytes(b"no picture")
     command = ["predict", str(weights), str(folder), "--out", str(tmp_path / "out"), "--json"]
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
     assert main(command) == 0

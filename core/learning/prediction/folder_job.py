@@ -51,14 +51,6 @@ class PredictionJob:
     post: str = ""
 
 
-def shard_of_environment(environment: dict[str, str] | os._Environ[str] = os.environ) -> tuple[int, int]:
-    """This process's share as torchrun tells it by RANK and WORLD_SIZE; (0, 1) elsewhere."""
-    rank, world = environment.get("RANK", ""), environment.get("WORLD_SIZE", "")
-    if rank.isdigit() and world.isdigit() and int(rank) < int(world):
-        return int(rank), int(world)
-    return 0, 1
-
-
 class PendingJob:
     """The job a project's window has under way, on disk."""
 

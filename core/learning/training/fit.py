@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 
 import torch
 
-from core.errors import MaskloopError, StorageError, TrainingError
+from core.errors import LostProcessError, MaskloopError, StorageError, TrainingError
 from core.learning.events import Checkpointed, Event, Finished, Notice, StepDone
 from core.learning.machine.late_reading import LateReading
 from core.learning.machine.memory import is_out_of_memory, why_given_up
@@ -76,7 +76,8 @@ def timed(state: TrainState, events: Iterator[Event]) -> Iterator[Event]:
                 event = next(events, None)
         except Exception as error:
             state.record.log(f"ended at step {state.step}: {error}")
-            if isinstance(error, MaskloopError):  # anything else was a crash: it is offered to go on
+            # Anything else was a crash: the run is offered to go on.
+            if isinstance(error, MaskloopError) and not isinstance(error, LostProcessError):
                 state.record.status("failed", step=state.step, seconds=state.clock.seconds)
             raise
         finally:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,10 +23,10 @@ from typing import Any, Final, ParamSpec, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from core.errors import DeviceError, TrainingError
+from core.errors import DeviceError, LostProcessError, TrainingError
 from core.learning.config import DeviceChoice
 from core.learning.prediction.predict import choose_device
 from core.learning.training.batch_statistics import SharedBatchStatistics
@@ -38,6 +40,10 @@ R = TypeVar("R")
 PATIENCE: Final = timedelta(hours=2)
 """How long a process waits for the others: the leader may be scoring thousands of images. A process that died
 is noticed at once, by its closed connections."""
+LOOK_S: Final = 0.05
+"""Between two looks of the leader at who has come."""
+RUN_KEY: Final = "run"
+"""In the launcher's store: the run of this job, by the name of its folder."""
 
 
 class Order(IntEnum):
@@ -108,6 +114,13 @@ class Team:
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace each gradient by its sum over all processes."""
 
+    def note_run(self, name: str) -> None:
+        """The leader remembers which run this job trains, for as long as its launcher lives."""
+
+    def noted_run(self) -> str | None:
+        """The folder's name of the run that this job has trained before its launcher started it again."""
+        return None
+
 
 class Group(Team):
     """One of several processes.
@@ -126,6 +139,8 @@ class Group(Team):
         self.stop_wanted = False
         # Whether the others can be told something now: not in the middle of a step, nor once one is lost.
         self._within_reach = True
+        # The launcher's store outlives a restart, but for one that makes another machine the first.
+        self._launcher: Store | None = None
         self._ask(self._meet)
 
     @property
@@ -136,11 +151,10 @@ class Group(Team):
     def _meet(self) -> None:
         place = self.place
         meeting = rendezvous("env://", rank=place.rank, world_size=place.world, timeout=PATIENCE)
-        # The launcher's store outlives a restart, and in it the addresses of processes that are gone.
-        store = PrefixStore(f"start {place.restarts}", next(meeting)[0])
+        self._launcher = PrefixStore("maskloop", next(meeting)[0])
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo",
-            store=store,
+            store=store_of_this_start(self._launcher, place),
             rank=place.rank,
             world_size=place.world,
             timeout=PATIENCE,
@@ -263,6 +277,18 @@ class Group(Team):
         )
         self._within_reach = True
 
+    # --- what outlives a restart ---------------------------------------------------------------------------
+
+    def note_run(self, name: str) -> None:
+        """As `Team.note_run`."""
+        assert self._launcher is not None
+        self._ask(self._launcher.set, RUN_KEY, name)
+
+    def noted_run(self) -> str | None:
+        """As `Team.noted_run`; None in a store that went with the process that had it."""
+        assert self._launcher is not None
+        return self._launcher.get(RUN_KEY).decode() if self._launcher.check([RUN_KEY]) else None
+
     # --- the wire ------------------------------------------------------------------------------------------
 
     def _add_up(self, tensor: Tensor) -> Tensor:
@@ -275,7 +301,7 @@ class Group(Team):
             collective(*args, **kwargs)
         except RuntimeError as error:
             self._within_reach = False
-            raise TrainingError(
+            raise LostProcessError(
                 f"process {self.place.rank} of {self.world} lost the others; what was saved last is there:"
                 " continue with --resume, or start with torchrun's --max-restarts"
             ) from error
@@ -309,6 +335,35 @@ def team_of(place: Place, choice: DeviceChoice) -> Iterator[Team]:
         yield group
     finally:
         group.close()
+
+
+def store_of_this_start(launcher: Store, place: Place) -> Store:
+    """A part of the launcher's store that the processes of this start have to themselves.
+
+    The launcher's may outlive a restart, with what processes that are gone have left there, and launchers on
+    several machines do not count restarts alike. So every process asks the leader anew, under a name that it
+    makes up, and only those that hear the answer are there.
+
+    Raises:
+        RuntimeError: the others have not come within `PATIENCE`, or the launcher is gone.
+    """
+    if not place.leads:
+        name = uuid.uuid4().hex
+        launcher.set(f"asks {place.rank}", name)
+        start = PrefixStore(launcher.get(f"start for {name}").decode(), launcher)
+        start.set(name, "")
+        return start
+    token = uuid.uuid4().hex
+    start = PrefixStore(token, launcher)
+    end_s = time.monotonic() + PATIENCE.total_seconds()
+    while time.monotonic() < end_s:
+        names = [launcher.get(f"asks {rank}").decode() for rank in range(1, place.world)]
+        for name in names:
+            launcher.set(f"start for {name}", token)
+        if start.check(names):
+            return start
+        time.sleep(LOOK_S)
+    raise RuntimeError("the other processes have not come")
 
 
 def _packed(message: dict[str, Any]) -> bytes:
