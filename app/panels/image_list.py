@@ -15,7 +15,7 @@ from app.panels.headings import PanelHeading
 from app.panels.image_delegate import ImageDelegate
 from app.panels.image_model import KEY_ROLE, ImageListModel, ImageOrder, StateFilter
 from app.panels.parts import MIN_PANEL_WIDTH, ElidedLabel, IconButton
-from app.panels.rows import ListOrNote, one_line_rows
+from app.panels.rows import ListOrNote, UniformListView, one_line_rows
 from app.session.image_status import ImageStatus
 from app.theme import SPACE, Themed, Tokens
 
@@ -29,14 +29,8 @@ COUNT_DELAY_MS: Final = 200
 """Statuses arrive in portions; counting what is done among ten thousand takes some milliseconds."""
 
 
-class ImageView(QListView):
-    """A list of rows that are all alike.
-
-    QListView lays out everything anew when one row's data change, with `uniformItemSizes` too: 19 ms for
-    ten thousand rows, at every edit and every thumbnail. Here only the row is painted again.
-
-    With `LayoutMode.Batched` a row that is not laid out yet comes into sight when it is.
-    """
+class ImageView(UniformListView):
+    """With `LayoutMode.Batched` a row that is not laid out yet comes into sight when it is."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -60,16 +54,6 @@ class ImageView(QListView):
         if self._sought.isValid() and not self.visualRect(self._sought).isEmpty():
             self.updateGeometries()  # the scroll bar is told of new rows only when all are laid out
             self.scrollTo(self._sought, self._sought_hint)
-
-    def dataChanged(
-        self,
-        top_left: QModelIndex | QPersistentModelIndex,
-        bottom_right: QModelIndex | QPersistentModelIndex,
-        roles: Sequence[int] = (),
-    ) -> None:
-        """Paint the rows that changed."""
-        for row in range(top_left.row(), bottom_right.row() + 1):
-            self.viewport().update(self.visualRect(self.model().index(row, 0)))
 
 
 class ImageListPanel(Themed, QWidget):

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QPoint, QRect, Qt, Signal
 from PySide6.QtGui import QColor, QDragMoveEvent, QDropEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QAbstractItemView, QListView, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QWidget
 
+from app.panels.rows import UniformListView
 from app.theme import tokens
 
 
@@ -32,7 +33,7 @@ class ReorderListModel(QAbstractListModel):
         return Qt.DropAction.MoveAction
 
 
-class ReorderListView(QListView):
+class ReorderListView(UniformListView):
     """A list with internal drag and drop, and with hot spots in its rows.
 
     Args:
@@ -70,12 +71,18 @@ class ReorderListView(QListView):
                 self.row_pressed.emit(index.row())
             super().mousePressEvent(event)
 
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """A mouse that moves a little while it clicks on a hot spot drags no row."""
+        if self._pressed_spot is None or not event.buttons():
+            super().mouseMoveEvent(event)
+
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """Tell a click on a hot spot."""
-        if self._pressed_spot is None:
+        pressed, self._pressed_spot = self._pressed_spot, None
+        if pressed is None:
             super().mouseReleaseEvent(event)
-        elif self._pressed_spot == self._spot(event):
-            self.spot_clicked.emit(*self._pressed_spot)
+        elif pressed == self._spot(event):
+            self.spot_clicked.emit(*pressed)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Two quick clicks on a hot spot are two clicks."""

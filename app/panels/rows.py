@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QPainter
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -79,6 +79,25 @@ def open_row_menus(view: QAbstractItemView, menu_of: Callable[[int], QMenu]) -> 
 
     view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
     view.customContextMenuRequested.connect(open_menu)
+
+
+class UniformListView(QListView):
+    """A list of rows that are all alike.
+
+    QListView lays out everything anew when one row's data change, with `uniformItemSizes` too: 19 ms for
+    ten thousand rows, at every edit and every thumbnail; and it fills an open editor anew, over what is being
+    typed. Here only what is on show is painted again.
+    """
+
+    def dataChanged(
+        self,
+        top_left: QModelIndex | QPersistentModelIndex,
+        bottom_right: QModelIndex | QPersistentModelIndex,
+        roles: Sequence[int] = (),
+    ) -> None:
+        """Paint the row that changed, or where more than one did, all that are in sight."""
+        one_row = top_left.row() == bottom_right.row()
+        self.viewport().update(self.visualRect(top_left) if one_row else self.viewport().rect())
 
 
 class ListOrNote(QStackedWidget):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, QPointF, QRect, Qt
-from PySide6.QtGui import QAction, QDropEvent
-from PySide6.QtWidgets import QMenu
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt
+from PySide6.QtGui import QAction, QDropEvent, QMouseEvent
+from PySide6.QtWidgets import QApplication, QMenu
 from pytestqt.qtbot import QtBot
 
 from app.panels.class_list import ClassPanel
@@ -54,3 +54,18 @@ def drop(panel: ClassPanel | ShapePanel, source: int, where: QPoint) -> None:
 
     event = Drop(QPointF(where), Qt.DropAction.MoveAction, data, LEFT, Qt.KeyboardModifier.NoModifier)
     view.dropEvent(event)
+
+
+def shaky_click(panel: ClassPanel | ShapePanel, where: QPoint) -> None:
+    """Press, move by one pixel twice with the button down, release."""
+    viewport = panel.view.viewport()
+    there = where + QPoint(1, 0)
+    for kind, at, button, buttons in (
+        (QEvent.Type.MouseButtonPress, where, LEFT, LEFT),
+        (QEvent.Type.MouseMove, there, Qt.MouseButton.NoButton, LEFT),
+        (QEvent.Type.MouseMove, there, Qt.MouseButton.NoButton, LEFT),
+        (QEvent.Type.MouseButtonRelease, there, LEFT, Qt.MouseButton.NoButton),
+    ):
+        globally = QPointF(viewport.mapToGlobal(at))
+        event = QMouseEvent(kind, QPointF(at), globally, button, buttons, Qt.KeyboardModifier.NoModifier)
+        QApplication.sendEvent(viewport, event)

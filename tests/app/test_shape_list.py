@@ -6,16 +6,18 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QModelIndex, QPoint, Qt
+from PySide6.QtGui import QPainter
+from PySide6.QtWidgets import QStyleOptionViewItem, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.panels.headings import TabbedPanels
 from app.panels.history_list import HistoryPanel
+from app.panels.reorder import ReorderListView
 from app.panels.shape_list import ShapePanel
 from app.panels.shape_rows import ShapeDelegate, size_text
 from core.annotation.model import BACKGROUND_LABEL, IGNORE_LABEL, Shape, ShapeType
-from tests.app.panel_hands import CLASSES, LEFT, click, double_click, drop, entry, row_rect
+from tests.app.panel_hands import CLASSES, LEFT, click, double_click, drop, entry, row_rect, shaky_click
 
 pytestmark = pytest.mark.usefixtures("dressed")
 
@@ -97,6 +99,40 @@ def test_the_box_hides_without_choosing(qtbot: QtBot, shapes: ShapePanel) -> Non
             click(qtbot, shapes, box)
     assert hidden.args == [frozenset({a.uid})]
     assert shown.args == [frozenset()]
+
+
+def test_a_click_on_the_box_with_a_moving_mouse_drags_no_shape(
+    qtbot: QtBot, shapes: ShapePanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drags: list[object] = []
+    monkeypatch.setattr(ReorderListView, "startDrag", lambda *_: drags.append(1))
+    a, b = polygon("a"), polygon("b")
+    shapes.set_shapes([a, b])
+    click(qtbot, shapes, row_rect(shapes, 0).center())
+    with qtbot.waitSignal(shapes.visibility_changed) as hidden:
+        shaky_click(shapes, ShapeDelegate.box_rect(row_rect(shapes, 1)).center())
+    assert hidden.args == [frozenset({a.uid})]
+    assert drags == []
+
+
+def test_an_edit_paints_the_row_of_its_shape_alone(qtbot: QtBot, shapes: ShapePanel) -> None:
+    painted: list[str] = []
+
+    class Watched(ShapeDelegate):
+        def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
+            painted.append(index.data())
+            super().paint(painter, option, index)
+
+    shapes.view.setItemDelegate(Watched(shapes.view))
+    drawn = [polygon(str(n)) for n in range(6)]
+    shapes.set_shapes(drawn)
+    qtbot.waitUntil(lambda: "0" in painted)
+    painted.clear()
+    shapes.set_shapes([*drawn[:4], drawn[4].with_(label="new"), drawn[5]])
+    qtbot.waitUntil(lambda: "new" in painted)
+    assert painted == ["new"]
+    shapes.set_hidden(frozenset(shape.uid for shape in drawn))
+    qtbot.waitUntil(lambda: {"5", "new", "0"} < set(painted))
 
 
 def test_what_is_hidden_is_told_as_a_frozen_set_also_after_an_edit(qtbot: QtBot, shapes: ShapePanel) -> None:
