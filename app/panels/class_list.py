@@ -100,19 +100,26 @@ class ClassPanel(QWidget):
     # --- what is told to the panel ----------------------------------------------------------------------
 
     def set_classes(self, classes: ClassList) -> None:
-        """Show these classes; the active one stays active if it is still there."""
+        """Show these classes. The active one stays active, and keys stay at the class they are at."""
+        current = self.view.currentIndex().row()
+        here = self.model.class_at(current).index if current >= 0 else None
         self.model.set_classes(classes)
         self._list.show_list(bool(len(classes)))
         self._say("")
-        self.set_active(self.model.active)
+        self._go_to(here if here in classes.indices else self.model.active)
 
     def set_active(self, index: int | None) -> None:
-        """Mark the class new shapes get."""
-        self.model.set_active(index)
+        """Mark the class new shapes get; keys go on from there when it is another one."""
+        if index != self.model.active:
+            self.model.set_active(index)
+            self._go_to(index)
+
+    def _go_to(self, index: int | None) -> None:
+        """Make the row of a class the one that keys are at; none for a class that is not listed."""
         row = self.model.row_of(index)
         with QSignalBlocker(self.view):
             if row is None:
-                self.view.clearSelection()
+                self.view.selectionModel().clear()
             else:
                 flags = QItemSelectionModel.SelectionFlag.ClearAndSelect
                 self.view.selectionModel().setCurrentIndex(self.model.index(row), flags)

@@ -12,8 +12,9 @@ from pytestqt.qtbot import QtBot
 
 from app.panels.class_list import ClassPanel, class_hotkeys
 from app.panels.class_rows import ClassDelegate
+from app.panels.reorder import ReorderListView
 from core.annotation.model import IGNORE_LABEL, MAX_CLASSES, ClassList, LabelClass
-from tests.app.panel_hands import CLASSES, LEFT, click, double_click, drop, entry, row_rect
+from tests.app.panel_hands import CLASSES, LEFT, click, double_click, drop, entry, row_rect, shaky_click
 
 pytestmark = pytest.mark.usefixtures("dressed")
 
@@ -200,3 +201,62 @@ def test_shares_are_told_to_screen_readers_and_painted(classes: ClassPanel) -> N
     role = Qt.ItemDataRole.AccessibleTextRole
     assert classes.model.index(1).data(role) == "nerve, 5.2 % of the labelled pixels"
     assert classes.view.grab().toImage() != before
+
+
+def test_a_name_being_typed_stays_when_shares_and_the_active_class_change(
+    qtbot: QtBot, classes: ClassPanel
+) -> None:
+    double_click(qtbot, classes, ClassDelegate.name_rect(row_rect(classes, 1)).center())
+    editor = classes.view.findChild(QLineEdit)
+    assert editor is not None
+    editor.selectAll()
+    qtbot.keyClicks(editor, "median")
+    classes.set_shares({1: 0.5})
+    classes.set_active(1)
+    assert editor.text() == "median"
+
+
+def test_alt_up_twice_moves_the_same_class_also_when_another_is_active(
+    qtbot: QtBot, classes: ClassPanel
+) -> None:
+    def reorder(order: tuple[int, ...]) -> None:
+        by_index = {each.index: each for each in CLASSES}
+        classes.set_classes(ClassList(tuple(by_index[index] for index in order), 0))
+        classes.set_active(1)
+
+    orders: list[tuple[int, ...]] = []
+    classes.classes_reordered.connect(orders.append)
+    classes.classes_reordered.connect(reorder)
+    classes.set_active(1)
+    classes.view.setFocus()
+    qtbot.keyClick(classes.view, Qt.Key.Key_End)
+    for _ in range(2):
+        qtbot.keyClick(classes.view, Qt.Key.Key_Up, Qt.KeyboardModifier.AltModifier)
+    assert orders == [(0, 4, 1), (4, 0, 1)]
+
+
+def test_keys_go_on_from_the_active_class_once_another_is_active_or_theirs_is_gone(
+    classes: ClassPanel,
+) -> None:
+    classes.set_active(1)
+    classes.set_active(4)
+    assert classes.view.currentIndex().data() == "vessel"
+    classes.set_active(1)
+    classes.view.setCurrentIndex(classes.model.index(2))
+    classes.set_classes(ClassList(CLASSES.classes[:2], 0))
+    assert classes.view.currentIndex().data() == "nerve"
+    classes.set_active(4)
+    classes.set_classes(CLASSES)
+    assert classes.view.currentIndex().data() == "vessel", "a class is chosen before it is listed"
+
+
+def test_a_click_on_the_eye_with_a_moving_mouse_drags_no_class(
+    qtbot: QtBot, classes: ClassPanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drags: list[object] = []
+    monkeypatch.setattr(ReorderListView, "startDrag", lambda *_: drags.append(1))
+    click(qtbot, classes, row_rect(classes, 1).center())
+    with qtbot.waitSignal(classes.class_visibility_changed) as hidden:
+        shaky_click(classes, ClassDelegate.eye_rect(row_rect(classes, 2)).center())
+    assert hidden.args == [4, False]
+    assert drags == []
