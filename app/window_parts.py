@@ -59,7 +59,7 @@ class WindowParts(QObject):
         self.shape_actions = ShapeActions(session, canvas, actions, window.settings)
         self.reshaping = Reshaping(session, canvas, actions)
         self.images = ImagePanelWiring(session, window.images)
-        self.classes = ClassPanelWiring(session, window.classes, self.label_mask, window)
+        self.classes = ClassPanelWiring(session, window.classes, canvas, self.label_mask, window)
         self.class_undo = ClassUndoOffer(session.class_editor, window.classes, toast)
         self.shapes = ShapePanelWiring(session, window.shapes, window.classes, canvas)
         self.history = HistoryWiring(session, window.history)

@@ -69,6 +69,11 @@ class ToolView(PannableView):
         return self._tool.name
 
     @property
+    def draws(self) -> bool:
+        """Does the active tool make shapes?"""
+        return self._tool.draws
+
+    @property
     def busy(self) -> bool:
         """Is something half drawn or being dragged?"""
         return self._tool.busy

@@ -19,7 +19,7 @@ from app.actions import Actions
 from app.canvas.handles import moves_by_pixels
 from app.canvas.outlines import outline_of
 from app.canvas.shape_index import union
-from app.canvas.tools.registry import tool_names
+from app.canvas.tools.registry import tool_class, tool_names
 from app.canvas.view import CanvasView
 from app.session.session import Session
 from core.annotation.commands import XY, Reorder, drawing, finished_area, pasting
@@ -89,7 +89,7 @@ class Editing(QObject):
             "edit.copy": self.copy,
             "edit.paste": self.paste,
             "edit.duplicate": self.duplicate,
-            "edit.delete": session.delete_selection,
+            "edit.delete": self.delete,
             "edit.select_all": self.select_all,
             "edit.label": self.edit_label,
             "shape.done_next": self.done_and_next,
@@ -167,7 +167,10 @@ class Editing(QObject):
             self._tool_before = self._canvas.tool
         self._finished_area = finished_area
         self._canvas.set_active_class(None if finished_area else self._session.active_class)
-        self._canvas.set_tool(TOOL_ACTIONS[action.objectName()])
+        tool = TOOL_ACTIONS[action.objectName()]
+        if not tool_class(tool).uses_selection:
+            self._session.set_selection(())
+        self._canvas.set_tool(tool)
         self._canvas.setFocus()
 
     def _on_tool_changed(self, tool: str) -> None:
@@ -311,6 +314,11 @@ class Editing(QObject):
         dx = next((way for way in (away, -away) if bounded(box, way, 0.0)[0] == way), 0.0)
         dy = next((way for way in (away, -away) if bounded(box, 0.0, way)[1] == way), 0.0)
         return (dx, dy) if dx or dy else (away, away)
+
+    def delete(self) -> None:
+        """Delete the selected shapes, but none by a key that was meant for what is half drawn."""
+        if not self._canvas.busy:
+            self._session.delete_selection()
 
     def select_all(self) -> None:
         """Select every shape of the image that is shown and not locked."""

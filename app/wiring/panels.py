@@ -82,12 +82,18 @@ class ImagePanelWiring(QObject):
 
 
 class ClassPanelWiring(QObject):
-    """Class list, its digit keys, shares of pixels, and which classes are hidden."""
+    """Class list, its digit keys, shares of pixels, and which classes are hidden.
 
-    def __init__(self, session: Session, panel: ClassPanel, mask: LabelMask, window: QWidget) -> None:
+    With a tool that draws, a class that is chosen is for what is drawn next; else selected shapes get it.
+    """
+
+    def __init__(
+        self, session: Session, panel: ClassPanel, canvas: CanvasView, mask: LabelMask, window: QWidget
+    ) -> None:
         super().__init__(panel)
         self._session = session
         self._panel = panel
+        self._canvas = canvas
         self._mask = mask
         self._window = window
         self._hotkeys: dict[int, int] = {}
@@ -119,8 +125,11 @@ class ClassPanelWiring(QObject):
 
     def _choose(self, index: int) -> None:
         label_class = self._session.classes.by_index(index)
-        if label_class is not None:
-            self._session.choose_class(label_class)
+        if label_class is None:
+            return
+        if self._canvas.draws:
+            self._session.set_selection(())  # the brush adds to a selected shape, whatever its class
+        self._session.choose_class(label_class)
 
     def _on_classes_changed(self) -> None:
         classes = self._session.classes

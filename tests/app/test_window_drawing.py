@@ -81,6 +81,49 @@ def test_digits_choose_the_class_and_relabel_what_is_selected(opened, qtbot):
     assert opened.session.active_class.name == "nerve"
 
 
+@pytest.mark.parametrize("then", ["select", "copy"])
+def test_digit_and_delete_leave_what_was_selected_alone_once_a_polygon_is_drawn(opened, then):
+    opened.draw_square(10, 8)
+    opened.key(Qt.Key.Key_J, CTRL)
+    opened.click(15, 13)
+    if then == "copy":
+        opened.key(Qt.Key.Key_D, CTRL)
+    labels = opened.labels()
+    opened.key(Qt.Key.Key_N, CTRL)
+    assert opened.session.selection == frozenset()
+    opened.key(Qt.Key.Key_2)
+    opened.key(Qt.Key.Key_Delete)
+    for corner in ((40, 30), (50, 30), (50, 40)):
+        opened.click(*corner)
+    opened.key(Qt.Key.Key_Return)
+    assert opened.labels() == [*labels, "vessel"]
+
+
+def test_delete_and_digits_mean_nothing_that_is_there_while_an_outline_is_half_drawn(opened):
+    opened.draw_square(10, 8)
+    (shape,) = opened.session.current.document.shapes
+    opened.key(Qt.Key.Key_N, CTRL)
+    opened.click(40, 30)
+    opened.session.set_selection([shape.uid])  # in the list
+    opened.key(Qt.Key.Key_Delete)
+    assert opened.labels() == ["nerve"]
+    opened.key(Qt.Key.Key_2)
+    assert opened.labels() == ["nerve"]
+    assert opened.session.active_class.name == "vessel"
+
+
+def test_a_digit_while_the_brush_paints_on_a_selected_shape_begins_another_of_that_class(opened):
+    opened.draw_square(10, 8)
+    opened.key(Qt.Key.Key_J, CTRL)
+    opened.click(15, 13)
+    opened.key(Qt.Key.Key_B)
+    opened.drag((15, 13), (20, 13))
+    assert opened.labels() == ["nerve"], "it was added to"
+    opened.key(Qt.Key.Key_2)
+    opened.drag((40, 35), (50, 35))
+    assert opened.labels() == ["nerve", "vessel"]
+
+
 def test_nothing_is_selected_while_all_shapes_are_hidden_and_what_was_is_selected_with_them_again(opened):
     opened.draw_square(10, 8)
     opened.draw_square(30, 8)

@@ -33,6 +33,8 @@ class RulerTool(Tool):
 
     name = "ruler"
     title = "Ruler"
+    draws = False
+    uses_selection = True
     overlay_margin = 320.0  # the tag with the figures
 
     def __init__(self, context: ToolContext) -> None:

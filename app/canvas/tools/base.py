@@ -89,6 +89,10 @@ class Tool:
     """What `CanvasView.set_tool` is given."""
     title: ClassVar[str]
     """What menus call it."""
+    draws: ClassVar[bool] = True
+    """Does it make shapes? Choosing a class then says what the next one is, and relabels none."""
+    uses_selection: ClassVar[bool] = False
+    """Does it work on the selected shapes? Else nothing is selected once it is chosen."""
     overlay_margin: ClassVar[float] = 24.0
     """How far `paint_overlay` reaches past `overlay_box`, screen pixels."""
 

@@ -45,6 +45,7 @@ class StrokeTool(Tool):
 
     overlay_margin = 8.0
     title: ClassVar[str]
+    uses_selection = True
 
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)
@@ -349,6 +350,7 @@ class EraserTool(StrokeTool):
 
     name = "eraser"
     title = "Eraser"
+    draws = False
 
     def base_at(self, pointer: Pointer) -> PredictedRegion | None:
         """The predicted region, unless something is selected."""

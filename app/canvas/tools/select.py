@@ -38,6 +38,8 @@ class SelectTool(EditKeys):
 
     name: ClassVar[str] = "select"
     title: ClassVar[str] = "Select and edit"
+    draws = False
+    uses_selection = True
 
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)

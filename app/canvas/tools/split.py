@@ -21,6 +21,8 @@ class SplitTool(PathTool):
 
     name = "split"
     title = "Split"
+    draws = False
+    uses_selection = True
     shape_type: ClassVar[ShapeType] = ShapeType.LINESTRIP
     fewest = 2
 
