@@ -37,6 +37,7 @@ class RunRecovery:
         self._command: Train | None = None
         self._run: str | None = None
         self._checkpoint: Checkpointed | None = None
+        self._next_fold = False
         self._on_cpu = False
 
     def requested(self, command: Train) -> None:
@@ -48,6 +49,8 @@ class RunRecovery:
     def on_event(self, event: Event) -> None:
         """Keep what resuming needs."""
         if isinstance(event, TrainingStarted):
+            if self._run not in (None, event.run):
+                self._next_fold, self._checkpoint = True, None  # that was of the fold before
             self._run = event.run
         elif isinstance(event, Checkpointed):
             self._checkpoint = event
@@ -71,6 +74,8 @@ class RunRecovery:
             command, where = replace(command, config=replace(command.config, device="cpu")), " on the CPU"
         if command.resume_run is None:
             sentence = f"Training had no checkpoint yet and starts again{where}."
+        elif self._next_fold and self._checkpoint is None:
+            sentence = f"The fold begins again{where}."
         else:
             step = "its last checkpoint" if self._checkpoint is None else f"step {self._checkpoint.step}"
             sentence = f"Training goes on{where} from {step}."
@@ -79,7 +84,7 @@ class RunRecovery:
 
     def _continued(self, command: Train) -> Train:
         """What was asked, from where it has come to."""
-        if self._checkpoint is None or self._run is None:
+        if self._run is None or not (self._checkpoint or self._next_fold):
             return command
         # The checkpoint knows what is left of steps and time: a resumed run would add what is given here.
         rest = replace(command.config, steps=None, seconds=None)
@@ -89,3 +94,4 @@ class RunRecovery:
         self._command = command
         self._run = None
         self._checkpoint = None
+        self._next_fold = False

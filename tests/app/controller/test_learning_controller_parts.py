@@ -113,6 +113,23 @@ def test_the_checkpoint_knows_what_is_left_of_a_budget(
         recovery.on_event(Checkpointed(run="/runs/1", step=15, best=True))
 
 
+@pytest.mark.parametrize(
+    "saved, sentence", [(None, "The fold begins again."), (40, "Training goes on from step 40.")]
+)
+def test_a_fold_goes_on_from_a_checkpoint_of_its_own(saved: int | None, sentence: str) -> None:
+    recovery = RunRecovery()
+    recovery.requested(Train(config=TrainConfig(folds=3, steps=500)))
+    recovery.on_event(started("/runs/fold1"))
+    recovery.on_event(Checkpointed(run="/runs/fold1", step=500, best=True))
+    recovery.on_event(started("/runs/fold2"))
+    if saved is not None:
+        recovery.on_event(Checkpointed(run="/runs/fold2", step=saved, best=False))
+    again = recovery.after_crash(100.0)
+    assert again is not None
+    assert (again.sentence, again.command.resume_run) == (sentence, "/runs/fold2")
+    assert again.command.config == TrainConfig(folds=3)
+
+
 def test_time_that_was_added_is_asked_for_again_until_it_is_in_a_checkpoint() -> None:
     recovery = RunRecovery()
     command = Train(config=TrainConfig(seconds=60.0), resume_run="/runs/1")
