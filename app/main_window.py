@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +33,7 @@ from app.status_bar import StatusBar
 from app.theme import Themed, Tokens
 from app.window_layout import add_dock, add_toolbar, fill_menus
 from app.window_parts import WindowParts
+from app.wiring.questions import close_popups, ends_with_project
 from app.workers.autosaver import SaveState
 from app.workers.trainer_thread import TrainerThread
 from core.errors import ProjectLockedError
@@ -172,6 +174,7 @@ class MainWindow(Themed, QMainWindow):
 
     def _connect_session(self) -> None:
         session = self.session
+        session.project_changed.connect(close_popups)
         session.project_changed.connect(self._on_project_changed)
         session.current_changed.connect(self._on_current_changed)
         session.images_changed.connect(self._update_title)
@@ -287,7 +290,8 @@ class MainWindow(Themed, QMainWindow):
             self.toast.show_message("error" if level == "error" else "warning", text)
 
     def _on_conflict(self, key: str, sentence: str) -> None:
-        ask_about_conflict(self, sentence, lambda choice: self.session.resolve_conflict(key, choice))
+        answered = partial(self.session.resolve_conflict, key)
+        ends_with_project(self.session, ask_about_conflict(self, sentence, answered))
 
     def _on_save(self) -> None:
         self.session.save_now()

@@ -77,7 +77,7 @@ class ImageEditor(QObject):
         Returns:
             False when it was refused; a message says why.
         """
-        image = on or self._current
+        image = self._open_image(on)
         if self._opened is None or image is None or image.history is None:
             return False
         if not self._opened.project.writable:
@@ -94,6 +94,17 @@ class ImageEditor(QObject):
         self.history_changed.emit()
         return True
 
+    def _open_image(self, wanted: CurrentImage | None) -> CurrentImage | None:
+        """That image, by default the one on show; None, said, where edits of it would reach no file."""
+        if wanted is None:
+            return self._current
+        held = None if self._opened is None else self._opened.documents.get(wanted.entry.key)
+        if held is None or held.document is not wanted.document:
+            text = f"{wanted.entry.image_path} is not open any more: nothing of it was changed."
+            self.message.emit(text, "warning")
+            return None
+        return wanted
+
     def end_drag(self) -> None:
         """The mouse was released: the next command is an entry of its own in the history."""
         if self.history is not None:
@@ -101,7 +112,7 @@ class ImageEditor(QObject):
 
     def undo(self, *, on: CurrentImage | None = None) -> None:
         """Take the last edit of the image that is shown back, or of another that is open."""
-        image = on or self._current
+        image = self._open_image(on)
         if image is not None and image.history is not None:
             image.history.undo()
             self._follow_history(image)

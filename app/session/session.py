@@ -354,10 +354,11 @@ class Session(QObject):
 
     # --- files --------------------------------------------------------------------------------------------
 
-    def save_copy(self, target: Path) -> None:
-        """Write the current annotation as a labelme JSON elsewhere."""
-        if self.current is not None and self.document is not None:
-            self._copies.save(self.document.snapshot(), self.current.entry.image_path, target)
+    def save_copy(self, target: Path, *, of: CurrentImage | None = None) -> None:
+        """Write the annotation of the current image, or of another, as a labelme JSON elsewhere."""
+        image = of or self.current
+        if image is not None and image.document is not None:
+            self._copies.save(image.document.snapshot(), image.entry.image_path, target)
 
     def resolve_conflict(self, key: str, choice: ConflictChoice) -> None:
         """Answer `conflict_found`: "reload" theirs, keep "mine", or "both" (their file is kept beside)."""

@@ -22,6 +22,7 @@ from app.canvas.shape_index import union
 from app.canvas.tools.registry import tool_class, tool_names
 from app.canvas.view import CanvasView
 from app.session.session import Session
+from app.wiring.questions import ends_with_project
 from core.annotation.commands import XY, Reorder, drawing, finished_area, pasting
 from core.annotation.model import AnnotationState, LabelClass, Shape
 
@@ -242,6 +243,7 @@ class Editing(QObject):
         dialog = LabelDialog(self._session.classes, current, self._canvas.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.label_chosen.connect(partial(self._with_class, then))
+        ends_with_project(self._session, dialog)
         dialog.popup_at(QCursor.pos())
 
     def _with_class(self, then: Callable[[str], None], label: str) -> None:

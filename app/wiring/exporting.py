@@ -75,7 +75,7 @@ class Exporting(QObject):
         return dialog
 
     def _on_project_changed(self) -> None:
-        """Nothing of another project goes where this one's was asked for; what is being written is finished."""
+        """Another project is not written where this one was to go; what is being written is finished."""
         if self._dialog is not None:
             self._dialog.done(QDialog.DialogCode.Rejected)
 

@@ -13,6 +13,7 @@ from app.dialogs.open import choose_file, choose_folder, choose_target
 from app.session.session import Session
 from app.session.state import CurrentImage
 from app.settings import Settings
+from app.wiring.questions import ends_with_project
 from core.errors import MaskloopError
 from core.files import is_folder
 
@@ -56,7 +57,8 @@ class FileActions(QObject):
         """Ask for another folder of images for the open project."""
         if self._session.project is not None:
             title = "Add a folder of images"
-            choose_folder(self._window, title, self._start(), self._session.add_image_folder)
+            dialog = choose_folder(self._window, title, self._start(), self._session.add_image_folder)
+            ends_with_project(self._session, dialog)
 
     def save_as(self) -> None:
         """Ask where to write a copy of the annotation."""
@@ -65,7 +67,7 @@ class FileActions(QObject):
             path = current.entry.annotation_path
             suggested = path.with_name(f"{path.stem} copy.json")
             title = "Save a copy of the annotation"
-            choose_target(self._window, title, suggested, self._session.save_copy)
+            choose_target(self._window, title, suggested, partial(self._session.save_copy, of=current))
 
     def delete_annotation(self) -> None:
         """Ask, then delete the label file of the image with its shapes and its mask."""
@@ -84,6 +86,7 @@ class FileActions(QObject):
         )
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.chosen.connect(partial(self._on_delete_chosen, current))
+        ends_with_project(self._session, dialog)
         dialog.open()
 
     def _on_delete_chosen(self, asked_about: CurrentImage, key: str) -> None:

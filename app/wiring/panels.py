@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QListView, QWidget
+from PySide6.QtWidgets import QDialog, QListView, QWidget
 
 from app.canvas.view import CanvasView
 from app.dialogs.message import Choice, MessageDialog
@@ -19,6 +19,7 @@ from app.panels.shape_list import ShapePanel
 from app.session.image_status import ImageStatus
 from app.session.session import Session
 from app.wiring.label_mask import LabelMask
+from app.wiring.questions import ends_with_project
 from app.workers.thumbnails import ThumbnailLoader
 from core.annotation.commands import Reorder
 from core.annotation.model import LabelClass
@@ -106,6 +107,7 @@ class ClassPanelWiring(QObject):
         panel.classes_reordered.connect(edits.reorder)
         panel.class_merged.connect(self._on_merge_wanted)
         panel.class_deleted.connect(self._on_delete_wanted)
+        session.project_changed.connect(self._on_project_changed)
         session.classes_changed.connect(self._on_classes_changed)
         session.active_class_changed.connect(self._on_active_class_changed)
         mask.changed.connect(self._on_shares_changed)
@@ -130,6 +132,10 @@ class ClassPanelWiring(QObject):
         if self._canvas.draws:
             self._session.set_selection(())  # the brush adds to a selected shape, whatever its class
         self._session.choose_class(label_class)
+
+    def _on_project_changed(self) -> None:
+        for question in self._panel.findChildren(QDialog):
+            question.reject()
 
     def _on_classes_changed(self) -> None:
         classes = self._session.classes
@@ -175,6 +181,7 @@ class ClassPanelWiring(QObject):
         )
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.accepted.connect(lambda: self._session.class_editor.delete(index, dialog.answer))
+        ends_with_project(self._session, dialog)
         dialog.open()
 
     def _merge(self, source: int, into: int, shapes: int) -> None:
@@ -191,6 +198,7 @@ class ClassPanelWiring(QObject):
         dialog = MessageDialog("question", title, text, choices=_MERGE_CHOICES, parent=self._window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.chosen.connect(partial(self._on_merge_answered, source, into))
+        ends_with_project(self._session, dialog)
         dialog.open()
 
     def _on_merge_answered(self, source: int, into: int, answer: str) -> None:

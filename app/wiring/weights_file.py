@@ -6,6 +6,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.dialogs.open import choose_weights
 from app.wiring.part import Common, Wiring
+from app.wiring.questions import ends_with_project
 
 
 class WeightsFileWiring(Wiring):
@@ -31,7 +32,9 @@ class WeightsFileWiring(Wiring):
         project = self._session.project
         if project is not None:
             start = next(folder for folder in (project.layout.exports, project.root) if folder.is_dir())
-            choose_weights(self._window, "Predict with a weights file", start, self._controller.use_weights)
+            title = "Predict with a weights file"
+            dialog = choose_weights(self._window, title, start, self._controller.use_weights)
+            ends_with_project(self._session, dialog)
 
     def _on_runs_wanted(self) -> None:
         self._controller.use_weights(None)

@@ -11,10 +11,11 @@ import pytest
 
 from app.session.class_editor import ClassEditor
 from app.session.session import Session
+from core.annotation.commands import drawing
 from core.errors import StorageError
 from core.project import project_classes
 from tests.app.on_disk import labels_in
-from tests.app.sessions.conftest import add_class, draw, json_of, open_in, show
+from tests.app.sessions.conftest import add_class, draw, json_of, open_in, show, square
 from tests.patience import PATIENCE_S
 
 
@@ -231,3 +232,18 @@ def test_an_opening_that_fails_does_not_end_the_note_of_a_class_change(classes, 
     rewriting.go_on.set()
     qtbot.waitUntil(lambda: not classes.busy)
     assert told[-1] == ""
+
+
+@pytest.mark.parametrize("edit", ["execute", "undo"])
+def test_an_image_of_a_project_that_is_closed_is_not_edited_any_more(opened, qtbot, image_folder, edit):
+    draw(opened)
+    left = opened.current
+    open_in(opened, qtbot, image_folder(3, name="second"))
+    if edit == "undo":
+        opened.editor.undo(on=left)
+    else:
+        assert not opened.execute(drawing(left.document, [square("nerve", 30)]), on=left)
+    assert len(left.document.shapes) == 1
+    assert opened.complaints == [
+        ("warning", f"{left.entry.image_path} is not open any more: nothing of it was changed.")
+    ]
