@@ -128,6 +128,7 @@ def test_every_network_of_the_registry_has_a_page(spec: ModelSpec):
     told = explained(spec.name, tile=64, encoder=encoder, options=narrow)
     assert told.blocks[told.scores].shape == (2, 64, 64)
     assert all(block.inputs for block in told.blocks)
+    assert all(block.layers for block in told.blocks), "each box says what is done in it"
     assert len(told.blocks) <= MOST_BLOCKS
     grown = spec.name == "random_forest"
     assert (told.macs is None, told.train_bytes is None) == (grown, grown)

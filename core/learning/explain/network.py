@@ -55,6 +55,7 @@ _BETWEEN: Final = (
     ("concatenate", "Joined"),
     ("add", "Joined"),
     ("pool", "Pooling"),
+    ("divide", "Standardized"),
 )
 """Titles of blocks that belong to no part, by what is in them."""
 _COPIES: Final = 5

@@ -36,7 +36,11 @@ _POOLS: Final = {
 _NAMES: Final = {
     "cat": "concatenate",
     "add": "add",
+    "sub": "subtract",
     "mul": "multiply",
+    "div": "divide",
+    "bmm": "matrix product",
+    "mm": "matrix product",
     "relu": "ReLU",
     "silu": "SiLU",
     "hardtanh": "ReLU6",
