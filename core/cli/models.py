@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from core.cli.output import answer, answer_json
-from core.models.cost import estimate_memory
+from core.models.cost import encoder_cost, estimate_memory
 from core.models.registry import (
     EncoderSpec,
     ModelSpec,
@@ -16,7 +16,7 @@ from core.models.registry import (
     model_spec,
     model_specs,
 )
-from core.models.specs import EncoderSource
+from core.models.specs import PLAIN, EncoderSource
 
 CROP: Final = 256
 BATCH: Final = 4
@@ -94,11 +94,18 @@ def _page(spec: ModelSpec) -> list[str]:
 def _encoder_row(spec: ModelSpec, encoder: EncoderSpec) -> tuple[str, str, str, str, str]:
     return (
         f"  {encoder.name}",
-        _millions(encoder.parameters),
+        "-" if (size := _size(spec, encoder)) is None else _millions(size),
         _gigabytes(estimate_memory(spec, CROP, BATCH, encoder.name)),
         SOURCES[encoder.source],
         encoder.licence,
     )
+
+
+def _size(spec: ModelSpec, encoder: EncoderSpec) -> int | None:
+    """How many numbers an encoder learns in this network; None where it is the network's own and no part."""
+    if encoder.name == PLAIN and not spec.plain_as:
+        return None
+    return round(encoder_cost(spec, encoder.name).parameters)
 
 
 def _allowed(option: OptionSpec) -> str:
@@ -160,7 +167,7 @@ def _fields(spec: ModelSpec) -> dict[str, Any]:
                 "title": encoder.title,
                 "licence": encoder.licence,
                 "source": encoder.source,
-                "parameters": encoder.parameters,
+                "parameters": _size(spec, encoder),
             }
             for encoder in map(encoder_spec, spec.encoders)
         ],

@@ -71,8 +71,8 @@ def cost(spec: ModelSpec, encoder: str | None = None, options: Mapping[str, Opti
         UsageError: an encoder it cannot stand on.
     """
     options = options or {}
-    usual = _encoder(spec, spec.default_encoder, {})
-    inside = _encoder(spec, spec.checked_encoder(encoder), options)
+    usual = encoder_cost(spec, spec.default_encoder)
+    inside = encoder_cost(spec, spec.checked_encoder(encoder), options)
     powers = dict(spec.cost_by)
     weights = (inside.channels / usual.channels) ** spec.cost_by_channels * prod(
         option.multiple_in(options) ** powers[option.name] for option in spec.options if option.name in powers
@@ -86,17 +86,18 @@ def cost(spec: ModelSpec, encoder: str | None = None, options: Mapping[str, Opti
 
 
 @dataclass(frozen=True, slots=True)
-class _Encoder(Cost):
+class EncoderCost(Cost):
     """Of an encoder, with the channels and the stride of its coarsest map."""
 
     channels: float
     stride: int
 
 
-def _encoder(spec: ModelSpec, name: str, options: Mapping[str, Option]) -> _Encoder:
-    """Of the encoder of this name, as it is in this network."""
+def encoder_cost(spec: ModelSpec, name: str, options: Mapping[str, Option] | None = None) -> EncoderCost:
+    """Of the encoder of this name, as it is in this network; nothing where all of it is the network's own."""
+    options = options or {}
     if name == PLAIN and not spec.plain_as:
-        return _Encoder(0, 0, 0, channels=1, stride=_USUAL_STRIDE)
+        return EncoderCost(0, 0, 0, channels=1, stride=_USUAL_STRIDE)
     shape = encoder_spec(spec.plain_as if name == PLAIN else name)
     known = dict(zip((16, 8), shape.dilated, strict=False))
     known[_USUAL_STRIDE] = shape.activation_bytes, shape.macs_per_pixel
@@ -108,7 +109,7 @@ def _encoder(spec: ModelSpec, name: str, options: Mapping[str, Option]) -> _Enco
         elif option.name == spec.widened_by and option.belongs_to(name):
             wider = option.number_in(options) / shape.width
     kept, computed = known[stride]
-    return _Encoder(
+    return EncoderCost(
         parameters=shape.parameters * wider**2,
         activation_bytes=kept * wider,
         macs_per_pixel=computed * wider**2,

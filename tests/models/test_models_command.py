@@ -61,6 +61,25 @@ def test_a_page_names_every_option_and_encoder(name: str, capsys: pytest.Capture
     assert [option["name"] for option in about["options"]] == chosen
 
 
+@pytest.mark.parametrize(
+    ("name", "encoder", "size", "cell"),
+    [
+        ("unet", "plain", 2_360_432, "2.4 M"),
+        ("deconvnet", "plain", 919_668, "0.9 M"),
+        ("unet_paper", "plain", None, "-"),
+        ("random_forest", "hand_made", 0, "0.0 M"),
+        ("deconvnet", "vgg16", 14_714_688, "14.7 M"),
+    ],
+)
+def test_an_encoder_is_told_as_large_as_it_is_in_the_network(
+    name: str, encoder: str, size: int | None, cell: str, capsys: pytest.CaptureFixture[str]
+):
+    encoders = json.loads(told(capsys, name, "--json"))["encoders"]
+    assert [row["parameters"] for row in encoders if row["name"] == encoder] == [size]
+    (row,) = (line for line in told(capsys, name).splitlines() if line.startswith(f"  {encoder} "))
+    assert f"  {cell}  " in row
+
+
 def test_an_unknown_model_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]):
     assert main(["models", "unett"]) == 2
     said = capsys.readouterr().err
