@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
     QHBoxLayout,
+    QListView,
     QListWidget,
     QListWidgetItem,
     QPushButton,
@@ -21,6 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.panels.combos import ElidedComboBox
 from app.panels.compared_curves import MARK_SIZE, ComparedCurves, curve_mark
 from app.panels.compared_image import ComparedImage, tinted, titled
 from app.panels.compared_tables import ComparedScores, ComparedSettings
@@ -86,9 +88,12 @@ class CompareRunsDialog(Themed, QDialog):
         self.scores = ComparedScores()
         self.settings = ComparedSettings()
         self.image = ComparedImage()
-        self.images = QComboBox()
+        self.images = ElidedComboBox()
         self.images.setAccessibleName("Image")
         self.images.setMinimumContentsLength(24)
+        # There may be ten thousand: measuring each of them would stop the window.
+        self.images.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        cast("QListView", self.images.view()).setUniformItemSizes(True)
         self.again_button = IconPushButton("refresh", "Try again")
         self.again_button.hide()
         self.tabs = QTabWidget()

@@ -1,4 +1,4 @@
-"""Runs side by side, scores of classes, and what a run has not seen: as a person meets them."""
+"""Runs side by side, and what a run has not seen: as a person meets them."""
 
 from __future__ import annotations
 
@@ -10,22 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QRect, Qt
-from PySide6.QtWidgets import QListWidget, QStyle, QStyleOptionViewItem, QTreeWidget
+from PySide6.QtWidgets import QListWidget, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTreeWidget
 from pytestqt.qtbot import QtBot
 
 from app.dialogs.compare_runs import LABELS, CompareRunsDialog
-from app.panels.class_scores import ClassScores
 from app.panels.run_history import RunHistory, RunSummary
 from core.annotation.model import ClassList, LabelClass
 from core.learning.answers import LabelsCompared, RunPrediction
 from core.learning.commands import CompareLabels, PredictWithRun
-from core.learning.events import Validated
+from core.learning.events import Failed
 from core.learning.labels.packed_mask import PackedMask
 from core.learning.labels.revisions import Unseen
 from core.learning.runs.comparison import ComparedRun, Curve
 from core.learning.runs.run_folder import BestScore
 from core.learning.scores.bootstrap import Interval
-from core.learning.scores.gain import Gain
 from tests.app.engine_events import prediction
 
 pytestmark = pytest.mark.usefixtures("dressed")
@@ -231,6 +229,28 @@ def test_a_lost_engine_is_nothing_to_a_run_that_is_compared_no_more(
     assert "a" not in dialog.image.panes
 
 
+def test_ten_thousand_images_are_not_measured_one_by_one(
+    qtbot: QtBot, shown, dialog: CompareRunsDialog
+) -> None:
+    class Counting(QStyledItemDelegate):
+        measured = 0
+
+        def sizeHint(self, option, index):
+            Counting.measured += 1
+            return super().sizeHint(option, index)
+
+    many = CompareRunsDialog(CLASSES)
+    many.images.setItemDelegate(Counting(many))
+    many.set_images([f"{'long folder/' * 20}{number}.png" for number in range(10_000)], None)
+    shown(many, 1040, 680)
+    assert many.images.sizeHint().width() == dialog.images.sizeHint().width()
+    _open_tab(qtbot, many, "One image")
+    many.images.showPopup()
+    qtbot.waitUntil(many.images.view().isVisible)
+    many.images.hidePopup()
+    assert Counting.measured < 100
+
+
 # --- the run history --------------------------------------------------------------------------------------
 
 
@@ -308,6 +328,24 @@ def test_the_prediction_bar_says_what_its_run_has_not_seen(qtbot: QtBot, opened)
     assert "has not seen changes on 2 images" in opened.window.page.prediction_bar.toolTip()
 
 
+def test_a_prediction_that_fails_in_an_unforeseen_way_is_said_and_can_be_asked_for_again(
+    qtbot: QtBot, opened, make_runs: Callable[[Path], tuple[str, ...]]
+) -> None:
+    make_runs(opened.session.project.root)
+    opened.window.actions_["train.compare"].trigger()
+    dialog = opened.window.findChild(CompareRunsDialog)
+    qtbot.waitUntil(lambda: len(dialog.curves.drawn[0]) == 2)
+    _open_tab(qtbot, dialog, "One image")
+    qtbot.waitUntil(lambda: any(isinstance(c, PredictWithRun) for c in opened.trainer.sent))
+    opened.trainer.event_received.emit(Failed(during="PredictFolder", text="The disk is full."))
+    assert not dialog.again_button.isVisible()
+    opened.trainer.event_received.emit(Failed(during="PredictWithRun", text="Out of luck."))
+    for run in dialog.chosen:
+        assert dialog.image.panes[run].words == "Out of luck."
+    assert dialog.again_button.isVisible()
+    dialog.close()
+
+
 @pytest.fixture
 def make_runs() -> Callable[[Path], tuple[str, ...]]:
     """Two runs with their configuration and a row of metrics, and nothing else."""
@@ -327,49 +365,3 @@ def make_runs() -> Callable[[Path], tuple[str, ...]]:
         return tuple(paths)
 
     return make
-
-
-# --- the scores of the training panel ---------------------------------------------------------------------
-
-
-def _validated(**changes: object) -> Validated:
-    values: dict[str, object] = {
-        "step": 40, "seconds": 10.0, "miou": 0.6,
-        "per_class_iou": {"background": 0.9, "nerve": 0.4, "vessel": None},
-        "pixel_accuracy": 0.9, "on": "validation", "images": 8, "best": True,
-        "confusion": ((900, 100, 0), (250, 750, 0), (0, 0, 0)),
-    }  # fmt: skip
-    return Validated(**(values | changes))  # type: ignore[arg-type]
-
-
-def _scores(shown, **changes: object) -> ClassScores:
-    scores = shown(ClassScores(), 260, 220)
-    scores.show_validation(_validated(**changes), CLASSES)
-    return scores
-
-
-def test_a_score_is_shown_with_its_interval(shown) -> None:
-    scores = _scores(
-        shown, interval=Interval(0.55, 0.68), class_intervals={"nerve": Interval(0.3, 0.5)}, miou=0.62
-    )
-    assert scores.heading_text == "mIoU 0.62 (0.55–0.68) on 8 held-out images"
-    tip = scores.view.model().index(1, 0).data(Qt.ItemDataRole.ToolTipRole)
-    assert tip == "nerve: IoU 0.400, 95 % between 0.30 and 0.50"
-
-
-def test_a_class_without_a_true_pixel_has_a_dash_and_a_reason(shown) -> None:
-    scores = _scores(shown, class_notes={"vessel": "no pixel of this class is labelled in the 8 images"})
-    tip = scores.view.model().index(2, 0).data(Qt.ItemDataRole.ToolTipRole)
-    assert tip == "vessel: no pixel of this class is labelled in the 8 images"
-
-
-def test_cross_fitted_scores_are_not_called_validation_images(shown) -> None:
-    assert _scores(shown, on="cross-fit", images=40).heading_text == "mIoU 0.60 on 40 cross-fitted images"
-
-
-def test_what_the_last_minutes_brought_is_said_until_another_project(shown) -> None:
-    scores = _scores(shown, gain=Gain(0.04, Interval(0.01, 0.07), seconds=300.0, images=8))
-    assert scores.gain_text == "The last 5 minutes gained 0.04 (0.01–0.07)"
-    scores.clear()
-    assert scores.gain_text == ""
-    assert not scores.confusion_button.isEnabled()
