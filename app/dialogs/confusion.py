@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from PySide6.QtCore import QPointF, QSize, Qt
@@ -20,7 +21,6 @@ from app.learning.score_words import MEANINGS, images_words
 from app.panels.confusion import Confusion, ConfusionView
 from app.panels.parts import label
 from app.theme import SPACE
-from core.annotation.model import ClassList
 from core.learning.events import Validated
 
 _UNKNOWN_COLOR: Final = "#808080"
@@ -97,16 +97,14 @@ class ConfusionDialog(QDialog):
         self._lead.setText("Each row has the pixels of one true class, each column what they were taken for.")
         self._cell.clear()
 
-    def show_validation(self, event: Validated, classes: ClassList) -> None:
-        """Show a validation's counts; colours come from `classes`."""
+    def show_validation(self, event: Validated, colors: Mapping[str, str]) -> None:
+        """Show a validation's counts; `colors`: of classes by their names, as #rrggbb."""
         if not event.confusion:
             return
         first = self._stack.currentWidget() is self._empty
-        colors = tuple(
-            _UNKNOWN_COLOR if (found := classes.by_name(name)) is None else found.color
-            for name in event.per_class_iou
-        )
-        self.view.set_confusion(Confusion(tuple(event.per_class_iou), colors, event.confusion))
+        names = tuple(event.per_class_iou)
+        shown = tuple(colors.get(name, _UNKNOWN_COLOR) for name in names)
+        self.view.set_confusion(Confusion(names, shown, event.confusion))
         self._stack.setCurrentWidget(self._area)
         on = images_words(event.on, event.images)
         self._lead.setText(

@@ -17,7 +17,7 @@ from core.images.pyramid import PYRAMIDS, huge_thumbnail, is_huge
 from core.images.reader import read_image
 from core.learning.answers import LabelsCompared, RunPrediction
 from core.learning.commands import CompareLabels, PredictWithRun
-from core.learning.events import Event, Finished, Prediction, TrainingStarted, Validated
+from core.learning.events import Event, Failed, Finished, Prediction, TrainingStarted, Validated
 from core.learning.runs.comparison import read_compared
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class ProgressWiring(Wiring):
         controller.prediction_changed.connect(self._on_prediction_changed)
         controller.engine_state_changed.connect(self._on_engine_state)
         session.project_changed.connect(self._on_project_changed)
+        session.classes_changed.connect(self._on_classes_changed)
         session.labels_written.connect(self._on_labels_written)
         self._on_project_changed()
 
@@ -89,11 +90,19 @@ class ProgressWiring(Wiring):
 
         if self._confusion is None:
             self._confusion = ConfusionDialog(self._window)
-        if self._validated is not None:
-            self._confusion.show_validation(self._validated, self._classes)
+        self._show_validation()
         self._confusion.show()
         self._confusion.raise_()
         return self._confusion
+
+    def _on_classes_changed(self) -> None:
+        self._show_validation()
+
+    def _show_validation(self) -> None:
+        """In the colours of today; a class that is called otherwise by now keeps that of the run."""
+        if self._confusion is not None and self._validated is not None:
+            colors = {c.name: c.color for c in (*self._classes, *self._session.classes)}
+            self._confusion.show_validation(self._validated, colors)
 
     # --- comparing ----------------------------------------------------------------------------------------
 
@@ -205,8 +214,7 @@ class ProgressWiring(Wiring):
             case Validated():
                 self._validated = event
                 self._actions["train.confusion"].setEnabled(True)
-                if self._confusion is not None:
-                    self._confusion.show_validation(event, self._classes)
+                self._show_validation()
             case LabelsCompared():
                 self._unseen |= {run: "" if it is None else it.sentence for run, it in event.unseen.items()}
                 self._panel.history.set_details(self._unseen)
@@ -214,6 +222,8 @@ class ProgressWiring(Wiring):
             case RunPrediction():
                 if self._compare is not None:
                     self._compare.set_prediction(event)
+            case Failed() if event.during == "PredictWithRun" and self._compare is not None:
+                self._compare.give_up(event.text)
             case Finished():
                 self._ask_timer.start()
             case _:

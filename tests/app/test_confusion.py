@@ -9,10 +9,11 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from app.dialogs.confusion import ConfusionDialog
-from tests.app.engine_events import CLASSES, started, validated
+from tests.app.engine_events import started, validated
 
 pytestmark = pytest.mark.usefixtures("dressed")
 
+COLORS = {"background": "#000000", "nerve": "#ffcc00"}
 LEFT = Qt.MouseButton.LeftButton
 SCORED = validated(
     40, 0.6, per_class_iou={"background": 0.9, "nerve": 0.4, "vessel": None},
@@ -22,7 +23,7 @@ SCORED = validated(
 
 def test_a_cell_tells_its_counts(qtbot: QtBot, shown) -> None:
     dialog = shown(ConfusionDialog(), 640, 600)
-    dialog.show_validation(SCORED, CLASSES)
+    dialog.show_validation(SCORED, COLORS)
     qtbot.mouseMove(dialog.view, dialog.view.cell_center(1, 0).toPoint())
     assert dialog.cell_text == "25 % of nerve (250 of 1,000 pixels) was taken for background."
     qtbot.mouseMove(dialog.view, dialog.view.cell_center(2, 1).toPoint())
@@ -36,7 +37,7 @@ def test_the_matrix_of_many_classes_fits_on_the_screen_and_keys_go_to_any_cell(q
     names = [f"class {number}" for number in range(80)]
     counts = tuple((1,) * 80 for _ in names)
     dialog.show_validation(
-        validated(40, 0.5, per_class_iou=dict.fromkeys(names, 0.5), confusion=counts), CLASSES
+        validated(40, 0.5, per_class_iou=dict.fromkeys(names, 0.5), confusion=counts), COLORS
     )
     room = dialog.screen().availableSize()
     assert dialog.width() < room.width()
@@ -64,3 +65,26 @@ def test_the_matrix_follows_validations_while_it_is_open(qtbot: QtBot, opened) -
     assert not dialog.view.isVisible()
     qtbot.mouseClick(window.training.scores.confusion_button, LEFT)
     assert dialog.isVisible()
+
+
+def test_the_matrix_has_the_colours_of_today_also_of_a_class_renamed_since_the_run_began(
+    qtbot: QtBot, opened
+) -> None:
+    def colors() -> dict[str, str]:
+        shown = dialog.view.confusion
+        return dict(zip(shown.names, shown.colors, strict=True))
+
+    opened.window.actions_["train.confusion"].trigger()
+    dialog = opened.window.findChild(ConfusionDialog)
+    session, say = opened.session, opened.trainer.event_received.emit
+    say(started(classes=session.classes))
+    say(SCORED)
+    nerve, vessel = (session.classes.by_name(name) for name in ("nerve", "vessel"))
+    with qtbot.waitSignal(session.classes_changed):
+        session.class_editor.recolor(vessel.index, "#123456")
+    assert colors()["vessel"] == "#123456"
+    with qtbot.waitSignal(session.classes_changed):
+        session.class_editor.rename(nerve.index, "axon")
+    assert colors()["nerve"] == nerve.color, "the score is of that name"
+    say(replace(SCORED, per_class_iou={"background": 0.9, "axon": 0.4, "vessel": None}))
+    assert colors()["axon"] == nerve.color
