@@ -35,6 +35,7 @@ from core.learning.prediction.uncertainty import UncertaintySource
 
 if TYPE_CHECKING:
     from app.session.state import CurrentImage
+    from app.workers.tasks import Task
     from core.project.project import ImageEntry, Project
 
 OPEN: Final = "Open it"
@@ -79,7 +80,7 @@ class DoubtWiring(Wiring):
         self._map: Uncertainty | None = None
         self._wanted = False
         self._go_when_known = False
-        self._finding = False
+        self._finding: Task | None = None
         self._seen: list[DoubtfulRegion] = []
         self._images = DoubtfulImages(self._session, most_useful)
         self._offered: str | None = None
@@ -172,8 +173,13 @@ class DoubtWiring(Wiring):
         self._map = None
         self._seen.clear()
         self._withdraw()
+        if self._finding is not None:
+            self._finding.cancel()
+            self._finding = None
         self._go_when_known = current is not None and current.entry.key == self._offered
         self._offered = None
+        # Whoever asked for one region does not have the engine work out maps of all images that follow.
+        self._want(on=self._show.isChecked() or self._go_when_known)
 
     # --- regions ------------------------------------------------------------------------------------------
 
@@ -197,10 +203,11 @@ class DoubtWiring(Wiring):
 
     def _find(self) -> None:
         current, found, project = self._session.current, self._map, self._session.project
-        if self._finding or project is None or found is None or current is None or current.document is None:
+        if self._finding is not None or project is None or found is None:
             return
-        self._finding = True
-        task = self._runner.run(
+        if current is None or current.document is None:
+            return
+        self._finding = task = self._runner.run(
             find_regions,
             project,
             current.entry,
@@ -212,13 +219,11 @@ class DoubtWiring(Wiring):
         task.failed.connect(self._on_failed)
 
     def _on_failed(self, sentence: str) -> None:
-        self._finding = False
+        self._finding = None
         self._session.message.emit(sentence, "warning")
 
     def _on_found(self, current: CurrentImage, regions: tuple[DoubtfulRegion, ...]) -> None:
-        self._finding = False
-        if self._session.current is not current:
-            return
+        self._finding = None
         fresh = [region for region in regions if not any(same_place(region, old) for old in self._seen)]
         if fresh:
             self._go_to(fresh[0], len(fresh) - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,8 @@ from PySide6.QtGui import QColor, QImage
 from app.canvas.heat import HeatLayer
 from app.canvas.layer_cache import Frame
 from app.learning.overlay_words import behind, sureness, sureness_detail
+from app.wiring import doubt
+from app.wiring.doubt import find_regions
 from core.annotation.model import AnnotationState
 from core.learning.commands import LabelsChanged, WantUncertainty
 from core.learning.events import ImagesRated, Uncertainty
@@ -188,6 +191,41 @@ def test_a_map_that_does_not_follow_the_predictions_any_more_leads_nowhere(bench
     assert bench.canvas.spotlight.box is None
     say(bench, doubted(bench))
     qtbot.waitUntil(lambda: seen(bench) == "large")
+
+
+def test_what_is_looked_for_in_an_image_that_was_left_does_not_keep_the_next_one(bench, qtbot, monkeypatch):
+    left, looked = threading.Event(), []
+
+    def find(*args):
+        looked.append(args)
+        if len(looked) == 1:
+            left.wait(10)
+        return find_regions(*args)
+
+    monkeypatch.setattr(doubt, "find_regions", find)
+    bench.key(Qt.Key.Key_I)
+    say(bench, doubted(bench))
+    qtbot.waitUntil(lambda: len(looked) == 1)
+    bench.key(Qt.Key.Key_D)
+    bench.wait_for_image("scan001.png")
+    say(bench, predicted(bench))
+    bench.key(Qt.Key.Key_I)
+    say(bench, doubted(bench))
+    left.set()
+    qtbot.waitUntil(lambda: seen(bench) == "large")
+
+
+def test_one_region_asked_for_does_not_have_the_maps_of_all_images_made(bench, qtbot):
+    bench.key(Qt.Key.Key_I)
+    say(bench, doubted(bench))
+    qtbot.waitUntil(lambda: seen(bench) == "large")
+    bench.key(Qt.Key.Key_D)
+    bench.wait_for_image("scan001.png")
+    assert wants(bench) == [True, False]
+    bench.key(Qt.Key.Key_U)
+    bench.key(Qt.Key.Key_A)
+    bench.wait_for_image("scan000.png")
+    assert wants(bench) == [True, False, True], "heat that is on stays on"
 
 
 def test_labelled_regions_are_passed_over(bench, qtbot):
