@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from core.annotation.model import Annotation
 from core.errors import FileProblem
 from core.files import file_digest
+from core.project.adopting import load_adopting
 
 if TYPE_CHECKING:
     from core.project.project import ImageEntry, Project
@@ -46,7 +47,7 @@ def read_theirs(
     annotation: Annotation | None = None
     problem = ""
     try:
-        loaded = project.load(entry)
+        loaded = load_adopting(project, entry)
         digest, annotation = loaded.digest, loaded.annotation
     except FileProblem as error:
         problem = str(error)

@@ -36,10 +36,12 @@ class ForeignChanges(QObject):
 
     Signals:
         document_reloaded(str key): it was read again from disk, or may be readable now.
+        labels_met(): a file was read that may have brought classes; its document has not followed yet.
         message(str text, str level)
     """
 
     document_reloaded = Signal(str)
+    labels_met = Signal()
     message = Signal(str, str)
 
     def __init__(
@@ -98,6 +100,7 @@ class ForeignChanges(QObject):
             task.done.connect(partial(self._on_theirs, key))
 
     def _on_theirs(self, key: str, theirs: Theirs) -> None:
+        self.labels_met.emit()
         opened = self._documents.get(key)
         if self._closed or opened is None or theirs.digest == self._autosaver.digest_of(key):
             return
@@ -136,6 +139,7 @@ class ForeignChanges(QObject):
         task.failed.connect(self._on_failed)
 
     def _on_choice(self, key: str, choice: ConflictChoice, theirs: Theirs) -> None:
+        self.labels_met.emit()
         opened = self._documents.get(key)
         if self._closed or opened is None:
             return

@@ -15,6 +15,8 @@ from core.files import file_digest
 from core.images.pages import image_file
 from core.images.pyramid import PYRAMIDS, Pyramid, is_huge, open_pyramid
 from core.images.reader import read_image
+from core.project.adopting import load_adopting
+from core.project.mask_store import is_outdated
 
 if TYPE_CHECKING:
     from core.project.project import ImageEntry, Loaded, Project
@@ -32,6 +34,7 @@ class LoadedImage:
     Attributes:
         image: decoded pixels; None when they are unchanged (then `stamp` says so), huge or unreadable.
         pyramid: a huge image's tiles, opened anew each time.
+        mask_outdated: the annotation was written after the mask there is.
         loaded: the annotation; None when it is unchanged or unreadable.
         problem: one sentence when the image cannot be shown or edited.
     """
@@ -42,6 +45,7 @@ class LoadedImage:
     loaded: Loaded | None = None
     problem: str = ""
     pyramid: Pyramid | None = None
+    mask_outdated: bool = False
 
 
 def stamp_of(path: Path) -> Stamp | None:
@@ -83,7 +87,7 @@ def load_image(
     try:
         loaded: Loaded | None = None
         if annotation_too and (known_digest is None or file_digest(entry.annotation_path) != known_digest[0]):
-            loaded = project.load(entry)
+            loaded = load_adopting(project, entry)
         if stamp != known_stamp:
             if is_huge(entry.image_path):
                 pyramid = open_pyramid(entry.image_path, project.layout.cache / PYRAMIDS)
@@ -91,7 +95,8 @@ def load_image(
                 image = decode(entry.image_path)
     except FileProblem as error:
         return LoadedImage(entry, stamp, problem=str(error))
-    return LoadedImage(entry, stamp, image, loaded, pyramid=pyramid)
+    outdated = loaded is not None and is_outdated(entry)
+    return LoadedImage(entry, stamp, image, loaded, pyramid=pyramid, mask_outdated=outdated)
 
 
 def prefetch_image(entry: ImageEntry) -> LoadedImage:

@@ -20,6 +20,7 @@ from core.annotation.model import AnnotationState
 from core.errors import FileProblem, ImageFileError
 from core.images.reader import image_size
 from core.project.annotation_store import require_size
+from core.project.mask_store import is_outdated
 
 if TYPE_CHECKING:
     from core.project.project import ImageEntry, Project
@@ -67,11 +68,13 @@ class StatusesRead:
         statuses: of each image, by its key.
         foreign: keys of those whose annotation another program has written.
         replaced: keys of those whose image is another file than when it was looked at last.
+        outdated: keys of those whose annotation is new to us and was written after its mask.
     """
 
     statuses: dict[str, ImageStatus]
     foreign: tuple[str, ...]
     replaced: tuple[str, ...]
+    outdated: tuple[str, ...]
 
 
 class StatusReader:
@@ -90,10 +93,15 @@ class StatusReader:
             entries: the images.
             ours: what has changed in these files since they were read last was written here.
         """
+        new = {entry.key for entry in entries if entry.key not in self._annotations}
         changed = tuple(entry.key for entry in entries if self._has_changed(entry))
         replaced = tuple(entry.key for entry in entries if self._is_replaced(entry))
         statuses = {entry.key: self._read(entry) for entry in entries}
-        return StatusesRead(statuses, () if ours else changed, replaced)
+        if ours:
+            return StatusesRead(statuses, (), replaced, ())
+        new.update(changed)
+        outdated = tuple(entry.key for entry in entries if entry.key in new and is_outdated(entry))
+        return StatusesRead(statuses, changed, replaced, outdated)
 
     def _is_replaced(self, entry: ImageEntry) -> bool:
         """Whether the image is another file than when it was looked at last: its size is to be read again."""
@@ -140,6 +148,7 @@ class StatusBoard(QObject):
 
     changed = Signal(object)  # tuple of keys
     annotations_changed = Signal(object)  # tuple of keys whose annotations were written, perhaps by others
+    masks_outdated = Signal(object)  # tuple of keys whose annotations were written after their masks
     scanned = Signal()  # all that was asked for has been read
 
     def __init__(self, project: Project, worker: TaskRunner, parent: QObject | None = None) -> None:
@@ -230,6 +239,8 @@ class StatusBoard(QObject):
             self.changed.emit(tuple(fresh))
         if foreign := tuple(key for key in found.foreign if key not in self._live):
             self.annotations_changed.emit(foreign)
+        if found.outdated:
+            self.masks_outdated.emit(found.outdated)
         self._read_on()
 
     def _on_read_failed(self, _sentence: str) -> None:

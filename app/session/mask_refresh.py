@@ -1,4 +1,4 @@
-"""Bringing new colours of classes into the palettes of all masks, behind everything else.
+"""Drawing masks anew behind everything else: new colours of classes, annotations of other programs.
 
 ::
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from core.project.project import ImageEntry, Project
 
 MASKS_PRIORITY: Final = -20
-DOING: Final = "bringing the colours into the masks"
+DOING: Final = "drawing masks anew"
 
 _log = logging.getLogger(__name__)
 
@@ -112,5 +112,5 @@ def refresh(project: Project, entry: ImageEntry) -> bool:
     """Worker: write one mask anew, if there is one; False where that failed, and the log says why."""
     problems = project.refresh_masks((entry,))
     for problem in problems:
-        _log.warning("a mask keeps its old colours for now: %s", problem)
+        _log.warning("a mask is not drawn anew for now: %s", problem)
     return not problems

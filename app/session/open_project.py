@@ -7,7 +7,7 @@ class change never races a save. The session shows one image of it at a time.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,12 +91,14 @@ class OpenProject(QObject):
             parent=self,
         )
         self._foreign.document_reloaded.connect(self.document_reloaded)
+        self._foreign.labels_met.connect(self._take_classes)
         self._foreign.message.connect(self.message)
         self._watcher = ProjectWatcher(self)
         self._watcher.annotation_touched.connect(self._foreign.look)
         self._watcher.folders_touched.connect(self._on_folders_touched)
         self._take_entries()
         self.board.scanned.connect(self._on_scanned)
+        self.board.masks_outdated.connect(self._refresh_masks)
         # When the window stands: what a worker does in Python is taken from its first paint.
         QTimer.singleShot(0, self, self._on_shown)
         self._on_folders_touched()
@@ -119,6 +121,11 @@ class OpenProject(QObject):
             self.board.scan(self._unopened())
             if self.project.writable:
                 self._masks.resume(self.entries.values())
+
+    def _refresh_masks(self, keys: Iterable[str]) -> None:
+        """Masks are older than what another program has drawn: they follow at leisure."""
+        if self.project.writable and not self._closed:
+            self._masks.begin(self.entries[key] for key in keys if key in self.entries)
 
     def _unopened(self) -> Iterator[ImageEntry]:
         """The images whose documents are not in memory."""
@@ -194,6 +201,7 @@ class OpenProject(QObject):
 
     def take(self, found: LoadedImage) -> CurrentImage:
         """Turn what was read into something to show and edit, or into the reason why not."""
+        self._take_classes()
         entry = found.entry
         if found.problem:
             return self._unusable(entry, found.problem)
@@ -213,6 +221,8 @@ class OpenProject(QObject):
             assert found.loaded is not None
             opened = self.documents.open(entry, found.loaded.annotation, size_hw)
             self.autosaver.track(entry, opened.document, found.loaded.digest)
+            if found.mask_outdated:
+                self._refresh_masks([entry.key])
         elif opened.document.snapshot().size_hw != size_hw:
             return self._unusable(
                 entry,
@@ -336,13 +346,22 @@ class OpenProject(QObject):
             self._images.drop(key)
         self.board.scan(self._unopened(), first=change.added)
         self._foreign.look_at_all()
+        self._take_classes()
+        if change:
+            self.images_changed.emit(change)
+
+    def _take_classes(self) -> None:
+        """Labels of other programs may be classes now: that is known before documents that have them.
+
+        A class change under way tells by itself, once what is open has followed.
+        """
+        if self._closed or self.class_changes.busy:
+            return
         if self.project.classes != self.classes:
             self.classes = self.project.classes
             self.classes_changed.emit()
         for note in self.new_notes():
             self.message.emit(note, "info")
-        if change:
-            self.images_changed.emit(change)
 
     def _take_entries(self) -> None:
         self.entries = {entry.key: entry for entry in self.project.images()}

@@ -43,6 +43,15 @@ def read_mask(entry: ImageEntry, classes: ClassList) -> NDArray[np.uint8]:
     return read_index_mask(entry.mask_path, size_hw=image_size(entry.image_path), classes=classes)
 
 
+def is_outdated(entry: ImageEntry) -> bool:
+    """Is there a mask, and was the annotation written after it? Another program may have done that."""
+    try:
+        drawn_ns = entry.mask_path.stat().st_mtime_ns
+        return drawn_ns < entry.annotation_path.stat().st_mtime_ns
+    except OSError:
+        return False
+
+
 def remove_mask(entry: ImageEntry) -> None:
     """Delete an image's mask, if there is one and it is ours. Raises StorageError."""
     path = entry.mask_path

@@ -55,6 +55,7 @@ class Project(ProjectContents):
         notes: sentences about what opening it found and did, for the person.
         writable: whether anything may be saved; `read_only_reason` says why not.
         read_only_note: the one of `notes` that says that nothing can be saved here, "" if there is none.
+        turn: held while classes, the list of images or an annotation change.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Project(ProjectContents):
         self.read_only_reason = "" if lock is not None else "it was opened for reading only"
         self.read_only_note = ""
         self._lock = lock
-        self._turn = threading.RLock()
+        self.turn = threading.RLock()
         self._classes = ProjectClasses(layout, self._json, self._index, self.notes)
 
     # --- open and close -----------------------------------------------------------------------------------
@@ -191,7 +192,7 @@ class Project(ProjectContents):
 
     def set_setting(self, key: str, value: Any) -> None:
         """Keep a JSON value in project.json. Raises StorageError."""
-        with self._turn:
+        with self.turn:
             content = self._json.content
             self._write(msgspec.structs.replace(content, settings={**content.settings, key: value}))
 
@@ -199,7 +200,7 @@ class Project(ProjectContents):
 
     def rescan(self) -> ScanChange:
         """Look again for images, and for labels other programs added; those become classes."""
-        with self._turn:
+        with self.turn:
             change = self._scan()
             if self._classes.adopt_found(first=False) and self.writable:
                 self._write(self._json.content)
@@ -209,7 +210,7 @@ class Project(ProjectContents):
         """Take another folder of images into the project. Raises UsageError, StorageError."""
         if not folder.is_dir():
             raise UsageError(f"{folder}: there is no such folder")
-        with self._turn:
+        with self.turn:
             spec = relative_to_project(self.root, folder)
             if spec not in self._json.content.image_roots:
                 roots = (*self._json.content.image_roots, spec)
@@ -256,7 +257,7 @@ class Project(ProjectContents):
             StorageError: it cannot be written; what was there is untouched.
         """
         self._require_writable(entry.annotation_path)
-        with self._turn:
+        with self.turn:
             if force and (glance := self._index.own_glance(entry)) is not None and glance.problem is not None:
                 self.keep_theirs(entry)
             new_digest = save_annotation(entry, annotation, expected_digest, force=force, announce=announce)
@@ -271,7 +272,7 @@ class Project(ProjectContents):
             StorageError: it cannot be deleted.
         """
         self._require_writable(entry.annotation_path)
-        with self._turn:
+        with self.turn:
             remove_annotation(entry, expected_digest)
             self._index.forget(entry)
 
@@ -322,13 +323,13 @@ class Project(ProjectContents):
             UsageError: the name is empty, taken or reserved, the colour is none, the index is taken, or all
                 are used up.
         """
-        with self._turn:
+        with self.turn:
             self._require_writable(self.layout.project_file)
             return self._classes.add(name, color, index=index)
 
     def adopt_labels(self, labels: Iterable[str]) -> tuple[LabelClass, ...]:
         """Make classes of labels that are none yet; `__ignore__` and `_background_` keep their meaning."""
-        with self._turn:
+        with self.turn:
             added = self._classes.adopt(labels)
             if added:
                 self._write(self._json.content)
@@ -392,7 +393,7 @@ class Project(ProjectContents):
             self.notes.append(self.read_only_note)
 
     def _edit_classes(self, edit: ClassEdit) -> None:
-        with self._turn:
+        with self.turn:
             self._require_writable(self.layout.project_file)
             stale = self._classes.apply(edit)
             if stale:  # masks are derived, so this may fail without harm

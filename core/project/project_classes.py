@@ -75,9 +75,7 @@ class ProjectClasses:
             added += self.adopt(label_list.listed_labels(folders, used))
         added += self.adopt(used)
         if added:
-            names = ", ".join(label_class.name for label_class in added)
-            count = f"{len(added)} classes were" if len(added) > 1 else "The class was"
-            self._notes.append(f"{count} taken from the annotations: {names}.")
+            self._notes.append(taken(label_class.name for label_class in added))
         return tuple(added)
 
     def usage(self, index: int) -> int:
@@ -115,3 +113,10 @@ class ProjectClasses:
             return []
         stale = entries if content.background != before.background else touched
         return [entry for entry in stale if entry.mask_path.exists()]
+
+
+def taken(names: Iterable[str]) -> str:
+    """The sentence for classes made of labels in annotations."""
+    found = tuple(names)
+    count = f"{len(found)} classes were" if len(found) > 1 else "The class was"
+    return f"{count} taken from the annotations: {', '.join(found)}."

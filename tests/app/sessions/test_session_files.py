@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from app.session import open_project
 from app.session.opening import locate
 from core.annotation.commands import AddShapes
 from core.errors import AnnotationFileError, StorageError
@@ -71,9 +73,10 @@ def test_what_another_program_saves_is_read_again_while_nothing_is_unsaved_here(
     path = opened.current.entry.annotation_path
     foreign = json.loads(path.read_bytes())
     foreign["shapes"][0]["label"] = "vessel"
-    with qtbot.waitSignal(opened.message) as told:
+    with qtbot.waitSignal(
+        opened.message, check_params_cb=lambda text, _level: "changed by another program" in text
+    ):
         path.write_text(json.dumps(foreign))
-    assert "changed by another program" in told.args[0]
     assert [shape.label for shape in opened.current.document.shapes] == ["vessel"]
     assert not opened.current.history.can_undo
     assert opened.flush()
@@ -159,6 +162,49 @@ def test_a_label_that_labelme_added_to_another_image_becomes_a_class_and_is_told
     assert opened.active_class.name == "nerve"  # nobody here chose to draw the other
     assert ("info", "The class was taken from the annotations: tendon.") in opened.complaints
     qtbot.waitUntil(lambda: opened.statuses.get("scan002.png").shapes == 1)
+
+
+def test_a_mask_follows_what_another_program_drew_while_the_project_was_closed(opened, qtbot):
+    add_class(opened, qtbot, "nerve")
+    show(opened, qtbot, "scan001.png")
+    draw(opened)
+    assert opened.flush()
+    entry, root = opened.current.entry, opened.project.root
+    opened.close()
+    text = entry.annotation_path.read_text()
+    entry.annotation_path.write_text(text.replace("15.0", "35.0"))
+    newer = entry.mask_path.stat().st_mtime_ns + 10**9
+    os.utime(entry.annotation_path, ns=(newer, newer))
+    opened.preferred_image = lambda _root: "scan000.png"
+    open_in(opened, qtbot, root)
+    qtbot.waitUntil(lambda: opened.project.read_mask(entry)[30, 30] == 1)
+
+
+@pytest.mark.parametrize("on_show", [True, False])
+def test_a_label_that_another_program_adds_to_an_image_is_a_class_and_in_its_mask_when_it_is_shown(
+    opened, qtbot, on_show
+):
+    add_class(opened, qtbot, "nerve")
+    show(opened, qtbot, "scan001.png")
+    draw(opened)
+    assert opened.flush()
+    entry = opened.current.entry
+    if not on_show:
+        root = opened.project.root
+        opened.close()
+        opened.preferred_image = lambda _root: "scan000.png"
+        open_in(opened, qtbot, root)
+    foreign = json.loads(entry.annotation_path.read_bytes())
+    x, y = 30.0, 20.0
+    added = {**foreign["shapes"][0], "label": "vessel", "points": [[x, y], [x + 9, y], [x + 9, y + 9]]}
+    entry.annotation_path.write_text(json.dumps({**foreign, "shapes": [*foreign["shapes"], added]}))
+    if not on_show:
+        show(opened, qtbot, "scan001.png")
+    qtbot.waitUntil(lambda: opened.document is not None and len(opened.document) == 2)
+    assert opened.classes.names == ("background", "nerve", "vessel")
+    assert ("info", "The class was taken from the annotations: vessel.") in opened.complaints
+    vessel = opened.classes.by_name("vessel").index
+    qtbot.waitUntil(lambda: opened.project.read_mask(entry)[22, 37] == vessel)
 
 
 def test_deleting_an_annotation_that_another_program_changed_asks_first(opened, qtbot):
@@ -320,3 +366,23 @@ def test_an_image_that_was_copied_halfway_when_it_was_noticed_is_whole_again(ope
     with qtbot.waitSignal(opened.statuses_changed, check_params_cb=lambda keys: "scan003.png" in keys):
         opened.check_disk()
     assert not opened.statuses.get("scan003.png").problem
+
+
+def test_an_image_that_goes_while_it_is_read_leaves_the_one_on_show(opened, qtbot, monkeypatch):
+    reading, load = threading.Event(), open_project.load_image
+
+    def slow(*arguments):
+        reading.wait(20)
+        return load(*arguments)
+
+    monkeypatch.setattr(open_project, "load_image", slow)
+    opened.open_image("scan001.png")
+    (opened.project.root / "scan001.png").unlink()
+    opened._opened.rescan()
+    qtbot.waitUntil(lambda: bool(opened.complaints))
+    reading.set()
+    text = "scan001.png was moved or deleted before it could be shown."
+    assert opened.complaints == [("warning", text)]
+    assert opened.current.entry.key == "scan000.png"
+    assert opened.editable
+    assert opened.neighbour(1) == "scan002.png"
