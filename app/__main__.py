@@ -31,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"maskloop: {' '.join(arguments)} is not understood; see maskloop --help", file=sys.stderr)
         return 2
     if not has_display():
-        if first is not None and not Path(first).exists():
+        from core.files import is_file, is_folder
+
+        if first is not None and not (is_file(Path(first)) or is_folder(Path(first))):
             print(f"maskloop: {first} is no command, file or folder; see maskloop --help", file=sys.stderr)
             return 1
         print(
@@ -81,6 +83,10 @@ def _demo(arguments: list[str]) -> int:
         return open_demo(arguments[1:])
     except MaskloopError as error:  # before there is a window to say it in
         print(f"maskloop: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"maskloop: {place}{error.strerror or error}", file=sys.stderr)
         return 1
 
 

@@ -13,7 +13,7 @@ from app.learning.prediction_shapes import accepting, shapes_of_all, shapes_of_r
 from app.learning.shown_prediction import ShownPrediction
 from app.workers.tasks import TaskRunner
 from core.annotation.document import AnnotationDocument
-from core.annotation.model import Shape
+from core.annotation.model import ClassList, Shape
 
 if TYPE_CHECKING:
     from app.session.session import Session
@@ -65,20 +65,22 @@ class Accepting(QObject):
             text = "The prediction is of another size than the image; wait for a new one."
             self._session.message.emit(text, "info")
             return
-        document = current.document
+        document, classes = current.document, self._session.classes
         self._shown.keep()
         task = self._worker.run(
             vectorise,
             prediction.classes.unpack(),
             document.snapshot(),
-            self._session.classes,
+            classes,
             doing="accepting a prediction",
             priority=1,
         )
-        task.done.connect(partial(self._on_shapes, document, document.revision))
+        task.done.connect(partial(self._on_shapes, document, document.revision, classes))
         task.failed.connect(self._on_failed)
 
-    def _on_shapes(self, document: AnnotationDocument, revision: int, shapes: tuple[Shape, ...]) -> None:
+    def _on_shapes(
+        self, document: AnnotationDocument, revision: int, classes: ClassList, shapes: tuple[Shape, ...]
+    ) -> None:
         current = self._session.current
         if current is None or current.document is not document:
             text = "The prediction was not accepted because another image was opened meanwhile."
@@ -86,6 +88,10 @@ class Accepting(QObject):
             return
         if document.revision != revision:
             self._session.message.emit("Something was drawn meanwhile; accept the prediction again.", "info")
+            return
+        called = {each.index: each.name for each in self._session.classes}
+        if any(called.get(each.index) != each.name for each in classes):
+            self._session.message.emit("The classes changed meanwhile; accept the prediction again.", "info")
             return
         self._session.execute(accepting(document, shapes))
 

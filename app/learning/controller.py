@@ -243,8 +243,7 @@ class LearningController(QObject):
             return
         if self._state != "idle":
             self.stop()
-        self._project = project
-        self._classes = self._session.classes
+        self._project, self._classes = project, self._session.classes
         self._feed.begin(self._session.statuses)
         self.shown.clear()
         self._events.opened(None if project is None else str(project.root))
@@ -282,14 +281,15 @@ class LearningController(QObject):
         self._watched.labels_sent(command.key)
 
     def _on_classes_changed(self) -> None:
-        classes = self._session.classes
-        if self._project is None or classes == self._classes:
+        before, classes = self._classes, self._session.classes
+        if self._project is None or classes == before:
             return
-        if not set(self._classes.indices) <= set(classes.indices):
-            # Predicted indices may stand for nothing now, and pixels of merged classes mean something else.
-            self.shown.clear()
         self._classes = classes
         self._thread.send(ClassesChanged(classes=classes))
+        if not set(before.indices) <= set(classes.indices):
+            # Predicted indices may stand for nothing now, and pixels of merged classes mean something else.
+            self.shown.clear()
+            self._feed.classes_gone()
 
     # --- what the engine says -----------------------------------------------------------------------------
 

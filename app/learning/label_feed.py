@@ -141,6 +141,14 @@ class LabelFeed(QObject):
         self._edits.pop(key, None)
         self._revision_of.pop(key, None)
 
+    def classes_gone(self) -> None:
+        """The engine reads all files anew: tell it again what was drawn while they were rewritten."""
+        self._told.clear()
+        self._sent.clear()
+        current = self._session.current
+        if current is not None and current.document is not None:
+            self._note(current.entry, current.document, edited=False)
+
     def new_engine(self) -> None:
         """Another engine knows everything that was drawn: from the disk, or because it is told again."""
         self._edits.clear()

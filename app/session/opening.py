@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from core.errors import AnnotationFileError, UsageError
-from core.files import is_file
+from core.files import is_file, is_folder
 from core.images.pages import image_file
 from core.images.reader import IMAGE_SUFFIXES
 from core.project.annotation_files import customary
@@ -36,9 +36,11 @@ def locate(path: Path) -> Target:
             not be seen.
     """
     path = Path(path).expanduser().absolute()
-    if not path.exists():
-        raise UsageError(f"{path} does not exist (any more); choose another folder")
-    if path.is_dir():
+    if not (is_file(path) or is_folder(path)):
+        raise UsageError(
+            f"{path} does not exist (any more), or may not be looked into; choose another folder"
+        )
+    if is_folder(path):
         return Target(_project_around(path) or path)
     if path.name == ProjectLayout(path.parent).project_file.name:
         return Target(path.parent)
@@ -56,11 +58,11 @@ def locate(path: Path) -> Target:
 
 def _project_around(folder: Path) -> Path | None:
     """The project that has this folder among its images, or is this folder; None when there is none."""
-    if ProjectLayout(folder).project_file.is_file():
+    if is_file(ProjectLayout(folder).project_file):
         return folder
     for root in folder.parents:
         project_file = ProjectLayout(root).project_file
-        if project_file.is_file():
+        if is_file(project_file):
             roots = _image_roots(project_file)
             inside = any(folder.is_relative_to(root / image_root) for image_root in roots)
             return root if inside else None
@@ -70,7 +72,7 @@ def _project_around(folder: Path) -> Path | None:
 def _project_keeping(path: Path) -> Path | None:
     """The project that keeps this annotation of an image elsewhere; None for any other annotation."""
     roots = (folder.parent for folder in path.parents if folder == ProjectLayout(folder.parent).annotations)
-    return next((root for root in roots if ProjectLayout(root).project_file.is_file()), None)
+    return next((root for root in roots if is_file(ProjectLayout(root).project_file)), None)
 
 
 def _require_in_sight(path: Path, image: Path, root: Path) -> None:

@@ -176,7 +176,11 @@ class ShownImage(QObject):
                 self.open(first)
         elif here not in self._opened.entries:
             self._drop_load()
-            if self.current is not None and self.current.problem is None:
-                self._set_current(vanished_image(self.current.entry))
+            shown = self.current
+            if shown is not None and shown.entry.key in self._opened.entries:
+                self._browser.wanted = shown.entry.key
+                self.message.emit(f"{here} was moved or deleted before it could be shown.", "warning")
+            elif shown is not None and shown.problem is None:
+                self._set_current(vanished_image(shown.entry))
         elif self.current is None or self.current.problem is not None:
             self.open(here)

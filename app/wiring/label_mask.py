@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.session.session import Session
 from app.workers.label_files import DrawnMask, LabelsWritten, counts_of
-from app.workers.tasks import TaskRunner
+from app.workers.tasks import Task, TaskRunner
 from core.annotation.model import MAX_CLASSES, UNLABELLED, Annotation
 from core.project.strip_mask import STRIP_ROWS, StripMask
 
@@ -32,6 +31,7 @@ class LabelMask(QObject):
         self._mask: DrawnMask | None = None
         self._strip: tuple[int, NDArray[np.uint8]] | None = None
         self._shares: dict[int, float] = {}
+        self._rendering: Task | None = None
         session.current_changed.connect(self._on_current_changed)
         session.labels_written.connect(self._on_labels_written)
 
@@ -63,18 +63,20 @@ class LabelMask(QObject):
         self._runner.close()
 
     def _on_current_changed(self, current: CurrentImage | None) -> None:
+        if self._rendering is not None:
+            self._rendering.cancel()
+            self._rendering = None
         self._take(None, {})
         project = self._session.project
         if current is None or current.document is None or project is None:
             return
-        task = self._runner.run(
+        self._rendering = self._runner.run(
             render, project, current.entry, current.document.snapshot(), doing="drawing the labels"
         )
-        task.done.connect(partial(self._on_rendered, current.entry.key))
+        self._rendering.done.connect(self._on_rendered)
 
-    def _on_rendered(self, key: str, found: tuple[DrawnMask, dict[int, float]]) -> None:
-        current = self._session.current
-        if current is not None and current.entry.key == key and self._mask is None:
+    def _on_rendered(self, found: tuple[DrawnMask, dict[int, float]]) -> None:
+        if self._mask is None:  # else it was written meanwhile, perhaps with newer labels
             self._take(*found)
 
     def _on_labels_written(self, written: LabelsWritten) -> None:

@@ -120,6 +120,18 @@ def test_nothing_is_accepted_when_the_labels_or_the_image_changed_meanwhile(open
     assert len(opened.document) == 0
 
 
+def test_nothing_is_accepted_under_the_old_name_of_a_class(opened: Bench) -> None:
+    opened.thread.say(predicted("scan000.png"))
+    slow = threading.Event()
+    opened.controller._worker.run(slow.wait, 10, priority=2)
+    opened.controller.accepting.accept_all()
+    with opened.qtbot.waitSignal(opened.session.classes_changed):
+        opened.session.class_editor.rename(1, "box")
+    slow.set()
+    opened.qtbot.waitUntil(lambda: any("classes changed meanwhile" in text for text, _ in opened.messages))
+    assert len(opened.document) == 0
+
+
 def test_a_prediction_of_another_size_cannot_be_accepted(opened: Bench) -> None:
     wrong = PackedMask.pack(np.ones((10, 10), np.uint8))
     opened.thread.say(

@@ -12,6 +12,7 @@ import pytest
 
 from app.learning import label_feed
 from app.learning.label_feed import _read
+from app.session import class_changes
 from app.session.image_status import StatusBoard
 from app.workers.tasks import TaskRunner
 from core.annotation.model import (
@@ -183,3 +184,31 @@ def test_a_renamed_class_is_no_news_of_every_image_that_has_it(bench: Bench, fol
     settle(bench)
     assert not told_of(bench)
     assert "box" in (folder / "scan001.json").read_text()
+
+
+def test_what_is_drawn_while_a_class_is_deleted_is_told_after_the_engine_has_read_the_files_anew(
+    opened: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened.qtbot.waitSignal(opened.session.classes_changed):
+        opened.session.add_class("odd")
+    rewriting, change = threading.Event(), class_changes.change_classes
+
+    def slow(*arguments):  # type: ignore[no-untyped-def]
+        rewriting.wait(20)
+        return change(*arguments)
+
+    monkeypatch.setattr(class_changes, "change_classes", slow)
+    opened.session.class_editor.delete(2)
+    opened.draw()
+    opened.wait_for(LabelsChanged)
+    told = len(opened.thread.of(ClassesChanged))
+    rewriting.set()
+    again = opened.wait_for(ClassesChanged, told + 1)
+
+    def told_after() -> list[LabelsChanged]:
+        sent = opened.thread.sent[opened.thread.sent.index(again) :]
+        return [command for command in sent if isinstance(command, LabelsChanged)]
+
+    opened.qtbot.waitUntil(lambda: bool(told_after()))
+    assert told_after()[-1].key == "scan000.png"
+    assert (told_after()[-1].mask.unpack() == 1).any()
