@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, SignalInstance
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QListView, QProgressBar, QVBoxLayout, QWidget
 
@@ -125,7 +125,7 @@ class AuditPanel(QWidget):
         self.cancel_button.clicked.connect(self.cancel_requested)
         self.fix_button.clicked.connect(self.fix)
         self.confirm_button.clicked.connect(self.confirm)
-        self.view.clicked.connect(self._on_clicked)
+        self.view.clicked.connect(self.visit)
         self.view.row_entered.connect(self.visit)
         self.view.used.connect(self._on_used)
         self.view.selectionModel().currentChanged.connect(self._on_chosen_changed)
@@ -226,24 +226,22 @@ class AuditPanel(QWidget):
 
     def visit(self) -> None:
         """Go to the chosen one."""
-        if self.chosen is not None:
-            self.visit_requested.emit(self.chosen)
+        self._ask(self.visit_requested)
 
     def fix(self) -> None:
         """The network is right about the chosen one."""
-        if self.chosen is not None:
-            self.fix_requested.emit(self.chosen)
+        self._ask(self.fix_requested)
 
     def confirm(self) -> None:
         """The label is right."""
-        if self.chosen is not None:
-            self.confirm_requested.emit(self.chosen)
+        self._ask(self.confirm_requested)
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _on_clicked(self, _index: QModelIndex) -> None:
-        self._used = True
-        self.visit()
+    def _ask(self, request: SignalInstance) -> None:
+        if self.chosen is not None:
+            self._used = True
+            request.emit(self.chosen)
 
     def _on_used(self) -> None:
         self._used = True

@@ -122,7 +122,8 @@ class AuditWiring(Wiring):
                 summary, detail = _summary(event)
                 self._panel.finish(summary, FINE_NOTE if event.images else START_NOTE, detail)
             case Failed(during="AuditLabels"):
-                self._panel.finish("", event.text)
+                found = self._panel.model.found
+                self._panel.finish("Ended before it was through." if found else "", event.text, event.text)
             case _:
                 pass
 

@@ -141,6 +141,32 @@ def test_why_nothing_can_be_audited_stands_in_the_list(drawn):
     assert not drawn.window.audit.running
 
 
+def test_an_audit_that_fails_after_it_found_something_says_so(drawn):
+    panel = drawn.window.audit
+    early = suspect("scan000.png", shape_of(drawn, 0), VESSEL)
+    tell(drawn, AuditProgress(done=1, steps=3, doing="judging", found=(early,)))
+    drawn.trainer.event_received.emit(Failed(during="AuditLabels", text="Out of memory; close something."))
+    assert panel.summary == "Ended before it was through."
+    assert "Out of memory" in panel._summary.toolTip()
+    assert panel.model.suspects() == [early]
+
+
+def test_what_is_settled_while_the_audit_goes_on_is_what_is_on_show(drawn, qtbot):
+    panel = drawn.window.audit
+    first, second = (
+        suspect("scan000.png", shape_of(drawn, 0), VESSEL, loss=3.0),
+        suspect("scan000.png", shape_of(drawn, 1), NERVE, loss=2.0),
+    )
+    tell(drawn, AuditProgress(done=1, steps=3, doing="judging", found=(first, second)))
+    qtbot.mouseClick(panel.confirm_button, Qt.MouseButton.LeftButton)
+    assert panel.chosen == second
+    worse = suspect("scan001.png", square("nerve"), VESSEL, loss=9.0)
+    tell(drawn, AuditProgress(done=2, steps=3, doing="judging", found=(worse,)))
+    assert panel.chosen == second, "which is on show"
+    qtbot.mouseClick(panel.confirm_button, Qt.MouseButton.LeftButton)
+    assert panel.model.suspects() == [worse]
+
+
 def test_an_audit_begins_at_a_button_that_nobody_overlooks(drawn, qtbot):
     panel = drawn.window.audit
     drawn.window.tabs.show_panel(panel)
