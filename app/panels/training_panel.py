@@ -176,7 +176,7 @@ class TrainingPanel(QWidget):
                 self._on_started(event)
             case Notice():
                 self.footer.set_notice(event.text, event.level, progress=event.progress)
-            case Failed():
+            case Failed() if event.during in ("Train", "Start"):
                 self.footer.set_notice(sentence(event.text), "error", detail=event.text)
             case EngineReady():
                 self.footer.set_device(event.device)

@@ -58,6 +58,7 @@ class ProgressWiring(Wiring):
         self._bar = bar
         self._window = window
         self._classes = ClassList()
+        self._run = ""  # the folder of the run that trains or trained last
         self._validated: Validated | None = None
         self._confusion: ConfusionDialog | None = None
         self._compare: CompareRunsDialog | None = None
@@ -209,8 +210,9 @@ class ProgressWiring(Wiring):
             case TrainingStarted():
                 self._classes = event.classes
                 self._unseen.pop(event.run, None)
-                if event.resumed_step is None:
+                if event.resumed_step is None or event.run != self._run:
                     self._clear_confusion()
+                self._run = event.run
             case Validated():
                 self._validated = event
                 self._actions["train.confusion"].setEnabled(True)

@@ -54,12 +54,16 @@ def test_the_matrix_follows_validations_while_it_is_open(qtbot: QtBot, opened) -
     window.actions_["train.confusion"].trigger()
     dialog = window.findChild(ConfusionDialog)
     assert dialog.isVisible()
+    opened.trainer.event_received.emit(started())
     opened.trainer.event_received.emit(SCORED)
     assert "Step 40" in dialog.lead_text
     opened.trainer.event_received.emit(replace(SCORED, step=80))
     assert "Step 80" in dialog.lead_text
     opened.trainer.event_received.emit(started(resumed_step=80))
     assert "Step 80" in dialog.lead_text, "the same run goes on"
+    opened.trainer.event_received.emit(started(run="another", resumed_step=80))
+    assert "Step" not in dialog.lead_text
+    opened.trainer.event_received.emit(SCORED)
     opened.trainer.event_received.emit(started())
     assert "Step" not in dialog.lead_text
     assert not dialog.view.isVisible()

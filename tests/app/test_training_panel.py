@@ -234,7 +234,9 @@ def test_notices_failures_and_the_end_are_told(panel: TrainingPanel) -> None:
     panel.on_event(Notice(text="Batch is 2 now", level="warning"))
     assert not footer._progress.isVisible()
     assert footer._notice.property("role") == "warning"
-    panel.on_event(Failed(during="train", text="No labelled pixel: draw something.", detail="Traceback"))
+    panel.on_event(Failed(during="AuditLabels", text="Label at least 2 images first."))
+    assert footer.notice_text == "Batch is 2 now", "that is no failure of the run"
+    panel.on_event(Failed(during="Train", text="No labelled pixel: draw something.", detail="Traceback"))
     assert footer.notice_text == "No labelled pixel: draw something."
     assert footer._notice.property("role") == "error"
     panel.on_event(validated(840, 0.712))
