@@ -21,8 +21,9 @@ from app.learning.score_words import images_words
 from app.panels.compared_curves import MARK_SIZE, curve_mark
 from app.readable import format_duration
 from app.theme import SPACE, Themed, Tokens
+from core.learning.events import ScoredOn
 from core.learning.runs.comparison import ComparedRun, class_names_of, knows, settings_of
-from core.learning.runs.run_folder import score_kind
+from core.learning.runs.run_folder import score_kind, score_rank
 from core.learning.scores.bootstrap import Interval
 
 _RIGHT: Final = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -127,10 +128,12 @@ class ComparedScores(QWidget):
         """Show these; the best value of a row is bold."""
         names = class_names_of(runs)
         self.table.begin(runs, ("mIoU", *names, "scored on", "steps", "training time"))
-        self._fill_scores(0, [(run.score, run.interval, "not scored") for run in runs])
+        on = [score_kind(run.on) for run in runs]
+        self._fill_scores(0, on, [(run.score, run.interval, "not scored") for run in runs])
         for row, name in enumerate(names, start=1):
             self._fill_scores(
                 row,
+                on,
                 [
                     (
                         run.per_class.get(name),
@@ -141,21 +144,31 @@ class ComparedScores(QWidget):
                 ],
             )
         for place, run in enumerate(runs):
-            on = score_kind(run.on)
-            scored = "—" if on is None else images_words(on, run.images)
+            kind = on[place]
+            scored = "—" if kind is None else images_words(kind, run.images)
             facts = (scored, f"{run.steps:,}", format_duration(run.seconds))
             for row, text in enumerate(facts, start=len(names) + 1):
                 self.table.put(row, place, text)
 
-    def _fill_scores(self, row: int, scores: Sequence[tuple[float | None, Interval | None, str]]) -> None:
-        known = [value for value, _, _ in scores if value is not None]
+    def _fill_scores(
+        self,
+        row: int,
+        on: Sequence[ScoredOn | None],
+        scores: Sequence[tuple[float | None, Interval | None, str]],
+    ) -> None:
+        """One row; the best of several scores is bold, as `score_rank` has it."""
+        ranks = [
+            None if value is None else score_rank(value, kind)
+            for (value, _, _), kind in zip(scores, on, strict=True)
+        ]
+        known = [rank for rank in ranks if rank is not None]
         best = max(known) if len(known) > 1 else None
         for place, (value, interval, absence) in enumerate(scores):
             if value is None:
                 self.table.put(row, place, f"— {absence}")
                 continue
             between = "" if interval is None else f"  ({interval.low:.2f}–{interval.high:.2f})"
-            self.table.put(row, place, f"{value:.3f}{between}", bold=value == best)
+            self.table.put(row, place, f"{value:.3f}{between}", bold=ranks[place] == best)
 
 
 class ComparedSettings(QWidget):

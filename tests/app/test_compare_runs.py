@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QListWidget, QStyle, QStyledItemDelegate, QStyleOp
 from pytestqt.qtbot import QtBot
 
 from app.dialogs.compare_runs import LABELS, CompareRunsDialog
+from app.panels.compared_tables import ComparedScores
 from app.panels.run_history import RunHistory, RunSummary
 from core.annotation.model import ClassList, LabelClass
 from core.learning.answers import LabelsCompared, RunPrediction
@@ -121,6 +122,15 @@ def test_scores_stand_class_by_class_with_intervals(qtbot: QtBot, dialog: Compar
     assert table.text_of(3) == ["vessel", "— no true pixel", "— no true pixel"]
     assert table.item(0, 2).font().bold()
     assert not table.item(0, 1).font().bold()
+
+
+def test_a_score_on_held_out_images_is_better_than_a_higher_one_on_what_was_learned(shown) -> None:
+    seen = _run("a", score=0.9, per_class={"nerve": 0.9}, on="training")
+    unseen = _run("b", score=0.6, per_class={"nerve": 0.6})
+    scores = shown(ComparedScores(), 600, 400)
+    scores.set_runs([seen, unseen])
+    for row in (0, 2):
+        assert [scores.table.item(row, column).font().bold() for column in (1, 2)] == [False, True]
 
 
 def test_settings_that_differ_are_marked(qtbot: QtBot, dialog: CompareRunsDialog) -> None:

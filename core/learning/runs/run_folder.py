@@ -49,8 +49,8 @@ class BestScore:
 
     @property
     def rank(self) -> tuple[bool, float]:
-        """Greater is better: scores on images the network has not seen go before others, however high."""
-        return self.on != "training", self.miou
+        """Of `score_rank`."""
+        return score_rank(self.miou, self.on)
 
 
 class RunFolder:
@@ -311,6 +311,11 @@ def class_columns(names: Iterable[str]) -> tuple[str, ...]:
     """The columns of classes' scores, one after the other kind."""
     known = tuple(names)
     return tuple(f"{column}{name}" for column in CLASS_COLUMNS for name in known)
+
+
+def score_rank(score: float, on: str | None) -> tuple[bool, float]:
+    """Greater is better: scores on images the network has not seen go before others, however high."""
+    return on != "training", score
 
 
 def score_kind(value: object) -> ScoredOn | None:
