@@ -45,6 +45,7 @@ class FieldRow(QWidget):
         self.spec = spec
         self.problem = ""
         self._check = check
+        self._value: Value = spec.default
         self._explanation = label(spec.explanation, "small")
         self._explanation.setWordWrap(True)
         self._note = label("", "error")
@@ -73,8 +74,14 @@ class FieldRow(QWidget):
         self.set_value(spec.default, None)
 
     def set_value(self, value: Value, by_preset: Value = None) -> None:
-        """Show a value; `by_preset` is what an empty field stands for, where the preset decides."""
+        """Show a value; `by_preset` is what an empty field stands for, where the preset decides.
+
+        What is typed and refused stays as long as the value does.
+        """
         editor = self.editor
+        if value != self._value:
+            self._value = value
+            self._show_problem("")
         with QSignalBlocker(editor):
             if isinstance(editor, QCheckBox):
                 editor.setChecked(bool(value))
@@ -149,6 +156,7 @@ class FieldRow(QWidget):
     def _offer(self, value: Value) -> None:
         self._show_problem(self._problem_with(value))
         if not self.problem:
+            self._value = value
             self.value_changed.emit(value)
 
     def _problem_with(self, value: Value) -> str:

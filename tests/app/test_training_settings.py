@@ -126,11 +126,24 @@ def test_a_number_of_another_configuration_takes_the_place_of_what_was_typed(
     assert editor.text() == ""
 
 
+def test_what_is_refused_stands_until_a_configuration_brings_another_value(
+    advanced: TrainingSettingsDialog, panel: TrainingPanel, qtbot: QtBot
+) -> None:
+    row = advanced.rows["lr"]
+    assert isinstance(row.editor, QLineEdit)
+    qtbot.keyClicks(row.editor, "0.5x")
+    panel.set_config(replace(panel.config(), freeze=0.5))
+    assert (row.editor.text(), bool(row.problem)) == ("0.5x", True), "the rate is still 0.5"
+    panel.set_config(replace(panel.config(), lr=0.02))
+    assert (row.editor.text(), row.problem) == ("0.02", "")
+
+
 @pytest.mark.parametrize(
     "name, text, words",
     [
         ("crop", "100", "Crop is 100; it must be a multiple of 32, such as 96 or 128."),
         ("ema", "2", "Averaging is 2; it must be at most 0.99999."),
+        ("threads", "2000", "Threads is 2000; it must be at most 1024."),
         ("batch", "many", "Crops a step is many; it must be a whole number."),
         ("lr", "0", "Learning rate is 0; it must be above 0."),
         ("lr", "inf", "Learning rate is inf; it must be at most 1."),
@@ -211,6 +224,18 @@ def test_crops_of_the_last_project_are_not_shown_in_the_next(bench, image_folder
     window.actions_["train.preview_crops"].trigger()
     assert dialog.lead_text == "The engine makes the crops…"
     assert all(tile.isHidden() for tile in dialog.tiles)
+
+
+def test_without_an_image_no_crops_are_waited_for(bench, image_folder, tmp_path) -> None:
+    Project.create(tmp_path / "empty", classes=("background", "disc")).close()
+    bench.session.open_project(tmp_path / "empty")
+    bench.qtbot.waitUntil(lambda: bench.session.project is not None and not bench.session.busy)
+    bench.window.actions_["train.preview_crops"].trigger()
+    dialog = bench.window.findChild(AugmentationPreviewDialog)
+    assert "Open an image first" in dialog.lead_text
+    bench.open(image_folder(1))
+    bench.window.actions_["train.preview_crops"].trigger()
+    assert dialog.lead_text == WAITING
 
 
 def test_crops_are_asked_for_shown_and_follow_the_settings(bench, image_folder, qtbot: QtBot) -> None:

@@ -73,7 +73,7 @@ RANGES: Final = {
     "validate_every_s": Range(0),
     "patience": Range(1),
     "checkpoint_every_s": Range(0),
-    "threads": Range(1),
+    "threads": Range(1, 1024),
 }
 
 
