@@ -133,7 +133,6 @@ class CanvasView(Themed, ImageView):
         self._document = document
         self.context.document = document
         self._live.document = document
-        self.context.waiting.clear()
         self._live.reset()
         self._live.selection = frozenset()
         self._index.set_hidden(())
@@ -166,7 +165,7 @@ class CanvasView(Themed, ImageView):
         """Label new shapes so, and those that wait; without a class `label_needed` asks."""
         self.context.active_class = label_class
         if label_class is not None:
-            self.context.add_drawn(*self.context.waiting.shapes)
+            self.context.waiting.take(label_class)
         self.refresh_tool()
         self.viewport().update()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
+from weakref import WeakKeyDictionary
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPainterPath
@@ -11,12 +12,14 @@ from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPainterPath
 from app.canvas.outlines import outline_of
 from app.canvas.painting import draw_line, path_of
 from app.canvas.style import FRESH_COLOR
-from core.annotation.document import Change
-from core.annotation.model import Shape
+from core.annotation.document import AnnotationDocument, Change
+from core.annotation.model import LabelClass, Shape
 
 if TYPE_CHECKING:
     from app.canvas.context import ToolContext
 
+_Batches: TypeAlias = tuple[tuple[Shape, ...], ...]
+"""What was drawn in one go each time, the latest last."""
 _POINT_RADIUS: Final = 4.0
 _ASK_KEYS: Final = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 _DROP_KEYS: Final = (Qt.Key.Key_Escape, Qt.Key.Key_Backspace)
@@ -27,12 +30,17 @@ class WaitingShapes:
 
     The question for their label may be cancelled: nothing is lost by that. Choosing a class labels them,
     Enter asks again, Backspace or Ctrl+Z drops the last one, Esc all. What is drawn meanwhile waits with
-    them.
+    them. Each image has its own, which wait on when another image is shown.
     """
 
     def __init__(self, context: ToolContext) -> None:
         self._context = context
-        self._batches: tuple[tuple[Shape, ...], ...] = ()
+        self._of_documents: WeakKeyDictionary[AnnotationDocument, _Batches] = WeakKeyDictionary()
+
+    @property
+    def _batches(self) -> _Batches:
+        document = self._context.document
+        return () if document is None else self._of_documents.get(document, ())
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
@@ -43,10 +51,9 @@ class WaitingShapes:
         """Let these wait, drawn in one go."""
         self._keep((*self._batches, shapes))
 
-    def clear(self) -> None:
-        """Let none wait."""
-        if self._batches:
-            self._keep(())
+    def take(self, label_class: LabelClass) -> None:
+        """A class was chosen: all that waits on this image gets it."""
+        self._context.add_drawn(*self.shapes, label_class=label_class)
 
     def document_changed(self, change: Change) -> None:
         """What was drawn in one go waits no longer when some of it is in the document.
@@ -57,8 +64,9 @@ class WaitingShapes:
             left = (batch for batch in self._batches if all(shape.uid != change.uid for shape in batch))
             self._keep(tuple(left))
 
-    def _keep(self, batches: tuple[tuple[Shape, ...], ...]) -> None:
-        self._batches = batches
+    def _keep(self, batches: _Batches) -> None:
+        if self._context.document is not None:
+            self._of_documents[self._context.document] = batches
         self._context.view.viewport().update()
 
     # --- keys ---------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from app.icons import icon
 from app.panels.class_rows import class_hotkeys
 from app.panels.parts import label, swatch_icon
 from app.theme import SPACE, tokens
-from core.annotation.model import ClassList
+from core.annotation.model import ClassList, spoken_label
 
 _WIDTH: Final = 264
 _MAX_ROWS: Final = 8
@@ -107,7 +107,9 @@ class LabelDialog(QDialog):
             self.list.addItem(item)
         new = typed.strip()
         if new and new not in self._classes.names:
-            item = QListWidgetItem(icon("plus", tokens().accent_text), f"New class “{new}”")
+            means = self._classes.mask_value(new) is not None  # `__ignore__`, `_background_`
+            text = spoken_label(new) if means else f"New class “{new}”"
+            item = QListWidgetItem(icon("plus", tokens().accent_text), text)
             item.setData(_NameRole, new)
             self.list.addItem(item)
         names = [self.list.item(row).data(_NameRole) for row in range(self.list.count())]

@@ -248,7 +248,7 @@ class Editing(QObject):
 
     def _with_class(self, then: Callable[[str], None], label: str) -> None:
         """Go on with a label that is a class, made one first if need be."""
-        if self._session.classes.by_name(label) is not None or label.startswith("__"):
+        if self._session.classes.mask_value(label) is not None:
             then(label)
             return
         task = self._session.add_class(label)

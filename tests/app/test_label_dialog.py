@@ -9,7 +9,7 @@ from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
 from app.dialogs.label import LabelDialog, matching_names
-from core.annotation.model import ClassList, LabelClass
+from core.annotation.model import ClassList, LabelClass, spoken_label
 
 pytestmark = pytest.mark.usefixtures("dressed")
 LEFT = Qt.MouseButton.LeftButton
@@ -60,6 +60,14 @@ def test_a_new_name_makes_a_class(qtbot: QtBot, popup: LabelDialog) -> None:
     with qtbot.waitSignal(popup.label_chosen) as chosen:
         qtbot.keyClick(popup.field, Qt.Key.Key_Return)
     assert chosen.args == ["bone"]
+
+
+def test_labels_with_a_meaning_of_their_own_are_no_new_classes(qtbot: QtBot, popup: LabelDialog) -> None:
+    qtbot.keyClicks(popup.field, "__ignore__")
+    assert popup.rows() == [spoken_label("__ignore__")]
+    popup.field.clear()
+    qtbot.keyClicks(popup.field, "__bone")
+    assert popup.rows() == ["New class “__bone”"]
 
 
 def test_a_new_name_inside_an_old_one_is_one_key_down(qtbot: QtBot, popup: LabelDialog) -> None:

@@ -37,6 +37,13 @@ def pixel(bench, x: float, y: float) -> tuple[int, int, int]:
     return color.red(), color.green(), color.blue()
 
 
+def test_a_name_that_begins_with_underscores_makes_a_class(asked, bench, qtbot):
+    qtbot.keyClicks(asked.field, "__bone")
+    qtbot.keyClick(asked.field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: bench.labels() == ["__bone"])
+    assert bench.session.classes.names == ("background", "__bone")
+
+
 def test_the_outline_stays_in_sight_while_its_label_is_asked_for(asked, bench, qtbot):
     assert bench.window.status.text == ASKING_HINT
     last_edge = pixel(bench, 10, 18)

@@ -116,6 +116,21 @@ def test_what_waits_is_seen_and_goes_with_its_image(fresh, qtbot) -> None:
     assert fresh.canvas.context.waiting.shapes == ()
 
 
+def test_what_waits_on_an_image_still_waits_there_after_another_was_shown(fresh, qtbot) -> None:
+    draw(fresh, "rectangle")
+    qtbot.keyClick(question(fresh, qtbot).field, Qt.Key.Key_Escape)
+    fresh.session.next_image()
+    fresh.wait_for_image("scan001.png")
+    fresh.add_class("nerve")
+    fresh.session.set_active_class(fresh.session.classes.by_name("nerve"))
+    assert fresh.labels() == []
+    fresh.session.previous_image()
+    fresh.wait_for_image("scan000.png")
+    assert "waits for its label" in fresh.window.status.text
+    fresh.window.parts.classes.digit_actions[1].trigger()  # it is the active class already
+    assert fresh.labels() == ["nerve"]
+
+
 def test_a_finished_area_takes_nothing_along_that_waits(opened, qtbot) -> None:
     opened.session.set_active_class(None)
     draw(opened, "rectangle")
