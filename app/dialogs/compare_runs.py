@@ -94,6 +94,8 @@ class CompareRunsDialog(Themed, QDialog):
         # There may be ten thousand: measuring each of them would stop the window.
         self.images.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         cast("QListView", self.images.view()).setUniformItemSizes(True)
+        self.images.setProperty("kind", "long")
+        self.images.setMaxVisibleItems(20)
         self.again_button = IconPushButton("refresh", "Try again")
         self.again_button.hide()
         self.tabs = QTabWidget()
