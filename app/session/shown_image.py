@@ -51,6 +51,7 @@ class ShownImage(QObject):
         self._opened: OpenProject | None = None
         self._browser = Browser()
         self._copy_shapes = False
+        self._steps: list[int] = []  # that are still to copy, each from the image before it
         self._load_task: Task | None = None
 
     def attach(self, opened: OpenProject | None) -> None:
@@ -60,6 +61,7 @@ class ShownImage(QObject):
 
     def leave(self) -> None:
         """Show none, and want none."""
+        self._steps.clear()
         self._drop_load()
         self._browser.wanted = None
         self._set_current(None)
@@ -79,6 +81,7 @@ class ShownImage(QObject):
         opened = self._opened
         if opened is None or key not in opened.entries:
             return
+        self._steps.clear()
         self._copy_shapes = copy_shapes or self.keep_previous
         opened.autosaver.save_now()
         self._read(opened, key)
@@ -91,7 +94,13 @@ class ShownImage(QObject):
         task.failed.connect(partial(self._on_failed, opened.entries[key]))
 
     def step(self, step: int, *, copy_shapes: bool) -> None:
-        """Go so many images on in the list's order, or say that there is none."""
+        """Go so many images on in the list's order, or say that there is none.
+
+        Shapes are taken along from image to image: while some are on their way, the next step waits for them.
+        """
+        if (copy_shapes or self.keep_previous) and self._copy_shapes and self._load_task is not None:
+            self._steps.append(step)
+            return
         key = self.neighbour(step)
         if key is not None:
             self.open(key, copy_shapes=copy_shapes)
@@ -125,6 +134,10 @@ class ShownImage(QObject):
             self._copy(left, document)
         self._copy_shapes = False
         opened.prefetch(self.neighbour(1))
+        if self._steps:
+            first, *rest = self._steps
+            self.step(first, copy_shapes=True)
+            self._steps = rest if self._load_task is not None else []
 
     def _copy(self, left: AnnotationDocument, document: AnnotationDocument) -> None:
         """Put the shapes of the image that was left on this one, if nobody has said anything of it yet."""
@@ -134,6 +147,7 @@ class ShownImage(QObject):
 
     def _on_failed(self, entry: ImageEntry, sentence: str) -> None:
         self._load_task = None
+        self._steps.clear()
         if entry.key == self._browser.wanted:
             self._set_current(CurrentImage(entry, problem=sentence))
 

@@ -139,15 +139,16 @@ def pasting(
 ) -> tuple[Command, tuple[Shape, ...]]:
     """The command that puts copies of shapes on top, and the copies.
 
-    Copies are not locked, and those of one group become a group of their own. An image that was unlabelled
-    is in progress from now on.
+    Copies are not locked, and those of one group become a group of their own, with its number where that is
+    free. An image that was unlabelled is in progress from now on.
     """
     originals = tuple(shapes)
-    fresh = itertools.count(next_group(document))
+    taken = {shape.group_id for shape in document.shapes}
+    numbers = [shape.group_id for shape in originals if shape.group_id is not None]
+    fresh = itertools.count(max(next_group(document), 1 + max(numbers, default=0)))
     groups: dict[int | None, int | None] = {None: None}
-    for shape in originals:
-        if shape.group_id not in groups:
-            groups[shape.group_id] = next(fresh)
+    for number in dict.fromkeys(numbers):
+        groups[number] = next(fresh) if number in taken else number
     step = np.array(offset, dtype=np.float64)
     copies = tuple(
         with_lock(translated(shape.copy(), step), locked=False).with_(group_id=groups[shape.group_id])

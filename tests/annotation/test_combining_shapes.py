@@ -294,6 +294,13 @@ def test_groups_get_numbers_of_their_own_and_copies_of_a_group_too() -> None:
     assert {s.group_id for s in table.shapes} == {None}
 
 
+def test_copies_on_another_image_keep_the_numbers_of_groups_that_are_free_there() -> None:
+    shapes = [box(0, 0, 10, 10, group_id=number) for number in (7, 7, 3, None)]
+    there = Table(box(0, 0, 10, 10, group_id=3))
+    _, copies = commands.pasting(there.document, shapes)
+    assert [s.group_id for s in copies] == [7, 7, 8, None]
+
+
 def test_a_lock_survives_the_file_and_refuses_every_edit() -> None:
     shape_with_keys = box(0, 0, 10, 10, extra={"maskloop": {"note": 1}, "other": [1]})
     table = Table(shape_with_keys, box(5, 5, 15, 15))

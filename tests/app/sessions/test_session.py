@@ -18,6 +18,7 @@ from core.annotation.labelme_json import loads
 from core.annotation.locking import is_locked
 from core.annotation.model import AnnotationState, Shape, ShapeType
 from core.project.project import Project
+from tests.app.on_disk import labels_in
 from tests.app.sessions.conftest import add_class, draw, json_of, open_in, show, square
 from tests.patience import PATIENCE_S
 
@@ -311,6 +312,18 @@ def test_shapes_can_be_taken_along_to_the_next_image_that_has_none(opened, qtbot
     opened.previous_image(copy_shapes=True)
     qtbot.waitUntil(lambda: opened.current.entry.key == "scan000.png")
     assert len(opened.current.document) == 1
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_shapes_are_taken_along_through_every_image_however_fast_one_goes_on(opened, qtbot, kept):
+    draw(opened)
+    opened.keep_previous = kept
+    for _ in range(2):
+        opened.next_image(copy_shapes=not kept)
+    qtbot.waitUntil(lambda: opened.current.entry.key == "scan002.png")
+    assert opened.current.document.shapes == (square("nerve"),)
+    assert opened.flush()
+    assert labels_in(opened.project.root / "scan001.json") == ["nerve"]
 
 
 def test_shapes_taken_along_come_unlocked(opened, qtbot):
