@@ -80,7 +80,7 @@ def _demo(arguments: list[str]) -> int:
     from core.errors import MaskloopError
 
     try:
-        return open_demo(arguments[1:])
+        return open_demo(arguments)
     except MaskloopError as error:  # before there is a window to say it in
         print(f"maskloop: {error}", file=sys.stderr)
         return 1

@@ -41,12 +41,12 @@ SAME_ERROR_S: Final = 5.0
 """An error that comes with every paint is told once in this time."""
 
 
-def run_window(path: Path | None, *, train_seconds: float | None = None) -> int:
+def run_window(path: Path | None, *, train: TrainConfig | None = None) -> int:
     """Open the window and stay until it is closed.
 
     Args:
         path: a folder, project.json, image or labelme JSON to open; None shows the welcome page.
-        train_seconds: start training for so long as soon as the project is open (the demo).
+        train: start this run as soon as the project is open (the demo).
 
     Returns:
         The exit code.
@@ -62,8 +62,8 @@ def run_window(path: Path | None, *, train_seconds: float | None = None) -> int:
     window.show()
     if path is not None:
         window.open_path(path)
-    if train_seconds is not None:
-        TrainOnceOpen(window, TrainConfig(seconds=train_seconds))
+    if train is not None:
+        TrainOnceOpen(window, train)
     collector = GuiCollector(app)
     window.session.project_changed.connect(collector.freeze_soon)
     code = app.exec()

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from app.application import run_window
+from core.cli.parser import make_parser
 from core.errors import MaskloopError
+from core.learning.config import TrainConfig
 from core.project.sample import copy_sample
 
 
 def open_demo(arguments: Sequence[str]) -> int:
-    """Copy the sample and open it; training starts by itself, so that there is something to see."""
-    parser = argparse.ArgumentParser(prog="maskloop demo")
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--out", type=Path, default=None)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
+    """Copy the sample and open it; training starts by itself, so that there is something to see.
+
+    Raises:
+        MaskloopError: the arguments (`demo` and its options) cannot be understood, or there is a project.
+        OSError: the folder cannot be looked into, or made.
+    """
+    options = make_parser().parse_args(arguments)
     root = (options.out or Path(tempfile.mkdtemp(prefix="maskloop-demo-"))) / "project"
     if root.exists():
         raise MaskloopError(f"{root} exists already; give another folder with --out")
     copy_sample(root)
-    return run_window(root, train_seconds=options.seconds)
+    return run_window(root, train=TrainConfig(seconds=options.seconds, seed=options.seed))

@@ -193,7 +193,6 @@ class MainWindow(Themed, QMainWindow):
         if self.settings.layout is not None:
             self.restoreState(self.settings.layout)
         self.actions_.apply_shortcuts(self.settings.shortcuts)
-        self.page.welcome.set_recent(self.settings.recent)
 
     def apply_tokens(self, theme: Tokens) -> None:
         """Colour the actions' icons."""
@@ -237,7 +236,8 @@ class MainWindow(Themed, QMainWindow):
         self.status.clear_position()
         if project is not None:
             self.settings.add_recent(project.root)
-        self.page.welcome.set_recent(self.settings.recent)
+        else:  # looking for them takes seconds where a network share is off
+            self.page.welcome.set_recent(self.settings.recent)
         self._update_title()
 
     def _show_panels(self, *, shown: bool) -> None:

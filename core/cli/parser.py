@@ -87,11 +87,18 @@ def make_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    demo = commands.add_parser("demo", help="open the sample project, train, predict, export")
+    demo = commands.add_parser(
+        "demo", help="open the sample project and train; without a window, predict and export as well"
+    )
     demo.add_argument("--headless", action="store_true", help="no window, even where there is a display")
     demo.add_argument("--seconds", type=positive_seconds, default=60.0, help="training time (default 60)")
-    demo.add_argument("--out", type=Path, default=None, help="folder for project, masks, weights, onnx")
-    demo.add_argument("--seed", type=int, default=0)
+    demo.add_argument(
+        "--out",
+        type=Path,
+        default=None,
+        help="folder for the project, and for what is exported without a window",
+    )
+    demo.add_argument("--seed", type=int, default=0, help="of the training run (default 0)")
 
     init = commands.add_parser("init", help="make a project")
     init.add_argument("directory", type=Path, metavar="DIR")

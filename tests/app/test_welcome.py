@@ -11,6 +11,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
+from app.panels import welcome
 from app.panels.welcome import WelcomePage
 from app.readable import sentence
 
@@ -78,6 +79,15 @@ def test_the_window_opens_whatever_became_of_recent_projects(settings, make_wind
     menu = bench.window.menus["recent"]
     menu.aboutToShow.emit()
     assert [action.isEnabled() for action in menu.actions()] == [True, False, False]
+
+
+def test_recent_projects_are_not_looked_for_behind_an_open_one(opened, monkeypatch):
+    looked: list[Path] = []
+    monkeypatch.setattr(welcome, "is_folder", lambda path: bool(looked.append(path)))
+    opened.session.project_changed.emit()
+    assert looked == []
+    assert opened.session.close()
+    assert looked == [Path(path) for path in opened.window.settings.recent]
 
 
 def test_without_recent_projects_the_page_says_so(page: WelcomePage) -> None:
