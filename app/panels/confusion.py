@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from math import ceil
 from typing import Final
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
@@ -23,7 +27,7 @@ _COLUMN_TURNED_BELOW: Final = 64
 _TURNED_HEIGHT: Final = 96
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Confusion:
     """Pixels by true class (row) and predicted class (column).
 
@@ -35,9 +39,14 @@ class Confusion:
     colors: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
 
+    @cached_property
+    def totals(self) -> tuple[int, ...]:
+        """True pixels of each class, (C,)."""
+        return tuple(map(sum, self.counts))
+
     def share(self, row: int, column: int) -> float | None:
         """Of the row's true pixels, how many were taken for the column's class; None without any."""
-        total = sum(self.counts[row])
+        total = self.totals[row]
         return self.counts[row][column] / total if total else None
 
     def sentence(self, row: int, column: int) -> str:
@@ -46,7 +55,7 @@ class Confusion:
         name, other = self.names[row], self.names[column]
         if share is None:
             return f"No pixel is labelled {name} in the images of the score."
-        of = f"{_percent(share)} of {name} ({count:,} of {sum(self.counts[row]):,} pixels)"
+        of = f"{_percent(share)} of {name} ({count:,} of {self.totals[row]:,} pixels)"
         return f"{of} was recognised." if row == column else f"{of} was taken for {other}."
 
 
@@ -116,6 +125,16 @@ class ConfusionView(Themed, QWidget):
         side = self._side()
         return QRectF(_NAME_WIDTH + column * side, self._names_height(side) + row * side, side, side)
 
+    def _cells_in(self, rect: QRect) -> Iterator[tuple[int, int]]:
+        """The cells that a part of the widget meets."""
+        side, classes = self._side(), len(self._confusion.names)
+        cells = QRectF(rect).translated(-_NAME_WIDTH, -self._names_height(side))
+        rows, columns = (
+            range(max(0, int(low // side)), min(classes, ceil(high / side)))
+            for low, high in ((cells.top(), cells.bottom()), (cells.left(), cells.right()))
+        )
+        return product(rows, columns)
+
     def _cell_at(self, point: QPointF) -> tuple[int, int] | None:
         side, classes = self._side(), len(self._confusion.names)
         column = int((point.x() - _NAME_WIDTH) // side)
@@ -126,9 +145,21 @@ class ConfusionView(Themed, QWidget):
 
     def _choose(self, cell: tuple[int, int] | None) -> None:
         if cell != self._cell:
-            self._cell = cell
-            self.update()
+            before, self._cell = self._cell, cell
+            for changed in (before, cell):
+                if changed is not None:
+                    self._update_cell(*changed)
             self._tell()
+
+    def _update_cell(self, row: int, column: int) -> None:
+        """Paint a cell and its two names again: of a hundred classes there are ten thousand cells."""
+        rect = self._cell_rect(row, column)
+        for part in (
+            rect,
+            QRectF(0, rect.top(), _NAME_WIDTH, rect.height()),
+            QRectF(rect.left(), 0, rect.width(), self._names_height(rect.width())),
+        ):
+            self.update(part.toAlignedRect())
 
     def _tell(self) -> None:
         self.cell_shown.emit("" if self._cell is None else self._confusion.sentence(*self._cell))
@@ -183,9 +214,9 @@ class ConfusionView(Themed, QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._paint_names(painter, theme)
-        for row in range(len(self._confusion.names)):
-            for column in range(len(self._confusion.names)):
-                self._paint_cell(painter, theme, row, column)
+        parts: Iterable[QRect] = event.region()  # type: ignore[assignment]  # iterable, unlike in Qt's stubs
+        for row, column in {cell for part in parts for cell in self._cells_in(part)}:
+            self._paint_cell(painter, theme, row, column)
         if self._cell is not None:
             painter.setPen(QColor(theme.accent_text))
             painter.setBrush(Qt.BrushStyle.NoBrush)

@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QPainter
 from pytestqt.qtbot import QtBot
 
 from app.dialogs.confusion import ConfusionDialog
+from app.panels.confusion import Confusion, ConfusionView
+from app.theme import Tokens
 from tests.app.engine_events import started, validated
 
 pytestmark = pytest.mark.usefixtures("dressed")
@@ -47,6 +50,27 @@ def test_the_matrix_of_many_classes_fits_on_the_screen_and_keys_go_to_any_cell(q
         qtbot.keyClick(dialog.view, Qt.Key.Key_Right)
     cell = dialog.view.cell_center(0, 59).toPoint()
     assert dialog.view.visibleRegion().contains(cell)
+
+
+def test_another_cell_paints_no_more_than_what_changes(qtbot: QtBot, shown, monkeypatch) -> None:
+    painted: set[tuple[int, int]] = set()
+    paint = ConfusionView._paint_cell
+
+    def watched(self: ConfusionView, painter: QPainter, theme: Tokens, row: int, column: int) -> None:
+        painted.add((row, column))
+        paint(self, painter, theme, row, column)
+
+    monkeypatch.setattr(ConfusionView, "_paint_cell", watched)
+    names = tuple(f"class {number}" for number in range(20))
+    view = ConfusionView()
+    view.set_confusion(Confusion(names, ("#ffcc00",) * 20, tuple((1,) * 20 for _ in names)))
+    shown(view, 800, 800)
+    qtbot.waitUntil(lambda: len(painted) == 400)
+    qtbot.mouseMove(view, view.cell_center(2, 3).toPoint())
+    painted.clear()
+    qtbot.mouseMove(view, view.cell_center(12, 15).toPoint())
+    qtbot.waitUntil(lambda: painted >= {(2, 3), (12, 15)})
+    assert len(painted) <= 18, "the two, and what their edges touch"
 
 
 def test_the_matrix_follows_validations_while_it_is_open(qtbot: QtBot, opened) -> None:
