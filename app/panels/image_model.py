@@ -166,14 +166,18 @@ class ImageListModel(QAbstractListModel):
         """Filter and sort anew.
 
         Args:
-            here: the image the person is at. By usefulness, what is listed above it has been gone through and
-                stays there unless it is done; so going down the list skips nothing and repeats nothing.
+            here: the image the person is at; while it is listed no filter takes it away. By usefulness, what
+                is listed above it has been gone through and stays there unless it is done; so going down the
+                list skips nothing and repeats nothing.
         """
         rows = list(self._entries)
         if words := self._search.casefold().split():
             rows = [entry for entry in rows if all(word in entry.key.casefold() for word in words)]
         if self._filter is not StateFilter.ALL:
-            rows = [entry for entry in rows if self._filter.accepts(self._status(entry.key))]
+            kept = here if here in self._row_of else None
+            rows = [
+                entry for entry in rows if entry.key == kept or self._filter.accepts(self._status(entry.key))
+            ]
         if self._order is ImageOrder.UNFINISHED:
             rows.sort(key=lambda entry: _RANK[self._status(entry.key).state])
         elif self._order is ImageOrder.USEFUL:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 
@@ -32,8 +33,9 @@ class Browser:
             return order[0] if order else None
         if here in order:
             index = order.index(here) + step
-        else:  # filtered away: go on from where it stood
+        else:  # filtered away: go on from where its name belongs; a list in another order begins at its top
             place = {key: index for index, key in enumerate(keys)}
-            before = sum(place.get(key, 0) < place.get(here, 0) for key in order)
+            places = [place.get(key, 0) for key in order]
+            before = bisect_left(places, place.get(here, 0)) if places == sorted(places) else 0
             index = before if step > 0 else before - 1
         return order[index] if 0 <= index < len(order) else None

@@ -84,6 +84,12 @@ def test_an_image_does_not_vanish_from_the_filter_while_it_is_being_edited(panel
     statuses["right hip.png"] = STARTED
     panel.update_statuses(("right hip.png",))
     assert panel.model.keys() == ("right hip.png",)
+    known = entries("left hip.png", "left knee.png", "new.png", "right hip.png")
+    panel.set_entries(known, lambda key: statuses.get(key, ImageStatus()))
+    assert panel.model.keys() == ("new.png", "right hip.png"), "a file that arrives takes nothing away"
+    panel.set_entries(
+        [entry for entry in known if entry.key != "new.png"], lambda key: statuses.get(key, ImageStatus())
+    )
     panel.set_current("left hip.png")
     assert panel.model.keys() == ()
 

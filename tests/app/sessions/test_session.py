@@ -340,6 +340,13 @@ def test_the_ends_of_the_list_are_said(opened, qtbot):
     assert opened.complaints == [("info", "This is the first image.")]
 
 
+def test_going_on_from_a_hidden_image_begins_at_the_top_of_a_list_that_is_not_by_name(opened):
+    opened.set_browse_order(("scan002.png", "scan000.png"))
+    opened.open_image("scan001.png")
+    assert opened.neighbour(1) == "scan002.png"
+    assert opened.neighbour(-1) is None
+
+
 def test_going_on_from_an_image_that_the_filter_hides_goes_to_the_one_after_it(opened, qtbot):
     show(opened, qtbot, "scan001.png")
     opened.set_browse_order(["scan000.png", "scan002.png"])
