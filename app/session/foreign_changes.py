@@ -111,6 +111,8 @@ class ForeignChanges(QObject):
             )
         elif theirs.annotation is None:
             self._autosaver.note_conflict(key, f"{theirs.problem}; what you see is the last good state")
+        elif theirs.digest is None and opened.document.shapes:
+            self._autosaver.note_conflict(key, removed(opened.entry))
         else:
             self._documents.reset(key, theirs.annotation)
             self._autosaver.resolve(key, theirs.digest, written=True)
@@ -121,6 +123,10 @@ class ForeignChanges(QObject):
         """An image that is open was read again because its file is another one now."""
         if not self._autosaver.is_settled(entry.key):
             return  # edited while it was read: saving will find the foreign change and ask
+        opened = self._documents.get(entry.key)
+        if loaded.digest is None and opened is not None and opened.document.shapes:
+            self._autosaver.note_conflict(entry.key, removed(entry))
+            return
         self._documents.reset(entry.key, loaded.annotation)
         self._autosaver.resolve(entry.key, loaded.digest, written=True)
         self.message.emit(f"{entry.annotation_path.name} was changed by another program.", "info")
@@ -157,6 +163,11 @@ class ForeignChanges(QObject):
 
     def _on_failed(self, sentence: str) -> None:
         self.message.emit(sentence, "warning")
+
+
+def removed(entry: ImageEntry) -> str:
+    """The sentence for an annotation file that is gone while its shapes are known here."""
+    return f"{entry.annotation_path}: another program removed this file; what you see is what it said"
 
 
 def digests(entries: Sequence[ImageEntry]) -> dict[str, str | None]:

@@ -126,6 +126,30 @@ def test_a_foreign_change_under_an_unsaved_edit_can_be_kept_beside(opened, confl
     assert opened.keys() == ("scan000.png", "scan001.png", "scan002.png")
 
 
+@pytest.mark.parametrize("on_show", [True, False])
+@pytest.mark.parametrize(("choice", "labels"), [("reload", []), ("mine", ["nerve"])])
+def test_an_annotation_that_another_program_removed_is_asked_about_and_nothing_is_lost(
+    opened, qtbot, on_show, choice, labels
+):
+    draw(opened)
+    assert opened.flush()
+    path = opened.current.entry.annotation_path
+    if not on_show:
+        show(opened, qtbot, "scan001.png")
+    with qtbot.waitSignal(opened.conflict_found) as found:
+        path.unlink()
+        if not on_show:
+            opened.open_image("scan000.png")
+    qtbot.waitUntil(lambda: opened.current.entry.key == "scan000.png")
+    assert "removed this file" in found.args[1]
+    assert [shape.label for shape in opened.document.shapes] == ["nerve"]
+    assert opened.current.history.can_undo
+    opened.resolve_conflict("scan000.png", choice)
+    qtbot.waitUntil(lambda: opened.save_state.kind == "saved")
+    assert [shape.label for shape in opened.document.shapes] == labels
+    assert path.exists() is bool(labels)
+
+
 def test_a_read_only_project_can_be_looked_at_and_says_why_it_cannot_be_changed(opened, qtbot):
     opened.project.read_only_reason = "its folder is read-only"
     assert not opened.execute(AddShapes((square("nerve"),)))
