@@ -154,7 +154,9 @@ def blobs(classes: int) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("background", [0, None])
 @pytest.mark.parametrize("name", ["remove_small_regions", "fill_holes"])
 def test_regions_and_holes_are_those_the_program_finds(name: str, background: int | None):
-    for classes, alike in ((2, 1.0), (3, 0.98)):  # of two classes around a region both may be equally near
+    # Of two classes around a region both may be nearly as near: which of them it becomes goes with how
+    # distances are measured, here a row of pixels at a time and in the program by OpenCV.
+    for classes, alike in ((2, 1.0), (3, 0.98)):
         before = blobs(classes)
         found = getattr(predict_onnx, name)(before, 60, background)
         expected = getattr(of_program, name)(before, 60, background)
