@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
-from core.annotation.model import AnnotationState
+from core.annotation.model import UNLABELLED, AnnotationState
 from core.errors import FileProblem
 from core.images.reader import read_image
 from core.learning.instant import asked
@@ -369,6 +370,21 @@ def test_every_image_is_judged_by_a_head_that_never_saw_it(world, learner) -> No
     assert score.miou > 0.6
     assert set(score.per_class_iou) == {"background", "disc", "square"}
     assert torch.equal(before, learner.network.head.weight), "the head in use stays as it is"
+
+
+def test_a_class_that_one_image_shows_is_not_scored_by_who_was_never_taught_it(world, learner) -> None:
+    for number in (1, 2, 3):
+        picture = world.picture(number)
+        without = np.where(picture.mask == SQUARE, UNLABELLED, picture.mask).astype(np.uint8)
+        world.store.put(picture.key, picture.path, without, AnnotationState.IN_PROGRESS)
+    world.put_done(4)
+    _update(learner)
+    *_, score = cross_fit(learner, world.store)
+    assert score.per_class_iou["square"] is None
+    assert "nobody who judges them was taught it" in score.trust.class_notes["square"]
+    scored = [score.per_class_iou[name] for name in ("background", "disc")]
+    assert score.miou == pytest.approx(np.mean(scored))
+    assert score.miou > 0.6
 
 
 def test_one_image_cannot_be_judged(world, learner) -> None:

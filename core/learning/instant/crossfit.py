@@ -7,13 +7,15 @@ fold's labelled pixels. The head that is used learns from everything.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.annotation.model import UNLABELLED
 from core.errors import FileProblem
 from core.learning.instant.head import RATE, HeadFit, PointSet
 from core.learning.instant.learner import InstantLearner
@@ -26,6 +28,7 @@ FOLDS: Final = 3
 STEPS: Final = 80
 """Of each fold's fit: its score is a little lower than that of a full one."""
 FEWEST_IMAGES: Final = 2
+UNTAUGHT: Final = "only images that are judged together show this class: nobody who judges them was taught it"
 
 
 def folds(keys: Sequence[str], count: int = FOLDS) -> list[tuple[str, ...]]:
@@ -95,6 +98,9 @@ def cross_fit(
 ) -> Iterator[Score | None]:
     """Score the learner's way of learning on its present labels; None until the last piece of work.
 
+    A judge is not asked about a class that it was never taught, as one that all images of its fold have to
+    themselves: the learner itself was taught it. Such a class has no score, and a note says why.
+
     Nothing comes of fewer than FEWEST_IMAGES images: there is no one to judge then. `listener` is told what
     the judges think.
     """
@@ -102,6 +108,7 @@ def cross_fit(
     if len(keys) < FEWEST_IMAGES:
         return
     counted = CountedImages(len(learner.channels.classes))
+    untaught: set[int] = set()
     if listener is not None:
         listener.begun(learner.channels)
     for judge in judges(learner, keys):
@@ -117,8 +124,10 @@ def cross_fit(
             except FileProblem:
                 continue  # the learner itself will tell
             labels = store.get(key)
+            unknown = {index for index in store.classes.indices if labels.counts[index]} - judge.taught
+            untaught |= unknown
             counted.update(
-                learner.channels.to_channels(labels.mask),
+                learner.channels.to_channels(_without(labels.mask, unknown)),
                 learner.channels.to_channels(predicted.classes),
                 key=key,
                 digest=labels.digest,
@@ -130,4 +139,19 @@ def cross_fit(
                 yield None
     if listener is not None:
         listener.ended(learner.channels)
-    yield Score.of(counted, learner.channels.classes.names)
+    yield _with_notes(Score.of(counted, learner.channels.classes.names), learner.channels, untaught)
+
+
+def _without(mask: NDArray[np.uint8], classes: Collection[int]) -> NDArray[np.uint8]:
+    """The mask (H, W) without the pixels of these classes."""
+    if not classes:
+        return mask
+    return np.where(np.isin(mask, list(classes)), np.uint8(UNLABELLED), mask)
+
+
+def _with_notes(score: Score, channels: ChannelMap, untaught: Collection[int]) -> Score:
+    """The score, which says why these classes have none."""
+    named = zip(channels.classes.indices, score.per_class_iou.items(), strict=True)
+    notes = {name: UNTAUGHT for index, (name, iou) in named if index in untaught and iou is None}
+    class_notes = MappingProxyType({**score.trust.class_notes, **notes})
+    return replace(score, trust=replace(score.trust, class_notes=class_notes))
