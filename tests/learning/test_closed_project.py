@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from core.learning.commands import CloseProject, RateImages, Train
+from core.learning.commands import CloseProject, LearnLive, RateImages, Train
 from core.learning.events import Failed, Finished, Prediction, StepDone
+from core.learning.instant.head import HeadFit
+from core.learning.runs.run_folder import RunFolder
 from tests import tiny
-from tests.learning.engine_bench import SIDE, squares_bench
+from tests.learning.engine_bench import SIDE, shrink_instant_learner, squares_bench
 
 
 def test_a_closed_project_is_worked_on_no_more(tmp_path: Path) -> None:
@@ -28,3 +32,23 @@ def test_a_closed_project_is_worked_on_no_more(tmp_path: Path) -> None:
     bench.do(bench.watch(0))
     bench.run()
     assert bench.got(Prediction)[-1].key == bench.entries[0].key
+
+
+def test_closing_while_both_learners_train_waits_for_no_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shrink_instant_learner(monkeypatch, first_steps=5, more_fits=0, scored_steps=5)
+    bench = squares_bench(tmp_path / "squares")
+    bench.do(LearnLive(on=True))
+    bench.open()
+    bench.do(Train(config=replace(tiny.TINY, join_instant=True)))
+    bench.run(lambda: bool(bench.got(StepDone)))
+    fits: list[HeadFit] = []
+    begun = HeadFit.__init__
+    monkeypatch.setattr(HeadFit, "__init__", lambda fit, *a, **k: (fits.append(fit), begun(fit, *a, **k))[1])
+    bench.do(CloseProject())
+    assert not fits
+    (ended,) = bench.got(Finished)
+    run = RunFolder(Path(ended.run))
+    assert run.best_weights.is_file()
+    assert run.last_checkpoint.is_file()

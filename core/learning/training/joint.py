@@ -287,7 +287,13 @@ def _both(state: TrainState, features: Path | None, *, live: bool) -> Iterator[E
 
 
 def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Iterator[Event]:
-    """Save what scores best of deep, instant and blended; a fit takes so many seconds at most."""
+    """Save what scores best of deep, instant and blended; a fit takes so many seconds at most.
+
+    Not where the run has to end at once and the deep network has learned: its weights are saved and scored,
+    and what an earlier end of the run has joined stays unless they are better.
+    """
+    if state.step and not state.keeping.patience_s:
+        return
     learner.held_out = frozenset(state.validator.plan.held_out)  # some may have come late
     in_a_hurry = state.stop_requested and not state.step  # stopped before the deep one began
     if in_a_hurry and learner.ended_early and state.run.deep_weights.is_file():
