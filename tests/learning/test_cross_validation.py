@@ -6,8 +6,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from core.annotation.model import AnnotationState
 from core.cli.main import main
 from core.errors import NothingToLearnError, UsageError
 from core.learning.commands import Stop, Train
@@ -29,6 +31,8 @@ from core.project.layout import ProjectLayout
 from core.project.project import Project
 from tests import tiny
 from tests.learning.engine_bench import EngineBench, squares_bench
+
+DISC = 3
 
 
 @pytest.fixture
@@ -57,6 +61,19 @@ def test_the_budget_is_shared(bench: EngineBench) -> None:
         fold_configs(replace(tiny.TINY, folds=6, seconds=100.0), store)
     with pytest.raises(UsageError, match="give a time or a number of steps"):
         fold_configs(replace(tiny.TINY, folds=3), store)
+
+
+def test_a_fold_with_the_only_example_of_a_class_scores_no_other_image_in_its_place(world, config) -> None:
+    for number in range(1, 11):
+        picture = world.picture(number)
+        shown = picture.mask if number == 4 else np.minimum(picture.mask, DISC)
+        world.store.put(picture.key, picture.path, shown, AnnotationState.DONE)
+    runs = fold_configs(config(folds=10, seconds=100.0), world.store)
+    plans = [plan_validation(world.store, run) for run in runs]
+    scored = sorted(key for plan in plans for key in plan.held_out)
+    assert scored == sorted({*world.store.done_keys()} - {"4.png"})
+    (unscored,) = [plan for plan, run in zip(plans, runs, strict=True) if run.held_out == ("4.png",)]
+    assert unscored.on == "training"
 
 
 def test_spread_is_over_the_folds_that_know() -> None:

@@ -43,12 +43,16 @@ class Plan:
 
 
 def plan_validation(store: LabelStore, config: TrainConfig) -> Plan:
-    """Hold out done images, but never the only training image of a class."""
+    """Hold out done images, but never the only training image of a class.
+
+    Images that were chosen are the only ones: where none of them can be held out, the score is one on
+    training images.
+    """
     if config.network == INSTANT_MODEL:
         return Plan(store.labelled_keys(), "cross-fit")
-    named = _labelled(store, config.held_out)
-    if named and (held_out := _without_only_examples(store, named)):
-        return Plan(held_out, "validation")
+    if config.held_out:
+        held_out = _without_only_examples(store, _labelled(store, config.held_out))
+        return Plan(held_out, "validation") if held_out else _plan_on_training_images(store)
     if config.validation == "auto":
         _, chosen = split(store.done_keys(), HELD_OUT_SHARE)
         held_out = _without_only_examples(store, chosen)
