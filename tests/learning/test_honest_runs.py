@@ -190,6 +190,17 @@ def test_best_weights_remember_what_they_saw_while_training_goes_on(world, start
     assert set(read_seen(state.run.path).images) == {"1.png", "2.png"}
 
 
+def test_a_damaged_record_of_seen_labels_is_written_anew(world, tmp_path: Path, caplog) -> None:
+    (tmp_path / "labels.json").write_text('{"schema": 1, "la')
+    world.put_done(1)
+    progress = Progress(tmp_path, world.store, None)
+    progress.saved(step=3, best=False, held_out=())
+    assert read_seen(tmp_path) is None, "what the best weights have seen is unknown"
+    assert "written anew" in caplog.text
+    progress.saved(step=4, best=True, held_out=())
+    assert set(read_seen(tmp_path).images) == {"1.png"}
+
+
 def test_labels_that_no_step_has_taken_in_were_not_seen(world, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()

@@ -13,6 +13,7 @@ without a doubt. Needs no torch.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ from core.files import write_atomic
 
 if TYPE_CHECKING:
     from core.learning.labels.data import LabelStore
+
+_log = logging.getLogger(__name__)
 
 SCHEMA: Final = 1
 FILE_NAME: Final = "labels.json"
@@ -107,7 +110,7 @@ class LabelsRecord:
             StorageError: it cannot be written.
         """
         if self._last is None and best is None:
-            self._best = read_seen(self.folder)  # best weights of an earlier sitting keep what they saw
+            self._best = self._kept()
         known = self._last
         same = known is not None and (known.images, known.held_out) == (seen.images, seen.held_out)
         if same and best is None:
@@ -121,6 +124,14 @@ class LabelsRecord:
         )
         write_atomic(self.folder / FILE_NAME, msgspec.json.encode(record) + b"\n")
         self._last, self._best = seen, kept
+
+    def _kept(self) -> SeenLabels | None:
+        """What best weights of an earlier sitting saw; of a damaged file, which is written anew, None."""
+        try:
+            return read_seen(self.folder)
+        except ProjectFileError as error:
+            _log.warning("%s; it is written anew", error)
+            return None
 
 
 def read_seen(folder: Path) -> SeenLabels | None:
