@@ -170,7 +170,7 @@ class MainWindow(Themed, QMainWindow):
         }
         for name, slot in slots.items():
             actions[name].triggered.connect(lambda _checked=False, slot=slot: slot())
-        self.status.save_clicked.connect(session.ask_about_conflicts)
+        self.status.save_clicked.connect(self._on_save_clicked)
 
     def _connect_session(self) -> None:
         session = self.session
@@ -292,6 +292,15 @@ class MainWindow(Themed, QMainWindow):
     def _on_conflict(self, key: str, sentence: str) -> None:
         answered = partial(self.session.resolve_conflict, key)
         ends_with_project(self.session, ask_about_conflict(self, sentence, answered))
+
+    def _on_save_clicked(self) -> None:
+        """Say what is the matter: what could not be saved is tried again, what was put off asked again."""
+        state = self.session.save_state
+        if state.kind == "failed":
+            self.status.show_note(state.text)
+            self.session.save_now()
+        else:
+            self.session.ask_about_conflicts()
 
     def _on_save(self) -> None:
         self.session.save_now()

@@ -67,6 +67,7 @@ class StatusBar(QStatusBar):
         super().__init__(parent)
         self.setSizeGripEnabled(False)
         self._hint = ""
+        self._note = ""
         self._training_step: int | None = None
         self._position = QLabel()
         self._value = QLabel()
@@ -101,7 +102,7 @@ class StatusBar(QStatusBar):
         self.addWidget(line, 1)
         self._training.hide()
         self._message_timer = QTimer(self, singleShot=True, interval=MESSAGE_MS)
-        self._message_timer.timeout.connect(self._show_hint)
+        self._message_timer.timeout.connect(self._end_note)
         self.set_save_state(SaveState("saved"))
         self.set_zoom(1.0)
 
@@ -142,18 +143,19 @@ class StatusBar(QStatusBar):
     def set_hint(self, text: str) -> None:
         """What can be done now; shown while there is no message."""
         self._hint = text
-        if not self._message_timer.isActive():
-            self._show_hint()
+        if not self._note:
+            self._message.set_text(text)
 
     def set_tip(self, text: str) -> None:
         """What the menu entry under the mouse does; "" ends it."""
         if text:
             self._message.set_text(text)
-        elif not self._message_timer.isActive():
-            self._show_hint()
+        else:
+            self._message.set_text(self._note or self._hint)
 
     def show_note(self, text: str) -> None:
         """A message that stays for some seconds."""
+        self._note = text
         self._message.set_text(text)
         self._message_timer.start()
 
@@ -212,7 +214,8 @@ class StatusBar(QStatusBar):
         super().resizeEvent(event)
         self._training.setVisible(self._training_step is not None and not self._narrow)
 
-    def _show_hint(self) -> None:
+    def _end_note(self) -> None:
+        self._note = ""
         self._message.set_text(self._hint)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 
 from app.dialogs.message import MessageDialog
@@ -293,11 +293,31 @@ def test_closing_with_a_full_disk_asks_and_can_be_put_off(opened, qtbot, monkeyp
         assert "disk is full" in dialog.text
         dialog.buttons["stay"].click()
         assert opened.window.isVisible()
-        assert opened.window.status.save_text == "Not saved"
+        status = opened.window.status
+        assert status.save_text == "Not saved"
+        status.show_note("Something else.")
+        qtbot.mouseClick(status, Qt.MouseButton.LeftButton, pos=status._save.mapTo(status, QPoint(3, 3)))
+        assert "disk is full" in status.text
+    qtbot.mouseClick(status, Qt.MouseButton.LeftButton, pos=status._save.mapTo(status, QPoint(3, 3)))
+    qtbot.waitUntil(lambda: status.save_text == "Saved")
     root = opened.session.project.root
     opened.window.close()
     qtbot.waitUntil(lambda: opened.window.closed)
     assert len(shapes_on_disk(root, "scan000")) == 1
+
+
+def test_a_note_outlasts_the_tip_of_a_menu_entry(bench):
+    status = bench.window.status
+    status.set_hint("Draw something.")
+    status.show_note("The important note.")
+    status.set_tip("Save and leave")
+    assert status.text == "Save and leave"
+    status.set_tip("")
+    assert status.text == "The important note."
+    status._message_timer.timeout.emit()
+    status.set_tip("Save and leave")
+    status.set_tip("")
+    assert status.text == "Draw something."
 
 
 # --- the program itself -----------------------------------------------------------------------------------
