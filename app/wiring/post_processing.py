@@ -51,6 +51,7 @@ class PostWiring(Wiring):
         self._session.project_changed.connect(self._on_project_changed)
         self._session.classes_changed.connect(self._on_classes_changed)
         self._controller.prediction_changed.connect(self._tell)
+        self._controller.engine_state_changed.connect(self._on_engine_state)
         self._on_project_changed()
 
     @property
@@ -98,6 +99,10 @@ class PostWiring(Wiring):
             self._version_then = 0 if shown is None else shown.weights_version
             self._trainer.send(PostProcess(steps=str(pipeline)))
         self._tell()
+
+    def _on_engine_state(self, state: str, _sentence: str) -> None:
+        if state == "ready":
+            self._version_then = 0  # a new engine counts weights from 1 again
 
     def _on_copy(self) -> None:
         text = str(self._panel.pipeline)

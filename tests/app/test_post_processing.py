@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QScrollArea, QWidget
 
 from app.panels.post_processing import PostPanel
 from core.learning.commands import PostProcess
-from core.learning.events import Prediction
+from core.learning.events import EngineReady, Prediction
 from core.learning.labels.packed_mask import PackedMask
 from core.postprocess.pipeline import DenseCrf, Pipeline, SmallRegions
 
@@ -79,6 +79,18 @@ def test_the_note_says_what_has_become_of_the_choice(bench, qtbot):
     assert "as the network sees it" in panel.note
     say(predicted(bench, 3, "crf=9"))
     assert panel.note.startswith("Shown")
+
+
+def test_after_a_new_engine_an_image_that_cannot_be_processed_is_said_to_be_as_it_is(bench, qtbot):
+    say = bench.trainer.event_received.emit
+    say(predicted(bench, 7, ""))
+    bench.window.post.steps["crf"].switch.click()
+    qtbot.waitUntil(lambda: bool(sent(bench)))
+    assert bench.window.post.note == "Computing …"
+    say(EngineReady(pid=2, device="CPU", torch="2"))
+    bench.trainer.engine_state_changed.emit("ready", "CPU")
+    say(predicted(bench, 1, ""))
+    assert "as the network sees it" in bench.window.post.note
 
 
 def test_what_is_shown_is_what_is_accepted(bench, qtbot):
