@@ -24,6 +24,7 @@ from app.theme import SPACE
 from core.annotation.model import UNLABELLED, ClassList
 from core.learning.answers import CropsPreviewed
 
+WAITING: Final = "The engine makes the crops…"
 _COLUMNS: Final = 4
 _TINT: Final = 0.45
 _DIM: Final = 0.35
@@ -79,17 +80,17 @@ class AugmentationPreviewDialog(QDialog):
         self._classes = classes
         self._draw()
 
-    def clear(self) -> None:
-        """Another project: the crops on show are none of its."""
+    def clear(self, words: str = WAITING) -> None:
+        """The crops on show are of another project, or image: these words take their place."""
         self._shown = None
         self._draw()
-        self.set_waiting()
+        self._place_lead(alone=True)
+        self._lead.setText(words)
 
     def set_waiting(self) -> None:
         """Crops have been asked for."""
         if self._shown is None:
-            self._place_lead(alone=True)
-            self._lead.setText("The engine makes the crops…")
+            self.clear()
 
     def _place_lead(self, *, alone: bool) -> None:
         """Above the crops, or in their place."""

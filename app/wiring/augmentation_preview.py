@@ -70,7 +70,11 @@ class PreviewWiring(Wiring):
 
     def _ask(self) -> None:
         current = self._session.current
-        if self._dialog is None or current is None:
+        if self._dialog is None:
+            return
+        if current is None:
+            self._awaited = None
+            self._dialog.clear("Open an image first: the crops are cut out of it.")
             return
         self._dialog.set_waiting()
         self._awaited = current.entry.key

@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit
 from pytestqt.qtbot import QtBot
 
-from app.dialogs.augmentation_preview import AugmentationPreviewDialog
+from app.dialogs.augmentation_preview import WAITING, AugmentationPreviewDialog
 from app.dialogs.training_settings import TrainingSettingsDialog
 from app.learning.kept_training import USUAL, restored
 from app.panels.training_fields import FIELDS, changed
@@ -21,6 +21,7 @@ from core.learning.commands import PreviewCrops
 from core.learning.config import TrainConfig
 from core.learning.events import Failed
 from core.learning.settings.preset import promise
+from core.project.project import Project
 
 LEFT = Qt.MouseButton.LeftButton
 IN_THE_PANEL = {"model", "encoder", "encoder_weights", "preset", "device", "seconds"}
@@ -226,10 +227,11 @@ def test_crops_of_the_last_project_are_not_shown_in_the_next(bench, image_folder
     assert all(tile.isHidden() for tile in dialog.tiles)
 
 
-def test_without_an_image_no_crops_are_waited_for(bench, image_folder, tmp_path) -> None:
+def test_without_an_image_no_crops_are_waited_for(bench, image_folder, tmp_path, qtbot: QtBot) -> None:
+    (tmp_path / "empty").mkdir()
     Project.create(tmp_path / "empty", classes=("background", "disc")).close()
     bench.session.open_project(tmp_path / "empty")
-    bench.qtbot.waitUntil(lambda: bench.session.project is not None and not bench.session.busy)
+    qtbot.waitUntil(lambda: bench.session.project is not None and not bench.session.busy)
     bench.window.actions_["train.preview_crops"].trigger()
     dialog = bench.window.findChild(AugmentationPreviewDialog)
     assert "Open an image first" in dialog.lead_text
