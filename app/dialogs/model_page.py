@@ -207,6 +207,7 @@ class ModelPage(QDialog):
     def set_explained(self, answer: ModelExplained) -> None:
         """What it is made of, or why that cannot be told."""
         self._awaited = ""
+        self.again_button.hide()
         explanation = answer.explanation
         self._explanation, self.scale = explanation, answer.scale
         self.diagram.set_explanation(explanation)

@@ -44,7 +44,7 @@ class ExplainWiring(Wiring):
         self._window = window
         self._page: ModelPage | None = None
         self._asked: ExplainModel | None = None
-        self._maps = 0
+        self._maps: int | None = None  # those that are asked for, of what is asked about
         self._part = BLEND
         self._actions["train.explain"].triggered.connect(self.open_page)
         panel.setup.explain_requested.connect(self.open_page)
@@ -111,7 +111,7 @@ class ExplainWiring(Wiring):
         asked = self._asked
         if asked is None:
             return
-        self._asked = replace(asked, tile=tile)
+        self._asked, self._maps = replace(asked, tile=tile), None
         self._show_field()  # that of the network before is none of this one's
         self._trainer.start_engine()
         self._trainer.send(self._asked)
@@ -126,6 +126,7 @@ class ExplainWiring(Wiring):
         page.set_waiting()
         self._maps = maps
         path = str(current.entry.image_path)
+        self._trainer.start_engine()
         self._trainer.send(ShowMaps(model=asked, key=current.entry.key, image_path=path, maps=maps))
 
     def _on_event(self, event: Event) -> None:

@@ -210,8 +210,39 @@ def test_the_page_opens_beside_the_picker_and_follows_it(
     answer = _explained(name="random_forest", encoder=asked[-1].encoder, tile=asked[-1].tile)
     window.controller.event_received.emit(answer)
     assert window.canvas.aids.field is not None
+    assert not page.again_button.isVisible(), "it has been answered"
     page.close()
     assert window.canvas.aids.field is None
+
+
+def test_maps_of_the_encoder_before_are_not_shown_and_a_stopped_engine_starts_for_new_ones(
+    bench, image_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+):
+    bench.open(image_folder(1))
+    setup, trainer = bench.window.training.setup, bench.trainer
+    setup.model.setCurrentIndex(setup.model.findData("unet"))
+    setup.explain.click()
+    page = bench.dialog(ModelPage)
+
+    def explain() -> None:
+        asked = [command for command in trainer.sent if isinstance(command, ExplainModel)][-1]
+        trainer.event_received.emit(_explained(encoder=asked.encoder, tile=asked.tile))
+
+    explain()
+    starts = []
+    monkeypatch.setattr(trainer, "start_engine", lambda: starts.append(1))
+    page.look_button.click()
+    assert starts
+    asked = [command for command in trainer.sent if isinstance(command, ShowMaps)][-1]
+    page.tile.setCurrentIndex(page.tile.currentIndex() - 1)
+    late = replace(MAPS, name="unet", key=asked.key, maps=asked.maps)
+    trainer.event_received.emit(late)
+    assert "columns" not in page.source_text
+    explain()
+    page.look_button.click()
+    trainer.event_received.emit(late)
+    assert "columns" in page.source_text
+    page.close()
 
 
 @pytest.mark.parametrize(("device", "crop"), [("CPU, 2 threads", 256), ("NVIDIA RTX 4090", 384)])

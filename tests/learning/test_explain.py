@@ -205,6 +205,15 @@ def test_a_click_on_any_box_shows_maps_of_its_size(picture):
         assert _answers(explainer, heard)[-1].shape == block.shape
 
 
+def test_another_question_drops_maps_of_what_was_asked_before(picture):
+    heard: list = []
+    explainer = Explainer(heard.append)
+    model = ExplainModel(name="unet", tile=48, encoder="plain", options=(("encoder_width", 2), ("width", 2)))
+    explainer.show(ShowMaps(model=model, key="a.png", image_path=str(picture), maps=0), CLASSES, [])
+    explainer.explain(ExplainModel(name="no_such", tile=64), None)
+    assert [type(answer) for answer in _answers(explainer, heard)] == [ModelExplained]
+
+
 def test_the_engine_tells_what_a_network_is_made_of_and_what_is_wrong():
     heard: list = []
     explainer = Explainer(heard.append)

@@ -61,7 +61,11 @@ class Explainer:
         self._stage = ""  # as far as its training in stages had come, where that is not the end
 
     def explain(self, question: ExplainModel, store: LabelStore | None) -> None:
-        """Take a question, about the classes and images of a project if one is open."""
+        """Take a question, about the classes and images of a project if one is open.
+
+        Maps of what was asked about before are not waited for any more.
+        """
+        self._waiting.pop(ShowMaps, None)
         self._waiting[ExplainModel] = self._explained(_of_registry(question), store)
 
     def show(
