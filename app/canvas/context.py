@@ -217,7 +217,10 @@ class ToolContext:
         revision = document.revision
         self.issue(command)
         self.end_drag()
-        return document.revision != revision
+        added = document.revision != revision
+        if added and not self.shapes_visible:
+            self.say("It was added, but all shapes are hidden: View > Show labels shows them.")
+        return added
 
     # --- neighbours ---------------------------------------------------------------------------------------
 

@@ -424,6 +424,15 @@ def test_a_copied_shape_whose_class_is_gone_is_not_pasted_and_why_is_said(opened
 # --- what is hidden ---------------------------------------------------------------------------------------
 
 
+def test_what_is_drawn_while_all_shapes_are_hidden_is_said_to_be_there(opened):
+    opened.draw_square(5, 8)
+    assert "hidden" not in opened.canvas.hint
+    opened.window.actions_["view.labels"].trigger()
+    opened.draw_square(20, 8)
+    assert len(opened.session.document.shapes) == 2
+    assert "all shapes are hidden" in opened.canvas.hint
+
+
 def test_all_and_all_of_a_class_are_those_that_can_be_seen(opened, qtbot):
     for x in (5, 20, 40):
         opened.draw_square(x, 8)
