@@ -22,7 +22,8 @@ def ask_about_conflict(
     parent: QWidget, problem: str, answered: Callable[[ConflictChoice], None]
 ) -> MessageDialog:
     """Ask without blocking the program; closing the question decides nothing and it can be asked again."""
-    text = f"{sentence(problem)}\n\nIt is not saved until you decide; you can go on drawing meanwhile."
+    later = "It is not saved until you decide. Close this to go on drawing: “Changed elsewhere” asks again."
+    text = f"{sentence(problem)}\n\n{later}"
     dialog = MessageDialog(
         "question", "Another program changed this file", text, choices=_CHOICES, parent=parent
     )

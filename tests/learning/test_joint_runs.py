@@ -184,6 +184,13 @@ def test_scoring_the_instant_learner_lets_others_have_their_turn(
     assert shares[-1] == 1.0
 
 
+def test_the_instant_learner_alone_does_as_many_steps_as_are_asked_for(world, start) -> None:
+    world.put_done(1, 2, 3)
+    events = list(events_of(start(model="instant", steps=7, model_options=(("encoder_width", 8),))))
+    assert [e for e in events if isinstance(e, StepDone)][-1].step == 7
+    assert events[-1].steps == 7
+
+
 @pytest.mark.usefixtures("_plain_encoder")
 def test_comparing_both_learners_lets_others_have_their_turn(
     world, start, monkeypatch: pytest.MonkeyPatch

@@ -149,7 +149,7 @@ def _fitted_and_scored(state: TrainState, learner: InstantLearner) -> Iterator[E
     granted_s = state.budget.granted_s
     seconds = None if granted_s is None else ALONE_SHARE * granted_s
     steps = 0
-    for event in _fitted(state, learner, seconds):
+    for event in _fitted(state, learner, seconds, state.budget.steps):
         if isinstance(event, StepDone):
             steps = event.step
         yield event
@@ -223,14 +223,19 @@ def _scored_on_its_own(state: TrainState, learner: InstantLearner) -> Generator[
 
 
 def _fitted(
-    state: TrainState, learner: InstantLearner, seconds: float | None = None, *, to_its_end: bool = False
+    state: TrainState,
+    learner: InstantLearner,
+    seconds: float | None = None,
+    steps: int | None = None,
+    *,
+    to_its_end: bool = False,
 ) -> Iterator[Event]:
-    """Features and fit, in so many seconds, told in a line of progress and in losses.
+    """Features and fit, in so many seconds and steps at most, told in a line of progress and in losses.
 
     A stop that is requested ends it at once, unless it should come `to_its_end`.
     """
     told_s = float("-inf")
-    for piece in learner.update(seconds=seconds):
+    for piece in learner.update(steps=steps, seconds=seconds):
         if state.stop_requested and not to_its_end:
             learner.end()
         due = state.clock.seconds - told_s >= REPORT_S
