@@ -96,9 +96,10 @@ def _image_roots(project_file: Path) -> list[str]:
 
 
 class _Annotation(msgspec.Struct):
-    """The one field of interest: the points of ten thousand polygons are skipped, not built."""
+    """The fields of interest: the points of ten thousand polygons are skipped, not built."""
 
     image_path: str = msgspec.field(name="imagePath")
+    image_data: msgspec.Raw = msgspec.field(name="imageData", default=msgspec.Raw(b"null"))
 
 
 _IMAGE_PATH: Final = msgspec.json.Decoder(_Annotation)
@@ -108,9 +109,11 @@ def _image_of_annotation(path: Path) -> Path:
     try:
         data = path.read_bytes()
         try:
-            image_path = _IMAGE_PATH.decode(data).image_path
+            file = _IMAGE_PATH.decode(data)
+            image_path, embedded = file.image_path, bytes(file.image_data) != b"null"
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            image_path = json.loads(data)["imagePath"]  # a byte order mark, or no annotation at all
+            content = json.loads(data)  # a byte order mark, or no annotation at all
+            image_path, embedded = content["imagePath"], content.get("imageData") is not None
         image = path.parent / PurePosixPath(image_path.replace("\\", "/"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AnnotationFileError(
@@ -119,9 +122,12 @@ def _image_of_annotation(path: Path) -> Path:
     for candidate in (image, path.parent / image.name):
         if is_file(image_file(candidate)):
             return candidate
-    raise AnnotationFileError(
-        path, f"imagePath names {image_path}, which is not there; open the image itself"
-    )
+    way = "open the image itself"
+    if embedded:
+        way = (
+            f'it is in this file; write it out with: maskloop import PROJECT "{path.parent}" --format labelme'
+        )
+    raise AnnotationFileError(path, f"imagePath names {image_path}, which is not there; {way}")
 
 
 @dataclass(frozen=True, slots=True)

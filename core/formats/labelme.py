@@ -47,9 +47,10 @@ def import_into(project: Project, source: Path) -> ImportReport:
     source = source.resolve()
     own = {path for entry in project.images() for path in (entry.annotation_path, entry.source_path) if path}
     report.problems += _broken_below(project, source)
-    found = _annotated(project, source, own, report.problems)
-    images = [*(image for _, image, _ in found), *images_below(source)]
     before = {entry.key for entry in project.images()}
+    found = _annotated(project, source, own, report.problems)
+    project.rescan()  # images that were embedded lie among its own now, and those may be below `source`
+    images = [*(image for _, image, _ in found), *images_below(source)]
     entries = bring_images(project, source, images, report.problems)
     new = {entry.key for entry in project.images()} - before
     _add_classes(project, source, [annotation for _, _, annotation in found], report)

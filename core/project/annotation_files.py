@@ -35,6 +35,7 @@ class Glance:
         labels: how many shapes have which label, first seen first.
         state: as `core.annotation.labelme_json` reads it.
         size_hw: height and width of the image, pixels; None if the file does not say.
+        embedded: whether the image itself is in the file.
         problem: why the file cannot be read.
     """
 
@@ -43,6 +44,7 @@ class Glance:
     labels: Mapping[str, int] = field(default_factory=dict)
     state: AnnotationState = AnnotationState.UNLABELLED
     size_hw: tuple[int, int] | None = None
+    embedded: bool = False
     problem: AnnotationFileError | None = None
 
 
@@ -62,6 +64,7 @@ class _File(msgspec.Struct):
     maskloop: _Ours | None = None
     height: int | None = msgspec.field(name="imageHeight", default=None)
     width: int | None = msgspec.field(name="imageWidth", default=None)
+    image_data: msgspec.Raw = msgspec.field(name="imageData", default=msgspec.Raw(b"null"))
 
 
 _DECODER: Final = msgspec.json.Decoder(_File)
@@ -113,7 +116,8 @@ def _look(path: Path, stamp: Stamp) -> Glance:
         state = AnnotationState.DONE if file.shapes else AnnotationState.UNLABELLED
     labels = Counter(shape.label for shape in file.shapes)
     size_hw = None if file.height is None or file.width is None else (file.height, file.width)
-    return Glance(stamp, file.image_path.replace("\\", "/"), labels, state, size_hw)
+    embedded = bytes(file.image_data) != b"null"
+    return Glance(stamp, file.image_path.replace("\\", "/"), labels, state, size_hw, embedded)
 
 
 def _look_thoroughly(path: Path, data: bytes, stamp: Stamp) -> Glance:
@@ -123,7 +127,8 @@ def _look_thoroughly(path: Path, data: bytes, stamp: Stamp) -> Glance:
     except AnnotationFileError as problem:
         return Glance(stamp, problem=problem)
     labels = Counter(shape.label for shape in annotation.shapes)
-    return Glance(stamp, annotation.image_path, labels, annotation.state, annotation.size_hw)
+    embedded = annotation.image_data is not None
+    return Glance(stamp, annotation.image_path, labels, annotation.state, annotation.size_hw, embedded)
 
 
 # --- which file for which image ---------------------------------------------------------------------------

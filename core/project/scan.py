@@ -231,12 +231,16 @@ def _left_over(
     for folder in (*folders, _folder_of_annotations(layout)):
         beside: dict[str, Path] = {}
         elsewhere: list[str] = []
+        embedded: list[str] = []
         for name in sorted(folder.annotations):
             path = folder.path / name
             if path in in_use:
                 continue
             glance = _glance_of_labels(path, glances)
-            if is_own_mask(_mask_path(layout, folder, name)) or (glance and _names_no_file(path, glance)):
+            bare = glance is not None and _names_no_file(path, glance)
+            if glance is not None and bare and glance.embedded:
+                embedded.append(name)
+            elif bare or is_own_mask(_mask_path(layout, folder, name)):
                 yield AnnotationFileError(
                     path, "its image is not there any more; bring it back, or move this file away as well"
                 )
@@ -254,6 +258,13 @@ def _left_over(
                     )
                 elif entry is not None:
                     elsewhere.append(f"{name} of {entry.key}")
+        if embedded:
+            more = f" and {len(embedded) - 1} more" if len(embedded) > 1 else ""
+            yield AnnotationFileError(
+                folder.path,
+                f"has annotations with their images inside ({embedded[0]}{more}), which are not shown; write "
+                f'the images out with: maskloop import "{layout.root}" "{folder.path}" --format labelme',
+            )
         if elsewhere:
             more = f", and {len(elsewhere) - 1} more" if len(elsewhere) > 1 else ""
             yield AnnotationFileError(

@@ -8,9 +8,18 @@ import pytest
 
 from app import __main__ as program
 from app.session.opening import locate
-from core.errors import UsageError
+from core.errors import AnnotationFileError, UsageError
 
 TOO_LONG = "x" * 300
+
+
+def test_an_annotation_that_holds_its_image_says_how_to_write_it_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    for data, way in (("null", "open the image itself"), ('"QUJD"', "it is in this file; write it out with")):
+        for mark in ("", "\ufeff"):
+            path.write_text(f'{mark}{{"imagePath": "a.png", "imageData": {data}, "shapes": []}}', "utf-8")
+            with pytest.raises(AnnotationFileError, match=way):
+                locate(path)
 
 
 def test_a_name_that_is_too_long_cannot_be_opened(tmp_path: Path) -> None:

@@ -149,6 +149,27 @@ def test_images_are_found_where_the_json_says_or_inside_it(
     assert (project.root / "images" / "y.png").read_bytes() == embedded
 
 
+@pytest.mark.parametrize("opened", [False, True], ids=["a folder for images", "images beside the JSON"])
+def test_a_folder_of_embedded_images_says_how_to_write_them_out_and_does(
+    tmp_path: Path, new_image: Maker, new_labelme: Maker, opened: bool
+) -> None:
+    source = tmp_path / "set"
+    content = new_image(tmp_path / "elsewhere.png").read_bytes()
+    for name in ("a", "b"):
+        data = base64.b64encode(content).decode()
+        new_labelme(source / f"{name}.json", f"{name}.png", "leaf", imageData=data)
+    with Project.open(source) if opened else Project.create(source) as project:
+        if opened:
+            (problem,) = project.problems
+            assert "a.json and 1 more" in str(problem)
+            assert f'maskloop import "{project.root}" "{source}" --format labelme' in str(problem)
+        report = labelme.import_into(project, source)
+        assert (report.images, report.problems, project.problems) == (2, [], [])
+        entries = list(project.images())
+        assert [entry.image_path.name for entry in entries] == ["a.png", "b.png"]
+        assert all(project.load(entry).annotation.shapes for entry in entries)
+
+
 @pytest.mark.parametrize("subfolder", ["annotations", "Masks/day", "runs"])
 def test_images_from_a_folder_called_as_one_of_ours_come_in(
     tmp_path: Path, new_image: Maker, new_labelme: Maker, subfolder: str
