@@ -100,10 +100,12 @@ def test_a_project_closed_while_it_opens_shows_nothing_more(session, qtbot, imag
 def test_a_project_that_is_opened_while_the_window_is_closed_is_given_back(
     session, image_folder, monkeypatch
 ):
-    folder, open_really, begun = image_folder(1), Project.open, threading.Event()
+    folder, open_really = image_folder(1), Project.open
+    begun, known = threading.Event(), threading.Event()
 
     def open_until_it_is_not_wanted(root):
         begun.set()
+        known.wait(PATIENCE_S)
         while not task.cancelled:
             time.sleep(0.001)
         return open_really(root)
@@ -111,6 +113,7 @@ def test_a_project_that_is_opened_while_the_window_is_closed_is_given_back(
     monkeypatch.setattr(Project, "open", open_until_it_is_not_wanted)
     session.open_project(folder)
     (task,) = session._reader._tasks.values()
+    known.set()
     assert begun.wait(PATIENCE_S)
     session.shut_down()
     with open_really(folder) as project:
