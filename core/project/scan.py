@@ -259,19 +259,20 @@ def _left_over(
                 elif entry is not None:
                     elsewhere.append(f"{name} of {entry.key}")
         if embedded:
-            more = f" and {len(embedded) - 1} more" if len(embedded) > 1 else ""
-            yield AnnotationFileError(
-                folder.path,
-                f"has annotations with their images inside ({embedded[0]}{more}), which are not shown; write "
-                f'the images out with: maskloop import "{layout.root}" "{folder.path}" --format labelme',
-            )
+            what = "has annotations with their images inside, which are not shown"
+            yield _to_import(layout, folder, what, embedded, "write the images out")
         if elsewhere:
-            more = f", and {len(elsewhere) - 1} more" if len(elsewhere) > 1 else ""
-            yield AnnotationFileError(
-                folder.path,
-                f"has annotations of images in other folders, which are not read ({elsewhere[0]}{more}); "
-                f'bring them in with: maskloop import "{layout.root}" "{folder.path}" --format labelme',
-            )
+            what = "has annotations of images in other folders, which are not read"
+            yield _to_import(layout, folder, what, elsewhere, "bring them in")
+
+
+def _to_import(
+    layout: ProjectLayout, folder: _Folder, what: str, found: Sequence[str], way: str
+) -> FileProblem:
+    """What a folder has that only an import brings into the project, by its first example."""
+    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+    command = f'maskloop import "{layout.root}" "{folder.path}" --format labelme'
+    return AnnotationFileError(folder.path, f"{what} ({found[0]}{more}); {way} with: {command}")
 
 
 def _given_up(layout: ProjectLayout, file: ProjectFile) -> Iterator[FileProblem]:

@@ -161,7 +161,7 @@ def test_a_folder_of_embedded_images_says_how_to_write_them_out_and_does(
     with Project.open(source) if opened else Project.create(source) as project:
         if opened:
             (problem,) = project.problems
-            assert "a.json and 1 more" in str(problem)
+            assert "(a.json, and 1 more)" in str(problem)
             assert f'maskloop import "{project.root}" "{source}" --format labelme' in str(problem)
         report = labelme.import_into(project, source)
         assert (report.images, report.problems, project.problems) == (2, [], [])
