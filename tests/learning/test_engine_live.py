@@ -18,7 +18,7 @@ from core.learning.instant import live, maker
 from core.learning.instant.features import FeatureCache
 from core.learning.instant.head import REFIT_STEPS, FitStep
 from core.learning.instant.learner import InstantLearner
-from core.learning.prediction.blending import instant_share, mixed
+from core.learning.prediction.blending import compared_mious, instant_share, mixed
 from tests.learning.engine_bench import (
     SIDE,
     EngineBench,
@@ -354,6 +354,23 @@ def test_equals_speak_together_and_one_far_behind_is_silent() -> None:
     assert instant_share(0.3, None, learning=False) == 0.5
     assert instant_share(0.9, 0.55, learning=False, tested=False) == 0.5, "a score on its own training images"
     assert instant_share(0.9, 0.55, learning=True, tested=False) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("instant", "compared"),
+    [
+        ({0: 0.98}, None),
+        ({0: 0.98, 1: 0.7}, (0.75, 0.84)),
+        ({0: 0.98, 1: 0.7, 2: 0.0}, (0.6, 0.56)),
+        ({0: 0.98, 3: 0.9}, None),
+        ({}, None),
+    ],
+)
+def test_both_are_compared_on_classes_that_both_have_scores_for(
+    instant: dict[int, float], compared: tuple[float, float] | None
+) -> None:
+    found = compared_mious({0: 0.9, 1: 0.6, 2: 0.3}, instant)
+    assert found == (None if compared is None else pytest.approx(compared))
 
 
 def test_a_mixture_is_the_geometric_mean() -> None:

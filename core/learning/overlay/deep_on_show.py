@@ -6,7 +6,7 @@ as `core.learning.training.takeover` finds out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from core.learning.events import Notice, OverlayCompared
 from core.learning.overlay.asking import interruption
 from core.learning.overlay.held_out_judge import held_out_by, learned_by
 from core.learning.overlay.origin import Origin, of_file, of_run
+from core.learning.prediction.blending import by_index
 from core.learning.prediction.predict import Predictor
 from core.learning.prediction.saved_weights import SavedNetwork, SavedWeights
 from core.learning.training.state import TrainState
@@ -30,11 +31,13 @@ class Standing:
 
     Attributes:
         miou: None where nothing was scored.
+        class_iou: of each class that was scored, by class index.
         classes: that it is of.
         tested: on images that they have not learned from.
     """
 
     miou: float | None
+    class_iou: Mapping[int, float]
     classes: ClassList
     tested: bool
 
@@ -195,11 +198,14 @@ class DeepOnShow:
         """What is known of the weights on show; there must be some. Raises WeightsFileError."""
         run = self._shown_run
         if run is not None:
-            return Standing(run.best.compared, run.channels.classes, run.tested)
+            known = run.channels.classes
+            return Standing(run.best.compared, by_index(run.best.per_class_iou, known), known, run.tested)
         header = self._shown_file.header
         miou = header.metrics.get("miou")
         tested = header.metrics.get("on", "validation") != "training"
-        return Standing(miou if isinstance(miou, float) else None, header.classes, tested)
+        named = header.metrics.get("per_class_iou")
+        class_iou = by_index(named if isinstance(named, Mapping) else {}, header.classes)
+        return Standing(miou if isinstance(miou, float) else None, class_iou, header.classes, tested)
 
     @property
     def origin(self) -> Origin:

@@ -24,7 +24,7 @@ from core.learning.overlay.origin import Origin, of_both, of_instant
 from core.learning.overlay.other_looks import OtherLooks
 from core.learning.overlay.post_processing import PostProcessing
 from core.learning.overlay.schedule import Target
-from core.learning.prediction.blending import EVEN, instant_share
+from core.learning.prediction.blending import EVEN, by_index, compared_mious, instant_share
 from core.learning.prediction.class_maps import PredictedMap
 from core.learning.prediction.uncertainty import UncertaintySource, Voice
 from core.learning.validation.validation import Score
@@ -225,8 +225,10 @@ class OverlayWeights:
         known = self._instant.classes
         if known is None or set(standing.classes.indices) != set(known.indices):
             return 1.0  # what is new in the project only the instant learner knows
-        miou = None if self._instant.score is None else self._instant.score.miou
-        return instant_share(standing.miou, miou, learning=self.deep.learning, tested=standing.tested)
+        named = {} if self._instant.score is None else self._instant.score.per_class_iou
+        found = compared_mious(standing.class_iou, by_index(named, known))
+        deep, instant = (standing.miou, None) if found is None else found
+        return instant_share(deep, instant, learning=self.deep.learning, tested=standing.tested)
 
     def _origin(self, share: float) -> Origin:
         """Whose prediction it is, with this share of the instant learner."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from statistics import fmean
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.annotation.model import ClassList
 from core.learning.prediction.class_maps import PredictedMap
 
 EVEN: Final = 0.5
 FAR_BEHIND: Final = 0.1
 """A learner whose mIoU is this much lower than the other's has no say: it would only blur."""
+FEWEST_CLASSES: Final = 2
+"""That both have scores for: how well one class is told from nothing says little."""
 _FLOOR: Final = 1e-6
 
 
@@ -41,6 +45,23 @@ def instant_share(
     if abs(gap) <= FAR_BEHIND:
         return EVEN
     return 0.0 if gap > 0 else 1.0
+
+
+def by_index(named: Mapping[str, object], classes: ClassList) -> dict[int, float]:
+    """The scores by class index, of those classes that have one."""
+    scores = ((known.index, named.get(known.name)) for known in classes)
+    return {index: score for index, score in scores if isinstance(score, float)}
+
+
+def compared_mious(deep: Mapping[int, float], instant: Mapping[int, float]) -> tuple[float, float] | None:
+    """The mIoU of each learner over the classes that both have scores for, by class index.
+
+    None: these are fewer than FEWEST_CLASSES, and means over other classes compare with nothing.
+    """
+    both = sorted(deep.keys() & instant.keys())
+    if len(both) < FEWEST_CLASSES:
+        return None
+    return fmean(deep[index] for index in both), fmean(instant[index] for index in both)
 
 
 def mixed(
