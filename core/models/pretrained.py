@@ -36,6 +36,8 @@ TIMM_FILE: Final = "model.safetensors"
 SMP_SETTINGS: Final = "config.json"
 _INSIDE: Final = ("state_dict", "model")
 """What training scripts call the weights in their checkpoints."""
+CLASSIFIER: Final = "classifier."
+"""What begins the names of VGG's last layers, which a decoder may begin with; see `load_encoder_weights`."""
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 """The hub's etag of a large file; that of a small one is Git's, of 40 digits."""
 _HUB_TIMEOUT_S: Final = 60.0
@@ -123,6 +125,8 @@ def read_weights_file(path: Path) -> tuple[dict[str, Tensor], Normalization | No
         raise WeightsFileError(path, problem) from error
     except (OSError, RuntimeError) as error:
         raise WeightsFileError(path, f"cannot be read as weights ({_first_line(error)})") from error
+    except MemoryError:
+        raise
     except Exception as error:  # unpickling any bytes ends in any error, whose words tell a person nothing
         raise WeightsFileError(path, "is damaged or no file of weights") from error
     for key in _INSIDE:
@@ -158,16 +162,20 @@ def _stated_normalization(metadata: Mapping[str, str]) -> Normalization | None:
 
 
 def _fill(encoder: Encoder, tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Copy tensors into the encoder, all or none; returns those that were not asked for, numbers as well."""
+    """Copy tensors into the encoder, all or none; returns those that were not asked for, if they are sound.
+
+    What is wrong with one that nobody has a place for, as a mask of infinities, is nobody's concern.
+    """
     module = encoder.published
     for prefix in ("encoder.", "deep.encoder."):  # a whole network of this program, a blend among them
         if any(name.startswith(prefix) for name in tensors):
             module = encoder
             tensors = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
             break
-    for name, tensor in tensors.items():
-        _check_numbers(name, tensor, path)
     wanted = module.state_dict()
+    for name, tensor in tensors.items():
+        if (name in wanted or name.startswith(CLASSIFIER)) and (problem := _unsound(name, tensor)):
+            raise WeightsFileError(path, problem)
     for name, place in wanted.items():
         if name not in tensors:
             if name.endswith("num_batches_tracked"):  # a counter, absent from files of older torch
@@ -184,19 +192,18 @@ def _fill(encoder: Encoder, tensors: Mapping[str, Tensor], path: Path) -> dict[s
         if name in tensors:
             place.copy_(tensors[name])
     encoder.pretrained = True
-    return {name: tensor for name, tensor in tensors.items() if name not in wanted}
+    left = {name: tensor for name, tensor in tensors.items() if name not in wanted}
+    return {name: tensor for name, tensor in left.items() if not _unsound(name, tensor)}
 
 
-def _check_numbers(name: str, tensor: Tensor, path: Path) -> None:
-    """Raise WeightsFileError for what cannot be copied, and for what no network can compute with."""
+def _unsound(name: str, tensor: Tensor) -> str | None:
+    """What is wrong with a tensor that cannot be copied, or computed with by a network; None: nothing."""
     dense = tensor.layout is torch.strided and not (tensor.is_nested or tensor.is_quantized)
     if not dense or tensor.is_meta or tensor.is_complex():
-        problem = (
-            f"holds the tensor {name} sparse, quantised, complex or empty; choose a file of plain weights"
-        )
-        raise WeightsFileError(path, problem)
-    if not tensor.float().sum().isfinite():  # of a sum nothing is lost, and it takes no memory
-        raise WeightsFileError(path, f"holds values that are no numbers, in {name}; choose another file")
+        return f"holds the tensor {name} sparse, quantised, complex or empty; choose a file of plain weights"
+    if not tensor.float().sum(dtype=torch.float64).isfinite():  # as it is copied; a sum takes no memory
+        return f"holds values that are no numbers, in {name}; choose another file"
+    return None
 
 
 # --- downloads --------------------------------------------------------------------------------------------

@@ -113,6 +113,23 @@ def test_a_pth_file_fills_the_encoder(tmp_path: Path):
     assert encoder.normalization == SYMMETRIC
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        torch.full((2,), -torch.inf),
+        torch.zeros(2, dtype=torch.complex64),
+        torch.full((2,), 1e300, dtype=torch.float64),
+        torch.zeros(2, device="meta"),
+    ],
+    ids=["infinite", "complex", "beyond float32", "without values"],
+)
+def test_tensors_that_nobody_asks_for_may_hold_anything(tmp_path: Path, odd: torch.Tensor):
+    tensors = small_file(tmp_path / "w.pth", {"decoder.mask": odd, "decoder.bias": torch.ones(2)})
+    encoder = build_encoder("plain", width=2)
+    assert set(load_encoder_weights(encoder, str(tmp_path / "w.pth"))) == {"decoder.bias"}
+    assert all(torch.equal(tensors[name], value) for name, value in encoder.state_dict().items())
+
+
 @pytest.mark.parametrize("key", ["state_dict", "model"])
 def test_a_training_scripts_checkpoint_with_its_weights_inside(tmp_path: Path, key: str):
     torch.save({key: build_encoder("plain", width=2).state_dict(), "epoch": 3}, tmp_path / "w.pth")
@@ -215,6 +232,10 @@ def _without_end(path: Path) -> None:
     small_file(path, {FIRST: torch.full((2, 3, 3, 3), torch.inf)})
 
 
+def _beyond_float32(path: Path) -> None:
+    small_file(path, {FIRST: torch.full((2, 3, 3, 3), 1e300, dtype=torch.float64)})
+
+
 def _no_numbers(path: Path) -> None:
     small_file(path, {"classifier.0.weight": torch.tensor([0.0, torch.nan])})
 
@@ -249,6 +270,7 @@ def _odd_description(path: Path) -> None:
             (make, f"holds the tensor {FIRST} sparse, quantised, complex or empty")
             for make in (_sparse, _quantised, _without_values)
         ),
+        (_beyond_float32, f"holds values that are no numbers, in {FIRST}"),
         (_without_end, f"holds values that are no numbers, in {FIRST}"),
         (_no_numbers, "holds values that are no numbers, in classifier.0.weight"),
         (_one_tensor, "holds no table of named tensors"),
@@ -268,6 +290,18 @@ def test_a_bad_file_gets_one_sentence_and_changes_nothing(tmp_path: Path, make, 
     assert "\n" not in str(error.value)
     assert not encoder.pretrained
     assert all(torch.equal(before[name], value) for name, value in encoder.state_dict().items())
+
+
+def test_a_file_that_the_memory_does_not_hold_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def too_large(*_args, **_options):
+        raise MemoryError
+
+    small_file(tmp_path / "w.pth")
+    monkeypatch.setattr(torch, "load", too_large)
+    with pytest.raises(MemoryError):
+        load_encoder_weights(build_encoder("plain", width=2), str(tmp_path / "w.pth"))
 
 
 @pytest.mark.parametrize(
