@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,14 @@ def is_outdated(entry: ImageEntry) -> bool:
         return drawn_ns < entry.annotation_path.stat().st_mtime_ns
     except OSError:
         return False
+
+
+def keep_current(entry: ImageEntry) -> None:
+    """Date a mask of ours no earlier than its annotation, which it shows. One that refuses is drawn anew."""
+    with contextlib.suppress(OSError):
+        if is_outdated(entry) and is_own_mask(entry.mask_path):
+            annotated_ns = entry.annotation_path.stat().st_mtime_ns
+            os.utime(entry.mask_path, ns=(annotated_ns, annotated_ns))
 
 
 def remove_mask(entry: ImageEntry) -> None:

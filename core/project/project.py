@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from core.annotation.model import Annotation, LabelClass
+from core.annotation.model import Annotation, ClassList, LabelClass
 from core.errors import FileProblem, ProjectFileError, StorageError, UsageError
 from core.files import ProjectLock
 from core.project import class_edits, mask_store
@@ -306,10 +306,10 @@ class Project(ProjectContents):
         """Write the masks of annotated images anew; None takes all. Returns what could not be written."""
         problems: list[FileProblem] = []
         for entry in self.images() if entries is None else entries:
-            if self._index.glance(entry) is None:
-                continue
             try:
-                self.write_mask(entry, self.drawn_mask(entry, self.load(entry).annotation))
+                if self._index.glance(entry) is not None:
+                    self.write_mask(entry, self.drawn_mask(entry, self.load(entry).annotation))
+                    mask_store.keep_current(entry)
             except FileProblem as problem:
                 problems.append(problem)
         return problems
@@ -337,23 +337,23 @@ class Project(ProjectContents):
 
     def rename_class(self, index: int, name: str) -> None:
         """Rename a class; the labels of its shapes follow. Whole or not at all."""
-        self._edit_classes(class_edits.renamed(self.classes, index, name))
+        self._edit_classes(lambda classes: class_edits.renamed(classes, index, name))
 
     def recolor_class(self, index: int, color: str) -> None:
         """Give a class another colour ("#rrggbb"). `refresh_masks` brings it into the masks' palettes."""
-        self._edit_classes(class_edits.recolored(self.classes, index, color))
+        self._edit_classes(lambda classes: class_edits.recolored(classes, index, color))
 
     def reorder_classes(self, indices: Sequence[int]) -> None:
         """Put the classes into another display order, given by their indices, which they keep."""
-        self._edit_classes(class_edits.reordered(self.classes, indices))
+        self._edit_classes(lambda classes: class_edits.reordered(classes, indices))
 
     def merge_classes(self, source: int, into: int) -> None:
         """Give the shapes of one class to another; the emptied class goes. Whole or not at all."""
-        self._edit_classes(class_edits.merged(self.classes, source, into))
+        self._edit_classes(lambda classes: class_edits.merged(classes, source, into))
 
     def delete_class(self, index: int, shapes: ShapesOfDeleted = "delete") -> None:
         """Remove a class; `shapes` says what becomes of its shapes. Whole or not at all."""
-        self._edit_classes(class_edits.deleted(self.classes, index, shapes))
+        self._edit_classes(lambda classes: class_edits.deleted(classes, index, shapes))
 
     def usage(self, index: int) -> int:
         """How many shapes carry this class's label."""
@@ -392,9 +392,9 @@ class Project(ProjectContents):
             self.read_only_note = f"{problem}; what you draw here cannot be saved."
             self.notes.append(self.read_only_note)
 
-    def _edit_classes(self, edit: ClassEdit) -> None:
+    def _edit_classes(self, edit: Callable[[ClassList], ClassEdit]) -> None:
         with self.turn:
             self._require_writable(self.layout.project_file)
-            stale = self._classes.apply(edit)
+            stale = self._classes.apply(edit(self.classes))
             if stale:  # masks are derived, so this may fail without harm
                 self.problems = self.refresh_masks(stale)

@@ -12,6 +12,7 @@ from core.project.annotation_store import rewritten
 from core.project.class_edits import ClassEdit
 from core.project.image_index import ImageIndex
 from core.project.layout import ProjectLayout
+from core.project.mask_store import is_outdated, keep_current
 from core.project.opening import with_class
 from core.project.project_json import ProjectJson
 from core.project.scan import ImageEntry
@@ -104,15 +105,30 @@ class ProjectClasses:
             if replacement is not None:
                 replacements[entry.annotation_path] = replacement
                 touched.append(entry)
+        current = [] if edit.retired else self._with_current_masks(touched)
         replacements[self._json.path] = new = self._json.replacement(content)
         replace_all(replacements, self._layout)
         self._json.accept(content, new.content)
         for entry in touched:
             self._index.forget(entry)
+        for entry in current:  # indices are as they were, and so are the masks
+            keep_current(entry)
         if not edit.retired:
             return []
         stale = entries if content.background != before.background else touched
         return [entry for entry in stale if entry.mask_path.exists()]
+
+    def _with_current_masks(self, entries: Iterable[ImageEntry]) -> list[ImageEntry]:
+        """The images whose masks need not be drawn anew, neither for their annotation nor for colours."""
+        mark = self._layout.recolored
+        recolored_ns = mark.stat().st_mtime_ns if mark.exists() else 0
+        return [
+            entry
+            for entry in entries
+            if entry.mask_path.exists()
+            and entry.mask_path.stat().st_mtime_ns > recolored_ns
+            and not is_outdated(entry)
+        ]
 
 
 def taken(names: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -352,3 +353,28 @@ def test_project_json_edited_by_hand_meanwhile_is_not_overwritten(project: Proje
     with pytest.raises(Exception, match=r"project\.json.*another program"):
         project.add_class("moss")
     assert '"bloom"' in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda p: p.rename_class(2, "frond"), {"frond", "moss"}),
+        (lambda p: p.recolor_class(2, "#112233"), {"leaf", "moss"}),
+        (lambda p: p.merge_classes(2, 1), {"moss"}),
+        (lambda p: p.delete_class(2), {"moss"}),
+    ],
+)
+def test_a_class_that_comes_while_the_classes_change_stays(
+    project: Project, change: Callable[[Project], None], expected: set[str]
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with project.turn:
+            changed = pool.submit(change, project)
+            with pytest.raises(TimeoutError):
+                changed.result(0.1)  # it waits for its turn
+            project.adopt_labels(["moss"])
+        changed.result(20)
+    assert expected <= set(project.classes.names)
+    assert expected <= {
+        each["name"] for each in json.loads(project.layout.project_file.read_text())["classes"]
+    }
