@@ -46,6 +46,7 @@ class Exporting(QObject):
         self._unseen: list[ExportFormat] = []  # what the engine still writes of those whose dialog was closed
         self._dropped: list[ExportFormat] = []
         self._done = 0
+        self._writing = 0  # labels the worker is still to write, whatever dialog asked for them
         controller.event_received.connect(self._on_event)
         session.project_changed.connect(self._on_project_changed)
 
@@ -56,7 +57,7 @@ class Exporting(QObject):
     @property
     def busy(self) -> bool:
         """An export is being written, or will be: leaving now would lose it."""
-        return bool(self._left or self._unseen)
+        return bool(self._left or self._unseen or self._writing)
 
     def open_dialog(self) -> ExportDialog | None:
         """Ask what to export and where to; None without a project."""
@@ -124,6 +125,7 @@ class Exporting(QObject):
         if name in _BY_ENGINE:
             self._controller.export(name, Path(request.out) / name, request.run)
             return
+        self._writing += 1
         task = self._runner.run(
             export_labels, project, name, Path(request.out), doing=f"exporting {TITLES[name]}"
         )
@@ -131,6 +133,7 @@ class Exporting(QObject):
         task.failed.connect(partial(self._on_labels_failed, dialog))
 
     def _on_labels_exported(self, asked: ExportDialog, report: ExportReport) -> None:
+        self._writing -= 1
         count = len(report.files)
         if self._dialog is not asked or self._request is None or not self._left:
             self._session.message.emit(f"The export is done: {count} files.", "info")
@@ -142,6 +145,7 @@ class Exporting(QObject):
         self._step()
 
     def _on_labels_failed(self, asked: ExportDialog, sentence: str) -> None:
+        self._writing -= 1
         if self._dialog is asked:
             self._on_failed(sentence)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -16,11 +17,13 @@ from app.dialogs.export import ExportDialog, ExportFormat, ExportRequest
 from app.dialogs.message import MessageDialog
 from app.panels.combos import ElidedComboBox
 from app.panels.run_history import RunSummary
+from app.wiring import exporting
 from app.wiring.exporting import export_labels
 from core.errors import MaskloopError
 from core.learning.events import Exported
 from core.learning.runs.run_folder import BestScore
 from core.project.project import Project
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.usefixtures("dressed")
 LEFT = Qt.MouseButton.LeftButton
@@ -225,10 +228,15 @@ def test_while_onnx_is_written_the_bar_does_not_stand_still(opened, tmp_path: Pa
     dialog.close()
 
 
-def test_leaving_while_something_is_written_asks(opened, qtbot: QtBot, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["onnx", "masks", "labelme"])
+def test_leaving_while_something_is_written_asks(
+    opened, qtbot: QtBot, tmp_path: Path, monkeypatch, name: ExportFormat
+) -> None:
+    go_on = threading.Event()
+    monkeypatch.setattr(exporting, "export_labels", lambda *_: go_on.wait(PATIENCE_S))
     opened.window.actions_["file.export"].trigger()
     dialog = opened.dialog(ExportDialog)
-    dialog.export_requested.emit(ExportRequest(formats=("onnx",), out=str(tmp_path), run="/r/good"))
+    dialog.export_requested.emit(ExportRequest(formats=(name,), out=str(tmp_path), run="/r/good"))
     dialog.reject()
     dialog.reject()
     opened.window.close()
@@ -237,7 +245,9 @@ def test_leaving_while_something_is_written_asks(opened, qtbot: QtBot, tmp_path:
     qtbot.keyClick(question, Qt.Key.Key_Escape)
     assert opened.window.isVisible()
     opened.window.close()
-    opened.dialog(MessageDialog).buttons["leave"].click()
+    question = opened.dialog(MessageDialog)
+    go_on.set()
+    question.buttons["leave"].click()
     qtbot.waitUntil(lambda: opened.window.closed)
 
 

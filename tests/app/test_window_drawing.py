@@ -81,6 +81,16 @@ def test_digits_choose_the_class_and_relabel_what_is_selected(opened, qtbot):
     assert opened.session.active_class.name == "nerve"
 
 
+def test_a_digit_relabels_what_is_selected_while_predicted_regions_are_accepted(opened):
+    opened.draw_square(10, 8)
+    opened.key(Qt.Key.Key_J, CTRL)
+    opened.click(15, 13)
+    opened.window.actions_["shape.region"].trigger()
+    opened.key(Qt.Key.Key_2)
+    assert opened.labels() == ["vessel"]
+    assert len(opened.session.selection) == 1
+
+
 @pytest.mark.parametrize("then", ["select", "copy"])
 def test_digit_and_delete_leave_what_was_selected_alone_once_a_polygon_is_drawn(opened, then):
     opened.draw_square(10, 8)

@@ -22,10 +22,10 @@ the command palette (Ctrl+Shift+P) finds every action by its name.
 ![Every tool at work on the bundled sample](images/tools.jpg)
 
 What is drawn takes the active class: digits choose it, 0 is the background. With a tool that does not draw
-(select, eraser, split) they relabel what is selected, too. Without a class, the program asks; what is drawn
-waits on the canvas until there is an answer: Esc closes the question, Enter asks again, a class chosen
-answers it, Esc once more drops the shape. The wheel scrolls, with Shift sideways, with Ctrl it zooms; a
-middle drag or Space and a drag pan. A right click opens a menu.
+(select, eraser, split, accept predicted region) they relabel what is selected, too. Without a class, the
+program asks; what is drawn waits on the canvas until there is an answer: Esc closes the question, Enter asks
+again, a class chosen answers it, Esc once more drops the shape. The wheel scrolls, with Shift sideways, with
+Ctrl it zooms; a middle drag or Space and a drag pan. A right click opens a menu.
 """
 
 AIDS: Final = """\

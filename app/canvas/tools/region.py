@@ -19,6 +19,8 @@ class RegionTool(Tool):
 
     name = "region"
     title = "Accept predicted region"
+    draws = False
+    uses_selection = True
 
     def __init__(self, context: ToolContext) -> None:
         super().__init__(context)
