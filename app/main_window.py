@@ -134,6 +134,7 @@ class MainWindow(Themed, QMainWindow):
         self.page.welcome.open_sample_requested.connect(parts.files.open_sample)
         self.page.welcome.recent_requested.connect(session.open_project)
         self.page.welcome.path_dropped.connect(session.open_project)
+        self.page.welcome.shown.connect(self._on_welcome_shown)
         self.toolbar = add_toolbar(self, self.actions_)
         self.menus = fill_menus(self, self.actions_, self.docks.values(), parts.classes.digit_actions)
         parts.files.fill_recent_menu(self.menus["recent"])
@@ -236,9 +237,11 @@ class MainWindow(Themed, QMainWindow):
         self.status.clear_position()
         if project is not None:
             self.settings.add_recent(project.root)
-        else:  # looking for them takes seconds where a network share is off
-            self.page.welcome.set_recent(self.settings.recent)
         self._update_title()
+
+    def _on_welcome_shown(self) -> None:
+        """Looking for recent projects takes seconds where a network share is off."""
+        self.page.welcome.set_recent(self.settings.recent)
 
     def _show_panels(self, *, shown: bool) -> None:
         """The welcome page has the window for itself; the panels come back as they were."""

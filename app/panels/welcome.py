@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QMimeData, QSize, Qt, Signal
-from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
+from PySide6.QtCore import QMimeData, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from app.icons import app_icon
@@ -82,13 +82,15 @@ class WelcomePage(QWidget):
 
     Signals:
         open_folder_requested, open_sample_requested, recent_requested(str path),
-        path_dropped(str): a folder or file was dropped on the page.
+        path_dropped(str): a folder or file was dropped on the page,
+        shown(): the page has come, and not only between two projects.
     """
 
     open_folder_requested = Signal()
     open_sample_requested = Signal()
     recent_requested = Signal(str)
     path_dropped = Signal(str)
+    shown = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -128,6 +130,15 @@ class WelcomePage(QWidget):
     def set_open_key(self, key: str) -> None:
         """Say which key opens a folder; "" for none."""
         self.open_door.set_explanation(f"{_BEHIND_OPEN} ({key})" if key else _BEHIND_OPEN)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Tell it once the page stays: one project gives way to another without a pause."""
+        if not event.spontaneous():
+            QTimer.singleShot(0, self, self._tell_shown)
+
+    def _tell_shown(self) -> None:
+        if self.isVisible():
+            self.shown.emit()
 
     # --- dropping ---------------------------------------------------------------------------------------
 

@@ -67,11 +67,14 @@ def test_a_recent_project_that_the_disk_refuses_to_look_at_is_grey(page: Welcome
     assert [row.isEnabled() for row in page.recent_rows] == [False]
 
 
-def test_the_window_opens_whatever_became_of_recent_projects(settings, make_window, image_folder, tmp_path):
+def test_the_window_opens_whatever_became_of_recent_projects(
+    settings, make_window, image_folder, tmp_path, qtbot
+):
     unplugged, refused = tmp_path / "drive" / "scans", tmp_path / ("a" * 300)
     for folder in (unplugged, refused):
         settings.add_recent(folder)
     bench = make_window()
+    qtbot.waitUntil(lambda: len(bench.window.page.welcome.recent_rows) == 2)
     rows = bench.window.page.welcome.recent_rows
     assert [(Path(row.path), row.isEnabled()) for row in rows] == [(refused, False), (unplugged, False)]
     bench.open(image_folder(1))
@@ -81,12 +84,14 @@ def test_the_window_opens_whatever_became_of_recent_projects(settings, make_wind
     assert [action.isEnabled() for action in menu.actions()] == [True, False, False]
 
 
-def test_recent_projects_are_not_looked_for_behind_an_open_one(opened, monkeypatch):
+def test_recent_projects_are_looked_for_once_no_project_is_open(opened, image_folder, qtbot, monkeypatch):
     looked: list[Path] = []
     monkeypatch.setattr(welcome, "is_folder", lambda path: bool(looked.append(path)))
-    opened.session.project_changed.emit()
+    opened.open(image_folder(1, name="other"))
+    qtbot.wait(1)
     assert looked == []
     assert opened.session.close()
+    qtbot.waitUntil(lambda: bool(looked))
     assert looked == [Path(path) for path in opened.window.settings.recent]
 
 
