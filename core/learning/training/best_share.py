@@ -47,7 +47,8 @@ def best_share(
     """The best share of the instant learner, and its score.
 
     Where nothing is held out it is UNJUDGED_SHARE, and the score one on training images. All is the instant
-    learner's where there was no time for the deep one. No score: no image could be looked at.
+    learner's where there was no time for the deep one. No score: no image could be looked at, or the run
+    `ends_at_once`, which nothing is compared for any more.
     """
     tested = state.validator.plan.on == "validation"
     judged = [key for key in state.validator.plan.keys if key in state.store]
@@ -56,15 +57,17 @@ def best_share(
     shares = SHARES if tested else (UNJUDGED_SHARE,)
     shares = shares if state.step else (100,)
     counted = {share: CountedImages(len(state.channels.classes)) for share in shares}
+    even = UNJUDGED_SHARE if state.step else 100
     told_s = float("-inf")
     for number, key in enumerate(judged):
         for done in with_share(_compared(state, learner, deep, key, counted), number / len(judged)):
             if state.clock.seconds - told_s >= REPORT_S:
                 told_s = state.clock.seconds
                 yield Notice(text=COMPARING if tested else SCORING, progress=done)
+            if state.keeping.ends_at_once:
+                return even, None
     if judged:
         yield Notice(text=COMPARING if tested else SCORING, progress=1.0)
-    even = UNJUDGED_SHARE if state.step else 100
     if not len(counted[even]):
         return even, None
     miou = {share: images.confusion.miou() or 0.0 for share, images in counted.items()}

@@ -232,11 +232,11 @@ def _fitted(
 ) -> Iterator[Event]:
     """Features and fit, in so many seconds and steps at most, told in a line of progress and in losses.
 
-    A stop that is requested ends it at once, unless it should come `to_its_end`.
+    A stop that is requested ends it at once, unless it should come `to_its_end` and the run may wait.
     """
     told_s = float("-inf")
     for piece in learner.update(steps=steps, seconds=seconds):
-        if state.stop_requested and not to_its_end:
+        if state.stop_requested and (not to_its_end or state.keeping.ends_at_once):
             learner.end()
         due = state.clock.seconds - told_s >= REPORT_S
         if isinstance(piece, FeaturesDone) and (due or piece.done == piece.images):
@@ -294,10 +294,10 @@ def _both(state: TrainState, features: Path | None, *, live: bool) -> Iterator[E
 def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Iterator[Event]:
     """Save what scores best of deep, instant and blended; a fit takes so many seconds at most.
 
-    Not where the run has to end at once and the deep network has learned: its weights are saved and scored,
-    and what an earlier end of the run has joined stays unless they are better.
+    Not where the run `ends_at_once`, which it may be told at any time: the deep network's weights are saved
+    and scored, and what an earlier end of the run has joined stays unless they are better.
     """
-    if state.step and not state.keeping.patience_s:
+    if state.keeping.ends_at_once:
         return
     learner.held_out = frozenset(state.validator.plan.held_out)  # some may have come late
     in_a_hurry = state.stop_requested and not state.step  # stopped before the deep one began
@@ -308,11 +308,13 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
             if learner.ended_early:
                 learner.restart()  # it goes on with the fit that was kept
             yield from _fitted_aside(state, learner, seconds, to_its_end=True)
-        if not learner.version:
+        if not learner.version or state.keeping.ends_at_once:
             return
         part = best_deep_part(state.run)
         deep, header = part.network, part.header
         share, score = yield from best_share(state, learner, Predictor(deep, header, state.device))
+        if state.keeping.ends_at_once:
+            return
         deep_alone = f"kept: {model_spec(deep.architecture).title} alone, which scored best"
         if not share and part.whole:
             yield Notice(text=deep_alone)
@@ -323,6 +325,8 @@ def _joined(state: TrainState, learner: InstantLearner, seconds: float) -> Itera
             learner.kept_fit = _kept_fit(state, LAST_HEAD)
             learner.restart()
             yield from _fitted_aside(state, learner, seconds, to_its_end=True)
+            if state.keeping.ends_at_once:
+                return
         network: SegmentationNetwork = learner.network.cpu()
         text = "kept: the instant learner alone, "
         text += "which scored best" if state.step else "for there was no time for the deep network"

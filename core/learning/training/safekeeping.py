@@ -57,6 +57,11 @@ class Safekeeping:
         self._saved_step = -1
         self._unwritten: tuple[int, SegmentationNetwork, WeightsHeader] | None = None
 
+    @property
+    def ends_at_once(self) -> bool:
+        """Whether the run has to end with what its network has learned: that is saved, and no more."""
+        return self._state.step > 0 and not self.patience_s
+
     def restored(self) -> None:
         """The state is that of the checkpoint on disk."""
         self._saved_s, self._saved_at = self._state.clock.seconds, time.monotonic()
