@@ -96,7 +96,7 @@ def answer_folds(report: FoldReport) -> None:
     """A table: class, mean, spread over the folds."""
     rows = {**report.per_class_iou, "mean": report.miou}
     width = max(len(name) for name in rows)
-    answer(f"{'class':<{width}}  IoU over {len(report.finished)} folds")
+    answer(f"{'class':<{width}}  IoU over {report.scored_folds}")
     for name, spread in rows.items():
         answer(f"{name:<{width}}  {spread or '-'}")
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from core.annotation.model import AnnotationState
+from core.cli.folds import answer_folds
 from core.cli.main import main
 from core.errors import NothingToLearnError, UsageError
 from core.learning.commands import Stop, Train
@@ -85,7 +86,9 @@ def test_spread_is_over_the_folds_that_know() -> None:
     assert Spread.over([None]) is None
 
 
-def test_a_score_on_images_that_a_fold_has_learned_from_does_not_count(bench: EngineBench) -> None:
+def test_a_score_on_images_that_a_fold_has_learned_from_does_not_count(
+    bench: EngineBench, capsys: pytest.CaptureFixture[str]
+) -> None:
     with Project.open(bench.root, lock=False) as project:
         plan = FoldPlan.begin(
             replace(tiny.TINY, folds=2, steps=6), LabelStore.from_project(project), project.layout
@@ -93,7 +96,7 @@ def test_a_score_on_images_that_a_fold_has_learned_from_does_not_count(bench: En
     for number, on in enumerate(("validation", "training")):
         run = RunFolder(plan.run_layout.runs / str(number))
         run.append_metrics({"step": 2, "seconds": 1.0, "val_miou": 0.5, "val_on": on, "val_images": 2})
-        plan.done(
+        kept = plan.done(
             Finished(
                 run=str(run.path),
                 model="unet",
@@ -105,8 +108,15 @@ def test_a_score_on_images_that_a_fold_has_learned_from_does_not_count(bench: En
                 reason="budget",
             )
         )
+        assert kept.best_miou == (0.5 if on == "validation" else None)
     assert plan.report.miou == Spread(0.5, None, 1)
     assert plan.report.per_class_iou == {"square": Spread(0.5, None, 1)}
+    assert plan.report.sentence().startswith("Cross-validated on 1 fold: mIoU 0.50 ")
+    run = RunFolder(plan.layout.runs / "all")
+    plan.report.note_in(run, 2, 1.0)
+    assert run.best_score().images == 1
+    answer_folds(plan.report)
+    assert "IoU over 1 fold\n" in capsys.readouterr().out
 
 
 def test_the_command_line_reports_mean_and_spread(

@@ -199,9 +199,9 @@ class RunHost:
             self._send(Notice(text=report.sentence()))
             return report.of(finished)
         number = plan.number
-        plan.done(finished)
-        miou = "-" if finished.best_miou is None else f"{finished.best_miou:.2f}"
-        self._send(Notice(text=f"Fold {number} of {plan.folds}: mIoU {miou}."))
+        miou = plan.done(finished).best_miou
+        scored = "no held-out image was scored" if miou is None else f"mIoU {miou:.2f}"
+        self._send(Notice(text=f"Fold {number} of {plan.folds}: {scored}."))
         try:
             state = self._next_fold(folds)
         except CancelledStartError:

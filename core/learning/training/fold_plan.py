@@ -157,10 +157,13 @@ class FoldPlan:
         self._plan.present = Path(os.path.relpath(run, self.layout.root)).as_posix()
         self._write()
 
-    def done(self, finished: Finished) -> None:
+    def done(self, finished: Finished) -> Finished:
         """The run under way, a fold's, is over; its score counts, its weights are of no further use.
 
         A score on images that it has learned from does not: those held out have lost their labels meanwhile.
+
+        Returns:
+            What counts of it.
 
         Raises:
             StorageError: the plan cannot be written.
@@ -172,6 +175,7 @@ class FoldPlan:
         self._plan.present = ""
         self._write()
         forget_weights(Path(finished.run))
+        return finished
 
     def end(self, state: RunState) -> None:
         """All is done, or a person wants no more of it.

@@ -62,6 +62,16 @@ class FoldReport:
         return Spread.over([run.best_miou for run in self.finished])
 
     @property
+    def scored(self) -> int:
+        """How many folds have a score; one that could hold no image out has none."""
+        return 0 if self.miou is None else self.miou.folds
+
+    @property
+    def scored_folds(self) -> str:
+        """How many these are, in words."""
+        return "1 fold" if self.scored == 1 else f"{self.scored} folds"
+
+    @property
     def per_class_iou(self) -> dict[str, Spread | None]:
         """Of each class."""
         names = list(dict.fromkeys(name for run in self.finished for name in run.per_class_iou))
@@ -75,7 +85,7 @@ class FoldReport:
     def sentence(self) -> str:
         """For people, in one line."""
         classes = ", ".join(f"{name} {spread or '-'}" for name, spread in self.per_class_iou.items())
-        return f"Cross-validated on {len(self.finished)} folds: mIoU {self.miou or '-'} ({classes})."
+        return f"Cross-validated on {self.scored_folds}: mIoU {self.miou or '-'} ({classes})."
 
     def as_dict(self) -> dict[str, object]:
         """The fields of `train --folds --json`, and of folds.json."""
@@ -101,7 +111,7 @@ class FoldReport:
             "seconds": round(seconds, 3),
             "val_miou": None if miou is None else miou.mean,
             "val_on": "cross-fit",
-            "val_images": len(self.finished),
+            "val_images": self.scored,
         }
         row |= {
             f"val_iou:{name}": None if spread is None else spread.mean
