@@ -86,9 +86,9 @@ def predict(arguments: argparse.Namespace) -> None:
     """
     if arguments.members and arguments.uncertainty != "ensemble":
         raise UsageError("--members are the networks of an ensemble: add --uncertainty ensemble")
-    place = Place.here()
+    place = Place() if arguments.shard else Place.here()
     shard = arguments.shard or (place.rank, place.world)
-    launched = arguments.shard is None and place.world > 1
+    launched = place.world > 1
     weights, run = weights_of(arguments.source)
     job = PredictionJob(
         images=tuple(str(path) for path in arguments.images),

@@ -114,7 +114,10 @@ def run_training(
     team.note_run(state.run.path.name)
     if state.over():
         say(_nothing_left(state))
-    return _to_the_end(state, project.layout, printer, team)
+    finished = _to_the_end(state, project.layout, printer, team)
+    if finished.reason != "stopped":  # a launcher that moves its processes stops them, too
+        team.note_run("")
+    return finished
 
 
 def _labels(project: Project) -> LabelStore:

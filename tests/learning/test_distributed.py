@@ -25,18 +25,17 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from torch.distributed import HashStore, Store
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from core.cli.beginning import divided
 from core.cli.main import main
 from core.errors import UsageError
+from core.learning.events import Event
 from core.learning.runs.checkpoint import load_checkpoint
 from core.learning.runs.header import read_header
 from core.learning.runs.run_status import unfinished
 from core.learning.training.batch_statistics import SharedBatchStatistics
-from core.learning.training.distributed import Place
-from core.learning.training.team import store_of_this_start
+from core.learning.training.fit import TrainState, last_score
 from core.project.project import Project
 from tests.learning.test_folder_prediction import save_network, visible
 from tests.patience import PATIENCE_S
@@ -77,10 +76,11 @@ def project(discs: Path, tmp_path: Path) -> Callable[[str], Path]:
 
 @dataclass
 class Member:
-    """One process of a job: what it is started with, and the files it prints into."""
+    """One process of a job: what it is started with, how often, and the files it prints into."""
 
     arguments: list[str]
     folder: Path
+    times: int = 1
 
     def work(self) -> None:
         """The command, the environment being a launcher's."""
@@ -88,7 +88,7 @@ class Member:
         torch.set_num_threads(1)
         (self.folder / f"pid-{rank}-{os.environ['TORCHELASTIC_RESTART_COUNT']}").write_text(str(os.getpid()))
         sys.stdout, sys.stderr = ((self.folder / f"{name}-{rank}").open("w") for name in ("out", "err"))
-        code = main(self.arguments)
+        code = max(main(self.arguments) for _ in range(self.times))
         sys.stdout.flush()
         sys.stderr.flush()
         if code:
@@ -104,12 +104,12 @@ class Member:
         os.environ.update(variables)
         self.work()
 
-    def launched(self, machines: int, endpoint: str) -> None:
-        """What torchrun does with a command for two processes, on one machine or on one of two."""
+    def launched(self, processes: int, machines: int, endpoint: str) -> None:
+        """What torchrun does with a command for so many processes, on one machine or on one of two."""
         settings = LaunchConfig(
             min_nodes=machines,
             max_nodes=machines,
-            nproc_per_node=2 // machines,
+            nproc_per_node=processes // machines,
             run_id="none",
             rdzv_backend="static" if machines == 1 else "c10d",
             rdzv_endpoint=endpoint,
@@ -246,16 +246,18 @@ def test_any_process_may_be_asked_to_stop_and_all_end_with_everything_saved(
     assert load_checkpoint(only_run(root) / "last.ckpt")["step"] == steps
 
 
-@pytest.mark.parametrize("machines", [1, 2])
+@pytest.mark.parametrize("processes, machines", [(1, 1), (2, 1), (2, 2)])
 def test_a_run_outlives_a_killed_worker(
-    project: Callable[[str], Path], member: Callable[..., Member], machines: int
+    project: Callable[[str], Path], member: Callable[..., Member], processes: int, machines: int
 ) -> None:
     root, endpoint = project("killed"), f"127.0.0.1:{free_port()}"
     job = member(root, "--batch", "4", "--steps", "40")
-    launchers = [FORK.Process(target=job.launched, args=(machines, endpoint)) for _ in range(machines)]
+    launchers = [
+        FORK.Process(target=job.launched, args=(processes, machines, endpoint)) for _ in range(machines)
+    ]
     with running(*launchers):
         wait_for_start(root, *launchers)
-        os.kill(int((job.folder / "pid-1-0").read_text()), signal.SIGKILL)
+        os.kill(int((job.folder / f"pid-{processes - 1}-0").read_text()), signal.SIGKILL)
         for launcher in launchers:
             launcher.join(PATIENCE_S)
             assert launcher.exitcode == 0, job.complained(0)
@@ -263,6 +265,18 @@ def test_a_run_outlives_a_killed_worker(
     assert finished["steps"] == 40
     assert finished["resumed_step"] is not None
     assert only_run(root) == Path(finished["run"])  # the same run, not a second one
+
+
+def test_a_second_training_of_a_job_has_a_run_of_its_own(
+    project: Callable[[str], Path], member: Callable[..., Member]
+) -> None:
+    root = project("twice")
+    job = member(root, "--batch", "4", "--steps", "3")
+    job.times = 2
+    with running(FORK.Process(target=job.launched, args=(2, 1, f"127.0.0.1:{free_port()}"))) as (launcher,):
+        launcher.join(PATIENCE_S)
+        assert launcher.exitcode == 0, job.complained(0)
+    assert len(list((root / "runs").glob("*/config.json"))) == 2
 
 
 def test_a_run_that_lost_a_process_is_offered_to_go_on(
@@ -279,6 +293,25 @@ def test_a_run_that_lost_a_process_is_offered_to_go_on(
     cut_short = unfinished([only_run(root)])
     assert cut_short is not None
     assert cut_short.step == load_checkpoint(only_run(root) / "last.ckpt")["step"]
+
+
+def test_a_run_that_lost_a_process_in_its_last_score_is_offered_to_go_on(
+    project: Callable[[str], Path], member: Callable[..., Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = project("late")
+    job = member(root, "--batch", "4", "--steps", "3")
+
+    def scored_while_the_other_dies(state: TrainState) -> Iterator[Event]:
+        os.kill(int((job.folder / "pid-1-0").read_text()), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGTERM)  # as a launcher does
+        yield from last_score(state)
+
+    monkeypatch.setattr("core.learning.training.fit.last_score", scored_while_the_other_dies)
+    with pair(job) as (leader, _other):
+        leader.join(PATIENCE_S)
+        assert leader.exitcode == 1
+    assert "lost the others" in job.complained(0)
+    assert unfinished([only_run(root)]) is not None
 
 
 def test_two_processes_predict_a_folder_together(discs: Path, tmp_path: Path) -> None:
@@ -346,43 +379,6 @@ class Meeting:
         total = torch.stack(self._brought[-2:]).sum(dim=0)
         self._barrier.wait(PATIENCE_S)
         return total
-
-
-def test_without_a_launcher_a_process_is_alone_and_leads() -> None:
-    place = Place.here({"RANK": "1", "WORLD_SIZE": "4"})  # some schedulers say so to any program
-    assert place == Place()
-    assert place.leads
-    assert place.share("abc") == ["a", "b", "c"]
-
-
-def test_processes_share_a_list_without_gaps() -> None:
-    said = {"WORLD_SIZE": "3", "MASTER_ADDR": "here", "MASTER_PORT": "1", "TORCHELASTIC_RUN_ID": "j"}
-    places = [Place.here({**said, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(3)]
-    assert [place.leads for place in places] == [True, False, False]
-    shares = [place.share(range(10)) for place in places]
-    assert sorted(item for share in shares for item in share) == list(range(10))
-
-
-@pytest.mark.parametrize("changes", [{"RANK": "2"}, {"RANK": "first"}, {"WORLD_SIZE": "0"}])
-def test_a_muddled_environment_is_refused(changes: dict[str, str]) -> None:
-    said = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "here", "MASTER_PORT": "1"}
-    with pytest.raises(UsageError, match="must be"):
-        Place.here(said | changes)
-
-
-def test_only_processes_of_one_start_meet_in_a_store_that_outlives_it() -> None:
-    launcher = HashStore()
-    with ThreadPoolExecutor(3) as threads:
-
-        def met() -> list[Store]:
-            places = [Place(rank, 3) for rank in range(3)]
-            return list(threads.map(partial(store_of_this_start, launcher), places))
-
-        for start in ("first", "second"):  # nothing of an earlier one is taken for an answer
-            stores = met()
-            assert not any(store.check(["began"]) for store in stores)
-            stores[0].set("began", start)
-            assert [store.get("began").decode() for store in stores] == [start] * 3
 
 
 @pytest.mark.parametrize(

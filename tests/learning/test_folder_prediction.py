@@ -388,6 +388,8 @@ def test_under_a_launcher_a_broken_image_ends_no_process(
     assert main(command) == 0
     assert visible(tmp_path / "out") == ["1.png", "2.png", "3.png", "4.png"]
     assert main([*command, "--shard", "1/2"]) == 1, "whoever starts the shares by hand is told by the code"
+    monkeypatch.setenv("RANK", "muddled")
+    assert main([*command, "--shard", "2/2"]) == 0, "who says the share needs no launcher for it"
 
 
 def test_whatever_ends_the_command_from_outside_accuses_no_image(

@@ -25,6 +25,7 @@ from core.learning.runs.run_status import RunState
 from core.learning.training.losses import loss_sums, losses_at
 from core.learning.training.sharing import announce_step, refuse_to_shrink, share_state
 from core.learning.training.state import TrainState
+from core.learning.training.team import Order
 from core.models.terms import Truth
 
 __all__ = [
@@ -350,7 +351,13 @@ def _unscored(error: Exception) -> Notice:
 
 
 def finished(state: TrainState) -> Finished:
-    """The last event of a run, which is noted down."""
+    """The last event of a run, which is noted down.
+
+    Raises:
+        LostProcessError: a process of the team is gone, maybe for long: the leader scores alone. What stops
+            this one then is the launcher, which starts them again.
+    """
+    state.team.announce(Order.END)
     reason = state.progress.reason(stopped=state.stop_requested)
     ended: RunState = "stopped" if reason == "stopped" else "finished"
     state.record.status(ended, step=state.step, seconds=state.clock.seconds)

@@ -12,38 +12,32 @@ from __future__ import annotations
 
 import contextlib
 import io
-import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import IntEnum
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.distributed_c10d import PrefixStore, Store
-from torch.distributed.rendezvous import rendezvous
 
-from core.errors import DeviceError, LostProcessError, TrainingError
+from core.errors import DeviceError, TrainingError
 from core.learning.config import DeviceChoice
 from core.learning.prediction.predict import choose_device
 from core.learning.training.batch_statistics import SharedBatchStatistics
 from core.learning.training.distributed import Place
+from core.learning.training.launcher import (
+    PATIENCE,
+    Launcher,
+    known_as_lost,
+    outlives_restarts,
+    store_of_this_start,
+)
 from core.learning.training.losses import LossSums
 from core.learning.training.sampler import Windows
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-PATIENCE: Final = timedelta(hours=2)
-"""How long a process waits for the others: the leader may be scoring thousands of images. A process that died
-is noticed at once, by its closed connections."""
-LOOK_S: Final = 0.05
-"""Between two looks of the leader at who has come."""
-RUN_KEY: Final = "run"
-"""In the launcher's store: the run of this job, by the name of its folder."""
 
 
 class Order(IntEnum):
@@ -74,10 +68,16 @@ class Word:
 
 
 class Team:
-    """A process alone: what all processes have together is what it has itself."""
+    """A process alone: what all processes have together is what it has itself.
 
-    def __init__(self, place: Place | None = None) -> None:
+    Args:
+        place: which process this is; None: one that no launcher has started.
+        launcher: remembers the run of this job, if there is any.
+    """
+
+    def __init__(self, place: Place | None = None, launcher: Launcher | None = None) -> None:
         self.place = Place() if place is None else place
+        self._launcher = launcher
 
     @property
     def world(self) -> int:
@@ -115,11 +115,13 @@ class Team:
         """Replace each gradient by its sum over all processes."""
 
     def note_run(self, name: str) -> None:
-        """The leader remembers which run this job trains, for as long as its launcher lives."""
+        """The leader remembers which run this job trains, for as long as its launcher lives; "": none."""
+        if self._launcher is not None:
+            self._launcher.note_run(name)
 
     def noted_run(self) -> str | None:
         """The folder's name of the run that this job has trained before its launcher started it again."""
-        return None
+        return None if self._launcher is None else self._launcher.noted_run()
 
 
 class Group(Team):
@@ -134,27 +136,25 @@ class Group(Team):
     """
 
     def __init__(self, place: Place, device: torch.device) -> None:
-        super().__init__(place)
+        launcher = Launcher(place)
+        super().__init__(place, launcher)
         self.device = device
         self.stop_wanted = False
-        # Whether the others can be told something now: not in the middle of a step, nor once one is lost.
+        # Whether the others can be told something now: not in the middle of a step, nor once one is lost or
+        # all have ended.
         self._within_reach = True
-        # The launcher's store outlives a restart, but for one that makes another machine the first.
-        self._launcher: Store | None = None
-        self._ask(self._meet)
+        self._ask(self._meet, launcher)
 
     @property
     def world(self) -> int:
         """How many processes there are."""
         return self.place.world
 
-    def _meet(self) -> None:
+    def _meet(self, launcher: Launcher) -> None:
         place = self.place
-        meeting = rendezvous("env://", rank=place.rank, world_size=place.world, timeout=PATIENCE)
-        self._launcher = PrefixStore("maskloop", next(meeting)[0])
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo",
-            store=store_of_this_start(self._launcher, place),
+            store=store_of_this_start(launcher.store, place),
             rank=place.rank,
             world_size=place.world,
             timeout=PATIENCE,
@@ -185,7 +185,7 @@ class Group(Team):
             TrainingError: a process was lost, or does not draw the same crops.
         """
         word = self._exchange(order, progress=progress, mark=mark, message=message)
-        self._within_reach = order is not Order.STEP
+        self._within_reach = order is Order.STATE
         self._check(word)
         return word.stop
 
@@ -277,18 +277,6 @@ class Group(Team):
         )
         self._within_reach = True
 
-    # --- what outlives a restart ---------------------------------------------------------------------------
-
-    def note_run(self, name: str) -> None:
-        """As `Team.note_run`."""
-        assert self._launcher is not None
-        self._ask(self._launcher.set, RUN_KEY, name)
-
-    def noted_run(self) -> str | None:
-        """As `Team.noted_run`; None in a store that went with the process that had it."""
-        assert self._launcher is not None
-        return self._launcher.get(RUN_KEY).decode() if self._launcher.check([RUN_KEY]) else None
-
     # --- the wire ------------------------------------------------------------------------------------------
 
     def _add_up(self, tensor: Tensor) -> Tensor:
@@ -297,14 +285,10 @@ class Group(Team):
         return tensor
 
     def _ask(self, collective: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> None:
-        try:
+        reached, self._within_reach = self._within_reach, False
+        with known_as_lost(self.place, "the others"):
             collective(*args, **kwargs)
-        except RuntimeError as error:
-            self._within_reach = False
-            raise LostProcessError(
-                f"process {self.place.rank} of {self.world} lost the others; what was saved last is there:"
-                " continue with --resume, or start with torchrun's --max-restarts"
-            ) from error
+        self._within_reach = reached
 
 
 @contextlib.contextmanager
@@ -317,9 +301,10 @@ def team_of(place: Place, choice: DeviceChoice) -> Iterator[Team]:
 
     Raises:
         DeviceError: there are more processes than GPUs on this machine, or no GPU at all.
+        LostProcessError: the others or the launcher cannot be reached.
     """
     if place.world == 1:
-        yield Team(place)
+        yield Team(place, Launcher(place) if outlives_restarts() else None)
         return
     device = choose_device(choice)
     if device.type == "cuda":
@@ -335,35 +320,6 @@ def team_of(place: Place, choice: DeviceChoice) -> Iterator[Team]:
         yield group
     finally:
         group.close()
-
-
-def store_of_this_start(launcher: Store, place: Place) -> Store:
-    """A part of the launcher's store that the processes of this start have to themselves.
-
-    The launcher's may outlive a restart, with what processes that are gone have left there, and launchers on
-    several machines do not count restarts alike. So every process asks the leader anew, under a name that it
-    makes up, and only those that hear the answer are there.
-
-    Raises:
-        RuntimeError: the others have not come within `PATIENCE`, or the launcher is gone.
-    """
-    if not place.leads:
-        name = uuid.uuid4().hex
-        launcher.set(f"asks {place.rank}", name)
-        start = PrefixStore(launcher.get(f"start for {name}").decode(), launcher)
-        start.set(name, "")
-        return start
-    token = uuid.uuid4().hex
-    start = PrefixStore(token, launcher)
-    end_s = time.monotonic() + PATIENCE.total_seconds()
-    while time.monotonic() < end_s:
-        names = [launcher.get(f"asks {rank}").decode() for rank in range(1, place.world)]
-        for name in names:
-            launcher.set(f"start for {name}", token)
-        if start.check(names):
-            return start
-        time.sleep(LOOK_S)
-    raise RuntimeError("the other processes have not come")
 
 
 def _packed(message: dict[str, Any]) -> bytes:
