@@ -124,14 +124,18 @@ class CanvasView(Themed, ImageView):
         self._placeholder = text
         self.viewport().update()
 
-    def set_document(self, document: AnnotationDocument | None) -> None:
-        """Show and edit these shapes; None: nothing can be drawn. Nothing is selected or hidden then."""
+    def set_document(self, document: AnnotationDocument | None, image_key: str = "") -> None:
+        """Show and edit these shapes; None: nothing can be drawn. Nothing is selected or hidden then.
+
+        What waits for its label does so under the image's key, which outlives its document.
+        """
         self._tool.cancel()
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
         self._document = document
         self.context.document = document
+        self.context.waiting.image_changed(image_key)
         self._live.document = document
         self._live.reset()
         self._live.selection = frozenset()
@@ -162,10 +166,8 @@ class CanvasView(Themed, ImageView):
         return self._classes
 
     def set_active_class(self, label_class: LabelClass | None) -> None:
-        """Label new shapes so, and those that wait; without a class `label_needed` asks."""
+        """Label new shapes so; without a class `label_needed` asks."""
         self.context.active_class = label_class
-        if label_class is not None:
-            self.context.waiting.take(label_class)
         self.refresh_tool()
         self.viewport().update()
 

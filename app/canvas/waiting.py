@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import chain
 from typing import TYPE_CHECKING, Final, TypeAlias
-from weakref import WeakKeyDictionary
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPainterPath
@@ -12,7 +11,7 @@ from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPainterPath
 from app.canvas.outlines import outline_of
 from app.canvas.painting import draw_line, path_of
 from app.canvas.style import FRESH_COLOR
-from core.annotation.document import AnnotationDocument, Change
+from core.annotation.document import Change
 from core.annotation.model import LabelClass, Shape
 
 if TYPE_CHECKING:
@@ -30,17 +29,17 @@ class WaitingShapes:
 
     The question for their label may be cancelled: nothing is lost by that. Choosing a class labels them,
     Enter asks again, Backspace or Ctrl+Z drops the last one, Esc all. What is drawn meanwhile waits with
-    them. Each image has its own, which wait on when another image is shown.
+    them. Each image has its own, which wait on when another image is shown, however many are.
     """
 
     def __init__(self, context: ToolContext) -> None:
         self._context = context
-        self._of_documents: WeakKeyDictionary[AnnotationDocument, _Batches] = WeakKeyDictionary()
+        self._image_key = ""
+        self._of_images: dict[str, _Batches] = {}
 
     @property
     def _batches(self) -> _Batches:
-        document = self._context.document
-        return () if document is None else self._of_documents.get(document, ())
+        return () if self._context.document is None else self._of_images.get(self._image_key, ())
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
@@ -54,6 +53,20 @@ class WaitingShapes:
     def take(self, label_class: LabelClass) -> None:
         """A class was chosen: all that waits on this image gets it."""
         self._context.add_drawn(*self.shapes, label_class=label_class)
+        self._context.view.refresh_tool()
+
+    def clear(self) -> None:
+        """Another project: its images have other keys."""
+        self._of_images.clear()
+        self._context.view.viewport().update()
+
+    def image_changed(self, key: str) -> None:
+        """The document of the image of this key is on show; some may have come there while it was not."""
+        self._image_key = key
+        document = self._context.document
+        if document is not None and self._batches:
+            left = (batch for batch in self._batches if all(shape.uid not in document for shape in batch))
+            self._keep(tuple(left))
 
     def document_changed(self, change: Change) -> None:
         """What was drawn in one go waits no longer when some of it is in the document.
@@ -66,7 +79,7 @@ class WaitingShapes:
 
     def _keep(self, batches: _Batches) -> None:
         if self._context.document is not None:
-            self._of_documents[self._context.document] = batches
+            self._of_images[self._image_key] = batches
         self._context.view.viewport().update()
 
     # --- keys ---------------------------------------------------------------------------------------------

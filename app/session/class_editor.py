@@ -21,12 +21,14 @@ class ClassEditor(QObject):
 
     Signals:
         active_changed(object LabelClass | None): see `active`.
+        chosen(object LabelClass): a person wants this class, which may have been the active one already.
         changed(): the classes are others now; the active one has followed.
         stepped(object ClassStep, bool undone): a step was done, or taken back.
         steps_changed(): undo or redo may mean something else now.
     """
 
     active_changed = Signal(object)
+    chosen = Signal(object)
     changed = Signal()
     stepped = Signal(object, bool)
     steps_changed = Signal()
@@ -61,6 +63,8 @@ class ClassEditor(QObject):
         if label_class != self.active:
             self.active = label_class
             self.active_changed.emit(label_class)
+        if label_class is not None:
+            self.chosen.emit(label_class)
 
     def add(self, name: str, color: str | None = None) -> Task | None:
         """Add a class; new shapes get it. Its task; None when that has to wait, which is said."""
@@ -228,3 +232,5 @@ class ClassEditor(QObject):
         self.changed.emit()
         if self.active != before:
             self.active_changed.emit(self.active)
+        if wanted is not None:
+            self.chosen.emit(wanted)

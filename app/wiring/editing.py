@@ -73,6 +73,7 @@ class Editing(QObject):
         session.current_changed.connect(self._on_current_changed)
         session.classes_changed.connect(self._on_classes_changed)
         session.active_class_changed.connect(self._on_active_class_changed)
+        session.class_editor.chosen.connect(canvas.context.waiting.take)
         session.selection_changed.connect(canvas.set_selection)
         session.selection_changed.connect(self._update_actions)
         session.history_changed.connect(self._update_actions)
@@ -109,6 +110,7 @@ class Editing(QObject):
 
     def _on_project_changed(self) -> None:
         self._canvas.set_placeholder(self._why_no_image())
+        self._canvas.context.waiting.clear()
         self._clipboard_classes = {}  # another project's indices stand for other classes
 
     def _why_no_image(self) -> str:
@@ -127,16 +129,14 @@ class Editing(QObject):
             canvas.set_image(None)
         else:
             canvas.set_image(shown)
-            canvas.set_document(current.document)
+            canvas.set_document(current.document, current.entry.key)
         self._update_actions()
 
     def _on_classes_changed(self) -> None:
         self._canvas.set_classes(self._session.classes)
 
     def _on_active_class_changed(self, label_class: LabelClass | None) -> None:
-        self._canvas.set_active_class(label_class)  # labels what waits
-        if self._finished_area:
-            self._canvas.set_active_class(None)
+        self._canvas.set_active_class(None if self._finished_area else label_class)
 
     def _update_actions(self) -> None:
         session, actions = self._session, self._actions

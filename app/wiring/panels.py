@@ -132,7 +132,6 @@ class ClassPanelWiring(QObject):
         if self._canvas.draws:
             self._session.set_selection(())  # the brush adds to a selected shape, whatever its class
         self._session.choose_class(label_class)
-        self._canvas.context.waiting.take(label_class)  # where it was the active one already
 
     def _on_project_changed(self) -> None:
         for question in self._panel.findChildren(QDialog):

@@ -166,6 +166,7 @@ def start_over(desk, annotation: Annotation) -> None:
     """The same canvas with another document: to make a widget for each example would take longer."""
     perform(desk, ("release", (0, 0)))
     desk.view.set_document(None)
+    desk.view.context.waiting.clear()
     desk.document = AnnotationDocument(annotation)
     desk.history = History(desk.document)
     desk.refused.clear()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
 from app.dialogs.label import LabelDialog
-from core.annotation.model import ShapeType
+from app.session import open_documents
+from core.annotation.labelme_json import dumps
+from core.annotation.model import Annotation, AnnotationState, Shape, ShapeType
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 GESTURES = {
@@ -129,6 +132,57 @@ def test_what_waits_on_an_image_still_waits_there_after_another_was_shown(fresh,
     assert "waits for its label" in fresh.window.status.text
     fresh.window.parts.classes.digit_actions[1].trigger()  # it is the active class already
     assert fresh.labels() == ["nerve"]
+
+
+def test_a_class_that_another_program_brings_labels_nothing_that_waits(fresh, qtbot) -> None:
+    draw(fresh, "rectangle")
+    qtbot.keyClick(question(fresh, qtbot).field, Qt.Key.Key_Escape)
+    left = fresh.session.document
+    entry = fresh.session.entry("scan001.png")
+    points = np.array([[5.0, 5.0], [20.0, 5.0], [20.0, 20.0]])
+    vessel = Shape("vessel", ShapeType.POLYGON, points)
+    drawn = Annotation(entry.image_path.name, (48, 64), (vessel,), state=AnnotationState.IN_PROGRESS)
+    entry.annotation_path.write_bytes(dumps(drawn))
+    fresh.session.next_image()
+    fresh.wait_for_image("scan001.png")
+    assert (fresh.labels(), left.shapes) == (["vessel"], ())
+    fresh.session.previous_image()
+    fresh.wait_for_image("scan000.png")
+    assert len(fresh.canvas.context.waiting.shapes) == 1
+    fresh.window.parts.classes.digit_actions[1].trigger()
+    assert fresh.labels() == ["vessel"]
+    assert fresh.canvas.context.waiting.shapes == ()
+
+
+def test_what_got_its_label_after_its_image_was_left_waits_there_no_longer(fresh, qtbot) -> None:
+    draw(fresh, "rectangle")
+    asked = question(fresh, qtbot)
+    left = fresh.session.document
+    fresh.session.next_image()
+    fresh.wait_for_image("scan001.png")
+    qtbot.keyClicks(asked.field, "nerve")
+    qtbot.keyClick(asked.field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: len(left.shapes) == 1)
+    fresh.session.previous_image()
+    fresh.wait_for_image("scan000.png")
+    assert fresh.labels() == ["nerve"]
+    assert fresh.canvas.context.waiting.shapes == ()
+
+
+def test_what_waits_outlives_the_document_of_its_image_and_not_the_project(
+    fresh, qtbot, image_folder, monkeypatch
+) -> None:
+    monkeypatch.setattr(open_documents, "KEPT_UNTOUCHED", 0)
+    draw(fresh, "rectangle")
+    qtbot.keyClick(question(fresh, qtbot).field, Qt.Key.Key_Escape)
+    left = fresh.session.document
+    for key in ("scan001.png", "scan000.png"):
+        fresh.session.open_image(key)
+        fresh.wait_for_image(key)
+    assert fresh.session.document is not left
+    assert len(fresh.canvas.context.waiting.shapes) == 1
+    fresh.open(image_folder(1, name="other"))
+    assert fresh.canvas.context.waiting.shapes == ()
 
 
 def test_a_finished_area_takes_nothing_along_that_waits(opened, qtbot) -> None:
