@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from PySide6.QtCore import QObject, Qt, Signal
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtGui import QAction, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QMenu, QWidget
 
 from app.icons import icon
@@ -294,6 +294,9 @@ REPEATED: Final = frozenset(
 class Actions(QObject):
     """The QActions of one window, by name. Who owns an action's meaning connects to it.
 
+    Attributes:
+        held: the last key repeats; what it triggers goes on until it is released.
+
     Signals:
         keys_changed: `key_of` has other answers.
     """
@@ -302,6 +305,8 @@ class Actions(QObject):
 
     def __init__(self, window: QWidget, canvas: QWidget) -> None:
         super().__init__(window)
+        self.held = False
+        window.installEventFilter(self)
         self._by_name: dict[str, QAction] = {}
         for spec in ACTIONS:
             action = QAction(spec.text, self)
@@ -318,6 +323,12 @@ class Actions(QObject):
                 window.addAction(action)
             self._by_name[spec.name] = action
         self.apply_shortcuts({})
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Keep `held` up: actions do not tell. A key comes here before its action is triggered."""
+        if isinstance(event, QKeyEvent):
+            self.held = event.isAutoRepeat()
+        return super().eventFilter(watched, event)
 
     def __getitem__(self, name: str) -> QAction:
         return self._by_name[name]

@@ -289,13 +289,13 @@ class Session(QObject):
         """The order in which next and previous go: what the image list shows."""
         self._shown.set_order(keys)
 
-    def next_image(self, *, copy_shapes: bool = False) -> None:
-        """Go to the next image of the list; `copy_shapes` puts this one's shapes on it if it has none."""
-        self._shown.step(1, copy_shapes=copy_shapes)
+    def next_image(self, *, copy_shapes: bool = False, held: bool = False) -> None:
+        """As `ShownImage.step`: to the next image of the list; `held`: by a key that repeats."""
+        self._shown.step(1, copy_shapes=copy_shapes, held=held)
 
-    def previous_image(self, *, copy_shapes: bool = False) -> None:
+    def previous_image(self, *, copy_shapes: bool = False, held: bool = False) -> None:
         """Go to the previous image of the list."""
-        self._shown.step(-1, copy_shapes=copy_shapes)
+        self._shown.step(-1, copy_shapes=copy_shapes, held=held)
 
     def neighbour(self, step: int) -> str | None:
         """The image `step` places on in the list's order, None beyond its ends."""

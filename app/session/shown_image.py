@@ -33,7 +33,6 @@ class ShownImage(QObject):
 
     Attributes:
         current: the image on show.
-        keep_previous: put the shapes of the image that is left on the next one, if that has none.
 
     Signals:
         changed(object CurrentImage or None), history_changed(), message(str text, str level)
@@ -46,12 +45,12 @@ class ShownImage(QObject):
     def __init__(self, editor: ImageEditor, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.current: CurrentImage | None = None
-        self.keep_previous = False
+        self._keep_previous = False
         self._editor = editor
         self._opened: OpenProject | None = None
         self._browser = Browser()
         self._copy_shapes = False
-        self._steps: list[int] = []  # that are still to copy, each from the image before it
+        self._steps: list[tuple[int, bool]] = []  # still to do, each from the image before it: by, copying
         self._load_task: Task | None = None
 
     def attach(self, opened: OpenProject | None) -> None:
@@ -65,6 +64,17 @@ class ShownImage(QObject):
         self._drop_load()
         self._browser.wanted = None
         self._set_current(None)
+
+    @property
+    def keep_previous(self) -> bool:
+        """Put the shapes of the image that is left on the next one, if that has none."""
+        return self._keep_previous
+
+    @keep_previous.setter
+    def keep_previous(self, keep: bool) -> None:
+        self._keep_previous = keep
+        if not keep:
+            self._steps.clear()
 
     # --- going to another image ---------------------------------------------------------------------------
 
@@ -93,13 +103,18 @@ class ShownImage(QObject):
         task.done.connect(self._on_loaded)
         task.failed.connect(partial(self._on_failed, opened.entries[key]))
 
-    def step(self, step: int, *, copy_shapes: bool) -> None:
+    def step(self, step: int, *, copy_shapes: bool, held: bool = False) -> None:
         """Go so many images on in the list's order, or say that there is none.
 
         Shapes are taken along from image to image: while some are on their way, the next step waits for them.
+        One the other way takes the place of those that wait; of a held key's only one waits, so that it goes
+        no further when the key is released.
         """
+        if any((step > 0) != (waiting > 0) for waiting, _ in self._steps):
+            self._steps.clear()
         if (copy_shapes or self.keep_previous) and self._copy_shapes and self._load_task is not None:
-            self._steps.append(step)
+            if not (held and self._steps):
+                self._steps.append((step, copy_shapes))
             return
         key = self.neighbour(step)
         if key is not None:
@@ -135,8 +150,8 @@ class ShownImage(QObject):
         self._copy_shapes = False
         opened.prefetch(self.neighbour(1))
         if self._steps:
-            first, *rest = self._steps
-            self.step(first, copy_shapes=True)
+            (step, copy_shapes), *rest = self._steps
+            self.step(step, copy_shapes=copy_shapes)
             self._steps = rest if self._load_task is not None else []
 
     def _copy(self, left: AnnotationDocument, document: AnnotationDocument) -> None:

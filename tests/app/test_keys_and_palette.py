@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QDialog, QLineEdit, QMenu, QWidget
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QAction, QKeyEvent, QKeySequence
+from PySide6.QtWidgets import QApplication, QDialog, QLineEdit, QMenu, QWidget
 
 from app.dialogs.command_palette import CommandPalette
 from app.dialogs.shortcuts import ShortcutsDialog
@@ -159,3 +159,13 @@ def test_lists_have_their_keys_for_themselves_when_nothing_is_half_drawn(opened,
     give_keyboard(view, qtbot)
     qtbot.keyClick(view, Qt.Key.Key_Space)
     assert opened.window.shapes.model.hidden
+
+
+def test_a_held_key_is_told_from_single_presses(bench):
+    held = []
+    kind = QEvent.Type.ShortcutOverride
+    for repeats in (False, True, False):
+        event = QKeyEvent(kind, Qt.Key.Key_D, Qt.KeyboardModifier.NoModifier, "d", repeats)
+        QApplication.sendEvent(bench.canvas, event)
+        held.append(bench.window.actions_.held)
+    assert held == [False, True, False]

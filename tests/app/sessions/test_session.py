@@ -329,6 +329,36 @@ def test_shapes_are_taken_along_through_every_image_however_fast_one_goes_on(ope
     assert labels_in(opened.project.root / "scan001.json") == ["nerve"]
 
 
+def test_switching_the_taking_along_off_ends_it(opened, qtbot):
+    draw(opened)
+    opened.keep_previous = True
+    for _ in range(2):
+        opened.next_image()
+    opened.keep_previous = False
+    qtbot.waitUntil(lambda: opened.current.entry.key == "scan001.png")
+    qtbot.wait(50)
+    assert opened.current.entry.key == "scan001.png"
+
+
+def test_a_step_back_takes_the_place_of_those_on_that_still_wait(opened, qtbot):
+    draw(opened)
+    opened.keep_previous = True
+    for step in (opened.next_image, opened.next_image, opened.previous_image):
+        step()
+    qtbot.waitUntil(lambda: opened.current.entry.key == "scan001.png")
+    qtbot.waitUntil(lambda: opened.current.entry.key == "scan000.png")
+
+
+def test_of_the_steps_of_a_held_key_only_one_waits(session, image_folder, qtbot):
+    open_in(session, qtbot, image_folder(5))
+    session.keep_previous = True
+    for _ in range(4):
+        session.next_image(held=True)
+    qtbot.waitUntil(lambda: session.current.entry.key == "scan002.png")
+    qtbot.wait(50)
+    assert session.current.entry.key == "scan002.png"
+
+
 def test_shapes_taken_along_come_unlocked(opened, qtbot):
     draw(opened)
     locked = opened.current.document.shapes[0].uid
