@@ -175,7 +175,7 @@ def test_a_region_accepted_while_it_grows_is_added_though_another_is_pressed_mea
     assert desk.view.busy  # what was pressed last is a preview
     desk.key(KEY.Key_Escape)
     assert not desk.view.busy
-    desk.view.set_active_class(nerve)
+    desk.view.context.waiting.take(nerve)
     assert iou(desk.covered(), regions["a"]) > 0.95
 
 
