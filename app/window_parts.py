@@ -31,6 +31,7 @@ from app.wiring.resume_offer import ResumeOffer
 from app.wiring.shape_actions import ShapeActions
 from app.wiring.training import LearningWiring
 from app.wiring.uncertainty_sources import UncertaintySources
+from app.wiring.undoing import Undoing
 from app.wiring.usefulness import UsefulnessWiring
 from app.wiring.view_aids import ViewAidsWiring
 from app.wiring.weights_file import WeightsFileWiring
@@ -56,6 +57,7 @@ class WindowParts(QObject):
 
         self.label_mask = LabelMask(session, window)
         self.editing = Editing(session, canvas, actions)
+        self.undoing = Undoing(session, canvas, actions)
         self.shape_actions = ShapeActions(session, canvas, actions, window.settings)
         self.reshaping = Reshaping(session, canvas, actions)
         self.images = ImagePanelWiring(session, window.images)

@@ -78,6 +78,11 @@ class ToolView(PannableView):
         """Is something half drawn or being dragged?"""
         return self._tool.busy
 
+    @property
+    def dragging(self) -> bool:
+        """Is a button held that draws or drags something?"""
+        return self._held is not None and self._tool.busy
+
     def set_tool(self, name: str) -> None:
         """Choose a tool by its name (`tools.registry`). What is half drawn is dropped.
 

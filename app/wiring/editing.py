@@ -86,8 +86,6 @@ class Editing(QObject):
         self._tool_group.triggered.connect(self._on_tool_chosen)
         actions["shape.select"].setChecked(True)
         slots: dict[str, Callable[[], None]] = {
-            "edit.undo": session.undo,
-            "edit.redo": session.redo,
             "edit.copy": self.copy,
             "edit.paste": self.paste,
             "edit.duplicate": self.duplicate,
@@ -141,11 +139,6 @@ class Editing(QObject):
     def _update_actions(self) -> None:
         session, actions = self._session, self._actions
         document = session.document
-        undo, redo = session.undo_order.undo_name, session.undo_order.redo_name
-        actions["edit.undo"].setEnabled(undo is not None)
-        actions["edit.redo"].setEnabled(redo is not None)
-        actions["edit.undo"].setText(_naming("&Undo", undo))
-        actions["edit.redo"].setText(_naming("&Redo", redo))
         for name in ("edit.copy", "edit.duplicate", "edit.delete", "edit.label", "shape.to_front"):
             actions[name].setEnabled(bool(session.selection))
         actions["shape.to_back"].setEnabled(bool(session.selection))
@@ -379,11 +372,6 @@ class Editing(QObject):
             else:
                 menu.addSeparator()
         return menu
-
-
-def _naming(verb: str, step: str | None) -> str:
-    """A menu text; & in a class's name is no mnemonic."""
-    return verb if step is None else f"{verb} {step.replace('&', '&&')}"
 
 
 def _without_arguments(slot: Callable[[], None]) -> Callable[..., None]:

@@ -17,6 +17,7 @@ from app.canvas.shape_index import union
 from app.canvas.style import line_pen
 from app.canvas.tools.base import Pointer, Tool
 from app.canvas.tools.found import TOLERANCE, preview_path
+from app.canvas.tools.half_drawn import drops
 from core.annotation.commands import XY
 from core.annotation.document import Change
 from core.annotation.model import Shape
@@ -244,14 +245,14 @@ class BlobTool(Tool):
     # --- keys ---------------------------------------------------------------------------------------------
 
     def claims(self, event: QKeyEvent) -> bool:
-        """Take all, sizes, method, polarity; Esc while dragging."""
+        """Take all, sizes, method, polarity; Esc or Ctrl+Z while dragging."""
+        if self.busy and drops(event):
+            return True
         if event.key() in (Qt.Key.Key_BracketLeft, Qt.Key.Key_BracketRight, Qt.Key.Key_Slash):
             return _types(event)
         keys = {Qt.Key.Key_I}
         if self._open:
             keys |= {Qt.Key.Key_Return, Qt.Key.Key_Enter}
-        if self.busy:
-            keys.add(Qt.Key.Key_Escape)
         return event.key() in keys and event.modifiers() in (_NONE, _KEYPAD)
 
     def key(self, event: QKeyEvent) -> bool:
@@ -259,7 +260,7 @@ class BlobTool(Tool):
         if not self.claims(event):
             return False
         match event.key():
-            case Qt.Key.Key_Escape:
+            case Qt.Key.Key_Escape | Qt.Key.Key_Z:
                 self._pressed = None
             case Qt.Key.Key_BracketLeft | Qt.Key.Key_BracketRight:
                 larger = event.key() == Qt.Key.Key_BracketRight

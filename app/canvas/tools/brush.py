@@ -16,6 +16,7 @@ from app.canvas.painting import path_of_rings
 from app.canvas.shape_index import union as union_box
 from app.canvas.tools.base import Pointer, Tool
 from app.canvas.tools.found import paint_region
+from app.canvas.tools.half_drawn import drops
 from app.canvas.tools.kept_picture import KeptPicture
 from app.canvas.tools.stroke_preview import StrokePreview
 from core.annotation.areas import AREAL, as_polygons, geometry, less, united
@@ -40,7 +41,7 @@ class StrokeTool(Tool):
     """Base of brush and eraser: a drag is a stroke, its release one command.
 
     - The bracket keys, Alt+drag sideways and Alt+wheel change the size, which a ring around the mouse shows.
-    - Shift+press draws straight from where the last stroke ended. Esc drops the stroke.
+    - Shift+press draws straight from where the last stroke ended. Esc or Ctrl+Z drops the stroke.
     """
 
     overlay_margin = 8.0
@@ -200,8 +201,8 @@ class StrokeTool(Tool):
     # --- keys ---------------------------------------------------------------------------------------------
 
     def claims(self, event: QKeyEvent) -> bool:
-        """Esc during a stroke."""
-        return self.busy and event.key() == Qt.Key.Key_Escape
+        """Esc or Ctrl+Z during a stroke."""
+        return self.busy and drops(event)
 
     def key(self, event: QKeyEvent) -> bool:
         """Drop the stroke; change the size."""

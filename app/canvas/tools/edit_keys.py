@@ -12,6 +12,7 @@ from app.canvas.context import ToolContext
 from app.canvas.handles import handle_rings, moved_handle, moves_by_pixels
 from app.canvas.hits import Hit
 from app.canvas.tools.base import Tool
+from app.canvas.tools.half_drawn import drops
 from app.canvas.tools.vertex_drags import sharing_places, with_sharing
 from app.canvas.vertex_sets import box_of, moved_vertices, without_vertices
 from core.annotation.commands import MoveSharedVertex, RemoveShapes, RemoveVertex, ShapeEdit, TranslateShapes
@@ -40,9 +41,9 @@ class EditKeys(Tool):
         """End what the mouse is in the middle of."""
 
     def claims(self, event: QKeyEvent) -> bool:
-        """Esc while dragging, Backspace (with Ctrl, too) over a vertex, arrows with a selection."""
+        """Esc or Ctrl+Z while dragging, Backspace (with Ctrl, too) over a vertex, arrows with a selection."""
         key, modifiers = event.key(), event.modifiers() & ~_KEYPAD
-        if key == Qt.Key.Key_Escape:
+        if drops(event):
             return self.busy
         if key == Qt.Key.Key_Backspace:
             return modifiers in (_NONE, _CTRL) and bool(self._vertices_for_keys())
@@ -54,6 +55,8 @@ class EditKeys(Tool):
         """Handle the keys named in the class's description."""
         key, modifiers = event.key(), event.modifiers() & ~_KEYPAD
         match key:
+            case Qt.Key.Key_Z if self.claims(event):
+                return self._escape()
             case Qt.Key.Key_Escape:
                 return self._escape()
             case Qt.Key.Key_Backspace if modifiers in (_NONE, _CTRL):

@@ -14,6 +14,7 @@ from app.canvas.outlines import Box, Outline
 from app.canvas.painting import draw_line, polygon_of
 from app.canvas.shape_index import union
 from app.canvas.tools.base import Pointer, Tool
+from app.canvas.tools.half_drawn import drops
 from core.annotation.commands import XY
 from core.annotation.model import Shape, ShapeType, frozen_points
 from core.interactive.freehand import enclosed
@@ -27,7 +28,7 @@ _SMALLEST: Final = 4.0
 
 
 class FreehandTool(Tool):
-    """Drag around an object; the release closes the outline. Esc drops it."""
+    """Drag around an object; the release closes the outline. Esc or Ctrl+Z drops it."""
 
     name = "freehand"
     title = "Freehand"
@@ -98,8 +99,8 @@ class FreehandTool(Tool):
     # --- keys ---------------------------------------------------------------------------------------------
 
     def claims(self, event: QKeyEvent) -> bool:
-        """Esc while a line is drawn."""
-        return self.busy and event.key() == Qt.Key.Key_Escape
+        """Esc or Ctrl+Z while a line is drawn."""
+        return self.busy and drops(event)
 
     def key(self, event: QKeyEvent) -> bool:
         """Drop the line."""

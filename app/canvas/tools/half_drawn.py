@@ -1,4 +1,4 @@
-"""What tools share that draw step by step: their keys, and the way back to an outline dropped by mistake."""
+"""What tools share while something is half drawn: their keys, and the way back to what was dropped."""
 
 from __future__ import annotations
 
@@ -25,13 +25,21 @@ def brings_back(event: QKeyEvent) -> bool:
 
 def takes_back(event: QKeyEvent) -> bool:
     """Backspace or Ctrl+Z: take the last point back."""
-    undoes = event.key() == Qt.Key.Key_Z and event.modifiers() == Qt.KeyboardModifier.ControlModifier
-    return undoes or brings_back(event)
+    return _undoes(event) or brings_back(event)
+
+
+def drops(event: QKeyEvent) -> bool:
+    """Esc or Ctrl+Z during a drag: the drag is what is taken back, nothing that was done before it."""
+    return event.key() == Qt.Key.Key_Escape or _undoes(event)
 
 
 def steers(event: QKeyEvent) -> bool:
     """Does the key mean something to what is half drawn: finish it, drop it, take a point back?"""
     return event.key() in FINISH_KEYS or event.key() == Qt.Key.Key_Escape or takes_back(event)
+
+
+def _undoes(event: QKeyEvent) -> bool:
+    return event.key() == Qt.Key.Key_Z and event.modifiers() == Qt.KeyboardModifier.ControlModifier
 
 
 class DroppedOutlines(Generic[T]):

@@ -33,7 +33,8 @@ class SelectTool(EditKeys):
     - A drag from empty ground selects what it encloses: shapes, or of selected shapes the vertices, which
       then move together; Shift+click adds a vertex to them or takes it away. A right-drag copies or moves.
     - Arrows nudge the selected vertices or shapes by a pixel (Shift: ten), Backspace removes the vertices,
-      Delete several vertices or the shapes, Ctrl+A selects all, Esc cancels a drag or clears the selection.
+      Delete several vertices or the shapes, Ctrl+A selects all, Esc cancels a drag (so does Ctrl+Z) or clears
+      the selection.
     """
 
     name: ClassVar[str] = "select"
