@@ -67,6 +67,24 @@ def test_new_ratings_move_nothing_until_an_image_is_left_and_then_only_what_is_b
     assert panel.model.keys() == ("e", "a", "c", "b", "d"), "asked for, all is ordered anew"
 
 
+def test_going_on_among_many_images_asks_for_few_and_lays_out_none(panel, qtbot):
+    entries = [ImageEntry(f"{n:04}", Path("i"), Path("j"), Path("m")) for n in range(1000)]
+    asked: list[str] = []
+    panel.set_entries(entries, lambda key: asked.append(key) or ImageStatus())
+    order_by(panel, ImageOrder.USEFUL)
+    panel.set_usefulness({entry.key: 0.5 for entry in entries[500:]})
+    panel.set_current("0500")
+    panel._count_timer.stop()
+    assert panel.model.done_count() == 0
+    panel.set_usefulness({"0999": 0.9})
+    with qtbot.assertNotEmitted(panel.model.modelReset):
+        asked.clear()
+        panel.set_current("0501")
+        assert len(asked) < 50
+    assert panel.model.keys()[:3] == ("0500", "0501", "0999")
+    assert panel.view.currentIndex().row() == 1
+
+
 def test_rows_show_how_useful_they_are(panel):
     panel.set_usefulness(SCORES)
     tip = Qt.ItemDataRole.ToolTipRole
