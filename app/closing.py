@@ -4,7 +4,7 @@
 
     close -> labels saved? --no--> ask: try again, leave without saving, stay
                 |yes
-             exports written? --no--> ask: leave without them, stay
+             exports written, shapes labelled? --no--> ask: leave without them, stay
                 |yes
              engine told to leave (hidden window, or "Saving ..." while a run is saved)
                 |finished, or killed after some seconds
@@ -29,7 +29,7 @@ _UNSAVED: Final = (
     Choice("stay", "Stay"),
     Choice("again", "Try again", "primary"),
 )
-_EXPORTING: Final = (
+_UNFINISHED: Final = (
     Choice("leave", "Leave without it", "danger"),
     Choice("stay", "Stay", "primary"),
 )
@@ -54,10 +54,22 @@ class Closing(QObject):
         if not session.flush():
             text = f"{session.save_state.text}\n\nWhat is not saved is lost if you leave now."
             self._ask("Not everything is saved", text, _UNSAVED)
-        elif self._window.parts.exporting.busy:
-            self._ask("An export is being written", "It is lost if you leave now.", _EXPORTING)
+        elif unfinished := self._unfinished():
+            self._ask(unfinished, "What is not finished is lost if you leave now.", _UNFINISHED)
         else:
             self._leave()
+
+    def _unfinished(self) -> str:
+        """What would be lost besides unsaved labels; "" for nothing."""
+        found = ["An export is being written"] if self._window.parts.exporting.busy else []
+        match self._window.canvas.context.waiting.count:
+            case 0:
+                pass
+            case 1:
+                found.append("A shape waits for its label")
+            case count:
+                found.append(f"{count} shapes wait for their label")
+        return ", and ".join(found)
 
     def _ask(self, title: str, text: str, choices: tuple[Choice, ...]) -> None:
         dialog = MessageDialog("warning", title, text, choices=choices, parent=self._window)

@@ -127,7 +127,7 @@ class CanvasView(Themed, ImageView):
     def set_document(self, document: AnnotationDocument | None, image_key: str = "") -> None:
         """Show and edit these shapes; None: nothing can be drawn. Nothing is selected or hidden then.
 
-        What waits for its label does so under the image's key, which outlives its document.
+        What waits for its label does so under a key that is the image's alone, in any project.
         """
         self._tool.cancel()
         if self._unsubscribe is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import chain
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -29,7 +30,7 @@ class WaitingShapes:
 
     The question for their label may be cancelled: nothing is lost by that. Choosing a class labels them,
     Enter asks again, Backspace or Ctrl+Z drops the last one, Esc all. What is drawn meanwhile waits with
-    them. Each image has its own, which wait on when another image is shown, however many are.
+    them. Each image has its own, which wait on when another image is shown, or another project is open.
     """
 
     def __init__(self, context: ToolContext) -> None:
@@ -55,27 +56,30 @@ class WaitingShapes:
         self._context.add_drawn(*self.shapes, label_class=label_class)
         self._context.view.refresh_tool()
 
-    def clear(self) -> None:
-        """Another project: its images have other keys."""
-        self._of_images.clear()
-        self._context.view.viewport().update()
-
     def image_changed(self, key: str) -> None:
-        """The document of the image of this key is on show; some may have come there while it was not."""
+        """The document of the image of this key, which no image of another project has, is on show."""
         self._image_key = key
-        document = self._context.document
-        if document is not None and self._batches:
-            left = (batch for batch in self._batches if all(shape.uid not in document for shape in batch))
-            self._keep(tuple(left))
 
     def document_changed(self, change: Change) -> None:
-        """What was drawn in one go waits no longer when some of it is in the document.
+        """See `labelled`."""
+        if change.kind == "inserted" and change.uid is not None:
+            self.labelled((change.uid,))
+
+    def labelled(self, uids: Collection[int]) -> None:
+        """What was drawn in one go, on any image, waits no longer when some of it is in the document.
 
         Not all of it has to come there: where only free pixels are taken, little may be left.
         """
-        if change.kind == "inserted" and self._batches:
-            left = (batch for batch in self._batches if all(shape.uid != change.uid for shape in batch))
-            self._keep(tuple(left))
+        for key, batches in self._of_images.items():
+            left = tuple(batch for batch in batches if all(shape.uid not in uids for shape in batch))
+            if left != batches:
+                self._of_images[key] = left
+                self._context.view.viewport().update()
+
+    @property
+    def count(self) -> int:
+        """So many shapes wait, on all images."""
+        return sum(len(batch) for batches in self._of_images.values() for batch in batches)
 
     def _keep(self, batches: _Batches) -> None:
         if self._context.document is not None:

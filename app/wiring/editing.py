@@ -108,8 +108,10 @@ class Editing(QObject):
 
     def _on_project_changed(self) -> None:
         self._canvas.set_placeholder(self._why_no_image())
-        self._canvas.context.waiting.clear()
         self._clipboard_classes = {}  # another project's indices stand for other classes
+        if count := self._canvas.context.waiting.count:
+            what = "A shape waits for its label" if count == 1 else f"{count} shapes wait for their label"
+            self._session.message.emit(f"{what} where drawn, until the program ends.", "info")
 
     def _why_no_image(self) -> str:
         session = self._session
@@ -127,7 +129,7 @@ class Editing(QObject):
             canvas.set_image(None)
         else:
             canvas.set_image(shown)
-            canvas.set_document(current.document, current.entry.key)
+            canvas.set_document(current.document, str(current.entry.annotation_path))
         self._update_actions()
 
     def _on_classes_changed(self) -> None:
@@ -208,7 +210,8 @@ class Editing(QObject):
         except ValueError as error:
             self._session.message.emit(f"Nothing was added: {error}.", "warning")
             return
-        self._session.execute(command, on=image)
+        if self._session.execute(command, on=image):
+            self._canvas.context.waiting.labelled({shape.uid for shape in labelled})
         self._session.end_drag()
         label_class = self._session.classes.by_name(label)
         if label_class is not None:

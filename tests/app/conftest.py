@@ -17,6 +17,7 @@ from PIL import Image
 from PySide6.QtCore import QPoint, QPointF, Qt, QThread
 from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
+from app.dialogs.message import MessageDialog
 from app.main_window import MainWindow
 from app.panels.training_panel import TrainingPanel
 from app.settings import Settings
@@ -270,6 +271,9 @@ def close_window(window: MainWindow) -> None:
         return
     window.session.close(discard=True)
     window.close()
+    for question in window.findChildren(MessageDialog):  # about what waits for its label
+        if question.isVisible():
+            question.buttons["leave"].click()
     assert window.closed
     window.deleteLater()
 

@@ -241,7 +241,7 @@ def test_leaving_while_something_is_written_asks(
     dialog.reject()
     opened.window.close()
     question = opened.dialog(MessageDialog)
-    assert question.text == "It is lost if you leave now."
+    assert question.text == "What is not finished is lost if you leave now."
     qtbot.keyClick(question, Qt.Key.Key_Escape)
     assert opened.window.isVisible()
     opened.window.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 
@@ -26,6 +27,7 @@ from core.geometry import rings_are_valid
 
 EXAMPLES = int(os.environ.get("MASKLOOP_GESTURES", "25"))
 """More of them for a long run: `MASKLOOP_GESTURES=3000 pytest tests/app/canvas/test_any_gestures.py`."""
+DOCUMENTS = itertools.count()
 WIDTH, HEIGHT = 160, 120
 KEYS = (
     "Return",
@@ -166,12 +168,11 @@ def start_over(desk, annotation: Annotation) -> None:
     """The same canvas with another document: to make a widget for each example would take longer."""
     perform(desk, ("release", (0, 0)))
     desk.view.set_document(None)
-    desk.view.context.waiting.clear()
     desk.document = AnnotationDocument(annotation)
     desk.history = History(desk.document)
     desk.refused.clear()
     desk.selection = frozenset()
-    desk.view.set_document(desk.document)
+    desk.view.set_document(desk.document, f"document {next(DOCUMENTS)}")
     desk.view.set_tool("select")
     desk.view.set_active_class(desk.view.classes[1])
     desk.view.set_labels_visible(True)

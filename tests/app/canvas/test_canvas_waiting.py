@@ -7,6 +7,7 @@ import pytest
 from PySide6.QtCore import Qt
 
 from app.dialogs.label import LabelDialog
+from app.dialogs.message import MessageDialog
 from app.session import open_documents
 from core.annotation.labelme_json import dumps
 from core.annotation.model import Annotation, AnnotationState, Shape, ShapeType
@@ -169,7 +170,7 @@ def test_what_got_its_label_after_its_image_was_left_waits_there_no_longer(fresh
     assert fresh.canvas.context.waiting.shapes == ()
 
 
-def test_what_waits_outlives_the_document_of_its_image_and_not_the_project(
+def test_what_waits_outlives_the_document_of_its_image_and_the_project(
     fresh, qtbot, image_folder, monkeypatch
 ) -> None:
     monkeypatch.setattr(open_documents, "KEPT_UNTOUCHED", 0)
@@ -181,8 +182,57 @@ def test_what_waits_outlives_the_document_of_its_image_and_not_the_project(
         fresh.wait_for_image(key)
     assert fresh.session.document is not left
     assert len(fresh.canvas.context.waiting.shapes) == 1
+    root, told = fresh.session.project.root, []
+    fresh.session.message.connect(lambda text, _level: told.append(text))
     fresh.open(image_folder(1, name="other"))
-    assert fresh.canvas.context.waiting.shapes == ()
+    assert fresh.canvas.context.waiting.shapes == (), "an image of the same name"
+    assert "A shape waits for its label where drawn, until the program ends." in told
+    fresh.open(root)
+    assert len(fresh.canvas.context.waiting.shapes) == 1
+    fresh.add_class("nerve")
+    fresh.window.parts.classes.digit_actions[1].trigger()
+    assert fresh.labels() == ["nerve"]
+
+
+def test_a_question_that_another_project_closes_loses_nothing(fresh, qtbot, image_folder) -> None:
+    draw(fresh, "rectangle")
+    question(fresh, qtbot)
+    root = fresh.session.project.root
+    fresh.open(image_folder(1, name="other"))
+    assert not any(dialog.isVisible() for dialog in fresh.window.findChildren(LabelDialog))
+    fresh.open(root)
+    fresh.key(Qt.Key.Key_Return)
+    dialog = question(fresh, qtbot)
+    qtbot.keyClicks(dialog.field, "nerve")
+    qtbot.keyClick(dialog.field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: fresh.labels() == ["nerve"])
+
+
+def test_leaving_asks_while_shapes_wait_for_their_label(fresh, qtbot, image_folder) -> None:
+    for _ in range(2):
+        draw(fresh, "rectangle")
+        qtbot.keyClick(question(fresh, qtbot).field, Qt.Key.Key_Escape)
+    fresh.open(image_folder(1, name="other"))
+    fresh.window.close()
+    dialog = fresh.dialog(MessageDialog)
+    assert dialog.windowTitle() == "2 shapes wait for their label"
+    qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+    assert fresh.window.isVisible()
+    fresh.window.close()
+    fresh.dialog(MessageDialog).buttons["leave"].click()
+    qtbot.waitUntil(lambda: fresh.window.closed)
+
+
+def test_leaving_asks_nothing_once_what_waited_has_its_label(fresh, qtbot) -> None:
+    draw(fresh, "rectangle")
+    asked = question(fresh, qtbot)
+    fresh.session.next_image()
+    fresh.wait_for_image("scan001.png")
+    qtbot.keyClicks(asked.field, "nerve")
+    qtbot.keyClick(asked.field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: fresh.canvas.context.waiting.count == 0)
+    fresh.window.close()
+    assert fresh.window.closed
 
 
 def test_a_finished_area_takes_nothing_along_that_waits(opened, qtbot) -> None:
