@@ -286,7 +286,11 @@ class OpenProject(QObject):
         if not self._may_look(self._then or self._on_folders_touched):
             return
         task = self.worker.run(
-            image_names, self._watcher.folders, doing="looking for images", priority=SCAN_PRIORITY
+            image_names,
+            self._watcher.folders,
+            doing="looking for images",
+            priority=SCAN_PRIORITY,
+            checks=True,
         )
         task.done.connect(self._on_names)
         task.failed.connect(self._on_worker_failed)
@@ -325,7 +329,10 @@ class OpenProject(QObject):
             return
         self._rescanned_at = time.monotonic()
         task = self.worker.run(
-            self.project.rescan, doing=f"looking for images in {self.project.root}", priority=SCAN_PRIORITY
+            self.project.rescan,
+            doing=f"looking for images in {self.project.root}",
+            priority=SCAN_PRIORITY,
+            checks=True,
         )
         task.done.connect(self._on_rescanned)
         task.failed.connect(self._on_worker_failed)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QFileSystemWatcher, QObject, QTimer, Signal
 
+from core.files import carry_on
 from core.images.reader import IMAGE_SUFFIXES
 from core.project.layout import ProjectLayout
 
@@ -28,12 +29,16 @@ def may_be_image(name: str) -> bool:
     return Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
-def image_names(folders: tuple[Path, ...]) -> frozenset[str]:
-    """Worker: the paths of all image files directly in these folders, and of their subfolders."""
+def image_names(folders: tuple[Path, ...], check: Callable[[], None] = carry_on) -> frozenset[str]:
+    """Worker: the paths of all image files directly in these folders, and of their subfolders.
+
+    `check` is called between two entries, and may raise to end it.
+    """
     names: set[str] = set()
     for folder in folders:
         with contextlib.suppress(OSError), os.scandir(folder) as entries:
             for entry in entries:
+                check()
                 if may_be_image(entry.name) or (entry.is_dir() and entry.name not in ProjectLayout.SKIPPED):
                     names.add(entry.path)
     return frozenset(names)

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class TaskCancelledError(Exception):
-    """Raised inside a worker function, by its `report`, when nobody wants the result any more."""
+    """Raised inside a worker function, by its `report` or `check`, when nobody wants the result any more."""
 
 
 def sentence_for(error: BaseException, doing: str) -> str:
@@ -72,7 +72,9 @@ class _Queue:
 class _Job:
     """One function call and what came of it; shared by a worker and the GUI thread."""
 
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], doing: str) -> None:
+    def __init__(
+        self, function: Callable[..., Any], args: tuple[Any, ...], doing: str, *, checks: bool
+    ) -> None:
         self.doing = doing
         self.cancelled = threading.Event()
         self.over = threading.Event()
@@ -80,6 +82,12 @@ class _Job:
         self.error: BaseException | None = None
         self._function = function
         self._args = args
+        self._checks = checks
+
+    def check(self) -> None:
+        """Worker: raise TaskCancelledError once nobody wants the result any more."""
+        if self.cancelled.is_set():
+            raise TaskCancelledError
 
     def run(self, tell: Callable[[_Job], None], report: Callable[[_Job, float, str], None] | None) -> None:
         """Worker: call the function, keep what came of it, tell. Never raises."""
@@ -99,15 +107,15 @@ class _Job:
             tell(self)
 
     def _call(self, report: Callable[[_Job, float, str], None] | None) -> Any:
-        if report is None:
-            return self._function(*self._args)
+        given: dict[str, Callable[..., None]] = {"check": self.check} if self._checks else {}
+        if report is not None:
 
-        def report_or_stop(share: float, text: str = "") -> None:
-            if self.cancelled.is_set():
-                raise TaskCancelledError
-            report(self, share, text)
+            def report_or_stop(share: float, text: str = "") -> None:
+                self.check()
+                report(self, share, text)
 
-        return self._function(*self._args, report=report_or_stop)
+            given["report"] = report_or_stop
+        return self._function(*self._args, **given)
 
 
 class Task(QObject):
@@ -143,7 +151,7 @@ class Task(QObject):
         return self._job.cancelled.is_set()
 
     def cancel(self) -> None:
-        """Drop the result. A function that has not started will not; one that reports stops there."""
+        """Drop the result. A function that has not started will not; one that reports or checks ends."""
         self._job.cancelled.set()
 
     def deliver(self) -> None:
@@ -180,6 +188,7 @@ class TaskRunner(QObject):
         doing: str = "working",
         priority: int = 0,
         reports: bool = False,
+        checks: bool = False,
     ) -> Task:
         """Call `function(*args)` in a worker.
 
@@ -190,8 +199,10 @@ class TaskRunner(QObject):
             priority: higher runs earlier.
             reports: pass `report=`, a function `(share, text="")` for progress; it raises
                 `TaskCancelledError` (let it through) once the task is cancelled.
+            checks: pass `check=`, a function without arguments that raises the same, and nothing else: for
+                work of many small steps, none of which is worth a word.
         """
-        job = _Job(function, args, doing)
+        job = _Job(function, args, doing, checks=checks)
         task = Task(job)
         if self._closed:
             task.cancel()

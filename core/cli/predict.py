@@ -33,10 +33,10 @@ from core.learning.validation import evaluate as scoring
 from core.learning.validation.evaluate import LabelledPixels
 from core.postprocess.apply import check_possible
 from core.postprocess.pipeline import Pipeline
+from core.project.image_folders import is_image_name
 from core.project.mask_file import read_index_mask
 from core.project.opening import project_root
 from core.project.project import Project
-from core.project.scan import is_image_name
 
 
 def weights_of(source: Path) -> tuple[Path, Path | None]:

@@ -9,9 +9,10 @@ from core.errors import FileProblem, ImageFileError, StorageError
 from core.files import digest, file_digest, walk, write_atomic
 from core.images.pages import page_of, split_page
 from core.images.reader import image_size
+from core.project.image_folders import is_image_name
 from core.project.layout import PROJECT_FILE, ProjectLayout
 from core.project.project import ImageEntry, Project
-from core.project.scan import is_image_name, natural_order
+from core.project.scan import natural_order
 
 
 def files_below(folder: Path) -> Iterator[Path]:

@@ -26,10 +26,10 @@ from core.formats.mask_classes import TABLE_NAME
 from core.formats.report import ExportReport, ImportReport
 from core.images.pages import image_file
 from core.images.reader import read_image
+from core.project.image_folders import is_image_name
 from core.project.label_list import FILE_NAME, listed_labels
 from core.project.layout import PROJECT_FILE
 from core.project.project import ImageEntry, Project
-from core.project.scan import is_image_name
 
 _OTHERS = frozenset({PROJECT_FILE, TABLE_NAME})
 """This program's own files beside annotations; that of an image `project.png`, say, is called so, too."""

@@ -9,7 +9,7 @@ added.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -19,7 +19,7 @@ import msgspec
 from core.annotation.labelme_json import loads
 from core.annotation.model import AnnotationState
 from core.errors import AnnotationFileError
-from core.files import is_file
+from core.files import carry_on, is_file
 
 Stamp = tuple[int, int]
 """Modification time (ns) and size of a file: another stamp means another content."""
@@ -142,6 +142,7 @@ def pair(
     before: Mapping[str, str],
     images_in: Path | None = None,
     reserved: Collection[str] = (),
+    check: Callable[[], None] = carry_on,
 ) -> dict[str, str]:
     """Give each image of a folder its own annotation file name.
 
@@ -152,6 +153,7 @@ def pair(
         before: names given earlier, which hold as long as no file says otherwise.
         images_in: the images' folder, if it is not `folder`.
         reserved: names of files that are no annotations.
+        check: called before each file is looked for; may raise.
 
     Returns:
         Annotation file name of every image, all different, also for file systems that ignore case.
@@ -165,6 +167,7 @@ def pair(
 
     existing = {name.casefold(): name for name in annotations}
     for name in sorted(annotations):
+        check()
         named = image_named(annotations[name], folder, images_in or folder, images)
         if named is not None and named not in given and name in customary(named):
             give(named, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from core.annotation.model import Annotation, AnnotationState, ClassList
 from core.errors import FileProblem, UsageError
+from core.files import carry_on
 from core.images.reader import HUGE_PIXELS, image_size
 from core.project import mask_store
 from core.project.annotation_files import Glance
@@ -21,7 +22,7 @@ from core.project.drawn_masks import DrawnMasks
 from core.project.image_index import ImageIndex
 from core.project.layout import ProjectLayout
 from core.project.project_json import ProjectJson
-from core.project.scan import ImageEntry
+from core.project.scan import ImageEntry, ScanChange
 from core.project.strip_mask import StripMask, StripMasks
 
 
@@ -129,6 +130,11 @@ class ProjectContents:
         """As `annotated`, with their masks."""
         for entry, annotation in self.annotated():
             yield LabelledImage(entry, annotation, self.render_mask(entry, annotation))
+
+    def _scan(self, check: Callable[[], None] = carry_on) -> ScanChange:
+        change = self._index.scan(self._json.content, check)
+        self.problems = list(self._index.problems)
+        return change
 
     # --- annotations and masks ----------------------------------------------------------------------------
 

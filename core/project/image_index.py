@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from core.annotation.model import AnnotationState
 from core.errors import FileProblem
+from core.files import carry_on
 from core.project.annotation_files import Glance, Glances
 from core.project.export_manifest import ExportManifest
 from core.project.layout import ProjectLayout
@@ -34,12 +35,12 @@ class ImageIndex:
         self.problems: tuple[FileProblem, ...] = ()
         self.folders: tuple[Path, ...] = ()
 
-    def scan(self, file: ProjectFile) -> ScanChange:
-        """Look at the disk again, where project.json says."""
+    def scan(self, file: ProjectFile, check: Callable[[], None] = carry_on) -> ScanChange:
+        """Look at the disk again, where project.json says; where `check` ends that, nothing has changed."""
         before = self.entries
         problems: list[FileProblem] = []
         self.entries = MappingProxyType(
-            scan(self._layout, file, self._glances, self._exports, before, problems)
+            scan(self._layout, file, self._glances, self._exports, before, problems, check)
         )
         self.problems = tuple(problems)
         # On strings: ten thousand times Path.parent takes a fifth of a second.
@@ -70,10 +71,11 @@ class ImageIndex:
         glance = self.glance(entry)
         return AnnotationState.UNLABELLED if glance is None else glance.state
 
-    def label_counts(self) -> Counter[str]:
+    def label_counts(self, check: Callable[[], None] = carry_on) -> Counter[str]:
         """How many shapes of all images have which label, first seen first."""
         counts: Counter[str] = Counter()
         for entry in self.entries.values():
+            check()
             glance = self.glance(entry)
             if glance is not None:
                 counts.update(glance.labels)

@@ -17,9 +17,10 @@ from core.files import ProjectLock, digest, safe_name
 from core.project import class_edits, schema
 from core.project.annotation_files import Glances
 from core.project.export_manifest import ExportManifest
+from core.project.image_folders import is_image_name
 from core.project.layout import PROJECT_FILE, ProjectLayout
 from core.project.palette import palette_color, unused_color
-from core.project.scan import is_image_name, scan
+from core.project.scan import scan
 from core.project.schema import SLOTS_KEY, ProjectFile
 from core.project.transaction import recover
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from core.annotation.model import Annotation, ClassList, LabelClass
 from core.errors import FileProblem, ProjectFileError, StorageError, UsageError
-from core.files import ProjectLock
+from core.files import ProjectLock, carry_on
 from core.project import class_edits, mask_store
 from core.project.annotation_store import Loaded, remove_annotation, save_annotation
 from core.project.beside import copy_beside
@@ -198,11 +198,14 @@ class Project(ProjectContents):
 
     # --- images -------------------------------------------------------------------------------------------
 
-    def rescan(self) -> ScanChange:
-        """Look again for images, and for labels other programs added; those become classes."""
+    def rescan(self, check: Callable[[], None] = carry_on) -> ScanChange:
+        """Look again for images, and for labels other programs added; those become classes.
+
+        `check` is called between two files, and may raise to end it.
+        """
         with self.turn:
-            change = self._scan()
-            if self._classes.adopt_found(first=False) and self.writable:
+            change = self._scan(check)
+            if self._classes.adopt_found(first=False, check=check) and self.writable:
                 self._write(self._json.content)
             return change
 
@@ -360,11 +363,6 @@ class Project(ProjectContents):
         return self._classes.usage(index)
 
     # --- inside -------------------------------------------------------------------------------------------
-
-    def _scan(self) -> ScanChange:
-        change = self._index.scan(self._json.content)
-        self.problems = list(self._index.problems)
-        return change
 
     def _recover(self) -> list[ImageEntry]:
         """Put edits that a killed window had not yet saved into their files; masks are still to follow."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from core.annotation.model import IGNORE_LABEL, ClassList, LabelClass
 from core.errors import UsageError
+from core.files import carry_on
 from core.project import class_edits, label_list
 from core.project.annotation_store import rewritten
 from core.project.class_edits import ClassEdit
@@ -63,12 +64,12 @@ class ProjectClasses:
             added.append(label_class)
         return tuple(added)
 
-    def adopt_found(self, *, first: bool) -> tuple[LabelClass, ...]:
+    def adopt_found(self, *, first: bool, check: Callable[[], None] = carry_on) -> tuple[LabelClass, ...]:
         """Make classes of the labels in the annotations, and say so; nothing is written.
 
         `first` (the project was not one before) takes also those that labels.txt lists.
         """
-        used = self._index.label_counts()
+        used = self._index.label_counts(check)
         added: list[LabelClass] = []
         if first:
             images = self._index.entries.values()

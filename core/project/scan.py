@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from core.errors import AnnotationFileError, FileProblem, ImageFileError
-from core.files import is_file, walk
-from core.images.pages import image_file, page_names
-from core.images.reader import IMAGE_SUFFIXES
+from core.errors import AnnotationFileError, FileProblem
+from core.files import carry_on, is_file
+from core.images.pages import image_file
 from core.project.annotation_files import Glance, Glances, customary, pair, stamp_of
 from core.project.export_manifest import ExportManifest
+from core.project.image_folders import ImageFolder, image_folders, nameable
 from core.project.layout import PROJECT_FILE, ProjectLayout
 from core.project.mask_file import is_own_mask
 from core.project.schema import SLOTS_KEY, ProjectFile
@@ -57,27 +57,6 @@ class ScanChange:
         return bool(self.added or self.removed)
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
-    """One folder with images.
-
-    Attributes:
-        key: the folder as the project names it; "" is the root.
-        slot: its place under `masks/` and `annotations/`.
-        inside: it lies in the project's folder.
-        images: names of image files and of further pages in them. annotations: names of JSON files.
-        ours: annotations may be written beside the images.
-    """
-
-    path: Path
-    key: str
-    slot: PurePosixPath
-    inside: bool
-    images: tuple[str, ...]
-    annotations: tuple[str, ...]
-    ours: bool
-
-
 def scan(
     layout: ProjectLayout,
     file: ProjectFile,
@@ -85,19 +64,21 @@ def scan(
     exports: ExportManifest,
     before: Mapping[str, ImageEntry],
     problems: list[FileProblem],
+    check: Callable[[], None] = carry_on,
 ) -> dict[str, ImageEntry]:
     """All images of the project by key, in natural order ("2" before "10").
 
     What `exports` says was written by an export or a prediction, and is as it was left, is passed over. Roots
     that are missing and annotations whose image has vanished are added to `problems`. `file` has a slot for
     each root outside the project. `before` is the last scan's result: where files on disk do not decide, an
-    image keeps the annotation file it had.
+    image keeps the annotation file it had. `check` is called before each look at a folder or a file; it may
+    raise to end the scan.
     """
     entries: list[ImageEntry] = []
-    folders = list(_folders(layout, file, exports, problems))
+    folders = list(image_folders(layout, file, exports, problems, check))
     for folder in folders:
-        entries += _entries(layout, _nameable(folder, problems), glances, before)
-    problems += _left_over(layout, folders, entries, glances)
+        entries += _entries(layout, nameable(folder, problems), glances, before, check)
+    problems += _left_over(layout, folders, entries, glances, check)
     problems += _given_up(layout, file)
     entries.sort(key=lambda entry: natural_order(entry.key))
     return {entry.key: entry for entry in entries}
@@ -110,99 +91,24 @@ def natural_order(text: str) -> list[tuple[int, int, str]]:
     ]
 
 
-def is_image_name(name: str) -> bool:
-    """Whether a file of this name is taken for an image."""
-    return not name.startswith(".") and PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
-
-
-# --- folders ----------------------------------------------------------------------------------------------
-
-
-def _folders(
-    layout: ProjectLayout, file: ProjectFile, exports: ExportManifest, problems: list[FileProblem]
-) -> Iterator[_Folder]:
-    seen: set[str] = set()
-    slots = file.slots
-    root_is_writable = os.access(layout.root, os.W_OK)
-    for spec in dict.fromkeys(file.image_roots):
-        base = Path(os.path.normpath(layout.root / spec))
-        if not base.is_dir():
-            problems.append(
-                ImageFileError(base, "this folder of images is not there; bring it back or remove it")
-            )
-            continue
-        inside = base.is_relative_to(layout.root)
-        walked = list(_walk(base, layout, seen, problems))
-        exports.refresh()  # now: a file that was written meanwhile is noted since before it was there
-        for path, names in walked:
-            relative = path.relative_to(base)
-            key = PurePosixPath(
-                path.relative_to(layout.root).as_posix() if inside else f"{spec}/{relative.as_posix()}"
-            )
-            real = os.path.realpath(path)
-            images = [n for n in names if is_image_name(n) and not exports.is_export(f"{real}{os.sep}{n}")]
-            yield _Folder(
-                path=path,
-                key="" if str(key) == "." else str(key),
-                slot=key if inside else PurePosixPath(slots[spec], relative.as_posix()),
-                inside=inside,
-                images=tuple(page for name in images for page in page_names(path / name)),
-                annotations=tuple(name for name in names if name.endswith(".json")),
-                ours=inside and (not root_is_writable or os.access(path, os.W_OK)),
-            )
-
-
-def _walk(
-    base: Path, layout: ProjectLayout, seen: set[str], problems: list[FileProblem]
-) -> Iterator[tuple[Path, list[str]]]:
-    """Every folder from `base` down with its file names; those in `seen` are left out, and join it.
-
-    What a project writes (masks, runs, ...) is passed over, of one that lies in this one, too. Folders that
-    cannot be read join `problems`.
-    """
-
-    def refused(error: OSError) -> None:
-        reason = f"this folder cannot be looked into ({error.strerror or error})"
-        problems.append(ImageFileError(error.filename or base, f"{reason}; change its permissions"))
-
-    for path, folders, files in walk(base, seen, refused):
-        is_project = path == layout.root or PROJECT_FILE in files
-        skipped = ProjectLayout.SKIPPED if is_project else frozenset()
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in skipped)
-        yield path, files
-
-
-def _nameable(folder: _Folder, problems: list[FileProblem]) -> _Folder:
-    """The folder without images whose names are no text: JSON could not name them."""
-    images = tuple(name for name in folder.images if _is_text(f"{folder.key}/{name}"))
-    for name in set(folder.images) - set(images):
-        readable = os.fsencode(folder.path / name).decode("utf-8", "replace")
-        problems.append(ImageFileError(readable, "the file's name is not valid UTF-8; rename it"))
-    return replace(folder, images=images)
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 # --- entries ----------------------------------------------------------------------------------------------
 
 
 def _entries(
-    layout: ProjectLayout, folder: _Folder, glances: Glances, before: Mapping[str, ImageEntry]
+    layout: ProjectLayout,
+    folder: ImageFolder,
+    glances: Glances,
+    before: Mapping[str, ImageEntry],
+    check: Callable[[], None],
 ) -> Iterator[ImageEntry]:
     if not folder.images:
         return
     elsewhere = layout.annotations / folder.slot
     # An image `project.png` in the root must not take project.json for its annotation.
     reserved = {PROJECT_FILE} if folder.path == layout.root else frozenset()
-    beside = _paired(folder, folder.path, folder.annotations, glances, before, reserved)
+    beside = _paired(folder, folder.path, folder.annotations, glances, before, check, reserved)
     kept = _json_names(elsewhere)
-    away = _paired(folder, elsewhere, kept, glances, before) if kept or not folder.ours else {}
+    away = _paired(folder, elsewhere, kept, glances, before, check) if kept or not folder.ours else {}
     for image in folder.images:
         key = f"{folder.key}/{image}" if folder.key else image
         there = folder.path / beside[image]
@@ -223,7 +129,11 @@ def _entries(
 
 
 def _left_over(
-    layout: ProjectLayout, folders: Sequence[_Folder], entries: Sequence[ImageEntry], glances: Glances
+    layout: ProjectLayout,
+    folders: Sequence[ImageFolder],
+    entries: Sequence[ImageEntry],
+    glances: Glances,
+    check: Callable[[], None],
 ) -> Iterator[FileProblem]:
     """Annotations that no image has: theirs has vanished, lies elsewhere, or is not the one beside them."""
     in_use = {path for entry in entries for path in (entry.annotation_path, entry.source_path)}
@@ -236,6 +146,7 @@ def _left_over(
             path = folder.path / name
             if path in in_use:
                 continue
+            check()
             glance = _glance_of_labels(path, glances)
             bare = glance is not None and _names_no_file(path, glance)
             if glance is not None and bare and glance.embedded:
@@ -267,7 +178,7 @@ def _left_over(
 
 
 def _to_import(
-    layout: ProjectLayout, folder: _Folder, what: str, found: Sequence[str], way: str
+    layout: ProjectLayout, folder: ImageFolder, what: str, found: Sequence[str], way: str
 ) -> FileProblem:
     """What a folder has that only an import brings into the project, by its first example."""
     more = f", and {len(found) - 1} more" if len(found) > 1 else ""
@@ -288,11 +199,13 @@ def _given_up(layout: ProjectLayout, file: ProjectFile) -> Iterator[FileProblem]
             )
 
 
-def _folder_of_annotations(layout: ProjectLayout) -> _Folder:
+def _folder_of_annotations(layout: ProjectLayout) -> ImageFolder:
     """The project's own, into which labelme may have been told to write."""
     path = layout.annotations
     slot = PurePosixPath(path.name)
-    return _Folder(path, path.name, slot, inside=True, images=(), annotations=_json_names(path), ours=True)
+    return ImageFolder(
+        path, path.name, slot, inside=True, images=(), annotations=_json_names(path), ours=True
+    )
 
 
 def _glance_of_labels(path: Path, glances: Glances) -> Glance | None:
@@ -329,11 +242,12 @@ def _bare_image(
 
 
 def _paired(
-    folder: _Folder,
+    folder: ImageFolder,
     annotations_in: Path,
     names: Sequence[str],
     glances: Glances,
     before: Mapping[str, ImageEntry],
+    check: Callable[[], None],
     reserved: Collection[str] = (),
 ) -> dict[str, str]:
     # Only files that could be some image's: a folder may hold JSON of other kinds, in any number and size.
@@ -341,6 +255,7 @@ def _paired(
     found: dict[str, Glance] = {}
     for name in names:
         if name.removesuffix(".json") in stems and name not in reserved:
+            check()
             glance = glances.at(annotations_in / name)
             if glance is not None:
                 found[name] = glance
@@ -350,7 +265,13 @@ def _paired(
         if old is not None and old.annotation_path.parent == annotations_in:
             earlier[image] = old.annotation_path.name
     return pair(
-        annotations_in, folder.images, found, before=earlier, images_in=folder.path, reserved=reserved
+        annotations_in,
+        folder.images,
+        found,
+        before=earlier,
+        images_in=folder.path,
+        reserved=reserved,
+        check=check,
     )
 
 
@@ -361,7 +282,7 @@ def _json_names(folder: Path) -> tuple[str, ...]:
         return ()
 
 
-def _mask_path(layout: ProjectLayout, folder: _Folder, annotation_name: str) -> Path:
+def _mask_path(layout: ProjectLayout, folder: ImageFolder, annotation_name: str) -> Path:
     """`masks/<same path>.png`, or a name beside it where somebody else's file has that one."""
     stem = annotation_name.removesuffix(".json")
     slot = folder.slot

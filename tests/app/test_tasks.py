@@ -76,6 +76,21 @@ def test_a_long_task_reports_and_stops_when_nobody_wants_it(runner, qtbot):
     assert reached == [0, 1, 2, 3, 4]
 
 
+def test_work_in_small_steps_ends_when_nobody_wants_it(runner, qtbot):
+    reached = []
+
+    def count(check):
+        for step in range(1000):
+            check()
+            reached.append(step)
+            if step == 3:
+                task.cancel()
+
+    task = runner.run(count, checks=True)
+    assert runner.wait(PATIENCE_MS)
+    assert reached == [0, 1, 2, 3]
+
+
 def test_one_thread_is_a_queue_and_priority_jumps_it(runner, qtbot):
     gate, order = threading.Event(), []
     runner.run(gate.wait, PATIENCE_S)

@@ -10,8 +10,9 @@ from core.errors import MaskloopError
 from core.files import walk
 from core.images.pages import image_file, image_stem, page_names
 from core.learning.prediction.prediction_journal import identity
+from core.project.image_folders import is_image_name
 from core.project.layout import ProjectLayout
-from core.project.scan import is_image_name, natural_order
+from core.project.scan import natural_order
 
 
 @dataclass(frozen=True, slots=True)

@@ -322,8 +322,8 @@ def test_an_image_that_appears_while_others_are_looked_for_is_found(opened, qtbo
     qtbot.waitUntil(lambda: not inside.worker.busy)
     scanned, go_on, rescan = threading.Event(), threading.Event(), inside.project.rescan
 
-    def rescan_slowly():
-        change = rescan()
+    def rescan_slowly(check):
+        change = rescan(check)
         scanned.set()
         go_on.wait(PATIENCE_S)
         return change
@@ -335,6 +335,32 @@ def test_an_image_that_appears_while_others_are_looked_for_is_found(opened, qtbo
         shutil.copy(opened.project.root / "scan000.png", opened.project.root / "scan004.png")
     go_on.set()
     qtbot.waitUntil(lambda: len(opened.keys()) == 5)
+
+
+@pytest.mark.parametrize("look", ["rescan", "_on_folders_touched"])
+def test_closing_does_not_wait_until_all_images_are_looked_for(opened, qtbot, monkeypatch, look):
+    inside = opened._opened
+    qtbot.waitUntil(lambda: not inside.worker.busy)
+    began, closing, looked = threading.Event(), threading.Event(), []
+
+    def looked_at(*_args: object) -> bool:
+        looked.append(1)
+        began.set()
+        closing.wait(PATIENCE_S)
+        return False
+
+    monkeypatch.setattr("core.project.image_folders.page_names", lambda path: [path.name] * looked_at())
+    monkeypatch.setattr("app.session.watching.may_be_image", looked_at)
+    getattr(inside, look)()
+    qtbot.waitUntil(began.is_set)
+    wait_for_done = inside.worker._pool.waitForDone
+    monkeypatch.setattr(
+        inside.worker._pool, "waitForDone", lambda limit_ms: closing.set() or wait_for_done(limit_ms)
+    )
+    entries = opened.project.images()
+    assert opened.close()
+    assert len(looked) == 1, "the folder has three images"
+    assert inside.project.images() == entries
 
 
 def test_what_another_program_does_to_visited_images_is_seen(opened, qtbot):
