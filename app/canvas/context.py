@@ -22,9 +22,9 @@ from app.canvas.style import FRESH_COLOR, PICK_RADIUS, SNAP_RADIUS, visible_line
 from app.canvas.vertex_sets import movable_together
 from app.canvas.waiting import WaitingShapes
 from app.workers.tasks import TaskRunner
-from core.annotation.commands import XY, Command, Overlap, ShapeEdit, drawing_as, extending_as
+from core.annotation.commands import XY, Command, Overlap, ShapeEdit, covering, drawing_as, extending_as
 from core.annotation.document import AnnotationDocument
-from core.annotation.model import BACKGROUND_LABEL, LabelClass, Points, Shape
+from core.annotation.model import BACKGROUND_LABEL, LabelClass, Points, Shape, spoken_label
 from core.interactive.window import PixelBox, overlap
 from core.polygons.snapping import Snap
 
@@ -171,15 +171,23 @@ class ToolContext:
             raise ValueError("there is no image to draw on")
         return drawing_as(self.document, shapes, self.overlap, spare=self.spare)
 
-    def extending(self, target: Shape, pieces: Iterable[Shape], *, title: str) -> Command | None:
-        """The command that adds areas to a shape in the way chosen for overlaps; None: it has them already.
-
-        Raises:
-            ValueError: nothing is left to add, or there is no document.
-        """
-        if self.document is None:
-            raise ValueError("there is no image to draw on")
-        return extending_as(self.document, target, pieces, self.overlap, title=title, spare=self.spare)
+    def extend(self, target: Shape, pieces: tuple[Shape, ...], *, title: str) -> None:
+        """Add areas to a shape in the way chosen for overlaps; say where part of them is hidden."""
+        document = self.document
+        if document is None:
+            return
+        try:
+            command = extending_as(document, target, pieces, self.overlap, title=title, spare=self.spare)
+        except ValueError as error:
+            self.say(f"Nothing was added: {error}.")
+            return
+        if command is None:
+            return
+        self.issue(command)
+        self.end_drag()
+        if target.uid in document and (above := covering(document, target.uid, pieces)):
+            names = " and ".join(sorted({spoken_label(shape.label) for shape in above}))
+            self.say(f"Part of it lies below {names}: Shape > Bring to front raises the whole shape.")
 
     @property
     def spare(self) -> set[str]:

@@ -22,7 +22,7 @@ from app.wiring.label_mask import LabelMask
 from app.wiring.questions import ends_with_project
 from app.workers.thumbnails import ThumbnailLoader
 from core.annotation.commands import Reorder
-from core.annotation.model import LabelClass
+from core.annotation.model import LabelClass, spoken_label
 
 if TYPE_CHECKING:
     from app.session.state import CurrentImage
@@ -210,6 +210,7 @@ class ShapePanelWiring(QObject):
     """Shape list, and which shapes are hidden, one by one or with their class.
 
     Of a hidden class a shape can be shown by itself; where all shapes are shown, so are their classes.
+    What comes into a hidden class is not seen any more: the hint says so.
     """
 
     def __init__(self, session: Session, panel: ShapePanel, classes: ClassPanel, canvas: CanvasView) -> None:
@@ -221,8 +222,9 @@ class ShapePanelWiring(QObject):
         self._hidden: frozenset[int] = frozenset()
         self._shown: frozenset[int] = frozenset()  # though their classes are hidden
         self._hidden_classes: set[int] = set()
+        self._of_hidden: frozenset[int] = frozenset()  # shapes of these
         self._timer = QTimer(self, singleShot=True, interval=SHAPES_DELAY_MS)
-        self._timer.timeout.connect(self._refresh)
+        self._timer.timeout.connect(self._follow_document)
         panel.selection_changed.connect(session.set_selection)
         panel.shape_moved.connect(self._on_shape_moved)
         panel.visibility_changed.connect(self._on_visibility_changed)
@@ -247,8 +249,17 @@ class ShapePanelWiring(QObject):
 
     def _on_selection_changed(self, selection: frozenset[int]) -> None:
         if self._timer.isActive():
-            self._refresh()  # a shape that was just drawn must be in the list to be selected there
+            self._follow_document()  # what was just drawn must be in the list to be selected there
         self._panel.set_selection(selection)
+
+    def _follow_document(self) -> None:
+        before, document = self._of_hidden, self._session.document
+        self._refresh()
+        if document is not None and (fresh := self._of_hidden - before - self._shown):
+            classes = " and ".join(sorted({spoken_label(document.get(uid).label) for uid in fresh}))
+            self._canvas.show_note(
+                f"{classes} is hidden: click the eye in the class list to see what is drawn."
+            )
 
     def _refresh(self) -> None:
         self._timer.stop()
@@ -260,7 +271,8 @@ class ShapePanelWiring(QObject):
     def _apply_hidden(self) -> None:
         if self._session.document is None:
             return
-        hidden = self._hidden | (self._of_classes(self._hidden_classes) - self._shown)
+        self._of_hidden = self._of_classes(self._hidden_classes)
+        hidden = self._hidden | (self._of_hidden - self._shown)
         self._canvas.set_hidden(hidden)
         self._panel.set_hidden(hidden)
 

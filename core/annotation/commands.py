@@ -40,6 +40,7 @@ from core.annotation.command import XY, Command, Composite, ShapeEdit
 from core.annotation.content_edits import Group, Relabel, ReplaceShapes, SetLocked, TranslateShapes
 from core.annotation.layering import (
     Overlap,
+    covering,
     drawing_as,
     drawing_over,
     drawing_under,
@@ -85,6 +86,7 @@ __all__ = [
     "SmoothShapes",
     "TranslateShapes",
     "clipping",
+    "covering",
     "divided_by",
     "drawing",
     "drawing_as",

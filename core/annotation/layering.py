@@ -138,6 +138,19 @@ def extending_as(
     return exchanging(document, title, exchanges) if exchanges else None
 
 
+def covering(document: AnnotationDocument, uid: int, pieces: Iterable[Shape]) -> list[Shape]:
+    """Shapes of other labels that hide part of the pieces, a pixel at the least, were these the shape's."""
+    place, label = document.index_of(uid), document.get(uid).label
+    above = _Areas(shape for shape in document.shapes[place + 1 :] if shape.label != label)
+    found: dict[int, Shape] = {}
+    for piece in pieces:
+        area = geometry(piece)
+        for shape in above.near(piece):
+            if geometry(shape).intersection(area).area >= 1.0:
+                found[shape.uid] = shape
+    return list(found.values())
+
+
 def finished_area(document: AnnotationDocument, shapes: Iterable[Shape]) -> Command:
     """The command for areas in which everything that is not drawn is background."""
     add = AddShapes(tuple(shape.with_(label=BACKGROUND_LABEL) for shape in shapes), index=0)

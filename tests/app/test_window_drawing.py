@@ -443,6 +443,27 @@ def test_what_is_drawn_while_all_shapes_are_hidden_is_said_to_be_there(opened):
     assert "all shapes are hidden" in opened.canvas.hint
 
 
+def test_what_is_drawn_into_a_hidden_class_is_said_to_be_hidden(opened, qtbot):
+    opened.draw_square(5, 8)
+    classes = opened.session.classes
+    panel = opened.window.classes
+    panel.class_visibility_changed.emit(classes.by_name("vessel").index, False)
+    opened.draw_square(20, 8)
+    qtbot.waitUntil(lambda: opened.window.shapes.model.rowCount() == 2)
+    assert "hidden" not in opened.canvas.hint, "nerve is shown"
+    opened.session.set_active_class(classes.by_name("vessel"))
+    opened.draw_square(40, 8)
+    said = "vessel is hidden: click the eye in the class list to see what is drawn."
+    qtbot.waitUntil(lambda: opened.canvas.hint == said)
+    assert len(opened.labels()) == 3
+    opened.key(Qt.Key.Key_Escape)
+    opened.session.next_image()
+    opened.wait_for_image("scan001.png")
+    opened.session.previous_image()
+    opened.wait_for_image("scan000.png")
+    assert opened.canvas.hint != said, "nobody draws"
+
+
 def test_all_and_all_of_a_class_are_those_that_can_be_seen(opened, qtbot):
     for x in (5, 20, 40):
         opened.draw_square(x, 8)

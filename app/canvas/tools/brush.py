@@ -292,27 +292,19 @@ class BrushTool(StrokeTool):
         self, stroke: tuple[Shape, ...], start: XY, base: PredictedRegion | None, *, new: bool
     ) -> None:
         """Add to what it began on, or make a new region."""
-        document = self.context.document
-        if document is None:
-            return
         target = None if new else self._target(stroke, start)
-        if target is None and base is None:
+        if target is not None:
+            self.context.extend(target, stroke, title="Brush")
+        elif base is None:
             self.context.add_drawn(*stroke)
-            return
-        command: Command | None
-        try:
-            if target is not None:
-                command = self.context.extending(target, stroke, title="Brush")
-            else:
-                assert base is not None
+        else:
+            try:
                 whole = united([*self.accepted(base), *stroke])
-                shapes = [shape.with_(label=self.label_of(base)) for shape in whole]
-                command = Composite("Brush", (self.context.drawing(shapes),))
-        except ValueError as error:
-            self.context.say(f"Nothing was added: {error}.")
-            return
-        if command is not None:
-            self.issue(command)
+                drawn = self.context.drawing([shape.with_(label=self.label_of(base)) for shape in whole])
+            except ValueError as error:
+                self.context.say(f"Nothing was added: {error}.")
+                return
+            self.issue(Composite("Brush", (drawn,)))
 
     def _target(self, stroke: tuple[Shape, ...], start: XY) -> Shape | None:
         selected = self.selected()

@@ -122,6 +122,26 @@ def test_another_class_is_painted_over_and_not_extended(brush, square):
     assert desk.shapes[0] == square.with_(label="vessel")
 
 
+@pytest.mark.parametrize("overlap", [Overlap.STACK, Overlap.OVER])
+@pytest.mark.parametrize("ground", ["vessel", "background", "nerve"])
+def test_what_is_added_below_other_classes_is_said_to_be_hidden(brush, make_shape, square, ground, overlap):
+    above = make_shape([(210, 50), (390, 50), (390, 250), (210, 250)], ground)
+    desk = brush(square, above)
+    desk.view.context.overlap = overlap
+    desk.drag((150, 150), (260, 150))
+    hidden = ground == "background" or (ground == "vessel" and overlap is Overlap.STACK)
+    assert inside(desk.document.get(square.uid), 240, 150)
+    assert (f"Part of it lies below {ground}: Shape > Bring to front" in desk.view.hint) == hidden
+
+
+def test_what_is_added_above_or_beside_other_classes_needs_no_word(brush, make_shape, square):
+    desk = brush(make_shape([(210, 50), (390, 50), (390, 250), (210, 250)], "vessel"), square)
+    desk.drag((150, 150), (260, 150))
+    assert "lies below" not in desk.view.hint
+    desk.drag((150, 120), (120, 120))
+    assert "lies below" not in desk.view.hint
+
+
 def test_ctrl_makes_a_region_of_its_own(brush, square):
     desk = brush(square)
     desk.drag((150, 150), (260, 150), keys=CTRL)
