@@ -132,12 +132,10 @@ class MainWindow(Themed, QMainWindow):
         self.shapes.label_edit_requested.connect(self._on_label_edit)
         self.page.welcome.open_folder_requested.connect(parts.files.open_folder)
         self.page.welcome.open_sample_requested.connect(parts.files.open_sample)
-        self.page.welcome.recent_requested.connect(session.open_project)
         self.page.welcome.path_dropped.connect(session.open_project)
-        self.page.welcome.shown.connect(self._on_welcome_shown)
         self.toolbar = add_toolbar(self, self.actions_)
         self.menus = fill_menus(self, self.actions_, self.docks.values(), parts.classes.digit_actions)
-        parts.files.fill_recent_menu(self.menus["recent"])
+        parts.recent.fill(self.menus["recent"])
 
     def _connect_actions(self) -> None:
         actions, session, canvas, parts = self.actions_, self.session, self.canvas, self.parts
@@ -238,10 +236,6 @@ class MainWindow(Themed, QMainWindow):
         if project is not None:
             self.settings.add_recent(project.root)
         self._update_title()
-
-    def _on_welcome_shown(self) -> None:
-        """Looking for recent projects takes seconds where a network share is off."""
-        self.page.welcome.set_recent(self.settings.recent)
 
     def _show_panels(self, *, shown: bool) -> None:
         """The welcome page has the window for itself; the panels come back as they were."""

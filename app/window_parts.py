@@ -26,6 +26,7 @@ from app.wiring.pointer_info import PointerInfo
 from app.wiring.post_processing import PostWiring
 from app.wiring.problem_report import ProblemReport
 from app.wiring.progress import ProgressWiring
+from app.wiring.recent_projects import RecentProjects
 from app.wiring.reshaping import Reshaping
 from app.wiring.resume_offer import ResumeOffer
 from app.wiring.shape_actions import ShapeActions
@@ -74,7 +75,8 @@ class WindowParts(QObject):
         self.usefulness = UsefulnessWiring(common, window.images)
         self.audit = AuditWiring(common, panel=window.audit, tabs=window.tabs, canvas=canvas)
         self.post = PostWiring(common, panel=window.post, tabs=window.tabs)
-        self.files = FileActions(session, window.settings, window)
+        self.recent = RecentProjects(common, window.page.welcome)
+        self.files = FileActions(session, self.recent, window)
         toggles = [dock.toggleViewAction() for dock in window.docks.values()]
         others = [*self.classes.digit_actions, *toggles]
         self.help = HelpActions(actions, window.settings, window, others)

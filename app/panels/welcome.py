@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QMimeData, QSize, Qt, QTimer, Signal
@@ -12,7 +12,6 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVB
 from app.icons import app_icon
 from app.panels.parts import ElidedLabel, IconLabel, label
 from app.theme import SPACE, set_property
-from core.files import is_folder
 
 _MAX_RECENT = 6
 _DOOR_SIZE = QSize(296, 96)
@@ -115,17 +114,24 @@ class WelcomePage(QWidget):
         """The buttons of the recent projects, newest first."""
         return tuple(self._recent_rows)
 
-    def set_recent(self, paths: Sequence[str]) -> None:
-        """List recent projects, newest first; folders that are not there are greyed."""
+    def set_recent(self, paths: Sequence[str], missing: Collection[str] = ()) -> None:
+        """List recent projects, newest first; those known to be missing are greyed."""
         for row in self._recent_rows:
             self._recent.removeWidget(row)
             row.deleteLater()
         shown = list(paths)[:_MAX_RECENT]
-        self._recent_rows = [RecentRow(path, missing=not is_folder(Path(path))) for path in shown]
+        self._recent_rows = [self._row(path, missing=path in missing) for path in shown]
         for row in self._recent_rows:
-            row.clicked.connect(self._on_recent_clicked)
             self._recent.addWidget(row)
         self._recent_title.setText("Recent projects" if shown else "Recent projects appear here.")
+
+    def set_missing(self, path: str, *, missing: bool) -> None:
+        """A recent project was looked for: grey it, or not."""
+        for place, row in enumerate(self._recent_rows):
+            if row.path == path and row.isEnabled() is missing:
+                new = self._recent_rows[place] = self._row(path, missing=missing)
+                self._recent.replaceWidget(row, new)
+                row.deleteLater()
 
     def set_open_key(self, key: str) -> None:
         """Say which key opens a folder; "" for none."""
@@ -164,6 +170,11 @@ class WelcomePage(QWidget):
     def _rest(self) -> None:
         self._drop_hint.setText("or drop a folder, an image or a labelme JSON anywhere here")
         set_property(self._drop_hint, "role", "small")
+
+    def _row(self, path: str, *, missing: bool) -> RecentRow:
+        row = RecentRow(path, missing=missing, parent=self)
+        row.clicked.connect(self._on_recent_clicked)
+        return row
 
     def _on_recent_clicked(self) -> None:
         row = self.sender()

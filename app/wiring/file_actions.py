@@ -6,16 +6,15 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QStandardPaths, Qt
-from PySide6.QtWidgets import QMenu, QWidget
+from PySide6.QtWidgets import QWidget
 
 from app.dialogs.message import Choice, MessageDialog, show_error
 from app.dialogs.open import choose_file, choose_folder, choose_target
 from app.session.session import Session
 from app.session.state import CurrentImage
-from app.settings import Settings
 from app.wiring.questions import ends_with_project
+from app.wiring.recent_projects import RecentProjects
 from core.errors import MaskloopError
-from core.files import is_folder
 
 SAMPLE_NAME = "Maskloop sample"
 _DELETE_CHOICES = (Choice("keep", "Cancel"), Choice("delete", "Delete", "danger"))
@@ -24,10 +23,10 @@ _DELETE_CHOICES = (Choice("keep", "Cancel"), Choice("delete", "Delete", "danger"
 class FileActions(QObject):
     """Asks where, and hands the answer to the session."""
 
-    def __init__(self, session: Session, settings: Settings, window: QWidget) -> None:
+    def __init__(self, session: Session, recent: RecentProjects, window: QWidget) -> None:
         super().__init__(window)
         self._session = session
-        self._settings = settings
+        self._recent = recent
         self._window = window
 
     def open_folder(self) -> None:
@@ -93,26 +92,8 @@ class FileActions(QObject):
         if key == "delete" and self._session.current is asked_about:
             self._session.editor.delete_annotation()
 
-    def fill_recent_menu(self, menu: QMenu) -> None:
-        """Keep this menu filled with the recent projects."""
-        menu.aboutToShow.connect(partial(self._fill_recent, menu))
-
-    def _fill_recent(self, menu: QMenu) -> None:
-        menu.clear()
-        for path in self._settings.recent:
-            action = menu.addAction(path)
-            action.setEnabled(is_folder(Path(path)))
-            action.triggered.connect(partial(self._open_recent, path))
-        if menu.isEmpty():
-            menu.addAction("Nothing was opened yet").setEnabled(False)
-
-    def _open_recent(self, path: str, _checked: bool = False) -> None:
-        self._session.open_project(path)
-
     def _start(self) -> Path | None:
         """Where the file dialogs start: beside the open project, else beside the last one that is there."""
         project = self._session.project
-        if project is not None:
-            return project.root.parent
-        recent = map(Path, self._settings.recent)
-        return next((root.parent for root in recent if is_folder(root)), None)
+        root = self._recent.latest() if project is None else project.root
+        return None if root is None else root.parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from app.panels import welcome
+from app.dialogs.message import MessageDialog
 from app.panels.welcome import WelcomePage
 from app.readable import sentence
+from app.wiring import recent_projects
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.usefixtures("dressed")
 LEFT = Qt.MouseButton.LeftButton
@@ -53,6 +56,9 @@ def test_recent_projects_open_and_missing_ones_are_grey(
 ) -> None:
     here = str(tmp_path)
     page.set_recent([here, str(tmp_path / "gone")])
+    assert [row.isEnabled() for row in page.recent_rows] == [True, True], "not looked for yet"
+    page.set_missing(str(tmp_path / "gone"), missing=True)
+    page.set_missing(here, missing=False)
     there, gone = page.recent_rows
     assert there.isEnabled()
     assert not gone.isEnabled()
@@ -62,9 +68,11 @@ def test_recent_projects_open_and_missing_ones_are_grey(
     assert asked.args == [here]
 
 
-def test_a_recent_project_that_the_disk_refuses_to_look_at_is_grey(page: WelcomePage, tmp_path: Path) -> None:
-    page.set_recent([str(tmp_path / ("a" * 300))])
+def test_a_recent_project_that_is_there_again_can_be_opened(page: WelcomePage, tmp_path: Path) -> None:
+    page.set_recent([str(tmp_path)], missing=[str(tmp_path)])
     assert [row.isEnabled() for row in page.recent_rows] == [False]
+    page.set_missing(str(tmp_path), missing=False)
+    assert [row.isEnabled() for row in page.recent_rows] == [True]
 
 
 def test_the_window_opens_whatever_became_of_recent_projects(
@@ -75,8 +83,9 @@ def test_the_window_opens_whatever_became_of_recent_projects(
         settings.add_recent(folder)
     bench = make_window()
     qtbot.waitUntil(lambda: len(bench.window.page.welcome.recent_rows) == 2)
-    rows = bench.window.page.welcome.recent_rows
-    assert [(Path(row.path), row.isEnabled()) for row in rows] == [(refused, False), (unplugged, False)]
+    welcome = bench.window.page.welcome
+    qtbot.waitUntil(lambda: not any(row.isEnabled() for row in welcome.recent_rows))
+    assert [Path(row.path) for row in welcome.recent_rows] == [refused, unplugged]
     bench.open(image_folder(1))
     assert str(unplugged) in settings.recent, "it may be plugged in again"
     menu = bench.window.menus["recent"]
@@ -84,15 +93,42 @@ def test_the_window_opens_whatever_became_of_recent_projects(
     assert [action.isEnabled() for action in menu.actions()] == [True, False, False]
 
 
+def test_a_recent_project_on_a_share_that_is_off_does_not_hold_the_window(
+    settings, make_window, tmp_path, qtbot, monkeypatch
+):
+    off, there = tmp_path / "share" / "scans", tmp_path / "scans"
+    there.mkdir()
+    settings.add_recent(there)
+    settings.add_recent(off)
+    answers = threading.Event()
+    is_folder = recent_projects.is_folder
+    monkeypatch.setattr(
+        recent_projects, "is_folder", lambda path: answers.wait(PATIENCE_S) and is_folder(path)
+    )
+    window = make_window().window
+    qtbot.waitUntil(lambda: len(window.page.welcome.recent_rows) == 2)
+    assert [row.isEnabled() for row in window.page.welcome.recent_rows] == [True, True]
+    window.menus["recent"].aboutToShow.emit()
+    assert [action.isEnabled() for action in window.menus["recent"].actions()] == [True, True]
+    assert window.parts.files._start() is None, "nowhere is known to be there"
+    with qtbot.waitSignal(window.session.open_failed) as failed:
+        qtbot.mouseClick(window.page.welcome.recent_rows[0], LEFT)
+    assert "does not exist (any more)" in failed.args[1]
+    window.findChild(MessageDialog).close()
+    answers.set()
+    qtbot.waitUntil(lambda: [row.isEnabled() for row in window.page.welcome.recent_rows] == [False, True])
+    qtbot.waitUntil(lambda: window.parts.files._start() == tmp_path)
+    assert [action.isEnabled() for action in window.menus["recent"].actions()] == [False, True]
+
+
 def test_recent_projects_are_looked_for_once_no_project_is_open(opened, image_folder, qtbot, monkeypatch):
     looked: list[Path] = []
-    monkeypatch.setattr(welcome, "is_folder", lambda path: bool(looked.append(path)))
+    monkeypatch.setattr(recent_projects, "is_folder", lambda path: bool(looked.append(path)))
     opened.open(image_folder(1, name="other"))
     qtbot.wait(1)
     assert looked == []
     assert opened.session.close()
-    qtbot.waitUntil(lambda: bool(looked))
-    assert looked == [Path(path) for path in opened.window.settings.recent]
+    qtbot.waitUntil(lambda: looked == [Path(path) for path in opened.window.settings.recent])
 
 
 def test_without_recent_projects_the_page_says_so(page: WelcomePage) -> None:
