@@ -21,12 +21,14 @@ WEAK = 0.1
 BACKGROUND, NUCLEUS = 0, 1
 
 
-def test_only_pixels_that_stand_in_are_doubted() -> None:
-    weights = torch.tensor([1.0, 1.0, WEAK, WEAK])
-    targets = torch.tensor([BACKGROUND, NUCLEUS, BACKGROUND, BACKGROUND])
+def test_only_doubtful_pixels_are_doubted() -> None:
+    weights = torch.tensor([1.0, 1.0, WEAK, WEAK, WEAK])
+    doubtful = torch.tensor([False, False, True, True, False])
+    targets = torch.tensor([BACKGROUND, NUCLEUS, BACKGROUND, BACKGROUND, BACKGROUND])
     says_nucleus, says_background = [-1.0, 1.0], [1.0, -1.0]
-    logits = torch.tensor([says_nucleus, says_nucleus, says_nucleus, says_background])
-    torch.testing.assert_close(without_doubted(weights, targets, logits), torch.tensor([1.0, 1.0, 0.0, WEAK]))
+    logits = torch.tensor([says_nucleus, says_nucleus, says_nucleus, says_background, says_nucleus])
+    left = without_doubted(weights, doubtful, targets, logits)
+    torch.testing.assert_close(left, torch.tensor([1.0, 1.0, 0.0, WEAK, WEAK]))
 
 
 @pytest.fixture
@@ -54,6 +56,7 @@ class _Slide:
             torch.tensor(targets),
             torch.tensor(weights),
             torch.zeros(len(targets), dtype=torch.bool),
+            torch.arange(len(targets)) >= len(drawn),
         )
         self.unseen = self._pixels(20, 20, nucleus=True)
         self.unseen_tissue = self._pixels(20, 20, nucleus=False)
@@ -85,7 +88,7 @@ def test_a_long_fit_still_finds_nuclei_that_nobody_drew(network, monkeypatch: py
     slide = _Slide(len(network.mean))
     start = {name: value.clone() for name, value in network.state_dict().items()}
     found, wrong = _fitted(network, slide)
-    monkeypatch.setattr(head_module, "without_doubted", lambda weights, _targets, _logits: weights)
+    monkeypatch.setattr(head_module, "without_doubted", lambda weights, *_: weights)
     network.load_state_dict(start)
     believing, _ = _fitted(network, slide)
     assert found > 0.8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -81,3 +82,25 @@ def test_labels_of_a_flat_image_are_learned_where_they_are(size_hw: tuple[int, i
     assert 0.4 < float((points.targets == 1).float().mean()) < 0.6
     assert float((right == (points.targets == 1)).float().mean()) > 0.99
     assert float(right[points.fresh].float().mean()) > 0.99
+
+
+@pytest.mark.parametrize("stands_out", [True, False])
+def test_beside_what_is_drawn_background_is_sure_where_objects_stand_out(*, stands_out: bool) -> None:
+    """One of nine discs is drawn; with or without a feature that tells discs from the rest."""
+    rng = np.random.default_rng(0)
+    side = 320
+    truth = np.zeros((side, side), np.uint8)
+    for n in range(9):
+        cv2.circle(truth, (55 + 105 * (n % 3), 55 + 105 * (n // 3)), 16, 1, -1)
+    targets = np.full_like(truth, UNLABELLED)
+    targets[120:200, 120:200][truth[120:200, 120:200] == 1] = 1  # the one in the middle
+    cells = truth[GRID // 2 :: GRID, GRID // 2 :: GRID]
+    noise = rng.normal(0, 1, (8, *cells.shape)) + 6.0 * cells * stands_out
+    features = Features((torch.from_numpy(noise)[None].half(),), truth.shape, truth.shape)
+    points = collect_points(features, targets, count=4096, weak=0.1, background=0, seed=0)
+    stand_in = points.weights < 1
+    assert not points.doubtful[~stand_in].any()
+    sure = stand_in & ~points.doubtful
+    assert bool(sure.sum() > 100) == stands_out
+    assert not points.targets[sure].any()
+    assert points.doubtful[stand_in].float().mean() > 0.5, "far away anything may be undrawn"

@@ -34,7 +34,7 @@ def _points(
     centres = torch.randn(CLASSES, inputs, generator=torch.Generator().manual_seed(9))
     features = centres[targets] + torch.randn(len(targets), inputs, generator=draw)
     nothing = torch.zeros(len(targets), dtype=torch.bool)
-    return Points(features.half(), targets, torch.ones(len(targets)), nothing)
+    return Points(features.half(), targets, torch.ones(len(targets)), nothing, nothing)
 
 
 def _bent(network: InstantNetwork, *parts: Points, shares: tuple[float, ...] = (1.0,)) -> None:
@@ -93,11 +93,13 @@ def test_what_only_stands_in_is_doubted_where_labels_say_otherwise(network) -> N
     """Some of what stands in for class 0 looks like class 1, of which there are labels."""
     labels, like_1 = _points(network, (100, 100, 0)), _points(network, (0, 100, 0), seed=3)
     taken_for_1 = []
-    for weight in (1.0, 0.5):
+    for doubtful in (False, True):
         other = InstantNetwork.with_encoder_of(network, network.views)
         other.take_head(network)
         stand_ins = replace(
-            like_1, targets=torch.zeros_like(like_1.targets), weights=torch.full_like(like_1.weights, weight)
+            like_1,
+            targets=torch.zeros_like(like_1.targets),
+            doubtful=torch.full_like(like_1.doubtful, fill_value=doubtful),
         )
         _bent(other, labels, stand_ins, shares=(0.6, 0.4))
         taken_for_1.append(float((other.point_logits(like_1.features).argmax(1) == 1).float().mean()))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.annotation.model import UNLABELLED
-from core.learning.labels.weak_background import stand_ins, undrawn
+from core.learning.labels.weak_background import stand_ins, surroundings, undrawn
 
 SIDE = 160
 
@@ -31,6 +31,16 @@ def test_objects_like_the_drawn_ones_do_not_stand_in_for_background(cells) -> No
     assert found[others].mean() < 0.1
     assert found[ground].mean() > 0.6  # a disc's surroundings look a little like its border
     assert not found[targets == 1].any()
+
+
+def test_the_neighbourhood_of_what_is_drawn_is_a_ring_of_the_undrawn() -> None:
+    targets = np.full((400, 300), UNLABELLED, np.uint8)  # a diagonal of 500
+    targets[200, 150] = 1
+    away, near = surroundings(targets)
+    np.testing.assert_array_equal(away, undrawn(targets))
+    right = np.flatnonzero(near[200, 150:])
+    np.testing.assert_allclose((right.min(), right.max()), (10, 50), atol=3)
+    assert len(right) == right.max() - right.min() + 1
 
 
 def test_where_nothing_is_drawn_nothing_stands_in(cells) -> None:

@@ -4,7 +4,8 @@ Fifteen hundred inputs remember two dozen drawn nuclei within a hundred steps, a
 by where they lie: the longer the fit, the worse other images are seen. Two things stop that. Every step sees
 half of the inputs only (Hinton et al. 2012, arXiv:1207.0580). And of the undrawn pixels that stand in for
 background, those that the head itself holds to be something else are left out: there the guess is more likely
-wrong than the head (the small-loss trick of Han et al. 2018, arXiv:1804.06872).
+wrong than the head (the small-loss trick of Han et al. 2018, arXiv:1804.06872), unless it is none
+(`Points.doubtful`).
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class PointSet:
         self.features = torch.cat([part.features for part in parts]).to(device)
         self.targets = torch.cat([part.targets for part in parts]).to(device)
         self.weights = torch.cat([part.weights for part in parts]).to(device)
+        self.doubtful = torch.cat([part.doubtful for part in parts]).to(device)
         fresh = torch.cat([part.fresh for part in parts]).to(device)
         counts = torch.bincount(self.targets).double()
         chance = torch.where(counts > 0, counts, 1.0).pow(-BALANCE)[self.targets]
@@ -103,7 +105,7 @@ class PointSet:
         """Of these points: others have another one. Of the features a part is looked at."""
         whole = hashlib.blake2b(digest_size=16)
         some = self.features.flatten()[:: max(1, self.features.numel() >> 16)]
-        for tensor in (self.targets, self.weights, some):
+        for tensor in (self.targets, self.weights, self.doubtful, some):
             whole.update(tensor.cpu().contiguous().view(torch.uint8).numpy().tobytes())
         return f"{tuple(self.features.shape)} {whole.hexdigest()}"
 
@@ -224,7 +226,7 @@ class HeadFit(Iterator[FitStep]):
         targets, weights = points.targets[chosen], points.weights[chosen]
         logits = network.logits_of_some(*self._batch.of(chosen))
         losses = F.cross_entropy(logits, targets, reduction="none")
-        weights = without_doubted(weights, targets, logits.detach())
+        weights = without_doubted(weights, points.doubtful[chosen], targets, logits.detach())
         loss = (losses * weights).sum() / weights.sum().clamp_min(1e-6)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -280,18 +282,19 @@ class HeadFit(Iterator[FitStep]):
         self._step, self.over, self.elapsed_s = state["step"], state["over"], state["seconds"]
 
 
-def without_doubted(weights: Tensor, targets: Tensor, logits: Tensor) -> Tensor:
-    """Nothing for pixels that only stand in for a class, and which the head holds to be of another one.
+def without_doubted(weights: Tensor, doubtful: Tensor, targets: Tensor, logits: Tensor) -> Tensor:
+    """Nothing for doubtful pixels that the head holds to be of another class.
 
     That other class must have more than half of the probability: a head that knows nothing doubts nothing.
 
     Args:
-        weights: (P,); less than 1 for those that stand in.
+        weights: (P,).
+        doubtful: (P,), bool: those that only stand in for a class.
         targets: (P,), what they are taken for.
         logits: (P, channels), what the head thinks.
     """
     most, favourite = logits.softmax(dim=1).max(dim=1)
-    return weights * ((weights >= 1.0) | (favourite == targets) | (most <= 0.5))
+    return weights * (~doubtful | (favourite == targets) | (most <= 0.5))
 
 
 def one_cycle(done: float) -> float:

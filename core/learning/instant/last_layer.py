@@ -39,12 +39,12 @@ def fit_last_layer(
     with torch.no_grad():
         units = torch.cat([network.hidden_units(part.features.to(device)) for part, _ in filled])
     targets = torch.cat([part.targets for part, _ in filled]).to(device)
-    given = torch.cat([part.weights for part, _ in filled]).to(device)
+    doubtful = torch.cat([part.doubtful for part, _ in filled]).to(device)
     counts = torch.cat([share * _balanced(part) for part, share in filled]).to(device)
     change = _Change(network.head)
     for _ in range(ROUNDS):
         with torch.no_grad():
-            kept = counts * (without_doubted(given, targets, change.logits(units)) > 0)
+            kept = without_doubted(counts, doubtful, targets, change.logits(units))
         change.fit(units, targets, kept / kept.sum())
         change.apply(network.head)
         yield None

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from core.annotation.model import UNLABELLED
 from core.learning.instant.features import Features
-from core.learning.labels.likeness import alike
-from core.learning.labels.weak_background import undrawn
+from core.learning.labels.likeness import LIKE_NONE, alike
+from core.learning.labels.weak_background import surroundings
 from core.models.instant import point_features
 
 POINTS_PER_IMAGE: Final = 4096
@@ -37,12 +37,14 @@ class Points:
         targets: (P,), int64, channels.
         weights: (P,), float32; less than 1 for pixels that only stand in for background.
         fresh_for: (P,), uint8: fits for which it counts as corrected lately.
+        doubtful: (P,), bool: it stands in for background and may be something else.
     """
 
     features: Tensor
     targets: Tensor
     weights: Tensor
     fresh_for: Tensor
+    doubtful: Tensor
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -54,7 +56,7 @@ class Points:
 
     def where(self, chosen: Tensor) -> Points:
         """Some of them: `chosen` is (P,), bool, or positions."""
-        all_of = self.features, self.targets, self.weights, self.fresh_for
+        all_of = self.features, self.targets, self.weights, self.fresh_for, self.doubtful
         return Points(*(each[chosen] for each in all_of))
 
     def settled(self) -> Points:
@@ -80,6 +82,7 @@ def thinned(parts: Sequence[Points], count: int) -> Points:
         torch.cat([part.targets for part in some]),
         torch.cat([part.weights for part in some]),
         torch.cat([part.fresh_for for part in some]),
+        torch.cat([part.doubtful for part in some]),
     )
 
 
@@ -118,27 +121,34 @@ def collect_points(
         fresh = np.concatenate([still[lately], np.zeros(len(others), np.uint8)])
     values = flat[chosen].astype(np.int64)
     weights = np.ones(len(chosen), np.float32)
+    doubtful = np.zeros(len(chosen), np.bool_)
     around = np.empty(0, np.int64)
     if weak is not None and background is not None:
-        around = np.flatnonzero(undrawn(small))
+        away, near = surroundings(small)
+        around = np.flatnonzero(away)
         around = rng.choice(around, size=min(count // 2, len(around)), replace=False)
         chosen = np.concatenate([chosen, around])
         values = np.concatenate([values, np.full(len(around), background, np.int64)])
         weights = np.concatenate([weights, np.full(len(around), weak, np.float32)])
         fresh = np.concatenate([fresh, np.zeros(len(around), np.uint8)])
+        doubtful = np.concatenate([doubtful, np.ones(len(around), np.bool_)])
     points_xy = np.stack([chosen % small.shape[1], chosen // small.shape[1]], axis=1).astype(np.float32)
     sampled = point_features(features.groups, torch.from_numpy(points_xy), features.padded_hw)
     targets_of = torch.from_numpy(values)
     if around.size:
-        # Of what is undrawn, the objects nobody has drawn yet are no background.
+        # Of what is undrawn, the objects nobody has drawn yet are no background. What lies beside a drawn one
+        # and looks like none is background for sure: doubted, it becomes a halo around what is drawn, since
+        # coarse features are the same there.
         drawn, fine = len(chosen) - len(around), sampled[:, : features.groups[0].shape[1]].float()
         like = alike(fine[:drawn], targets_of[:drawn], fine[drawn:])
         targets_of[drawn:] = torch.where(like < 0, targets_of[drawn:], like)
+        doubtful[drawn:] &= ~(near.ravel()[around] & (like == LIKE_NONE).numpy())
     return Points(
         sampled.to(torch.float16),
         targets_of,
         torch.from_numpy(weights),
         torch.from_numpy(fresh),
+        torch.from_numpy(doubtful),
     )
 
 

@@ -21,6 +21,8 @@ from torch import Tensor
 
 COMPONENTS: Final = 4
 """More of them remember objects instead of describing them: 8 find less of the rest, 24 nearly nothing."""
+NOTHING_SAID: Final = -1
+LIKE_NONE: Final = -2
 FEWEST: Final = 16
 """Drawn points of a class, or undrawn ones, with fewer of which nothing is said."""
 LOWEST: Final = 0.05
@@ -44,27 +46,33 @@ def alike(drawn: Tensor, targets: Tensor, undrawn: Tensor) -> Tensor:
         undrawn: the same features of undrawn pixels, (U, inputs).
 
     Returns:
-        (U,), int64: a channel, or -1 for none.
+        (U,), int64: a channel; LIKE_NONE where every drawn class stands out and it looks like none of them,
+        else NOTHING_SAID.
     """
-    found = torch.full((len(undrawn),), -1)
+    found = torch.full((len(undrawn),), NOTHING_SAID)
     if len(undrawn) < FEWEST or not len(drawn):
         return found
     centre, basis = _components(undrawn)
     known, unknown = (drawn - centre) @ basis, (undrawn - centre) @ basis
     best = torch.zeros(len(undrawn))
+    all_stand_out = True
     for channel in sorted(set(targets.tolist())):
         members = known[targets == channel]
         if len(members) < FEWEST:
+            all_stand_out = False
             continue
         score = _classifier(members, unknown)
         of_drawn, of_undrawn = members @ score, unknown @ score
         low, high = of_drawn.quantile(torch.tensor(TAIL))
         in_tail = ((of_undrawn > low) & (of_undrawn < high)).float().mean() / (TAIL[1] - TAIL[0])
         if in_tail > MOST_IN_TAIL:
+            all_stand_out = False
             continue
         margin = (of_undrawn - of_drawn.quantile(LOWEST)) / of_drawn.std().clamp_min(1e-3)
         found[margin > best] = channel
         best = torch.maximum(best, margin)
+    if all_stand_out:
+        found[found == NOTHING_SAID] = LIKE_NONE
     return found
 
 

@@ -20,6 +20,8 @@ from core.learning.labels.likeness import unlike
 
 MARGIN: Final = 0.02
 """Undrawn pixels nearer to a shape than this share of the image's diagonal may belong to it."""
+NEIGHBOURHOOD: Final = 5.0
+"""So many margins around it are a shape's neighbourhood."""
 SIGMAS: Final = (1.0, 2.0, 4.0)
 """Of the surroundings that are looked at, in pixels of the reduced image."""
 LONGEST_SIDE: Final = 768
@@ -30,11 +32,19 @@ POINTS: Final = 2048
 
 def undrawn(targets: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Unlabelled pixels well away from labelled ones, (H, W), bool; none where nothing is labelled."""
+    return surroundings(targets)[0]
+
+
+def surroundings(targets: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """`undrawn`, and of these the pixels that are still in the neighbourhood of labelled ones."""
     unlabelled = targets == UNLABELLED
     if unlabelled.all():
-        return np.zeros(targets.shape, np.bool_)
+        nothing = np.zeros(targets.shape, np.bool_)
+        return nothing, nothing
     distance = cv2.distanceTransform(unlabelled.astype(np.uint8), cv2.DIST_L2, 3)
-    return np.asarray(distance > max(3.0, MARGIN * float(np.hypot(*targets.shape))))
+    margin = max(3.0, MARGIN * float(np.hypot(*targets.shape)))
+    away = distance > margin
+    return away, away & (distance < NEIGHBOURHOOD * margin)
 
 
 def stand_ins(pixels: NDArray[np.uint8], targets: NDArray[np.uint8]) -> NDArray[np.bool_]:
