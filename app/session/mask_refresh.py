@@ -5,7 +5,8 @@
     a colour changes -> a mark on disk -> the masks, one after the other -> the mark goes
 
 Where the project is closed in between, or a mask cannot be written, the mark stays, and the masks that are
-older than it follow at the next opening.
+older than it follow at the next opening. What stands in the way of a mask is told once as long as the project
+is open.
 """
 
 from __future__ import annotations
@@ -36,22 +37,26 @@ class MaskRefresh(QObject):
 
     Signals:
         finished(): no mask waits, and none could not be written.
+        message(str text, str level): why some could not be.
     """
 
     finished = Signal()
+    message = Signal(str, str)
 
     def __init__(self, project: Project, worker: TaskRunner, parent: QObject) -> None:
         super().__init__(parent)
         self._project = project
         self._worker = worker
         self._waiting: dict[str, ImageEntry] = {}
-        self._failed: set[str] = set()
+        self._failed: dict[str, str] = {}
+        self._told: set[str] = set()
         self._running = False
 
     def begin(self, entries: Iterable[ImageEntry]) -> None:
         """Write the masks of these images, after those that wait already."""
         self._waiting.update({entry.key: entry for entry in entries})
-        self._failed.difference_update(self._waiting)
+        for key in self._waiting:
+            self._failed.pop(key, None)
         if not self._running:
             self._go_on()
 
@@ -69,16 +74,27 @@ class MaskRefresh(QObject):
             task = self._worker.run(refresh, self._project, entry, doing=DOING, priority=MASKS_PRIORITY)
             task.done.connect(partial(self._on_refreshed, entry.key))
             task.failed.connect(partial(self._on_failed, entry.key))
-        elif not self._failed:
+        elif self._failed:
+            self._tell()
+        else:
             self.finished.emit()
 
-    def _on_refreshed(self, key: str, written: bool) -> None:
-        if not written:
-            self._failed.add(key)
+    def _tell(self) -> None:
+        problems = [problem for problem in self._failed.values() if problem not in self._told]
+        self._told.update(problems)
+        if len(problems) == 1:
+            self.message.emit(f"A mask is not up to date: {problems[0]}", "warning")
+        elif problems:
+            text = f"{len(problems)} masks are not up to date (the log has all of them): {problems[0]}"
+            self.message.emit(text, "warning")
+
+    def _on_refreshed(self, key: str, problem: str) -> None:
+        if problem:
+            self._failed[key] = problem
         self._go_on()
 
-    def _on_failed(self, key: str, _sentence: str) -> None:
-        self._failed.add(key)  # the log has it; the other masks shall not suffer
+    def _on_failed(self, key: str, sentence: str) -> None:
+        self._failed[key] = sentence  # the other masks shall not suffer
         self._go_on()
 
 
@@ -108,9 +124,9 @@ def left_over(project: Project, entries: tuple[ImageEntry, ...]) -> list[ImageEn
     return found
 
 
-def refresh(project: Project, entry: ImageEntry) -> bool:
-    """Worker: write one mask anew, if there is one; False where that failed, and the log says why."""
+def refresh(project: Project, entry: ImageEntry) -> str:
+    """Worker: write one mask anew, if there is one; returns why it could not be written, "" if it was."""
     problems = project.refresh_masks((entry,))
     for problem in problems:
         _log.warning("a mask is not drawn anew for now: %s", problem)
-    return not problems
+    return str(problems[0]) if problems else ""

@@ -64,6 +64,7 @@ class OpenProject(QObject):
         self.board = StatusBoard(project, self.worker, self)
         self.documents = OpenDocuments(self._on_document_changed)
         self._masks = MaskRefresh(project, self.worker, self)
+        self._masks.message.connect(self.message)
         self.class_changes = ClassChanges(
             project, self.documents, self.autosaver, self.worker, self._masks, self
         )

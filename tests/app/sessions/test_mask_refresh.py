@@ -55,7 +55,8 @@ def test_labels_are_saved_before_a_second_mask_gets_its_new_colour(labelled, qtb
     def refresh(_project, entry):
         order.append(entry.key)
         begun.set()
-        return go_on.wait(PATIENCE_S)
+        go_on.wait(PATIENCE_S)
+        return ""
 
     def write(*arguments):
         order.append("labels")
@@ -76,7 +77,7 @@ def test_masks_that_closing_left_with_their_old_colour_follow_at_the_next_openin
     labelled, qtbot, monkeypatch
 ):
     with monkeypatch.context() as closing:
-        closing.setattr(mask_refresh, "refresh", lambda *_arguments: False)
+        closing.setattr(mask_refresh, "refresh", lambda *_arguments: "no room")
         recolor(labelled, qtbot)
         root = labelled.project.root
         assert labelled.close()
@@ -107,6 +108,23 @@ def test_a_mask_that_cannot_be_written_gets_its_new_colour_at_the_next_opening(
     qtbot.waitUntil(lambda: not project.layout.recolored.exists())
 
 
+def test_what_stands_in_the_way_of_masks_is_told_once_and_left_alone(labelled, qtbot):
+    entries = labelled.entries[:2]
+    theirs = dict.fromkeys(entries, b"a mask of another program")
+    for entry, content in theirs.items():
+        entry.mask_path.write_bytes(content)
+    for color in ("#01c803", "#0203f0"):
+        with qtbot.waitSignal(labelled.classes_changed):
+            labelled.class_editor.recolor(labelled.classes.by_name("nerve").index, color)
+        qtbot.waitUntil(lambda: not labelled._opened.worker.busy)
+    told = [text for level, text in labelled.complaints if level == "warning"]
+    assert len(told) == 1
+    assert told[0].startswith("2 masks are not up to date")
+    assert "was not made by this project; move it away" in told[0]
+    assert [entry.mask_path.read_bytes() for entry in entries] == list(theirs.values())
+    assert labelled.project.layout.recolored.exists(), "they are tried again at the next opening"
+
+
 def test_the_last_mask_of_one_colour_does_not_take_the_mark_of_the_next(labelled, qtbot, monkeypatch):
     halted, go_on, refreshed = threading.Event(), threading.Event(), []
 
@@ -116,7 +134,7 @@ def test_the_last_mask_of_one_colour_does_not_take_the_mark_of_the_next(labelled
             halted.set()
             go_on.wait(PATIENCE_S)
             go_on.clear()
-        return True
+        return ""
 
     monkeypatch.setattr(mask_refresh, "refresh", refresh)
     recolor(labelled, qtbot)
