@@ -24,7 +24,7 @@ class PredictionView(ToolView):
     """Has a prediction and a heat layer. Subclasses paint the rest and override `_on_stretched`.
 
     Attributes:
-        spotlight: points an area out for a moment.
+        spotlight: points an area out.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -68,9 +68,8 @@ class PredictionView(ToolView):
         """Show a newer map in a part x0, y0, x1, y1 of the whole one on show; only that is painted anew."""
         self._prediction_layer.update(box, classes, confidence)
         self._prediction_cache.invalidate(box)
-        self._tools[REGION_TOOL].cancel()
         self.update_box(box, 0.0)
-        self.refresh_tool()
+        self._highlight_anew()
 
     def clear_prediction(self) -> None:
         """Show no prediction."""
@@ -109,8 +108,14 @@ class PredictionView(ToolView):
 
     def _on_prediction_changed(self) -> None:
         self._prediction_cache.invalidate()
-        self._tools[REGION_TOOL].cancel()  # what it highlights is of the old map
         self.viewport().update()
+        self._highlight_anew()
+
+    def _highlight_anew(self) -> None:
+        """What the region tool highlights is of the old map: the mouse may rest over one of the new."""
+        self._tools[REGION_TOOL].cancel()
+        if self.tool == REGION_TOOL:
+            self.content_moved()
         self.refresh_tool()
 
     def _check_size(self, array: NDArray[np.uint8], what: str) -> None:

@@ -195,6 +195,10 @@ class ShapeIndex:
         near = self.within_reach((x - reach, y - reach, x + reach, y + reach))
         return [uid for uid in reversed(near) if self.touches(uid, x, y, reach)]
 
+    def covers(self, x: float, y: float) -> bool:
+        """Does any shape that is shown, locked or not, contain the point?"""
+        return any(contains(self._outlines[uid], x, y) for uid in self.near((x, y, x, y)))
+
     def touches(self, uid: int, x: float, y: float, reach: float) -> bool:
         """Does the shape contain the point, or have an edge within `reach` pixels of it?"""
         outline = self._outlines[uid]

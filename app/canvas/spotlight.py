@@ -1,4 +1,4 @@
-"""Points an area of the image out: its outline glows for a moment and fades, with that of its region."""
+"""Points an area of the image out: its outline glows for a moment and then stays until it is cleared."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from app.canvas.tool_view import ToolView
 
 SHOWN_MS: Final = 2400
-_STAYS: Final = 0.55
+_GLOWS: Final = 0.55
 """Share of that time before it begins to fade."""
+_RESTS: Final = 0.5
+"""How strong what stays is; it glows at 1."""
 _MARGIN: Final = 8.0
 
 
@@ -32,10 +34,10 @@ class Spotlight:
         self._fading = QVariantAnimation(view)
         self._fading.setDuration(SHOWN_MS)
         self._fading.setStartValue(1.0)
-        self._fading.setKeyValueAt(_STAYS, 1.0)
-        self._fading.setEndValue(0.0)
+        self._fading.setKeyValueAt(_GLOWS, 1.0)
+        self._fading.setEndValue(_RESTS)
         self._fading.valueChanged.connect(self._on_value)
-        self._fading.finished.connect(self.clear)
+        self._fading.finished.connect(self._on_rest)
 
     @property
     def box(self) -> Box | None:
@@ -50,7 +52,7 @@ class Spotlight:
 
         Args:
             rings: of the area.
-            around: of a larger one that it belongs to, drawn dashed.
+            around: of a larger one that it belongs to, drawn dashed while it glows.
         """
         self.clear()
         self._path, self._around = path_of_rings(rings), path_of_rings(around)
@@ -72,7 +74,8 @@ class Spotlight:
             return
         shown, around = to_viewport.map(self._path), to_viewport.map(self._around)
         for color, width in (((0, 0, 0), 6.0), ((255, 255, 255), 2.5)):
-            pen = QPen(QColor(*color, round((150 if color == (0, 0, 0) else 255) * self._strength)), width)
+            alpha = round((150 if color == (0, 0, 0) else 255) * self._strength)
+            pen = QPen(QColor(*color, alpha), width * self._strength)
             pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
             painter.strokePath(shown, pen)
             if not around.isEmpty():
@@ -85,6 +88,10 @@ class Spotlight:
         if strength != self._strength:
             self._strength = strength
             self._repaint()
+
+    def _on_rest(self) -> None:
+        self._repaint()
+        self._around = QPainterPath()
 
     def _repaint(self) -> None:
         if not self._path.isEmpty():

@@ -3,7 +3,8 @@
 ::
 
     U    LearningController --Uncertainty--> heat layer of the canvas
-    I    map and labels --worker--> regions, the most doubtful first --> the view goes there, it glows
+    I    map and labels --worker--> regions, the most doubtful first --> the view goes there, it glows,
+         and stays outlined until one goes on, it is labelled, or the network is sure of it
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, QTimer, Signal
 from PySide6.QtGui import QActionGroup, QKeySequence
 
-from app.canvas.outlines import mask_rings
 from app.canvas.view import CanvasView
 from app.dialogs.message import Toast
 from app.learning.overlay_words import behind, no_prediction, sureness, sureness_detail
 from app.panels.prediction_bar import PredictionBar
 from app.wiring.doubtful_images import DoubtfulImages
+from app.wiring.doubtful_outline import DoubtfulOutline
 from app.wiring.label_mask import render
 from app.wiring.part import Common, Wiring
 from core.annotation.model import UNLABELLED, Annotation
@@ -82,6 +83,7 @@ class DoubtWiring(Wiring):
         self._go_when_known = False
         self._finding: Task | None = None
         self._seen: list[DoubtfulRegion] = []
+        self._outline = DoubtfulOutline(self._session, canvas)
         self._images = DoubtfulImages(self._session, most_useful)
         self._offered: str | None = None
         self._said = ""
@@ -164,7 +166,9 @@ class DoubtWiring(Wiring):
         if not self._wanted:
             return  # it was under way when nobody wanted it any more: none follows it
         self._map = event
-        self._canvas.set_uncertainty(event.entropy.unpack())
+        entropy = event.entropy.unpack()
+        self._canvas.set_uncertainty(entropy)
+        self._outline.follow(entropy)
         if self._go_when_known:
             self._go_when_known = False
             self._find()
@@ -233,11 +237,10 @@ class DoubtWiring(Wiring):
     def _go_to(self, region: DoubtfulRegion, left: int) -> None:
         self._seen.append(region)
         self._canvas.reveal(region.box)
-        corner = np.array(region.box[:2])
         at = self._place_to_point_at(region)
         taken = self._canvas.region_at(*at)
         rings = () if taken is None or sum(map(len, taken.rings)) > MOST_CORNERS else taken.rings
-        self._canvas.spotlight.show([ring + corner for ring in mask_rings(region.mask)], rings)
+        self._outline.show(region, at, rings)
         self.pointed.emit(*at)
         others = "none after it" if not left else "one more" if left == 1 else f"{left} more"
         offer = ""
@@ -272,6 +275,7 @@ class DoubtWiring(Wiring):
         if not self._seen:
             said = "Nothing of this image is doubtful that is not labelled."
         self._seen.clear()
+        self._outline.clear()
         self._session.message.emit(said, "info")  # in place of "Looking"
         offered = self._images.most_doubtful(besides=current.entry.key)
         if offered is None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QAbstractAnimation, QPointF, Qt
 from PySide6.QtGui import QColor, QImage
 
 from app.canvas.heat import HeatLayer
@@ -161,6 +161,49 @@ def test_i_goes_from_the_most_doubtful_region_to_the_next_and_enter_accepts(benc
     bench.key(Qt.Key.Key_I)
     qtbot.waitUntil(lambda: seen(bench) == "small")
     assert said[-1].endswith("none after it."), "nothing is predicted there that Enter could accept"
+
+
+@pytest.fixture
+def led(bench, qtbot):
+    """The most doubtful region was gone to, and its outline has ceased to glow."""
+    bench.canvas.spotlight._fading.setDuration(1)
+    bench.key(Qt.Key.Key_U)
+    say(bench, doubted(bench))
+    bench.key(Qt.Key.Key_I)
+    qtbot.waitUntil(lambda: seen(bench) == "large")
+    qtbot.waitUntil(lambda: bench.canvas.spotlight._fading.state() == QAbstractAnimation.State.Stopped)
+    return bench
+
+
+def test_the_region_stays_outlined_while_predictions_come_that_doubt_it(led, qtbot):
+    for revision in (1, 2):
+        say(led, predicted(led, revision=revision))
+        say(led, doubted(led))
+    led.draw_square(2, 2)
+    assert seen(led) == "large"
+    led.key(Qt.Key.Key_I)
+    qtbot.waitUntil(lambda: seen(led) == "small")
+
+
+def sure(bench):
+    say(bench, predicted(bench, revision=1))
+    say(bench, replace(doubted(bench), entropy=PackedMask.pack(np.full(SIZE_HW, 20, np.uint8))))
+
+
+@pytest.mark.parametrize(
+    "deal_with_it",
+    [
+        sure,
+        lambda bench: bench.draw_square(38, 38, 64),
+        lambda bench: bench.key(Qt.Key.Key_Return),
+        lambda bench: bench.session.set_image_state(AnnotationState.DONE),
+        lambda bench: bench.session.next_image(),
+    ],
+    ids=["the network is sure", "drawn", "accepted", "done", "another image"],
+)
+def test_the_outline_goes_when_the_region_is_dealt_with(led, qtbot, deal_with_it):
+    deal_with_it(led)
+    qtbot.waitUntil(lambda: led.canvas.spotlight.box is None)
 
 
 def test_the_map_is_asked_for_where_nobody_looked_at_it_yet(bench, qtbot):

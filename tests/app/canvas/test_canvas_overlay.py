@@ -173,6 +173,21 @@ def test_the_region_under_the_mouse_is_highlighted_and_named(desk, class_map):
     assert desk.color(70, 70) == before
 
 
+def test_the_region_under_a_resting_mouse_stays_highlighted_while_predictions_come(desk, class_map):
+    desk.view.set_prediction(class_map)
+    desk.view.set_tool("region")
+    desk.move(140, 140)
+    lit = desk.color(70, 70)
+    desk.view.set_prediction(class_map.copy())
+    assert (desk.color(70, 70), "nerve" in desk.view.hint) == (lit, True)
+    desk.view.set_prediction(class_map, np.full_like(class_map, 255))
+    part = class_map[:200, :200].copy()
+    desk.view.update_prediction((0, 0, 200, 200), part, np.full_like(part, 255))
+    assert "nerve" in desk.view.hint
+    desk.view.clear_prediction()
+    assert "nerve" not in desk.view.hint
+
+
 def test_regions_are_those_that_are_accepted(desk):
     """The highlight is the same component, diagonals included, that becomes a shape."""
     generator = np.random.default_rng(5)
