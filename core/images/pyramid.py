@@ -25,7 +25,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -98,9 +98,21 @@ def huge_thumbnail(path: Path, side: int, cache_dir: Path) -> NDArray[np.uint8]:
     try:
         if pyramid.decodes_reduced and not pyramid.ready:
             return thumbnail(path, side)
-        sketch = pyramid.sketch(lambda _share: None)
+        return _fitted(pyramid.sketch(lambda _share: None), side)
     finally:
         pyramid.close()
+
+
+def huge_thumbnail_steps(path: Path, side: int, cache_dir: Path) -> Generator[None, None, NDArray[np.uint8]]:
+    """As `huge_thumbnail`, with a yield between two strips of the file."""
+    pyramid = open_pyramid(path, cache_dir)
+    try:
+        return _fitted((yield from pyramid.sketch_steps(lambda _share: None)), side)
+    finally:
+        pyramid.close()
+
+
+def _fitted(sketch: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     scale = min(1.0, side / max(sketch.shape[:2]))
     size = max(1, round(sketch.shape[1] * scale)), max(1, round(sketch.shape[0] * scale))
     return np.asarray(cv2.resize(sketch, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -206,22 +218,37 @@ class Pyramid:
         Raises:
             ImageFileError: the file is damaged.
         """
+        steps = self.sketch_steps(report)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return np.asarray(end.value)
+
+    def sketch_steps(self, report: Report) -> Generator[None, None, NDArray[np.uint8]]:
+        """As `sketch`, with a yield between two parts of the file."""
         if self._ready and self._overview is not None:
             return self._shown(self._overview)
         overview = np.zeros((*self._header.overview_hw, self._header.channels), np.uint8)
         if self._reader.random_access:
-            self._shrink_into(overview, report)
+            yield from self._shrink_steps(overview, report)
         else:
             writer = PyramidWriter(self._header, None, overview)
             for strip in self._reader.strips(report):
                 writer.add(strip)
+                yield
         return self._shown(overview)
 
     def _shrink_into(self, overview: NDArray[np.uint8], report: Report) -> None:
+        for _ in self._shrink_steps(overview, report):
+            pass
+
+    def _shrink_steps(self, overview: NDArray[np.uint8], report: Report) -> Generator[None, None, None]:
         passes = 2 if self._reader.measured(lambda share: report(share / 2)) is not None else 1
         for top, part in self._reader.reduced(1 << self._header.overview_level):
             overview[top : top + len(part)] = part
             report((passes - 1 + (top + len(part)) / len(overview)) / passes)
+            yield
 
     def _lay_out(self, store: TileStore, overview: NDArray[np.uint8], report: Report) -> None:
         self._store = store

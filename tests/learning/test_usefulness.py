@@ -82,6 +82,31 @@ class _Deep:
         return SimpleNamespace(probabilities=np.full((3, *picture.shape[:2]), 1 / 3, np.float16))
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_a_huge_image_is_rated_too_and_read_once_in_pieces(
+    world, network, learner, tmp_path, monkeypatch, suffix
+):
+    monkeypatch.setattr("core.images.pyramid.HUGE_PIXELS", 500_000)
+    world.put_done(1, 2)
+    list(learner.update(steps=5))
+    path = tmp_path / f"huge.{suffix}"
+    rows = np.arange(1200, dtype=np.uint8)[:, None, None]
+    Image.fromarray(np.broadcast_to(rows, (1200, 900, 3)).copy()).save(path)
+    instant = SimpleNamespace(learner=learner)
+    overlay = SimpleNamespace(version=1, speakers=Speakers(None, None, instant, 1.0))
+    told: list[ImagesRated] = []
+    rater = UsefulnessRater(told.append, overlay, instant)
+    rater.consider({"huge": str(path)})
+    pieces = []
+    for version in (1, 2):
+        overlay.version = version
+        pieces.append(0)
+        while rater.tick(world.store, training=False):
+            pieces[-1] += 1
+    assert [(rated.weights_version, list(rated.scores)) for rated in told] == [(1, ["huge"]), (2, ["huge"])]
+    assert pieces[0] >= pieces[1] + 4, "a turn for each strip, and none when it is known"
+
+
 def test_images_are_rated_on_when_a_network_of_another_scale_joins(world, network, learner, tmp_path):
     learner.cache = FeatureCache(network, torch.device("cpu"), scale=0.25)
     world.put_done(1, 2)

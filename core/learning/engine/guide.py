@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from core.errors import MaskloopError, UsageError
+from core.images.pyramid import PYRAMIDS
 from core.learning.commands import AuditLabels, RateImages
 from core.learning.events import Event
 from core.learning.instant.live import LiveInstant
@@ -16,6 +17,7 @@ from core.learning.overlay.audit import LabelAuditor
 from core.learning.overlay.overlay import OverlayWeights
 from core.learning.overlay.usefulness import UsefulnessRater
 from core.learning.overlay.viewer import AnswersFailure
+from core.project.layout import ProjectLayout
 
 AUDIT_SHARE: Final = 0.5
 """Of the time while a run trains: somebody waits for an audit."""
@@ -60,6 +62,7 @@ class Guide:
     def follow(self, root: Path, store: LabelStore) -> None:
         """These labels, read anew: an audit of what they were is over."""
         self._root, self._store = root, store
+        self._rater.quick_looks.pyramids = ProjectLayout(root).cache / PYRAMIDS
         if self._auditor.busy:
             self._fail("AuditLabels", MaskloopError(READ_ANEW))
         self._auditor.cancel()

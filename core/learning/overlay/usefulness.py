@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,14 +29,13 @@ from numpy.typing import NDArray
 from core.annotation.model import UNLABELLED, AnnotationState
 from core.errors import MaskloopError
 from core.images.pages import stamp
-from core.images.pyramid import is_huge
-from core.images.reader import image_size, thumbnail
 from core.learning.events import Event, ImagesRated
 from core.learning.instant.features import Features
 from core.learning.instant.learner import InstantLearner
 from core.learning.instant.live import LiveInstant
 from core.learning.labels.data import LabelStore
 from core.learning.overlay.overlay import OverlayWeights
+from core.learning.overlay.quick_looks import QuickLooks
 from core.learning.prediction.predict import Predictor
 from core.learning.prediction.uncertainty import Voice, uncertainty_map
 
@@ -150,6 +149,9 @@ class UsefulnessRater:
         overlay: whose opinion counts: the same that is shown.
         instant: whose features images are compared by.
         clock: monotonic, seconds.
+
+    Attributes:
+        quick_looks: reads the images.
     """
 
     def __init__(
@@ -163,6 +165,7 @@ class UsefulnessRater:
         self._overlay = overlay
         self._instant = instant
         self._clock = clock
+        self.quick_looks = QuickLooks()
         self._images: dict[str, str] = {}
         self._order: tuple[str, ...] = ()
         self._rated: dict[str, _Rated] = {}
@@ -273,11 +276,11 @@ class UsefulnessRater:
     # --- one image ----------------------------------------------------------------------------------------
 
     def _rate(self, key: str, store: LabelStore) -> Iterator[None]:
-        """Look at an image and ask the learners about it, in two or three pieces."""
+        """Look at an image and ask the learners about it, in two or three pieces, or more of a huge one."""
         path = self._images.get(key)
         if path is None:
             return
-        picture = self._picture(key, path)
+        picture = yield from self._picture(key, path)
         if picture is None:
             return
         yield
@@ -301,7 +304,7 @@ class UsefulnessRater:
 
     def _look(self, key: str, path: str) -> Iterator[None]:
         """Only see what an image looks like."""
-        picture = self._picture(key, path)
+        picture = yield from self._picture(key, path)
         if picture is not None:
             self._take_in(key, path, picture)
         yield
@@ -346,15 +349,11 @@ class UsefulnessRater:
             self._features.popitem(last=False)
         return found
 
-    def _picture(self, key: str, path: str) -> NDArray[np.uint8] | None:
+    def _picture(self, key: str, path: str) -> Generator[None, None, NDArray[np.uint8] | None]:
         """The image, as small as SIDE allows at the learners' scale; None where that is no use."""
         file = Path(path)
         try:
-            if is_huge(file):
-                raise MaskloopError(f"{path}: too large for a quick look")
-            side = round(SIDE / self._scale())
-            height, width = image_size(file)
-            return thumbnail(file, min(side, max(height, width)))
+            return (yield from self.quick_looks.steps(file, round(SIDE / self._scale())))
         except MaskloopError:
             # Whoever opens the image, or its thumbnail, is told what is wrong with it.
             self._broken[key] = stamp(file)
