@@ -12,6 +12,7 @@ from core.learning.events import Failed, Notice, Prediction, Uncertainty
 from core.learning.inbox import superseded_dropped
 from core.learning.overlay import post_processing
 from core.learning.overlay.asking import Asker
+from core.learning.overlay.kept import KeptImages
 from core.learning.prediction.looks import LOOKS, Look
 from core.postprocess import apply
 from core.postprocess.regions import regions
@@ -80,9 +81,9 @@ def test_several_looks_are_averaged_and_asked_for_once(
     asked: list[Look] = []
     ask = Asker.ask_again
 
-    def counted(self: Asker, target, look, *args):  # type: ignore[no-untyped-def]
+    def counted(self: Asker, target, look, *args, **kwargs):  # type: ignore[no-untyped-def]
         asked.append(look)
-        return ask(self, target, look, *args)
+        return ask(self, target, look, *args, **kwargs)
 
     monkeypatch.setattr(Asker, "ask_again", counted)
     averaged = shown(bench, "tta=4")
@@ -97,6 +98,24 @@ def test_several_looks_are_averaged_and_asked_for_once(
     assert two.confidence not in (plain.confidence, averaged.confidence)
     assert tuple(asked[3:]) == LOOKS[1:2]
     assert not bench.got(Failed)
+
+
+def test_a_file_that_is_replaced_meanwhile_has_no_part_in_the_answer(
+    bench: EngineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = shown(bench, "tta=2;min_region=9")
+    shown(bench, "")
+    get, gets = KeptImages.get, list[str]()
+
+    def replaced(self: KeptImages, target):  # type: ignore[no-untyped-def]
+        of, pixels = get(self, target)
+        gets.append(of)
+        return (of, pixels) if len(gets) == 1 else ("another", np.zeros_like(pixels))
+
+    monkeypatch.setattr(KeptImages, "get", replaced)
+    found = shown(bench, "tta=2;min_region=9")
+    np.testing.assert_array_equal(found.classes.unpack(), expected.classes.unpack())
+    np.testing.assert_array_equal(found.confidence.unpack(), expected.confidence.unpack())
 
 
 def test_the_same_once_more_changes_nothing(bench: EngineBench) -> None:

@@ -158,21 +158,40 @@ class Asker:
         self._images.forget(key)
 
     def ask(
-        self, target: Target, speakers: Speakers, interrupted: Callable[[], bool], *, keep: bool = False
+        self,
+        target: Target,
+        speakers: Speakers,
+        interrupted: Callable[[], bool],
+        *,
+        keep: bool = False,
+        read: tuple[str, NDArray[np.uint8]] | None = None,
     ) -> tuple[PredictedMap, Opinions | None]:
         """The map of an image, and with `keep` what each of them thinks.
+
+        Args:
+            target: the image.
+            speakers: who has a say.
+            interrupted: asked now and then; True ends the work.
+            keep: what they think is wanted.
+            read: what `image` gave, where the answer is to be of exactly that: the file may be another since.
 
         Raises:
             InterruptedPredictionError: because `interrupted()`.
             ImageFileError, MaskloopError: it cannot be predicted.
         """
-        return self._ask(target, *self._images.get(target), speakers, interrupted, keep=keep)
+        return self._ask(target, *(read or self._images.get(target)), speakers, interrupted, keep=keep)
 
     def ask_again(
-        self, target: Target, look: Look, speakers: Speakers, interrupted: Callable[[], bool]
+        self,
+        target: Target,
+        look: Look,
+        speakers: Speakers,
+        interrupted: Callable[[], bool],
+        *,
+        read: tuple[str, NDArray[np.uint8]] | None = None,
     ) -> Opinions:
-        """What they think of an image in another look than as it is. Raises as `ask`."""
-        image = look.of(self._images.get(target)[1])
+        """What they think of an image in another look than as it is. Arguments and errors as of `ask`."""
+        image = look.of((read or self._images.get(target))[1])
         _, opinions = self._ask(target, None, image, speakers, interrupted, keep=True)
         assert opinions is not None
         return opinions.seen_back(look)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import UsageError
 from core.learning.events import Notice
@@ -80,8 +81,8 @@ class PostProcessing:
         if not pipeline:
             self._said = None
             return *asker.ask(target, speakers, interrupted, keep=keep), ""
-        of, image = asker.image(target)
-        said = self._asked((target.key, of, version), asker, target, speakers, interrupted)
+        read = of, image = asker.image(target)
+        said = self._asked((target.key, of, version), asker, target, read, speakers, interrupted)
         opinions = said.opinions if keep else None
         try:
             classes = speakers.classes
@@ -102,7 +103,7 @@ class PostProcessing:
         temperature = said.opinions.temperature if measured is None else measured
         done = postprocessed(
             pipeline,
-            self._seen(said, asker, target, speakers, interrupted, temperature),
+            self._seen(said, asker, target, read, speakers, interrupted, temperature),
             image,
             speakers.classes,
             temperature=temperature,
@@ -116,12 +117,13 @@ class PostProcessing:
         asked: object,
         asker: Asker,
         target: Target,
+        read: tuple[str, NDArray[np.uint8]],
         speakers: Speakers,
         interrupted: Callable[[], bool],
     ) -> _Said:
         if self._said is None or self._said.of != asked:
             self._said = None
-            found, opinions = asker.ask(target, speakers, interrupted, keep=True)
+            found, opinions = asker.ask(target, speakers, interrupted, keep=True, read=read)
             assert opinions is not None
             self._said = _Said(asked, found, opinions)
         return self._said
@@ -131,6 +133,7 @@ class PostProcessing:
         said: _Said,
         asker: Asker,
         target: Target,
+        read: tuple[str, NDArray[np.uint8]],
         speakers: Speakers,
         interrupted: Callable[[], bool],
         temperature: float,
@@ -142,5 +145,5 @@ class PostProcessing:
         if said.mean is None or said.mean.looks > looks:
             said.mean = Averaging(together)
         for look in LOOKS[said.mean.looks : looks]:
-            said.mean.add(asker.ask_again(target, look, speakers, interrupted).together)
+            said.mean.add(asker.ask_again(target, look, speakers, interrupted, read=read).together)
         return said.mean.map(np.array(speakers.classes.indices, np.uint8), temperature=temperature)
