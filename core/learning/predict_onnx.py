@@ -38,6 +38,8 @@ DECODER_ERRORS = (
     *(struct.error, zlib.error, MemoryError, Image.DecompressionBombError),
 )
 """What Pillow raises for files that are damaged, too large, or no images."""
+Bytes = NDArray[np.uint8]
+Numbers = NDArray[np.intp]
 BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
 
 
@@ -57,7 +59,7 @@ class Network:
     session: Any
     tile: int
     scale: float
-    indices: NDArray[np.uint8]
+    indices: Bytes
     palette: bytes
     background: int | None
     steps: list[tuple[str, int]]
@@ -79,24 +81,17 @@ class Network:
             palette[entry["index"]] = ImageColor.getrgb(entry["color"])
         indices = np.array([entry["index"] for entry in classes], np.uint8)
         background = json.loads(about.get("background", "null"))
-        return cls(
-            session,
-            int(about["tile"]),
-            float(about["scale"]),
-            indices,
-            palette.tobytes(),
-            background,
-            parsed(about.get("post", "")),
-        )
+        tile, scale, steps = int(about["tile"]), float(about["scale"]), parsed(about.get("post", ""))
+        return cls(session, tile, scale, indices, palette.tobytes(), background, steps)
 
-    def cleaned(self, classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def cleaned(self, classes: Bytes) -> Bytes:
         """Class indices (H, W) after those steps of post-processing that are done here."""
         for name, pixels in self.steps:
             if name in DONE_HERE:
                 classes = DONE_HERE[name](classes, pixels, self.background)
         return classes
 
-    def segment(self, image: Image.Image, overlap: int) -> NDArray[np.uint8]:
+    def segment(self, image: Image.Image, overlap: int) -> Bytes:
         """Class indices (H, W) of an RGB image; tiles overlap by so many pixels."""
         width, height = image.size
         if self.scale != 1.0:
@@ -108,7 +103,7 @@ class Network:
             bilinear = Image.Resampling.BILINEAR
             planes = [Image.fromarray(plane).resize((width, height), bilinear) for plane in logits]
             logits = np.stack([np.asarray(plane) for plane in planes])
-        best: NDArray[np.uint8] = self.indices[logits.argmax(axis=0)]
+        best: Bytes = self.indices[logits.argmax(axis=0)]
         return best
 
     def logits(self, pixels: NDArray[np.float32], overlap: int) -> NDArray[np.float32]:
@@ -128,7 +123,7 @@ class Network:
         return joined[:, :height, :width]
 
 
-def mirrored(length: int, wanted: int) -> NDArray[np.intp]:
+def mirrored(length: int, wanted: int) -> Numbers:
     """Of an axis of so many pixels: places (wanted,), which run to and fro where there are more."""
     places = np.arange(wanted) % max(1, 2 * (length - 1))
     return np.minimum(places, 2 * (length - 1) - places)
@@ -166,10 +161,8 @@ def parsed(text: str) -> list[tuple[str, int]]:
     return steps
 
 
-def remove_small_regions(
-    classes: NDArray[np.uint8], pixels: int, background: int | None
-) -> NDArray[np.uint8]:
-    """Regions of fewer pixels, but for those of background, become what is around them."""
+def remove_small_regions(classes: Bytes, pixels: int, background: int | None) -> Bytes:
+    """Regions of fewer pixels, but for those of background, become what they border most."""
     numbers, sizes, values = regions(classes, diagonal=True)
     small = sizes < pixels
     if background is not None:
@@ -177,7 +170,7 @@ def remove_small_regions(
     return given_away(classes, numbers, small)
 
 
-def fill_holes(classes: NDArray[np.uint8], pixels: int, background: int | None) -> NDArray[np.uint8]:
+def fill_holes(classes: Bytes, pixels: int, background: int | None) -> Bytes:
     """Areas of background of at most so many pixels, with one class around them, become that class.
 
     Without a background it is areas of any class, and what has a hole can be one itself once that is filled.
@@ -189,11 +182,10 @@ def fill_holes(classes: NDArray[np.uint8], pixels: int, background: int | None) 
             holes &= values == background
         for line in (numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]):
             holes[line] = False
-        lowest, highest = np.full(len(sizes), 255), np.zeros(len(sizes), int)
-        for here, there in neighbours(diagonal=False):
-            apart = numbers[here] != numbers[there]
-            np.minimum.at(lowest, numbers[here][apart], classes[there][apart])
-            np.maximum.at(highest, numbers[here][apart], classes[there][apart])
+        lowest, highest = np.full(len(sizes), 255, np.uint8), np.zeros(len(sizes), np.uint8)
+        own, _, around = contacts(classes, numbers, holes)
+        np.minimum.at(lowest, own, around)
+        np.maximum.at(highest, own, around)
         filled = given_away(classes, numbers, holes & (lowest == highest))
         if np.array_equal(filled, classes):
             return filled
@@ -203,9 +195,7 @@ def fill_holes(classes: NDArray[np.uint8], pixels: int, background: int | None) 
 DONE_HERE = {"min_region": remove_small_regions, "fill_holes": fill_holes}
 
 
-def regions(
-    classes: NDArray[np.uint8], diagonal: bool
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint8]]:
+def regions(classes: Bytes, diagonal: bool) -> tuple[Numbers, Numbers, Bytes]:
     """Connected areas of one class: the number of each pixel's (H, W); pixels and class of each number (N,).
 
     Rows are cut into runs of one class; runs that touch in neighbouring rows are joined, each taking the
@@ -243,37 +233,38 @@ def regions(
     return np.repeat(number, length).reshape(height, width), sizes, value[first_run]
 
 
-def neighbours(diagonal: bool) -> list[tuple[Any, Any]]:
-    """Pairs of parts of a map that hold each pixel and one of its neighbours."""
-    steps = [(0, 1), (1, 0), (0, -1), (-1, 0)]
-    if diagonal:
-        steps += [(1, 1), (1, -1), (-1, 1), (-1, -1)]
-    part = {0: (slice(None), slice(None)), 1: (slice(None, -1), slice(1, None))}
-    part[-1] = part[1][::-1]
-    return [((part[down][0], part[across][0]), (part[down][1], part[across][1])) for down, across in steps]
+def contacts(classes: Bytes, numbers: Numbers, wanted: NDArray[np.bool_]) -> list[NDArray[Any]]:
+    """Neighbours (4) of the wanted regions (N,): the region itself, the neighbour's, its class; (P,) each."""
+    every, front, back = slice(None), slice(1, None), slice(None, -1)
+    pairs = [((front, every), (back, every)), ((every, front), (every, back))]
+    found = []
+    for here, there in [*pairs, *((there, here) for here, there in pairs)]:
+        apart = wanted[numbers[here]] & (numbers[here] != numbers[there])
+        found.append((numbers[here][apart], numbers[there][apart], classes[there][apart]))
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
-def given_away(
-    classes: NDArray[np.uint8], numbers: NDArray[np.intp], wanted: NDArray[np.bool_]
-) -> NDArray[np.uint8]:
-    """The map with each wanted region (N,) in the class that most of its pixels have nearest to them."""
+def given_away(classes: Bytes, numbers: Numbers, wanted: NDArray[np.bool_]) -> Bytes:
+    """The map with each wanted region (N,) in the class with which it has the longest border.
+
+    Borders are counted in pairs of neighbours (4); of two as long it is the lower class index. Regions among
+    nothing but wanted ones come after those, and follow them.
+    """
     taken = wanted[numbers]
     if not taken.any() or taken.all():
         return classes
-    nearest, known = classes.copy(), ~taken
-    while not known.all():  # from outside in, a row of pixels at a time
-        for diagonal in (False, True):
-            before = known.copy()
-            for here, there in neighbours(diagonal):
-                new = before[there] & ~known[here]
-                nearest[here][new] = nearest[there][new]
-                known[here] |= new
-    votes = np.zeros((int(wanted.sum()), 256), np.intp)
-    compact = np.cumsum(wanted) - 1
-    np.add.at(votes, (compact[numbers[taken]], nearest[taken]), 1)
-    found = classes.copy()
-    found[taken] = votes.argmax(axis=1)[compact[numbers[taken]]]
-    return found
+    own, other, around = contacts(classes, numbers, wanted)
+    becomes, waiting = np.zeros(len(wanted), np.uint8), wanted.copy()
+    while len(own):
+        known = ~waiting[other]
+        codes, counts = np.unique(own[known].astype(np.int64) << 8 | around[known], return_counts=True)
+        codes = codes[np.argsort(-counts, kind="stable")[::-1]]  # the last of each region counts
+        becomes[codes >> 8] = codes & 255
+        waiting[codes >> 8] = False
+        left = waiting[own]
+        own, other, around = own[left], other[left], around[left]
+        around = np.where(wanted[other], becomes[other], around)
+    return np.where(taken, becomes[numbers], classes)
 
 
 def open_image(path: Path) -> Image.Image:

@@ -5,6 +5,8 @@ Regions are connected areas of one class; diagonal neighbours are connected, as 
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +18,8 @@ ClassMap = NDArray[np.uint8]
 def remove_small_regions(classes: ClassMap, pixels: int, background: int | None = None) -> ClassMap:
     """The map in which no region has fewer than so many pixels, unless there is none that has more.
 
-    A region becomes the class of most of the pixels nearest to it. Small regions of the background are holes,
-    and stay.
+    A region becomes the class with which it has the longest border. Small regions of the background are
+    holes, and stay.
     """
     marked, sizes = regions(classes, [index for index in np.unique(classes) if index != background])
     return _given_away(classes, marked, sizes < pixels)
@@ -35,8 +37,11 @@ def fill_holes(classes: ClassMap, pixels: int, background: int | None = None) ->
         # What is around a hole is connected diagonally, so that the hole itself is not.
         marked, sizes = regions(classes, indices, connectivity=4)
         holes = (sizes <= pixels) & ~_at_edge(marked, len(sizes))
-        low, high = _classes_around(classes, marked, len(sizes))
-        filled = _given_away(classes, marked, holes & (low == high))
+        lowest, highest = np.full(len(sizes), 255, np.uint8), np.zeros(len(sizes), np.uint8)
+        own, _, around = _contacts(classes, marked, holes)
+        np.minimum.at(lowest, own, around)
+        np.maximum.at(highest, own, around)
+        filled = _given_away(classes, marked, holes & (lowest == highest))
         if np.array_equal(filled, classes):
             return filled
         classes = filled
@@ -71,43 +76,35 @@ def _at_edge(marked: NDArray[np.int32], count: int) -> NDArray[np.bool_]:
     return found
 
 
-def _classes_around(
-    classes: ClassMap, marked: NDArray[np.int32], count: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The lowest and the highest class index (N,) among the neighbours (4) of each region."""
-    low, high = np.full(count, 255, np.uint8), np.zeros(count, np.uint8)
-    for here, there in _neighbours():
-        own, other = marked[here], marked[there]
-        apart = (own != other) & (own > 0)
-        np.minimum.at(low, own[apart], classes[there][apart])
-        np.maximum.at(high, own[apart], classes[there][apart])
-    return low, high
-
-
-def _neighbours() -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """Pairs of parts of a map that hold each pixel and its neighbour, in the four directions."""
+def _contacts(classes: ClassMap, marked: NDArray[np.int32], wanted: NDArray[np.bool_]) -> list[NDArray[Any]]:
+    """Neighbours (4) of the wanted regions (N,): the region itself, the neighbour's, its class; (P,) each."""
     every, front, back = slice(None), slice(1, None), slice(None, -1)
     pairs = [((front, every), (back, every)), ((every, front), (every, back))]
-    return [*pairs, *((there, here) for here, there in pairs)]
+    found = []
+    for here, there in [*pairs, *((there, here) for here, there in pairs)]:
+        apart = wanted[marked[here]] & (marked[here] != marked[there])
+        found.append((marked[here][apart], marked[there][apart], classes[there][apart]))
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
 def _given_away(classes: ClassMap, marked: NDArray[np.int32], wanted: NDArray[np.bool_]) -> ClassMap:
-    """The map with each wanted region (N,) in the class that most of its pixels have nearest to them."""
+    """The map with each wanted region (N,) in the class with which it has the longest border.
+
+    Borders are counted in pairs of neighbours (4); of two as long it is the lower class index. Regions among
+    nothing but wanted ones come after those, and follow them. `core.learning.predict_onnx` does the same.
+    """
     taken = wanted[marked]  # number 0 is never wanted
     if not taken.any() or taken.all():
         return classes.copy()
-    _, nearest = cv2.distanceTransformWithLabels(
-        taken.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    of_pixel = np.zeros(int(nearest.max()) + 1, np.uint8)
-    of_pixel[nearest[~taken]] = classes[~taken]
-    numbers, votes = marked[taken], of_pixel[nearest[taken]]
-    compact = np.cumsum(wanted) - 1  # wanted regions numbered from 0
-    indices, positions = np.unique(votes, return_inverse=True)
-    counts = np.bincount(
-        compact[numbers] * len(indices) + positions, minlength=int(wanted.sum()) * len(indices)
-    ).reshape(-1, len(indices))
-    winners = indices[counts.argmax(axis=1)]
-    found = classes.copy()
-    found[taken] = winners[compact[numbers]]
-    return found
+    own, other, around = _contacts(classes, marked, wanted)
+    becomes, waiting = np.zeros(len(wanted), np.uint8), wanted.copy()
+    while len(own):
+        known = ~waiting[other]
+        codes, counts = np.unique(own[known].astype(np.int64) << 8 | around[known], return_counts=True)
+        codes = codes[np.argsort(-counts, kind="stable")[::-1]]  # the last of each region counts
+        becomes[codes >> 8] = codes & 255
+        waiting[codes >> 8] = False
+        left = waiting[own]
+        own, other, around = own[left], other[left], around[left]
+        around = np.where(wanted[other], becomes[other], around)
+    return np.where(taken, becomes[marked], classes)

@@ -41,6 +41,22 @@ def test_a_small_region_becomes_what_most_of_it_touches() -> None:
     ).tolist()  # fmt: skip
 
 
+@pytest.mark.parametrize("remove", [remove_small_regions, predict_onnx.remove_small_regions])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("1111222 1133222 1111222", "1111222 1111222 1111222"),  # five neighbours of 1, one of 2
+        ("111522 111522", "111122 111122"),  # as much of both
+        ("35666 57666 66666", "66666 66666 66666"),  # 3 has small ones around it, and follows them
+    ],
+)
+def test_a_small_region_becomes_the_class_of_its_longest_border(
+    remove: Callable[..., NDArray[np.uint8]], before: str, after: str
+) -> None:
+    found = remove(drawn(*before.split()), 3, None)
+    assert found.tolist() == drawn(*after.split()).tolist()
+
+
 def test_background_is_no_small_region_and_diagonal_neighbours_are_one_region() -> None:
     classes = drawn("1111.1", "1.1.1.", "11111.")
     assert remove_small_regions(classes, 8, background=0).tolist() == classes.tolist()
