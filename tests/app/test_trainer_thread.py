@@ -220,10 +220,10 @@ def test_an_image_that_may_kill_the_engine_is_not_watched_a_third_time(
     bench.thread.send(OPEN)
     bench.thread.send(WATCH)
     bench.thread.start_engine()
-    for number in (1, 2):
-        qtbot.waitUntil(lambda n=number: len(bench.engines) == n and WATCH in bench.engine.received)
-        bench.engine.die()
     with qtbot.waitSignal(bench.thread.watch_ended):
+        for number in (1, 2):
+            qtbot.waitUntil(lambda n=number: len(bench.engines) == n and WATCH in bench.engine.received)
+            bench.engine.die()
         qtbot.waitUntil(lambda: len(bench.engines) == 3 and bench.engine.received == [OPEN])
 
 

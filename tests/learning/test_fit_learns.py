@@ -215,7 +215,7 @@ def test_renamed_classes_are_followed_and_new_ones_wait_for_the_next_run(world, 
     state = start(steps=12)
     notices = []
     for event in fit(state):
-        notices += [event.text] if isinstance(event, Notice) else []
+        notices += [event.text] if isinstance(event, Notice) and event.progress is None else []
         if isinstance(event, TrainingStarted):
             renamed = [
                 LabelClass(c.index, "circle" if c.index == DISC else c.name, c.color)
