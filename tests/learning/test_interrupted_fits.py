@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from core.annotation.model import ClassList
+from core.errors import LostProcessError
 from core.images.reader import read_image
 from core.learning.events import Finished, Notice, StepDone, Validated
 from core.learning.instant import crossfit, head, learner, points, setup
@@ -22,6 +23,7 @@ from core.learning.training import best_share, joint
 from core.learning.training.fit import save_now
 from core.learning.training.joint import events_of
 from core.learning.training.state import TrainState
+from core.learning.training.team import Order
 from tests.learning.conftest import DISC, SQUARE, tiny_config
 
 STEPS = 12
@@ -142,6 +144,25 @@ def test_a_kill_in_the_last_fit_costs_neither_fit(world, start, resume, fits) ->
     again = resume()
     list(events_of(again))
     assert [steps for _, steps in fits[2:]] == [list(range(KEPT + 1, STEPS + 1))] * 2
+    assert not list(again.run.path.glob("*head.ckpt"))
+
+
+def test_a_process_that_is_lost_at_the_end_costs_no_fit(world, start, resume, fits, monkeypatch) -> None:
+    def lost(order: Order, **_said) -> bool:
+        if order is Order.END:
+            raise LostProcessError("process 0 of 2 lost the others")
+        return False
+
+    world.put_done(*range(1, 8))
+    state = start(**{**BOTH, "checkpoint_every_s": 0.0})
+    monkeypatch.setattr(state.team, "announce", lost)
+    with pytest.raises(LostProcessError):
+        list(events_of(state))
+    assert {file.name for file in state.run.path.glob("*head.ckpt")} == {joint.HEAD, joint.LAST_HEAD}
+    done = len(fits)
+    again = resume()
+    list(events_of(again))
+    assert {len(steps) for _, steps in fits[done:]} <= {0, 1}, "they were fitted to their end"
     assert not list(again.run.path.glob("*head.ckpt"))
 
 

@@ -115,14 +115,17 @@ def _kept_fit(state: TrainState, name: str) -> KeptFit:
 
 
 def _finished(state: TrainState) -> Finished:
-    """The last event, with the score of what is kept; a run that was stopped may go on, also with a fit."""
-    if not state.stop_requested:
+    """The last event, with the score of what is kept; errors as `finished`.
+
+    A run that was stopped, or has lost a process, may go on, also with a fit.
+    """
+    ended = finished(state)
+    if ended.reason != "stopped":
         for name in (HEAD, LAST_HEAD):
             _kept_fit(state, name).forget()
-    ended, joined = finished(state), joined_weights(state.run, state.header())
-    if joined is None:
-        return ended
-    miou, per_class = joined.metrics.get("miou"), joined.metrics.get("per_class_iou")
+    joined = joined_weights(state.run, state.header())
+    metrics = {} if joined is None else joined.metrics
+    miou, per_class = metrics.get("miou"), metrics.get("per_class_iou")
     if not (isinstance(miou, float) and isinstance(per_class, dict)):
         return ended
     scores = {name: iou for name, iou in per_class.items() if iou is None or isinstance(iou, float)}
