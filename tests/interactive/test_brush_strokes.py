@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.interactive.strokes import stroke_region
@@ -21,6 +21,9 @@ def covered(regions) -> shapely.Geometry:
 
 
 @given(st.lists(st.tuples(PLACES, PLACES), min_size=1, max_size=12), st.sampled_from([0.5, 3.0, 12.0]))
+@example(
+    way=[(0.0, 1.0), (1.0, 0.0), (0.0, 2.0), (0.0, 0.0), (0.0, 1.0)], radius=12.0
+)  # to and fro on the spot
 @settings(max_examples=120, deadline=None)
 def test_a_stroke_covers_what_is_within_the_radius_of_its_way(way, radius):
     area = covered(stroke_region(way, radius))
